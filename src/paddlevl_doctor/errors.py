@@ -21,13 +21,13 @@ class UsageError(DoctorError):
     exit_code = ExitCode.USAGE
 
 
-class RolledBack(DoctorError):
+class RolledBackError(DoctorError):
     """Applying failed and everything was put back (exit code 4)."""
 
     exit_code = ExitCode.ROLLED_BACK
 
 
-class UndoNeeded(DoctorError):
+class UndoNeededError(DoctorError):
     """Applying failed and putting things back failed too (exit code 5)."""
 
     exit_code = ExitCode.UNDO_NEEDED

@@ -6,6 +6,7 @@ which knows only what it was told and fails on anything else.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -45,6 +46,18 @@ class System(Protocol):
     def env(self) -> Mapping[str, str]:
         """The environment variables."""
 
+    def uname(self) -> tuple[str, str]:
+        """Return the kernel or build release and the machine, as `platform` names them."""
+
+    def glibc(self) -> str | None:
+        """Return the version of the GNU C library, None where there is none."""
+
+    def cpu_count(self) -> int:
+        """Return how many logical processors may be used."""
+
+    def memory_mb(self) -> tuple[int, int]:
+        """Return total and available memory in MiB, a container's limit respected."""
+
     def cwd(self) -> Path:
         """Return the working folder."""
 
@@ -73,11 +86,20 @@ class System(Protocol):
     def names(self, path: Path) -> tuple[str, ...]:
         """Return the sorted names in a folder, nothing where it cannot be listed."""
 
+    def folder_size_mb(self, path: Path) -> int:
+        """Return the size in MiB of the files directly in a folder."""
+
+    def link_target(self, path: Path) -> str | None:
+        """Return what a symbolic link or a Windows junction points to, None for anything else."""
+
     def which(self, name: str) -> str | None:
         """Return the path of a program, or None."""
 
     def free_disk_mb(self, path: Path) -> int | None:
         """Return the free space in MiB where `path` is, or will be."""
+
+    def answers(self, url: str, timeout: float) -> bool:
+        """Say whether an HTTP server behind `url` answers within `timeout` seconds, whatever its status."""
 
     def clock(self) -> float:
         """Return seconds of a clock that only moves forward."""
@@ -104,12 +126,10 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
 
 
 def _quietly(action: Any) -> None:
-    import psutil  # noqa: PLC0415
+    import psutil  # noqa: PLC0415 - as above
 
-    try:
+    with contextlib.suppress(psutil.Error):
         action()
-    except psutil.Error:
-        pass
 
 
 class RealSystem:
@@ -124,6 +144,49 @@ class RealSystem:
     def env(self) -> Mapping[str, str]:
         """`os.environ`."""
         return os.environ
+
+    def uname(self) -> tuple[str, str]:
+        """Return release and machine."""
+        import platform  # noqa: PLC0415 - start-up time
+
+        return platform.release(), platform.machine()
+
+    def glibc(self) -> str | None:
+        """Return the version of the GNU C library."""
+        if not self.platform.startswith("linux"):
+            return None
+        try:
+            answer = os.confstr("CS_GNU_LIBC_VERSION")
+        except (AttributeError, OSError, ValueError):  # musl knows no such name
+            return None
+        return answer.split()[-1] if answer else None
+
+    def cpu_count(self) -> int:
+        """Return how many logical processors this process may use."""
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:
+            return os.cpu_count() or 1
+
+    def memory_mb(self) -> tuple[int, int]:
+        """Return total and available memory in MiB."""
+        text = self.read_text(Path("/proc/meminfo"))
+        if text is None:
+            import psutil  # noqa: PLC0415 - not needed on Linux
+
+            memory = psutil.virtual_memory()
+            return memory.total >> 20, memory.available >> 20
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        total, available = (int(fields[k].split()[0]) >> 10 for k in ("MemTotal", "MemAvailable"))
+        limit = (self.read_text(Path("/sys/fs/cgroup/memory.max")) or "max").strip()
+        return (
+            (total, available)
+            if not limit.isdigit()
+            else (
+                min(total, int(limit) >> 20),
+                min(available, int(limit) >> 20),
+            )
+        )
 
     def cwd(self) -> Path:
         """Return the working folder."""
@@ -193,6 +256,20 @@ class RealSystem:
         except OSError:
             return ()
 
+    def folder_size_mb(self, path: Path) -> int:
+        """Return the size in MiB of the files directly in a folder."""
+        try:
+            return sum(e.stat().st_size for e in os.scandir(path) if e.is_file()) >> 20
+        except OSError:
+            return 0
+
+    def link_target(self, path: Path) -> str | None:
+        """Return what a link points to; os.readlink reads junctions as well."""
+        try:
+            return os.readlink(path)
+        except (OSError, ValueError):
+            return None
+
     def which(self, name: str) -> str | None:
         """Return the path of a program."""
         return shutil.which(name)
@@ -206,19 +283,51 @@ class RealSystem:
                 continue
         return None
 
+    def answers(self, url: str, timeout: float) -> bool:
+        """Send a HEAD request, through the proxies that the environment names."""
+        from urllib.error import HTTPError  # noqa: PLC0415 - start-up time
+        from urllib.request import Request, urlopen  # noqa: PLC0415
+
+        if not url.startswith(("http://", "https://")):
+            return False
+        try:
+            with urlopen(Request(url, method="HEAD"), timeout=timeout):  # noqa: S310 - checked above
+                return True
+        except HTTPError as error:
+            return error.code < 500  # noqa: PLR2004 - 5xx also comes from a proxy that reaches nobody
+        except (OSError, ValueError):
+            return False
+
     def clock(self) -> float:
         """Return seconds of a clock that only moves forward."""
         return time.monotonic()
 
     def nvml(self) -> Any:
-        """Return `pynvml`, after a cheap look whether there is a library for it to load."""
-        import ctypes  # noqa: PLC0415 - start-up time: most machines have no NVML at all
+        """Return `pynvml`, after a cheap look whether there is a library for it to load.
 
-        if self.platform.startswith("linux"):
+        The names are those that pynvml loads itself; importing it takes 45 ms.
+        """
+        if self.platform == "win32":
+            _nvml_on_windows(self.env)
+        elif self.platform == "darwin":
+            raise OSError("NVIDIA has no driver for macOS")
+        else:
+            import ctypes  # noqa: PLC0415 - start-up time
+
             ctypes.CDLL("libnvidia-ml.so.1")
-        import pynvml  # noqa: PLC0415
+        import pynvml  # noqa: PLC0415 - start-up time: most machines have no NVML at all
 
         return pynvml
+
+
+def _nvml_on_windows(env: Mapping[str, str]) -> None:
+    """Raise OSError where neither of NVIDIA's two places has the library."""
+    places = (
+        Path(env.get("WINDIR", "C:/Windows"), "System32/nvml.dll"),
+        Path(env.get("ProgramFiles", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvml.dll"),
+    )
+    if not any(place.exists() for place in places):
+        raise OSError(f"there is no {places[0]}")
 
 
 @dataclass
@@ -227,14 +336,37 @@ class FakeSystem:
 
     platform: str = "linux"
     env: Mapping[str, str] = field(default_factory=dict)
+    release: str = "6.1.0"
+    machine: str = "x86_64"
+    libc: str | None = "2.36"
+    processors: int = 8
+    memory: tuple[int, int] = (32_000, 16_000)
     folder: Path = Path("/work")
     user_home: Path = Path("/home/somebody")
     commands: dict[tuple[str, ...], Completed] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
     programs: dict[str, str] = field(default_factory=dict)
+    urls: tuple[str, ...] = ()
     disk_mb: int | None = 100_000
     nvml_module: Any = None
     time: float = 0.0
+
+    def uname(self) -> tuple[str, str]:
+        """Return the prepared release and machine."""
+        return self.release, self.machine
+
+    def glibc(self) -> str | None:
+        """Return the prepared C library."""
+        return self.libc
+
+    def cpu_count(self) -> int:
+        """Return the prepared number."""
+        return self.processors
+
+    def memory_mb(self) -> tuple[int, int]:
+        """Return the prepared memory."""
+        return self.memory
 
     def cwd(self) -> Path:
         """Return the folder it was given."""
@@ -278,6 +410,16 @@ class FakeSystem:
         inside = {name[len(prefix) :].split("/")[0] for name in self.files if name.startswith(prefix)}
         return tuple(sorted(inside))
 
+    def folder_size_mb(self, path: Path) -> int:
+        """Return the size in MiB of the prepared files directly in a folder."""
+        prefix = path.as_posix().rstrip("/") + "/"
+        inside = [n for n in self.files if n.startswith(prefix) and "/" not in n[len(prefix) :]]
+        return sum(len(self.files[name]) for name in inside) >> 20
+
+    def link_target(self, path: Path) -> str | None:
+        """Return the prepared target of a link."""
+        return self.links.get(path.as_posix())
+
     def which(self, name: str) -> str | None:
         """Return a prepared program."""
         return self.programs.get(name)
@@ -285,6 +427,11 @@ class FakeSystem:
     def free_disk_mb(self, path: Path) -> int | None:  # noqa: ARG002
         """Return the prepared free space."""
         return self.disk_mb
+
+    def answers(self, url: str, timeout: float) -> bool:
+        """Say whether this is one of the prepared addresses."""
+        assert timeout > 0, "every request needs a time limit"  # noqa: S101
+        return url in self.urls
 
     def clock(self) -> float:
         """Return a time that moves by one second a call."""

@@ -1,1 +1,1 @@
-"""What is true here: the machine, its GPUs, the target environment, the model cache. Nothing is judged in this room."""
+"""What is true here: the machine, its GPUs, the target, the model cache. Nothing is judged in this room."""

@@ -40,6 +40,7 @@ class Gpu:
     name: str
     compute_capability: str
     memory_total_mb: int
+    """0 where NVML does not say, as on GPUs that share the processor's memory."""
     memory_free_mb: int
 
 
@@ -53,9 +54,10 @@ class Gpus:
     cuda: str | None = None
     """The CUDA version of the driver's API, for example 12.4."""
     reason: str | None = None
-    """One of no-library, library-too-old, driver-not-loaded, no-permission, no-devices, nvml-error; None with devices."""
+    """One of no-library, library-not-on-path, library-too-old, driver-not-loaded, driver-library-mismatch,
+    no-permission, no-devices, nvml-error; None with devices."""
     detail: str = ""
-    """NVML's own words for `reason`."""
+    """NVML's own words for `reason`; with devices, what it said about those that could not be asked."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,10 @@ class PatchedFile:
 
 @dataclass(frozen=True)
 class PipelinesLink:
-    """The link `pipelines` in the working folder. `state`: absent, right, dangling, other-link, not-a-link."""
+    """The link `pipelines` in the working folder.
+
+    `state` is absent, right, dangling, other-link, not-a-link, or read-only where the folder cannot be written.
+    """
 
     path: str
     state: str

@@ -1,0 +1,14 @@
+"""Facts and knowledge in, findings out; all of it pure. `ALL` lists every quick check in order."""
+
+from __future__ import annotations
+
+from paddlevl_doctor.checks import environment, gpu, models, packages, sources
+from paddlevl_doctor.checks.model import Check
+
+ALL: tuple[Check, ...] = (
+    *environment.CHECKS,
+    *packages.CHECKS,
+    *gpu.CHECKS,
+    *sources.CHECKS,
+    *models.CHECKS,
+)

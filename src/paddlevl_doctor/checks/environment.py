@@ -1,0 +1,126 @@
+"""Checks of the machine and of the target's interpreter: nothing here looks at installed packages."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.values import Status
+
+# Installing `current` took 1.4 GB in the environment and 0.7 GB in uv's cache (CPU, measured); the GPU wheels
+# add 4 to 6 GB of downloads (matrix.md, 1.4).
+_NEEDED_MB = {"paddlepaddle": 2_500, "paddlepaddle-gpu": 12_000}
+# objdump of libphi_core.so (failures.md, glibc-too-old): 3.2.x needs 2.27, 3.3.x needs 2.28.
+_BITS = 64
+_GLIBC = ((Version("3.3"), "2.28"), (Version("0"), "2.27"))
+
+
+def _target_environment(context: Context) -> Diagnosis:
+    target, problem = context.facts.target, context.facts.target_problem
+    if target is not None:
+        return ok(target.python, f"Python {target.version}")
+    if problem is not None:
+        return bad(Status.UNKNOWN, "inventory probe", problem, planned=context.facts.planned_target)
+    return bad(Status.ERROR, context.facts.planned_target, "absent", planned=context.facts.planned_target)
+
+
+def _python_version(context: Context) -> Diagnosis:
+    target = context.target
+    flaws = [
+        flaw
+        for flaw, present in (
+            (f"{target.bits} bit", target.bits != _BITS),
+            ("free-threaded", target.free_threaded),
+            (target.implementation, target.implementation != "cpython"),
+        )
+        if present
+    ]
+    described = " ".join([target.version, *flaws])
+    if flaws or not context.version_set.supports_python(target.version):
+        return bad(Status.ERROR, target.python, described, version=described)
+    return ok(target.python, described)
+
+
+def _glibc(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.glibc is None:
+        return skipped("no GNU C library")
+    version = Version(context.wheel.version)
+    needed = next(glibc for first, glibc in _GLIBC if version >= first)
+    if Version(host.glibc) < Version(needed):
+        return bad(Status.ERROR, "glibc", host.glibc, glibc=host.glibc, needed=needed)
+    return ok("glibc", host.glibc)
+
+
+def _avx(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.machine != "x86_64" or host.cpu is None:
+        return skipped(f"{host.system} {host.machine}")
+    if "avx" not in host.cpu_flags:
+        return bad(Status.ERROR, "/proc/cpuinfo", host.cpu, cpu=host.cpu)
+    return ok("/proc/cpuinfo", " ".join(host.cpu_flags))
+
+
+def _intel_mac(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.system != "macos":
+        return skipped(host.system)
+    if host.machine == "x86_64":
+        return bad(Status.ERROR, "machine", host.machine)
+    return ok("machine", host.machine)
+
+
+def _aarch64(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if (host.system, host.machine) != ("linux", "aarch64"):
+        return skipped(f"{host.system} {host.machine}")
+    if context.facts.gpus.devices:
+        return bad(Status.NOTE, "NVML", context.facts.gpus.devices[0].name)
+    return ok("machine", host.machine)
+
+
+def _disk_space(context: Context) -> Diagnosis:
+    facts = context.facts
+    if facts.target is not None and facts.target.version_of("paddleocr") is not None:
+        return skipped("already installed")
+    needed = _NEEDED_MB[context.wheel.package]
+    tight = {
+        name: free
+        for name, free in facts.free_disk_mb.items()
+        if name in ("target", "uv-cache") and free < needed
+    }
+    if not tight:
+        return ok("free disk", facts.free_disk_mb.get("target", "unknown"))
+    name, free = min(tight.items(), key=lambda item: item[1])
+    path = facts.planned_target if name == "target" else "UV_CACHE_DIR"
+    return bad(Status.ERROR, f"free disk ({name})", f"{free} MB", path=path, free_mb=free, needed_mb=needed)
+
+
+def _library(name: str) -> Check:
+    """Make the check for a system library; the ids are those of the knowledge."""
+    sonames = {"libgl-missing": ("libGL.so.1", "libglib-2.0.so.0"), "libgomp-missing": ("libgomp.so.1",)}[
+        name
+    ]
+
+    def look(context: Context) -> Diagnosis:
+        if context.facts.host.system != "linux":
+            return skipped(context.facts.host.system)
+        missing = [so for so in context.target.missing_libraries if so in sonames]
+        if missing:
+            return bad(Status.ERROR, "dlopen", ", ".join(missing), library=", ".join(missing))
+        return ok("dlopen", ", ".join(sonames))
+
+    return Check(name, look, needs=("target-environment",))
+
+
+CHECKS = (
+    Check("target-environment", _target_environment),
+    Check("python-version-unsupported", _python_version, needs=("target-environment",)),
+    Check("glibc-too-old", _glibc),
+    Check("no-avx-illegal-instruction", _avx),
+    Check("macos-intel", _intel_mac),
+    Check("aarch64-no-gpu-wheel", _aarch64),
+    Check("disk-space", _disk_space),
+    _library("libgl-missing"),
+    _library("libgomp-missing"),
+)

@@ -1,0 +1,87 @@
+"""Checks of paddlex's own source files and of the pipeline files: defects that a patch cures."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.facts.model import PatchedFile
+from paddlevl_doctor.knowledge.patches import PatchState, find_patch, state_of
+from paddlevl_doctor.values import Evidence, Status
+
+
+def patch_states(context: Context, patch_id: str) -> dict[PatchedFile, PatchState]:
+    """Return the state of every file of a patch in this target."""
+    patch = find_patch(patch_id)
+    files = {file.path: file for file in patch.files}
+    version = context.target.version_of("paddlex") or ""
+    seen = (f for f in context.facts.patched_files if f.patch == patch_id)
+    return {f: state_of(files[f.path], f.sha256, version) for f in seen}
+
+
+def _by_patch(context: Context, patch_id: str, when_pristine: Status) -> Diagnosis:
+    """Judge a defect by the state of the files that its patch changes."""
+    paddlex = context.target.version_of("paddlex")
+    states = patch_states(context, patch_id)
+    shown = tuple(Evidence(f.path, state.value) for f, state in states.items())
+    found = set(states.values())
+    if PatchState.PRISTINE in found:
+        return Diagnosis(when_pristine, shown, {"paddlex": paddlex})
+    if found <= {PatchState.PATCHED}:
+        return Diagnosis(Status.OK, shown)
+    return Diagnosis(Status.NOTE, shown, {"paddlex": paddlex})
+
+
+def _doc_preprocessor(context: Context) -> Diagnosis:
+    return _by_patch(context, "doc-preprocessor-defaults", Status.WARNING)
+
+
+def _doc_preprocessor_wrapper(context: Context) -> Diagnosis:
+    version = context.target.version_of("paddleocr") or "0"
+    if Version(version) == Version("3.3.0"):
+        return bad(Status.WARNING, "paddleocr", version, version=version)
+    return ok("paddleocr", version)
+
+
+def _cuda_major(context: Context) -> int:
+    build = context.target.paddle
+    return int(build.cuda.partition(".")[0]) if build is not None and build.cuda else 0
+
+
+def _windows_kernel(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.system != "windows" or _cuda_major(context) < 12 or not context.facts.gpus.devices:  # noqa: PLR2004
+        return skipped(f"{host.system}, CUDA {_cuda_major(context) or 'none'}")
+    # One thread reports it and nobody could reproduce it yet: a warning, not an error.
+    return _by_patch(context, "fuse-rms-norm", Status.WARNING)
+
+
+def _cpu_kernel(context: Context) -> Diagnosis:
+    paddlex = Version(context.target.version_of("paddlex") or "0")
+    if _cuda_major(context) < 12 or context.facts.gpus.devices:  # noqa: PLR2004
+        return skipped(f"CUDA {_cuda_major(context) or 'none'}, {len(context.facts.gpus.devices)} GPUs")
+    if paddlex >= Version("3.3.6"):  # from here on the device is asked, not the wheel alone
+        return ok("paddlex", paddlex)
+    return _by_patch(context, "fuse-rms-norm", Status.ERROR)
+
+
+def _pipelines_link(context: Context) -> Diagnosis:
+    link = context.facts.pipelines
+    if link is None or link.wanted is None:
+        return skipped("paddlex is not installed")
+    if link.state == "right":
+        return ok(link.path, link.points_to)
+    params = {"path": link.path, "wanted": link.wanted, "state": link.state}
+    return bad(Status.NOTE, link.path, link.points_to or link.state, **params)
+
+
+_STACK = ("no-paddleocr-installed",)
+_BOTH = ("no-paddle-installed", *_STACK)
+
+CHECKS = (
+    Check("use-doc-preprocessor", _doc_preprocessor, needs=_STACK),
+    Check("use-doc-preprocessor-wrapper", _doc_preprocessor_wrapper, needs=_STACK),
+    Check("windows-fused-rms-norm-kernel", _windows_kernel, needs=_BOTH),
+    Check("gpu-wheel-cpu-device-fused-kernel", _cpu_kernel, needs=_BOTH),
+    Check("pipelines-link", _pipelines_link, needs=_STACK),
+)

@@ -1,0 +1,1 @@
+"""One module a verb. Each takes a system and options and returns a value; nothing in this room prints."""

@@ -1,0 +1,214 @@
+"""`fix`: shows the plan, and with --apply carries it out and looks again. `undo`: takes it back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.facts.target import choose_target, python_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair import journal
+from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.repair.transaction import Applied, Stage, apply_plan, locked, recover, undo
+from paddlevl_doctor.repair.uv import Change, resolve
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import ExitCode, Plan, Step
+
+
+@dataclass(frozen=True)
+class FixReport:
+    """The plan; with --apply also what became of it, and a whole check afterwards."""
+
+    before: CheckReport
+    plan: Plan
+    applied: Applied | None = None
+    recheck: CheckReport | None = None
+    recovered: int | None = None
+    """The number of an interrupted transaction that was put back first."""
+
+    def is_new(self) -> bool:
+        """Say whether the plan creates the environment."""
+        return any(step.kind == "create-environment" for step in self.plan.steps)
+
+    def exit_code(self) -> ExitCode:
+        """0 when nothing is wrong (any more), 1 when there is, or was and nothing was applied."""
+        report = self.recheck or self.before
+        if self.recheck is None and self.plan.steps and self.before.exit_code() is ExitCode.OK:
+            return ExitCode.OK
+        return report.exit_code()
+
+
+def fix(
+    system: System,
+    options: TargetOptions,
+    request: Request,
+    stage: Stage,
+    *,
+    apply: bool = False,
+    yes: bool = False,
+) -> FixReport:
+    """Plan the cure of what is wrong, and carry it out with `apply`.
+
+    Raises UsageError for a target that must not be changed, UvError where a plan cannot be resolved,
+    ApplyFailedError and UndoNeededError where a step failed.
+    """
+    prefix = _prefix(system, options)
+    if not apply:
+        return _planned(system, options, request, yes=yes)
+    with locked(prefix):
+        recovered = recover(system, prefix)
+        report = replace(_planned(system, options, request, yes=yes), recovered=recovered)
+        if not report.plan.steps:
+            return report
+        applied = apply_plan(system, report.plan, prefix, stage)
+    after = examine(system, replace(options, python=None, venv=str(prefix)) if report.is_new() else options)
+    return replace(report, applied=applied, recheck=_report(after))
+
+
+def _planned(system: System, options: TargetOptions, request: Request, *, yes: bool) -> FixReport:
+    examination = examine(system, options)
+    site = _site(system, examination)
+    python = request.interpreter or interpreter(examination)
+    chosen = replace(request, interpreter=python, set_name=options.set_name)
+    plan = build_plan(examination.findings, examination.context, site, chosen)
+    if plan.steps:
+        _refuse_untouchable(examination)
+    return FixReport(_report(examination), _resolved(system, plan, site, yes=yes))
+
+
+def _report(examination: Examination) -> CheckReport:
+    return CheckReport(examination.facts, examination.findings, examination.seconds)
+
+
+def _prefix(system: System, options: TargetOptions) -> Path:
+    """Return the folder of the environment that will be changed."""
+    choice = choose_target(system, options.python, options.venv)
+    if choice.python is None:
+        return system.cwd() / choice.planned
+    folder = choice.python.parent.parent
+    return folder if system.exists(folder / "pyvenv.cfg") else folder.resolve()
+
+
+def _site(system: System, examination: Examination) -> Site:
+    target, choice = examination.facts.target, examination.choice
+    if target is not None:
+        return Site(target.prefix, target.python, exists=True)
+    prefix = system.cwd() / choice.planned
+    return Site(str(prefix), str(python_of(prefix, system.platform)), exists=False)
+
+
+def interpreter(examination: Examination) -> str:
+    """Return the Python for a new environment: the doctor's own when the set supports it, else a version.
+
+    The doctor's own needs no download; the versions are in the order of what was tested most.
+    """
+    own = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return base if examination.context.version_set.supports_python(own) else "3.12"
+
+
+def _refuse_untouchable(examination: Examination) -> None:
+    """Refuse an interpreter that belongs to the operating system before anything is changed."""
+    target = examination.facts.target
+    if target is not None and target.externally_managed:
+        raise UsageError(text("externally-managed", path=target.python))
+
+
+def _resolved(system: System, plan: Plan, site: Site, *, yes: bool) -> Plan:
+    """Put into every package step what uv would change; in a new environment everything is simply added."""
+    if not site.exists:
+        return plan
+    steps = [_with_changes(system, step, plan, yes=yes) for step in plan.steps]
+    return replace(plan, steps=tuple(steps))
+
+
+def _with_changes(system: System, step: Step, plan: Plan, *, yes: bool) -> Step:
+    if step.kind != "install-packages":
+        return step
+    changes = resolve(system, step.commands[0])
+    _refuse_collateral(changes, step, plan, yes=yes)
+    return replace(step, diff="\n".join(map(str, changes)))
+
+
+def _refuse_collateral(changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool) -> None:
+    """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
+    from packaging.version import Version  # noqa: PLC0415 - only plans with packages need it
+
+    named = " ".join(step.arguments["requirements"]).lower()
+    removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
+    suffering = [
+        str(change)
+        for change in changes
+        if change.before is not None
+        and change.name not in named
+        and change.name not in removed
+        and (change.after is None or Version(change.after) < Version(change.before))
+    ]
+    if suffering and not yes:
+        raise DoctorError(text("collateral", changes="; ".join(suffering)))
+
+
+def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixReport:
+    """Make the link `pipelines` and nothing else; raises DoctorError where it cannot be made."""
+    request = Request(only=("pipelines-link",))
+    before = examine(system, options)
+    link = before.facts.pipelines
+    if link is None or link.wanted is None:
+        raise DoctorError(text("link-without-paddlex"))
+    if link.state in ("not-a-link", "other-link"):
+        raise DoctorError(text("link-occupied", path=link.path))
+    return fix(system, options, request, stage, apply=True)
+
+
+# --- undo -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class UndoReport:
+    """The transactions that were undone (newest first), and those that are left."""
+
+    undone: tuple[int, ...]
+    left: tuple[dict[str, object], ...]
+
+
+def undo_command(
+    system: System, options: TargetOptions, stage: Stage, *, listing: bool, to: int | None, yes: bool
+) -> UndoReport:
+    """List the transactions of a target, undo the newest, or all that are newer than `to`.
+
+    Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile.
+    """
+    prefix = _prefix(system, options)
+    if listing:
+        return UndoReport((), _remembered(prefix))
+    with locked(prefix):
+        recovered = recover(system, prefix)
+        numbers = journal.numbers(prefix)
+        doomed = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
+        if not doomed and recovered is None:
+            raise UsageError(text("nothing-to-undo", path=prefix))
+        for number in doomed:
+            with stage(text("stage-undo", number=number)):
+                undo(system, prefix, journal.Transaction(prefix, number), force=yes)
+    undone = tuple(doomed) if recovered is None else (recovered, *doomed)
+    return UndoReport(undone, _remembered(prefix))
+
+
+def _remembered(prefix: Path) -> tuple[dict[str, object], ...]:
+    return tuple(_summary(transaction) for transaction in journal.history(prefix))
+
+
+def _summary(transaction: journal.Transaction) -> dict[str, object]:
+    first = next(iter(transaction.events()), {})
+    steps = [step["summary"] for step in first.get("plan", {}).get("steps", [])]
+    return {
+        "transaction": transaction.number,
+        "time": first.get("time"),
+        "state": transaction.state(),
+        "steps": steps,
+    }

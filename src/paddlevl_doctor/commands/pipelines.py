@@ -1,0 +1,38 @@
+"""`pipelines`: which PaddleOCR name is which PaddleX pipeline, and where its file is in the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.target import choose_target, collect_target
+from paddlevl_doctor.knowledge.matrix import load_pipelines
+from paddlevl_doctor.system import System
+
+
+@dataclass(frozen=True)
+class PipelineRow:
+    """One pipeline. `path` is None where the target's paddlex does not have it, or there is no target."""
+
+    paddleocr: str
+    paddlex: str
+    file: str
+    since: str
+    path: str | None
+
+
+def list_pipelines(system: System, python: str | None, venv: str | None) -> tuple[PipelineRow, ...]:
+    """Return every pipeline that PaddleOCR registers; raises UsageError for a target that is not one."""
+    target = collect_target(system, choose_target(system, python, venv))
+    folder = Path(target.purelib) / PIPELINES if isinstance(target, Target) else None
+    return tuple(
+        PipelineRow(p.paddleocr, p.paddlex, p.file, p.since, _path(system, folder, p.file))
+        for p in load_pipelines()
+    )
+
+
+def _path(system: System, folder: Path | None, file: str) -> str | None:
+    path = folder / file if folder else None
+    return str(path) if path is not None and system.exists(path) else None

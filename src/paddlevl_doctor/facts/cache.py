@@ -1,0 +1,62 @@
+"""PaddleX's model cache: which models are there, how large, and what is missing from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from paddlevl_doctor.facts.model import CachedModel, ModelCache
+from paddlevl_doctor.system import System
+
+# Found by leaving files out one at a time (selftest.md, 1): without one of these the loader raises, or, for
+# generation_config.json, never stops writing.
+_VL_FILES = (
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "inference.yml",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+)
+_STATIC_FILES = ("inference.yml", "inference.pdiparams")
+_PROGRAMS = ("inference.json", "inference.pdmodel")
+
+
+def cache_root(system: System) -> Path:
+    """Return PaddleX's cache folder: $PADDLE_PDX_CACHE_HOME, else ~/.paddlex (paddlex utils/cache.py)."""
+    configured = system.env.get("PADDLE_PDX_CACHE_HOME")
+    return Path(configured) if configured else system.home() / ".paddlex"
+
+
+def collect_cache(system: System) -> ModelCache:
+    """List the model folders; nested ones (a layout model inside PaddleOCR-VL) are listed as OUTER/INNER."""
+    root = cache_root(system)
+    models = root / "official_models"
+    found: list[CachedModel] = []
+    for name in system.names(models):
+        folder = models / name
+        if system.read_bytes(folder) is None:  # a folder
+            found += _models(system, folder, name)
+    return ModelCache(str(root), tuple(found))
+
+
+def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
+    names = system.names(folder)
+    inner = [n for n in names if n.startswith(("PP-Doc", "PaddleOCR-VL"))]
+    nested = [m for n in inner for m in _models(system, folder / n, f"{name}/{n}")]
+    if inner and not set(names) & {"config.json", "inference.yml"}:
+        return nested
+    missing = _missing(name.rpartition("/")[2], frozenset(names))
+    return [CachedModel(name, str(folder), system.folder_size_mb(folder), missing), *nested]
+
+
+def _missing(name: str, present: frozenset[str]) -> tuple[str, ...]:
+    if name.startswith("PaddleOCR-VL"):
+        return tuple(file for file in _VL_FILES if file not in present)
+    if name.endswith(("_safetensors", "_onnx")):
+        return ()  # other engines' files; nothing measured about what they need
+    missing = [file for file in _STATIC_FILES if file not in present]
+    if not present & set(_PROGRAMS):
+        missing.append(_PROGRAMS[0])
+    return tuple(missing)

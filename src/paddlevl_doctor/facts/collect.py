@@ -1,0 +1,97 @@
+"""Collects all quick facts: nothing heavy is imported, and the slow part runs beside the others."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from paddlevl_doctor.facts.cache import cache_root, collect_cache
+from paddlevl_doctor.facts.gpu import collect_gpus
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink, Target
+from paddlevl_doctor.facts.target import Choice, collect_target
+from paddlevl_doctor.knowledge.patches import load_patches
+from paddlevl_doctor.system import System
+
+PIPELINES = Path("paddlex") / "configs" / "pipelines"
+
+
+def collect_facts(system: System, choice: Choice) -> Facts:
+    """Look at the machine and at the chosen target.
+
+    The GPUs are asked in a thread while the target's Python starts: both mostly wait.
+    Raises UsageError where the user named a target that is not one.
+    """
+    gpus: list[Gpus] = []
+    thread = threading.Thread(target=lambda: gpus.append(collect_gpus(system)), daemon=True)
+    thread.start()
+    answer = collect_target(system, choice)
+    target = answer if isinstance(answer, Target) else None
+    host, cache = collect_host(system), collect_cache(system)
+    files = patched_files(system, target)
+    link, disks = pipelines_link(system, target), _disks(system, target, choice)
+    thread.join()
+    return Facts(
+        host=host,
+        gpus=gpus[0] if gpus else Gpus(reason="nvml-error"),
+        target=target,
+        target_problem=answer if isinstance(answer, str) else None,
+        planned_target=choice.planned,
+        cache=cache,
+        patched_files=files,
+        pipelines=link,
+        free_disk_mb=disks,
+    )
+
+
+def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, ...]:
+    """Hash every file that a known patch could change in this target."""
+    if target is None or target.version_of("paddlex") is None:
+        return ()
+    site = Path(target.purelib)
+    return tuple(
+        PatchedFile(patch.id, file.path, _sha256(system, site / file.path))
+        for patch in load_patches()
+        for file in patch.files
+    )
+
+
+def _sha256(system: System, path: Path) -> str | None:
+    data = system.read_bytes(path)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
+    """Look at `pipelines` in the working folder, which `fix` makes a link to the target's pipeline files."""
+    path = system.cwd() / "pipelines"
+    wanted = Path(target.purelib) / PIPELINES if target and target.version_of("paddlex") else None
+    points_to = system.link_target(path)
+    return PipelinesLink(
+        path=str(path),
+        state=_link_state(system, path, points_to, wanted),
+        points_to=points_to,
+        wanted=str(wanted) if wanted else None,
+    )
+
+
+def _link_state(system: System, path: Path, points_to: str | None, wanted: Path | None) -> str:
+    if points_to is None:
+        return "not-a-link" if system.exists(path) else "absent"
+    end = os.path.normpath(path.parent / points_to.removeprefix("\\\\?\\"))
+    if wanted is not None and end == os.path.normpath(wanted):
+        return "right" if system.exists(path) else "dangling"
+    return "other-link" if system.exists(path) else "dangling"
+
+
+def _disks(system: System, target: Target | None, choice: Choice) -> dict[str, int]:
+    places = {
+        "target": Path(target.prefix) if target else system.cwd() / choice.planned,
+        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or system.home() / ".cache" / "uv"),
+        "model-cache": cache_root(system),
+        "temp": Path(tempfile.gettempdir()),
+    }
+    free = {name: system.free_disk_mb(path) for name, path in places.items()}
+    return {name: mb for name, mb in free.items() if mb is not None}

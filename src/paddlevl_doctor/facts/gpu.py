@@ -1,0 +1,141 @@
+"""The NVIDIA GPUs, asked from the driver itself through NVML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from paddlevl_doctor.facts.model import Gpu, Gpus
+from paddlevl_doctor.system import System
+
+# NVML's error codes by the reason they mean (nvml.h, nvmlReturn_t).
+_REASONS = {
+    4: "no-permission",
+    9: "driver-not-loaded",
+    12: "no-library",
+    13: "library-too-old",
+    18: "driver-library-mismatch",
+}
+_LIBRARY = "libnvidia-ml.so.1"
+# Folders with the driver's libraries on systems that tell the loader about them by an environment variable or
+# a configuration file, and sometimes do not: WSL, Kaggle and GKE, Colab, NixOS.
+_FOLDERS = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib64-nvidia", "/run/opengl-driver/lib")
+_MIB = 20
+
+Answer = TypeVar("Answer")
+
+
+def collect_gpus(system: System) -> Gpus:
+    """Return the NVIDIA GPUs of a machine, or the reason why none is known; never raises.
+
+    CUDA_VISIBLE_DEVICES does not matter here: NVML shows every GPU that the container or the account may see.
+    A GPU in MIG mode is described by its first instance, because a process can use one instance only.
+    """
+    try:
+        nvml = system.nvml()
+        nvml.nvmlInit()
+    except OSError as error:
+        return _without_library(system, str(error))
+    except Exception as error:  # a broken binding must not hide the other facts
+        return Gpus(reason=_reason(error), detail=_words(error))
+    try:
+        return _ask(nvml)
+    except Exception as error:  # as above
+        return Gpus(reason=_reason(error), detail=_words(error))
+    finally:
+        _try(nvml.nvmlShutdown, None)
+
+
+def _without_library(system: System, words: str) -> Gpus:
+    places = [f"{folder}/{_LIBRARY}" for folder in _FOLDERS if system.platform.startswith("linux")]
+    hidden = next((place for place in places if system.exists(Path(place))), None)
+    if hidden is None:
+        return Gpus(reason="no-library", detail=words)
+    return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
+
+
+class _NoInstanceError(Exception):
+    """MIG is on and nothing was partitioned, so that CUDA sees no device."""
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _NoInstanceError):
+        return "no-devices"
+    return _REASONS.get(getattr(error, "value", 0), "nvml-error")
+
+
+def _words(error: Exception) -> str:
+    """Return NVML's own words; an error of another kind is shown with its name."""
+    return str(error) if hasattr(error, "value") or isinstance(error, _NoInstanceError) else repr(error)
+
+
+def _try(ask: Callable[..., Answer], otherwise: Answer, *arguments: object) -> Answer:
+    """Return an answer that may be absent: old drivers lack functions, WSL has strings that are no UTF-8."""
+    try:
+        return ask(*arguments)
+    except Exception:  # whatever it was, this one answer is missing
+        return otherwise
+
+
+def _ask(nvml: Any) -> Gpus:
+    devices: list[Gpu] = []
+    problems: list[tuple[str, str]] = []
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            devices.append(_device(nvml, index))
+        except Exception as error:  # one lost GPU must not hide the others
+            problems.append((_reason(error), f"GPU {index}: {_words(error)}"))
+    reason, first = (problems or [("no-devices", "NVML counts 0 devices")])[0]
+    return Gpus(
+        devices=tuple(devices),
+        driver=_text(_try(nvml.nvmlSystemGetDriverVersion, None)),
+        cuda=_cuda(nvml),
+        reason=None if devices else reason,
+        detail="; ".join(words for _, words in problems) if devices else first,
+    )
+
+
+def _device(nvml: Any, index: int) -> Gpu:
+    handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+    part = _first_instance(nvml, handle)
+    memory = _try(nvml.nvmlDeviceGetMemoryInfo, None, part)
+    return Gpu(
+        index=index,
+        name=_text(_try(nvml.nvmlDeviceGetName, None, part)) or "NVIDIA GPU",
+        compute_capability=f"{major}.{minor}",
+        memory_total_mb=memory.total >> _MIB if memory else 0,
+        memory_free_mb=memory.free >> _MIB if memory else 0,
+    )
+
+
+def _first_instance(nvml: Any, handle: Any) -> Any:
+    """Return what CUDA would use of a GPU: its first MIG instance, or itself where MIG is off or unknown.
+
+    Inside a container that was given an instance the whole GPU refuses to tell its memory
+    (NVIDIA/nvidia-container-toolkit#842). Raises _NoInstanceError where there is none to use.
+    """
+    if _try(nvml.nvmlDeviceGetMigMode, [0, 0], handle)[0] != 1:
+        return handle
+    for slot in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        instance = _try(nvml.nvmlDeviceGetMigDeviceHandleByIndex, None, handle, slot)
+        if instance is not None:
+            return instance
+    raise _NoInstanceError("MIG is on and has no instance")
+
+
+def _text(value: object) -> str | None:
+    """Return a name that some bindings give as bytes."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else None
+
+
+def _cuda(nvml: Any) -> str | None:
+    """Return the CUDA version of the driver's API; NVML says 12040 for 12.4."""
+    for name in ("nvmlSystemGetCudaDriverVersion_v2", "nvmlSystemGetCudaDriverVersion"):
+        number = _try(getattr(nvml, name, lambda: 0), 0)
+        if number > 0:
+            return f"{number // 1000}.{number % 1000 // 10}"
+    return None

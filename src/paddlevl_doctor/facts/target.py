@@ -1,0 +1,170 @@
+"""Which environment is treated, and what its own Python says about it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Distribution, PaddleBuild, Target
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.system import Completed, System
+
+INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
+INVENTORY_TIMEOUT = 30.0
+"""Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where the target is. `python` is None while the environment `planned` has to be created first."""
+
+    python: Path | None
+    planned: str
+    explicit: bool
+    """The user named it, so that a mistake is a usage error."""
+
+
+def python_of(venv: Path, platform: str) -> Path:
+    """Return where a virtual environment keeps its interpreter on this platform."""
+    return venv / "Scripts" / "python.exe" if platform == "win32" else venv / "bin" / "python"
+
+
+def choose_target(
+    system: System, python: str | None, venv: str | None, own_prefix: str = sys.prefix
+) -> Choice:
+    """Choose the environment to treat.
+
+    Order: `--python` or `--venv`; `$VIRTUAL_ENV` and `./.venv` unless that is the doctor's own; a notebook's
+    interpreter on Kaggle and Colab; else none yet. Raises UsageError for a path that cannot be meant.
+    """
+    planned = _planned(system, own_prefix)
+    if python is not None:
+        return _named_python(system, python, planned)
+    if venv is not None:
+        return _named_venv(system, venv)
+    for folder in filter(None, (system.env.get("VIRTUAL_ENV"), ".venv", planned)):
+        candidate = python_of(system.cwd() / folder, system.platform)
+        if system.exists(candidate) and not _same(system.cwd() / folder, own_prefix):
+            return Choice(candidate, planned, explicit=False)
+    return Choice(_notebook_python(system, own_prefix), planned, explicit=False)
+
+
+def _planned(system: System, own_prefix: str) -> str:
+    return ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
+
+
+def _same(folder: Path, prefix: str) -> bool:
+    return folder.resolve() == Path(prefix).resolve()
+
+
+def _named_python(system: System, python: str, planned: str) -> Choice:
+    found = python if "/" in python or "\\" in python else system.which(python) or python
+    path = Path(system.cwd() / found)
+    if not system.exists(path):
+        raise UsageError(text("python-missing", path=python))
+    if system.names(path):
+        raise UsageError(text("python-is-folder", path=python))
+    return Choice(path, planned, explicit=True)
+
+
+def _named_venv(system: System, venv: str) -> Choice:
+    folder = system.cwd() / venv
+    candidate = python_of(folder, system.platform)
+    if system.exists(candidate):
+        return Choice(candidate, venv, explicit=True)
+    occupied = set(system.names(folder)) - {".paddlevl-doctor"}
+    if system.exists(folder) and (occupied or system.read_bytes(folder) is not None):
+        raise UsageError(text("venv-is-not-one", path=venv, python=candidate))
+    return Choice(None, venv, explicit=True)
+
+
+def _notebook_python(system: System, own_prefix: str) -> Path | None:
+    if not {"KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"} & set(system.env):
+        return None
+    found = system.which("python3")
+    if found is None or Path(found).is_relative_to(own_prefix):
+        return None
+    return Path(found)
+
+
+def collect_target(system: System, choice: Choice) -> Target | str | None:
+    """Ask the target's Python for its inventory.
+
+    Returns the target, None where there is none yet, or a sentence saying why it could not be asked.
+    Raises UsageError where the user named something that is not a Python.
+    """
+    if choice.python is None:
+        return None
+    argv = (str(choice.python), "-X", "utf8", str(INVENTORY))
+    done = system.run(argv, timeout=INVENTORY_TIMEOUT, env=_quiet_environment(system))
+    answer = _json_of(done)
+    if answer is None and choice.explicit:
+        raise UsageError(text("not-a-python", path=choice.python, detail=_detail(done)))
+    if answer is None:
+        return text("target-silent", path=choice.python, detail=_detail(done))
+    return _target(system, answer)
+
+
+def _quiet_environment(system: System) -> dict[str, str]:
+    # A check leaves no bytecode behind in the environment that it only looks at.
+    return {**system.env, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _json_of(done: Completed) -> dict[str, object] | None:
+    """Return the probe's answer, None for anything that is not one (a crash, a hang, another program)."""
+    if not done.ok:
+        return None
+    try:
+        answer = json.loads(done.stdout.strip().rpartition("\n")[2])
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) and "distributions" in answer else None
+
+
+def _detail(done: Completed) -> str:
+    if done.timed_out:
+        return text("no-answer-in", seconds=f"{INVENTORY_TIMEOUT:.0f}")
+    lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else text("exit-status", code=done.returncode)
+
+
+def _target(system: System, answer: dict[str, object]) -> Target:
+    fields = dict(answer)
+    entries = fields.pop("distributions")
+    libraries = fields.pop("missing_libraries")
+    assert isinstance(entries, list) and isinstance(libraries, list)  # noqa: S101 - our own probe's shape
+    return Target(
+        **fields,  # type: ignore[arg-type]
+        distributions=tuple(
+            Distribution(**{**entry, "requires": tuple(entry["requires"])}) for entry in entries
+        ),
+        paddle=_paddle_build(system, Path(str(answer["platlib"]))),
+        missing_libraries=tuple(libraries),
+    )
+
+
+def _paddle_build(system: System, site: Path) -> PaddleBuild | None:
+    """Read paddle/version/__init__.py, which every wheel generates, without importing anything.
+
+    Source: the CPU wheels 3.2.0 and 3.3.1; the GPU wheels carry the same generated file (matrix.md, 0.6).
+    """
+    code = system.read_text(site / "paddle" / "version" / "__init__.py")
+    if code is None:
+        return None
+    values = dict(re.findall(r"^(\w+) *= *(.+)$", code, re.MULTILINE))
+    version = values.get("full_version", "").strip("'\" ")
+    return PaddleBuild(
+        version=version or "unknown",
+        cuda=_unless_false(values.get("cuda_version", "")),
+        cudnn=_unless_false(values.get("cudnn_version", "")),
+        architectures=tuple(int(n) for n in re.findall(r"\d+", values.get("compiled_cuda_archs", ""))),
+    )
+
+
+def _unless_false(value: str) -> str | None:
+    bare = value.strip("'\" ")
+    return None if bare in ("", "False", "None") else bare

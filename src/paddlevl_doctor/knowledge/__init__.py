@@ -1,0 +1,1 @@
+"""What is known: the typed, validated view of matrix/ and patches/."""

@@ -1,0 +1,112 @@
+"""Version sets: which paddle, paddleocr and paddlex are installed together (matrix/sets.toml)."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
+
+_BOUNDS = re.compile(r">=(\d+\.\d+),<(\d+\.\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionalWheel(Fact):
+    """A wheel outside of every index, installed only where somebody asks for it."""
+
+    set: str
+    name: str
+    version: str
+    system: str
+    machine: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuVersion(Fact):
+    """The version of paddlepaddle-gpu that a set takes from one index."""
+
+    set: str
+    tag: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionSet(Fact):
+    """One complete combination, in exact versions."""
+
+    name: str
+    default: bool
+    paddleocr: str
+    paddlex: str
+    paddle_cpu: str
+    python: str
+    """The Pythons it resolves for, as >=X.Y,<X.Y."""
+    requirements: tuple[str, ...]
+    """What is installed besides paddle, paddleocr and paddlex."""
+    constraints: tuple[str, ...]
+    """Bounds on what something else may bring along."""
+    why_en: str
+    why_zh: str
+    paddle_gpu: Mapping[str, str] = field(default_factory=dict)
+    """The version of paddlepaddle-gpu by index tag (cu118, cu126, cu129)."""
+    optional_wheels: tuple[OptionalWheel, ...] = ()
+
+    def supports_python(self, version: str) -> bool:
+        """Say whether the set resolves for this Python, given as 3.11.7 or 3.11."""
+        bounds = _BOUNDS.fullmatch(self.python)
+        assert bounds is not None  # noqa: S101 - a test reads every set
+        return numbers(bounds[1]) <= numbers(version)[:2] < numbers(bounds[2])
+
+    def paddle_versions(self, package: str) -> tuple[str, ...]:
+        """Return the versions of paddlepaddle or paddlepaddle-gpu that follow this set."""
+        if package == "paddlepaddle":
+            return (self.paddle_cpu,)
+        return tuple(dict.fromkeys(self.paddle_gpu.values()))
+
+    def stack(self) -> tuple[str, ...]:
+        """Return the requirement strings of everything but paddle itself."""
+        return (f"paddleocr[doc-parser]=={self.paddleocr}", f"paddlex=={self.paddlex}", *self.requirements)
+
+    def why(self, lang: str) -> str:
+        """Return why this combination, in English or Chinese (zh)."""
+        return self.why_zh if lang == "zh" else self.why_en
+
+
+@functools.cache
+def load_sets() -> tuple[VersionSet, ...]:
+    """Return all sets, the default one first. Raises KnowledgeError for a malformed file."""
+    gpu = load_rows("sets", "gpu", GpuVersion)
+    wheels = load_rows("sets", "optional_wheel", OptionalWheel)
+    sets = (_complete(bare, gpu, wheels) for bare in load_rows("sets", "set", VersionSet))
+    return tuple(sorted(sets, key=lambda version_set: not version_set.default))
+
+
+def _complete(bare: VersionSet, gpu: tuple[GpuVersion, ...], wheels: tuple[OptionalWheel, ...]) -> VersionSet:
+    return replace(
+        bare,
+        paddle_gpu={row.tag: row.version for row in gpu if row.set == bare.name},
+        optional_wheels=tuple(wheel for wheel in wheels if wheel.set == bare.name),
+    )
+
+
+def find_set(name: str) -> VersionSet | None:
+    """Return the set of this name, None where there is none."""
+    return next((version_set for version_set in load_sets() if version_set.name == name), None)
+
+
+def default_set() -> VersionSet:
+    """Return the set that is installed where nobody chose one."""
+    return load_sets()[0]
+
+
+def set_of(target: Target) -> VersionSet | None:
+    """Return the set whose exact paddleocr and paddlex this environment has, None for another mixture.
+
+    A local version (3.3.6+paddlevl.1, a wheel patched by the doctor) counts as the public version before it.
+    """
+    installed = tuple((target.version_of(name) or "").partition("+")[0] for name in ("paddleocr", "paddlex"))
+    return next((one for one in load_sets() if (one.paddleocr, one.paddlex) == installed), None)

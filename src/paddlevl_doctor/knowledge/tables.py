@@ -1,0 +1,77 @@
+"""Reads one table of a file in matrix/ into frozen rows, and refuses a row that is not as its class says."""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from paddlevl_doctor.knowledge.errors import KnowledgeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What every row of the matrix carries."""
+
+    source: str
+    """Where the fact is from: wheel:, docs:, issue:, a probe, or third-party evidence."""
+    verified: str
+    """wheel (read or run), docs (an official page) or unverified."""
+
+
+Row = TypeVar("Row", bound=Fact)
+
+
+@functools.cache
+def read_tables(name: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the tables of matrix/<name>.toml as they stand.
+
+    Raises KnowledgeError for a file that is absent or no TOML.
+    """
+    from paddlevl_doctor.knowledge.location import data_folder  # noqa: PLC0415 - only where a file is read
+
+    path = data_folder("matrix") / f"{name}.toml"
+    try:
+        tables: dict[str, list[dict[str, Any]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
+        raise KnowledgeError(path, "", str(error)) from error
+    return tables
+
+
+def load_rows(name: str, table: str, kind: type[Row]) -> tuple[Row, ...]:
+    """Return the rows of [[table]] in matrix/<name>.toml, in the file's order, lists as tuples.
+
+    Raises KnowledgeError where the table is absent, or a row lacks a field or has one that `kind` does not
+    know.
+    """
+    rows = read_tables(name).get(table)
+    if rows is None:
+        raise KnowledgeError(f"matrix/{name}.toml", table, "no such table")
+    return tuple(_row(f"matrix/{name}.toml", f"{table}.{n}", row, kind) for n, row in enumerate(rows))
+
+
+def _row(file: str, field: str, row: dict[str, Any], kind: type[Row]) -> Row:
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
+    }
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise KnowledgeError(file, field, str(error)) from error
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the leading dotted numbers of a version, for comparing: "550.54.14" gives (550, 54, 14).
+
+    Drivers, CUDA and compute capabilities are numbered plainly; this spares `check` the 20 ms that importing
+    packaging.version takes. Anything else at the end is ignored, and no number at all gives ().
+    """
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()

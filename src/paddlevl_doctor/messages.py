@@ -1,0 +1,318 @@
+"""The doctor's own sentences in English and Chinese; the words about failures live in matrix/failures."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+LANGUAGES = ("en", "zh")
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+def set_language(lang: str) -> None:
+    """Choose the language of `text` for this run."""
+    _language.set(lang)
+
+
+def language() -> str:
+    """Return the language in use: en or zh."""
+    return _language.get()
+
+
+def text(key: str, **params: object) -> str:
+    """Return a sentence in the language in use, its placeholders filled; raises KeyError for an unknown key."""
+    english, chinese = SENTENCES[key]
+    template = chinese if language() == "zh" else english
+    return template.format(**params)
+
+
+SENTENCES: dict[str, tuple[str, str]] = {
+    # --- choosing the target
+    "python-and-venv": (
+        "--python and --venv both name the environment to treat: give one of them.",
+        "--python 和 --venv 都用来指定目标环境，请只给其中一个。",
+    ),
+    "python-missing": (
+        "There is no Python at {path}. Give --python the path of an interpreter, or --venv the folder of an environment.",
+        "{path} 处没有 Python。请用 --python 指定解释器路径，或用 --venv 指定虚拟环境目录。",
+    ),
+    "python-is-folder": (
+        "{path} is a folder, not an interpreter. For the folder of an environment use --venv {path}.",
+        "{path} 是目录而不是解释器。若要指定虚拟环境目录，请用 --venv {path}。",
+    ),
+    "venv-is-not-one": (
+        "{path} is there but is no virtual environment (no {python}). Name another folder; a new one is created by `fix --apply`.",
+        "{path} 已存在，但不是虚拟环境（缺少 {python}）。请换一个目录；新目录会由 `fix --apply` 创建。",
+    ),
+    "not-a-python": (
+        "{path} did not answer as a Python interpreter: {detail}. Give --python the path of a Python 3.8 or later.",
+        "{path} 没有像 Python 解释器那样应答：{detail}。请用 --python 指定 Python 3.8 或更高版本。",
+    ),
+    "target-silent": (
+        "the interpreter {path} did not answer: {detail}",
+        "解释器 {path} 没有应答：{detail}",
+    ),
+    "target-vanished": ("The environment {path} is gone.", "环境 {path} 已不存在。"),
+    "no-answer-in": ("no answer within {seconds} s", "{seconds} 秒内没有应答"),
+    "exit-status": ("exit status {code}", "退出码 {code}"),
+    "unknown-set": (
+        "There is no version set '{name}'. Known sets: {names}.",
+        "没有名为 '{name}' 的版本组合。可用的组合：{names}。",
+    ),
+    "unknown-check": (
+        "There is no check '{name}'. `paddlevl-doctor check --list` shows all of them.",
+        "没有名为 '{name}' 的检查项。用 `paddlevl-doctor check --list` 查看全部。",
+    ),
+    # --- stages
+    "stage-check": ("Looking at the machine", "检查本机"),
+    "stage-deep": ("Looking deep into the target", "深入检查目标环境"),
+    "stage-selftest": (
+        "Self-test on {device}: the real pipeline reads a chart it has never seen",
+        "在 {device} 上自检：真实流水线读取一张从未见过的色块图",
+    ),
+    "stage-imports": ("Importing paddle, paddlex and paddleocr", "导入 paddle、paddlex 和 paddleocr"),
+    "stage-parse": ("Reading {name} with the engine '{engine}'", "用引擎 '{engine}' 读取 {name}"),
+    "stage-judge": ("Judging what was read", "评判读取结果"),
+    "stage-hub": ("Looking for the released weights", "寻找已发布的权重"),
+    "stage-undo": ("Undoing transaction {number}", "撤销第 {number} 次事务"),
+    # --- steps of a plan
+    "step-create": (
+        "Create the virtual environment {path} with {python}",
+        "用 {python} 创建虚拟环境 {path}",
+    ),
+    "step-create-before": ("{path} does not exist yet", "{path} 尚不存在"),
+    "step-create-undo": ("remove {path}, which this step created", "删除由本步骤创建的 {path}"),
+    "step-remove": (
+        "REMOVE {names}: it would collide with the right wheel",
+        "移除 {names}：它会与正确的 wheel 冲突",
+    ),
+    "step-remove-before": ("installed: {names}", "已安装：{names}"),
+    "step-install": ("Install {names}", "安装 {names}"),
+    "step-install-before": (
+        "{count} distributions are installed, and still the same ones",
+        "已安装 {count} 个包，且未发生变化",
+    ),
+    "step-packages-undo": (
+        "put back the former files byte for byte, offline",
+        "离线逐字节恢复原有文件",
+    ),
+    "step-patch": ("Patch: {title}", "补丁：{title}"),
+    "step-patch-before": (
+        "{files} is exactly the published file (SHA-256)",
+        "{files} 与发布的文件完全一致（SHA-256）",
+    ),
+    "step-patch-undo": ("put the published file back", "恢复发布的原文件"),
+    "step-link": ("Link {path} to the target's pipeline files", "将 {path} 链接到目标环境的流水线配置"),
+    "step-link-before": ("there is nothing at {path}", "{path} 处没有任何文件"),
+    "step-link-undo": ("remove the link {path}", "删除链接 {path}"),
+    "skip-asked": ("you asked to skip it", "按要求跳过"),
+    "skip-not-in-only": ("not among what --only names", "不在 --only 指定的范围内"),
+    "skip-manual": ("cannot be done for you: {remedy}", "无法代为完成：{remedy}"),
+    # --- applying and undoing
+    "collateral": (
+        "Nothing was changed: uv would downgrade or remove packages that no cure asked for: {changes}. "
+        "If that is what you want, say --yes; else use a new environment: fix --apply --venv NEW.",
+        "未做任何更改：uv 会降级或移除并非修复所需的包：{changes}。如确实需要，请加 --yes；否则请使用新环境：fix --apply --venv NEW。",
+    ),
+    "externally-managed": (
+        "{path} belongs to the operating system (EXTERNALLY-MANAGED) and is not touched. "
+        "Use an environment of your own: paddlevl-doctor fix --apply --venv .venv",
+        "{path} 由操作系统管理（EXTERNALLY-MANAGED），不会改动。请使用自己的环境：paddlevl-doctor fix --apply --venv .venv",
+    ),
+    "target-locked": (
+        "Another paddlevl-doctor is working on {path}. Wait until it has finished, then try again.",
+        "另一个 paddlevl-doctor 正在处理 {path}。请等它结束后再试。",
+    ),
+    "target-read-only": (
+        "{path} cannot be written ({reason}). Nothing was changed. Name an environment that you may write: --venv DIR.",
+        "{path} 不可写（{reason}）。未做任何更改。请指定一个可写的环境：--venv DIR。",
+    ),
+    "rolled-back": (
+        "This step failed, and everything was put back: {step}. Reason: {reason}",
+        "此步骤失败，所有更改均已恢复：{step}。原因：{reason}",
+    ),
+    "undo-needed": (
+        "Putting things back in {path} failed: {reason}. Remove the cause, then run: paddlevl-doctor undo",
+        "恢复 {path} 失败：{reason}。请排除原因后运行：paddlevl-doctor undo",
+    ),
+    "undo-moved": (
+        "Packages in {path} were changed after this transaction: {names}. Undoing it would mix versions. "
+        "Nothing was changed; --yes goes ahead all the same.",
+        "此事务之后 {path} 中的包又有变化：{names}。撤销会混用版本，因此未做任何更改；加 --yes 可强制执行。",
+    ),
+    "file-moved": (
+        "{path} was edited after it was patched, and is kept as it is. Save your edit, reinstall paddlex, then try again.",
+        "{path} 在打补丁后又被修改，已原样保留。请先备份你的改动，重新安装 paddlex，然后再试。",
+    ),
+    "file-altered": (
+        "{path} is not the file that paddlex {version} was published with (SHA-256 {sha256}), so the patch is not applied. "
+        "Reinstall it first: uv pip install --reinstall-package paddlex paddlex=={version}",
+        "{path} 与 paddlex {version} 发布的文件不一致（SHA-256 {sha256}），因此不打补丁。请先重新安装：uv pip install --reinstall-package paddlex paddlex=={version}",
+    ),
+    "patch-unknown-content": (
+        "{path} is none of the published files that the patch fits; it is left alone.",
+        "{path} 不是该补丁适用的任何已发布文件，未做改动。",
+    ),
+    "patch-outside": (
+        "{path} leads out of {site}; nothing outside of the target is touched.",
+        "{path} 指向 {site} 之外；目标环境之外的文件一律不改动。",
+    ),
+    "does-not-compile": (
+        "{path} would not compile after the patch: {reason}",
+        "打补丁后 {path} 无法编译：{reason}",
+    ),
+    "nothing-to-undo": (
+        "Nothing to undo: {path} remembers no transaction.",
+        "没有可撤销的内容：{path} 没有事务记录。",
+    ),
+    "recovered": (
+        "An interrupted run (transaction {number}) was found and put back first.",
+        "发现一次被中断的运行（第 {number} 次事务），已先行恢复。",
+    ),
+    "no-pipelines": ("There are no pipeline files at {path}.", "{path} 处没有流水线配置文件。"),
+    "link-without-paddlex": (
+        "The target has no paddlex, so there are no pipeline files to link. Install it first: paddlevl-doctor fix --apply",
+        "目标环境中没有 paddlex，因此没有可链接的流水线配置。请先安装：paddlevl-doctor fix --apply",
+    ),
+    "link-occupied": (
+        "{path} is there already and was not made by the doctor; it is not touched. Move it away, or work in another folder.",
+        "{path} 已存在且不是由 doctor 创建的，不会改动。请将其移走，或换一个工作目录。",
+    ),
+    "uv-timeout": (
+        "`{command}` did not finish within {minutes} minutes.",
+        "`{command}` 在 {minutes} 分钟内没有完成。",
+    ),
+    "uv-failed": ("`{command}` failed: {reason}", "`{command}` 失败：{reason}"),
+    "uv-offline": (
+        "`{command}` could not reach the package index. Check the network or the proxy, or name an index that answers: "
+        "--mirror URL. uv said: {reason}",
+        "`{command}` 无法访问软件包索引。请检查网络或代理，或用 --mirror URL 指定可用的索引。uv 的输出：{reason}",
+    ),
+    "uv-disk-full": (
+        "`{command}` ran out of disk space. Free some, or move uv's cache (UV_CACHE_DIR). uv said: {reason}",
+        "`{command}` 磁盘空间不足。请清理磁盘，或用 UV_CACHE_DIR 移动 uv 缓存。uv 的输出：{reason}",
+    ),
+    # --- reports
+    "machine": ("Machine", "本机"),
+    "gpu": ("GPU", "GPU"),
+    "target": ("Target", "目标环境"),
+    "stack": ("Stack", "软件栈"),
+    "wheel": ("Wheel", "wheel"),
+    "no-target": ("none yet ({path} will be created)", "尚无（将创建 {path}）"),
+    "no-target-problem": ("cannot be used: {problem}", "无法使用：{problem}"),
+    "no-gpu": ("none: {reason}", "无：{reason}"),
+    "gpu-no-library": ("no NVIDIA driver library (NVML) on this machine", "本机没有 NVIDIA 驱动库（NVML）"),
+    "gpu-library-too-old": (
+        "the NVIDIA driver library is too old to be asked: {detail}",
+        "NVIDIA 驱动库过旧，无法查询：{detail}",
+    ),
+    "gpu-driver-not-loaded": ("the NVIDIA driver is not loaded: {detail}", "NVIDIA 驱动未加载：{detail}"),
+    "gpu-driver-library-mismatch": (
+        "driver and library differ in version, restart the machine: {detail}",
+        "驱动与库版本不一致，请重启机器：{detail}",
+    ),
+    "gpu-no-permission": ("no permission to ask the driver: {detail}", "没有查询驱动的权限：{detail}"),
+    "gpu-no-devices": ("the driver sees no GPU", "驱动没有发现 GPU"),
+    "gpu-nvml-error": ("NVML failed: {detail}", "NVML 出错：{detail}"),
+    "all-well": ("Nothing is wrong.", "一切正常。"),
+    "counts": (
+        "{errors} errors, {warnings} warnings, {notes} notes, {unknown} unknown, {blocked} waiting, {ok} right ({seconds} s)",
+        "{errors} 个错误，{warnings} 个警告，{notes} 条提示，{unknown} 项无法查看，{blocked} 项待定，{ok} 项正常（{seconds} 秒）",
+    ),
+    "evidence": ("seen", "依据"),
+    "remedy": ("cure", "解决办法"),
+    "run": ("run", "运行"),
+    "blocked-by": ("waiting for: {names}", "等待先解决：{names}"),
+    "next-fix": (
+        "Next: {command} shows what can be done for you.",
+        "下一步：运行 {command} 查看可自动完成的修复。",
+    ),
+    "next-apply": ("Nothing was changed. To do it: {command}", "尚未做任何更改。执行修复：{command}"),
+    "nothing-to-do": ("Nothing to do.", "无需任何操作。"),
+    "plan": ("Plan", "计划"),
+    "not-done": ("Left alone", "未处理"),
+    "before": ("before", "前提"),
+    "undo": ("undo", "撤销"),
+    "because": ("because", "原因"),
+    "applied-in": (
+        "Transaction {number}. To take it back: paddlevl-doctor undo",
+        "第 {number} 次事务。如需撤回：paddlevl-doctor undo",
+    ),
+    "undone": ("Undone: transaction {numbers}.", "已撤销：第 {numbers} 次事务。"),
+    "no-transactions": ("No transaction is remembered.", "没有事务记录。"),
+    "column-check": ("check", "检查项"),
+    "column-looks-at": ("what it looks at", "检查内容"),
+    "column-status": ("status", "状态"),
+    "column-title": ("finding", "结论"),
+    "column-step": ("step", "步骤"),
+    "column-seconds": ("seconds", "秒"),
+    "column-pipeline": ("PaddleOCR name", "PaddleOCR 名称"),
+    "column-yaml": ("pipeline file in the target", "目标环境中的配置文件"),
+    "column-since": ("since paddlex", "起始 paddlex 版本"),
+    "status-ok": ("right", "正常"),
+    "status-note": ("note", "提示"),
+    "status-warning": ("warning", "警告"),
+    "status-error": ("error", "错误"),
+    "status-unknown": ("unknown", "未知"),
+    "status-blocked": ("waiting", "待定"),
+    "status-skipped": ("n/a", "不适用"),
+    # --- parse
+    "demo-used": (
+        "There is no {name} here: the page that ships with the doctor is read.",
+        "当前目录没有 {name}：改为读取随 doctor 附带的页面。",
+    ),
+    "engine-line": ("Engine {engine} on {device}.", "引擎 {engine}，设备 {device}。"),
+    "engine-differs": ("Asked for '{requested}': {reason}", "请求的是 '{requested}'：{reason}"),
+    "reader-instead": ("The embedded reader reads the page instead.", "改由内置阅读器读取。"),
+    "no-reader": (
+        "The embedded reader could read the page, but is not installed: pip install 'paddlevl-doctor[reader]'",
+        "内置阅读器可以读取此页，但尚未安装：pip install 'paddlevl-doctor[reader]'",
+    ),
+    "native-broken": (
+        "PaddleOCR-VL cannot run here ({id}: {title}).",
+        "PaddleOCR-VL 无法在此运行（{id}：{title}）。",
+    ),
+    "nothing-read": ("nothing was read", "没有读到任何内容"),
+    "stage-fix": ("Curing what can be cured", "修复可修复的问题"),
+    "reader-missing": (
+        "The embedded reader is not installed. Install it beside the doctor: pip install 'paddlevl-doctor[reader]'",
+        "未安装内置阅读器。请在 doctor 所在环境安装：pip install 'paddlevl-doctor[reader]'",
+    ),
+    "native-impossible": (
+        "The native engine cannot run: {reason} `paddlevl-doctor check` says more, `parse --fix` cures what can be cured.",
+        "native 引擎无法运行：{reason} 详情见 `paddlevl-doctor check`，`parse --fix` 可修复能修复的问题。",
+    ),
+    "native-no-weights": (
+        "There are no PaddleOCR-VL weights in {path}, and no model hub answers.",
+        "{path} 中没有 PaddleOCR-VL 权重，且没有模型仓库应答。",
+    ),
+    "native-no-target": ("There is no environment with PaddleOCR.", "没有装好 PaddleOCR 的环境。"),
+    "native-failed": ("PaddleOCR-VL failed on {name}: {detail}", "PaddleOCR-VL 读取 {name} 失败：{detail}"),
+    "selftest-failed": ("The self-test failed: {detail}", "自检失败：{detail}"),
+    "verdict-passed": (
+        "Read well enough: {similarity} of the known text (needed: {threshold}).",
+        "读取合格：与已知文本相似度 {similarity}（要求 {threshold}）。",
+    ),
+    "verdict-failed": (
+        "Not read well enough: {similarity} of the known text (needed: {threshold}).",
+        "读取不合格：与已知文本相似度 {similarity}（要求 {threshold}）。",
+    ),
+    "verdict-none": (
+        "Not judged: no known text to compare with (give one with --expect FILE).",
+        "未评判：没有可供比较的已知文本（用 --expect FILE 指定）。",
+    ),
+    "selftest-passed": (
+        "The self-test passed: the stack reads what it has never seen.",
+        "自检通过：软件栈能读出从未见过的内容。",
+    ),
+    "written": ("Written: {paths}", "已写入：{paths}"),
+    "output-is-input": (
+        "{path} would overwrite the input. Name another folder with --output.",
+        "{path} 会覆盖输入文件。请用 --output 指定其他目录。",
+    ),
+    # --- failures of the doctor itself
+    "interrupted": ("Interrupted. What was begun has been put back.", "已中断。已开始的更改均已恢复。"),
+    "internal": (
+        "The doctor itself failed. A report ready to paste into an issue is in {path}",
+        "doctor 自身出错。可直接贴到 issue 的报告已写入 {path}",
+    ),
+}

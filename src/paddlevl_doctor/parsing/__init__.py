@@ -1,0 +1,1 @@
+"""Reading a document: the engines, what they read, and the verdict on it."""

@@ -1,0 +1,128 @@
+"""What a document really says: the ground truth that a reading is compared with."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.model import Box, box_of
+
+_SENTENCES = {
+    "unreadable": {
+        "en": "The expected text {path} cannot be read: {detail}.",
+        "zh": "无法读取预期文本 {path}：{detail}。",
+    },
+    "not-utf8": {
+        "en": "The expected text {path} is not UTF-8. Save it as UTF-8 text, Markdown or the JSON of a page.",
+        "zh": "预期文本 {path} 不是 UTF-8 编码。请保存为 UTF-8 的文本、Markdown 或页面 JSON。",
+    },
+    "malformed": {
+        "en": "The expected text {path} is no ground truth of a page ({detail}). "
+        "It needs pages with blocks, each with kind and text, as in the shipped demo.json.",
+        "zh": "预期文本 {path} 不是页面的标准答案（{detail}）。它应包含 pages 和 blocks，"
+        "每个 block 有 kind 和 text，格式见自带的 demo.json。",
+    },
+    "empty": {
+        "en": "The expected text {path} says nothing: there is no text in it to compare with.",
+        "zh": "预期文本 {path} 没有内容，无从比较。",
+    },
+}
+
+_FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{3,}:?\s*(\|\s*:?-{3,}:?\s*)*\|?\s*$", re.MULTILINE)
+_LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}\s+|>\s?|[-+*]\s+)", re.MULTILINE)
+_INLINE_MARKS = re.compile(r"(?<!\\)(?:\*\*|__|[*`|])|\\$", re.MULTILINE)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+
+
+@dataclass(frozen=True)
+class TruthBlock:
+    """One part of a page as it is; what is read from a table is in `rows`, from a formula in `latex`."""
+
+    kind: str
+    text: str
+    box: Box | None = None
+    rows: tuple[tuple[str, ...], ...] = ()
+    latex: str = ""
+
+
+@dataclass(frozen=True)
+class TruthPage:
+    """One page in reading order; the size is that of the boxes, 0 where there are none."""
+
+    blocks: tuple[TruthBlock, ...]
+    width: int = 0
+    height: int = 0
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A document as it is; `name` says where that is known from."""
+
+    name: str
+    pages: tuple[TruthPage, ...]
+
+
+def load_truth(path: Path, lang: str = "en") -> Truth:
+    """Read a ground truth: JSON like demo.json, Markdown, or plain text; raises UsageError for anything else."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise _error("unreadable", lang, path, error.strerror or error) from error
+    except UnicodeDecodeError as error:
+        raise _error("not-utf8", lang, path) from error
+    try:
+        pages = _json_pages(json.loads(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _error("malformed", lang, path, f"{type(error).__name__}: {error}") from error
+    if not any(block.text.strip() or block.rows or block.latex for page in pages for block in page.blocks):
+        raise _error("empty", lang, path)
+    return Truth(path.name, pages)
+
+
+def _error(key: str, lang: str, path: Path, detail: object = "") -> UsageError:
+    return UsageError(_SENTENCES[key][lang].format(path=path, detail=detail))
+
+
+def _json_pages(document: dict[str, Any]) -> tuple[TruthPage, ...]:
+    return tuple(
+        TruthPage(tuple(map(_json_block, page["blocks"])), int(page["width"]), int(page["height"]))
+        for page in document["pages"]
+    )
+
+
+def _json_block(block: dict[str, Any]) -> TruthBlock:
+    return TruthBlock(
+        kind=str(block["kind"]),
+        text=str(block["text"]),
+        box=box_of(block["box"]) if "box" in block else None,
+        rows=tuple(tuple(str(cell) for cell in row) for row in block.get("rows", ())),
+        latex=str(block.get("latex", "")),
+    )
+
+
+def _text_page(path: Path, text: str) -> TruthPage:
+    """Return text as paragraphs, the marks of Markdown taken off where the file is Markdown."""
+    is_markdown = path.suffix.lower() in (".md", ".markdown")
+    pieces = _FENCE.split(text) if is_markdown else [text]
+    blocks = []
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            blocks.append(TruthBlock("formula", "", latex=piece))
+            continue
+        words = without_markdown(piece) if is_markdown else piece
+        blocks += [TruthBlock("text", part.strip()) for part in re.split(r"\n\s*\n", words) if part.strip()]
+    return TruthPage(tuple(blocks))
+
+
+def without_markdown(text: str) -> str:
+    """Return the words of a Markdown text: headings, lists, quotes, tables, emphasis and tags are taken off."""
+    for pattern in (_TABLE_RULE, _LINE_MARKS, _INLINE_MARKS, _TAG):
+        text = pattern.sub("", text)
+    return html.unescape(_ESCAPED.sub(r"\1", text))

@@ -1,0 +1,80 @@
+"""What every probe needs to answer: a clean standard output, the first exception, and a way out that always works."""
+
+import json
+import os
+import sys
+import time
+import traceback
+
+TRACEBACK_LINES = 15
+
+
+def claim_stdout():
+    """Send whatever libraries print to stderr from now on, and return the real standard output."""
+    real = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return real
+
+
+def finish(real, document):
+    """Print the document and leave at once: threads of a failed pipeline would keep the process alive."""
+    real.write(json.dumps(document) + "\n")
+    real.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def first_of(error):
+    """Return the innermost exception of a chain: what went wrong before anything was said about it."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__ or error
+    return error
+
+
+def describe(error):
+    """Describe an exception: its own words, those of the first one in its chain, and the end of the traceback."""
+    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "root": sentence(first_of(error)),
+        "traceback": lines[-TRACEBACK_LINES:],
+    }
+
+
+def sentence(error):
+    """Return an exception as the last line of a traceback shows it."""
+    return "%s: %s" % (type(error).__name__, error)
+
+
+class Stopwatch:
+    """Adds the duration of some work to a dictionary: `with Stopwatch(seconds, "load"): ...`.
+
+    Work that ends in an exception leaves no time behind, so a time also says that the work was done.
+    """
+
+    def __init__(self, seconds, name):
+        self.seconds, self.name = seconds, name
+
+    def __enter__(self):
+        self.started = time.perf_counter()
+        return self
+
+    def __exit__(self, kind, error, where):
+        if kind is None:
+            spent = self.seconds.get(self.name, 0.0) + time.perf_counter() - self.started
+            self.seconds[self.name] = round(spent, 3)
+        return False
+
+
+def peak_rss_mb():
+    """Return the peak resident memory in MiB, None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak >> (20 if sys.platform == "darwin" else 10)

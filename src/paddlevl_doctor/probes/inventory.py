@@ -1,0 +1,111 @@
+"""Describes the environment it runs in, as one JSON line: the interpreter and every installed distribution.
+
+Runs in the target's Python (3.8 or later), imports the standard library only and reads as little as it can:
+a name and a version stand in the name of a .dist-info folder, and reading 100 METADATA files through
+importlib.metadata would cost three times as much as all of this.
+"""
+
+import ctypes
+import json
+import os
+import struct
+import sys
+import sysconfig
+
+STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu")
+# What the wheels need from the system (failures.md: libgl-missing, libgomp-missing).
+LIBRARIES = {"linux": ("libGL.so.1", "libglib-2.0.so.0", "libgomp.so.1")}
+
+
+def normalized(name):
+    """Return a distribution's name in its normal form (PEP 503)."""
+    parts = name.replace("_", "-").replace(".", "-").lower().split("-")
+    return "-".join(part for part in parts if part)
+
+
+def requirements(folder):
+    """Return the Requires-Dist lines of a .dist-info folder."""
+    try:
+        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as file:
+            header = file.read().split("\n\n", 1)[0]
+    except OSError:
+        return []
+    key = "Requires-Dist: "
+    return [line[len(key) :].strip() for line in header.splitlines() if line.startswith(key)]
+
+
+def is_editable(folder):
+    """Say whether direct_url.json marks an editable installation."""
+    try:
+        with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as file:
+            return bool(json.load(file).get("dir_info", {}).get("editable"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def distribution(folder, entry):
+    """Describe one .dist-info (or .egg-info) folder."""
+    stem = entry.rsplit(".", 1)[0]
+    name, _, version = stem.rpartition("-")
+    if entry.endswith(".egg-info"):  # NAME-VERSION-pyX.Y.egg-info
+        name, _, version = stem.partition("-")
+        version = version.split("-py")[0]
+    name, path = normalized(name or stem), os.path.join(folder, entry)
+    return {
+        "name": name,
+        "version": version,
+        "path": path,
+        "has_record": os.path.exists(os.path.join(path, "RECORD")),
+        "requires": requirements(path) if name in STACK else [],
+        "editable": is_editable(path),
+    }
+
+
+def distributions():
+    """List the distributions of every folder on sys.path, in that order."""
+    found, seen = [], set()
+    for folder in sys.path:
+        real = os.path.realpath(folder or ".")
+        if real in seen or not os.path.isdir(real):
+            continue
+        seen.add(real)
+        names = sorted(os.listdir(real))
+        found += [distribution(folder, n) for n in names if n.endswith((".dist-info", ".egg-info"))]
+    return found
+
+
+def missing_libraries():
+    """Name the shared libraries that the dynamic loader does not find."""
+    missing = []
+    for name in LIBRARIES.get(sys.platform, ()):
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            missing.append(name)
+    return missing
+
+
+def main():
+    """Print the description."""
+    paths = sysconfig.get_paths()
+    marker = os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
+    virtual = sys.prefix != sys.base_prefix
+    sys.path.pop(0)  # the folder of this script
+    answer = {
+        "python": sys.executable,
+        "version": "%d.%d.%d" % sys.version_info[:3],
+        "implementation": sys.implementation.name,
+        "bits": 8 * struct.calcsize("P"),
+        "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        "prefix": sys.prefix,
+        "base_prefix": sys.base_prefix,
+        "purelib": paths["purelib"],
+        "platlib": paths["platlib"],
+        "externally_managed": not virtual and os.path.exists(marker),
+        "distributions": distributions(),
+        "missing_libraries": missing_libraries(),
+    }
+    print(json.dumps(answer))
+
+
+main()

@@ -1,0 +1,107 @@
+"""The journal of one transaction: one JSON line an event, synced to disk before the change it announces.
+
+Lines: `begin` (the plan), `intent` (a step starts, and how to undo it), `done`, then `commit`, or `rolled-back`.
+A transaction that is neither committed nor rolled back was interrupted; the next command that writes puts the
+former state back first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.repair.snapshot import STATE_FOLDER
+
+Event = dict[str, Any]
+_NAME = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """One numbered transaction of a target."""
+
+    prefix: Path
+    number: int
+
+    @property
+    def folder(self) -> Path:
+        """Where its journal and the kept files lie."""
+        return transactions_folder(self.prefix) / f"{self.number:04d}"
+
+    @property
+    def journal(self) -> Path:
+        """The journal file."""
+        return self.folder / _NAME
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append an event and sync it to disk."""
+        line = json.dumps({"event": kind, "time": time.time(), **fields}) + "\n"
+        with self.journal.open("a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def events(self) -> list[Event]:
+        """Read the journal; a half-written last line (the machine stopped there) is left out."""
+        try:
+            lines = self.journal.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        return [event for line in lines if (event := _parsed(line)) is not None]
+
+    def state(self) -> str:
+        """Return open, committed or rolled-back."""
+        kinds = [event["event"] for event in self.events()]
+        if "rolled-back" in kinds:
+            return "rolled-back"
+        return "committed" if "commit" in kinds else "open"
+
+    def intents(self) -> list[Event]:
+        """Return the steps that were started, newest first."""
+        return [event for event in reversed(self.events()) if event["event"] == "intent"]
+
+    def forget(self) -> None:
+        """Remove this transaction, and the doctor's whole folder when nothing else is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if not numbers(self.prefix):
+            shutil.rmtree(self.prefix / STATE_FOLDER, ignore_errors=True)
+
+
+def _parsed(line: str) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
+
+
+def transactions_folder(prefix: Path) -> Path:
+    """Return where a target keeps its transactions."""
+    return prefix / STATE_FOLDER / "transactions"
+
+
+def numbers(prefix: Path) -> list[int]:
+    """Return the numbers of the transactions that a target remembers, oldest first."""
+    folder = transactions_folder(prefix)
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
+
+
+def history(prefix: Path) -> list[Transaction]:
+    """Return the transactions that a target remembers, oldest first."""
+    return [Transaction(prefix, number) for number in numbers(prefix)]
+
+
+def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:
+    """Open the next transaction; raises OSError where the target cannot be written."""
+    transaction = Transaction(prefix, max(numbers(prefix), default=0) + 1)
+    transaction.folder.mkdir(parents=True)
+    transaction.write("begin", doctor=__version__, creates=creates, plan=plan)
+    return transaction

@@ -1,0 +1,78 @@
+"""Between the transaction and the file patcher: which files of a patch have to change, and how to take it back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.knowledge.patches import Patch, PatchState, state_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair import patcher
+from paddlevl_doctor.system import System
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file to be written: its bytes before and after."""
+
+    path: str
+    before: bytes
+    after: bytes
+
+
+def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
+    """Return the files that are still pristine; raises DoctorError for one that nobody published."""
+    version = target.version_of(patch.distribution) or ""
+    found = []
+    for file in patch.files:
+        content = system.read_bytes(Path(target.purelib) / file.path)
+        digest = None if content is None else patcher.sha256_of(content)
+        state = state_of(file, digest, version)
+        if state is PatchState.PATCHED:
+            continue
+        if state is not PatchState.PRISTINE or content is None:
+            shown = (digest or "-")[:12]
+            raise DoctorError(text("file-altered", path=file.path, version=version, sha256=shown))
+        found.append(Change(file.path, content, patcher.plan_change(file, content)))
+    return tuple(found)
+
+
+def as_event(change: Change) -> dict[str, str]:
+    """Describe a change for the journal."""
+    before, after = patcher.sha256_of(change.before), patcher.sha256_of(change.after)
+    return {"path": change.path, "before": before, "after": after}
+
+
+def write(system: System, todo: Sequence[Change], target: Target, folder: Path) -> None:
+    """Compile every new file with the target's Python, then put all of them in place, keeping the old entries."""
+    folder.mkdir(parents=True)
+    for change in todo:
+        staged = patcher.stage(folder, change.after, 0o600)
+        flaw = patcher.syntax_error(target.python, staged, change.path, system)
+        staged.unlink()
+        if flaw is not None:
+            raise DoctorError(text("does-not-compile", path=change.path, reason=flaw))
+    for change in todo:
+        before = patcher.sha256_of(change.before)
+        site = Path(target.purelib)
+        patcher.replace_file(site, change.path, change.after, expect=before, keep=folder / before)
+
+
+def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
+    """Return the first patched file that is no longer what was written, None when all are."""
+    for file in files:
+        path = site / file["path"]
+        content = path.read_bytes() if path.is_file() else b""
+        if patcher.sha256_of(content) not in (file["before"], file["after"]):
+            return str(file["path"])
+    return None
+
+
+def restore(site: Path, files: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Put the former entries back; a file that was not written yet is left alone. Raises FileMovedError."""
+    for file in reversed(files):
+        patcher.restore_file(site, file["path"], expect=file["after"], keep=folder / file["before"])

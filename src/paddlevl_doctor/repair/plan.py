@@ -1,0 +1,289 @@
+"""Findings to a plan: which steps cure them, in which order, and what is left alone and why. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from paddlevl_doctor.checks.model import Context
+from paddlevl_doctor.checks.run import AUTOMATIC
+from paddlevl_doctor.knowledge.failures import Cure, load_failure
+from paddlevl_doctor.knowledge.patches import Patch, load_patches
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.values import Command, Finding, Plan, SkippedFix, Status, Step
+
+_TO_CURE = (Status.ERROR, Status.WARNING)
+_LINKABLE = ("absent", "dangling")
+_PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked `fix` for."""
+
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    set_name: str | None = None
+    index: str | None = None
+    """URL of an index to use instead of the default one."""
+    interpreter: str | None = None
+    """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The environment that the steps work on."""
+
+    prefix: str
+    python: str
+    exists: bool
+
+
+def build_plan(findings: Sequence[Finding], context: Context, site: Site, request: Request) -> Plan:
+    """Return the steps that cure `findings` in this environment, in the order they have to be taken."""
+    wanted = [f for f in findings if _is_wanted(f, request)]
+    hopeless = _hopeless(findings)
+    if hopeless is not None:
+        return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
+    curable = [f for f in wanted if load_failure(f.id).cure.kind in AUTOMATIC]
+    packages = _package_steps(context, site, curable, request)
+    steps = [
+        *_environment_steps(site, curable, request),
+        *packages,
+        *_patch_steps(context, curable, request),
+        *_link_steps(context, site, request, installs=bool(packages)),
+    ]
+    resolved = {finding for step in steps for finding in step.resolves}
+    left = [f for f in findings if f.status in _TO_CURE and f.id not in resolved]
+    return Plan(tuple(steps), tuple(_skipped(f, request) for f in left))
+
+
+def _is_wanted(finding: Finding, request: Request) -> bool:
+    if finding.id in request.skip or (request.only and finding.id not in request.only):
+        return False
+    return finding.status in _TO_CURE or (finding.id in request.only and finding.status is Status.NOTE)
+
+
+# What makes every installation pointless: nothing would run afterwards.
+_HOPELESS = (
+    "python-version-unsupported",
+    "glibc-too-old",
+    "no-avx-illegal-instruction",
+    "macos-intel",
+    "disk-space",
+)
+
+
+def _hopeless(findings: Iterable[Finding]) -> Finding | None:
+    return next((f for f in findings if f.id in _HOPELESS and f.status is Status.ERROR), None)
+
+
+def _skipped(finding: Finding, request: Request | None = None) -> SkippedFix:
+    if request is not None and finding.id in request.skip:
+        return SkippedFix(finding.id, text("skip-asked"))
+    if request is not None and request.only and finding.id not in request.only:
+        return SkippedFix(finding.id, text("skip-not-in-only"))
+    remedy = finding.remedy.text if finding.remedy else ""
+    return SkippedFix(finding.id, text("skip-manual", remedy=remedy))
+
+
+def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
+    if site.exists or not any(f.id == "target-environment" for f in curable):
+        return []
+    python = request.interpreter or "3.12"
+    command = ("uv", "venv", "--no-project", "--allow-existing", "--python", python, site.prefix)
+    return [
+        Step(
+            id="create-environment",
+            kind="create-environment",
+            summary=text("step-create", path=site.prefix, python=PurePath(python).name),
+            resolves=("target-environment",),
+            commands=(command,),
+            precondition=text("step-create-before", path=site.prefix),
+            undo=text("step-create-undo", path=site.prefix),
+            arguments={"prefix": site.prefix},
+        )
+    ]
+
+
+# --- packages ---------------------------------------------------------------------------------------------
+
+
+def _package_steps(context: Context, site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
+    cures = {f.id: load_failure(f.id).cure for f in curable}
+    concerned = {
+        i: c for i, c in cures.items() if c.kind in ("packages", "set", "paddle", "reinstall-paddle")
+    }
+    switching = request.set_name is not None and context.followed != context.version_set
+    if not concerned and not switching:
+        return []
+    requirements = _requirements(context, concerned.values(), whole=switching or not site.exists)
+    removal = _removal_steps(context, site, concerned, requirements)
+    return [*removal, _install_step(context, site, tuple(concerned), requirements, request)]
+
+
+def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tuple[str, ...]:
+    """Collect what has to be installed; a whole set replaces single cures, and names stay unique."""
+    version_set, wheel = context.version_set, context.wheel
+    paddle = f"{wheel.package}=={wheel.version}"
+    chosen = tuple(cures)
+    kinds = {cure.kind for cure in chosen}
+    if whole or "set" in kinds:
+        return (paddle, *version_set.stack(), *_bounds(context))
+    single = [requirement for cure in chosen for requirement in cure.requirements]
+    if kinds & {"paddle", "reinstall-paddle"}:
+        single = [paddle, *(r for r in single if not r.startswith("paddlepaddle"))]
+    return tuple(dict.fromkeys(_with_installed_version(r, context) for r in single))
+
+
+def _bounds(context: Context) -> tuple[str, ...]:
+    """Return the set's bounds on packages that it does not install itself, where they are there."""
+    target = context.facts.target
+    bounds = context.version_set.constraints if target else ()
+    return tuple(b for b in bounds if target and target.version_of(re.split(r"[<>=!~]", b, maxsplit=1)[0]))
+
+
+def _with_installed_version(requirement: str, context: Context) -> str:
+    """Pin `paddleocr[doc-parser]` to the paddleocr that is there: an extra must not move its package."""
+    target = context.facts.target
+    name = re.split(r"[\[<>=!~ ]", requirement, maxsplit=1)[0]
+    version = target.version_of(name) if target else None
+    return f"{requirement}=={version}" if requirement.endswith("]") and version else requirement
+
+
+def _removal_steps(
+    context: Context, site: Site, cures: Mapping[str, Cure], wanted: Sequence[str]
+) -> list[Step]:
+    """Remove the paddle distribution that the wanted one would collide with: both own the folder paddle/."""
+    target = context.facts.target
+    chosen = next((n for r in wanted for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
+    if target is None or chosen is None:
+        return []
+    both = all(target.version_of(name) for name in _PADDLES)
+    doomed = [n for n in _PADDLES if target.version_of(n) and (both or n != chosen)]
+    if not doomed:
+        return []
+    names = " ".join(f"{n} {target.version_of(n)}" for n in doomed)
+    return [
+        Step(
+            id="remove-packages",
+            kind="remove-packages",
+            summary=text("step-remove", names=names),
+            resolves=tuple(i for i in cures if i == "both-paddle-dists"),
+            commands=(("uv", "pip", "uninstall", "--python", site.python, *doomed),),
+            diff="\n".join(f"- {n} {target.version_of(n)}" for n in doomed),
+            precondition=text("step-remove-before", names=names),
+            undo=text("step-packages-undo"),
+            arguments={"names": doomed, "versions": [target.version_of(n) for n in doomed]},
+        )
+    ]
+
+
+def _install_step(
+    context: Context, site: Site, cured: Sequence[str], requirements: Sequence[str], request: Request
+) -> Step:
+    words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
+    if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
+        words += ["--find-links", context.wheel.find_links]
+    if request.index:
+        words += ["--default-index", request.index]
+    target = context.facts.target
+    return Step(
+        id="install-packages",
+        kind="install-packages",
+        summary=text("step-install", names=", ".join(requirements)),
+        resolves=tuple(cured),
+        commands=((*words, *requirements),),
+        precondition=text("step-install-before", count=len(target.distributions) if target else 0),
+        undo=text("step-packages-undo"),
+        arguments={
+            "requirements": list(requirements),
+            "reasons": [r.text(language()) for r in context.wheel.reasons],
+        },
+    )
+
+
+# --- patches and the link ---------------------------------------------------------------------------------
+
+
+def _patch_steps(context: Context, curable: Sequence[Finding], request: Request) -> list[Step]:
+    cured = {load_failure(f.id).cure.patch: f.id for f in curable if load_failure(f.id).cure.kind == "patch"}
+    fresh = _fresh_patches(context, curable, request)
+    chosen = [p for p in load_patches() if p.id in cured or p.id in fresh]
+    target = context.facts.target
+    installed = target.version_of("paddlex") if target and not fresh else None
+    version = installed or context.version_set.paddlex
+    return [_patch_step(patch, cured.get(patch.id), version) for patch in chosen]
+
+
+def _fresh_patches(context: Context, curable: Sequence[Finding], request: Request) -> set[str]:
+    """Name the automatic patches that a paddlex which is only now installed will need."""
+    installs = {f.id for f in curable} & {"target-environment", "no-paddleocr-installed"}
+    switching = request.set_name is not None and context.followed != context.version_set
+    if not (installs or switching):
+        return set()
+    version = context.version_set.paddlex
+    needed = {"doc-preprocessor-defaults": "use-doc-preprocessor"}
+    if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
+        needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
+    return {
+        p.id
+        for p in load_patches()
+        if p.id in needed and p.fits(version) and needed[p.id] not in request.skip
+    }
+
+
+def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
+    lang = language()
+    return Step(
+        id=f"patch-{patch.id}",
+        kind="apply-patch",
+        summary=text("step-patch", title=patch.title(lang)),
+        resolves=(finding,) if finding else (),
+        diff="\n".join(_diffs(patch, version)),
+        precondition=text("step-patch-before", files=", ".join(file.path for file in patch.files)),
+        undo=text("step-patch-undo"),
+        arguments={"patch": patch.id},
+    )
+
+
+def _diffs(patch: Patch, version: str) -> Iterator[str]:
+    for file in patch.files:
+        variant = file.variant_for(version)
+        for replacement in variant.replacements if variant else ():
+            yield _diff(file.path, replacement.old, replacement.new)
+
+
+def _diff(path: str, old: str, new: str) -> str:
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="", n=2)
+    return "\n".join(lines)
+
+
+def _link_steps(context: Context, site: Site, request: Request, *, installs: bool) -> list[Step]:
+    link = context.facts.pipelines
+    possible = link is not None and (link.wanted is not None or installs)
+    if link is None or not possible or link.state not in _LINKABLE or not _link_is_wanted(request):
+        return []
+    return [
+        Step(
+            id="link-pipelines",
+            kind="link-pipelines",
+            summary=text("step-link", path=link.path),
+            resolves=("pipelines-link",),
+            precondition=text("step-link-before", path=link.path),
+            undo=text("step-link-undo", path=link.path),
+            arguments={"path": link.path, "prefix": site.prefix},
+        )
+    ]
+
+
+def _link_is_wanted(request: Request) -> bool:
+    return "pipelines-link" not in request.skip and (not request.only or "pipelines-link" in request.only)
+
+
+def install_command(step: Step) -> Command:
+    """Return the one command of a package step."""
+    return step.commands[0]

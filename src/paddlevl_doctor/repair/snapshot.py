@@ -1,0 +1,147 @@
+"""Keeps the former state of a folder by hard links, and brings it back exactly, offline.
+
+Installers replace files, they do not write into them, so a second directory entry (a hard link) keeps the old
+bytes, mode and times at no cost. Before an installation the whole environment is linked into the transaction's
+folder; afterwards only what really changed is kept. Whatever went wrong in between (a full disk, a kill, a
+package that overwrote another one's files), the former tree can be put back from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_FOLDER = ".paddlevl-doctor"
+"""The doctor's own folder inside a target; never part of a snapshot."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The former state of `root`: `kept` holds its files, `added` names what was not there before."""
+
+    root: Path
+    folder: Path
+
+    @property
+    def kept(self) -> Path:
+        """The tree of former files, with the same relative paths."""
+        return self.folder / "kept"
+
+    @property
+    def added(self) -> Path:
+        """A JSON list of relative paths, written when the change is complete."""
+        return self.folder / "added.json"
+
+
+def take(root: Path, folder: Path) -> Snapshot:
+    """Link every file below `root` into `folder`; raises OSError and leaves `root` as it was."""
+    snapshot = Snapshot(root, folder)
+    snapshot.kept.mkdir(parents=True)
+    for relative, entry in _files(root):
+        place = snapshot.kept / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _link(Path(entry.path), place)
+    return snapshot
+
+
+def _link(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place, follow_symlinks=False)
+    except OSError:  # another device, or a file system without hard links
+        shutil.copy2(source, place, follow_symlinks=False)
+
+
+def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yield every file and link below `root` (folders that are links count as links), not our own folder."""
+    waiting = [(root, "")]
+    while waiting:
+        folder, prefix = waiting.pop()
+        for entry in os.scandir(folder):
+            if entry.name == STATE_FOLDER and not prefix:
+                continue
+            relative = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((Path(entry.path), relative + "/"))
+            else:
+                yield relative, entry
+
+
+def trim(snapshot: Snapshot) -> None:
+    """Forget what did not change: afterwards `kept` holds replaced and removed files only.
+
+    The list of added files goes to disk first: from then on a missing file in `kept` means "did not change",
+    so that an interruption at any point leaves a snapshot that `restore` understands.
+    """
+    now = {relative: entry.inode() for relative, entry in _files(snapshot.root)}
+    before = dict(_files(snapshot.kept))
+    write_durably(snapshot.added, json.dumps(sorted(set(now) - set(before))).encode())
+    for relative, entry in before.items():
+        if relative in now and _same_file(entry, snapshot.root / relative, now[relative]):
+            Path(entry.path).unlink()
+    remove_empty_folders(snapshot.kept)
+
+
+def _same_file(entry: os.DirEntry[str], current: Path, inode: int) -> bool:
+    if entry.inode() == inode:
+        return True
+    if entry.is_symlink() or current.is_symlink():
+        return entry.is_symlink() and current.is_symlink() and os.readlink(entry.path) == os.readlink(current)
+    old, new = entry.stat(), current.stat()  # a copy: equal size and time mean that it was not replaced
+    return (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
+
+
+def restore(snapshot: Snapshot) -> None:
+    """Make `root` what it was. Works before and after `trim`, and may be repeated after an interruption."""
+    if not snapshot.added.exists():
+        before = {relative for relative, _ in _files(snapshot.kept)}
+        new = [relative for relative, _ in _files(snapshot.root) if relative not in before]
+        write_durably(snapshot.added, json.dumps(new).encode())
+    for relative in json.loads(snapshot.added.read_text(encoding="utf-8")):
+        _remove(snapshot.root, relative)
+    for relative, entry in list(_files(snapshot.kept)):
+        place = snapshot.root / relative
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Path(entry.path).replace(place)
+    shutil.rmtree(snapshot.folder)
+
+
+def _remove(root: Path, relative: str) -> None:
+    path = root / relative
+    path.unlink(missing_ok=True)
+    if path.suffix == ".py":
+        for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+            compiled.unlink()
+    _remove_upwards(path.parent, root)
+
+
+def _remove_upwards(folder: Path, root: Path) -> None:
+    """Remove a folder and its parents as long as nothing is left in them but an empty bytecode folder."""
+    while folder != root and folder.is_dir():
+        remains = os.listdir(folder)
+        if remains == ["__pycache__"] and not os.listdir(folder / "__pycache__"):
+            (folder / "__pycache__").rmdir()
+        elif remains:
+            return
+        folder.rmdir()
+        folder = folder.parent
+
+
+def remove_empty_folders(root: Path) -> None:
+    """Remove the folders below `root` that hold no file."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        if Path(folder) != root and not os.listdir(folder):
+            Path(folder).rmdir()
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file beside `path`, sync it and move it there, so that it is whole or absent."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

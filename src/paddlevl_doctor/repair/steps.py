@@ -1,0 +1,177 @@
+"""How each kind of step is done and undone. A step writes its intent to the journal before it changes anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.target import Choice, collect_target, python_of
+from paddlevl_doctor.knowledge.patches import find_patch
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair import patching, snapshot
+from paddlevl_doctor.repair.journal import Event, Transaction
+from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, run_uv
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Step
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step needs to do its work."""
+
+    system: System
+    transaction: Transaction
+    creates: bool
+    """This transaction makes the environment, so that undoing means removing all of it."""
+
+    @property
+    def prefix(self) -> Path:
+        """The environment's folder."""
+        return self.transaction.prefix
+
+    def target(self) -> Target:
+        """Ask the environment's Python what is installed now; raises DoctorError when it does not answer."""
+        python = python_of(self.prefix, self.system.platform)
+        answer = collect_target(self.system, Choice(python, str(self.prefix), explicit=False))
+        if not isinstance(answer, Target):
+            raise DoctorError(answer or text("target-vanished", path=self.prefix))
+        return answer
+
+    def intend(self, step: Step, **undo: object) -> None:
+        """Write down how to undo a step, before it is done."""
+        self.transaction.write("intent", step=step.id, runner=step.kind, undo=undo)
+
+
+# --- doing ------------------------------------------------------------------------------------------------
+
+
+def create_environment(work: Work, step: Step) -> str:
+    """Make the virtual environment; returns "applied"."""
+    work.intend(step)
+    run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+    return "applied"
+
+
+def change_packages(work: Work, step: Step) -> str:
+    """Run uv; an environment that was there before is linked away first, so that undo is exact and offline."""
+    if work.creates:
+        work.intend(step)
+        run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+        return "applied"
+    before = snapshot.take(work.prefix, work.transaction.folder / step.id)
+    work.intend(step, folder=step.id)
+    run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+    snapshot.trim(before)
+    return "applied"
+
+
+def apply_patch(work: Work, step: Step) -> str:
+    """Patch every file that is pristine; returns "already" when all of them were patched before."""
+    target = work.target()
+    patch = find_patch(str(step.arguments["patch"]))
+    changes = patching.changes(work.system, patch, target)
+    if not changes:
+        return "already"
+    keep = work.transaction.folder / step.id
+    files = [patching.as_event(change) for change in changes]
+    work.intend(step, site=target.purelib, keep=step.id, files=files)
+    patching.write(work.system, changes, target, keep)
+    return "applied"
+
+
+def link_pipelines(work: Work, step: Step) -> str:
+    """Link `pipelines` to the target's pipeline files: a junction on Windows, a symbolic link elsewhere."""
+    wanted = Path(work.target().purelib) / PIPELINES
+    path = Path(str(step.arguments["path"]))
+    if not wanted.is_dir():
+        raise DoctorError(text("no-pipelines", path=wanted))
+    former = work.system.link_target(path)
+    if former is not None and path.exists() and path.resolve() == wanted.resolve():
+        return "already"
+    work.intend(step, path=str(path), former=former, points_to=str(wanted))
+    make_link(path, wanted, work.system.platform)
+    return "applied"
+
+
+def make_link(path: Path, wanted: Path, platform: str) -> None:
+    """Create a folder link at `path`; a dangling link that is there is replaced, a real file is not.
+
+    Inside one folder tree the link is relative, so that the tree can be moved.
+    """
+    if path.is_symlink() and not path.exists():
+        path.unlink()
+    if platform == "win32":
+        import _winapi  # noqa: PLC0415 - Windows only
+
+        _winapi.CreateJunction(str(wanted), str(path))  # type: ignore[attr-defined,unused-ignore]
+        return
+    inside = wanted.is_relative_to(path.parent)
+    path.symlink_to(wanted.relative_to(path.parent) if inside else wanted, target_is_directory=True)
+
+
+DO: dict[str, Callable[[Work, Step], str]] = {
+    "create-environment": create_environment,
+    "remove-packages": change_packages,
+    "install-packages": change_packages,
+    "apply-patch": apply_patch,
+    "link-pipelines": link_pipelines,
+}
+
+
+# --- undoing ----------------------------------------------------------------------------------------------
+
+
+def _remove_environment(work: Work, _undo: Event) -> None:
+    """Remove everything but the journal, which goes last: an interrupted removal can be continued."""
+    for entry in os.scandir(work.prefix):
+        if entry.name == snapshot.STATE_FOLDER:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            Path(entry.path).unlink()
+
+
+def _restore_packages(work: Work, undo: Event) -> None:
+    if "folder" in undo:
+        folder = work.transaction.folder / str(undo["folder"])
+        if folder.exists():  # it is gone when an interrupted undo got this far
+            snapshot.restore(snapshot.Snapshot(work.prefix, folder))
+
+
+def _restore_files(work: Work, undo: Event) -> None:
+    if not work.creates:
+        keep = work.transaction.folder / str(undo["keep"])
+        patching.restore(Path(str(undo["site"])), undo["files"], keep)
+
+
+def _remove_link(work: Work, undo: Event) -> None:
+    """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
+    path, former = Path(str(undo["path"])), undo["former"]
+    current = work.system.link_target(path)
+    ours = current is not None and os.path.normpath(path.parent / current) == os.path.normpath(
+        str(undo["points_to"])
+    )
+    if not ours:
+        return
+    if path.is_symlink():
+        path.unlink()
+    else:
+        path.rmdir()  # a junction is removed like an empty folder; what it points to stays
+    if former is not None:
+        path.symlink_to(former, target_is_directory=True)
+
+
+UNDO: dict[str, Callable[[Work, Event], None]] = {
+    "create-environment": _remove_environment,
+    "remove-packages": _restore_packages,
+    "install-packages": _restore_packages,
+    "apply-patch": _restore_files,
+    "link-pipelines": _remove_link,
+}

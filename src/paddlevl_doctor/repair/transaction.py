@@ -1,0 +1,163 @@
+"""Runs a plan so that it is done whole or not at all, and undoes what was done."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError, UsageError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair import journal, patching
+from paddlevl_doctor.repair.journal import Transaction
+from paddlevl_doctor.repair.snapshot import STATE_FOLDER
+from paddlevl_doctor.repair.steps import DO, UNDO, Work
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Outcome, Plan, Step, as_dict
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Announces a stage of the work while it lasts."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A finished transaction."""
+
+    number: int
+    outcomes: tuple[Outcome, ...]
+
+
+class ApplyFailedError(RolledBackError):
+    """A step failed; everything was put back. `outcomes` says how far it got."""
+
+    def __init__(self, message: str, outcomes: tuple[Outcome, ...]) -> None:
+        super().__init__(message)
+        self.outcomes = outcomes
+
+
+@contextmanager
+def locked(prefix: Path) -> Iterator[None]:
+    """Hold the target for one doctor at a time; leaves no trace where nothing is remembered afterwards.
+
+    Raises UsageError while another doctor holds it, DoctorError where the target cannot be written.
+    """
+    folder = prefix / STATE_FOLDER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(text("target-locked", path=prefix)) from error
+    except OSError as error:
+        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+        if not journal.numbers(prefix):
+            shutil.rmtree(folder, ignore_errors=True)
+        if prefix.is_dir() and not os.listdir(prefix):
+            prefix.rmdir()
+
+
+def apply_plan(system: System, plan: Plan, prefix: Path, stage: Stage) -> Applied:
+    """Run every step of a plan on the environment in `prefix`, which the caller holds by `locked`.
+
+    Raises ApplyFailedError (put back), UndoNeededError (could not be put back); KeyboardInterrupt passes after putting back.
+    """
+    creates = any(step.kind == "create-environment" for step in plan.steps)
+    transaction = journal.begin(prefix, as_dict(plan), creates=creates)
+    work = Work(system, transaction, creates)
+    outcomes: list[Outcome] = []
+    for step in plan.steps:
+        try:
+            with stage(step.summary):
+                outcomes.append(_do(work, step))
+        except BaseException as error:
+            roll_back(work)
+            if not isinstance(error, (DoctorError, OSError)):
+                raise
+            failed = Outcome(step.id, "failed", 0.0, str(error))
+            put_back = tuple(replace(outcome, status="rolled-back") for outcome in outcomes)
+            raise ApplyFailedError(
+                text("rolled-back", step=step.summary, reason=error), (*put_back, failed)
+            ) from error
+    transaction.write("commit", distributions=_distributions(work))
+    return Applied(transaction.number, tuple(outcomes))
+
+
+def _do(work: Work, step: Step) -> Outcome:
+    started = time.monotonic()
+    status = DO[step.kind](work, step)
+    work.transaction.write("done", step=step.id)
+    return Outcome(step.id, status, round(time.monotonic() - started, 2))
+
+
+def _distributions(work: Work) -> dict[str, str]:
+    return {d.name: d.version for d in work.target().distributions}
+
+
+def roll_back(work: Work) -> None:
+    """Undo every step that was started, newest first, and forget the transaction; raises UndoNeededError."""
+    try:
+        for intent in work.transaction.intents():
+            UNDO[intent["runner"]](work, intent["undo"])
+        work.transaction.write("rolled-back")
+    except OSError as error:
+        raise UndoNeededError(text("undo-needed", path=work.prefix, reason=error)) from error
+    work.transaction.forget()
+
+
+def recover(system: System, prefix: Path) -> int | None:
+    """Put back what an interrupted run left half done; returns its number, None when there was none."""
+    for transaction in reversed(journal.history(prefix)):
+        if transaction.state() == "open":
+            roll_back(_work(system, transaction))
+            return transaction.number
+        if transaction.state() == "rolled-back":
+            transaction.forget()
+    return None
+
+
+def _work(system: System, transaction: Transaction) -> Work:
+    events = transaction.events()
+    return Work(system, transaction, creates=bool(events and events[0].get("creates")))
+
+
+def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool) -> None:
+    """Undo one committed transaction; `force` goes ahead although packages were changed since.
+
+    Raises DoctorError when they were, or when a patched file was edited meanwhile; nothing is touched then.
+    """
+    work = _work(system, transaction)
+    if not force:
+        _refuse_if_moved(work, prefix)
+    _refuse_if_edited(work)
+    roll_back(work)
+
+
+def _refuse_if_edited(work: Work) -> None:
+    """Stop before anything is touched where somebody edited a file that we patched."""
+    for intent in work.transaction.intents():
+        undo_data = intent["undo"]
+        if intent["runner"] != "apply-patch" or work.creates:
+            continue
+        path = patching.edited(Path(undo_data["site"]), undo_data["files"])
+        if path is not None:
+            raise DoctorError(text("file-moved", path=path))
+
+
+def _refuse_if_moved(work: Work, prefix: Path) -> None:
+    commit = next((e for e in work.transaction.events() if e["event"] == "commit"), None)
+    before = dict(commit["distributions"]) if commit else {}
+    now = _distributions(work)
+    names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
+    if names:
+        shown = ", ".join(f"{n} {before.get(n, '-')} -> {now.get(n, '-')}" for n in names[:5])
+        raise DoctorError(text("undo-moved", path=prefix, names=shown))

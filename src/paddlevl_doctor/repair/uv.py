@@ -1,0 +1,104 @@
+"""Talks to uv: which command to run, what it would change, and what it said when it failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.system import Completed, System
+
+RESOLVE_TIMEOUT = 300.0
+INSTALL_TIMEOUT = 4 * 3600.0
+"""Seconds: a 3 GB wheel on a slow line takes hours, and uv has time limits of its own for a silent server."""
+
+_CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
+
+
+class UvError(DoctorError):
+    """uv ended with an error; `message` holds what it said, shortened to the lines that matter."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an installation does to one distribution; None stands for "not there"."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        """Return one line of a diff-like listing."""
+        if self.before is None:
+            return f"+ {self.name} {self.after}"
+        return (
+            f"- {self.name} {self.before}"
+            if self.after is None
+            else f"~ {self.name} {self.before} -> {self.after}"
+        )
+
+
+def uv_program() -> str:
+    """Return the uv that belongs to the doctor."""
+    from uv import find_uv_bin  # noqa: PLC0415 - only repairs need it
+
+    return str(find_uv_bin())
+
+
+def command(words: Sequence[str]) -> tuple[str, ...]:
+    """Return a plan's command, which starts with the bare word `uv`, as one that can be started."""
+    return (uv_program(), *words[1:])
+
+
+def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
+    """Run a uv command of a plan; raises UvError with uv's own reason."""
+    done = system.run(command(words), timeout=timeout, env=_environment(system))
+    if not done.ok:
+        raise UvError(_reason(words, done, timeout))
+    return done
+
+
+def _environment(system: System) -> dict[str, str]:
+    # 30 s without a byte is too little for the 1 to 3 GB wheels (matrix.md, 6); a user's own value is kept.
+    environment = {"UV_HTTP_TIMEOUT": "300", **system.env}
+    # The environment to change is always named by --python; an active one must not be mixed in.
+    environment.pop("VIRTUAL_ENV", None)
+    return environment
+
+
+def _reason(words: Sequence[str], done: Completed, timeout: float) -> str:
+    verb = " ".join(words[:3])
+    if done.timed_out:
+        return text("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    start = next((i for i, line in enumerate(said) if line.startswith(("error", "×", "warning: Failed"))), 0)
+    reason = " ".join(said[start : start + 8]) or text("exit-status", code=done.returncode)
+    key = (
+        "uv-offline" if _looks_offline(reason) else "uv-disk-full" if "os error 28" in reason else "uv-failed"
+    )
+    return text(key, command=verb, reason=reason)
+
+
+def _looks_offline(reason: str) -> bool:
+    signs = ("dns error", "error sending request", "failed to fetch", "network was disabled", "tcp connect")
+    return any(sign in reason.lower() for sign in signs)
+
+
+def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:
+    """Ask uv what an installation would change, without changing it; raises UvError."""
+    done = run_uv(system, (*words, "--dry-run"), timeout=RESOLVE_TIMEOUT)
+    return parse_changes(done.stderr)
+
+
+def parse_changes(output: str) -> tuple[Change, ...]:
+    """Read the lines ` - name==1`, ` + name==2`, ` ~ name==3` that uv prints for every change."""
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for sign, name, version in _CHANGE.findall(output):
+        if sign in "-~":
+            before[name] = version
+        if sign in "+~":
+            after[name] = version
+    return tuple(Change(name, before.get(name), after.get(name)) for name in sorted({*before, *after}))

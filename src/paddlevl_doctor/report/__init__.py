@@ -1,0 +1,1 @@
+"""One renderer a format; the only code that prints."""

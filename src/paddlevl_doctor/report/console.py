@@ -1,0 +1,283 @@
+"""What people see in a terminal: problems first, one screen, the details with -v.
+
+Colours repeat what a word says already. Text that came from files, logs or packages is never read as markup.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.facts.model import Facts, Gpus, Target
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.report.privacy import without_home
+from paddlevl_doctor.values import Command, Finding, Status
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.fix import FixReport, UndoReport
+    from paddlevl_doctor.commands.parse import ParseReport
+    from paddlevl_doctor.commands.pipelines import PipelineRow
+    from paddlevl_doctor.values import Outcome, Step
+
+STYLES = {
+    Status.OK: ("✓", "green"),
+    Status.NOTE: ("i", "cyan"),
+    Status.WARNING: ("!", "yellow"),
+    Status.ERROR: ("✗", "red"),
+    Status.UNKNOWN: ("?", "magenta"),
+    Status.BLOCKED: ("·", "dim"),
+    Status.SKIPPED: ("-", "dim"),
+}
+_LOUD = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE)
+_STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetensors", "numpy")
+
+
+class Screen:
+    """Prints reports; `verbose` adds details, `quiet` leaves out everything but problems."""
+
+    def __init__(self, *, color: bool | None, verbose: bool, quiet: bool, home: Path) -> None:
+        self.console = _console(color)
+        self.verbose, self.quiet, self.home = verbose, quiet, home
+
+    def line(self, words: str, style: str = "") -> None:
+        """Print one line as it stands."""
+        self.console.print(Text(self.clean(words), style=style))
+
+    def clean(self, words: str) -> str:
+        """Hide the home folder and secrets, and drop control characters that could steer a terminal."""
+        shown = without_home(words, self.home)
+        return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in shown)
+
+    # --- check
+
+    def check(self, report: CheckReport) -> None:
+        """Print a whole check."""
+        if not self.quiet:
+            self._facts(report.facts)
+        for status in _LOUD:
+            for finding in (f for f in report.findings if f.status is status):
+                if status is not Status.NOTE or self.verbose:
+                    self._finding(finding)
+        self._blocked(report.findings)
+        if self.verbose:
+            self._all(report.findings)
+        self._counts(report)
+
+    def _facts(self, facts: Facts) -> None:
+        grid = Table.grid(padding=(0, 2))
+        for name, value in describe_facts(facts):
+            grid.add_row(Text(name, style="bold"), Text(self.clean(value)))
+        self.console.print(grid)
+        self.console.print()
+
+    def _finding(self, finding: Finding) -> None:
+        mark, style = STYLES[finding.status]
+        self.console.print(
+            Text(f"{mark} {finding.title}", style=f"bold {style}"), Text(f"[{finding.id}]", style="dim")
+        )
+        body = [Text(self.clean(finding.cause))] if finding.cause else []
+        body += [self._labelled("evidence", f"{e.source}: {e.value}") for e in finding.evidence]
+        if finding.remedy is not None:
+            body.append(self._labelled("remedy", finding.remedy.text))
+            body += [self._labelled("run", command_line(c)) for c in finding.remedy.commands]
+        if self.verbose:
+            body += [Text(link, style="dim") for link in finding.links]
+        for part in body:
+            self.console.print(Padding(part, (0, 0, 0, 2)))
+        self.console.print()
+
+    def _labelled(self, label: str, words: str) -> Text:
+        return Text.assemble((f"{text(label)}: ", "bold"), self.clean(words))
+
+    def _blocked(self, findings: Sequence[Finding]) -> None:
+        waiting = sorted({f.blocked_by for f in findings if f.status is Status.BLOCKED and f.blocked_by})
+        if waiting:
+            self.line("· " + text("blocked-by", names=", ".join(waiting)), "dim")
+
+    def _all(self, findings: Sequence[Finding]) -> None:
+        table = _table("column-status", "column-check", "column-title")
+        for finding in findings:
+            mark, style = STYLES[finding.status]
+            word = text(f"status-{finding.status.value}")
+            table.add_row(Text(f"{mark} {word}", style=style), finding.id, Text(finding.title))
+        self.console.print(table)
+
+    def _counts(self, report: CheckReport) -> None:
+        counts = report.summary
+        if report.exit_code(strict=True) == 0:
+            self.line("✓ " + text("all-well"), "bold green")
+        elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in _LOUD):
+            self.line(text("next-fix", command="paddlevl-doctor fix"))
+        if not self.quiet:
+            numbers = {name + "s": counts[name] for name in ("error", "warning", "note")}
+            rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
+            self.line(text("counts", **numbers, **rest, seconds=report.seconds), "dim")
+
+    def listing(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Print the list of checks."""
+        table = _table("column-check", "column-looks-at")
+        for name, looks_at in rows:
+            table.add_row(name, Text(looks_at))
+        self.console.print(table)
+
+    # --- fix and undo
+
+    def fix(self, report: FixReport) -> None:
+        """Print a plan and, when it was carried out, what became of it."""
+        if report.recovered is not None:
+            self.line(text("recovered", number=report.recovered), "yellow")
+        if report.applied is None:
+            self._plan(report)
+        else:
+            self.outcomes(report.applied.outcomes, report.plan.steps)
+            self.line(text("applied-in", number=report.applied.number), "dim")
+        if report.recheck is not None:
+            self.console.print()
+            self.check(report.recheck)
+
+    def _plan(self, report: FixReport) -> None:
+        for number, step in enumerate(report.plan.steps, 1):
+            self._step(number, step)
+        for skipped in report.plan.skipped:
+            self.line(f"- {text('not-done')}: {skipped.finding}: {skipped.reason}", "yellow")
+        if not report.plan.steps:
+            self.line(text("nothing-to-do"), "green")
+        else:
+            self.line(text("next-apply", command="paddlevl-doctor fix --apply"), "bold")
+
+    def _step(self, number: int, step: Step) -> None:
+        self.line(f"{number}. {step.summary}", "bold")
+        reasons = step.arguments.get("reasons", ())
+        body = [self._labelled("because", reason) for reason in reasons]
+        body += [self._labelled("run", command_line(command)) for command in step.commands]
+        for part in body:
+            self.console.print(Padding(part, (0, 0, 0, 3)))
+        for line in step.diff.splitlines():
+            style = {"+": "green", "-": "red"}.get(line[:1], "dim")
+            self.console.print(Padding(Text(self.clean(line), style=style), (0, 0, 0, 3)))
+        if self.verbose:
+            self.console.print(Padding(self._labelled("before", step.precondition), (0, 0, 0, 3)))
+            self.console.print(Padding(self._labelled("undo", step.undo), (0, 0, 0, 3)))
+        self.console.print()
+
+    def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:
+        """Print what became of each step."""
+        summaries = {step.id: step.summary for step in steps}
+        table = _table("column-status", "column-step", "column-seconds")
+        for outcome in outcomes:
+            style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
+            name = self.clean(summaries.get(outcome.step, outcome.step))
+            table.add_row(Text(outcome.status, style=style), Text(name), f"{outcome.seconds:.1f}")
+        self.console.print(table)
+
+    def undo(self, report: UndoReport, *, listing: bool) -> None:
+        """Print what was undone, or the transactions that are remembered."""
+        if not listing:
+            self.line(text("undone", numbers=", ".join(map(str, report.undone))), "green")
+            return
+        if not report.left:
+            self.line(text("no-transactions"))
+        for row in report.left:
+            self.line(f"{row['transaction']}  {row['state']}", "bold")
+            for step in _words(row["steps"]):
+                self.line(f"   {step}")
+
+    # --- parse and pipelines
+
+    def parse(self, report: ParseReport) -> None:
+        """Print how a document was read and how well."""
+        self.line(text("engine-line", engine=report.engine, device=report.device), "bold")
+        if report.reason:
+            self.line(
+                text("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
+            )
+        table = _table("column-step", "column-seconds")
+        for name, seconds in report.seconds.items():
+            table.add_row(name, f"{seconds:.1f}")
+        self.console.print(table)
+        for incident in report.incidents:
+            self.line(f"! {incident}", "yellow")
+        if report.outputs:
+            self.line(text("written", paths=", ".join(report.outputs)))
+        style = "bold green" if report.verdict.passed else "bold red"
+        self.line(report.verdict.summary, style)
+        for reason in report.verdict.reasons:
+            self.line(f"  {reason}", "dim")
+
+    def pipelines(self, rows: Sequence[PipelineRow]) -> None:
+        """Print the pipelines and where their files are."""
+        table = _table("column-pipeline", "PaddleX", "column-yaml", "column-since")
+        for row in rows:
+            table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
+        self.console.print(table)
+
+
+def _words(value: object) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, (list, tuple)) else []
+
+
+def _console(color: bool | None) -> Console:
+    forced = {None: {}, True: {"force_terminal": True}, False: {"no_color": True}}[color]
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), **forced)  # type: ignore[arg-type]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(text(column) if column.startswith("column-") else column)
+    return table
+
+
+def command_line(command: Command) -> str:
+    """Show an argument list as one line that can be pasted into a POSIX shell."""
+    return shlex.join(command)
+
+
+def describe_facts(facts: Facts) -> list[tuple[str, str]]:
+    """Return the head of a report: machine, GPUs, target and stack in one line each."""
+    host = facts.host
+    place = f"WSL {host.wsl}" if host.wsl else host.container or host.notebook
+    parts = [
+        host.distribution or host.system,
+        host.machine,
+        place,
+        f"{host.cpu_count} CPU",
+        f"{host.memory_total_mb >> 10} GB",
+    ]
+    rows = [
+        (text("machine"), ", ".join(part for part in parts if part)),
+        (text("gpu"), _gpus(facts.gpus)),
+        (text("target"), _target(facts)),
+    ]
+    if facts.target is not None:
+        rows.append((text("stack"), _stack(facts.target)))
+    return rows
+
+
+def _gpus(gpus: Gpus) -> str:
+    if not gpus.devices:
+        return text("no-gpu", reason=text(f"gpu-{gpus.reason}", detail=gpus.detail))
+    names = [f"{g.name} ({g.compute_capability}, {g.memory_total_mb >> 10} GB)" for g in gpus.devices]
+    return f"{', '.join(names)}; driver {gpus.driver}, CUDA {gpus.cuda}"
+
+
+def _target(facts: Facts) -> str:
+    if facts.target_problem:
+        return text("no-target-problem", problem=facts.target_problem)
+    if facts.target is None:
+        return text("no-target", path=facts.planned_target)
+    return f"{facts.target.prefix} (Python {facts.target.version})"
+
+
+def _stack(target: Target) -> str:
+    found = [f"{name} {version}" for name in _STACK for version in target.versions_of(name)]
+    return ", ".join(found) or "-"

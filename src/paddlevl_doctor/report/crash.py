@@ -1,0 +1,26 @@
+"""Writes the report file of an unexpected error: ready to paste into an issue, without secrets or user names."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.report.privacy import without_home
+
+
+def write_crash_report(error: BaseException) -> Path:
+    """Write versions and traceback as Markdown to a new file in the temporary folder; return its path."""
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    words = (
+        f"paddlevl-doctor {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"arguments: {' '.join(sys.argv[1:])}\n\n```\n{trace}```\n"
+    )
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="paddlevl-doctor-", suffix=".md", delete=False
+    ) as file:
+        file.write(without_home(words, Path.home()))
+    return Path(file.name)

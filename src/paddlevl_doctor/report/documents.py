@@ -1,0 +1,74 @@
+"""The JSON documents of every command, as the contract in docs/json.md and the schemas in `schemas/` describe them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.report.privacy import scrubbed
+from paddlevl_doctor.values import as_dict
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.fix import FixReport, UndoReport
+    from paddlevl_doctor.commands.parse import ParseReport
+    from paddlevl_doctor.commands.pipelines import PipelineRow
+
+Document = dict[str, Any]
+
+
+def _document(verb: str, **fields: Any) -> Document:
+    head = {"schema": f"paddlevl-doctor/{verb}/1", "doctor": {"version": __version__}}
+    return {**head, **{name: as_dict(value) for name, value in fields.items()}}
+
+
+def check_document(report: CheckReport) -> Document:
+    """Describe a check."""
+    target = report.facts.target
+    shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
+    return _document(
+        "check",
+        target=shown,
+        facts=report.facts,
+        findings=report.findings,
+        summary=report.summary,
+        seconds=report.seconds,
+    )
+
+
+def fix_document(report: FixReport) -> Document:
+    """Describe a plan, and what became of it."""
+    fields: dict[str, Any] = {"plan": {"steps": report.plan.steps}, "skipped": report.plan.skipped}
+    if report.recovered is not None:
+        fields["recovered"] = report.recovered
+    if report.applied is not None and report.recheck is not None:
+        fields["outcome"] = report.applied.outcomes
+        fields["transaction"] = report.applied.number
+        fields["recheck"] = check_document(report.recheck)
+    return _document("fix", **fields)
+
+
+def undo_document(report: UndoReport) -> Document:
+    """Describe what was undone and what is still remembered."""
+    return _document("undo", undone=report.undone, transactions=report.left)
+
+
+def parse_document(report: ParseReport) -> Document:
+    """Describe the reading of a document."""
+    return _document("parse", **{name: value for name, value in vars(report).items() if name != "fix"})
+
+
+def pipelines_document(rows: tuple[PipelineRow, ...]) -> Document:
+    """Describe the pipelines of a target."""
+    return _document("pipelines", pipelines=rows)
+
+
+def error_document(verb: str, message: str, exit_code: int) -> Document:
+    """Describe a command that ended with one sentence instead of an answer."""
+    return _document(verb, error={"message": message, "exit_code": exit_code})
+
+
+def as_json(document: Document) -> str:
+    """Write a document as JSON text, secrets taken out."""
+    return json.dumps(scrubbed(document), ensure_ascii=False, indent=2)

@@ -1,0 +1,123 @@
+"""Writes docs/findings from matrix/failures, one page a failure and a table of them all.
+
+The pages are made of data alone: change the data, then run
+`python -m paddlevl_doctor.report.finding_docs docs/findings`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from paddlevl_doctor.knowledge.failure import Failure, Kind, Proof
+
+COMMAND = "python -m paddlevl_doctor.report.finding_docs docs/findings"
+
+_NOTICE = f"<!-- Generated from matrix/failures by `{COMMAND}`. -->"
+_PROOFS: dict[Proof, str] = {
+    "reproduced": "a test of this repository reproduces it",
+    "source": "found in, or seen with, the released packages",
+    "threads": "reported by users, not checked here",
+}
+_KINDS: dict[Kind, str] = {
+    "packages": "installs",
+    "patch": "applies the patch",
+    "set": "installs the version set chosen for the machine",
+    "link": "makes the link",
+    "reinstall-paddle": "removes both distributions and installs one",
+    "manual": "nothing: this needs a person",
+}
+_SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
+
+
+def render(failures: Iterable[Failure]) -> dict[str, str]:
+    """Return the text of every page by its file name, README.md with the table among them."""
+    ordered = sorted(failures, key=lambda failure: failure.id)
+    pages = {f"{failure.id}.md": _page(failure) for failure in ordered}
+    return {"README.md": _index(ordered), **pages}
+
+
+def _index(failures: list[Failure]) -> str:
+    rows = [f"| [`{f.id}`]({f.id}.md) | {f.general('title.short', 'en')} | {_fix(f)} |" for f in failures]
+    return "\n".join(
+        [
+            _NOTICE,
+            "# Findings",
+            "",
+            "Every failure that `paddlevl-doctor` knows, by the id that `check` and `explain` print.",
+            "",
+            "| id | what is wrong | what `fix` does |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _page(failure: Failure) -> str:
+    sections = [
+        f"{_NOTICE}\n# {failure.general('title.short', 'en')}",
+        "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in _facts(failure))]),
+        f"When it is wrong, `check` says:\n\n> {failure.general('title.bad', 'en')}",
+        f"## Cause\n\n{failure.general('cause', 'en')}",
+        f"## What to do\n\n{failure.general('remedy', 'en')}",
+    ]
+    if failure.signatures:
+        patterns = "\n".join(failure.signatures)
+        sections.append(
+            f"## In a log\n\nRegular expressions by which `explain` knows it:\n\n```text\n{patterns}\n```"
+        )
+    if failure.links:
+        sections.append("## Links\n\n" + "\n".join(f"- <{link}>" for link in failure.links))
+    return "\n\n".join(sections) + "\n"
+
+
+def _facts(failure: Failure) -> list[tuple[str, str]]:
+    """Return the rows of a page's table; a row without content is left out."""
+    proof = _PROOFS[failure.evidence]
+    shown = f" (`{failure.reproduced_by}`)" if failure.reproduced_by else ""
+    rows = [
+        ("id", f"`{failure.id}`"),
+        ("`check` looks at", failure.general("looks_at", "en")),
+        ("can occur", _applies(failure)),
+        ("corrected in", failure.fixed_in or ""),
+        ("`fix`", _fix(failure)),
+        ("evidence", proof + shown),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _applies(failure: Failure) -> str:
+    systems = [" and ".join(_SYSTEMS[system] for system in failure.applies.systems)]
+    packages = [f"{name} `{specifier}`" for name, specifier in failure.applies.specifiers.items()]
+    return "; ".join(part for part in (*systems, " with ".join(packages)) if part)
+
+
+def _fix(failure: Failure) -> str:
+    what = failure.cure.requirements or filter(None, (failure.cure.patch,))
+    return " ".join((_KINDS[failure.cure.kind], ", ".join(f"`{item}`" for item in what))).strip()
+
+
+def write(folder: Path, pages: dict[str, str]) -> None:
+    """Write the pages into a folder, which is created; files of other names are left alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages of the known failures into the folder named by the only argument."""
+    from paddlevl_doctor.knowledge.failures import load_all  # noqa: PLC0415 - `render` alone needs no data
+
+    if len(arguments) != 1:
+        sys.stderr.write(f"usage: {COMMAND}\n")
+        return 2
+    pages = render(load_all())
+    write(Path(arguments[0]), pages)
+    sys.stdout.write(f"{len(pages)} pages written to {arguments[0]}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""Runs the command line as a user does: in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+import paddlevl_doctor
+
+SCHEMAS = Path(paddlevl_doctor.__file__).parent / "schemas"
+# What a developer's shell may say about other environments must not reach the doctor under test.
+FOREIGN = (
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "UV_SYSTEM_PYTHON",
+    "KAGGLE_KERNEL_RUN_TYPE",
+    "COLAB_RELEASE_TAG",
+    "NO_COLOR",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run of the command line gave."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON document on stdout, which must be alone there and follow its schema."""
+        document = json.loads(self.stdout)
+        verb = document["schema"].split("/")[1]
+        _validator(verb).validate(document)
+        return document  # type: ignore[no-any-return]
+
+    def statuses(self, *names: str) -> dict[str, str]:
+        """The statuses of the named findings of a check."""
+        found = {finding["id"]: finding["status"] for finding in self.document["findings"]}
+        return {name: found[name] for name in names}
+
+    def problems(self) -> dict[str, str]:
+        """Every finding that is an error, a warning or unknown."""
+        bad = ("error", "warning", "unknown")
+        return {f["id"]: f["status"] for f in self.document["findings"] if f["status"] in bad}
+
+
+@cache
+def _validator(verb: str) -> Draft202012Validator:
+    return Draft202012Validator(json.loads((SCHEMAS / f"{verb}.json").read_text(encoding="utf-8")))
+
+
+def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment variables for a run: no foreign environments, a model cache of its own."""
+    base = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {
+        **base,
+        "PADDLE_PDX_CACHE_HOME": str(folder / "model-cache"),
+        "LC_ALL": "C.UTF-8",
+        **(extra or {}),
+    }
+
+
+def doctor(
+    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 600
+) -> Answer:
+    """Run `paddlevl-doctor WORDS` in the folder `cwd`."""
+    argv = [sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
+    done = subprocess.run(
+        argv, cwd=cwd, env=environment(cwd, env), capture_output=True, text=True, timeout=timeout, check=False
+    )
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def fingerprint(root: Path) -> dict[str, str]:
+    """Return every file and link below a folder with a hash of its content, mode included; bytecode is left out."""
+    found = {}
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if name != "__pycache__"]
+        for name in (*files, *(n for n in names if (Path(folder) / n).is_symlink())):
+            path = Path(folder) / name
+            found[path.relative_to(root).as_posix()] = _digest(path)
+    return found
+
+
+def _digest(path: Path) -> str:
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    data = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{data} {path.stat().st_mode:o}"

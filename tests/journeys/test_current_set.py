@@ -1,0 +1,50 @@
+"""From nothing to the set `current`, on every Python that is here, and the whole main job on a bare folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor
+from environments import interpreter
+from paddlevl_doctor.facts.target import python_of
+
+FINDINGS_OF_NOTHING = {"target-environment": "error"}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_current_from_nothing_leaves_no_error_and_no_warning(version: str, tmp_path: Path) -> None:
+    bare = doctor("check", "--format", "json", cwd=tmp_path)
+    assert (bare.code, bare.problems()) == (1, FINDINGS_OF_NOTHING)
+
+    made = doctor("fix", "--apply", "--base-python", interpreter(version), "--format", "json", cwd=tmp_path)
+    assert made.code == 0, made.stderr
+    assert made.document["recheck"]["target"]["version"].startswith(version)
+
+    healthy = doctor("check", "--format", "json", cwd=tmp_path)
+    assert (healthy.code, healthy.problems()) == (0, {})
+    assert healthy.statuses("version-set", "pipelines-link", "use-doc-preprocessor") == {
+        "version-set": "ok",
+        "pipelines-link": "ok",
+        "use-doc-preprocessor": "ok",
+    }
+
+
+def test_the_main_job_on_a_bare_folder_reads_the_demo_page(tmp_path: Path) -> None:
+    answer = doctor("parse", "demo.png", "--fix", "--output", "out", "--format", "json", cwd=tmp_path)
+    assert answer.code == 0, answer.stderr
+    document = answer.document
+    assert (document["engine"], document["device"], document["requested_engine"]) == ("reader", "cpu", "auto")
+    assert document["verdict"]["passed"]
+    assert {"create-environment", "install-packages", "self-test", "read"} <= set(document["seconds"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["demo.json", "demo.md"]
+    assert python_of(tmp_path / ".venv", "linux").exists()
+
+    deep = doctor("check", "--deep", "--format", "json", cwd=tmp_path)
+    assert (deep.code, deep.problems()) == (0, {})
+
+    undone = doctor("undo", "--format", "json", cwd=tmp_path)
+    assert undone.code == 0, undone.stderr
+    assert not (tmp_path / ".venv").exists()
+    assert not (tmp_path / "pipelines").is_symlink()

@@ -1,0 +1,323 @@
+"""The catalogue of known failures: every entry is whole, and every signature names its failure."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from paddlevl_doctor.knowledge import failures
+from paddlevl_doctor.knowledge.errors import KnowledgeError
+from paddlevl_doctor.knowledge.failure import FIELDS, LANGUAGES, Field, Kind, Proof, Weight, placeholders_of
+from paddlevl_doctor.knowledge.failure_file import read_failure
+from paddlevl_doctor.knowledge.failures import Failure, all_ids, load_all, load_failure, match
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = Path(__file__).parent / "samples"
+HAN = re.compile(r"[\u4e00-\u9fff]")
+VALID = """\
+id = "one"
+evidence = "source"
+placeholders = ["version"]
+links = ["https://example.org/1"]
+signatures = ["boom"]
+looks_at = { en = "it", zh = "它" }
+[title]
+short = { en = "s", zh = "短" }
+ok = { en = "fine", zh = "好" }
+bad = { en = "bad {version}", zh = "坏 {version}" }
+[cause]
+en = "because"
+zh = "因为"
+[remedy]
+en = "do"
+zh = "做"
+[cure]
+kind = "packages"
+requirements = ["a>=1"]
+"""
+
+
+def samples_of(failure_id: str) -> list[str]:
+    """Return the log texts that name a failure; a line of equals signs divides several in one file."""
+    return (SAMPLES / f"{failure_id}.txt").read_text(encoding="utf-8").split("\n=====\n")
+
+
+def with_signatures() -> list[str]:
+    return [failure.id for failure in load_all() if failure.signatures]
+
+
+def system_of(failure: Failure) -> str:
+    return failure.applies.systems[0] if failure.applies.systems else "linux"
+
+
+def entry(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
+    assert change[0] in VALID
+    path = folder / "one.toml"
+    path.write_text(VALID.replace(*change) if change[0] else VALID, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_entry_is_valid_and_named_like_its_file(failure_id: str) -> None:
+    assert load_failure(failure_id).id == failure_id
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_text_exists_in_both_languages_with_the_same_placeholders(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    for name in FIELDS:
+        texts = failure.texts[name]
+        assert tuple(texts) == LANGUAGES
+        assert HAN.search(texts["zh"]), (name, "has no Chinese in it")
+        assert not HAN.search(texts["en"]), (name, "has Chinese in it")
+        assert placeholders_of(texts["en"]) == placeholders_of(texts["zh"])
+        assert set(re.findall(r"`[^`]*`", texts["en"])) == set(re.findall(r"`[^`]*`", texts["zh"])), name
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_announced_placeholder_is_used_and_every_text_can_be_filled_in(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    values = {name: f"<{name}>" for name in failure.placeholders}
+    filled = [failure.text(name, lang, **values) for name in FIELDS for lang in LANGUAGES]
+    assert {name for name in failure.placeholders if any(f"<{name}>" in text for text in filled)} == set(
+        values
+    )
+    assert not [text for text in filled if "{" in text or "}" in text]
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_title_is_one_line_without_a_full_stop(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    titles = [
+        failure.texts[name][lang]
+        for name in ("title.short", "title.ok", "title.bad", "looks_at")
+        for lang in LANGUAGES
+    ]
+    assert [
+        title for title in titles if "\n" in title or title.endswith((".", "。")) or len(title) > 110
+    ] == []
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_link_is_https_and_occurs_once(failure_id: str) -> None:
+    links = load_failure(failure_id).links
+    assert [link for link in links if not re.fullmatch(r"https://[\w.-]+/\S+", link)] == []
+    assert len(set(links)) == len(links) <= 4
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_requirement_and_version_range_can_be_parsed(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    assert [str(Requirement(item)) for item in failure.cure.requirements] or failure.cure.kind != "packages"
+    for name, specifier in failure.applies.specifiers.items():
+        assert name == Requirement(name).name.lower()
+        assert len(SpecifierSet(specifier)) > 0
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_what_is_called_reproduced_names_a_test_that_exists(failure_id: str) -> None:
+    named = load_failure(failure_id).reproduced_by
+    if named is not None:
+        path, _, name = named.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_no_remedy_contains_a_command_that_deletes(failure_id: str) -> None:
+    texts = load_failure(failure_id).texts["remedy"]
+    commands = [c for text in texts.values() for c in re.findall(r"`([^`]*)`", text)]
+    assert [c for c in commands if re.search(r"\b(rm|del|rmdir|uninstall|clean|purge|prune)\b", c)] == []
+
+
+def test_the_samples_belong_to_the_entries_with_signatures() -> None:
+    assert {path.stem for path in SAMPLES.glob("*.txt")} == {*with_signatures(), "healthy"}
+
+
+@pytest.mark.parametrize("failure_id", with_signatures())
+def test_a_sample_is_named_as_its_failure(failure_id: str) -> None:
+    system = system_of(load_failure(failure_id))
+    roots = [match(sample, load_all(), system=system)[0] for sample in samples_of(failure_id)]
+    assert [(root.id, root.root_cause) for root in roots] == [(failure_id, True)] * len(roots)
+
+
+@pytest.mark.parametrize("failure_id", with_signatures())
+def test_every_signature_is_shown_by_a_sample(failure_id: str) -> None:
+    text = "\n".join(samples_of(failure_id))
+    assert [s for s in load_failure(failure_id).signatures if not re.search(s, text)] == []
+
+
+def test_a_healthy_log_names_nothing() -> None:
+    assert [found.id for found in match(samples_of("healthy")[0], load_all())] == []
+
+
+def test_a_match_says_where_it_was_found_and_shows_the_line_without_colours() -> None:
+    text = "one\ntwo\n\x1b[31m  safetensors_rust.SafetensorError: framework paddle is invalid\x1b[0m\r\nfour"
+    (found,) = match(text, load_all())
+    assert (found.line, found.excerpt) == (3, "safetensors_rust.SafetensorError: framework paddle is invalid")
+
+
+def test_of_an_endless_line_only_the_telling_part_is_shown() -> None:
+    text = "x" * 5000 + "framework paddle is invalid".join(("SafetensorError: ", "y" * 5000))
+    (found,) = match(text, load_all())
+    assert found.excerpt.startswith("SafetensorError: framework paddle is invalidyyy")
+    assert len(found.excerpt) == 240
+
+
+def test_the_first_of_two_exceptions_is_the_root_cause() -> None:
+    text = "\n".join(samples_of("libgl-missing") + samples_of("safetensors-framework-paddle"))
+    found = match(text, load_all())
+    assert [(f.id, f.root_cause) for f in found] == [
+        ("libgl-missing", True),
+        ("safetensors-framework-paddle", False),
+    ]
+
+
+@pytest.mark.parametrize("echo", ["pdx-reinit-masks-cause", "queue-deadlock-on-error"])
+@pytest.mark.parametrize("other", ["libgl-missing", "model-hoster-unreachable", "numpy-2-4-scalar"])
+def test_the_echo_of_another_failure_is_never_the_root_cause(echo: str, other: str) -> None:
+    text = samples_of(echo)[0] + samples_of(other)[0]
+    assert [f.id for f in match(text, load_all())] == [other, echo]
+
+
+def test_a_warning_that_comes_first_yields_to_the_exception() -> None:
+    text = samples_of("model-hoster-unreachable")[0] + samples_of("numpy-2-4-scalar")[0]
+    assert [f.id for f in match(text, load_all())] == ["numpy-2-4-scalar", "model-hoster-unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("system", "named"),
+    [
+        ("windows", "windows-fused-rms-norm-kernel"),
+        ("linux", "gpu-wheel-cpu-device-fused-kernel"),
+        (None, "gpu-wheel-cpu-device-fused-kernel"),
+    ],
+)
+def test_a_shared_signature_is_decided_by_the_system_alone(system: str | None, named: str) -> None:
+    text = samples_of("gpu-wheel-cpu-device-fused-kernel")[0]
+    assert [f.id for f in match(text, load_all(), system=system)] == [named]
+
+
+def test_another_kernel_that_is_not_registered_is_not_blamed_on_the_fused_one() -> None:
+    text = samples_of("windows-fused-rms-norm-kernel")[0].replace("`fused_rms_norm_ext`", "`conv2d`")
+    assert match(text, load_all(), system="windows") == ()
+
+
+def test_a_signature_that_is_no_regular_expression_names_its_file(tmp_path: Path) -> None:
+    broken = read_failure(entry(tmp_path, ('["boom"]', '["boom("]')))
+    with pytest.raises(KnowledgeError, match=r"one\.toml: signatures: "):
+        match("boom", [broken])
+
+
+def test_a_value_with_braces_is_shown_as_it_is(tmp_path: Path) -> None:
+    failure = read_failure(entry(tmp_path))
+    assert failure.text("title.bad", "en", version="{version} {0} \\1") == "bad {version} {0} \\1"
+
+
+def test_a_placeholder_without_a_value_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(KnowledgeError, match=r"one\.toml: title\.bad\.zh: no value for version"):
+        read_failure(entry(tmp_path)).text("title.bad", "zh", versions="1")
+
+
+def test_without_a_machine_an_ellipsis_stands_for_the_values(tmp_path: Path) -> None:
+    failure = read_failure(entry(tmp_path))
+    assert failure.general("title.bad", "en") == "bad …"
+    assert failure.general("title.bad", "en", version="{version}") == "bad {version}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "field", "problem"),
+    [
+        ('id = "one"', 'id = "two"', "id", "is not the name of the file"),
+        ('evidence = "source"', "", "evidence", f"one of {', '.join(get_args(Proof))} is expected"),
+        ('evidence = "source"', 'evidence = "seen"', "evidence", "one of .* is expected"),
+        (
+            'evidence = "source"',
+            'evidence = "reproduced"',
+            "reproduced_by",
+            "belongs to the evidence reproduced",
+        ),
+        (
+            'evidence = "source"',
+            'evidence = "source"\nweight = "x"',
+            "weight",
+            f"one of {', '.join(get_args(Weight))}",
+        ),
+        ('evidence = "source"', 'evidence = "source"\nnote = "x"', "note", "unknown field"),
+        ('["https://example.org/1"]', '"https://example.org/1"', "links", "a list of texts is expected"),
+        ('["boom"]', '["boom", "boom"]', "signatures", "a text occurs twice"),
+        ('["boom"]', "[1]", "signatures", "a list of texts is expected"),
+        ('zh = "它"', 'de = "es"', "looks_at.zh", "is missing"),
+        ('zh = "因为"', 'zh = " "', "cause.zh", "a text is expected"),
+        ('zh = "坏 {version}"', 'zh = "坏"', "title.bad", "different placeholders"),
+        ('["version"]', "[]", "title.bad", "not announced"),
+        (
+            'ok = { en = "fine", zh = "好" }',
+            'ok = { en = "{version}", zh = "{version}" }',
+            "title.ok",
+            "not allowed",
+        ),
+        ("[title]", "[title]\nlong = 1", "title.long", "unknown field"),
+        ('kind = "packages"', 'kind = "magic"', "cure.kind", f"one of {', '.join(get_args(Kind))}"),
+        ('requirements = ["a>=1"]', "", "cure.requirements", "belongs to the kind packages"),
+        ('kind = "packages"', 'kind = "manual"', "cure.requirements", "belongs to the kind packages"),
+        ("[cure]", '[cure]\npatch = "p"', "cure.patch", "belongs to the kind patch"),
+        ("[cure]", '[applies]\nsystems = ["win"]\n[cure]', "applies.systems", "only linux, windows, macos"),
+        ("[cure]", "[applies]\nspecifiers = { a = 1 }\n[cure]", "applies.specifiers", "a table of texts"),
+        ("[cure]", "applies = 1\n[cure]", "remedy.applies", "unknown field"),
+    ],
+)
+def test_a_faulty_entry_is_refused_with_its_file_and_field(
+    tmp_path: Path, before: str, after: str, field: str, problem: str
+) -> None:
+    path = entry(tmp_path, (before, after))
+    with pytest.raises(KnowledgeError) as caught:
+        read_failure(path)
+    assert (caught.value.file, caught.value.field) == (str(path), field)
+    assert re.search(problem, caught.value.problem)
+
+
+def test_the_pattern_entry_itself_is_accepted(tmp_path: Path) -> None:
+    failure = read_failure(entry(tmp_path))
+    assert (failure.cure.requirements, failure.weight, failure.applies.systems) == (("a>=1",), "cause", ())
+
+
+def test_a_missing_file_and_a_file_that_is_no_toml_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.toml").write_text("id = ", encoding="utf-8")
+    for name in ("broken", "absent"):
+        with pytest.raises(KnowledgeError, match=rf"{name}\.toml: "):
+            read_failure(tmp_path / f"{name}.toml")
+
+
+def test_loading_one_failure_reads_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "failures").mkdir()
+    shutil.copy(ROOT / "matrix" / "failures" / "libgl-missing.toml", tmp_path / "failures")
+    (tmp_path / "failures" / "zzz.toml").write_text("not toml", encoding="utf-8")
+    monkeypatch.setattr(failures, "_folder", lambda: tmp_path / "failures")
+    assert load_failure.__wrapped__("libgl-missing").id == "libgl-missing"
+
+
+def test_one_failure_is_read_in_a_millisecond_and_kept() -> None:
+    def seconds(failure_id: str) -> float:
+        begin = time.perf_counter()
+        load_failure.__wrapped__(failure_id)
+        return time.perf_counter() - begin
+
+    # The best of five: the machine may be busy with something else.
+    assert max(min(seconds(failure_id) for _ in range(5)) for failure_id in all_ids()) < 0.001
+    assert load_failure("libgl-missing") is load_failure("libgl-missing")
+
+
+def test_a_text_is_chosen_by_its_field() -> None:
+    names: tuple[Field, ...] = ("title.short", "title.ok")
+    failure = load_failure("setuptools-missing")
+    assert [failure.text(name, "en") for name in names] == [
+        "PaddlePaddle needs setuptools and does not always ask for it",
+        "setuptools is there",
+    ]
