@@ -201,6 +201,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "no-target-problem": ("cannot be used: {problem}", "无法使用：{problem}"),
     "no-gpu": ("none: {reason}", "无：{reason}"),
     "gpu-no-library": ("no NVIDIA driver library (NVML) on this machine", "本机没有 NVIDIA 驱动库（NVML）"),
+    "gpu-library-not-on-path": (
+        "NVIDIA's library is here, but the loader does not look there: {detail}",
+        "装有 NVIDIA 驱动库，但加载器未在该目录查找：{detail}",
+    ),
     "gpu-library-too-old": (
         "the NVIDIA driver library is too old to be asked: {detail}",
         "NVIDIA 驱动库过旧，无法查询：{detail}",
@@ -215,8 +219,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "gpu-nvml-error": ("NVML failed: {detail}", "NVML 出错：{detail}"),
     "all-well": ("Nothing is wrong.", "一切正常。"),
     "counts": (
-        "{errors} errors, {warnings} warnings, {notes} notes, {unknown} unknown, {blocked} waiting, {ok} right ({seconds} s)",
-        "{errors} 个错误，{warnings} 个警告，{notes} 条提示，{unknown} 项无法查看，{blocked} 项待定，{ok} 项正常（{seconds} 秒）",
+        "errors {errors}, warnings {warnings}, notes {notes}, unknown {unknown}, waiting {blocked}, right {ok} ({seconds} s)",
+        "错误 {errors}，警告 {warnings}，提示 {notes}，未知 {unknown}，待定 {blocked}，正常 {ok}（{seconds} 秒）",
     ),
     "evidence": ("seen", "依据"),
     "remedy": ("cure", "解决办法"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
+from paddlevl_doctor.knowledge import lines
 from paddlevl_doctor.knowledge.rules import RULES, sentence
 from paddlevl_doctor.knowledge.selection import (
     WheelChoice,
@@ -17,6 +18,7 @@ from paddlevl_doctor.knowledge.selection import (
     required_driver,
 )
 from paddlevl_doctor.knowledge.sets import find_set
+from paddlevl_doctor.knowledge.wheels import Compiled
 
 LINUX = Host("linux", "6.8.0", "x86_64")
 WSL = Host("linux", "5.15.167.4-microsoft-standard-WSL2", "x86_64", wsl=2)
@@ -292,15 +294,40 @@ def test_a_sentence_names_the_machine_in_both_languages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "driver", "says"),
+    ("machine", "driver", "capability", "says"),
     [
-        (WINDOWS, "572.83", "needs the cu129 wheel and driver 576.02 with it; 572.83 is installed"),
-        (LINUX, "570.86.16", "needs the cu129 wheel and driver 575.51.03 with it; 570.86.16 is installed"),
+        (WINDOWS, "572.83", "12.0", "needs the cu129 wheel and driver 576.02 with it; 572.83 is installed"),
+        (LINUX, "570.86.16", "12.0", "needs the cu129 wheel and driver 575.51.03 with it; 570.86.16 is inst"),
+        (LINUX, "418.87.01", "7.5", "needs driver 450.80.02 for the cu118 wheel, and 418.87.01 is installed"),
+        (LINUX, "470.199.02", "9.0", "needs driver 525.60.13 for the cu126 wheel, and 470.199.02 is inst"),
     ],
 )
-def test_an_old_driver_is_told_the_one_it_needs(machine: Host, driver: str, says: str) -> None:
-    choice = _choose(Row("", machine, gpus(driver, "12.0"), "", ""))
+def test_an_old_driver_is_told_the_one_it_needs(
+    machine: Host, driver: str, capability: str, says: str
+) -> None:
+    choice = _choose(Row("", machine, gpus(driver, capability), "", ""))
     assert [says in one.en for one in choice.refusals] == [True]
+
+
+def test_several_gpus_are_held_to_the_driver_of_the_most_demanding_one() -> None:
+    choice = _choose(next(row for row in TABLE if row.machine == "RTX 4090 and 5090"))
+    said = {one.rule: one.en for one in choice.reasons}
+    assert said["driver"] == "Driver 575.57.08 is new enough for CUDA 12.9, which needs 575.51.03."
+
+
+def test_where_every_gpu_needs_a_line_of_its_own_the_newest_gpu_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    lists = {"cu118": (70,), "cu126": (80,), "cu129": (120,)}
+    rows = {
+        (tag, "linux"): Compiled(tag=tag, system="linux", sm=sm, source="", verified="")
+        for tag, sm in lists.items()
+    }
+    monkeypatch.setattr(lines, "load_compiled", lambda: rows)
+    choice = _choose(Row("", LINUX, gpus("580.95.05", "7.0", "12.0", "8.0"), "", ""))
+    said = {one.rule: one.en for one in choice.reasons}
+    assert (choice.tag, choice.device, choice.refusals) == ("cu129", "gpu:1", ())
+    assert said["some-gpus"].startswith(
+        "The wheel serves gpu:1 (GPU 12.0) and not gpu:0 (GPU 7.0), gpu:2 (GPU 8.0). Set CUDA_DEVICE_ORDER"
+    )
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from paddlevl_doctor.checks import ALL
@@ -53,12 +52,13 @@ def examine(system: System, options: TargetOptions) -> Examination:
         raise UsageError(text("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
     facts = collect_facts(system, choice)
-    context = _context(facts, options.set_name)
+    context = context_of(facts, options.set_name)
     findings = run_checks(context, ALL, language())
     return Examination(choice, context, findings, round(system.clock() - started, 3))
 
 
-def _context(facts: Facts, set_name: str | None) -> Context:
+def context_of(facts: Facts, set_name: str | None) -> Context:
+    """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
     followed = set_of(facts.target) if facts.target else None
     version_set = _named_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else _PLANNED_PYTHON
@@ -80,8 +80,3 @@ def _nearest_set(target: Target | None) -> VersionSet:
     sets = load_sets()
     near = next((s for s in sets if minor and s.paddleocr.rpartition(".")[0] == minor), None)
     return near or next(s for s in sets if s.default)
-
-
-def now() -> float:
-    """Return a monotonic time in seconds, for the duration of a whole command."""
-    return time.monotonic()

@@ -1,25 +1,44 @@
-"""Runs a probe in the target's Python. Whatever the probe does, the answer is a value: crash, hang and garbage too."""
+"""Runs the probes that import the stack, in the target's Python, and turns whatever happens into a value."""
 
 from __future__ import annotations
 
 import json
 import signal
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from paddlevl_doctor.system import Completed, System
 
 PROBES = Path(__file__).parents[1] / "probes"
 
+Status = Literal["answered", "crashed", "timed-out", "garbage", "not-started"]
+
+_SHOWN = 300
+"""Characters of a foreign text that a detail shows."""
+
+# NTSTATUS codes that end a Windows process, as Python reports them.
+# Source: [MS-ERREF] 2.3.1, "NTSTATUS Values".
+_WINDOWS_DEATHS = {
+    0xC0000005: "ACCESS_VIOLATION",
+    0xC000001D: "ILLEGAL_INSTRUCTION",
+    0xC0000135: "DLL_NOT_FOUND",
+    0xC0000142: "DLL_INIT_FAILED",
+    0xC0000409: "STACK_BUFFER_OVERRUN",
+}
+
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What became of a probe. `data` is its answer; `detail` says what happened where there is none."""
+    """What one run of a probe gave.
 
-    status: str
-    """answered, crashed, timed-out, garbage or not-started."""
+    `data` is its document where it answered, else None, and `detail` says what happened instead: the signal
+    that killed it and its last words, or what it printed in place of a document. `seconds` is wall-clock time.
+    """
+
+    status: Status
     data: dict[str, Any] | None
     detail: str
     seconds: float
@@ -33,48 +52,61 @@ def run_probe(
     timeout: float,
     env: Mapping[str, str] | None = None,
 ) -> ProbeResult:
-    """Run the probe `name` (a file or folder in probes/) for at most `timeout` seconds.
+    """Run the probe `name` in the target's Python for at most `timeout` seconds; never raises for what it does.
 
-    Without `env` the doctor's environment is used and no bytecode is written, so that looking leaves no trace.
+    `env` replaces the whole environment of the probe. The default is the doctor's own, without bytecode being
+    written, because a look at an installation leaves no trace in it. Temporary files go to a folder that is
+    removed afterwards, even when the probe was killed.
     """
+    environment = {**system.env, "PYTHONDONTWRITEBYTECODE": "1"} if env is None else dict(env)
+    argv = (target_python, "-X", "utf8", str(probe_path(name)), *args)
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-probe-", ignore_cleanup_errors=True) as folder:
+        environment.update(TMPDIR=folder, TEMP=folder, TMP=folder)
+        done = system.run(argv, timeout=timeout, env=environment)
+    return _result(done, name, timeout)
+
+
+def probe_path(name: str) -> Path:
+    """Return where a probe lies in this package: a folder with a __main__.py, or one file."""
     folder = PROBES / name
-    program = folder if folder.is_dir() else PROBES / f"{name}.py"
-    environment = env if env is not None else {**system.env, "PYTHONDONTWRITEBYTECODE": "1"}
-    argv = (target_python, "-X", "utf8", str(program), *args)
-    return _judge(system.run(argv, timeout=timeout, env=environment), timeout)
+    return folder if folder.is_dir() else PROBES / f"{name}.py"
 
 
-def _judge(done: Completed, timeout: float) -> ProbeResult:
-    if done.returncode is None:
-        return ProbeResult("not-started", None, done.stderr.strip(), done.seconds)
+def _result(done: Completed, name: str, timeout: float) -> ProbeResult:
     if done.timed_out:
-        return ProbeResult("timed-out", None, f"no answer within {timeout:.0f} s", done.seconds)
-    data = _answer(done.stdout)
-    if data is not None:
-        return ProbeResult("answered", data, "", done.seconds)
-    if done.returncode == 0:
-        return ProbeResult("garbage", None, _last_line(done.stdout) or "no output", done.seconds)
-    return ProbeResult("crashed", None, _crash(done), done.seconds)
+        return _silent("timed-out", done, f"no answer in {timeout:.0f} s", done.stderr)
+    if done.returncode is None:
+        return _silent("not-started", done, "", done.stderr)
+    if done.returncode != 0:
+        return _silent("crashed", done, _death(done.returncode), done.stderr)
+    data = _document(done.stdout, name)
+    if data is None:
+        return _silent("garbage", done, "no document at the end of the output", done.stdout)
+    return ProbeResult("answered", data, "", done.seconds)
 
 
-def _answer(stdout: str) -> dict[str, Any] | None:
+def _silent(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
+    detail = ": ".join(part for part in (what, _last_line(words)) if part)
+    return ProbeResult(status, None, detail, done.seconds)
+
+
+def _document(stdout: str, name: str) -> dict[str, Any] | None:
+    """Return the JSON object on the last line, None where it is none or another program's."""
     try:
-        answer = json.loads(_last_line(stdout))
+        data = json.loads(stdout.strip().rpartition("\n")[2])
     except ValueError:
         return None
-    return answer if isinstance(answer, dict) else None
+    return data if isinstance(data, dict) and data.get("probe") == name else None
 
 
-def _last_line(output: str) -> str:
-    return output.strip().rpartition("\n")[2].strip()
+def _death(returncode: int) -> str:
+    """Name what ended a process: a signal, a Windows status, or its own exit status."""
+    if returncode < 0:
+        names = {member.value: member.name for member in signal.Signals}
+        return names.get(-returncode, f"signal {-returncode}")
+    return _WINDOWS_DEATHS.get(returncode, f"exit status {returncode}")
 
 
-def _crash(done: Completed) -> str:
-    """Name the signal (SIGILL: no AVX; SIGSEGV: a broken library) or give the last words on stderr."""
-    code = done.returncode or 0
-    if code < 0:
-        try:
-            return signal.Signals(-code).name
-        except ValueError:
-            return f"signal {-code}"
-    return f"exit status {code}: {_last_line(done.stderr)}"
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:_SHOWN] if lines else ""

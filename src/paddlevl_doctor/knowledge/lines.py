@@ -136,8 +136,9 @@ class _Machine:
         return said
 
     def left_out(self, left: tuple[Gpu, ...]) -> list[Sentence]:
-        """Say why no line, or not the chosen one, serves these GPUs."""
-        said = [self._left_out(gpu) for gpu in left]
+        """Say why no line serves some of these GPUs; those that only another line serves are named elsewhere."""
+        unserved = [gpu for gpu in left if not any(self.serves(line, gpu) for line in self.lines)]
+        said = [self._left_out(gpu) for gpu in unserved]
         if self.host.wsl and any(one.rule in _ABOUT_DRIVERS for one in said):
             said.append(sentence("wsl-driver"))
         return said

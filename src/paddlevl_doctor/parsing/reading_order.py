@@ -171,7 +171,8 @@ def _trimmed(strips: list[Row], start: int, end: int, size: float) -> Span:
 
 def _gutters(lines: Iterable[Line], width: float) -> list[Span]:
     """Return the vertical stripes of at least `width` pixels between lines that no line enters, from the left."""
-    gutters, right = [], None
+    gutters: list[Span] = []
+    right: int | None = None
     for line in sorted(lines, key=_place):
         if right is not None and line.box[0] - right >= max(width, 1):
             gutters.append((right, line.box[0]))

@@ -2,14 +2,40 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 import traceback
+
+from _offline import stay_offline
 
 TRACEBACK_LINES = 15
 
 
-def claim_stdout():
+def answer(document, work):
+    """Run `work(document, folder)`, which fills the document, then print the document and end the process.
+
+    The folder is empty, private and removed afterwards. Whatever `work` raises is described under `error`.
+    """
+    started = time.perf_counter()
+    out = _claim_stdout()
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    folder = tempfile.mkdtemp(prefix="paddlevl-doctor-")
+    document.update({"seconds": {}, "error": None})
+    try:
+        stay_offline(os.path.join(folder, "cache"))
+        work(document, folder)
+    except BaseException as error:
+        document["error"] = describe(error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    document["seconds"]["total"] = round(time.perf_counter() - started, 3)
+    document["rss_peak_mb"] = _peak_rss_mb()
+    _finish(out, document)
+
+
+def _claim_stdout():
     """Send whatever libraries print to stderr from now on, and return the real standard output."""
     real = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -17,7 +43,7 @@ def claim_stdout():
     return real
 
 
-def finish(real, document):
+def _finish(real, document):
     """Print the document and leave at once: threads of a failed pipeline would keep the process alive."""
     real.write(json.dumps(document) + "\n")
     real.flush()
@@ -70,7 +96,7 @@ class Stopwatch:
         return False
 
 
-def peak_rss_mb():
+def _peak_rss_mb():
     """Return the peak resident memory in MiB, None where the system does not say (Windows)."""
     try:
         import resource

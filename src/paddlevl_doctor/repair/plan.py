@@ -128,7 +128,7 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
 def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tuple[str, ...]:
     """Collect what has to be installed; a whole set replaces single cures, and names stay unique."""
     version_set, wheel = context.version_set, context.wheel
-    paddle = f"{wheel.package}=={wheel.version}"
+    paddle = wheel.requirement
     chosen = tuple(cures)
     kinds = {cure.kind for cure in chosen}
     if whole or "set" in kinds:
@@ -201,9 +201,17 @@ def _install_step(
         undo=text("step-packages-undo"),
         arguments={
             "requirements": list(requirements),
-            "reasons": [r.text(language()) for r in context.wheel.reasons],
+            "reasons": _reasons(context, requirements),
         },
     )
+
+
+def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
+    """Return why this paddle wheel, where one is installed."""
+    if context.wheel.requirement not in requirements:
+        return []
+    wheel = context.wheel
+    return [sentence.text(language()) for sentence in (*wheel.reasons, *wheel.refusals)]
 
 
 # --- patches and the link ---------------------------------------------------------------------------------
@@ -282,8 +290,3 @@ def _link_steps(context: Context, site: Site, request: Request, *, installs: boo
 
 def _link_is_wanted(request: Request) -> bool:
     return "pipelines-link" not in request.skip and (not request.only or "pipelines-link" in request.only)
-
-
-def install_command(step: Step) -> Command:
-    """Return the one command of a package step."""
-    return step.commands[0]

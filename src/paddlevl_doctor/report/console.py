@@ -92,8 +92,15 @@ class Screen:
         if self.verbose:
             body += [Text(link, style="dim") for link in finding.links]
         for part in body:
-            self.console.print(Padding(part, (0, 0, 0, 2)))
+            self._indented(part, 2)
         self.console.print()
+
+    def _indented(self, words: Text, columns: int) -> None:
+        """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
+        if self.console.is_terminal:
+            self.console.print(Padding(words, (0, 0, 0, columns)))
+        else:
+            self.console.print(Text(" " * columns) + words, soft_wrap=True)
 
     def _labelled(self, label: str, words: str) -> Text:
         return Text.assemble((f"{text(label)}: ", "bold"), self.clean(words))
@@ -160,13 +167,13 @@ class Screen:
         body = [self._labelled("because", reason) for reason in reasons]
         body += [self._labelled("run", command_line(command)) for command in step.commands]
         for part in body:
-            self.console.print(Padding(part, (0, 0, 0, 3)))
+            self._indented(part, 3)
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            self.console.print(Padding(Text(self.clean(line), style=style), (0, 0, 0, 3)))
+            self._indented(Text(self.clean(line), style=style), 3)
         if self.verbose:
-            self.console.print(Padding(self._labelled("before", step.precondition), (0, 0, 0, 3)))
-            self.console.print(Padding(self._labelled("undo", step.undo), (0, 0, 0, 3)))
+            self._indented(self._labelled("before", step.precondition), 3)
+            self._indented(self._labelled("undo", step.undo), 3)
         self.console.print()
 
     def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:

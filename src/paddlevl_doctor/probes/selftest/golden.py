@@ -4,8 +4,8 @@ It is meaningless and brittle on purpose; noise of 1.6 % on the layers changes i
 compared on a GPU, nor with a PaddleX it was not measured on.
 """
 
-MEASURED = ()
-TEXT = ""
+MEASURED = ("3.3.6", "3.7.2")
+TEXT = "\b\x1fFormulaChart\ufffd TR:blackFormulaChart\ufffd TR:blackFormula [Seal]"
 TOKENS = 24
 """The random model never stops by itself."""
 

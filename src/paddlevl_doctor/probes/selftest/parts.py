@@ -1,6 +1,7 @@
 """The two things that the self-test reads: a page of colour charts, and one chart with random weights."""
 
 import os
+import time
 
 from _answer import Stopwatch
 
@@ -38,30 +39,29 @@ class Desk:
 def read_colours(desk, seed):
     """Read a page of charts drawn from the seed, from layout to text and HTML; the model stops by itself.
 
-    Returns the part and the order of the colour channels. Right is right in either order: which one it was is a
-    fact of its own, because PaddleX's native backend exchanges red and blue.
+    Right is right in either `order` of the colour channels: which one it was is a fact of its own, because
+    PaddleX's native backend exchanges red and blue.
     """
+    started = time.perf_counter()
     charts, page = pages.draw_charts(seed), desk.path("page.png")
     pages.paint_page(page, charts)
     blocks = desk.read(desk.load("colour", with_layout=True), page)
     order = pages.colour_order(charts, blocks)
     expected = pages.expected_blocks(pages.swapped(charts) if order == "bgr" else charts)
-    return _part("colour", "exact", expected, blocks), order
+    return {**_part("colour", "exact", expected, blocks, started), "order": order}
 
 
 def read_random(desk, paddlex):
-    """Read one chart with random weights.
-
-    The text must be the golden one where that is known, else the same twice.
-    """
+    """Read one chart with random weights: the golden text where that is known, else the same text twice."""
+    started = time.perf_counter()
     page = desk.path("chart.png")
     pages.paint_chart(page, pages.GOLDEN_CHART)
     pipeline = desk.load("random", with_layout=False)
     text = _random_text(desk, pipeline, page)
     expected = golden.golden_text(paddlex, desk.device)
     if expected is not None:
-        return _part("random", "golden", expected, text)
-    return _part("random", "same-twice", text, _random_text(desk, pipeline, page))
+        return _part("random", "golden", expected, text, started)
+    return _part("random", "same-twice", text, _random_text(desk, pipeline, page), started)
 
 
 def _random_text(desk, pipeline, page):
@@ -69,5 +69,12 @@ def _random_text(desk, pipeline, page):
     return "\n".join(content for _, content in blocks)
 
 
-def _part(name, rule, expected, got):
-    return {"name": name, "rule": rule, "ok": expected == got, "expected": expected, "got": got}
+def _part(name, rule, expected, got, started):
+    return {
+        "name": name,
+        "rule": rule,
+        "ok": expected == got,
+        "expected": expected,
+        "got": got,
+        "seconds": round(time.perf_counter() - started, 3),
+    }

@@ -13,7 +13,7 @@ _BYTES_OF_64_BITS = (1 << 64) - 1
 def _varint(number):
     number &= _BYTES_OF_64_BITS  # a negative number is written as its 64-bit two's complement
     out = bytearray()
-    while number > 0x7F:
+    while number >> 7:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     out.append(number)

@@ -1,8 +1,8 @@
-"""Keeps the self-test off the network.
+"""Keeps a probe off the network and out of the user's model cache.
 
 PaddleX 3.3.0 to 3.4.3 asks four model hosts for an answer while it is imported, and up to 3.3.10 no setting stops it:
-without a network that costs the resolver's patience four times, and with one it has no business in a self-test,
-which brings its own models. So in this process looking up a host name fails at once.
+without a network that costs the resolver's patience four times, and with one a look at an installation has no
+business there. So in a probe's process looking up a host name fails at once.
 """
 
 import os
@@ -17,4 +17,4 @@ def stay_offline(cache):
 
 
 def _refuse(host, *_, **__):
-    raise socket.gaierror(socket.EAI_NONAME, "the self-test does not look up %s" % host)
+    raise socket.gaierror(socket.EAI_NONAME, "a probe does not look up %s" % host)
