@@ -21,7 +21,7 @@ from paddlevl_doctor.facts.model import (
 )
 from paddlevl_doctor.knowledge.patches import load_patches
 
-SITE = "/work/.venv/lib/python3.11/site-packages"
+SITE = "/srv/project/.venv/lib/python3.11/site-packages"
 PADDLEX_REQUIRES = (
     'numpy<2.4,>=1.24; extra == "ocr"',
     'safetensors>=0.7.0; extra == "ocr"',
@@ -57,12 +57,12 @@ def _range(version: str) -> str:
 
 def target(versions: dict[str, str], **changes: object) -> Target:
     healthy = Target(
-        python="/work/.venv/bin/python",
+        python="/srv/project/.venv/bin/python",
         version="3.11.7",
         implementation="cpython",
         bits=64,
         free_threaded=False,
-        prefix="/work/.venv",
+        prefix="/srv/project/.venv",
         base_prefix="/usr",
         purelib=SITE,
         platlib=SITE,
@@ -106,7 +106,9 @@ def machine(versions: dict[str, str] | None = None, **changes: object) -> Facts:
         target=target(installed),
         cache=ModelCache("/home/somebody/.paddlex"),
         patched_files=hashes(installed.get("paddlex", "3.7.2"), patched=True),
-        pipelines=PipelinesLink("/work/pipelines", "right", ".venv/lib", f"{SITE}/paddlex/configs/pipelines"),
+        pipelines=PipelinesLink(
+            "/srv/project/pipelines", "right", ".venv/lib", f"{SITE}/paddlex/configs/pipelines"
+        ),
         free_disk_mb={"target": 50_000, "uv-cache": 50_000},
     )
     return replace(healthy, **changes)  # type: ignore[arg-type]

@@ -64,7 +64,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     # --- stages
     "stage-check": ("Looking at the machine", "检查本机"),
-    "stage-deep": ("Looking deep into the target", "深入检查目标环境"),
     "stage-selftest": (
         "Self-test on {device}: the real pipeline reads a chart it has never seen",
         "在 {device} 上自检：真实流水线读取一张从未见过的色块图",
@@ -196,7 +195,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "gpu": ("GPU", "GPU"),
     "target": ("Target", "目标环境"),
     "stack": ("Stack", "软件栈"),
-    "wheel": ("Wheel", "wheel"),
     "no-target": ("none yet ({path} will be created)", "尚无（将创建 {path}）"),
     "no-target-problem": ("cannot be used: {problem}", "无法使用：{problem}"),
     "no-gpu": ("none: {reason}", "无：{reason}"),

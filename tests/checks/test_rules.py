@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from checks_machines import CURRENT, T4, context, hashes, machine, model, target, with_gpu
 
+from checks_machines import CURRENT, T4, context, hashes, machine, model, target, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.model import Check, Context
 from paddlevl_doctor.checks.run import run_checks

@@ -74,7 +74,7 @@ def test_the_state_of_a_file_is_decided_by_its_hash() -> None:
     ],
 )
 def test_a_malformed_patch_is_refused_with_the_field(tmp_path: Path, broken: str, said: str) -> None:
-    key = broken.split(" = ")[0]
+    key = broken.partition(" = ")[0]
     folder = tmp_path / "fuse-rms-norm"
     folder.mkdir()
     source = Path(__file__).parents[2] / "patches" / "fuse-rms-norm" / "patch.toml"

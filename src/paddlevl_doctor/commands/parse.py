@@ -112,7 +112,7 @@ def parse(system: System, options: TargetOptions, request: ParseRequest, stage: 
     """
     run = _Run(system, stage)
     document, truth = _document(system, request, run)
-    check_input(document, language())
+    run.incidents += check_input(document, language()).notes
     check_output_folder(request.output, language())
     fixed = _fixed(run, options, request) if request.fix else None
     with run.timed("check", text("stage-check")):
@@ -120,6 +120,7 @@ def parse(system: System, options: TargetOptions, request: ParseRequest, stage: 
     deep = _selftest(run, examination, request, fixed)
     engine = _choose_engine(run, examination, request, deep)
     reading = _read(run, examination, request, document, engine.name)
+    run.seconds |= {name: round(s, 2) for name, s in reading.stages.items() if name != "read"}
     with run.timed("judge", text("stage-judge")):
         outputs = () if engine.name == "selftest" else _write(reading, document, request.output)
         verdict = _judge(reading, truth, engine.name, run)
@@ -134,7 +135,7 @@ def parse(system: System, options: TargetOptions, request: ParseRequest, stage: 
         verdict=verdict,
         seconds=run.seconds,
         peak_memory={"rss_mb": reading.rss_mb, "vram_mb": reading.vram_mb},
-        incidents=tuple(run.incidents),
+        incidents=(*run.incidents, *reading.notes),
         fix=fixed,
     )
 

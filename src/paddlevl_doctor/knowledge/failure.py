@@ -31,8 +31,8 @@ class Cure:
     """What `fix` does about a failure.
 
     `requirements` belong to the kind packages, `patch` (the name of a folder in patches/) to the kind patch;
-    set installs the chosen version set, paddle its paddle wheel alone, link makes the `pipelines` link, reinstall-paddle removes both paddle
-    distributions and installs one, manual is left to people.
+    set installs the chosen version set, paddle its paddle wheel alone, link makes the `pipelines` link,
+    reinstall-paddle removes both paddle distributions and installs one, manual is left to people.
     """
 
     kind: Kind

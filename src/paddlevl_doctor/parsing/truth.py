@@ -34,7 +34,7 @@ _SENTENCES = {
 }
 
 _FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
-_TABLE_RULE = re.compile(r"^\s*\|?\s*:?-{3,}:?\s*(\|\s*:?-{3,}:?\s*)*\|?\s*$", re.MULTILINE)
+_TABLE_RULE = re.compile(r"^(?=.*(?:\||---))[ \t|:-]*-[ \t|:-]*$\n?", re.MULTILINE)
 _LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}\s+|>\s?|[-+*]\s+)", re.MULTILINE)
 _INLINE_MARKS = re.compile(r"(?<!\\)(?:\*\*|__|[*`|])|\\$", re.MULTILINE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")

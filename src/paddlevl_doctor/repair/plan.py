@@ -13,7 +13,7 @@ from paddlevl_doctor.checks.run import AUTOMATIC
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.values import Command, Finding, Plan, SkippedFix, Status, Step
+from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
@@ -45,7 +45,7 @@ class Site:
 def build_plan(findings: Sequence[Finding], context: Context, site: Site, request: Request) -> Plan:
     """Return the steps that cure `findings` in this environment, in the order they have to be taken."""
     wanted = [f for f in findings if _is_wanted(f, request)]
-    hopeless = _hopeless(findings)
+    hopeless = _hopeless(f for f in findings if f.id not in request.skip)
     if hopeless is not None:
         return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
     curable = [f for f in wanted if load_failure(f.id).cure.kind in AUTOMATIC]

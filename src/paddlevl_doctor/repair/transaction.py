@@ -69,7 +69,7 @@ def locked(prefix: Path) -> Iterator[None]:
 def apply_plan(system: System, plan: Plan, prefix: Path, stage: Stage) -> Applied:
     """Run every step of a plan on the environment in `prefix`, which the caller holds by `locked`.
 
-    Raises ApplyFailedError (put back), UndoNeededError (could not be put back); KeyboardInterrupt passes after putting back.
+    Raises ApplyFailedError (put back) and UndoNeededError (could not be put back); KeyboardInterrupt passes on.
     """
     creates = any(step.kind == "create-environment" for step in plan.steps)
     transaction = journal.begin(prefix, as_dict(plan), creates=creates)
@@ -109,7 +109,7 @@ def roll_back(work: Work) -> None:
         for intent in work.transaction.intents():
             UNDO[intent["runner"]](work, intent["undo"])
         work.transaction.write("rolled-back")
-    except OSError as error:
+    except (OSError, DoctorError) as error:
         raise UndoNeededError(text("undo-needed", path=work.prefix, reason=error)) from error
     work.transaction.forget()
 

@@ -155,7 +155,8 @@ class Screen:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
         for skipped in report.plan.skipped:
-            self.line(f"- {text('not-done')}: {skipped.finding}: {skipped.reason}", "yellow")
+            label = text("not-done")
+            self.line(f"- {label}: {skipped.finding}: {skipped.reason}", "yellow")
         if not report.plan.steps:
             self.line(text("nothing-to-do"), "green")
         else:

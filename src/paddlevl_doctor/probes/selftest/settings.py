@@ -9,8 +9,8 @@ from .vocabulary import BOS, EOS, PAD
 MODEL_NAME = "PaddleOCR-VL-0.9B"
 """What the pipeline v1 asks for; inference.yml must say the same."""
 
-# PaddleX 3.4.3 and later passes these limits for every block, earlier versions read them from the checkpoint's
-# preprocessor_config.json: with the same numbers there, every version resizes a block alike.
+# PaddleX 3.7.2 passes these limits for every block, 3.3.6 reads them from the checkpoint's preprocessor_config.json:
+# with the same numbers there, both resize a block alike.
 MIN_PIXELS, MAX_PIXELS = 112896, 1003520
 
 _SECTIONS = 3  # of the rotary embedding: time, height, width
@@ -125,15 +125,18 @@ def tokenizer_config():
     }
 
 
+_IMAGE = '{{- "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>" -}}'
+# PaddleX up to 3.3.5 hands over the prompt alone as the content, 3.3.6 and later a list of parts.
 CHAT_TEMPLATE = (
     '{{- "<|begin_of_sentence|>" -}}'
     "{%- for message in messages -%}"
     '{%- if message["role"] == "user" -%}'
     '{{- "User: " -}}'
-    '{%- for part in message["content"] if part["type"] == "image" -%}'
-    '{{- "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>" -}}'
-    "{%- endfor -%}"
+    '{%- if message["content"] is string -%}' + _IMAGE + '{{- message["content"] -}}'
+    "{%- else -%}"
+    '{%- for part in message["content"] if part["type"] == "image" -%}' + _IMAGE + "{%- endfor -%}"
     '{%- for part in message["content"] if part["type"] == "text" -%}{{- part["text"] -}}{%- endfor -%}'
+    "{%- endif -%}"
     '{{- "\\n" -}}'
     "{%- endif -%}"
     "{%- endfor -%}"

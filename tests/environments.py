@@ -1,0 +1,162 @@
+"""Real environments for the tests: built once a machine with uv, kept in a cache folder, never changed by a test.
+
+The folder is $PADDLEVL_DOCTOR_TEST_ENVS, else ~/.cache/paddlevl-doctor-tests. Delete it at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import uv
+from filelock import FileLock
+
+from paddlevl_doctor.facts.deep import ProbeResult, run_probe
+from paddlevl_doctor.facts.target import python_of
+from paddlevl_doctor.system import RealSystem
+
+PROBE_TIMEOUT = 300.0
+# What a developer's shell may say about other environments must not reach uv or a probe.
+_FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_SYSTEM_PYTHON", "CONDA_PREFIX")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in an installed file; the text must be there."""
+
+    path: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What an environment consists of: the Python, what is installed, and what is changed afterwards."""
+
+    python: str
+    packages: tuple[str, ...]
+    edits: tuple[Edit, ...] = ()
+
+
+_CURRENT = ("paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2")
+_NOVEMBER = ("paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6")
+_FUSED = "paddlex/inference/models/doc_vlm/modeling/paddleocr_vl/_config.py"
+_STRUCTURE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
+# What the shipped patches do, by hand: the probes are to tell the difference.
+_CURES = (
+    Edit(_FUSED, "self.fuse_rms_norm = True", "self.fuse_rms_norm = False"),
+    Edit(
+        _STRUCTURE,
+        'config.get("use_doc_orientation_classify", True)',
+        'config.get("use_doc_orientation_classify")',
+    ),
+    Edit(_STRUCTURE, 'config.get("use_doc_unwarping", True)', 'config.get("use_doc_unwarping")'),
+)
+
+SPECS = {
+    "current-311": Spec("3.11", _CURRENT),
+    "set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7")),
+    "broken": Spec("3.11", (*_NOVEMBER, "numpy==2.4.6", "safetensors==0.6.2")),
+    "numpy-2-4": Spec("3.11", (*_NOVEMBER, "numpy==2.4.6", "safetensors>=0.7")),
+    "cured-current-311": Spec("3.11", _CURRENT, _CURES),
+    "cured-set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7"), _CURES),
+}
+
+
+def environment(name: str) -> Path:
+    """Return the folder of a finished environment, building it where it is absent or its spec has changed.
+
+    Do not change what is in it; use `fresh_copy` for that.
+    """
+    root = _cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    folder, stamp = root / name, root / f"{name}.json"
+    wanted = json.dumps(asdict(SPECS[name]), indent=1)
+    with FileLock(root / f"{name}.lock"):
+        if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+            stamp.unlink(missing_ok=True)
+            for stale in (folder, _bytecode(folder)):
+                shutil.rmtree(stale, ignore_errors=True)
+            fresh_copy(name, folder)
+            stamp.write_text(wanted, encoding="utf-8")
+    return folder
+
+
+def fresh_copy(name: str, folder: Path) -> Path:
+    """Build a new environment of this spec at `folder` and return the folder; a test may change it.
+
+    Its files may be hard links into uv's cache: replace them, never write into them.
+    """
+    spec = SPECS[name]
+    _uv("venv", "--python", interpreter(spec.python), folder)
+    _uv("pip", "install", "--python", python_in(folder), *spec.packages)
+    for edit in spec.edits:
+        _apply(edit, folder)
+    return folder
+
+
+@cache
+def interpreter(version: str) -> Path:
+    """Return a Python of this minor version, wherever uv or pyenv keep one; raises LookupError without one."""
+    argv = (uv.find_uv_bin(), "python", "find", "--system", "--no-python-downloads", version)
+    found = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environment())
+    if found.returncode == 0:
+        return Path(found.stdout.strip())
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    candidates = sorted(pyenv.glob(f"{version}*/bin/python"))
+    if not candidates:
+        raise LookupError(f"no Python {version} on this machine")
+    return candidates[-1]
+
+
+def python_in(folder: Path) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return python_of(folder, sys.platform)
+
+
+def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
+    """Run a probe in a kept environment.
+
+    Bytecode is kept beside the environment (not in it), which makes the second import three times as fast.
+    """
+    folder = environment(name)
+    env = {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(_bytecode(folder)), **(extra or {})}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    return run_probe(RealSystem(), str(python_in(folder)), probe_name, args, PROBE_TIMEOUT, env)
+
+
+def _cache_root() -> Path:
+    named = os.environ.get("PADDLEVL_DOCTOR_TEST_ENVS")
+    return Path(named) if named else Path.home() / ".cache" / "paddlevl-doctor-tests"
+
+
+def _bytecode(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.pycache")
+
+
+def _clean_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+
+
+def _uv(*words: str | Path) -> None:
+    argv = [uv.find_uv_bin(), *map(str, words), "--quiet"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environment())
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)}\n{done.stderr}")
+
+
+def _apply(edit: Edit, folder: Path) -> None:
+    (path,) = folder.glob(f"[Ll]ib/**/site-packages/{edit.path}")
+    text = path.read_text(encoding="utf-8")
+    if edit.old not in text:
+        raise ValueError(f"{edit.path} does not contain {edit.old!r}")
+    replacement = path.with_name(path.name + ".new")  # a new file: the old one is shared with uv's cache
+    replacement.write_text(text.replace(edit.old, edit.new), encoding="utf-8")
+    replacement.replace(path)

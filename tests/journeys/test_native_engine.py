@@ -1,0 +1,132 @@
+"""The native engine: the real PaddleOCRVL in a real target, with the tiny checkpoint in the place of the weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import paddlevl_doctor
+from doctor import doctor
+from environments import environment, python_in
+
+pytestmark = pytest.mark.xdist_group("set-2025-11")
+PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
+# Written by the target's Python, as the probes do it: the model cache, and a page of charts.
+WRITE_CACHE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from selftest import checkpoint, layout, pages
+root = Path(sys.argv[2]) / "official_models"
+root.mkdir(parents=True)
+checkpoint.write_colour(str(root / "PaddleOCR-VL"))
+layout.export(str(root / "PP-DocLayoutV2"))
+pages.paint_page(sys.argv[3], [("red", "green", "blue", "yellow")] * 4)
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A folder with a page of charts, and the variables that name a model cache with the tiny models."""
+    folder = tmp_path_factory.mktemp("desk")
+    cache = folder / "models"
+    argv = [
+        str(python_in(environment("set-2025-11"))),
+        "-c",
+        WRITE_CACHE,
+        str(PROBES),
+        str(cache),
+        "page.png",
+    ]
+    subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+    return folder, {"PADDLE_PDX_CACHE_HOME": str(cache)}
+
+
+def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, dict[str, str]]) -> None:
+    folder, env = desk
+    venv = environment("set-2025-11")
+    answer = doctor("parse", "page.png", "--venv", venv, "--format", "json", cwd=folder, env=env)
+    assert answer.code == 0, answer.stderr
+    document = answer.document
+    assert (document["engine"], document["device"], document["reason"]) == ("native", "cpu", "")
+    (page,) = document["pages"]
+    # Red and blue come exchanged: that is what the native backend does to every page (native-bgr-swap).
+    assert [(block["kind"], block["text"]) for block in page["blocks"]] == [
+        ("doc_title", "TL:blue TR:green BL:red BR:cyan [OCR]"),
+        ("text", "TL:blue TR:green BL:red BR:cyan [OCR]"),
+        (
+            "table",
+            "<table><tr><td>TL=blue</td><td>TR=green</td></tr><tr><td>BL=red</td><td>BR=cyan</td></tr></table>",
+        ),
+        ("display_formula", page["blocks"][3]["text"]),
+    ]
+    assert document["verdict"] == {
+        "passed": True,
+        "similarity": None,
+        "threshold": None,
+        "reference": None,
+        "reasons": [],
+        "summary": document["verdict"]["summary"],
+    }
+    assert {"import", "load", "read"} <= set(document["seconds"])
+    written = folder / "output"
+    assert "TL:blue TR:green" in (written / "page.md").read_text(encoding="utf-8")
+    assert json.loads((written / "page.json").read_text(encoding="utf-8"))["engine"] == "native"
+
+
+def test_a_known_text_is_compared_with_what_paddleocr_vl_read(desk: tuple[Path, dict[str, str]]) -> None:
+    folder, env = desk
+    (folder / "other.md").write_text("Something else altogether stands on this page, as anybody can see.\n")
+    words = (
+        "parse",
+        "page.png",
+        "--expect",
+        "other.md",
+        "--venv",
+        environment("set-2025-11"),
+        "--format",
+        "json",
+    )
+    answer = doctor(*words, cwd=folder, env=env)
+    assert answer.code == 1
+    assert answer.document["verdict"]["passed"] is False
+    assert answer.document["verdict"]["similarity"] < 0.5
+
+
+def test_native_without_weights_and_without_a_hub_says_so(tmp_path: Path) -> None:
+    Image.effect_noise((200, 100), 40).save(tmp_path / "page.png")
+    env = {"HTTPS_PROXY": "http://127.0.0.1:9", "PADDLE_PDX_CACHE_HOME": str(tmp_path / "none")}
+    words = ("parse", "page.png", "--engine", "native", "--venv", environment("set-2025-11"))
+    answer = doctor(*words, cwd=tmp_path, env=env)
+    assert answer.code == 1
+    assert "no model hub answers" in answer.stderr
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence_with_the_cause(
+    desk: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, env = desk
+    cache = tmp_path / "models" / "official_models"
+    source = Path(env["PADDLE_PDX_CACHE_HOME"]) / "official_models"
+    shutil.copytree(source, cache)
+    weights = cache / "PaddleOCR-VL" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    words = (
+        "parse",
+        "page.png",
+        "--engine",
+        "native",
+        "--venv",
+        environment("set-2025-11"),
+        "--output",
+        tmp_path / "out",
+    )
+    answer = doctor(*words, cwd=folder, env={"PADDLE_PDX_CACHE_HOME": str(cache.parent)})
+    assert answer.code == 1
+    assert "incomplete metadata" in answer.stderr
+    assert "Traceback" not in answer.stderr

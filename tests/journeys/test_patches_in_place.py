@@ -1,0 +1,70 @@
+"""The two patches on real installations: the symptom before, its absence after, and the former file on undo."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor, fingerprint
+from environments import fresh_copy, python_in
+from paddlevl_doctor.checks.deep import judge_selftest
+from paddlevl_doctor.commands.examine import TargetOptions, examine
+from paddlevl_doctor.facts.deep import ProbeResult, run_probe
+from paddlevl_doctor.repair import journal
+from paddlevl_doctor.repair.transaction import apply_plan, locked, undo
+from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.values import Plan, Status, Step
+
+SETS = ("set-2025-11", "current-311")
+
+
+def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
+    result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300)
+    assert result.data is not None, result.detail
+    return result
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_pp_structure_v3_obeys_its_switch_after_the_patch_and_not_before(name: str, tmp_path: Path) -> None:
+    venv = fresh_copy(name, tmp_path / ".venv")
+    former = fingerprint(venv)
+    before = ask(venv, "doc_preprocessor").data
+    assert before is not None
+    assert (before["created_when_off"], before["created_when_on"]) == (True, True)
+
+    cure = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
+    assert cure.code == 0, cure.stderr
+    assert [outcome["step"] for outcome in cure.document["outcome"]] == ["patch-doc-preprocessor-defaults"]
+    after = ask(venv, "doc_preprocessor").data
+    assert after is not None
+    assert (after["created_when_off"], after["created_when_on"]) == (False, True)
+
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert fingerprint(venv) == former
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: str, tmp_path: Path) -> None:
+    venv = fresh_copy(name, tmp_path / ".venv")
+    former = fingerprint(venv)
+    context = examine(RealSystem(), TargetOptions(venv=str(venv))).context
+
+    died = ask(venv, "selftest", "--simulate-fused-gate")
+    findings = {f.id: f for f in judge_selftest(died, context, "en")}
+    kernel = findings["gpu-wheel-cpu-device-fused-kernel"]
+    assert kernel.status is Status.ERROR
+    assert "The kernel `fused_rms_norm_ext` is not registered" in kernel.evidence[0].value
+    assert (findings["self-test"].status, findings["self-test"].blocked_by) == (Status.BLOCKED, kernel.id)
+
+    step = Step("patch", "apply-patch", "the patch", arguments={"patch": "fuse-rms-norm"})
+    with locked(venv):
+        applied = apply_plan(RealSystem(), Plan((step,)), venv, lambda _: nullcontext())
+    assert [outcome.status for outcome in applied.outcomes] == ["applied"]
+    (passed,) = judge_selftest(ask(venv, "selftest", "--simulate-fused-gate"), context, "en")
+    assert (passed.id, passed.status) == ("self-test", Status.OK)
+
+    with locked(venv):
+        undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)
+    assert fingerprint(venv) == former

@@ -1,0 +1,112 @@
+"""The ground truth comes from JSON like the demo's, from Markdown, or from plain text."""
+
+import json
+
+import pytest
+
+from paddlevl_doctor.commands.parse import ASSETS
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.markdown import as_markdown
+from paddlevl_doctor.parsing.model import Block
+from paddlevl_doctor.parsing.truth import Truth, TruthBlock, TruthPage, load_truth
+from paddlevl_doctor.parsing.verdict import READER_CLAIMS, judge
+from parsing.samples import reading
+
+
+def written(tmp_path, name, content):
+    file = tmp_path / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def test_the_truth_of_the_demo_page_has_all_its_parts():
+    truth = load_truth(ASSETS / "demo.json")
+    (page,) = truth.pages
+
+    assert (truth.name, page.width, page.height, len(page.blocks)) == ("demo.json", 1240, 1754, 19)
+    assert page.blocks[0] == TruthBlock("title", "How a Machine Reads a Page", page.blocks[0].box)
+    assert [block.latex for block in page.blocks if block.kind == "formula"] == [
+        r"E = \frac{S + D + I}{N} = 1 - \frac{C - I}{N}"
+    ]
+    assert [block.rows[2] for block in page.blocks if block.rows] == [("A4", "210", "297", "1240 × 1754")]
+
+
+def test_plain_text_is_taken_as_it_is(tmp_path):
+    file = written(tmp_path, "page.txt", "\ufeff# One\nline\n\n\n*Two*\n")
+
+    blocks = (TruthBlock("text", "# One\nline"), TruthBlock("text", "*Two*"))
+    assert load_truth(file) == Truth("page.txt", (TruthPage(blocks),))
+
+
+def test_markdown_is_taken_without_its_marks(tmp_path):
+    text = "# A *title*\n\n| a | b |\n| --- | :-: |\n| 1 | \\*2 |\n\n- a &amp; <b>b</b>\n\n```math\nx^2\n```\n\nEnd"
+    file = written(tmp_path, "page.md", text)
+
+    (page,) = load_truth(file).pages
+
+    words = [" ".join(block.text.split()) for block in page.blocks if block.kind == "text"]
+    assert words == ["A title", "a b 1 *2", "a & b", "End"]
+    assert [block.latex for block in page.blocks if block.kind == "formula"] == ["x^2"]
+
+
+def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
+    box = (0, 0, 1, 1)
+    one = reading(
+        Block("title", "A | *hard* title_", box),
+        Block("text", "1. <b> & `x` [y](z) ~ $5 \\ #", box),
+        Block("text", "a\tb\n- c\td", box),
+        Block("text", "+ plus and 中文，标点。", box),
+    )
+    file = written(tmp_path, "page.md", as_markdown(one))
+
+    verdict = judge(one, load_truth(file), claims=READER_CLAIMS, threshold=1.0)
+
+    assert (verdict.passed, verdict.similarity, verdict.reasons) == (True, 1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"\xff\xfe\x00", "is not UTF-8"),
+        ("a.json", "{", "is no ground truth of a page (JSONDecodeError"),
+        ("a.json", "[]", "is no ground truth of a page (TypeError"),
+        (
+            "a.json",
+            '{"pages": [{"width": 1, "height": 1, "blocks": [{"kind": "text"}]}]}',
+            "(KeyError: 'text')",
+        ),
+        (
+            "a.json",
+            '{"pages": [{"width": 1, "height": 1, "blocks": [{"kind": "text", "text": "", "box": [1]}]}]}',
+            "(ValueError",
+        ),
+        ("a.json", '{"pages": []}', "says nothing"),
+        ("a.md", " \n\n", "says nothing"),
+    ],
+)
+def test_a_useless_truth_is_a_usage_error(tmp_path, name, content, message):
+    file = written(tmp_path, name, content)
+
+    with pytest.raises(UsageError) as caught:
+        load_truth(file)
+
+    assert str(file) in caught.value.message
+    assert message in caught.value.message
+
+
+def test_a_missing_truth_and_a_folder_are_usage_errors(tmp_path):
+    for path, detail in ((tmp_path / "no.md", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(UsageError) as caught:
+            load_truth(path)
+        assert caught.value.message == f"The expected text {path} cannot be read: {detail}."
+
+
+def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):
+    from paddlevl_doctor.parsing.markdown import as_document
+
+    one = reading(Block("text", "What was read.", (0, 0, 9, 9)))
+    file = written(tmp_path, "page.json", json.dumps(as_document(one)))
+
+    assert load_truth(file).pages == (
+        TruthPage((TruthBlock("text", "What was read.", (0, 0, 9, 9)),), 1240, 1754),
+    )

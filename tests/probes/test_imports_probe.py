@@ -1,0 +1,97 @@
+"""The imports probe: one attempt in a fresh process, and the first exception."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import probe
+from paddlevl_doctor.facts.deep import run_probe
+from paddlevl_doctor.system import RealSystem
+
+GOOD = "__version__ = '1.0'\n"
+REINITIALISED = """
+try:
+    raise OSError("[WinError 127] shm.dll")
+except OSError:
+    raise RuntimeError("PDX has already been initialized. Reinitialization is not supported.")
+"""
+
+
+def stack(folder: Path, **modules: str) -> dict[str, str]:
+    """Write stand-ins for the three modules and return the environment in which they are found."""
+    for name in ("paddle", "paddlex", "paddleocr"):
+        (folder / f"{name}.py").write_text(modules.get(name, GOOD))
+    return {"PYTHONPATH": str(folder), "PATH": ""}
+
+
+def imports(environment: dict[str, str], *args: str) -> dict[str, Any]:
+    result = run_probe(RealSystem(), sys.executable, "imports", args, 60, environment)
+    assert result.status == "answered", result.detail
+    assert result.data is not None
+    return result.data
+
+
+@pytest.mark.xdist_group("current-311")
+def test_a_healthy_stack_imports_and_every_module_has_its_time_and_version() -> None:
+    data = probe("current-311", "imports").data
+    assert data is not None
+    assert (data["error"], data["versions"]) == (
+        None,
+        {"paddle": "3.2.2", "paddlex": "3.7.2", "paddleocr": "3.7.0"},
+    )
+    assert set(data["seconds"]) == {"paddle", "paddlex", "paddleocr", "total"}
+
+
+def test_the_first_module_that_fails_is_named_and_later_ones_are_not_tried(tmp_path: Path) -> None:
+    data = imports(stack(tmp_path, paddlex="import libGL_missing\n", paddleocr="raise SystemExit('never')"))
+    error = data["error"]
+    assert error.pop("traceback")[-1] == "ModuleNotFoundError: No module named 'libGL_missing'"
+    assert error == {
+        "type": "ModuleNotFoundError",
+        "message": "No module named 'libGL_missing'",
+        "root": "ModuleNotFoundError: No module named 'libGL_missing'",
+        "module": "paddlex",
+        "raised": None,
+    }
+    assert data["versions"] == {"paddle": "1.0"}
+    assert set(data["seconds"]) == {"paddle", "total"}
+
+
+def test_the_complaint_about_a_second_initialisation_does_not_hide_the_cause(tmp_path: Path) -> None:
+    error = imports(stack(tmp_path, paddlex=REINITIALISED))["error"]
+    assert (error["type"], error["message"]) == ("OSError", "[WinError 127] shm.dll")
+    assert (
+        error["raised"]
+        == "RuntimeError: PDX has already been initialized. Reinitialization is not supported."
+    )
+
+
+def test_a_module_that_ends_the_process_politely_is_still_reported(tmp_path: Path) -> None:
+    error = imports(stack(tmp_path, paddle="import sys; sys.exit('no AVX')"))["error"]
+    assert (error["module"], error["type"], error["message"]) == ("paddle", "SystemExit", "no AVX")
+
+
+def test_one_module_can_be_looked_at_alone(tmp_path: Path) -> None:
+    data = imports(stack(tmp_path, paddle="raise OSError"), "--only", "paddlex")
+    assert (data["error"], data["versions"]) == (None, {"paddlex": "1.0"})
+
+
+def test_what_a_library_prints_does_not_disturb_the_document(tmp_path: Path) -> None:
+    noise = GOOD + "import os, sys\nprint('noise')\nos.write(1, b'more noise')\nsys.__stdout__.write('{}')\n"
+    assert imports(stack(tmp_path, paddle=noise))["error"] is None
+
+
+def test_host_names_are_refused_at_once(tmp_path: Path) -> None:
+    error = imports(stack(tmp_path, paddle="import socket; socket.create_connection(('localhost', 9))"))[
+        "error"
+    ]
+    assert (error["type"], error["message"]) == ("gaierror", "[Errno -2] a probe does not look up localhost")
+
+
+def test_threads_that_never_end_do_not_keep_the_process_alive(tmp_path: Path) -> None:
+    stuck = GOOD + "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    assert imports(stack(tmp_path, paddle=stuck))["error"] is None

@@ -1,0 +1,68 @@
+"""What holds for every probe: old Pythons can read it, and what it writes is what PaddleX reads."""
+
+from __future__ import annotations
+
+import ast
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from paddlevl_doctor.facts.deep import PROBES
+from paddlevl_doctor.probes.selftest import checkpoint, safetensors_file, vocabulary
+
+FILES = sorted(PROBES.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROBES)))
+def test_python_3_8_understands_the_syntax(path: Path) -> None:
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+def test_the_colour_checkpoint_is_the_same_bytes_every_time_and_small(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        checkpoint.write_colour(str(tmp_path / name))
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    assert sorted(files) == [
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "inference.yml",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+    ]
+    assert 1_300_000 < sum(map(len, files.values())) < 1_500_000
+
+
+def test_a_safetensors_file_holds_every_tensor_without_a_gap(tmp_path: Path) -> None:
+    tensors = {"b": np.ones((2, 3), np.float32), "a": np.array([1.5], np.float32)}
+    safetensors_file.write(str(tmp_path / "x"), tensors)
+    data = (tmp_path / "x").read_bytes()
+    (size,) = struct.unpack("<Q", data[:8])
+    assert json.loads(data[8 : 8 + size]) == {
+        "__metadata__": {"format": "pt"},
+        "a": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]},
+        "b": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [2, 14]},
+    }
+    assert data[8 + size :] == bytes.fromhex("c03f" + 6 * "803f")
+
+
+@pytest.mark.parametrize(
+    ("value", "bits"),
+    [(1.0, 0x3F80), (1.00390625, 0x3F80), (1.01171875, 0x3F82), (1.0078125, 0x3F81), (-2.0, 0xC000)],
+    ids=["exact", "tie rounds down to even", "tie rounds up to even", "next", "negative"],
+)
+def test_bfloat16_rounds_to_nearest_even(value: float, bits: int) -> None:
+    assert safetensors_file.bfloat16(np.array([value], np.float32)) == struct.pack("<H", bits)
+
+
+def test_every_answer_of_the_colour_model_is_a_token_of_its_own() -> None:
+    pieces = [text for text, _, _ in vocabulary.pieces()]
+    assert len(set(pieces)) == len(pieces)
+    assert vocabulary.token_ids()["</s>"] == vocabulary.EOS
+    assert {"TL:red", "\u2581BR:white", "<fcel>TR=cyan<nl>", "\u2581[Table]"} <= set(pieces)

@@ -1,0 +1,131 @@
+"""The self-test in real environments: it passes where reading works, and says what is wrong where it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import probe
+
+STACKS = ("current-311", "set-2025-11")
+IN_GROUPS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in STACKS]
+CURED = [pytest.param(f"cured-{name}", marks=pytest.mark.xdist_group(name)) for name in STACKS]
+MISSING_KERNEL = (
+    "Exception from the 'vlm' worker: (NotFound) The kernel `fused_rms_norm_ext` is not registered."
+)
+GOLDEN = "\b\x1fFormulaChart\ufffd TR:blackFormulaChart\ufffd TR:blackFormula [Seal]"
+# The charts of seed 11 as the native backend sees them: with red and blue exchanged.
+SEED_11 = [
+    ["doc_title", "TL:white TR:white BL:white BR:cyan [OCR]"],
+    ["text", "TL:green TR:white BL:green BR:blue [OCR]"],
+    [
+        "table",
+        "<table><tr><td>TL=white</td><td>TR=red</td></tr><tr><td>BL=green</td><td>BR=blue</td></tr></table>",
+    ],
+    ["display_formula", "TL:black TR:yellow BL:white BR:green [Formula]"],
+]
+
+
+def selftest(name: str, *args: str, extra: dict[str, str] | None = None) -> dict[str, Any]:
+    result = probe(name, "selftest", *args, extra=extra)
+    assert result.status == "answered", result.detail
+    assert result.data is not None
+    return result.data
+
+
+def without_measures(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document without times, memory and versions, which have tests of their own."""
+    measures = ("seconds", "rss_peak_mb", "versions")
+    parts = [{key: part[key] for key in part if key != "seconds"} for part in document["parts"]]
+    return {**{key: document[key] for key in document if key not in measures}, "parts": parts}
+
+
+@pytest.mark.parametrize("name", IN_GROUPS)
+def test_both_sets_read_charts_never_seen_before(name: str) -> None:
+    document = selftest(name, "--seed", "11")
+    assert without_measures(document) == {
+        "probe": "selftest",
+        "ok": True,
+        "device": "cpu",
+        "seed": 11,
+        "drill": None,
+        "parts": [
+            {"name": "colour", "rule": "exact", "ok": True, "expected": SEED_11, "got": SEED_11},
+            {"name": "random", "rule": "golden", "ok": True, "expected": GOLDEN, "got": GOLDEN},
+        ],
+        "colour_order": "bgr",
+        "error": None,
+    }
+    assert set(document["seconds"]) == {"import", "export", "load", "read", "total"}
+    assert 0 < document["seconds"]["import"] < document["seconds"]["total"]
+    assert 100 < document["rss_peak_mb"] < 2000
+    assert {"python", "paddlepaddle", "paddlex", "paddleocr", "numpy", "safetensors"} == set(
+        document["versions"]
+    )
+
+
+@pytest.mark.xdist_group("current-311")
+def test_every_run_draws_other_charts_and_reads_them_too() -> None:
+    document = selftest("current-311")
+    assert document["ok"]
+    assert document["seed"] != 11
+    assert document["parts"][0]["got"] != SEED_11
+
+
+@pytest.mark.xdist_group("current-311")
+def test_an_installation_that_turns_images_upside_down_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import PIL.Image\n"
+        "upright = PIL.Image.fromarray\n"
+        "PIL.Image.fromarray = lambda *a, **k: upright(*a, **k).transpose(PIL.Image.Transpose.FLIP_TOP_BOTTOM)\n"
+    )
+    document = selftest("current-311", "--seed", "11", extra={"PYTHONPATH": str(tmp_path)})
+    assert (document["ok"], document["colour_order"], document["error"]) == (False, None, None)
+    assert [(part["name"], part["ok"]) for part in document["parts"]] == [
+        ("colour", False),
+        ("random", False),
+    ]
+
+
+@pytest.mark.xdist_group("set-2025-11")
+def test_numpy_2_4_is_named_by_the_words_a_user_would_see() -> None:
+    document = selftest("numpy-2-4")
+    words = "Exception from the 'vlm' worker: only 0-dimensional arrays can be converted to Python scalars"
+    assert (document["ok"], document["error"]["type"]) == (False, "RuntimeError")
+    assert document["error"]["message"].startswith(words)
+
+
+@pytest.mark.xdist_group("set-2025-11")
+def test_an_old_safetensors_is_named_by_the_words_a_user_would_see() -> None:
+    document = selftest("broken")
+    error = document["error"]
+    assert (document["ok"], error["type"], error["message"]) == (
+        False,
+        "SafetensorError",
+        "framework paddle is invalid",
+    )
+    assert error["root"] == "SafetensorError: framework paddle is invalid"
+    assert error["traceback"][-1].endswith("SafetensorError: framework paddle is invalid")
+
+
+@pytest.mark.parametrize("name", IN_GROUPS)
+def test_the_drill_dies_of_the_missing_kernel_as_a_gpu_without_it_does(name: str) -> None:
+    document = selftest(name, "--simulate-fused-gate")
+    assert (document["ok"], document["drill"], document["parts"]) == (False, "fused-gate", [])
+    assert document["error"]["message"].startswith(MISSING_KERNEL)
+
+
+@pytest.mark.parametrize("name", CURED)
+def test_the_drill_passes_once_the_configuration_no_longer_asks_for_the_kernel(name: str) -> None:
+    document = selftest(name, "--simulate-fused-gate")
+    assert (document["ok"], document["drill"], document["error"]) == (True, "fused-gate", None)
+    assert document["parts"][1]["got"] == GOLDEN
+
+
+@pytest.mark.xdist_group("current-311")
+def test_a_gpu_asked_of_a_cpu_build_is_an_error_and_not_a_quiet_fall_back() -> None:
+    document = selftest("current-311", "--device", "gpu:0")
+    assert (document["ok"], document["parts"]) == (False, [])
+    assert "PaddlePaddle is not compiled with CUDA" in document["error"]["message"]
