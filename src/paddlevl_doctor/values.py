@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
+
+Stage = Callable[[str], AbstractContextManager[None]]
+"""Announces a stage of the work while it lasts."""
 
 Command = tuple[str, ...]
 """One command as an argument list; it never passes through a shell."""

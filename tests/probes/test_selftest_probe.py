@@ -15,7 +15,10 @@ CURED = [pytest.param(f"cured-{name}", marks=pytest.mark.xdist_group(name)) for 
 MISSING_KERNEL = (
     "Exception from the 'vlm' worker: (NotFound) The kernel `fused_rms_norm_ext` is not registered."
 )
-GOLDEN = "\b\x1fFormulaChart\ufffd TR:blackFormulaChart\ufffd TR:blackFormula [Seal]"
+GOLDEN = (
+    " TR:whiteOTL:magenta#\ufffd\ufffd ChartChart\ufffd TR:black\ufffd\ufffd"
+    "OTL:magenta#\ufffd\ufffd ChartChart\ufffd TR:black\ufffd\ufffd\ufffd"
+)
 # The charts of seed 11 as the native backend sees them: with red and blue exchanged.
 SEED_11 = [
     ["doc_title", "TL:white TR:white BL:white BR:cyan [OCR]"],

@@ -6,17 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks import deep as deep_checks
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.deep import run_probe
 from paddlevl_doctor.facts.model import Facts
-from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.repair.transaction import Stage
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Finding, Status
+from paddlevl_doctor.values import ExitCode, Finding, Stage, Status
 
 SELFTEST_TIMEOUT = 300.0
 """Seconds. The self-test takes 10 s on two cores; a cold network disk makes the import ten times slower."""
@@ -61,6 +56,8 @@ def check(
     examination = examine(system, options)
     findings = examination.findings
     if deep:
+        from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
+
         findings = deep_checks.merge(findings, look_deep(system, examination, stage))
     shown = tuple(f for f in findings if f.id not in ignore and (not only or f.id in only))
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
@@ -68,6 +65,9 @@ def check(
 
 def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
     """Let the target read a chart with a tiny checkpoint; where the import fails, find the first exception."""
+    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.facts.deep import run_probe  # noqa: PLC0415 - as above
+
     lang, target = language(), examination.facts.target
     by = deep_checks.blocker(examination.findings)
     if by is not None or target is None:
@@ -84,13 +84,18 @@ def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[F
 
 
 def _known(*groups: Sequence[str]) -> None:
-    known = {check_id for check_id, _ in listing()}
-    for name in (name for group in groups for name in group):
+    asked = [name for group in groups for name in group]
+    known = {check_id for check_id, _ in listing()} if asked else set()
+    for name in asked:
         if name not in known:
             raise UsageError(text("unknown-check", name=name))
 
 
 def listing() -> list[tuple[str, str]]:
     """Return every check with what it looks at."""
-    ids = (*(check.id for check in ALL), *deep_checks.DEEP)
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.failures import load_failure  # noqa: PLC0415 - as above
+
+    ids = (*(check.id for check in ALL), *DEEP)
     return [(name, load_failure(name).text("looks_at", language())) for name in ids]

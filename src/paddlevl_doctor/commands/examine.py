@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.model import Context
-from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.model import Facts, Target
 from paddlevl_doctor.facts.target import Choice, choose_target
-from paddlevl_doctor.knowledge.selection import choose_wheel
-from paddlevl_doctor.knowledge.sets import VersionSet, load_sets, set_of
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Finding
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.checks.model import Context
+    from paddlevl_doctor.knowledge.sets import VersionSet
+
+Answer = TypeVar("Answer")
 
 _PLANNED_PYTHON = "3.12"
 """Stands for the Python of an environment that does not exist yet, where a rule depends on it."""
@@ -51,14 +55,44 @@ def examine(system: System, options: TargetOptions) -> Examination:
     if options.python and options.venv:
         raise UsageError(text("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
-    facts = collect_facts(system, choice)
-    context = context_of(facts, options.set_name)
+    facts = _Background(lambda: collect_facts(system, choice))
+    # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415
+    from paddlevl_doctor.checks.run import run_checks  # noqa: PLC0415
+
+    context = context_of(facts.result(), options.set_name)
     findings = run_checks(context, ALL, language())
     return Examination(choice, context, findings, round(system.clock() - started, 3))
 
 
+class _Background(Generic[Answer]):
+    """A function that runs in a thread; `result` waits for it and raises what it raised."""
+
+    def __init__(self, work: Callable[[], Answer]) -> None:
+        self._answers: list[Answer] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Answer]) -> None:
+        try:
+            self._answers.append(work())
+        except BaseException as error:  # raised again where the result is asked for
+            self._errors.append(error)
+
+    def result(self) -> Answer:
+        self._thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._answers[0]
+
+
 def context_of(facts: Facts, set_name: str | None) -> Context:
     """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks.model import Context  # noqa: PLC0415 - loaded with the rules
+    from paddlevl_doctor.knowledge.selection import choose_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.sets import set_of  # noqa: PLC0415 - as above
+
     followed = set_of(facts.target) if facts.target else None
     version_set = _named_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else _PLANNED_PYTHON
@@ -67,6 +101,8 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
 
 
 def _named_set(name: str) -> VersionSet:
+    from paddlevl_doctor.knowledge.sets import load_sets  # noqa: PLC0415 - as above
+
     sets = {version_set.name: version_set for version_set in load_sets()}
     if name not in sets:
         raise UsageError(text("unknown-set", name=name, names=", ".join(sets)))
@@ -75,6 +111,8 @@ def _named_set(name: str) -> VersionSet:
 
 def _nearest_set(target: Target | None) -> VersionSet:
     """Return the set whose paddleocr has the same minor version, else the default one."""
+    from paddlevl_doctor.knowledge.sets import load_sets  # noqa: PLC0415 - as above
+
     installed = (target.version_of("paddleocr") if target else None) or ""
     minor = installed.rpartition(".")[0]
     sets = load_sets()

@@ -14,10 +14,10 @@ from paddlevl_doctor.facts.target import choose_target, python_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
-from paddlevl_doctor.repair.transaction import Applied, Stage, apply_plan, locked, recover, undo
+from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Plan, Step
+from paddlevl_doctor.values import ExitCode, Plan, Stage, Step
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ from paddlevl_doctor.parsing.native import cached_version, read_native
 from paddlevl_doctor.parsing.truth import Truth, load_truth
 from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, judge
 from paddlevl_doctor.repair.plan import Request
-from paddlevl_doctor.repair.transaction import Stage
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Finding, Status
+from paddlevl_doctor.values import ExitCode, Finding, Stage, Status
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DEMO = "demo.png"

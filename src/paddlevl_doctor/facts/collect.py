@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def _disks(system: System, target: Target | None, choice: Choice) -> dict[str, i
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
         "uv-cache": Path(system.env.get("UV_CACHE_DIR") or system.home() / ".cache" / "uv"),
         "model-cache": cache_root(system),
-        "temp": Path(tempfile.gettempdir()),
+        "temp": Path(system.env.get("TMPDIR") or system.env.get("TEMP") or "/tmp"),  # noqa: S108 - only looked at
     }
     free = {name: system.free_disk_mb(path) for name, path in places.items()}
     return {name: mb for name, mb in free.items() if mb is not None}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +19,7 @@ from paddlevl_doctor.repair.journal import Transaction
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 from paddlevl_doctor.repair.steps import DO, UNDO, Work
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Outcome, Plan, Step, as_dict
-
-Stage = Callable[[str], AbstractContextManager[None]]
-"""Announces a stage of the work while it lasts."""
+from paddlevl_doctor.values import Outcome, Plan, Stage, Step, as_dict
 
 
 @dataclass(frozen=True)

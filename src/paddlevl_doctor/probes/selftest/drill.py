@@ -7,35 +7,29 @@ machine would and changes nothing else, so that an unpatched PaddleX fails as it
 _config.py has been cured passes.
 """
 
-import contextlib
 import functools
+import importlib
+from unittest import mock
 
-_MODULE = "paddlex.inference.models.doc_vlm.modeling.paddleocr_vl._config"
-
-
-@contextlib.contextmanager
-def _as_on_a_gpu(paddle, module):
-    device, cuda = paddle.device.get_device, module.get_paddle_cuda_version
-    paddle.device.get_device = lambda: "gpu:0"
-    module.get_paddle_cuda_version = lambda: (12, 6)
-    try:
-        yield
-    finally:
-        paddle.device.get_device, module.get_paddle_cuda_version = device, cuda
+_CONFIG = "paddlex.inference.models.doc_vlm.modeling.paddleocr_vl._config"
+_ENV = "paddlex.utils.env"  # where paddlex up to 3.3.5 looks the CUDA version up, each time
 
 
 def simulate_fused_gate():
     """Wrap PaddleOCRVLConfig.__init__ for the rest of this process."""
-    import importlib
-
     import paddle
 
-    module = importlib.import_module(_MODULE)
-    original = module.PaddleOCRVLConfig.__init__
+    config, env = importlib.import_module(_CONFIG), importlib.import_module(_ENV)
+    original = config.PaddleOCRVLConfig.__init__
 
     @functools.wraps(original)
     def init(self, *args, **kwargs):
-        with _as_on_a_gpu(paddle, module):
+        device = mock.patch.object(paddle.device, "get_device", return_value="gpu:0")
+        cuda = {"return_value": (12, 6), "create": True}
+        here, there = (
+            mock.patch.object(module, "get_paddle_cuda_version", **cuda) for module in (config, env)
+        )
+        with device, here, there:
             original(self, *args, **kwargs)
 
-    module.PaddleOCRVLConfig.__init__ = init
+    config.PaddleOCRVLConfig.__init__ = init

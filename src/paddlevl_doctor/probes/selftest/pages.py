@@ -10,7 +10,6 @@ from .vocabulary import COLOURS, CORNERS
 BANDS = ("doc_title", "text", "table", "display_formula")
 MARGIN = 0.02
 """Distance of a box from its band's edge, as a share of the page's width and of the band's height."""
-GOLDEN_CHART = ("red", "green", "blue", "yellow")
 WIDTH, BAND_HEIGHT = 400, 300
 _FRAME = 2  # pixels; the pipeline cuts bright edges off a formula, and a dark frame keeps the chart whole
 

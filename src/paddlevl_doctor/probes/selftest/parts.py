@@ -55,7 +55,7 @@ def read_random(desk, paddlex):
     """Read one chart with random weights: the golden text where that is known, else the same text twice."""
     started = time.perf_counter()
     page = desk.path("chart.png")
-    pages.paint_chart(page, pages.GOLDEN_CHART)
+    pages.paint_chart(page, golden.CHART)
     pipeline = desk.load("random", with_layout=False)
     text = _random_text(desk, pipeline, page)
     expected = golden.golden_text(paddlex, desk.device)

@@ -1,0 +1,41 @@
+"""Every command that README and the pages show is run, in the order of the page, where a newcomer would run it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+import paddlevl_doctor
+from doctor import doctor
+from environments import fresh_copy
+
+ROOT = Path(__file__).parents[2]
+DEMO = Path(paddlevl_doctor.__file__).parent / "assets" / "demo.png"
+# Not an example to run as it stands: the main job has a journey of its own, the others are forms, not commands.
+SHOWN = re.compile(r"(?:^|`)paddlevl-doctor ([^`\n|]+?)(?:`|$)", re.MULTILINE)
+
+
+def commands(page: str) -> list[str]:
+    """Return the commands in code blocks and in code spans of a page, the first mention of each."""
+    found = SHOWN.findall((ROOT / page).read_text(encoding="utf-8"))
+    return [words for words in dict.fromkeys(found) if "COMMAND" not in words]
+
+
+def test_the_pages_show_commands_at_all() -> None:
+    assert {"check", "fix --apply", "undo", "parse page.png", "pipelines list"} <= set(commands("README.md"))
+    assert len(commands("docs/commands.md")) > 10
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md"])
+def test_every_command_of_a_page_works_as_shown(page: str, tmp_path: Path) -> None:
+    fresh_copy("current-311", tmp_path / ".venv")
+    shutil.copyfile(DEMO, tmp_path / "page.png")
+    for words in commands(page):
+        answer = doctor(*shlex.split(words), cwd=tmp_path)
+        assert answer.code in (0, 1), f"{words}: {answer.stderr}"
+        assert answer.stdout, words
+        assert "Traceback" not in answer.stderr, words

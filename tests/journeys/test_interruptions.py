@@ -1,0 +1,96 @@
+"""A run that is killed or interrupted leaves nothing that the next command does not put right."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor, environment, fingerprint
+from environments import fresh_copy
+
+pytestmark = pytest.mark.xdist_group("interruptions")
+
+
+def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -> int:
+    """Start a command, send it a signal as soon as the journal says `what`, return its exit status."""
+    argv = [sys.executable, "-m", "paddlevl_doctor", *words]
+    process = subprocess.Popen(
+        argv, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    journal = folder / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if journal.exists() and what in journal.read_text(encoding="utf-8"):
+            break
+        time.sleep(0.001)
+    process.send_signal(sign)
+    return process.wait(timeout=60)
+
+
+@pytest.mark.parametrize("moment", ['"event": "begin"', '"step": "install-packages"', '"step": "patch-doc'])
+def test_a_killed_repair_is_put_back_by_the_next_one_which_then_reaches_the_goal(
+    moment: str, tmp_path: Path
+) -> None:
+    venv = fresh_copy("broken", tmp_path / ".venv")
+    before = fingerprint(venv)
+    assert start_and_stop(tmp_path, moment, signal.SIGKILL, "fix", "--apply") == -signal.SIGKILL
+    wait_for_installers(venv)
+
+    undone = doctor("undo", "--format", "json", cwd=tmp_path)
+    assert (undone.code, undone.document["undone"]) == (0, [1])
+    assert fingerprint(venv) == before
+
+    assert start_and_stop(tmp_path, moment, signal.SIGKILL, "fix", "--apply") == -signal.SIGKILL
+    wait_for_installers(venv)
+    cure = doctor("fix", "--apply", "--format", "json", cwd=tmp_path)
+    assert cure.code == 0, cure.stderr
+    assert cure.document["recovered"] == 1
+    names = [p.name.partition("-")[0] for p in next(venv.glob("lib/*/site-packages")).glob("*.dist-info")]
+    assert len(names) == len(set(names)), "no distribution is there twice"
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert fingerprint(venv) == before
+
+
+def wait_for_installers(venv: Path) -> None:
+    """Wait until an orphaned uv has ended: it runs in a process group of its own."""
+    import psutil
+
+    mine = [p for p in psutil.process_iter(["cmdline"]) if str(venv) in " ".join(p.info["cmdline"] or ())]
+    psutil.wait_procs(mine, timeout=60)
+
+
+def test_ctrl_c_puts_everything_back_and_says_so(tmp_path: Path) -> None:
+    venv = fresh_copy("broken", tmp_path / ".venv")
+    before = fingerprint(venv)
+    assert start_and_stop(tmp_path, '"step": "install-packages"', signal.SIGINT, "fix", "--apply") == 130
+    assert fingerprint(venv) == before
+    assert not (venv / ".paddlevl-doctor").exists()
+    assert not (tmp_path / "pipelines").exists()
+
+
+def test_a_killed_creation_is_continued_from_nothing(tmp_path: Path) -> None:
+    assert (
+        start_and_stop(tmp_path, '"step": "install-packages"', signal.SIGKILL, "fix", "--apply")
+        == -signal.SIGKILL
+    )
+    wait_for_installers(tmp_path / ".venv")
+    cure = doctor("fix", "--apply", "--format", "json", cwd=tmp_path)
+    assert cure.code == 0, cure.stderr
+    assert cure.document["recheck"]["summary"]["status"] == "ok"
+
+
+def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:
+    from paddlevl_doctor.repair.transaction import locked
+
+    venv = fresh_copy("broken", tmp_path / ".venv")
+    with locked(venv):
+        second = doctor("fix", "--apply", cwd=tmp_path)
+    assert (second.code, second.stdout) == (2, "")
+    assert "Another paddlevl-doctor" in second.stderr
+    assert os.listdir(tmp_path) == [".venv"]
