@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from environments import probe
-from paddlevl_doctor.facts.deep import run_probe
+from paddlevl_doctor.facts.deep import probe_path, run_probe
 from paddlevl_doctor.system import RealSystem
 
 GOOD = "__version__ = '1.0'\n"
@@ -89,9 +91,25 @@ def test_host_names_are_refused_at_once(tmp_path: Path) -> None:
     error = imports(stack(tmp_path, paddle="import socket; socket.create_connection(('localhost', 9))"))[
         "error"
     ]
-    assert (error["type"], error["message"]) == ("gaierror", "[Errno -2] a probe does not look up localhost")
+    assert error["type"] == "gaierror"
+    assert error["message"].endswith("a probe does not look up localhost")
 
 
 def test_threads_that_never_end_do_not_keep_the_process_alive(tmp_path: Path) -> None:
     stuck = GOOD + "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
     assert imports(stack(tmp_path, paddle=stuck))["error"] is None
+
+
+def test_a_probe_started_by_hand_leaves_no_file_behind(tmp_path: Path) -> None:
+    cache = GOOD + (
+        "import os\n"
+        "os.makedirs(os.environ['PADDLE_PDX_CACHE_HOME'])\n"
+        "os.makedirs(os.path.expanduser('~/.cache/paddle'))\n"
+    )
+    folders = {"TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
+    environment = {**stack(tmp_path, paddlex=cache), **folders, "PYTHONDONTWRITEBYTECODE": "1"}
+    before = sorted(tmp_path.iterdir())
+    argv = [sys.executable, str(probe_path("imports"))]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout)["error"] is None
+    assert sorted(tmp_path.iterdir()) == before

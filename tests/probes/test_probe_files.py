@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from paddlevl_doctor.facts.deep import PROBES
+from environments import interpreter
+from paddlevl_doctor.facts.deep import PROBES, run_probe
 from paddlevl_doctor.probes.selftest import checkpoint, safetensors_file, vocabulary
+from paddlevl_doctor.system import RealSystem
 
 FILES = sorted(PROBES.rglob("*.py"))
 
@@ -22,6 +24,18 @@ FILES = sorted(PROBES.rglob("*.py"))
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROBES)))
 def test_python_3_8_understands_the_syntax(path: Path) -> None:
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize("name", ["selftest", "imports", "doc_preprocessor", "fused_kernel"])
+def test_a_bare_python_3_8_answers_that_the_stack_is_missing(name: str) -> None:
+    try:
+        python = interpreter("3.8")
+    except LookupError as error:
+        pytest.skip(str(error))
+    result = run_probe(RealSystem(), str(python), name, (), 60)
+    assert result.status == "answered", result.detail
+    assert result.data is not None
+    assert result.data["error"]["root"].startswith("ModuleNotFoundError: No module named 'paddle")
 
 
 def test_the_colour_checkpoint_is_the_same_bytes_every_time_and_small(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def without_measures(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", IN_GROUPS)
-def test_both_sets_read_charts_never_seen_before(name: str) -> None:
-    document = selftest(name, "--seed", "11")
+def test_both_sets_read_charts_never_seen_before(name: str, tmp_path: Path) -> None:
+    document = selftest(name, "--seed", "11", extra={"HOME": str(tmp_path)})
+    assert list(tmp_path.iterdir()) == [], "nothing is written into the user's home"
     assert without_measures(document) == {
         "probe": "selftest",
         "ok": True,

@@ -8,7 +8,7 @@ import tempfile
 import time
 import traceback
 
-from _offline import stay_offline
+from _isolation import isolate
 
 TRACEBACK_LINES = 15
 
@@ -24,7 +24,7 @@ def answer(document, work):
     folder = tempfile.mkdtemp(prefix="paddlevl-doctor-")
     document.update({"seconds": {}, "error": None})
     try:
-        stay_offline(os.path.join(folder, "cache"))
+        isolate(folder)
         work(document, folder)
     except BaseException as error:
         document["error"] = describe(error)

@@ -53,7 +53,7 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     steps = [
         *_environment_steps(site, curable, request),
         *packages,
-        *_patch_steps(context, curable, request),
+        *_patch_steps(context, packages, curable, request),
         *_link_steps(context, site, request, installs=bool(packages)),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
@@ -217,9 +217,11 @@ def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
 # --- patches and the link ---------------------------------------------------------------------------------
 
 
-def _patch_steps(context: Context, curable: Sequence[Finding], request: Request) -> list[Step]:
+def _patch_steps(
+    context: Context, packages: Sequence[Step], curable: Sequence[Finding], request: Request
+) -> list[Step]:
     cured = {load_failure(f.id).cure.patch: f.id for f in curable if load_failure(f.id).cure.kind == "patch"}
-    fresh = _fresh_patches(context, curable, request)
+    fresh = _fresh_patches(context, packages, request)
     chosen = [p for p in load_patches() if p.id in cured or p.id in fresh]
     target = context.facts.target
     installed = target.version_of("paddlex") if target and not fresh else None
@@ -227,13 +229,11 @@ def _patch_steps(context: Context, curable: Sequence[Finding], request: Request)
     return [_patch_step(patch, cured.get(patch.id), version) for patch in chosen]
 
 
-def _fresh_patches(context: Context, curable: Sequence[Finding], request: Request) -> set[str]:
+def _fresh_patches(context: Context, packages: Sequence[Step], request: Request) -> set[str]:
     """Name the automatic patches that a paddlex which is only now installed will need."""
-    installs = {f.id for f in curable} & {"target-environment", "no-paddleocr-installed"}
-    switching = request.set_name is not None and context.followed != context.version_set
-    if not (installs or switching):
-        return set()
     version = context.version_set.paddlex
+    if not any(f"paddlex=={version}" in step.arguments.get("requirements", ()) for step in packages):
+        return set()
     needed = {"doc-preprocessor-defaults": "use-doc-preprocessor"}
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"

@@ -23,6 +23,7 @@ _PROOFS: dict[Proof, str] = {
 _KINDS: dict[Kind, str] = {
     "packages": "installs",
     "patch": "applies the patch",
+    "paddle": "installs the paddle wheel that fits this machine",
     "set": "installs the version set chosen for the machine",
     "link": "makes the link",
     "reinstall-paddle": "removes both distributions and installs one",
