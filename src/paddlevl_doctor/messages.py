@@ -274,7 +274,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "PaddleOCR-VL 无法在此运行（{id}：{title}）。",
     ),
     "nothing-read": ("nothing was read", "没有读到任何内容"),
-    "stage-fix": ("Curing what can be cured", "修复可修复的问题"),
     "reader-missing": (
         "The embedded reader is not installed. Install it beside the doctor: pip install 'paddlevl-doctor[reader]'",
         "未安装内置阅读器。请在 doctor 所在环境安装：pip install 'paddlevl-doctor[reader]'",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -125,6 +126,20 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
     psutil.wait_procs(alive, timeout=grace)
 
 
+def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read what an ended process left in its pipes.
+
+    An orphan of its group may still hold them, so the group is killed; one in a group of its own is not waited for.
+    """
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+    try:
+        return process.communicate(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        return "", ""
+
+
 def _quietly(action: Any) -> None:
     import psutil  # noqa: PLC0415 - as above
 
@@ -226,7 +241,7 @@ class RealSystem:
         except subprocess.TimeoutExpired:
             timed_out = True
             terminate_tree(process.pid)
-            stdout, stderr = process.communicate()
+            stdout, stderr = _last_words(process)
         except BaseException:
             terminate_tree(process.pid)
             raise

@@ -1,4 +1,4 @@
-"""Real environments, broken in a known way: the symptom is real, `check` names it, `fix --apply` cures it, it is gone."""
+"""Real environments, broken in a known way: the symptom is real, `check` names it, `fix --apply` makes it go away."""
 
 from __future__ import annotations
 

@@ -154,8 +154,7 @@ def _document(system: System, request: ParseRequest, run: _Run) -> tuple[Path, T
 
 def _fixed(run: _Run, options: TargetOptions, request: ParseRequest) -> repair.FixReport:
     """Cure what can be cured; an environment that stays broken is a problem even if the page can be read."""
-    with run.timed("fix", text("stage-fix")):
-        report = repair.fix(run.system, options, Request(index=request.index), run.stage, apply=True)
+    report = repair.fix(run.system, options, Request(index=request.index), run.stage, apply=True)
     for outcome in report.applied.outcomes if report.applied else ():
         run.seconds[outcome.step] = outcome.seconds
     return report

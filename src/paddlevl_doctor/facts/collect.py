@@ -12,7 +12,6 @@ from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink, Target
 from paddlevl_doctor.facts.target import Choice, collect_target
-from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.system import System
 
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
@@ -50,6 +49,8 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     """Hash every file that a known patch could change in this target."""
     if target is None or target.version_of("paddlex") is None:
         return ()
+    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415 - loaded with the rules
+
     site = Path(target.purelib)
     return tuple(
         PatchedFile(patch.id, file.path, _sha256(system, site / file.path))

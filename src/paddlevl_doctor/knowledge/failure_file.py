@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
+
+import tomli
 
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.failure import (
@@ -21,11 +22,6 @@ from paddlevl_doctor.knowledge.failure import (
     Weight,
     placeholders_of,
 )
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _SYSTEMS = ("linux", "windows", "macos")
 _KEYS = {
@@ -42,7 +38,7 @@ _KEYS = {
 def read_failure(path: Path) -> Failure:
     """Read and validate one file; raises KnowledgeError that names the file and the field."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomli.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
         raise KnowledgeError(path, "", str(error)) from error
     return _Reader(path, document).failure()

@@ -9,18 +9,14 @@ from __future__ import annotations
 import enum
 import functools
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import tomli
+
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.location import data_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DEFAULTS = ("automatic", "offered")
@@ -132,7 +128,7 @@ def find_patch(patch_id: str) -> Patch:
 def read_patch(path: Path) -> Patch:
     """Read one patch.toml; raises KnowledgeError."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomli.loads(path.read_text(encoding="utf-8"))
         patch = Patch(
             id=data["id"],
             distribution=data["distribution"],
@@ -143,7 +139,7 @@ def read_patch(path: Path) -> Patch:
             links=tuple(data["links"]),
             files=tuple(_file(entry) for entry in data["file"]),
         )
-    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (OSError, tomli.TOMLDecodeError, KeyError, TypeError) as error:
         raise KnowledgeError(str(path), "-", f"{type(error).__name__}: {error}") from error
     _validate(patch, path)
     return patch

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from paddlevl_doctor.knowledge.errors import KnowledgeError
+import tomli
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from paddlevl_doctor.knowledge.errors import KnowledgeError
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,7 @@ def read_tables(name: str) -> dict[str, list[dict[str, Any]]]:
 
     path = data_folder("matrix") / f"{name}.toml"
     try:
-        tables: dict[str, list[dict[str, Any]]] = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables: dict[str, list[dict[str, Any]]] = tomli.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
         raise KnowledgeError(path, "", str(error)) from error
     return tables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError
@@ -29,6 +29,8 @@ class Work:
     transaction: Transaction
     creates: bool
     """This transaction makes the environment, so that undoing means removing all of it."""
+    known: list[Target] = field(default_factory=list)
+    """What the target last said of itself; forgotten when packages change."""
 
     @property
     def prefix(self) -> Path:
@@ -36,11 +38,14 @@ class Work:
         return self.transaction.prefix
 
     def target(self) -> Target:
-        """Ask the environment's Python what is installed now; raises DoctorError when it does not answer."""
+        """Return what is installed now, as its Python says; raises DoctorError when it does not answer."""
+        if self.known:
+            return self.known[-1]
         python = python_of(self.prefix, self.system.platform)
         answer = collect_target(self.system, Choice(python, str(self.prefix), explicit=False))
         if not isinstance(answer, Target):
             raise DoctorError(answer or text("target-vanished", path=self.prefix))
+        self.known.append(answer)
         return answer
 
     def intend(self, step: Step, **undo: object) -> None:
@@ -60,6 +65,7 @@ def create_environment(work: Work, step: Step) -> str:
 
 def change_packages(work: Work, step: Step) -> str:
     """Run uv; an environment that was there before is linked away first, so that undo is exact and offline."""
+    work.known.clear()
     if work.creates:
         work.intend(step)
         run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
