@@ -176,6 +176,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} is there already and was not made by the doctor; it is not touched. Move it away, or work in another folder.",
         "{path} 已存在且不是由 doctor 创建的，不会改动。请将其移走，或换一个工作目录。",
     ),
+    "newest-instead": (
+        "Not all of the tested versions could be had; the newest that fit were installed.",
+        "未能获得全部经过测试的版本，已改为安装符合要求的最新版本。",
+    ),
     "uv-timeout": (
         "`{command}` did not finish within {minutes} minutes.",
         "`{command}` 在 {minutes} 分钟内没有完成。",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -73,8 +74,7 @@ def fix(
 def _planned(system: System, options: TargetOptions, request: Request, *, yes: bool) -> FixReport:
     examination = examine(system, options)
     site = _site(system, examination)
-    python = request.interpreter or interpreter(examination)
-    chosen = replace(request, interpreter=python, set_name=options.set_name)
+    chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
     plan = build_plan(examination.findings, examination.context, site, chosen)
     if plan.steps:
         _refuse_untouchable(examination)
@@ -102,14 +102,30 @@ def _site(system: System, examination: Examination) -> Site:
     return Site(str(prefix), str(python_of(prefix, system.platform)), exists=False)
 
 
-def interpreter(examination: Examination) -> str:
-    """Return the Python for a new environment: the doctor's own when the set supports it, else a version.
+def _with_interpreter(system: System, request: Request, examination: Examination) -> Request:
+    """Choose the Python for a new environment: the doctor's own when the set supports it, else a version.
 
-    The doctor's own needs no download; the versions are in the order of what was tested most.
+    The doctor's own needs no download. Raises UsageError for a --base-python that is no Python.
     """
-    own = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    if request.interpreter is not None:
+        return replace(request, python_version=_version_of(system, request.interpreter))
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not examination.context.version_set.supports_python(own):
+        return replace(request, interpreter=request.python_version)
     base = getattr(sys, "_base_executable", None) or sys.executable
-    return base if examination.context.version_set.supports_python(own) else "3.12"
+    return replace(request, interpreter=base, python_version=own)
+
+
+def _version_of(system: System, interpreter: str) -> str:
+    if re.fullmatch(r"\d+\.\d+(\.\d+)?", interpreter):
+        return interpreter
+    ask = (interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
+    done = system.run(ask, timeout=30)
+    version = done.stdout.strip()
+    if not re.fullmatch(r"\d+\.\d+", version):
+        detail = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise UsageError(text("not-a-python", path=interpreter, detail=detail))
+    return version
 
 
 def _refuse_untouchable(examination: Examination) -> None:

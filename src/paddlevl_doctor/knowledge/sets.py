@@ -6,8 +6,10 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.model import Host, Target
+from paddlevl_doctor.knowledge.location import data_folder
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 
 _BOUNDS = re.compile(r">=(\d+\.\d+),<(\d+\.\d+)")
@@ -110,3 +112,16 @@ def set_of(target: Target) -> VersionSet | None:
     """
     installed = tuple((target.version_of(name) or "").partition("+")[0] for name in ("paddleocr", "paddlex"))
     return next((one for one in load_sets() if (one.paddleocr, one.paddlex) == installed), None)
+
+
+def resolved_list(version_set: VersionSet, host: Host, python_version: str) -> Path | None:
+    """Return the file with the exact versions that a set resolved to when it was tested, None where there is none.
+
+    It is a constraints file for uv: a new environment gets what the tests ran with, and not what was published
+    since. Recorded for Linux x86_64 only; elsewhere the newest versions that fit are taken.
+    """
+    if (host.system, host.machine) != ("linux", "x86_64"):
+        return None
+    minor = ".".join(python_version.split(".")[:2])
+    path = data_folder("matrix") / "resolved" / f"{version_set.name}-{minor}.txt"
+    return path if path.is_file() else None

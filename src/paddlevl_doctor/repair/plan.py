@@ -12,6 +12,7 @@ from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.checks.run import AUTOMATIC
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
+from paddlevl_doctor.knowledge.sets import resolved_list
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
@@ -31,6 +32,8 @@ class Request:
     """URL of an index to use instead of the default one."""
     interpreter: str | None = None
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
+    python_version: str = "3.12"
+    """The version of that Python."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,13 @@ def _install_step(
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
         words += ["--find-links", context.wheel.find_links]
+    tested = (
+        None
+        if site.exists
+        else resolved_list(context.version_set, context.facts.host, request.python_version)
+    )
+    if tested is not None:
+        words += ["--constraints", str(tested)]
     if request.index:
         words += ["--default-index", request.index]
     target = context.facts.target

@@ -16,7 +16,7 @@ from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import patching, snapshot
 from paddlevl_doctor.repair.journal import Event, Transaction
-from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, run_uv
+from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Step
 
@@ -31,6 +31,8 @@ class Work:
     """This transaction makes the environment, so that undoing means removing all of it."""
     known: list[Target] = field(default_factory=list)
     """What the target last said of itself; forgotten when packages change."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of the steps so far."""
 
     @property
     def prefix(self) -> Path:
@@ -68,13 +70,26 @@ def change_packages(work: Work, step: Step) -> str:
     work.known.clear()
     if work.creates:
         work.intend(step)
-        run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+        _install_as_tested(work, step)
         return "applied"
     before = snapshot.take(work.prefix, work.transaction.folder / step.id)
     work.intend(step, folder=step.id)
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     snapshot.trim(before)
     return "applied"
+
+
+def _install_as_tested(work: Work, step: Step) -> None:
+    """Install the versions that were tested; where an index does not have them (any more), the newest that fit."""
+    command = step.commands[0]
+    try:
+        run_uv(work.system, command, timeout=INSTALL_TIMEOUT)
+    except UvError as error:
+        if "--constraints" not in command or "solution" not in error.message:
+            raise
+        at = command.index("--constraints")
+        run_uv(work.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
+        work.notes.append(text("newest-instead"))
 
 
 def apply_patch(work: Work, step: Step) -> str:

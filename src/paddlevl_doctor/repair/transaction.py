@@ -93,7 +93,9 @@ def _do(work: Work, step: Step) -> Outcome:
     started = time.monotonic()
     status = DO[step.kind](work, step)
     work.transaction.write("done", step=step.id)
-    return Outcome(step.id, status, round(time.monotonic() - started, 2))
+    message = " ".join(work.notes)
+    work.notes.clear()
+    return Outcome(step.id, status, round(time.monotonic() - started, 2), message)
 
 
 def _distributions(work: Work) -> dict[str, str]:

@@ -184,7 +184,8 @@ class Screen:
         for outcome in outcomes:
             style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
             name = self.clean(summaries.get(outcome.step, outcome.step))
-            table.add_row(Text(outcome.status, style=style), Text(name), f"{outcome.seconds:.1f}")
+            shown = f"{name} {outcome.message}".strip()
+            table.add_row(Text(outcome.status, style=style), Text(shown), f"{outcome.seconds:.1f}")
         self.console.print(table)
 
     def undo(self, report: UndoReport, *, listing: bool) -> None:

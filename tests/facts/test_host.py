@@ -1,0 +1,121 @@
+"""What is learnt of the machine itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.facts.cache import collect_cache
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.model import CachedModel, Host, ModelCache
+from paddlevl_doctor.facts.network import answering_hubs, hub_urls
+from paddlevl_doctor.system import FakeSystem
+
+DEBIAN = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\n'
+CPU = b"processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx avx2 fma\n\nprocessor\t: 1\nflags\t: fpu\n"
+
+
+def test_a_linux_machine_is_described_whole() -> None:
+    system = FakeSystem(files={"/etc/os-release": DEBIAN, "/proc/cpuinfo": CPU})
+    assert collect_host(system) == Host(
+        system="linux",
+        release="6.1.0",
+        machine="x86_64",
+        distribution="Debian GNU/Linux 12 (bookworm)",
+        glibc="2.36",
+        cpu="Intel(R) Xeon(R)",
+        cpu_count=8,
+        cpu_flags=("avx", "avx2", "fma"),
+        memory_total_mb=32_000,
+        memory_available_mb=16_000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("release", "wsl"),
+    [("5.15.153.1-microsoft-standard-WSL2", 2), ("4.4.0-19041-Microsoft", 1), ("6.1.0-amd64", None)],
+)
+def test_wsl_is_told_by_the_kernel(release: str, wsl: int | None) -> None:
+    assert collect_host(FakeSystem(release=release)).wsl == wsl
+
+
+@pytest.mark.parametrize(
+    ("env", "files", "container", "notebook"),
+    [
+        ({}, {"/.dockerenv": b""}, "docker", None),
+        ({}, {"/run/.containerenv": b""}, "podman", None),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {"/.dockerenv": b""}, "kubernetes", None),
+        ({"KAGGLE_KERNEL_RUN_TYPE": "Interactive"}, {"/.dockerenv": b""}, "docker", "kaggle"),
+        ({"COLAB_RELEASE_TAG": "release"}, {}, None, "colab"),
+    ],
+)
+def test_containers_and_notebooks_are_recognised(
+    env: dict[str, str], files: dict[str, bytes], container: str | None, notebook: str | None
+) -> None:
+    host = collect_host(FakeSystem(env=env, files=files))
+    assert (host.container, host.notebook) == (container, notebook)
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "expected"),
+    [("win32", "AMD64", ("windows", "x86_64")), ("darwin", "arm64", ("macos", "aarch64"))],
+)
+def test_other_systems_get_the_same_names_for_the_same_things(
+    platform: str, machine: str, expected: tuple[str, str]
+) -> None:
+    host = collect_host(FakeSystem(platform=platform, machine=machine, libc=None))
+    assert (host.system, host.machine) == expected
+    assert (host.distribution, host.cpu, host.cpu_flags) == (None, None, ())
+
+
+VL = ("chat_template.jinja", "config.json", "inference.yml", "model.safetensors", "preprocessor_config.json")
+TOKENIZER = ("tokenizer.model", "tokenizer_config.json")
+
+
+def test_the_model_cache_lists_every_model_with_what_it_lacks() -> None:
+    root = "/models/official_models"
+    files = {f"{root}/PaddleOCR-VL/PaddleOCR-VL-0.9B/{name}": b"" for name in (*VL, *TOKENIZER)}
+    files |= {
+        f"{root}/PaddleOCR-VL/PP-DocLayoutV2/{name}": b"" for name in ("inference.yml", "inference.pdiparams")
+    }
+    files |= {f"{root}/UVDoc/inference.{end}": b"x" * (1 << 20) for end in ("yml", "json", "pdiparams")}
+    system = FakeSystem(env={"PADDLE_PDX_CACHE_HOME": "/models"}, files=files)
+    assert collect_cache(system) == ModelCache(
+        "/models",
+        (
+            CachedModel(
+                "PaddleOCR-VL/PP-DocLayoutV2", f"{root}/PaddleOCR-VL/PP-DocLayoutV2", 0, ("inference.json",)
+            ),
+            CachedModel(
+                "PaddleOCR-VL/PaddleOCR-VL-0.9B",
+                f"{root}/PaddleOCR-VL/PaddleOCR-VL-0.9B",
+                0,
+                ("generation_config.json",),
+            ),
+            CachedModel("UVDoc", f"{root}/UVDoc", 3, ()),
+        ),
+    )
+
+
+def test_without_a_variable_the_cache_is_in_the_home_folder() -> None:
+    assert collect_cache(FakeSystem()) == ModelCache("/home/somebody/.paddlex", ())
+
+
+def test_the_hubs_that_answer_are_named_in_paddlex_order() -> None:
+    system = FakeSystem(urls=("https://modelscope.cn", "https://huggingface.co"))
+    assert answering_hubs(system) == ("huggingface", "modelscope")
+    assert answering_hubs(FakeSystem()) == ()
+
+
+def test_a_hub_of_ones_own_replaces_the_first() -> None:
+    urls = hub_urls({"PADDLE_PDX_HUGGING_FACE_ENDPOINT": "http://127.0.0.1:8000"})
+    assert (next(iter(urls.items())), len(urls)) == (("huggingface", "http://127.0.0.1:8000"), 4)
+
+
+def test_a_machine_that_was_told_nothing_answers_nothing() -> None:
+    with pytest.raises(AssertionError, match="unexpected command"):
+        FakeSystem().run(("uname", "-a"), timeout=1)
+    with pytest.raises(OSError, match="libnvidia-ml"):
+        FakeSystem().nvml()
+    assert FakeSystem().read_text(Path("/etc/passwd")) is None

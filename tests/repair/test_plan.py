@@ -1,0 +1,137 @@
+"""Findings become steps: which, in which order, with which commands, and what is left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from checks_machines import CURRENT, SITE, T4, context, hashes, machine, with_gpu
+from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.run import run_checks
+from paddlevl_doctor.facts.model import Facts, PipelinesLink
+from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.values import Plan
+
+NEW = Site("/srv/project/.venv", "/srv/project/.venv/bin/python", exists=False)
+OLD = replace(NEW, exists=True)
+LINK = PipelinesLink("/srv/project/pipelines", "absent", None, f"{SITE}/paddlex/configs/pipelines")
+
+
+def plan(facts: Facts, request: Request | None = None) -> Plan:
+    known = context(facts)
+    site = OLD if facts.target else NEW
+    return build_plan(
+        run_checks(known, ALL, "en"), known, site, request or Request(interpreter="/usr/bin/python3.11")
+    )
+
+
+def words(made: Plan, step: str) -> tuple[str, ...]:
+    return next(s.commands[0] for s in made.steps if s.id == step)
+
+
+def test_a_healthy_machine_needs_nothing() -> None:
+    assert plan(machine()) == Plan()
+
+
+def test_nothing_there_becomes_environment_packages_patch_and_link() -> None:
+    nothing = machine(target=None, pipelines=replace(LINK, wanted=None))
+    made = plan(nothing, Request(interpreter="/usr/bin/python3.11", python_version="3.11"))
+    assert [step.id for step in made.steps] == [
+        "create-environment",
+        "install-packages",
+        "patch-doc-preprocessor-defaults",
+        "link-pipelines",
+    ]
+    assert words(made, "create-environment")[-3:] == ("--python", "/usr/bin/python3.11", "/srv/project/.venv")
+    install = words(made, "install-packages")
+    assert install[:7] == ("uv", "pip", "install", "--python", NEW.python, "--only-binary", ":all:")
+    assert install[install.index("--constraints") + 1].endswith("matrix/resolved/current-3.11.txt")
+    assert install[-6:] == (
+        "paddlepaddle==3.2.2",
+        "paddleocr[doc-parser]==3.7.0",
+        "paddlex==3.7.2",
+        "numpy<2.4",
+        "safetensors>=0.7.0",
+        "setuptools",
+    )
+
+
+def test_an_environment_that_exists_is_not_moved_to_the_tested_versions() -> None:
+    made = plan(machine({**CURRENT, "safetensors": "0.6.2"}))
+    assert words(made, "install-packages")[5:] == ("--only-binary", ":all:", "safetensors>=0.7.0")
+
+
+def test_a_gpu_wheel_comes_from_the_flat_page_and_replaces_the_cpu_wheel() -> None:
+    made = plan(with_gpu(CURRENT, T4))
+    assert [step.id for step in made.steps] == ["remove-packages", "install-packages"]
+    assert words(made, "remove-packages") == (
+        "uv",
+        "pip",
+        "uninstall",
+        "--python",
+        OLD.python,
+        "paddlepaddle",
+    )
+    install = words(made, "install-packages")
+    assert install[install.index("--find-links") + 1].endswith("/cu126/paddlepaddle-gpu/")
+    assert install[-1] == "paddlepaddle-gpu==3.2.1"
+
+
+def test_both_paddles_are_removed_before_one_is_installed() -> None:
+    made = plan(machine({**CURRENT, "paddlepaddle-gpu": "3.2.1"}))
+    assert words(made, "remove-packages")[-2:] == ("paddlepaddle", "paddlepaddle-gpu")
+    assert words(made, "install-packages")[-1] == "paddlepaddle==3.2.2"
+    assert made.steps[0].resolves == ("both-paddle-dists",)
+
+
+def test_a_missing_extra_does_not_move_its_package() -> None:
+    made = plan(machine({k: v for k, v in CURRENT.items() if k != "openai"}))
+    assert words(made, "install-packages")[-1] == "paddleocr[doc-parser]==3.7.0"
+
+
+def test_what_only_people_can_do_is_named_with_the_way_out() -> None:
+    facts = machine()
+    assert facts.target is not None
+    slim = replace(facts, target=replace(facts.target, missing_libraries=("libGL.so.1",)))
+    made = plan(slim)
+    assert made.steps == ()
+    (left,) = made.skipped
+    assert left.finding == "libgl-missing"
+    assert "apt" in left.reason
+
+
+@pytest.mark.parametrize("glibc", ["2.17", "2.26"])
+def test_nothing_is_installed_where_nothing_could_run(glibc: str) -> None:
+    facts = machine(target=None)
+    made = plan(replace(facts, host=replace(facts.host, glibc=glibc)))
+    assert made.steps == ()
+    assert {left.finding for left in made.skipped} == {"target-environment", "glibc-too-old"}
+
+
+def test_only_and_skip_choose_the_findings() -> None:
+    facts = machine(
+        {**CURRENT, "safetensors": "0.6.2"}, patched_files=hashes("3.7.2", patched=False), pipelines=LINK
+    )
+    only = plan(facts, Request(only=("use-doc-preprocessor",)))
+    assert [step.id for step in only.steps] == ["patch-doc-preprocessor-defaults"]
+    assert [left.finding for left in only.skipped] == ["safetensors-framework-paddle"]
+    skip = plan(facts, Request(skip=("use-doc-preprocessor", "pipelines-link")))
+    assert [step.id for step in skip.steps] == ["install-packages"]
+
+
+@pytest.mark.parametrize("state", ["not-a-link", "other-link", "right", "read-only"])
+def test_a_file_or_a_foreign_link_called_pipelines_is_not_touched(state: str) -> None:
+    assert plan(machine(pipelines=replace(LINK, state=state))).steps == ()
+
+
+def test_a_set_that_is_asked_for_is_installed_whole() -> None:
+    from paddlevl_doctor.commands.examine import context_of
+
+    facts = machine()
+    known = context_of(facts, "2025-11")
+    made = build_plan(run_checks(known, ALL, "en"), known, OLD, Request(set_name="2025-11"))
+    assert [step.id for step in made.steps] == ["install-packages", "patch-doc-preprocessor-defaults"]
+    assert {"paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6"} <= set(
+        words(made, "install-packages")
+    )

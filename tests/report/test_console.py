@@ -1,0 +1,71 @@
+"""What people see: the first screen, the plan, the languages; and what they must never see."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from checks_machines import CURRENT, context, hashes, machine
+from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.run import run_checks
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.messages import set_language
+from paddlevl_doctor.report.console import Screen
+from paddlevl_doctor.report.documents import as_json, check_document
+from paddlevl_doctor.report.privacy import without_home, without_secrets
+
+FACTS = {
+    "healthy": machine(),
+    "broken": machine({**CURRENT, "safetensors": "0.6.2"}, patched_files=hashes("3.7.2", patched=False)),
+    "nothing": machine(target=None),
+}
+
+
+def report(facts: Facts, lang: str) -> CheckReport:
+    return CheckReport(facts, run_checks(context(facts), ALL, lang), 0.1)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("name", FACTS)
+def test_the_first_screen(
+    name: str, lang: str, snapshot: SnapshotAssertion, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_language(lang)
+    try:
+        Screen(color=False, verbose=False, quiet=False, home=Path("/home/somebody")).check(
+            report(FACTS[name], lang)
+        )
+    finally:
+        set_language("en")
+    assert capsys.readouterr().out == snapshot
+
+
+def test_quiet_shows_problems_only(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen(color=False, verbose=False, quiet=True, home=Path("/root")).check(report(FACTS["healthy"], "en"))
+    assert capsys.readouterr().out == "✓ Nothing is wrong.\n"
+
+
+def test_text_from_elsewhere_is_never_markup_and_steers_no_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen = Screen(color=False, verbose=False, quiet=False, home=Path("/root"))
+    screen.line("[red]not markup[/red] \x1b[2J\x1b]0;title\x07 end")
+    shown = capsys.readouterr().out
+    assert "[red]not markup[/red]" in shown
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+
+
+def test_secrets_and_the_users_name_do_not_leave_the_machine() -> None:
+    url = "https://alice:s3cret@mirror.example/simple and hf_abcdefghijklmnopqrstuvwx"
+    assert without_secrets(url) == "https://***@mirror.example/simple and ***"
+    assert without_home("/home/alice/.venv and /home/alice", Path("/home/alice")) == "~/.venv and ~"
+    assert without_home("/etc and /root", Path("/")) == "/etc and /root"
+
+
+def test_json_holds_no_secret_either() -> None:
+    facts = machine(target_problem="https://alice:s3cret@mirror.example failed", target=None)
+    assert "s3cret" not in as_json(check_document(report(facts, "en")))
