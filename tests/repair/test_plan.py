@@ -46,7 +46,7 @@ def test_nothing_there_becomes_environment_packages_patch_and_link() -> None:
     assert words(made, "create-environment")[-3:] == ("--python", "/usr/bin/python3.11", "/srv/project/.venv")
     install = words(made, "install-packages")
     assert install[:7] == ("uv", "pip", "install", "--python", NEW.python, "--only-binary", ":all:")
-    assert install[install.index("--constraints") + 1].endswith("matrix/resolved/current-3.11.txt")
+    assert install[install.index("--requirements") + 1].endswith("matrix/resolved/current-3.11.txt")
     assert install[-6:] == (
         "paddlepaddle==3.2.2",
         "paddleocr[doc-parser]==3.7.0",

@@ -25,7 +25,7 @@ Would install 3 packages
 NO_SOLUTION = (
     "error: No solution found when resolving dependencies\n  cause: there is no version of pandas==3.1.1"
 )
-WORDS = ("uv", "pip", "install", "--constraints", "/data/tested.txt", "paddlex==3.7.2")
+WORDS = ("uv", "pip", "install", "--requirements", "/data/tested.txt", "paddlex==3.7.2")
 
 
 def test_every_kind_of_change_is_read() -> None:

@@ -117,7 +117,7 @@ def set_of(target: Target) -> VersionSet | None:
 def resolved_list(version_set: VersionSet, host: Host, python_version: str) -> Path | None:
     """Return the file with the exact versions that a set resolved to when it was tested, None where there is none.
 
-    It is a constraints file for uv: a new environment gets what the tests ran with, and not what was published
+    It is a requirements file for uv: a new environment gets what the tests ran with, and not what was published
     since. Recorded for Linux x86_64 only; elsewhere the newest versions that fit are taken.
     """
     if (host.system, host.machine) != ("linux", "x86_64"):

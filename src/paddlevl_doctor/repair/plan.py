@@ -197,7 +197,7 @@ def _install_step(
         else resolved_list(context.version_set, context.facts.host, request.python_version)
     )
     if tested is not None:
-        words += ["--constraints", str(tested)]
+        words += ["--requirements", str(tested)]
     if request.index:
         words += ["--default-index", request.index]
     target = context.facts.target

@@ -75,9 +75,8 @@ def _reason(words: Sequence[str], done: Completed, timeout: float) -> str:
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     start = next((i for i, line in enumerate(said) if line.startswith(("error", "×", "warning: Failed"))), 0)
     reason = " ".join(said[start : start + 8]) or text("exit-status", code=done.returncode)
-    key = (
-        "uv-offline" if _looks_offline(reason) else "uv-disk-full" if "os error 28" in reason else "uv-failed"
-    )
+    full = "os error 28" in done.stderr or "No space left" in done.stderr
+    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(reason) else "uv-failed"
     return text(key, command=verb, reason=reason)
 
 
