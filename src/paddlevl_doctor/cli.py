@@ -166,7 +166,7 @@ def _report_error(common: Common, error: DoctorError) -> int:
     from paddlevl_doctor.report.privacy import without_home
 
     if common.format is Format.JSON:
-        sys.stdout.write(as_json(error_document(common.verb, error.message, error.exit_code)) + "\n")
+        sys.stdout.write(as_json(error_document(common.verb, error)) + "\n")
     sys.stderr.write(without_home(error.message, Path.home()) + "\n")
     return error.exit_code
 

@@ -60,7 +60,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
 
     step = Step("patch", "apply-patch", "the patch", arguments={"patch": "fuse-rms-norm"})
     with locked(venv):
-        applied = apply_plan(RealSystem(), Plan((step,)), venv, lambda _: nullcontext())
+        applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]
     (passed,) = judge_selftest(ask(venv, "selftest", "--simulate-fused-gate"), context, "en")
     assert (passed.id, passed.status) == ("self-test", Status.OK)
@@ -68,3 +68,19 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     with locked(venv):
         undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)
     assert fingerprint(venv) == former
+
+
+def test_a_file_that_nobody_published_is_left_alone_and_an_edit_survives_undo(tmp_path: Path) -> None:
+    venv = fresh_copy("current-311", tmp_path / ".venv")
+    (path,) = venv.glob("lib/*/site-packages/paddlex/inference/pipelines/layout_parsing/pipeline_v2.py")
+    assert doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path).code == 0
+    edited = path.read_bytes() + b"# my own line\n"
+    path.write_bytes(edited)
+
+    refused = doctor("undo", cwd=tmp_path)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert "pipeline_v2.py was edited" in refused.stderr
+    assert path.read_bytes() == edited
+
+    seen = doctor("check", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
+    assert [(f["status"], f["evidence"][0]["value"]) for f in seen["findings"]] == [("note", "altered")]

@@ -66,8 +66,9 @@ def test_a_failure_says_what_uv_said_and_what_to_do(said: str, hint: str) -> Non
 
 
 def install(system: FakeSystem, prefix: Path) -> Work:
-    transaction = journal.begin(prefix, {}, creates=True)
-    work = Work(system, transaction, creates=True)
+    python = prefix / "bin" / "python"
+    transaction = journal.begin(prefix, {}, python=python, creates=True)
+    work = Work(system, transaction, python, creates=True)
     step = Step("install-packages", "install-packages", "install", commands=(WORDS,))
     assert DO[step.kind](work, step) == "applied"
     return work

@@ -11,7 +11,8 @@ from pathlib import Path
 from paddlevl_doctor.commands.check import CheckReport
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.facts.target import choose_target, python_of
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
@@ -38,10 +39,7 @@ class FixReport:
 
     def exit_code(self) -> ExitCode:
         """0 when nothing is wrong (any more), 1 when there is, or was and nothing was applied."""
-        report = self.recheck or self.before
-        if self.recheck is None and self.plan.steps and self.before.exit_code() is ExitCode.OK:
-            return ExitCode.OK
-        return report.exit_code()
+        return (self.recheck or self.before).exit_code()
 
 
 def fix(
@@ -58,16 +56,18 @@ def fix(
     Raises UsageError for a target that must not be changed, UvError where a plan cannot be resolved,
     ApplyFailedError and UndoNeededError where a step failed.
     """
-    prefix = _prefix(system, options)
     if not apply:
         return _planned(system, options, request, yes=yes)
-    with locked(prefix):
-        recovered = recover(system, prefix)
+    place = _place(system, options)
+    with locked(place.state):
+        recovered = recover(system, place.state)
         report = replace(_planned(system, options, request, yes=yes), recovered=recovered)
         if not report.plan.steps:
             return report
-        applied = apply_plan(system, report.plan, prefix, stage)
-    after = examine(system, replace(options, python=None, venv=str(prefix)) if report.is_new() else options)
+        applied = apply_plan(system, report.plan, place.state, place.python, stage)
+    after = examine(
+        system, replace(options, python=None, venv=str(place.state)) if report.is_new() else options
+    )
     return replace(report, applied=applied, recheck=_report(after))
 
 
@@ -85,13 +85,28 @@ def _report(examination: Examination) -> CheckReport:
     return CheckReport(examination.facts, examination.findings, examination.seconds)
 
 
-def _prefix(system: System, options: TargetOptions) -> Path:
-    """Return the folder of the environment that will be changed."""
+@dataclass(frozen=True)
+class Place:
+    """Where a target's interpreter is (or will be), and the folder in which the doctor keeps its state."""
+
+    python: Path
+    state: Path
+
+
+def _place(system: System, options: TargetOptions) -> Place:
+    """Find the target; an interpreter without a virtual environment keeps the state in its site-packages."""
     choice = choose_target(system, options.python, options.venv)
     if choice.python is None:
-        return system.cwd() / choice.planned
+        prefix = system.cwd() / choice.planned
+        return Place(python_of(prefix, system.platform), prefix)
     folder = choice.python.parent.parent
-    return folder if system.exists(folder / "pyvenv.cfg") else folder.resolve()
+    if system.exists(folder / "pyvenv.cfg"):
+        return Place(choice.python, folder)
+    target = collect_target(system, choice)
+    state = (
+        Path(target.prefix if target.is_virtual else target.purelib) if isinstance(target, Target) else folder
+    )
+    return Place(choice.python, state)
 
 
 def _site(system: System, examination: Examination) -> Site:
@@ -155,7 +170,7 @@ def _refuse_collateral(changes: Sequence[Change], step: Step, plan: Plan, *, yes
     """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
     from packaging.version import Version  # noqa: PLC0415 - only plans with packages need it
 
-    named = " ".join(step.arguments["requirements"]).lower()
+    named = {re.split(r"[\[<>=!~ ]", r, maxsplit=1)[0] for r in step.arguments["requirements"]}
     removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
     suffering = [
         str(change)
@@ -199,7 +214,7 @@ def undo_command(
 
     Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile.
     """
-    prefix = _prefix(system, options)
+    prefix = _place(system, options).state
     if listing:
         return UndoReport((), _remembered(prefix))
     with locked(prefix):

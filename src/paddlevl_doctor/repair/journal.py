@@ -25,7 +25,7 @@ _NAME = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Transaction:
-    """One numbered transaction of a target."""
+    """One numbered transaction of a target; `prefix` is the folder that holds the doctor's own one."""
 
     prefix: Path
     number: int
@@ -99,9 +99,9 @@ def history(prefix: Path) -> list[Transaction]:
     return [Transaction(prefix, number) for number in numbers(prefix)]
 
 
-def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:
+def begin(prefix: Path, plan: Any, *, python: Path, creates: bool) -> Transaction:
     """Open the next transaction; raises OSError where the target cannot be written."""
     transaction = Transaction(prefix, max(numbers(prefix), default=0) + 1)
     transaction.folder.mkdir(parents=True)
-    transaction.write("begin", doctor=__version__, creates=creates, plan=plan)
+    transaction.write("begin", doctor=__version__, python=str(python), creates=creates, plan=plan)
     return transaction

@@ -11,7 +11,7 @@ from pathlib import Path
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.model import Target
-from paddlevl_doctor.facts.target import Choice, collect_target, python_of
+from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import patching, snapshot
@@ -27,6 +27,8 @@ class Work:
 
     system: System
     transaction: Transaction
+    python: Path
+    """The target's interpreter; it need not exist yet."""
     creates: bool
     """This transaction makes the environment, so that undoing means removing all of it."""
     known: list[Target] = field(default_factory=list)
@@ -36,15 +38,14 @@ class Work:
 
     @property
     def prefix(self) -> Path:
-        """The environment's folder."""
+        """The folder that holds the doctor's own one: the environment's, or a bare interpreter's site-packages."""
         return self.transaction.prefix
 
     def target(self) -> Target:
         """Return what is installed now, as its Python says; raises DoctorError when it does not answer."""
         if self.known:
             return self.known[-1]
-        python = python_of(self.prefix, self.system.platform)
-        answer = collect_target(self.system, Choice(python, str(self.prefix), explicit=False))
+        answer = collect_target(self.system, Choice(self.python, str(self.prefix), explicit=False))
         if not isinstance(answer, Target):
             raise DoctorError(answer or text("target-vanished", path=self.prefix))
         self.known.append(answer)
@@ -67,16 +68,29 @@ def create_environment(work: Work, step: Step) -> str:
 
 def change_packages(work: Work, step: Step) -> str:
     """Run uv; an environment that was there before is linked away first, so that undo is exact and offline."""
-    work.known.clear()
     if work.creates:
+        work.known.clear()
         work.intend(step)
         _install_as_tested(work, step)
         return "applied"
-    before = snapshot.take(work.prefix, work.transaction.folder / step.id)
-    work.intend(step, folder=step.id)
+    folders = [f"{step.id}/{number}" for number in range(2)]
+    roots = dict(zip(folders, _changed_by_uv(work.target()), strict=False))
+    taken = [snapshot.take(root, work.transaction.folder / name) for name, root in roots.items()]
+    work.intend(step, roots={name: str(root) for name, root in roots.items()})
+    work.known.clear()
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    snapshot.trim(before)
+    for before in taken:
+        snapshot.trim(before)
     return "applied"
+
+
+def _changed_by_uv(target: Target) -> tuple[Path, ...]:
+    """Return the folders that an installation changes: the whole of a virtual environment, but of an interpreter's
+    own installation only its site-packages, because everything else in its prefix belongs to others.
+    """
+    if target.is_virtual:
+        return (Path(target.prefix),)
+    return tuple(dict.fromkeys((Path(target.purelib).resolve(), Path(target.platlib).resolve())))
 
 
 def _install_as_tested(work: Work, step: Step) -> None:
@@ -160,10 +174,10 @@ def _remove_environment(work: Work, _undo: Event) -> None:
 
 
 def _restore_packages(work: Work, undo: Event) -> None:
-    if "folder" in undo:
-        folder = work.transaction.folder / str(undo["folder"])
+    for name, root in dict(undo.get("roots", {})).items():
+        folder = work.transaction.folder / name
         if folder.exists():  # it is gone when an interrupted undo got this far
-            snapshot.restore(snapshot.Snapshot(work.prefix, folder))
+            snapshot.restore(snapshot.Snapshot(Path(root), folder))
 
 
 def _restore_files(work: Work, undo: Event) -> None:

@@ -63,30 +63,36 @@ def locked(prefix: Path) -> Iterator[None]:
             prefix.rmdir()
 
 
-def apply_plan(system: System, plan: Plan, prefix: Path, stage: Stage) -> Applied:
-    """Run every step of a plan on the environment in `prefix`, which the caller holds by `locked`.
+def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: Stage) -> Applied:
+    """Run every step of a plan on a target whose state is kept in `prefix`, which the caller holds by `locked`.
 
     Raises ApplyFailedError (put back) and UndoNeededError (could not be put back); KeyboardInterrupt passes on.
     """
     creates = any(step.kind == "create-environment" for step in plan.steps)
-    transaction = journal.begin(prefix, as_dict(plan), creates=creates)
-    work = Work(system, transaction, creates)
+    try:
+        transaction = journal.begin(prefix, as_dict(plan), python=python, creates=creates)
+    except OSError as error:
+        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
+    work, current = Work(system, transaction, python, creates), plan.steps[0]
     outcomes: list[Outcome] = []
-    for step in plan.steps:
-        try:
-            with stage(step.summary):
-                outcomes.append(_do(work, step))
-        except BaseException as error:
-            roll_back(work)
-            if not isinstance(error, (DoctorError, OSError)):
-                raise
-            failed = Outcome(step.id, "failed", 0.0, str(error))
-            put_back = tuple(replace(outcome, status="rolled-back") for outcome in outcomes)
-            raise ApplyFailedError(
-                text("rolled-back", step=step.summary, reason=error), (*put_back, failed)
-            ) from error
-    transaction.write("commit", distributions=_distributions(work))
+    try:
+        for current in plan.steps:
+            with stage(current.summary):
+                outcomes.append(_do(work, current))
+        transaction.write("commit", distributions=_distributions(work))
+    except BaseException as error:
+        roll_back(work)
+        if not isinstance(error, (DoctorError, OSError)):
+            raise
+        raise _failed(current, error, outcomes) from error
     return Applied(transaction.number, tuple(outcomes))
+
+
+def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFailedError:
+    """Describe a failure: what had been applied was put back."""
+    done = (replace(outcome, status="rolled-back") for outcome in outcomes if outcome.step != step.id)
+    message = text("rolled-back", step=step.summary, reason=error)
+    return ApplyFailedError(message, (*done, Outcome(step.id, "failed", 0.0, str(error))))
 
 
 def _do(work: Work, step: Step) -> Outcome:
@@ -126,7 +132,8 @@ def recover(system: System, prefix: Path) -> int | None:
 
 def _work(system: System, transaction: Transaction) -> Work:
     events = transaction.events()
-    return Work(system, transaction, creates=bool(events and events[0].get("creates")))
+    first = events[0] if events else {}
+    return Work(system, transaction, Path(first.get("python", "")), creates=bool(first.get("creates")))
 
 
 def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.report.privacy import scrubbed
 from paddlevl_doctor.values import as_dict
 
@@ -64,9 +65,11 @@ def pipelines_document(rows: tuple[PipelineRow, ...]) -> Document:
     return _document("pipelines", pipelines=rows)
 
 
-def error_document(verb: str, message: str, exit_code: int) -> Document:
-    """Describe a command that ended with one sentence instead of an answer."""
-    return _document(verb, error={"message": message, "exit_code": exit_code})
+def error_document(verb: str, error: DoctorError) -> Document:
+    """Describe a command that ended with one sentence instead of an answer, and how far a failed repair got."""
+    outcomes = getattr(error, "outcomes", None)
+    extra = {} if outcomes is None else {"outcome": outcomes}
+    return _document(verb, error={"message": error.message, "exit_code": int(error.exit_code)}, **extra)
 
 
 def as_json(document: Document) -> str:

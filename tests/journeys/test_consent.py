@@ -1,0 +1,52 @@
+"""Nothing that nobody asked for is downgraded: the plan stops, names it, and waits for a word."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from doctor import doctor, fingerprint
+
+
+def test_a_downgrade_that_no_cure_names_needs_an_explicit_word(tmp_path: Path) -> None:
+    venv, uv = tmp_path / ".venv", find_uv_bin()
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(venv)], check=True)
+    # paddlex pins PyYAML 6.0.2 exactly
+    subprocess.run([uv, "pip", "install", "-q", "--python", str(venv), "pyyaml==6.0.3"], check=True)
+    before = fingerprint(venv)
+
+    for words in (("fix",), ("fix", "--apply")):
+        refused = doctor(*words, cwd=tmp_path)
+        assert (refused.code, refused.stdout) == (1, "")
+        assert "pyyaml 6.0.3 -> 6.0.2" in refused.stderr
+        assert "--yes" in refused.stderr
+        assert fingerprint(venv) == before
+
+    agreed = doctor("fix", "--apply", "--yes", "--format", "json", cwd=tmp_path)
+    assert agreed.code == 0, agreed.stderr
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert fingerprint(venv) == before
+
+
+def test_undo_stops_where_packages_were_changed_since_and_goes_on_when_told(tmp_path: Path) -> None:
+    assert doctor("fix", "--apply", cwd=tmp_path).code == 0
+    venv = tmp_path / ".venv"
+    subprocess.run([find_uv_bin(), "pip", "install", "-q", "--python", str(venv), "tabulate"], check=True)
+    refused = doctor("undo", cwd=tmp_path)
+    assert (refused.code, refused.stdout) == (1, "")
+    assert "tabulate" in refused.stderr
+    assert venv.is_dir()
+    assert doctor("undo", "--yes", cwd=tmp_path).code == 0
+    assert not venv.exists()
+
+
+def test_undo_lists_what_it_remembers_and_says_when_nothing_is_left(tmp_path: Path) -> None:
+    assert doctor("fix", "--apply", cwd=tmp_path).code == 0
+    undone = doctor("undo", "--list", "--format", "json", cwd=tmp_path)
+    assert [row["transaction"] for row in undone.document["transactions"]] == [1]
+    assert doctor("undo", "--to", "0", cwd=tmp_path).code == 0
+    nothing = doctor("undo", cwd=tmp_path)
+    assert (nothing.code, "Nothing to undo" in nothing.stderr) == (2, True)
