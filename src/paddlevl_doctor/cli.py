@@ -240,6 +240,9 @@ def fix(
     base_python: Annotated[
         str | None, typer.Option(help="Python that a new environment is made from.", metavar="PATH")
     ] = None,
+    dev_safetensors: Annotated[
+        bool, typer.Option("--dev-safetensors", help="Paddle's own safetensors 0.6.2.dev0 (set 2025-11).")
+    ] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also where other packages are downgraded or removed.")
     ] = False,
@@ -260,7 +263,13 @@ def fix(
         from paddlevl_doctor.repair.plan import Request
         from paddlevl_doctor.report.documents import fix_document
 
-        request = Request(tuple(only or ()), tuple(skip or ()), index=mirror, interpreter=base_python)
+        request = Request(
+            tuple(only or ()),
+            tuple(skip or ()),
+            index=mirror,
+            interpreter=base_python,
+            dev_safetensors=dev_safetensors,
+        )
         target, stage = _target(python, venv, set_name), common.progress().stage
         report = repair(RealSystem(), target, request, stage, apply=apply, yes=yes)
         common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))

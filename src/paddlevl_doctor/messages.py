@@ -176,6 +176,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} is there already and was not made by the doctor; it is not touched. Move it away, or work in another folder.",
         "{path} 已存在且不是由 doctor 创建的，不会改动。请将其移走，或换一个工作目录。",
     ),
+    "no-dev-safetensors": (
+        "The set {set} has no safetensors wheel of Paddle's own for this machine. Leave --dev-safetensors out: "
+        "safetensors 0.7.0 and later read Paddle weights.",
+        "组合 {set} 没有适用于本机的 Paddle 自制 safetensors wheel。请去掉 --dev-safetensors：safetensors 0.7.0 及以上可直接读取 Paddle 权重。",
+    ),
     "newest-instead": (
         "Not all of the tested versions could be had; the newest that fit were installed.",
         "未能获得全部经过测试的版本，已改为安装符合要求的最新版本。",

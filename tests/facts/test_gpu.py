@@ -18,7 +18,7 @@ from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
 from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel
 from paddlevl_doctor.knowledge.sets import default_set
-from paddlevl_doctor.system import FakeSystem
+from paddlevl_doctor.system_fake import FakeSystem
 
 # What the child says: the GPUs, whether pynvml was imported, and how often NVML is still open.
 _CHILD = """

@@ -10,7 +10,7 @@ from paddlevl_doctor.facts.cache import collect_cache
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.model import CachedModel, Host, ModelCache
 from paddlevl_doctor.facts.network import answering_hubs, hub_urls
-from paddlevl_doctor.system import FakeSystem
+from paddlevl_doctor.system_fake import FakeSystem
 
 DEBIAN = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\n'
 CPU = b"processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx avx2 fma\n\nprocessor\t: 1\nflags\t: fpu\n"

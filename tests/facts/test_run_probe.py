@@ -13,7 +13,8 @@ import pytest
 
 from paddlevl_doctor.facts import deep
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
-from paddlevl_doctor.system import Completed, FakeSystem, RealSystem
+from paddlevl_doctor.system import Completed, RealSystem
+from paddlevl_doctor.system_fake import FakeSystem
 
 PYTHON = "/env/bin/python"
 ARGV = (PYTHON, "-X", "utf8", str(deep.PROBES / "imports.py"), "--only", "paddle")

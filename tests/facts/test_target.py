@@ -12,7 +12,8 @@ from uv import find_uv_bin
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.collect import pipelines_link
 from paddlevl_doctor.facts.target import Choice, choose_target, collect_target
-from paddlevl_doctor.system import FakeSystem, RealSystem
+from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.system_fake import FakeSystem
 
 OWN = "/opt/doctor"
 

@@ -17,11 +17,21 @@ from environments import fresh_copy
 pytestmark = pytest.mark.xdist_group("interruptions")
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to a job in the background: it makes it deaf to Ctrl-C, and so every child of it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -> int:
     """Start a command, send it a signal as soon as the journal says `what`, return its exit status."""
     argv = [sys.executable, "-m", "paddlevl_doctor", *words]
     process = subprocess.Popen(
-        argv, cwd=folder, env=environment(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        argv,
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and no threads are running
     )
     journal = folder / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
     deadline = time.monotonic() + 60

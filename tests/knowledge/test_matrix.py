@@ -19,7 +19,7 @@ from paddlevl_doctor.facts.model import Distribution, Target
 from paddlevl_doctor.knowledge import matrix, sets, tables, wheels
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.location import data_folder
-from paddlevl_doctor.system import FakeSystem
+from paddlevl_doctor.system_fake import FakeSystem
 
 FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "architectures": {"minimum": wheels.Minimum, "compiled": wheels.Compiled},

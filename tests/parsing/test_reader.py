@@ -16,7 +16,8 @@ from paddlevl_doctor.parsing.model import Block, Page, Reading
 from paddlevl_doctor.parsing.reader_worker import UnreadableImageError, engine_options, load
 from paddlevl_doctor.parsing.truth import load_truth
 from paddlevl_doctor.parsing.verdict import READER_CLAIMS, THRESHOLDS, judge
-from paddlevl_doctor.system import Completed, FakeSystem, RealSystem
+from paddlevl_doctor.system import Completed, RealSystem
+from paddlevl_doctor.system_fake import FakeSystem
 from parsing.samples import png
 
 DEMO = ASSETS / "demo.png"

@@ -90,6 +90,21 @@ def test_a_missing_extra_does_not_move_its_package() -> None:
     assert words(made, "install-packages")[-1] == "paddleocr[doc-parser]==3.7.0"
 
 
+def test_paddles_own_safetensors_is_taken_only_where_asked_for() -> None:
+    from paddlevl_doctor.commands.examine import context_of
+    from paddlevl_doctor.repair.plan import dev_safetensors
+
+    nothing = context_of(machine(target=None), "2025-11")
+    asked = Request(set_name="2025-11", interpreter="3.11", python_version="3.11", dev_safetensors=True)
+    install = words(build_plan(run_checks(nothing, ALL, "en"), nothing, NEW, asked), "install-packages")
+    (wheel,) = [word for word in install if word.startswith("safetensors")]
+    assert wheel.endswith("/safetensors-0.6.2.dev0-cp38-abi3-linux_x86_64.whl")
+    assert "--requirements" not in install, "the tested list has another safetensors"
+    plain = build_plan(run_checks(nothing, ALL, "en"), nothing, NEW, replace(asked, dev_safetensors=False))
+    assert "safetensors>=0.7.0" in words(plain, "install-packages")
+    assert dev_safetensors(context_of(machine(target=None), "current")) is None
+
+
 def test_what_only_people_can_do_is_named_with_the_way_out() -> None:
     facts = machine()
     assert facts.target is not None

@@ -9,7 +9,8 @@ import pytest
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.steps import DO, Work
 from paddlevl_doctor.repair.uv import Change, UvError, command, parse_changes, run_uv
-from paddlevl_doctor.system import Completed, FakeSystem
+from paddlevl_doctor.system import Completed
+from paddlevl_doctor.system_fake import FakeSystem
 from paddlevl_doctor.values import Step
 
 DRY_RUN = """Using Python 3.11.7 environment at: .venv

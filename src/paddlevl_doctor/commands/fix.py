@@ -15,7 +15,7 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
-from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
@@ -75,6 +75,8 @@ def _planned(system: System, options: TargetOptions, request: Request, *, yes: b
     examination = examine(system, options)
     site = _site(system, examination)
     chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
+    if request.dev_safetensors and dev_safetensors(examination.context) is None:
+        raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
     if plan.steps:
         _refuse_untouchable(examination)

@@ -8,28 +8,9 @@ Everything the libraries print goes to stderr; the JSON line is alone on stdout.
 
 import argparse
 import inspect
-import json
-import os
-import sys
 import time
-import traceback
 
-
-def quiet_stdout():
-    """Send what libraries print to stderr, and return the real standard output."""
-    real = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return real
-
-
-def peak_rss_mb():
-    """Return the peak resident memory in MiB, None where the system does not say."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak >> (20 if sys.platform == "darwin" else 10)
+from _answer import Stopwatch, answer
 
 
 def peak_vram_mb(device):
@@ -67,57 +48,32 @@ def page(result, index, folder, seconds):
     }
 
 
-def read(arguments, seconds):
+def read(arguments, document):
     """Load the pipeline and read every page; a page is saved before the next one is asked for."""
+    seconds = document["seconds"]
+    with Stopwatch(seconds, "import"):
+        from paddleocr import PaddleOCRVL
+    with Stopwatch(seconds, "load"):
+        pipeline = PaddleOCRVL(**options(PaddleOCRVL, arguments))
     started = time.perf_counter()
-    from paddleocr import PaddleOCRVL
-
-    seconds["import"] = round(time.perf_counter() - started, 3)
-    started = time.perf_counter()
-    pipeline = PaddleOCRVL(**options(PaddleOCRVL, arguments))
-    seconds["load"] = round(time.perf_counter() - started, 3)
-    pages, started = [], time.perf_counter()
     for index, result in enumerate(pipeline.predict_iter(arguments.input)):
         elapsed = time.perf_counter() - started
-        pages.append(page(result, index, arguments.output, elapsed))
+        document["pages"].append(page(result, index, arguments.output, elapsed))
         started = time.perf_counter()
-    seconds["read"] = round(sum(p["seconds"] for p in pages), 3)
-    return pages
-
-
-def describe(error):
-    """Return the error and the first one that caused it."""
-    root = error
-    while root.__cause__ or root.__context__:
-        root = root.__cause__ or root.__context__
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "root": "%s: %s" % (type(root).__name__, root),
-        "traceback": traceback.format_exc().splitlines()[-15:],
-    }
+    seconds["read"] = round(sum(p["seconds"] for p in document["pages"]), 3)
+    document["vram_peak_mb"] = peak_vram_mb(arguments.device)
 
 
 def main():
-    """Read, print, and leave at once: threads of a failed pipeline would keep the process alive."""
-    out = quiet_stdout()
+    """Read the document that the arguments name; the user's own model cache and hubs are used."""
     parser = argparse.ArgumentParser()
     parser.add_argument("input")
     parser.add_argument("output")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pipeline-version")
     arguments = parser.parse_args()
-    answer = {"probe": "native_read", "device": arguments.device, "pages": [], "error": None, "seconds": {}}
-    try:
-        answer["pages"] = read(arguments, answer["seconds"])
-        answer["vram_peak_mb"] = peak_vram_mb(arguments.device)
-    except BaseException as error:
-        answer["error"] = describe(error)
-    answer["rss_peak_mb"] = peak_rss_mb()
-    out.write(json.dumps(answer) + "\n")
-    out.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    document = {"probe": "native_read", "device": arguments.device, "pages": []}
+    answer(document, lambda document, _folder: read(arguments, document), isolated=False)
 
 
 main()

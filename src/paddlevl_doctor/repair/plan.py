@@ -34,6 +34,8 @@ class Request:
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
     python_version: str = "3.12"
     """The version of that Python."""
+    dev_safetensors: bool = False
+    """Take the wheel that Paddle published itself before safetensors 0.7.0, where the set and the machine have one."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
     if not concerned and not switching:
         return []
     requirements = _requirements(context, concerned.values(), whole=switching or not site.exists)
+    if request.dev_safetensors:
+        requirements = _with_dev_safetensors(context, requirements)
     removal = _removal_steps(context, site, concerned, requirements)
     return [*removal, _install_step(context, site, tuple(concerned), requirements, request)]
 
@@ -140,6 +144,18 @@ def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tu
     if kinds & {"paddle", "reinstall-paddle"}:
         single = [paddle, *(r for r in single if not r.startswith("paddlepaddle"))]
     return tuple(dict.fromkeys(_with_installed_version(r, context) for r in single))
+
+
+def _with_dev_safetensors(context: Context, requirements: Sequence[str]) -> tuple[str, ...]:
+    url = dev_safetensors(context)
+    return tuple(f"safetensors @ {url}" if url and r.startswith("safetensors") else r for r in requirements)
+
+
+def dev_safetensors(context: Context) -> str | None:
+    """Return the URL of the safetensors wheel that Paddle published for this set and machine, None without one."""
+    host = context.facts.host
+    wheels = (w for w in context.version_set.optional_wheels if w.name == "safetensors")
+    return next((w.url for w in wheels if (w.system, w.machine) == (host.system, host.machine)), None)
 
 
 def _bounds(context: Context) -> tuple[str, ...]:
@@ -191,11 +207,9 @@ def _install_step(
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
         words += ["--find-links", context.wheel.find_links]
-    tested = (
-        None
-        if site.exists
-        else resolved_list(context.version_set, context.facts.host, request.python_version)
-    )
+    version_set, host = context.version_set, context.facts.host
+    as_tested = not site.exists and not request.dev_safetensors
+    tested = resolved_list(version_set, host, request.python_version) if as_tested else None
     if tested is not None:
         words += ["--requirements", str(tested)]
     if request.index:

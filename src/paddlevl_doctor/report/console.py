@@ -203,7 +203,15 @@ class Screen:
     # --- parse and pipelines
 
     def parse(self, report: ParseReport) -> None:
-        """Print how a document was read and how well."""
+        """Print how a document was read and how well; quiet leaves the verdict."""
+        if not self.quiet:
+            self._reading(report)
+        style = "bold green" if report.verdict.passed else "bold red"
+        self.line(report.verdict.summary, style)
+        for reason in report.verdict.reasons:
+            self.line(f"  {reason}", "dim")
+
+    def _reading(self, report: ParseReport) -> None:
         self.line(text("engine-line", engine=report.engine, device=report.device), "bold")
         if report.reason:
             self.line(
@@ -217,10 +225,6 @@ class Screen:
             self.line(f"! {incident}", "yellow")
         if report.outputs:
             self.line(text("written", paths=", ".join(report.outputs)))
-        style = "bold green" if report.verdict.passed else "bold red"
-        self.line(report.verdict.summary, style)
-        for reason in report.verdict.reasons:
-            self.line(f"  {reason}", "dim")
 
     def pipelines(self, rows: Sequence[PipelineRow]) -> None:
         """Print the pipelines and where their files are."""
