@@ -268,10 +268,11 @@ def fix(
             tuple(skip or ()),
             index=mirror,
             interpreter=base_python,
+            yes=yes,
             dev_safetensors=dev_safetensors,
         )
         target, stage = _target(python, venv, set_name), common.progress().stage
-        report = repair(RealSystem(), target, request, stage, apply=apply, yes=yes)
+        report = repair(RealSystem(), target, request, stage, apply=apply)
         common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
         return report.exit_code()
 

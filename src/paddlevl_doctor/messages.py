@@ -105,6 +105,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "step-link-undo": ("remove the link {path}", "删除链接 {path}"),
     "skip-asked": ("you asked to skip it", "按要求跳过"),
     "skip-not-in-only": ("not among what --only names", "不在 --only 指定的范围内"),
+    "skip-removal": (
+        "its cure removes {names}. If that is what you want: paddlevl-doctor fix --apply --only {id} (or --yes)",
+        "修复需要移除 {names}。如确实需要：paddlevl-doctor fix --apply --only {id}（或加 --yes）",
+    ),
     "skip-manual": ("cannot be done for you: {remedy}", "无法代为完成：{remedy}"),
     # --- applying and undoing
     "collateral": (

@@ -63,7 +63,7 @@ def test_an_environment_that_exists_is_not_moved_to_the_tested_versions() -> Non
 
 
 def test_a_gpu_wheel_comes_from_the_flat_page_and_replaces_the_cpu_wheel() -> None:
-    made = plan(with_gpu(CURRENT, T4))
+    made = plan(with_gpu(CURRENT, T4), Request(yes=True))
     assert [step.id for step in made.steps] == ["remove-packages", "install-packages"]
     assert words(made, "remove-packages") == (
         "uv",
@@ -78,8 +78,32 @@ def test_a_gpu_wheel_comes_from_the_flat_page_and_replaces_the_cpu_wheel() -> No
     assert install[-1] == "paddlepaddle-gpu==3.2.1"
 
 
+def test_nothing_is_removed_that_nobody_agreed_to() -> None:
+    facts = with_gpu(CURRENT, T4)
+    made = plan(facts)
+    assert made.steps == ()
+    (left,) = made.skipped
+    assert left.finding == "cpu-wheel-gpu-requested"
+    assert "removes paddlepaddle" in left.reason
+    assert "--yes" in left.reason
+    named = plan(facts, Request(only=("cpu-wheel-gpu-requested",)))
+    assert [step.id for step in named.steps] == ["remove-packages", "install-packages"]
+
+
+def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None:
+    from paddlevl_doctor.commands.examine import context_of
+    from paddlevl_doctor.errors import DoctorError
+
+    known = context_of(with_gpu(CURRENT, T4), "2025-11")
+    findings = run_checks(known, ALL, "en")
+    with pytest.raises(DoctorError, match="paddlepaddle 3.2.2"):
+        build_plan(findings, known, OLD, Request(set_name="2025-11"))
+    agreed = build_plan(findings, known, OLD, Request(set_name="2025-11", yes=True))
+    assert agreed.steps[0].id == "remove-packages"
+
+
 def test_both_paddles_are_removed_before_one_is_installed() -> None:
-    made = plan(machine({**CURRENT, "paddlepaddle-gpu": "3.2.1"}))
+    made = plan(machine({**CURRENT, "paddlepaddle-gpu": "3.2.1"}), Request(yes=True))
     assert words(made, "remove-packages")[-2:] == ("paddlepaddle", "paddlepaddle-gpu")
     assert words(made, "install-packages")[-1] == "paddlepaddle==3.2.2"
     assert made.steps[0].resolves == ("both-paddle-dists",)

@@ -49,7 +49,6 @@ def fix(
     stage: Stage,
     *,
     apply: bool = False,
-    yes: bool = False,
 ) -> FixReport:
     """Plan the cure of what is wrong, and carry it out with `apply`.
 
@@ -57,11 +56,11 @@ def fix(
     ApplyFailedError and UndoNeededError where a step failed.
     """
     if not apply:
-        return _planned(system, options, request, yes=yes)
+        return _planned(system, options, request)
     place = _place(system, options)
     with locked(place.state):
         recovered = recover(system, place.state)
-        report = replace(_planned(system, options, request, yes=yes), recovered=recovered)
+        report = replace(_planned(system, options, request), recovered=recovered)
         if not report.plan.steps:
             return report
         applied = apply_plan(system, report.plan, place.state, place.python, stage)
@@ -71,7 +70,7 @@ def fix(
     return replace(report, applied=applied, recheck=_report(after))
 
 
-def _planned(system: System, options: TargetOptions, request: Request, *, yes: bool) -> FixReport:
+def _planned(system: System, options: TargetOptions, request: Request) -> FixReport:
     examination = examine(system, options)
     site = _site(system, examination)
     chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
@@ -80,7 +79,7 @@ def _planned(system: System, options: TargetOptions, request: Request, *, yes: b
     plan = build_plan(examination.findings, examination.context, site, chosen)
     if plan.steps:
         _refuse_untouchable(examination)
-    return FixReport(_report(examination), _resolved(system, plan, site, yes=yes))
+    return FixReport(_report(examination), _resolved(system, plan, site, yes=request.yes))
 
 
 def _report(examination: Examination) -> CheckReport:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.checks.run import AUTOMATIC
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.knowledge.sets import resolved_list
@@ -18,6 +19,7 @@ from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
+_INSTALLING = ("packages", "set", "paddle", "reinstall-paddle")
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
 
 
@@ -34,6 +36,8 @@ class Request:
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
     python_version: str = "3.12"
     """The version of that Python."""
+    yes: bool = False
+    """Packages may be removed, and packages that no cure names downgraded."""
     dev_safetensors: bool = False
     """Take the wheel that Paddle published itself before safetensors 0.7.0, where the set and the machine have one."""
 
@@ -48,12 +52,17 @@ class Site:
 
 
 def build_plan(findings: Sequence[Finding], context: Context, site: Site, request: Request) -> Plan:
-    """Return the steps that cure `findings` in this environment, in the order they have to be taken."""
+    """Return the steps that cure `findings` in this environment, in the order they have to be taken.
+
+    Raises DoctorError where a set that was asked for needs a removal that nobody agreed to.
+    """
     wanted = [f for f in findings if _is_wanted(f, request)]
     hopeless = _hopeless(f for f in findings if f.id not in request.skip)
     if hopeless is not None:
         return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
-    curable = [f for f in wanted if load_failure(f.id).cure.kind in AUTOMATIC]
+    automatic = [f for f in wanted if load_failure(f.id).cure.kind in AUTOMATIC]
+    removals = {f.id: names for f in automatic if (names := _needs_consent(context, site, f, request))}
+    curable = [f for f in automatic if f.id not in removals]
     packages = _package_steps(context, site, curable, request)
     steps = [
         *_environment_steps(site, curable, request),
@@ -63,7 +72,17 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     ]
     resolved = {finding for step in steps for finding in step.resolves}
     left = [f for f in findings if f.status in _TO_CURE and f.id not in resolved]
-    return Plan(tuple(steps), tuple(_skipped(f, request) for f in left))
+    return Plan(tuple(steps), tuple(_skipped(f, request, removals.get(f.id)) for f in left))
+
+
+def _needs_consent(context: Context, site: Site, finding: Finding, request: Request) -> str | None:
+    """Name what a cure would remove, unless the user agreed: by --yes, or by naming this finding with --only."""
+    cure = load_failure(finding.id).cure
+    if request.yes or finding.id in request.only or cure.kind not in _INSTALLING:
+        return None
+    requirements = _requirements(context, [cure], whole=False)
+    removal = _removal_steps(context, site, {finding.id: cure}, requirements)
+    return ", ".join(removal[0].arguments["names"]) if removal else None
 
 
 def _is_wanted(finding: Finding, request: Request) -> bool:
@@ -86,7 +105,9 @@ def _hopeless(findings: Iterable[Finding]) -> Finding | None:
     return next((f for f in findings if f.id in _HOPELESS and f.status is Status.ERROR), None)
 
 
-def _skipped(finding: Finding, request: Request | None = None) -> SkippedFix:
+def _skipped(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
+    if removes is not None:
+        return SkippedFix(finding.id, text("skip-removal", names=removes, id=finding.id))
     if request is not None and finding.id in request.skip:
         return SkippedFix(finding.id, text("skip-asked"))
     if request is not None and request.only and finding.id not in request.only:
@@ -119,9 +140,7 @@ def _environment_steps(site: Site, curable: Sequence[Finding], request: Request)
 
 def _package_steps(context: Context, site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
     cures = {f.id: load_failure(f.id).cure for f in curable}
-    concerned = {
-        i: c for i, c in cures.items() if c.kind in ("packages", "set", "paddle", "reinstall-paddle")
-    }
+    concerned = {i: c for i, c in cures.items() if c.kind in _INSTALLING}
     switching = request.set_name is not None and context.followed != context.version_set
     if not concerned and not switching:
         return []
@@ -129,6 +148,8 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
     removal = _removal_steps(context, site, concerned, requirements)
+    if removal and not request.yes and not set(concerned) & set(request.only):
+        raise DoctorError(text("collateral", changes=removal[0].diff.replace("\n", "; ")))
     return [*removal, _install_step(context, site, tuple(concerned), requirements, request)]
 
 
