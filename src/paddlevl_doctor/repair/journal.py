@@ -1,6 +1,6 @@
 """The journal of one transaction: one JSON line an event, synced to disk before the change it announces.
 
-Lines: `begin` (the plan), `intent` (a step starts, and how to undo it), `done`, then `commit`, or `rolled-back`.
+Lines: `begin` (the plan), `intent` (a step starts, and how to undo it), then `commit`, or `rolled-back`.
 A transaction that is neither committed nor rolled back was interrupted; the next command that writes puts the
 former state back first.
 """
@@ -40,13 +40,14 @@ class Transaction:
         """The journal file."""
         return self.folder / _NAME
 
-    def write(self, kind: str, **fields: Any) -> None:
-        """Append an event and sync it to disk."""
+    def write(self, kind: str, *, durable: bool = True, **fields: Any) -> None:
+        """Append an event. `durable` syncs it to disk, so that it outlives a power cut and not only a kill."""
         line = json.dumps({"event": kind, "time": time.time(), **fields}) + "\n"
         with self.journal.open("a", encoding="utf-8") as file:
             file.write(line)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
 
     def events(self) -> list[Event]:
         """Read the journal; a half-written last line (the machine stopped there) is left out."""

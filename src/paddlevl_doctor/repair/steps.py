@@ -52,8 +52,13 @@ class Work:
         return answer
 
     def intend(self, step: Step, **undo: object) -> None:
-        """Write down how to undo a step, before it is done."""
-        self.transaction.write("intent", step=step.id, runner=step.kind, undo=undo)
+        """Write down how to undo a step, before it is done.
+
+        Where this transaction makes the environment, that first intent is all that a power cut must not take:
+        undoing removes everything. A sync right after 20,000 new files would wait for all of them.
+        """
+        durable = not self.creates or step.kind == "create-environment"
+        self.transaction.write("intent", durable=durable, step=step.id, runner=step.kind, undo=undo)
 
 
 # --- doing ------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: St
         for current in plan.steps:
             with stage(current.summary):
                 outcomes.append(_do(work, current))
-        transaction.write("commit", distributions=_distributions(work))
+        transaction.write("commit", durable=not creates, distributions=_distributions(work))
     except BaseException as error:
         roll_back(work)
         if not isinstance(error, (DoctorError, OSError)):
@@ -98,7 +98,6 @@ def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFaile
 def _do(work: Work, step: Step) -> Outcome:
     started = time.monotonic()
     status = DO[step.kind](work, step)
-    work.transaction.write("done", step=step.id)
     message = " ".join(work.notes)
     work.notes.clear()
     return Outcome(step.id, status, round(time.monotonic() - started, 2), message)
