@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,6 +126,17 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
     psutil.wait_procs(alive, timeout=grace)
 
 
+def _hold_interrupts() -> Callable[[], object]:
+    """Hold Ctrl-C back while a child is being started, and return what lets it through again.
+
+    An interrupt that lands inside Popen would leave a child behind that nobody knows and nobody ends.
+    """
+    if os.name != "posix":
+        return lambda: None
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return lambda: signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Read what an ended process left in its pipes.
 
@@ -221,6 +232,7 @@ class RealSystem:
     ) -> Completed:
         """Run a command in a process group of its own, out of reach of the user's Ctrl-C."""
         started = time.monotonic()
+        release = _hold_interrupts()
         try:
             process = subprocess.Popen(
                 list(argv),
@@ -234,9 +246,11 @@ class RealSystem:
                 errors="replace",
             )
         except OSError as error:
+            release()
             return Completed(tuple(argv), None, stderr=str(error), seconds=time.monotonic() - started)
         timed_out = False
         try:
+            release()
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             timed_out = True

@@ -10,7 +10,18 @@ import pytest
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.failures import load_all
 from paddlevl_doctor.knowledge.matrix import load_paddlex_releases
-from paddlevl_doctor.knowledge.patches import PatchState, find_patch, load_patches, read_patch, state_of
+from paddlevl_doctor.knowledge.patches import (
+    Original,
+    Patch,
+    PatchFile,
+    PatchState,
+    Replacement,
+    Variant,
+    find_patch,
+    load_patches,
+    read_patch,
+    state_of,
+)
 from paddlevl_doctor.messages import LANGUAGES
 
 PATCHES = load_patches()
@@ -29,15 +40,6 @@ def test_a_patch_fits_every_released_paddlex_and_says_why_in_both_languages(patc
     for texts in (patch.titles, patch.whys, patch.drop_when):
         assert set(texts) == set(LANGUAGES)
         assert all(texts.values())
-
-
-@pytest.mark.parametrize("patch", PATCHES, ids=lambda p: p.id)
-def test_no_version_has_two_contents_and_no_result_is_an_original(patch) -> None:  # type: ignore[no-untyped-def]
-    for file in patch.files:
-        originals = [o for v in file.variants for o in v.originals]
-        versions = [version for o in originals for version in o.versions]
-        assert len(versions) == len(set(versions))
-        assert not {o.sha256 for o in originals} & {o.patched_sha256 for o in originals}
 
 
 def test_every_cure_by_patch_names_a_patch() -> None:
@@ -64,24 +66,102 @@ def test_the_state_of_a_file_is_decided_by_its_hash() -> None:
     ]
 
 
+def test_a_patch_that_does_not_exist_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="no-such-patch"):
+        find_patch("no-such-patch")
+
+
+def test_a_replacement_fits_only_where_its_old_text_occurs_exactly_once() -> None:
+    variant = Variant((Replacement("a", "bb"),), ())
+    assert [variant.applied_to(content) for content in (b"-a-", b"--", b"aa")] == [b"-bb-", None, None]
+
+
+SAMPLE = """
+id = "sample"
+distribution = "paddlex"
+default = "offered"
+links = ["https://example.org/1"]
+evidence = "reproduced"
+title = { en = "one", zh = "一" }
+why = { en = "one", zh = "一" }
+drop_when = { en = "one", zh = "一" }
+[[file]]
+path = "pkg/m.py"
+[[file.variant]]
+replace = [{ old = "True", new = "False" }]
+[[file.variant.original]]
+versions = ["1.0", "1.1"]
+sha256 = "AAAA"
+patched_sha256 = "BBBB"
+""".replace("AAAA", "a" * 64).replace("BBBB", "b" * 64)
+
+
+def sample(folder: Path, document: str) -> Path:
+    path = folder / "sample" / "patch.toml"
+    path.parent.mkdir()
+    path.write_text(document, encoding="utf-8")
+    return path
+
+
+def test_a_patch_is_read_as_it_is_written(tmp_path: Path) -> None:
+    original = Original("a" * 64, "b" * 64, ("1.0", "1.1"))
+    file = PatchFile("pkg/m.py", (Variant((Replacement("True", "False"),), (original,)),))
+    both = {"en": "one", "zh": "一"}
+    assert read_patch(sample(tmp_path, SAMPLE)) == Patch(
+        "sample", "paddlex", "offered", both, both, both, ("https://example.org/1",), "reproduced", (file,)
+    )
+
+
 @pytest.mark.parametrize(
-    ("broken", "said"),
+    ("correct", "broken", "field", "problem"),
     [
-        ('path = "../../etc/passwd"', "leaves site-packages"),
-        ('path = "/etc/passwd"', "leaves site-packages"),
-        ('sha256 = "abc"', "no SHA-256"),
-        ('default = "always"', "is none of automatic, offered"),
+        ('id = "sample"', 'id = "other"', "id", "one of sample is expected, not other"),
+        ("evidence", "evidense", "evidense", "unknown field"),
+        ('"offered"', '"always"', "default", "one of automatic, offered is expected, not always"),
+        ('why = { en = "one", zh = "一" }', 'why = { en = "one" }', "why.zh", "a text is expected"),
+        ('title = { en = "one"', 'title = { fr = "un"', "title.fr", "unknown field"),
+        ("links = [", "links = [1, ", "links", "a list of texts is expected"),
+        ('"pkg/m.py"', '"../m.py"', "file[0].path", "leaves site-packages: ../m.py"),
+        ('"pkg/m.py"', '"/etc/m.py"', "file[0].path", "leaves site-packages: /etc/m.py"),
+        ('"pkg/m.py"', '"C:/m.py"', "file[0].path", "leaves site-packages: C:/m.py"),
+        ('"pkg/m.py"', "'pkg\\m.py'", "file[0].path", "leaves site-packages: pkg\\m.py"),
+        ('"pkg/m.py"', "5", "file[0].path", "a text is expected"),
+        ("[[file]]", '[[file]]\nmode = "x"', "file[0].mode", "unknown field"),
+        (
+            '[{ old = "True", new = "False" }]',
+            "[]",
+            "file[0].variant[0].replace",
+            "at least one table is expected",
+        ),
+        (
+            'new = "False"',
+            'new = "True"',
+            "file[0].variant[0].replace[0].new",
+            "a text other than `old` is expected",
+        ),
+        (
+            f'"{"a" * 64}"',
+            '"abc"',
+            "file[0].variant[0].original[0].sha256",
+            "no SHA-256 in lower case: abc",
+        ),
+        ('"1.1"', '"1.0"', "file[0].variant", "occurs more than once: 1.0"),
+        ('"1.1"', '"new"', "file[0].variant[0].original[0].versions", "no version: new"),
+        ("b" * 64, "a" * 64, "file[0].variant", f"occurs more than once: {'a' * 64}"),
     ],
 )
-def test_a_malformed_patch_is_refused_with_the_field(tmp_path: Path, broken: str, said: str) -> None:
-    key = broken.partition(" = ")[0]
-    folder = tmp_path / "fuse-rms-norm"
-    folder.mkdir()
-    source = Path(__file__).parents[2] / "patches" / "fuse-rms-norm" / "patch.toml"
-    lines = source.read_text(encoding="utf-8").splitlines()
-    path = folder / "patch.toml"
-    path.write_text(
-        "\n".join(broken if line.startswith(f"{key} = ") else line for line in lines), encoding="utf-8"
-    )
-    with pytest.raises(KnowledgeError, match=said):
+def test_a_malformed_patch_is_refused_with_the_file_and_the_field(
+    tmp_path: Path, correct: str, broken: str, field: str, problem: str
+) -> None:
+    assert correct in SAMPLE
+    path = sample(tmp_path, SAMPLE.replace(correct, broken, 1))
+    with pytest.raises(KnowledgeError) as refusal:
         read_patch(path)
+    assert (refusal.value.file, refusal.value.field, refusal.value.problem) == (str(path), field, problem)
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    path = sample(tmp_path, "id = ")
+    with pytest.raises(KnowledgeError) as refusal:
+        read_patch(path)
+    assert refusal.value.file == str(path)

@@ -3,6 +3,7 @@
     python tests/repair/record_patch_hashes.py WHEELS [PATCH ...]          print the tables for patch.toml
     python tests/repair/record_patch_hashes.py --check WHEELS [PATCH ...]  fail when patch.toml says otherwise
 
+Both fail, and name the version, where no variant of a patch fits a wheel: that release needs a new variant.
 Fetch the wheels with `pip download --no-deps -d WHEELS paddlex==X.Y.Z`. A new release of paddlex is a change of data:
 run this, paste the tables, and let the tests prove the rest.
 """
@@ -19,37 +20,44 @@ from pathlib import Path
 from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
-from paddlevl_doctor.knowledge.patches import Patch, PatchFile, Variant, load_patches
+from paddlevl_doctor.knowledge.patches import Patch, PatchFile, load_patches
+
+Contents = dict[bytes, list[Version]]
 
 
-def published(wheels: Iterable[Path], path: str) -> dict[bytes, list[Version]]:
-    """Return the distinct contents of one file over all wheels, each with the versions that carry it."""
-    contents: dict[bytes, list[Version]] = {}
+def published(wheels: Iterable[Path], path: str) -> tuple[Contents, list[Version]]:
+    """Return the distinct contents of one file, each with its versions, and the versions that lack the file."""
+    contents: Contents = {}
+    without = []
     for wheel in wheels:
         _, version, _, _ = parse_wheel_filename(wheel.name)
         with zipfile.ZipFile(wheel) as archive:
-            contents.setdefault(archive.read(path), []).append(version)
-    return {content: sorted(versions) for content, versions in contents.items()}
+            if path in archive.namelist():
+                contents.setdefault(archive.read(path), []).append(version)
+            else:
+                without.append(version)
+    return {content: sorted(versions) for content, versions in contents.items()}, without
 
 
-def result(variant: Variant, content: bytes) -> bytes | None:
-    """Return what a variant makes of a content, None where it does not fit."""
-    for replacement in variant.replacements:
-        if content.count(replacement.old.encode()) != 1:
-            return None
-        content = content.replace(replacement.old.encode(), replacement.new.encode())
-    return content
-
-
-def tables(file: PatchFile, contents: dict[bytes, list[Version]]) -> list[str]:
+def tables(file: PatchFile, contents: Contents) -> list[str]:
     """Return a table for every content that some variant fits, under the number of its variant."""
     found = []
     for number, variant in enumerate(file.variants, 1):
         for content, versions in sorted(contents.items(), key=lambda item: item[1]):
-            changed = result(variant, content)
+            changed = variant.applied_to(content)
             if changed is not None:
                 found.append(table(number, content, changed, versions))
     return found
+
+
+def complaints(file: PatchFile, contents: Contents, without: Iterable[Version]) -> list[str]:
+    """Say which versions do not have the file, or have one that not exactly one variant fits."""
+    found = [f"{version}: no such file" for version in without]
+    for content, versions in contents.items():
+        fitting = [n for n, v in enumerate(file.variants, 1) if v.applied_to(content) is not None]
+        if len(fitting) != 1:
+            found += [f"{version}: the variants that fit are {fitting or 'none'}" for version in versions]
+    return sorted(found)
 
 
 def table(number: int, content: bytes, changed: bytes, versions: list[Version]) -> str:
@@ -81,17 +89,19 @@ def main() -> int:
     parser.add_argument("patches", nargs="*")
     arguments = parser.parse_args()
     chosen: list[Patch] = [p for p in load_patches() if not arguments.patches or p.id in arguments.patches]
-    stale = 0
+    wrong: list[str] = []
     for patch in chosen:
         wheels = sorted(arguments.wheels.glob(f"{patch.distribution}-*.whl"))
         for file in patch.files:
-            now = tables(file, published(wheels, file.path))
-            stale += sorted(now) != sorted(recorded(file))
+            contents, without = published(wheels, file.path)
+            now = tables(file, contents)
+            wrong += [f"{patch.id}: {line}" for line in complaints(file, contents, without)]
             if not arguments.check:
                 print(f"# {patch.id}: {file.path}\n" + "\n".join(now))
-    if arguments.check:
-        print(f"{len(chosen)} patches checked, {stale} files differ")
-    return int(arguments.check and stale > 0)
+            elif sorted(now) != sorted(recorded(file)):
+                wrong.append(f"{patch.id}: {file.path}: patch.toml records other hashes or versions")
+    print("\n".join(wrong) or f"{len(chosen)} patches fit every wheel", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,20 @@ def test_a_file_that_nobody_published_is_refused(damage: bytes) -> None:
         patcher.plan_change(file, before + damage)
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_the_line_endings_around_the_change_stay_as_they_are(ending: str) -> None:
+    before, after = (f"a = 1{ending}x = {value}{ending}\n".encode() for value in ("True", "False"))
+    file = patch_file(before, after, (Replacement("True", "False"),))
+    assert patcher.plan_change(file, before) == after
+
+
+def test_a_patched_file_is_not_patched_again() -> None:
+    before, after = b"x = 1\n", b"x = 1 + 1\n"
+    file = patch_file(before, after, (Replacement("1", "1 + 1"),))
+    with pytest.raises(PatchDoesNotFitError):
+        patcher.plan_change(file, patcher.plan_change(file, before))
+
+
 def test_a_result_that_is_not_the_recorded_one_is_refused() -> None:
     file = patch_file(b"x = True\n", b"x = None\n", (Replacement("True", "False"),))
     with pytest.raises(PatchDoesNotFitError):
@@ -118,6 +135,155 @@ def test_a_file_that_the_user_edited_after_the_patch_is_kept(tmp_path: Path) -> 
     assert module.read_bytes() == b"precious edit"
 
 
+def no_hard_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the kept entries lie on a device of their own."""
+    rename = Path.replace
+
+    def within_one_folder(source: Path, target: Path) -> Path:
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(source, target)
+
+    no_hard_links(monkeypatch)
+    monkeypatch.setattr(Path, "replace", within_one_folder)
+    monkeypatch.setattr(patcher, "_staging_folder", lambda preferred, beside: beside)
+
+
+@pytest.mark.parametrize("machine", [no_hard_links, other_device])
+@pytest.mark.parametrize("link", [False, True])
+def test_undo_is_as_exact_where_the_old_entry_cannot_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: Callable[..., None], link: bool
+) -> None:
+    site, keep, module = site_with(tmp_path, b"old", 0o750)
+    if link:
+        module.rename(tmp_path / "cached")
+        module.symlink_to(tmp_path / "cached")
+    former = (tree(tmp_path), module.is_symlink())
+    machine(monkeypatch)
+    patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert (module.read_bytes(), module.is_symlink(), module.stat().st_mode & 0o777) == (b"new", False, 0o750)
+    patcher.restore_file(site, "pkg/m.py", expect=digest(b"new"), keep=keep / "old")
+    assert (tree(tmp_path), module.is_symlink()) == former
+
+
+def test_a_kept_entry_is_never_overwritten(tmp_path: Path) -> None:
+    site, keep, module = site_with(tmp_path, b"old")
+    (tmp_path / "cached").write_bytes(b"of uv")
+    os.link(tmp_path / "cached", keep / "old")
+    former = tree(tmp_path)
+    with pytest.raises(FileExistsError):
+        patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert (tree(tmp_path), module.stat().st_nlink) == (former, 1)
+
+
+def test_a_file_that_changes_while_the_new_one_is_written_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, keep, module = site_with(tmp_path, b"old")
+    stage = patcher.stage
+
+    def stage_slowly(folder: Path, data: bytes, mode: int) -> Path:
+        module.unlink()
+        module.write_bytes(b"edited meanwhile")
+        return stage(folder, data, mode)
+
+    monkeypatch.setattr(patcher, "stage", stage_slowly)
+    with pytest.raises(FileMovedError):
+        patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert (module.read_bytes(), list(keep.iterdir())) == (b"edited meanwhile", [])
+
+
+def test_a_file_that_cannot_be_replaced_stays_and_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_use(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "the file is in use")
+
+    site, keep, _ = site_with(tmp_path, b"old")
+    former = tree(tmp_path)
+    monkeypatch.setattr(Path, "replace", in_use)
+    with pytest.raises(PermissionError):
+        patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert (tree(tmp_path), list(keep.iterdir())) == (former, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_file_of_another_user_stays_his(tmp_path: Path) -> None:
+    site, keep, module = site_with(tmp_path, b"old")
+    os.chown(module, 1234, 1235)
+    patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert (module.stat().st_uid, module.stat().st_gid) == (1234, 1235)
+
+
+def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
+    site, keep, module = site_with(tmp_path, b"")
+    module.unlink()
+    with pytest.raises(FileMovedError):
+        patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b""), keep=keep / "old")
+    assert tree(tmp_path) == {}
+
+
+# Ends itself like a killed process right before the given call to the operating system.
+KILLED = """
+import os, sys
+from pathlib import Path
+from paddlevl_doctor.repair import patcher
+
+action, point, links, site, keep, before, after = sys.argv[1:]
+left = int(point)
+
+def refuse(*_, **__):
+    raise PermissionError
+
+def count(event, _):
+    global left
+    if event in ("open", "os.link", "os.symlink", "os.rename", "os.remove", "os.chmod"):
+        if left == 0:
+            os._exit(9)
+        left -= 1
+
+if links == "without hard links":
+    os.link = refuse
+keep = Path(keep) / "old"
+sys.addaudithook(count)
+if action == "apply":
+    patcher.replace_file(Path(site), "pkg/m.py", b"new", expect=before, keep=keep)
+else:
+    patcher.restore_file(Path(site), "pkg/m.py", expect=after, keep=keep)
+"""
+
+
+@pytest.mark.parametrize("links", ["with hard links", "without hard links", "symbolic link"])
+@pytest.mark.parametrize("action", ["apply", "undo"])
+def test_after_a_kill_at_any_point_undo_brings_the_old_file_back(
+    tmp_path: Path, action: str, links: str
+) -> None:
+    names = {"before": digest(b"old"), "after": digest(b"new")}
+    for point in itertools.count():
+        site, keep, module = site_with(tmp_path / str(point), b"old", 0o640)
+        if links == "symbolic link":
+            module.rename(tmp_path / "cached")
+            module.symlink_to(tmp_path / "cached")
+        former = (tree(site), module.is_symlink())
+        if action == "undo":
+            patcher.replace_file(site, "pkg/m.py", b"new", expect=names["before"], keep=keep / "old")
+        argv = [action, str(point), links, str(site), str(keep), *names.values()]
+        killed = subprocess.run([sys.executable, "-c", KILLED, *argv], check=False).returncode
+        assert killed in {0, 9}
+        patcher.restore_file(site, "pkg/m.py", expect=names["after"], keep=keep / "old")
+        assert (tree(site), module.is_symlink(), (keep / "old").exists()) == (*former, False)
+        if killed == 0:
+            break
+    assert point >= 4  # a kill before each of at least four calls was tried
+
+
 @pytest.mark.parametrize("path", ["../outside.py", "/etc/passwd", "link/m.py"])
 def test_no_path_leads_out_of_the_target(tmp_path: Path, path: str) -> None:
     site, keep, _ = site_with(tmp_path, b"old")
@@ -140,6 +306,17 @@ def test_a_same_size_change_in_the_same_second_runs_the_new_code(tmp_path: Path)
     os.utime(module, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # the worst case: not even the time differs
     second = subprocess.run(run, env=env, capture_output=True, text=True, check=True).stdout
     assert (first, second) == ("1\n", "2\n")
+
+
+def test_bytecode_kept_elsewhere_is_removed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site, keep, module = site_with(tmp_path, b"old")
+    for folder in (module.parent / "__pycache__", Path(f"{tmp_path}/cache{module.parent}")):
+        folder.mkdir(parents=True)
+        for name in ("m.cpython-311.pyc", "m.cpython-312.opt-1.pyc", "mm.cpython-311.pyc"):
+            (folder / name).touch()
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "cache"))
+    patcher.replace_file(site, "pkg/m.py", b"new", expect=digest(b"old"), keep=keep / "old")
+    assert [p.name for p in tmp_path.rglob("*.pyc")] == ["mm.cpython-311.pyc"] * 2
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -9,17 +9,21 @@ from __future__ import annotations
 import enum
 import functools
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import tomli
 
 from paddlevl_doctor.knowledge.errors import KnowledgeError
+from paddlevl_doctor.knowledge.failure import LANGUAGES
 from paddlevl_doctor.knowledge.location import data_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION = re.compile(r"\d+(\.\d+)+")
 _DEFAULTS = ("automatic", "offered")
+_FIELDS = {"id", "distribution", "default", "title", "why", "drop_when", "links", "evidence", "file"}
 
 
 class PatchState(str, enum.Enum):
@@ -56,6 +60,15 @@ class Variant:
     replacements: tuple[Replacement, ...]
     originals: tuple[Original, ...]
 
+    def applied_to(self, content: bytes) -> bytes | None:
+        """Return the content with every replacement made, None where an old text does not occur exactly once."""
+        for replacement in self.replacements:
+            old = replacement.old.encode()
+            if content.count(old) != 1:
+                return None
+            content = content.replace(old, replacement.new.encode())
+        return content
+
 
 @dataclass(frozen=True)
 class PatchFile:
@@ -83,7 +96,10 @@ class PatchFile:
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch. `default` is automatic (fix applies it where it is needed) or offered (only when asked for)."""
+    """One patch. `default` is automatic (fix applies it where it is needed) or offered (only when asked for).
+
+    `evidence` says in plain words how it is known that the defect is there and that the patch cures it.
+    """
 
     id: str
     distribution: str
@@ -92,6 +108,7 @@ class Patch:
     whys: dict[str, str]
     drop_when: dict[str, str]
     links: tuple[str, ...]
+    evidence: str
     files: tuple[PatchFile, ...]
 
     def title(self, lang: str) -> str:
@@ -122,50 +139,134 @@ def load_patches() -> tuple[Patch, ...]:
 
 def find_patch(patch_id: str) -> Patch:
     """Return the patch with this id; raises KeyError."""
-    return next(patch for patch in load_patches() if patch.id == patch_id)
+    return {patch.id: patch for patch in load_patches()}[patch_id]
 
 
 def read_patch(path: Path) -> Patch:
-    """Read one patch.toml; raises KnowledgeError."""
+    """Read and validate one patch.toml; raises KnowledgeError that names the file and the field."""
     try:
-        data = tomli.loads(path.read_text(encoding="utf-8"))
-        patch = Patch(
-            id=data["id"],
-            distribution=data["distribution"],
-            default=data["default"],
-            titles=data["title"],
-            whys=data["why"],
-            drop_when=data["drop_when"],
-            links=tuple(data["links"]),
-            files=tuple(_file(entry) for entry in data["file"]),
-        )
-    except (OSError, tomli.TOMLDecodeError, KeyError, TypeError) as error:
-        raise KnowledgeError(str(path), "-", f"{type(error).__name__}: {error}") from error
-    _validate(patch, path)
-    return patch
-
-
-def _file(entry: dict[str, Any]) -> PatchFile:
-    return PatchFile(entry["path"], tuple(_variant(variant) for variant in entry["variant"]))
-
-
-def _variant(entry: dict[str, Any]) -> Variant:
-    return Variant(
-        tuple(Replacement(r["old"], r["new"]) for r in entry["replace"]),
-        tuple(Original(o["sha256"], o["patched_sha256"], tuple(o["versions"])) for o in entry["original"]),
+        document = tomli.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
+        raise KnowledgeError(path, "", str(error)) from error
+    table = _Table(path, "", document)
+    table.only(_FIELDS)
+    return Patch(
+        id=table.one_of("id", (path.parent.name,)),
+        distribution=table.string("distribution"),
+        default=table.one_of("default", _DEFAULTS),
+        titles=table.texts("title"),
+        whys=table.texts("why"),
+        drop_when=table.texts("drop_when"),
+        links=table.strings("links"),
+        evidence=table.string("evidence"),
+        files=_files(table),
     )
 
 
-def _validate(patch: Patch, path: Path) -> None:
-    name = str(path)
-    if patch.id != path.parent.name:
-        raise KnowledgeError(name, "id", f"is not the name of its folder: {patch.id}")
-    if patch.default not in _DEFAULTS:
-        raise KnowledgeError(name, "default", f"is none of {', '.join(_DEFAULTS)}")
-    for file in patch.files:
-        pure = PurePosixPath(file.path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in file.path:
-            raise KnowledgeError(name, "file.path", f"leaves site-packages: {file.path}")
-        for original in (o for v in file.variants for o in v.originals):
-            if not (_SHA256.fullmatch(original.sha256) and _SHA256.fullmatch(original.patched_sha256)):
-                raise KnowledgeError(name, "file.variant.original", f"no SHA-256: {original}")
+@dataclass(frozen=True)
+class _Table:
+    """A table of the file, which refuses what is missing, unknown or of another type."""
+
+    file: Path
+    name: str
+    values: Mapping[str, object]
+
+    def wrong(self, key: str, problem: str) -> KnowledgeError:
+        return KnowledgeError(self.file, f"{self.name}.{key}".lstrip("."), problem)
+
+    def only(self, keys: Iterable[str]) -> None:
+        unknown = sorted(set(self.values) - set(keys))
+        if unknown:
+            raise self.wrong(unknown[0], "unknown field")
+
+    def string(self, key: str) -> str:
+        value = self.values.get(key)
+        if not (isinstance(value, str) and value.strip()):
+            raise self.wrong(key, "a text is expected")
+        return value
+
+    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
+        value = self.string(key)
+        if value not in allowed:
+            raise self.wrong(key, f"one of {', '.join(allowed)} is expected, not {value}")
+        return value
+
+    def sha256(self, key: str) -> str:
+        value = self.string(key)
+        if not _SHA256.fullmatch(value):
+            raise self.wrong(key, f"no SHA-256 in lower case: {value}")
+        return value
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        value = self.values.get(key)
+        if not (isinstance(value, list) and value and all(isinstance(x, str) and x for x in value)):
+            raise self.wrong(key, "a list of texts is expected")
+        return tuple(value)
+
+    def tables(self, key: str, keys: Iterable[str]) -> tuple[_Table, ...]:
+        """Return the tables of [[key]]; at least one, and none with a field that is not in `keys`."""
+        value = self.values.get(key)
+        if not (isinstance(value, list) and value and all(isinstance(x, dict) for x in value)):
+            raise self.wrong(key, "at least one table is expected")
+        found = tuple(
+            _Table(self.file, f"{self.name}.{key}[{n}]".lstrip("."), x) for n, x in enumerate(value)
+        )
+        for table in found:
+            table.only(keys)
+        return found
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Return a text in every language."""
+        value = self.values.get(key)
+        if not isinstance(value, dict):
+            raise self.wrong(key, "a text in every language is expected")
+        table = _Table(self.file, key, value)
+        table.only(LANGUAGES)
+        return {language: table.string(language) for language in LANGUAGES}
+
+
+def _files(patch: _Table) -> tuple[PatchFile, ...]:
+    tables = patch.tables("file", {"path", "variant"})
+    files = tuple(_file(table) for table in tables)
+    _refuse_repeated(patch, "file", (file.path for file in files))
+    return files
+
+
+def _file(table: _Table) -> PatchFile:
+    path = table.string("path")
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or {"\\", ":"} & set(path):
+        raise table.wrong("path", f"leaves site-packages: {path}")
+    file = PatchFile(path, tuple(_variant(t) for t in table.tables("variant", {"replace", "original"})))
+    originals = [o for variant in file.variants for o in variant.originals]
+    _refuse_repeated(table, "variant", (v for o in originals for v in o.versions))
+    # A result that is an original, too, would be patched twice.
+    _refuse_repeated(table, "variant", (h for o in originals for h in (o.sha256, o.patched_sha256)))
+    return file
+
+
+def _variant(table: _Table) -> Variant:
+    replacements = tuple(_replacement(t) for t in table.tables("replace", {"old", "new"}))
+    tables = table.tables("original", {"sha256", "patched_sha256", "versions"})
+    return Variant(replacements, tuple(_original(t) for t in tables))
+
+
+def _replacement(table: _Table) -> Replacement:
+    old, new = table.string("old"), table.values.get("new")
+    if not isinstance(new, str) or new == old:
+        raise table.wrong("new", "a text other than `old` is expected")
+    return Replacement(old, new)
+
+
+def _original(table: _Table) -> Original:
+    versions = table.strings("versions")
+    strange = [version for version in versions if not _VERSION.fullmatch(version)]
+    if strange:
+        raise table.wrong("versions", f"no version: {strange[0]}")
+    return Original(table.sha256("sha256"), table.sha256("patched_sha256"), versions)
+
+
+def _refuse_repeated(table: _Table, key: str, values: Iterable[str]) -> None:
+    repeated = [value for value, count in Counter(values).items() if count > 1]
+    if repeated:
+        raise table.wrong(key, f"occurs more than once: {repeated[0]}")

@@ -3,14 +3,19 @@
 uv shares files between its cache and all environments by hard links, so a file must never be written in place: the
 new bytes go to a file of their own, which then takes the place of the old directory entry. The old entry itself
 (the very inode, or symbolic link) is kept for undo.
+
+A kept entry is whole or absent, and it is on disk before its file is replaced. So whatever moment a run was stopped
+at, the kept entry and the file together tell what has happened, and `restore_file` ends it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
-import shutil
 import stat
+import tempfile
 from pathlib import Path, PurePosixPath
 
 from paddlevl_doctor.errors import DoctorError
@@ -44,15 +49,63 @@ def plan_change(file: PatchFile, content: bytes) -> bytes:
     if known is None:
         raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
     variant, original = known
-    changed = content
-    for replacement in variant.replacements:
-        old = replacement.old.encode()
-        if changed.count(old) != 1:
-            raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
-        changed = changed.replace(old, replacement.new.encode())
-    if sha256_of(changed) != original.patched_sha256:
+    changed = variant.applied_to(content)
+    if changed is None or sha256_of(changed) != original.patched_sha256:
         raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
     return changed
+
+
+def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
+    """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
+    argv = (python, "-I", "-c", _COMPILE, str(path), shown)
+    done = system.run(argv, timeout=_COMPILE_TIMEOUT)
+    return None if done.ok else (done.stderr.strip().splitlines() or ["?"])[-1]
+
+
+# --- one file ---------------------------------------------------------------------------------------------
+
+
+def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: Path) -> None:
+    """Put new bytes in place of a file below `site`; its former entry is kept as `keep`, which must not exist.
+
+    `expect` is the SHA-256 that the file must still have. Raises FileMovedError when it has not,
+    PatchDoesNotFitError for a path that leads out of `site`, FileExistsError for a `keep` that is taken, OSError
+    when the disk refuses; the old file is then still in place and nothing is left behind.
+    """
+    leaf = _leaf(site, relative)
+    _expect(leaf, relative, expect)
+    if os.path.lexists(keep):  # it may be somebody's only copy, or an inode of uv's cache
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(keep))
+    staged = _stage_like(leaf, data, _staging_folder(keep.parent, leaf.parent))
+    try:
+        keep_entry(leaf, keep)
+        sync_folder(keep.parent)
+        _expect(leaf, relative, expect)  # once more: staging and syncing took their time
+        staged.replace(leaf)
+    except BaseException:
+        if staged.exists():  # else it is in place, and the kept entry is needed for undo
+            keep.unlink(missing_ok=True)
+            staged.unlink()
+        raise
+    sync_folder(leaf.parent)
+    drop_bytecode(leaf)
+
+
+def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
+    """Put the kept entry back in place of the patched file, whose SHA-256 must still be `expect`.
+
+    A file that never was replaced is left alone. Raises FileMovedError where somebody edited the file.
+    """
+    leaf = _leaf(site, relative)
+    if not os.path.lexists(keep):
+        return
+    if _is_untouched(leaf, keep, expect):
+        keep.unlink()
+        return
+    _expect(leaf, relative, expect)
+    _put_back(keep, leaf)
+    sync_folder(leaf.parent)
+    drop_bytecode(leaf)
 
 
 def _leaf(site: Path, relative: str) -> Path:
@@ -65,17 +118,18 @@ def _leaf(site: Path, relative: str) -> Path:
     return leaf
 
 
-def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
-    """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
-    argv = (python, "-I", "-c", _COMPILE, str(path), shown)
-    done = system.run(argv, timeout=_COMPILE_TIMEOUT)
-    return None if done.ok else (done.stderr.strip().splitlines() or ["?"])[-1]
+def _expect(leaf: Path, relative: str, expect: str) -> None:
+    if not leaf.is_file() or sha256_of(leaf.read_bytes()) != expect:
+        raise FileMovedError(text("file-moved", path=relative))
+
+
+# --- new files --------------------------------------------------------------------------------------------
 
 
 def stage(folder: Path, data: bytes, mode: int) -> Path:
     """Write new bytes to a file of their own in `folder`, with its final mode, and sync them to disk."""
-    path = folder / f"new-{os.getpid()}-{sha256_of(data)[:16]}"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=folder)  # O_EXCL, mode 0600
+    path = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -88,70 +142,74 @@ def stage(folder: Path, data: bytes, mode: int) -> Path:
     return path
 
 
-def keep_entry(leaf: Path, keep: Path) -> None:
-    """Keep the directory entry that is about to be replaced: the same inode, or the same symbolic link."""
-    if leaf.is_symlink():
-        keep.symlink_to(os.readlink(leaf))
-        return
-    try:
-        os.link(leaf, keep)
-    except OSError:  # another device, or a file system without hard links
-        shutil.copy2(leaf, keep)
-
-
-def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: Path) -> None:
-    """Put new bytes in place of a file below `site`; its former entry is kept as `keep`.
-
-    `expect` is the SHA-256 that the file must still have. Raises FileMovedError when it has not,
-    PatchDoesNotFitError for a path that leads out of `site`, OSError when the disk refuses; the old file is then
-    still in place and nothing is left behind.
-    """
-    leaf = _leaf(site, relative)
-    _expect(leaf, relative, expect)
-    staged = stage(_staging_folder(keep.parent, leaf.parent), data, stat.S_IMODE(leaf.stat().st_mode))
-    try:
-        keep_entry(leaf, keep)
-        staged.replace(leaf)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    sync_folder(leaf.parent)
-    drop_bytecode(leaf)
-
-
-def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
-    """Put the kept entry back in place of the patched file, whose SHA-256 must still be `expect`.
-
-    A file that never was replaced is left alone. Raises FileMovedError where somebody edited the file.
-    """
-    leaf = _leaf(site, relative)
-    if not (keep.exists() or keep.is_symlink()):
-        return
-    if _is_same_entry(leaf, keep):
-        keep.unlink()
-        return
-    _expect(leaf, relative, expect)
-    keep.replace(leaf)
-    sync_folder(leaf.parent)
-    drop_bytecode(leaf)
-
-
-def _is_same_entry(leaf: Path, keep: Path) -> bool:
-    """Say whether the replacement never happened: both names stand for one file, or for equal links."""
-    if keep.is_symlink() or leaf.is_symlink():
-        return keep.is_symlink() and leaf.is_symlink() and os.readlink(keep) == os.readlink(leaf)
-    return leaf.exists() and leaf.samefile(keep)
-
-
-def _expect(leaf: Path, relative: str, expect: str) -> None:
-    current = leaf.read_bytes() if leaf.is_file() else b""
-    if sha256_of(current) != expect:
-        raise FileMovedError(text("file-moved", path=relative))
+def _stage_like(model: Path, data: bytes, folder: Path) -> Path:
+    """Stage new bytes with the mode and, where we may give files away, the owner of an existing file."""
+    wanted = model.stat()
+    staged = stage(folder, data, stat.S_IMODE(wanted.st_mode))
+    made = staged.stat()
+    if (made.st_uid, made.st_gid) != (wanted.st_uid, wanted.st_gid):
+        with contextlib.suppress(OSError):  # only root may
+            os.chown(staged, wanted.st_uid, wanted.st_gid)
+    return staged
 
 
 def _staging_folder(preferred: Path, beside: Path) -> Path:
     """Return a folder on the same device as the file, so that the last step is one atomic rename."""
     return preferred if preferred.stat().st_dev == beside.stat().st_dev else beside
+
+
+# --- kept entries -----------------------------------------------------------------------------------------
+
+
+def keep_entry(leaf: Path, keep: Path) -> None:
+    """Keep the directory entry that is about to be replaced: the same inode, or the same symbolic link.
+
+    Raises FileExistsError when `keep` is taken.
+    """
+    try:
+        os.link(leaf, keep, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # another device, or a file system without hard links
+        _copy_entry(leaf, keep)
+
+
+def _copy_entry(source: Path, place: Path) -> None:
+    """Make `place` an equal entry, a link or a file, in one step: it is never seen half written."""
+    if source.is_symlink():
+        made = place.with_name(f".new-{place.name}")
+        made.unlink(missing_ok=True)
+        made.symlink_to(os.readlink(source))
+    else:
+        made = _stage_like(source, source.read_bytes(), place.parent)
+    made.replace(place)
+
+
+def _put_back(keep: Path, leaf: Path) -> None:
+    """Move the kept entry to its place; from another device it is copied there first, and then removed."""
+    try:
+        keep.replace(leaf)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_entry(keep, leaf)
+        keep.unlink()
+
+
+def _is_untouched(leaf: Path, keep: Path, expect: str) -> bool:
+    """Say whether the file is what was kept, because it never was replaced or because it was already put back.
+
+    Without hard links the two are files of their own with equal bytes.
+    """
+    if keep.is_symlink() and leaf.is_symlink():
+        return os.readlink(keep) == os.readlink(leaf)
+    if not (leaf.is_file() and keep.is_file()):
+        return False
+    found = leaf.read_bytes()
+    return leaf.samefile(keep) or (found == keep.read_bytes() and sha256_of(found) != expect)
+
+
+# --- folders ----------------------------------------------------------------------------------------------
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""What is done about findings: a plan (pure), a transaction that carries it out, and the file patcher."""
