@@ -137,6 +137,15 @@ def _hold_interrupts() -> Callable[[], object]:
     return lambda: signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
+def _end(pid: int) -> None:
+    """End a process tree, deaf to Ctrl-C for the seconds that it takes."""
+    release = _hold_interrupts()
+    try:
+        terminate_tree(pid)
+    finally:
+        release()
+
+
 def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Read what an ended process left in its pipes.
 
@@ -251,13 +260,14 @@ class RealSystem:
         timed_out = False
         try:
             release()
-            stdout, stderr = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            terminate_tree(process.pid)
-            stdout, stderr = _last_words(process)
-        except BaseException:
-            terminate_tree(process.pid)
+            try:
+                stdout, stderr = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                timed_out = True
+                _end(process.pid)
+                stdout, stderr = _last_words(process)
+        except BaseException:  # also an interrupt while a late child is being ended
+            _end(process.pid)
             raise
         seconds = time.monotonic() - started
         return Completed(tuple(argv), process.returncode, stdout, stderr, seconds, timed_out)
