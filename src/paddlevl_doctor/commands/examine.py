@@ -57,8 +57,8 @@ def examine(system: System, options: TargetOptions) -> Examination:
     choice = choose_target(system, options.python, options.venv)
     facts = _Background(lambda: collect_facts(system, choice))
     # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415
-    from paddlevl_doctor.checks.run import run_checks  # noqa: PLC0415
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - loaded beside the facts
+    from paddlevl_doctor.checks.run import run_checks  # noqa: PLC0415 - as above
 
     context = context_of(facts.result(), options.set_name)
     findings = run_checks(context, ALL, language())

@@ -115,6 +115,10 @@ class Patch:
         """Return one line that says what the patch does."""
         return self.titles[lang]
 
+    def why(self, lang: str) -> str:
+        """Return what is wrong without the patch, and what it changes besides."""
+        return self.whys[lang]
+
     def fits(self, version: str) -> bool:
         """Say whether every file of the patch is known of this version of the distribution."""
         return all(version in file.versions() for file in self.files)

@@ -56,10 +56,10 @@ def write(system: System, todo: Sequence[Change], target: Target, folder: Path) 
         staged.unlink()
         if flaw is not None:
             raise DoctorError(text("does-not-compile", path=change.path, reason=flaw))
-    for change in todo:
+    for number, change in enumerate(todo):
         before = patcher.sha256_of(change.before)
-        site = Path(target.purelib)
-        patcher.replace_file(site, change.path, change.after, expect=before, keep=folder / before)
+        kept = folder / str(number)  # not its hash: two files of a patch may have been equal
+        patcher.replace_file(Path(target.purelib), change.path, change.after, expect=before, keep=kept)
 
 
 def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
@@ -74,5 +74,5 @@ def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
 
 def restore(site: Path, files: Sequence[dict[str, Any]], folder: Path) -> None:
     """Put the former entries back; a file that was not written yet is left alone. Raises FileMovedError."""
-    for file in reversed(files):
-        patcher.restore_file(site, file["path"], expect=file["after"], keep=folder / file["before"])
+    for number, file in reversed(list(enumerate(files))):
+        patcher.restore_file(site, file["path"], expect=file["after"], keep=folder / str(number))

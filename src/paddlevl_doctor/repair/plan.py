@@ -299,7 +299,7 @@ def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
         diff="\n".join(_diffs(patch, version)),
         precondition=text("step-patch-before", files=", ".join(file.path for file in patch.files)),
         undo=text("step-patch-undo"),
-        arguments={"patch": patch.id},
+        arguments={"patch": patch.id, "reasons": [patch.why(lang)]},
     )
 
 
