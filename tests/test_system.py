@@ -36,7 +36,7 @@ def left_behind(marker: str) -> list[int]:
 
 
 def test_ctrl_c_at_any_moment_leaves_no_child_behind() -> None:
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - moments for a test, not keys
     for attempt in range(12):
         marker = f"paddlevl-doctor-test-{os.getpid()}-{attempt}"
         process = subprocess.Popen(
