@@ -43,6 +43,8 @@ class Spec:
     python: str
     packages: tuple[str, ...]
     edits: tuple[Edit, ...] = ()
+    by_pip: tuple[str, ...] = ()
+    """Installed afterwards and with pip, as somebody does who follows another project's tutorial."""
 
 
 _CURRENT = ("paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2")
@@ -61,6 +63,7 @@ _CURES = (
 )
 
 SPECS = {
+    "torch-beside-311": Spec("3.11", _CURRENT, _CURES, by_pip=("torch==2.13.0",)),
     "current-311": Spec("3.11", _CURRENT),
     "set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7")),
     "broken": Spec("3.11", (*_NOVEMBER, "numpy==2.4.6", "safetensors==0.6.2")),
@@ -99,6 +102,9 @@ def fresh_copy(name: str, folder: Path) -> Path:
     _uv("pip", "install", "--python", python_in(folder), *spec.packages)
     for edit in spec.edits:
         _apply(edit, folder)
+    if spec.by_pip:
+        _run(python_in(folder), "-m", "ensurepip")
+        _run(python_in(folder), "-m", "pip", "install", "--quiet", *spec.by_pip)
     return folder
 
 
@@ -146,7 +152,11 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _uv(*words: str | Path) -> None:
-    argv = [uv.find_uv_bin(), *map(str, words), "--quiet"]
+    _run(uv.find_uv_bin(), *words, "--quiet")
+
+
+def _run(*words: str | Path) -> None:
+    argv = [str(word) for word in words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_clean_environment())
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)}\n{done.stderr}")

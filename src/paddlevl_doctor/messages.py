@@ -323,6 +323,19 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} would overwrite the input. Name another folder with --output.",
         "{path} 会覆盖输入文件。请用 --output 指定其他目录。",
     ),
+    "column-seen": ("Seen by", "发现方式"),
+    "seen-quick": ("check", "check"),
+    "seen-deep": ("check --deep", "check --deep"),
+    "seen-log": ("explain", "explain"),
+    # --- where an answer goes
+    "no-such-format": (
+        "This answer cannot be written as {format}. Choose one of: {names}.",
+        "该结果不能写成 {format}。可选：{names}。",
+    ),
+    "cannot-write": (
+        "{path} cannot be written: {reason}. Name another file with --output.",
+        "无法写入 {path}：{reason}。请用 --output 指定其他文件。",
+    ),
     # --- failures of the doctor itself
     "interrupted": ("Interrupted. What was begun has been put back.", "已中断。已开始的更改均已恢复。"),
     "internal": (

@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -80,6 +81,12 @@ class System(Protocol):
 
     def read_text(self, path: Path) -> str | None:
         """Return a file's text (UTF-8, undecodable bytes replaced), or None where it cannot be read."""
+
+    def read_head(self, path: Path, size: int) -> bytes | None:
+        """Return at most the first `size` bytes of a file, or None where it cannot be read."""
+
+    def file_size(self, path: Path) -> int | None:
+        """Return a file's size in bytes, or None where there is no such file (a folder is none)."""
 
     def exists(self, path: Path) -> bool:
         """Say whether something is there (a dangling link is not)."""
@@ -283,6 +290,22 @@ class RealSystem:
         """Return a file's text, or None where it cannot be read."""
         data = self.read_bytes(path)
         return None if data is None else data.decode("utf-8", errors="replace")
+
+    def read_head(self, path: Path, size: int) -> bytes | None:
+        """Return the beginning of a file, or None where it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                return file.read(size)
+        except OSError:
+            return None
+
+    def file_size(self, path: Path) -> int | None:
+        """Return a file's size in bytes, or None where there is no such file."""
+        try:
+            found = path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def exists(self, path: Path) -> bool:
         """Say whether something is there."""

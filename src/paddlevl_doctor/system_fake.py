@@ -79,6 +79,16 @@ class FakeSystem:
         data = self.read_bytes(path)
         return None if data is None else data.decode("utf-8", errors="replace")
 
+    def read_head(self, path: Path, size: int) -> bytes | None:
+        """Return the beginning of a prepared file."""
+        data = self.read_bytes(path)
+        return None if data is None else data[:size]
+
+    def file_size(self, path: Path) -> int | None:
+        """Return the size of a prepared file."""
+        data = self.read_bytes(path)
+        return None if data is None else len(data)
+
     def exists(self, path: Path) -> bool:
         """Say whether a prepared file, or a folder with one in it, has this path."""
         prefix = path.as_posix().rstrip("/") + "/"

@@ -7,28 +7,39 @@ from pathlib import Path
 import pytest
 
 from doctor import doctor
-from environments import interpreter
+from environments import environment, interpreter, python_in
 from paddlevl_doctor.facts.target import python_of
 
 FINDINGS_OF_NOTHING = {"target-environment": "error"}
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_current_from_nothing_leaves_no_error_and_no_warning(version: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("name", ["current", "2025-11"])
+def test_a_set_from_nothing_leaves_no_error_and_no_warning(name: str, version: str, tmp_path: Path) -> None:
     bare = doctor("check", "--format", "json", cwd=tmp_path)
     assert (bare.code, bare.problems()) == (1, FINDINGS_OF_NOTHING)
 
-    made = doctor("fix", "--apply", "--base-python", interpreter(version), "--format", "json", cwd=tmp_path)
+    python = interpreter(version)
+    made = doctor(
+        *("fix", "--apply", "--set", name, "--base-python", python, "--format", "json"), cwd=tmp_path
+    )
     assert made.code == 0, made.stderr
     assert made.document["recheck"]["target"]["version"].startswith(version)
 
-    healthy = doctor("check", "--format", "json", cwd=tmp_path)
+    healthy = doctor("check", "--deep", "--format", "json", cwd=tmp_path)
     assert (healthy.code, healthy.problems()) == (0, {})
-    assert healthy.statuses("version-set", "pipelines-link", "use-doc-preprocessor") == {
+    assert healthy.statuses("version-set", "pipelines-link", "use-doc-preprocessor", "self-test") == {
         "version-set": "ok",
         "pipelines-link": "ok",
         "use-doc-preprocessor": "ok",
+        "self-test": "ok",
     }
+
+
+def test_torch_beside_the_stack_is_no_reason_for_an_error_or_a_warning(tmp_path: Path) -> None:
+    python = python_in(environment("torch-beside-311"))
+    healthy = doctor("check", "--deep", "--python", python, "--format", "json", cwd=tmp_path)
+    assert (healthy.code, healthy.problems()) == (0, {})
 
 
 def test_the_main_job_on_a_bare_folder_reads_the_demo_page(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_python_3_8_understands_the_syntax(path: Path) -> None:
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 
 
-@pytest.mark.parametrize("name", ["selftest", "imports", "doc_preprocessor", "fused_kernel"])
+@pytest.mark.parametrize("name", ["selftest", "imports", "doc_preprocessor", "kernels"])
 def test_a_bare_python_3_8_answers_that_the_stack_is_missing(name: str) -> None:
     try:
         python = interpreter("3.8")

@@ -1,19 +1,44 @@
-"""What the deep probes saw, turned into findings. Pure: the probes themselves run in facts/deep.py."""
+"""What the deep look saw, turned into findings. Pure: the look itself is facts/collect_deep.py."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from paddlevl_doctor.checks.model import Context, Diagnosis, bad, ok
+from paddlevl_doctor.checks import deep_files
+from paddlevl_doctor.checks.deep_causes import Causes, first_line, words_of
+from paddlevl_doctor.checks.model import Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.run import describe
 from paddlevl_doctor.facts.deep import ProbeResult
-from paddlevl_doctor.knowledge.failures import load_all, match
+from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
 from paddlevl_doctor.values import Evidence, Finding, Status
 
-DEEP = ("import-stack", "self-test")
+DEEP = (
+    "import-stack",
+    "self-test",
+    "paddle-kernels",
+    "torch-beside",
+    "queue-deadlock-on-error",
+    "half-installed-dist",
+    "uv-cache-contamination",
+    "altered-files",
+    "model-hoster-unreachable",
+)
 NEEDS = ("no-paddle-installed", "no-paddleocr-installed", "missing-doc-parser-extra")
 """Without these the stack cannot be imported, and the quick checks say so better."""
+MODULES = ("paddle", "paddlex", "paddleocr")
+_SEVERITY = (
+    Status.SKIPPED,
+    Status.OK,
+    Status.BLOCKED,
+    Status.NOTE,
+    Status.WARNING,
+    Status.UNKNOWN,
+    Status.ERROR,
+)
+
+_Answer = Diagnosis | str
+"""A diagnosis, or the id of the finding that comes first."""
 
 
 def blocker(findings: Sequence[Finding]) -> str | None:
@@ -28,89 +53,242 @@ def blocked_findings(by: str, lang: str) -> tuple[Finding, ...]:
     return tuple(describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=by) for name in DEEP)
 
 
-def judge_imports(result: ProbeResult, lang: str) -> Finding:
-    """Say whether paddle, paddlex and paddleocr import; the first exception is the one that is shown."""
-    milliseconds = round(1000 * result.seconds, 1)
+def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
+    """Return the known failures that the probes met, then one finding for each of `DEEP`."""
+    causes = Causes(context)
+    tests = deep.of_kind("selftest")
+    answers: dict[str, _Answer] = {"import-stack": _imports(deep, causes)}
+    obstacle = _obstacle("import-stack", answers["import-stack"])
+    answers["self-test"] = obstacle or _selftests(tests, causes)
+    answers["paddle-kernels"] = _kernels(deep.probes.get("kernels"), causes, obstacle)
+    answers["torch-beside"] = _torch(deep.probes, causes)
+    answers["queue-deadlock-on-error"] = obstacle or _queues(tests)
+    answers.update(_files(deep.probes.get("installed_files"), context))
+    answers["model-hoster-unreachable"] = _hubs(deep)
+    times = _times(deep)
+    return (
+        *causes.findings(lang),
+        *(_finding(name, answers[name], lang, times.get(name, 0.0)) for name in DEEP),
+    )
+
+
+def judge_selftest(
+    result: ProbeResult, context: Context, lang: str, device: str = "cpu"
+) -> tuple[Finding, ...]:
+    """Judge one self-test alone: what it met, and whether it read the charts."""
+    causes = Causes(context)
+    answer = _selftests({device: result}, causes)
+    finding = _finding("self-test", answer, lang, round(1000 * result.seconds, 1))
+    return (*causes.findings(lang), finding)
+
+
+def _finding(name: str, answer: _Answer, lang: str, milliseconds: float) -> Finding:
+    if isinstance(answer, str):
+        return describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=answer, duration_ms=milliseconds)
+    return describe(name, answer, lang, duration_ms=milliseconds)
+
+
+def _obstacle(name: str, answer: _Answer) -> str | None:
+    """Return what the findings that need this one wait for, None where they can be judged."""
+    if isinstance(answer, str):
+        return answer
+    return name if answer.status in (Status.ERROR, Status.UNKNOWN) else None
+
+
+def _times(deep: DeepFacts) -> dict[str, float]:
+    """Return the milliseconds of the slowest probe behind a finding, where the finding is that probe's."""
+    slow = max((result.seconds for result in deep.of_kind("selftest").values()), default=0.0)
+    kernels, files = deep.probes.get("kernels"), deep.probes.get("installed_files")
+    seconds = {
+        "self-test": slow,
+        "paddle-kernels": kernels.seconds if kernels else 0.0,
+        "half-installed-dist": files.seconds if files else 0.0,
+    }
+    return {name: round(1000 * spent, 1) for name, spent in seconds.items()}
+
+
+# --- imports ----------------------------------------------------------------------------------------------
+
+
+def _imports(deep: DeepFacts, causes: Causes) -> _Answer:
+    """Say whether the stack imports; where no self-test did, each module's own fresh process tells why."""
+    imported = [result for result in deep.of_kind("selftest").values() if did_import(result)]
+    if imported:
+        return ok("self-test", f"{(imported[0].data or {})['seconds']['import']} s")
+    alone = deep.of_kind("import")
+    for module in MODULES:
+        if module in alone and (answer := _import(module, alone[module], causes)) is not None:
+            return answer
+    return ok("imports probe", ", ".join(alone)) if alone else skipped("not asked")
+
+
+def _import(module: str, result: ProbeResult, causes: Causes) -> _Answer | None:
     if result.data is None:
-        return _unanswered("import-stack", result, lang)
+        return _silence(result, f"import {module}", causes, module=module)
     error = result.data.get("error")
     if error is None:
-        seconds = result.data.get("seconds")
-        return describe("import-stack", ok("imports probe", seconds), lang, duration_ms=milliseconds)
+        return None
+    named = causes.name(words_of(error), f"import {module}")
+    if named is not None:
+        return named
     message = f"{error['type']}: {error['message']}"
-    diagnosis = bad(Status.ERROR, "imports probe", message, module=error.get("module", "?"), message=message)
-    return describe("import-stack", diagnosis, lang, duration_ms=milliseconds)
+    return bad(Status.ERROR, "imports probe", message, module=error.get("module", module), message=message)
 
 
-def imported(result: ProbeResult, lang: str) -> Finding:
-    """Say that the stack imports, as the self-test's own process saw it."""
-    seconds = result.data["seconds"]["import"] if result.data else 0.0
-    return describe(
-        "import-stack", ok("self-test", f"{seconds} s"), lang, duration_ms=round(1000 * seconds, 1)
-    )
-
-
-def judge_selftest(result: ProbeResult, context: Context, lang: str) -> tuple[Finding, ...]:
-    """Say whether the real pipeline read the chart; a failure that is known is named as itself."""
-    if result.data is None:
-        return (_unanswered("self-test", result, lang),)
-    milliseconds = round(1000 * result.seconds, 1)
-    if result.data.get("ok"):
-        return (
-            describe("self-test", ok("self-test", _readings(result.data)), lang, duration_ms=milliseconds),
-        )
-    detail = _failure_text(result.data)
-    known = match(detail, load_all(), system=context.facts.host.system)
-    if known:
-        return _named(known[0].id, detail, context, lang, milliseconds)
-    diagnosis = bad(Status.ERROR, "self-test", detail, detail=detail.splitlines()[0])
-    return (describe("self-test", diagnosis, lang, duration_ms=milliseconds),)
-
-
-def _named(
-    failure_id: str, detail: str, context: Context, lang: str, milliseconds: float
-) -> tuple[Finding, ...]:
-    """Return the known failure as the error, and the self-test as what follows from it."""
-    target = context.target
-    params = {name: target.version_of(name) for name in ("paddlex", "numpy", "paddleocr", "safetensors")}
-    params["paddle"] = target.paddle.version if target.paddle else None
-    version = {"safetensors-framework-paddle": params["safetensors"]}.get(failure_id, params["paddle"])
-    known: dict[str, object] = {**params, "version": version, "detail": detail, "message": detail}
-    diagnosis = Diagnosis(Status.ERROR, (Evidence("self-test", detail.splitlines()[0]),), known)
-    return (
-        describe(failure_id, diagnosis, lang, duration_ms=milliseconds),
-        describe("self-test", Diagnosis(Status.BLOCKED), lang, blocked_by=failure_id),
-    )
-
-
-def _unanswered(name: str, result: ProbeResult, lang: str) -> Finding:
+def _silence(result: ProbeResult, source: str, causes: Causes, **params: object) -> _Answer:
     """A probe that crashed is an error (the stack kills its process); one that gave no answer is unknown."""
     shown = f"{result.status}: {result.detail}"
-    if result.status == "crashed":
-        diagnosis = bad(Status.ERROR, name, shown, module="paddle", message=shown, detail=shown)
-    else:
-        diagnosis = Diagnosis(Status.UNKNOWN, (Evidence(name, shown),))
-    return describe(name, diagnosis, lang, duration_ms=round(1000 * result.seconds, 1))
+    if result.status != "crashed":
+        return Diagnosis(Status.UNKNOWN, (Evidence(source, shown),))
+    named = causes.name(result.detail, source)
+    return named or bad(Status.ERROR, source, shown, message=shown, detail=shown, **params)
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def _selftests(tests: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
+    """Say whether the real pipeline read the charts on every device; the first that did not decides."""
+    read: list[Evidence] = []
+    wrong: list[_Answer] = []
+    for device, result in tests.items():
+        if result.data is not None and result.data.get("ok"):
+            read.append(Evidence("self-test", f"{device}: {_readings(result.data)}"))
+        else:
+            wrong.append(_unread(device, result, causes))
+    unknown = [answer for answer in wrong if isinstance(answer, Diagnosis)]
+    if wrong:
+        return unknown[0] if unknown else wrong[0]
+    return Diagnosis(Status.OK, tuple(read)) if read else skipped("not asked")
+
+
+def _unread(device: str, result: ProbeResult, causes: Causes) -> _Answer:
+    if result.data is None:
+        return _silence(result, f"self-test {device}", causes)
+    error = result.data.get("error")
+    words = words_of(error) if error else _wrong_parts(result.data)
+    named = causes.name(words, "self-test")
+    detail = first_line(words)
+    return named or bad(Status.ERROR, f"self-test {device}", detail, detail=detail)
 
 
 def _readings(data: dict[str, Any]) -> str:
-    parts = [f"{part['name']}: {part['got']}" for part in data.get("parts", ())]
-    return "; ".join(parts)
+    return "; ".join(f"{part['name']}: {part['got']}" for part in data.get("parts", ()))
 
 
-def _failure_text(data: dict[str, Any]) -> str:
-    error = data.get("error")
-    if error is not None:
-        return "\n".join(str(x) for x in (f"{error['type']}: {error['message']}", error.get("root") or ""))
+def _wrong_parts(data: dict[str, Any]) -> str:
     wrong = [part for part in data.get("parts", ()) if not part["ok"]]
     return "; ".join(f"{p['name']}: expected {p['expected']}, got {p['got']}" for p in wrong)
 
 
+def _queues(tests: Mapping[str, ProbeResult]) -> Diagnosis:
+    """Say whether threads stay behind after an error; a note, because it takes 500 pages and an error."""
+    drills = [(result.data or {}).get("queue_drill") for result in tests.values()]
+    drill = next((drill for drill in drills if drill), None)
+    if drill is None:
+        return skipped("the self-test did not come so far")
+    if drill["blocked"] is None:
+        return skipped(drill["error"])
+    return (
+        bad(Status.NOTE, "queue drill", ", ".join(drill["blocked"]))
+        if drill["blocked"]
+        else ok("queue drill", 0)
+    )
+
+
+# --- paddle alone, and with torch -------------------------------------------------------------------------
+
+# fused-kernel: only some GPU builds have it, and PaddleX may be patched not to ask; the self-test tells.
+# scalar: PaddleX from 3.4.3 on does not need it, and older ones are what the known failure is about.
+_HARMLESS = ("fused-kernel", "scalar")
+
+
+def _kernels(result: ProbeResult | None, causes: Causes, obstacle: str | None) -> _Answer:
+    """Say what PaddlePaddle alone cannot do; each failure that is known is named as itself."""
+    if result is None:
+        return skipped("not asked")
+    if result.data is None:
+        return _silence(result, "kernels", causes)
+    if result.data.get("error"):
+        words = words_of(result.data["error"])
+        return causes.name(words, "kernels") or obstacle or _kernel_error(first_line(words), Status.ERROR)
+    answers = [
+        a for one in result.data["results"] if not one["ok"] and (a := _kernel(one, causes)) is not None
+    ]
+    unknown = [answer for answer in answers if isinstance(answer, Diagnosis)]
+    if answers:
+        return unknown[0] if unknown else answers[0]
+    return ok("kernels", ", ".join(_label(one) for one in result.data["results"] if one["ok"]))
+
+
+def _kernel(one: dict[str, Any], causes: Causes) -> _Answer | None:
+    """Judge one question that failed; None where that does no harm here."""
+    if one["name"] == "fused-kernel":
+        return None
+    status = Status.WARNING if one["name"] == "onednn-interpolate" else Status.ERROR
+    named = causes.name(one["error"], f"kernels: {_label(one)}", status)
+    if named is not None or one["name"] in _HARMLESS:
+        return named
+    return _kernel_error(f"{_label(one)}: {first_line(one['error'])}", status)
+
+
+def _kernel_error(detail: str, status: Status) -> Diagnosis:
+    return bad(status, "kernels", detail, detail=detail)
+
+
+def _label(one: dict[str, Any]) -> str:
+    return f"{one['name']} ({one['device']})" if one["device"] else str(one["name"])
+
+
+def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
+    """Say whether torch and paddle load in one process, whichever comes first; a warning, for others' programs."""
+    results = {key: probes[key] for key in ("torch-first", "paddle-first") if key in probes}
+    if not results:
+        return skipped("no torch installed")
+    for order, result in results.items():
+        if result.status not in ("answered", "crashed"):
+            return Diagnosis(Status.UNKNOWN, (Evidence(order, f"{result.status}: {result.detail}"),))
+        error = result.data.get("error") if result.data else None
+        if result.data is None or error:
+            words = words_of(error) if error else f"{result.status}: {result.detail}"
+            named = causes.name(words, order, Status.WARNING)
+            return named or bad(Status.WARNING, order, first_line(words), detail=first_line(words))
+    return ok("imports probe", ", ".join(results))
+
+
+# --- files and hubs ---------------------------------------------------------------------------------------
+
+
+def _files(result: ProbeResult | None, context: Context) -> dict[str, _Answer]:
+    names = ("half-installed-dist", "uv-cache-contamination", "altered-files")
+    if result is None:
+        return dict.fromkeys(names, skipped("not asked"))
+    if result.data is None or result.data.get("error"):
+        error = result.data["error"] if result.data else None
+        shown = first_line(words_of(error)) if error else f"{result.status}: {result.detail}"
+        return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", shown),)))
+    answers = (
+        deep_files.missing_files(result),
+        deep_files.shared_files(result, context),
+        deep_files.altered_files(result, context),
+    )
+    return dict(zip(names, answers, strict=True))
+
+
+def _hubs(deep: DeepFacts) -> Diagnosis:
+    """A note where models are missing and no hub answers; a machine without a network is no broken machine."""
+    if not deep.hubs:
+        return skipped("no model is missing")
+    answering = [hub.name for hub in deep.hubs if hub.answered]
+    if answering:
+        return ok("hubs", ", ".join(answering))
+    through = " through the proxy" if any(hub.proxied for hub in deep.hubs) else ""
+    return bad(Status.NOTE, "hubs", f"none of {len(deep.hubs)} answered{through}")
+
+
 def merge(quick: Sequence[Finding], deep: Sequence[Finding]) -> tuple[Finding, ...]:
     """Put the deep findings behind the quick ones; where both speak of one id the worse answer counts."""
-    deep_by_id = {finding.id: finding for finding in deep}
-    merged = [
-        deep_by_id.pop(f.id) if f.id in deep_by_id and f.status is not Status.ERROR else f for f in quick
-    ]
-    ids = {finding.id for finding in merged}
-    return (*merged, *(f for f in deep_by_id.values() if f.id not in ids))
+    seen = {finding.id: finding for finding in deep}
+    worse = [max(f, seen.get(f.id, f), key=lambda one: _SEVERITY.index(one.status)) for f in quick]
+    ids = {finding.id for finding in quick}
+    return (*worse, *(finding for finding in deep if finding.id not in ids))

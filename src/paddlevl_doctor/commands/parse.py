@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddlevl_doctor.commands import fix as repair
-from paddlevl_doctor.commands.check import look_deep
+from paddlevl_doctor.commands.deep import look_deep
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.network import answering_hubs

@@ -1,10 +1,11 @@
-"""PaddleX's model cache: which models are there, how large, and what is missing from them."""
+"""PaddleX's model cache: which models are there, how large, what is missing, and what cannot be right."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from paddlevl_doctor.facts.model import CachedModel, ModelCache
+from paddlevl_doctor.facts.model import CachedModel, DamagedFile, ModelCache
+from paddlevl_doctor.facts.model_files import damage_of
 from paddlevl_doctor.system import System
 
 # Found by leaving files out one at a time (selftest.md, 1): without one of these the loader raises, or, for
@@ -36,9 +37,16 @@ def collect_cache(system: System) -> ModelCache:
     found: list[CachedModel] = []
     for name in system.names(models):
         folder = models / name
-        if system.read_bytes(folder) is None:  # a folder
+        if system.file_size(folder) is None:  # a folder
             found += _models(system, folder, name)
-    return ModelCache(str(root), tuple(found))
+    return ModelCache(str(root), tuple(found), _fonts(system, root))
+
+
+def _fonts(system: System, root: Path) -> tuple[str, ...]:
+    """Name the fonts at hand; paddlex takes the variable only where it names a file (utils/fonts.py)."""
+    local = system.env.get("PADDLE_PDX_LOCAL_FONT_FILE_PATH")
+    usable = (local,) if local and system.file_size(Path(local)) is not None else ()
+    return (*system.names(root / "fonts"), *usable)
 
 
 def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
@@ -47,16 +55,21 @@ def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
     nested = [m for n in inner for m in _models(system, folder / n, f"{name}/{n}")]
     if inner and not set(names) & {"config.json", "inference.yml"}:
         return nested
-    missing = _missing(name.rpartition("/")[2], frozenset(names))
-    return [CachedModel(name, str(folder), system.folder_size_mb(folder), missing), *nested]
+    required = _required(name.rpartition("/")[2], frozenset(names))
+    missing = tuple(file for file in required if file not in names)
+    damaged = _damaged(system, folder, tuple(file for file in required if file in names))
+    return [CachedModel(name, str(folder), system.folder_size_mb(folder), missing, damaged), *nested]
 
 
-def _missing(name: str, present: frozenset[str]) -> tuple[str, ...]:
+def _required(name: str, present: frozenset[str]) -> tuple[str, ...]:
     if name.startswith("PaddleOCR-VL"):
-        return tuple(file for file in _VL_FILES if file not in present)
+        return _VL_FILES
     if name.endswith(("_safetensors", "_onnx")):
         return ()  # other engines' files; nothing measured about what they need
-    missing = [file for file in _STATIC_FILES if file not in present]
-    if not present & set(_PROGRAMS):
-        missing.append(_PROGRAMS[0])
-    return tuple(missing)
+    program = next((file for file in _PROGRAMS if file in present), _PROGRAMS[0])
+    return (*_STATIC_FILES, program)
+
+
+def _damaged(system: System, folder: Path, files: tuple[str, ...]) -> tuple[DamagedFile, ...]:
+    found = (damage_of(system, folder / file) for file in files)
+    return tuple(damage for damage in found if damage is not None)

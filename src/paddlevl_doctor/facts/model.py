@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -122,6 +123,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class DamagedFile:
+    """A file of a model that is there and cannot be right; `why` is a stable word, `seen` what was read.
+
+    `why` is empty, truncated (shorter than its header says), too-long, not-safetensors (a Git LFS pointer, a
+    web page), not-json, no-end-mark or other-end-mark (generation_config.json).
+    """
+
+    file: str
+    why: str
+    seen: str = ""
+
+
+@dataclass(frozen=True)
 class CachedModel:
     """One folder of PaddleX's model cache."""
 
@@ -130,6 +144,8 @@ class CachedModel:
     size_mb: int
     missing: tuple[str, ...] = ()
     """Required files that are not there."""
+    damaged: tuple[DamagedFile, ...] = ()
+    """Required files that are there and cannot be right."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +154,8 @@ class ModelCache:
 
     root: str
     models: tuple[CachedModel, ...] = ()
+    fonts: tuple[str, ...] = ()
+    """Fonts that paddlex need not download: the files in `fonts`, and $PADDLE_PDX_LOCAL_FONT_FILE_PATH."""
 
 
 @dataclass(frozen=True)
@@ -181,3 +199,7 @@ class Facts:
     pipelines: PipelinesLink | None = None
     free_disk_mb: dict[str, int] = field(default_factory=dict)
     """Free space by purpose: target, uv-cache, model-cache, temp."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The environment variables that the stack heeds, as facts/settings.py lets them through."""
+    long_paths: bool | None = None
+    """Whether Windows allows paths of 260 characters and more; None elsewhere, and where nothing is that long."""

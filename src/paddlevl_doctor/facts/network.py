@@ -1,10 +1,16 @@
-"""Which model hubs answer from here. Asked only when a model is missing; the time limits are real."""
+"""Which model hubs answer from here. Asked only when a model is missing; the time limits are real.
+
+`System.answers` limits each step of a connection; a server that drips byte after byte, or a resolver that never
+ends, would still hold it for minutes. So every hub is asked in a thread of its own that nobody waits for longer
+than the limit.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
 
+from paddlevl_doctor.facts.deep_facts import HubAnswer
 from paddlevl_doctor.system import System
 
 # The four hosters of PaddleX in its own order (official_models.py of 3.7.2). PaddleX gives each one second,
@@ -25,16 +31,40 @@ def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def answering_hubs(system: System, timeout: float = TIMEOUT) -> tuple[str, ...]:
-    """Ask all hubs side by side; return the names of those that answered within `timeout` seconds."""
-    answers: dict[str, bool] = {}
+    """Ask all hubs side by side; return the names of those that answered within `timeout` seconds in all."""
+    return tuple(answer.name for answer in HubQuestion(system, timeout).answers() if answer.answered)
 
-    def ask(name: str, url: str) -> None:
-        answers[name] = system.answers(url, timeout)
 
-    urls = hub_urls(system.env)
-    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in urls.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout + 1)
-    return tuple(name for name in urls if answers.get(name))
+class HubQuestion:
+    """All hubs, being asked side by side from the moment this is made; `answers` waits for the rest of the limit."""
+
+    def __init__(self, system: System, timeout: float = TIMEOUT) -> None:
+        self._system, self._timeout = system, timeout
+        self._urls = hub_urls(system.env)
+        self._answers: dict[str, HubAnswer] = {}
+        self._deadline = system.clock() + timeout
+        self._threads = [
+            threading.Thread(target=self._ask, args=item, daemon=True) for item in self._urls.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _ask(self, name: str, url: str) -> None:
+        started = self._system.clock()
+        answered = self._system.answers(url, self._timeout)
+        seconds = round(self._system.clock() - started, 3)
+        self._answers[name] = HubAnswer(name, url, answered, seconds, self._proxied(url))
+
+    def _proxied(self, url: str) -> bool:
+        name = f"{url.partition(':')[0]}_proxy"
+        return any(self._system.env.get(key) for key in (name, name.upper(), "all_proxy", "ALL_PROXY"))
+
+    def answers(self) -> tuple[HubAnswer, ...]:
+        """Return one answer a hub; one that said nothing within the limit did not answer."""
+        for thread in self._threads:
+            thread.join(max(0.0, self._deadline - self._system.clock()))
+        given = dict(self._answers)
+        silence = {
+            n: HubAnswer(n, url, False, self._timeout, self._proxied(url)) for n, url in self._urls.items()
+        }
+        return tuple(given.get(name, silence[name]) for name in self._urls)

@@ -47,6 +47,10 @@ class Applies:
     systems: tuple[str, ...] = ()
     specifiers: Mapping[str, str] = field(default_factory=dict)
     """Version specifiers by normalised distribution name."""
+    devices: tuple[str, ...] = ()
+    """cpu or gpu: what PaddleOCR-VL has to run on."""
+    compute_capability: str | None = None
+    """A specifier that the GPU's compute capability fulfils, for example `<8.0`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,9 @@ class Failure:
     id: str
     evidence: Proof
     reproduced_by: str | None
+    """The test that shows it, `FILE::NAME`; with the evidence reproduced, and only with it."""
+    untested: str | None
+    """Why no test shows it; without the evidence reproduced, and only without it."""
     fixed_in: str | None
     links: tuple[str, ...]
     signatures: tuple[str, ...]

@@ -24,13 +24,24 @@ from paddlevl_doctor.knowledge.failure import (
 )
 
 _SYSTEMS = ("linux", "windows", "macos")
+_DEVICES = ("cpu", "gpu")
 _KEYS = {
     "": {
-        *("id", "evidence", "reproduced_by", "fixed_in", "links", "signatures", "weight", "placeholders"),
+        *(
+            "id",
+            "evidence",
+            "reproduced_by",
+            "untested",
+            "fixed_in",
+            "links",
+            "signatures",
+            "weight",
+            "placeholders",
+        ),
         *("looks_at", "title", "cause", "remedy", "applies", "cure"),
     },
     "title": {"short", "ok", "bad"},
-    "applies": {"systems", "specifiers"},
+    "applies": {"systems", "specifiers", "devices", "compute_capability"},
     "cure": {"kind", "requirements", "patch"},
 }
 
@@ -57,6 +68,7 @@ class _Reader:
             id=self.string("id"),
             evidence=cast(Proof, self.one_of("evidence", get_args(Proof))),
             reproduced_by=self.optional("reproduced_by"),
+            untested=self.optional("untested"),
             fixed_in=self.optional("fixed_in"),
             links=self.strings("links"),
             signatures=self.strings("signatures"),
@@ -128,13 +140,18 @@ class _Reader:
         if self.get("applies") is None:
             return Applies()
         self.keys("applies")
-        systems = self.strings("applies.systems")
-        if not set(systems) <= set(_SYSTEMS):
-            raise self.wrong("applies.systems", f"only {', '.join(_SYSTEMS)} are expected")
+        systems = self.subset("applies.systems", _SYSTEMS)
+        devices = self.subset("applies.devices", _DEVICES)
         specifiers = self.get("applies.specifiers") or {}
         if not isinstance(specifiers, dict) or not all(isinstance(item, str) for item in specifiers.values()):
             raise self.wrong("applies.specifiers", "a table of texts is expected")
-        return Applies(systems, specifiers)
+        return Applies(systems, specifiers, devices, self.optional("applies.compute_capability"))
+
+    def subset(self, name: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        values = self.strings(name)
+        if not set(values) <= set(allowed):
+            raise self.wrong(name, f"only {', '.join(allowed)} are expected")
+        return values
 
     def cure(self) -> Cure:
         self.keys("cure")
@@ -152,6 +169,8 @@ class _Reader:
             raise self.wrong("id", "is not the name of the file")
         if (failure.evidence == "reproduced") != (failure.reproduced_by is not None):
             raise self.wrong("reproduced_by", "belongs to the evidence reproduced, and only to it")
+        if failure.evidence == "reproduced" and failure.untested is not None:
+            raise self.wrong("untested", "contradicts reproduced_by")
         for name, by_language in failure.texts.items():
             used = {lang: placeholders_of(text) for lang, text in by_language.items()}
             if used["en"] != used["zh"]:

@@ -1,6 +1,6 @@
 """Imports paddle, paddlex and paddleocr in this fresh process and reports the first exception, as one JSON line.
 
-    target_python -X utf8 imports.py [--only NAME]
+    target_python -X utf8 imports.py [--only NAME[,NAME]]
 
 In a notebook the second attempt to import a half-imported paddlex says "PDX has already been initialized" and hides
 what went wrong; here there is one attempt only, and the innermost exception of its chain is the one reported.
@@ -30,7 +30,7 @@ def failure(module, error):
 
 def look(document, only):
     """Import one module after the other until one fails."""
-    for name in [only] if only else MODULES:
+    for name in only.split(",") if only else MODULES:
         try:
             with Stopwatch(document["seconds"], name):
                 module = importlib.import_module(name)
@@ -43,7 +43,7 @@ def look(document, only):
 def main():
     """Import, and print what came of it."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=MODULES)
+    parser.add_argument("--only", help="other modules, for example torch,paddle to see how they go together")
     only = parser.parse_args().only
     sys.path.pop(0)  # the folder of this script
     answer({"probe": "imports", "versions": {}}, lambda document, _: look(document, only))

@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.commands.check import CheckReport, Known
 from paddlevl_doctor.facts.model import Facts, Gpus, Target
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.privacy import without_home
@@ -129,11 +129,11 @@ class Screen:
             rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
             self.line(text("counts", **numbers, **rest, seconds=report.seconds), "dim")
 
-    def listing(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Print the list of checks."""
-        table = _table("column-check", "column-looks-at")
-        for name, looks_at in rows:
-            table.add_row(name, Text(looks_at))
+    def listing(self, rows: Sequence[Known]) -> None:
+        """Print everything that the doctor knows, and where it sees it."""
+        table = _table("column-check", "column-seen", "column-looks-at")
+        for row in rows:
+            table.add_row(row.id, text(f"seen-{row.seen}"), Text(row.looks_at))
         self.console.print(table)
 
     # --- fix and undo

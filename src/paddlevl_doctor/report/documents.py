@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.commands.check import CheckReport, Known
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.report.privacy import scrubbed
 from paddlevl_doctor.values import as_dict
@@ -36,6 +36,11 @@ def check_document(report: CheckReport) -> Document:
         summary=report.summary,
         seconds=report.seconds,
     )
+
+
+def list_document(rows: tuple[Known, ...]) -> Document:
+    """Describe what the doctor knows."""
+    return _document("check-list", checks=rows)
 
 
 def fix_document(report: FixReport) -> Document:

@@ -28,4 +28,14 @@ def load(checkpoint, device, layout_folder=None):
 def read_blocks(pipeline, page, **options):
     """Return the blocks of a one-page file as [label, content]."""
     (result,) = pipeline.predict(page, **options)
+    return _blocks(result)
+
+
+def first_page(pipeline, page):
+    """Return the blocks of the first page and the iterator of those that follow; the default, queues, is used."""
+    results = iter(pipeline.predict_iter(page))
+    return _blocks(next(results)), results
+
+
+def _blocks(result):
     return [[block.label, block.content] for block in result["parsing_res_list"]]

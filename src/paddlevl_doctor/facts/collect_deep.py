@@ -1,0 +1,69 @@
+"""The deep look: children of the target's Python side by side, and meanwhile the model hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from paddlevl_doctor.facts.bytecode import probe_environment
+from paddlevl_doctor.facts.deep import ProbeResult, run_probe
+from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
+from paddlevl_doctor.facts.model import Facts, Target
+from paddlevl_doctor.facts.network import HubQuestion
+from paddlevl_doctor.facts.side_by_side import side_by_side
+from paddlevl_doctor.system import System
+
+PROBE_TIMEOUT = 300.0
+"""Seconds. A self-test takes 4 s on two cores; a cold network disk makes the import many times slower."""
+HUB_TIMEOUT = 3.0
+"""Seconds. PaddleX gives each hub one, which is too short for many proxies."""
+MODULES = ("paddle", "paddlex", "paddleocr")
+
+_Jobs = dict[str, tuple[str, tuple[str, ...]]]
+
+
+def devices(facts: Facts) -> tuple[str, ...]:
+    """Return what the stack could read on: every GPU where a CUDA wheel and GPUs are there, else the CPU."""
+    gpu_wheel = facts.target is not None and facts.target.version_of("paddlepaddle-gpu") is not None
+    if gpu_wheel and facts.gpus.devices:
+        return tuple(f"gpu:{gpu.index}" for gpu in facts.gpus.devices)
+    return ("cpu",)
+
+
+def collect_deep(system: System, facts: Facts, *, ask_hubs: bool = False) -> DeepFacts:
+    """Run all probes that this target needs, at most as many at a time as there are processors.
+
+    The three imports are looked at apart only where no self-test came past its own: it imports the same modules
+    in a fresh process, so its success leaves nothing for them to find, and only a failure asks which module
+    it was and what came first. Needs a target; never raises for what a probe does.
+    """
+    assert facts.target is not None  # noqa: S101 - commands/deep.py looked
+    started = system.clock()
+    hubs = HubQuestion(system, HUB_TIMEOUT) if ask_hubs else None
+    results = _run(system, facts.target, _jobs(facts, facts.target))
+    if not any(did_import(result) for key, result in results.items() if key.startswith("selftest ")):
+        imports: _Jobs = {f"import {name}": ("imports", ("--only", name)) for name in MODULES}
+        results.update(_run(system, facts.target, imports))
+    answers = hubs.answers() if hubs else ()
+    return DeepFacts(results, answers, round(system.clock() - started, 3))
+
+
+def _jobs(facts: Facts, target: Target) -> _Jobs:
+    """List the probes, the longest first."""
+    chosen = devices(facts)
+    jobs: _Jobs = {f"selftest {name}": ("selftest", ("--device", name)) for name in chosen}
+    jobs["kernels"] = ("kernels", ("--devices", ",".join(dict.fromkeys(("cpu", *chosen)))))
+    if target.version_of("torch") is not None:
+        jobs["torch-first"] = ("imports", ("--only", "torch,paddle"))
+        jobs["paddle-first"] = ("imports", ("--only", "paddle,torch"))
+    jobs["installed_files"] = ("installed_files", ())
+    return jobs
+
+
+def _run(system: System, target: Target, jobs: _Jobs) -> dict[str, ProbeResult]:
+    environment = probe_environment(system, target)
+    calls: dict[str, Callable[[], ProbeResult]] = {
+        key: partial(run_probe, system, target.python, name, args, PROBE_TIMEOUT, environment)
+        for key, (name, args) in jobs.items()
+    }
+    return side_by_side(calls, system.cpu_count())

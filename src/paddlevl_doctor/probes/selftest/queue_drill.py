@@ -1,0 +1,135 @@
+"""A drill: the language model's stage fails while pages are waiting; does every thread of the pipeline end?
+
+The real `predict` of PaddleX runs with stub models that need no weights. Its queues, time limits and number of
+pages are shrunk together, so that what takes more than 500 pages and ten seconds takes a tenth of a second here.
+A thread that stays blocked in `put()` and is no daemon keeps Python from exiting.
+"""
+
+import importlib
+import queue
+import threading
+import time
+import types
+from unittest import mock
+
+_PIPELINE = "paddlex.inference.pipelines.paddleocr_vl.pipeline"
+_ROOM = 2  # items a queue holds; PaddleX: 64
+_BATCHES = 12  # enough to fill two queues, with one more in the hands of each thread
+_PATIENCE = 0.02  # seconds for every time limit inside; PaddleX: 0.5 and 5
+_FULL_WITHIN = 2.0
+_GRACE = 0.1
+_FAILURE = "the drill's own failure"
+
+
+def run():
+    """Return the names of the threads that stayed blocked, and why the drill could not be made (None: it was)."""
+    try:
+        return {"blocked": _blocked(importlib.import_module(_PIPELINE)), "error": None}
+    except Exception as error:  # a PaddleX that is built otherwise
+        return {"blocked": None, "error": "%s: %s" % (type(error).__name__, error)}
+
+
+class _Stage:
+    """Holds the queues and threads of one run, made small and impatient."""
+
+    def __init__(self):
+        stage = self
+        self.queues, self.threads = [], []
+
+        class Queue(queue.Queue):
+            def __init__(self, maxsize=0):
+                super().__init__(min(maxsize, _ROOM) if maxsize else 0)
+                stage.queues.append(self)
+
+            def get(self, block=True, timeout=None):
+                return super().get(block, timeout if timeout is None else min(timeout, _PATIENCE))
+
+        class Thread(threading.Thread):
+            def start(self):
+                stage.threads.append(self)
+                super().start()
+
+            def join(self, timeout=None):
+                super().join(timeout if timeout is None else min(timeout, _PATIENCE))
+
+        self.queue = types.SimpleNamespace(Queue=Queue, Empty=queue.Empty, Full=queue.Full)
+        self.threading = types.SimpleNamespace(**{**vars(threading), "Thread": Thread})
+
+    def fail(self, *_, **__):
+        """Stand in for the language model: raise as soon as the queues before it are full."""
+        limit = time.monotonic() + _FULL_WITHIN
+        while time.monotonic() < limit and not all(one.full() for one in self.queues[:2]):
+            time.sleep(0.002)
+        raise RuntimeError(_FAILURE)
+
+
+class _Batch:
+    """A batch of one page."""
+
+    input_paths, page_indexes, page_counts = ["drill"], [None], [None]
+
+    def __init__(self):
+        self.instances = [object()]
+
+    def __len__(self):
+        return 1
+
+
+def _sampler(_):
+    return (_Batch() for _ in range(_BATCHES))
+
+
+def _layout(images, **_):
+    return [{"input_path": None, "page_index": None, "boxes": [1]} for _ in images]
+
+
+def _pipeline(module, stage):
+    """Return a pipeline object without models: the class's own code around stubs."""
+    pipeline = object.__new__(module._PaddleOCRVLPipeline)
+    settings = {
+        "use_doc_preprocessor": False,
+        "use_layout_detection": True,
+        "use_chart_recognition": False,
+        "use_seal_recognition": False,
+        "use_ocr_for_image_block": False,
+        "format_block_content": False,
+        "merge_layout_blocks": True,
+        "markdown_ignore_labels": [],
+        "return_layout_polygon_points": False,
+    }
+    one = types.SimpleNamespace(batch_size=1)
+    pipeline.batch_sampler = mock.Mock(side_effect=_sampler, batch_size=1)
+    pipeline.layout_det_model = mock.Mock(side_effect=_layout, batch_sampler=one)
+    pipeline.vl_rec_model = types.SimpleNamespace(batch_sampler=one)
+    pipeline.use_queues, pipeline.img_reader = True, lambda images: images
+    pipeline.get_model_settings = lambda *_, **__: settings
+    pipeline.check_model_settings_valid = lambda _: True
+    pipeline.get_layout_parsing_results = pipeline._get_layout_parsing_results = stage.fail
+    return pipeline
+
+
+def _blocked(module):
+    stage = _Stage()
+    pipeline = _pipeline(module, stage)
+    stubs = {"queue": stage.queue, "threading": stage.threading, "gather_imgs": lambda *_: []}
+    with mock.patch.multiple(module, **stubs):
+        try:
+            for _ in module._PaddleOCRVLPipeline.predict(pipeline, "drill"):
+                pass
+        except Exception as error:
+            if _FAILURE not in str(error):
+                raise
+        limit = time.monotonic() + _GRACE
+        while _hanging(stage) and time.monotonic() < limit:
+            time.sleep(0.005)
+        return [_name(thread) for thread in _hanging(stage)]
+
+
+def _hanging(stage):
+    return [thread for thread in stage.threads if thread.is_alive() and not thread.daemon]
+
+
+def _name(thread):
+    """Return the name of the function that a thread runs; older Pythons do not put it into the thread's name."""
+    target = getattr(thread, "_target", None)
+    return getattr(target, "__name__", thread.name)

@@ -1,0 +1,94 @@
+"""`check --deep` on real environments: what only a run or a look at every file can show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor import Answer, doctor
+from environments import environment, fresh_copy, python_in
+
+BROKEN_TORCH = 'raise OSError("libtorch_cuda.so: undefined symbol: ncclCommRegister")\n'
+UNPATCHED = {"use-doc-preprocessor": "warning"}
+DEEP = (
+    "import-stack",
+    "self-test",
+    "paddle-kernels",
+    "torch-beside",
+    "queue-deadlock-on-error",
+    "half-installed-dist",
+    "uv-cache-contamination",
+    "altered-files",
+)
+
+
+def deep(python: Path, folder: Path) -> Answer:
+    return doctor("check", "--deep", "--python", python, "--format", "json", cwd=folder)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """Return the site-packages folder of an environment that a test may break."""
+    return next(fresh_copy("cured-current-311", tmp_path / "venv").glob("lib/*/site-packages"))
+
+
+@pytest.mark.xdist_group("current-311")
+def test_a_healthy_environment_passes_every_deep_look(tmp_path: Path) -> None:
+    answer = deep(python_in(environment("cured-current-311")), tmp_path)
+    assert (answer.code, answer.problems()) == (0, {})
+    assert answer.statuses(*DEEP) == {
+        **dict.fromkeys(DEEP, "ok"),
+        "torch-beside": "skipped",
+        "queue-deadlock-on-error": "note",
+        "altered-files": "note",
+    }
+
+
+@pytest.mark.xdist_group("set-2025-11")
+def test_two_causes_are_named_once_each_and_the_rest_waits_for_them(tmp_path: Path) -> None:
+    answer = deep(python_in(environment("broken")), tmp_path)
+    causes = {"safetensors-framework-paddle": "error", "numpy-2-4-scalar": "error"}
+    assert (answer.code, answer.problems()) == (1, {**causes, **UNPATCHED})
+    waiting = {f["id"]: f["blocked_by"] for f in answer.document["findings"] if f["status"] == "blocked"}
+    assert waiting == dict.fromkeys(("self-test", "paddle-kernels"), "safetensors-framework-paddle")
+
+
+def test_a_missing_file_an_edit_and_a_shared_edit_are_three_things(site: Path, tmp_path: Path) -> None:
+    missing = site / "paddlex/inference/models/doc_vlm/processors/common.py"
+    missing.unlink()
+    private, shared = site / "paddleocr/_cli.py", site / "paddleocr/__init__.py"
+    for path in (private, shared):
+        copy = path.with_name("copy")
+        copy.write_bytes(path.read_bytes() + b"\n# edited\n")
+        copy.replace(path)
+    (tmp_path / "another-environment").hardlink_to(shared)
+
+    answer = deep(python_in(tmp_path / "venv"), tmp_path)
+    found = {f["id"]: [e["value"] for e in f["evidence"]] for f in answer.document["findings"]}
+    assert answer.problems()["half-installed-dist"] == "error"
+    assert answer.problems()["uv-cache-contamination"] == "warning"
+    assert found["half-installed-dist"] == [f"missing: {missing.relative_to(site).as_posix()}"]
+    assert found["uv-cache-contamination"] == ["altered: paddleocr/__init__.py"]
+    assert {"altered: paddleocr/__init__.py", "altered: paddleocr/_cli.py"} < set(found["altered-files"])
+    altered = next(f for f in answer.document["findings"] if f["id"] == "altered-files")
+    assert (altered["status"], altered["title"]) == (
+        "note",
+        "Changed files of the stack: 4, of these by this program's patches: 0",
+    )
+
+
+def test_a_torch_that_does_not_load_is_named_once(site: Path, tmp_path: Path) -> None:
+    folder = site / "torch"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(BROKEN_TORCH)
+    info = site / "torch-2.9.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.9.0\n")
+    answer = deep(python_in(tmp_path / "venv"), tmp_path)
+    problems = answer.problems()
+    assert problems == {"linux-torch-import-breaks-paddlex": "error"}, problems
+    assert answer.statuses("import-stack", "torch-beside") == {
+        "import-stack": "blocked",
+        "torch-beside": "blocked",
+    }
