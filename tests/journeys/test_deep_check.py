@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+import doctor as command_line
 from doctor import Answer, doctor
 from environments import environment, fresh_copy, python_in
 
@@ -92,3 +99,37 @@ def test_a_torch_that_does_not_load_is_named_once(site: Path, tmp_path: Path) ->
         "import-stack": "blocked",
         "torch-beside": "blocked",
     }
+
+
+def probes_of(pid: int) -> list[psutil.Process]:
+    """Return the probes that this process has started and that still run."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it may end while it is looked at
+            if "probes" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
+def test_ctrl_c_during_a_deep_look_ends_every_probe(tmp_path: Path) -> None:
+    python = python_in(environment("current-311"))
+    argv = [sys.executable, "-m", "paddlevl_doctor", "check", "--deep", "--python", str(python)]
+    process = subprocess.Popen(
+        argv,
+        cwd=tmp_path,
+        env=command_line.environment(tmp_path, {"TMPDIR": str(tmp_path)}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )
+    deadline = time.monotonic() + 60
+    probes: list[psutil.Process] = []
+    while len(probes) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+        probes = probes_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (130, False)
+    assert psutil.wait_procs(probes, timeout=5)[1] == []
+    assert list(tmp_path.glob("paddlevl-doctor-probe-*")) == []
