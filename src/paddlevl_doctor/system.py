@@ -133,7 +133,7 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
     psutil.wait_procs(alive, timeout=grace)
 
 
-def _hold_interrupts() -> Callable[[], object]:
+def hold_interrupts() -> Callable[[], object]:
     """Hold Ctrl-C back while a child is being started, and return what lets it through again.
 
     An interrupt that lands inside Popen would leave a child behind that nobody knows and nobody ends.
@@ -146,7 +146,7 @@ def _hold_interrupts() -> Callable[[], object]:
 
 def _end(pid: int) -> None:
     """End a process tree, deaf to Ctrl-C for the seconds that it takes."""
-    release = _hold_interrupts()
+    release = hold_interrupts()
     try:
         terminate_tree(pid)
     finally:
@@ -248,7 +248,7 @@ class RealSystem:
     ) -> Completed:
         """Run a command in a process group of its own, out of reach of the user's Ctrl-C."""
         started = time.monotonic()
-        release = _hold_interrupts()
+        release = hold_interrupts()
         try:
             process = subprocess.Popen(
                 list(argv),
