@@ -100,6 +100,9 @@ class System(Protocol):
     def link_target(self, path: Path) -> str | None:
         """Return what a symbolic link or a Windows junction points to, None for anything else."""
 
+    def link_count(self, path: Path) -> int:
+        """Return how many directory entries a file has; 0 where there is none."""
+
     def which(self, name: str) -> str | None:
         """Return the path of a program, or None."""
 
@@ -331,6 +334,13 @@ class RealSystem:
             return os.readlink(path)
         except (OSError, ValueError):
             return None
+
+    def link_count(self, path: Path) -> int:
+        """Return st_nlink."""
+        try:
+            return path.stat().st_nlink
+        except OSError:
+            return 0
 
     def which(self, name: str) -> str | None:
         """Return the path of a program."""

@@ -110,6 +110,10 @@ class FakeSystem:
         """Return the prepared target of a link."""
         return self.links.get(path.as_posix())
 
+    def link_count(self, path: Path) -> int:
+        """Return one entry for every prepared file."""
+        return int(path.as_posix() in self.files)
+
     def which(self, name: str) -> str | None:
         """Return a prepared program."""
         return self.programs.get(name)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, models, packages, sources
+from paddlevl_doctor.checks import environment, gpu, memory, models, packages, settings, sources
 from paddlevl_doctor.checks.model import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
     *packages.CHECKS,
     *gpu.CHECKS,
+    *memory.CHECKS,
+    *settings.CHECKS,
     *sources.CHECKS,
     *models.CHECKS,
 )

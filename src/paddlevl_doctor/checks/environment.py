@@ -5,6 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.facts.long_paths import LIMIT, longest_path
 from paddlevl_doctor.values import Status
 
 # Installing `current` took 1.4 GB in the environment and 0.7 GB in uv's cache (CPU, measured); the GPU wheels
@@ -96,6 +97,23 @@ def _disk_space(context: Context) -> Diagnosis:
     return bad(Status.ERROR, f"free disk ({name})", f"{free} MB", path=path, free_mb=free, needed_mb=needed)
 
 
+def _long_paths(context: Context) -> Diagnosis:
+    if context.facts.host.system != "windows":
+        return skipped(context.facts.host.system)
+    purelib = context.target.purelib
+    longest = longest_path(purelib)
+    if longest <= LIMIT:
+        return ok(purelib, f"at most {longest} characters")
+    if context.facts.long_paths is None:
+        return skipped("the registry could not be asked")
+    if context.facts.long_paths:
+        return ok("LongPathsEnabled", 1)
+    # What is installed was unpacked; only what has yet to be can fail.
+    installed = context.target.version_of("paddleocr") is not None
+    status = Status.NOTE if installed else Status.WARNING
+    return bad(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=LIMIT)
+
+
 def _library(name: str) -> Check:
     """Make the check for a system library; the ids are those of the knowledge."""
     sonames = {"libgl-missing": ("libGL.so.1", "libglib-2.0.so.0"), "libgomp-missing": ("libgomp.so.1",)}[
@@ -121,6 +139,7 @@ CHECKS = (
     Check("macos-intel", _intel_mac),
     Check("aarch64-no-gpu-wheel", _aarch64),
     Check("disk-space", _disk_space),
+    Check("windows-long-path", _long_paths, needs=("target-environment",)),
     _library("libgl-missing"),
     _library("libgomp-missing"),
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.facts.model import Gpu, PaddleBuild
+from paddlevl_doctor.facts.model import Gpu, PaddleBuild, Target
+from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system, required_driver
 from paddlevl_doctor.values import Status
 
@@ -15,8 +18,28 @@ _MINIMUM = Version("7.0")
 """Compute capability that the PaddleOCR-VL documentation asks for since v3.3.1 (matrix.md, 1.7)."""
 
 
+def _wsl_library(context: Context) -> Diagnosis:
+    """Under WSL the driver's libraries lie in a folder that the loader often does not know."""
+    host, gpus, settings = context.facts.host, context.facts.gpus, context.facts.settings
+    if not host.wsl:
+        return skipped(f"{host.system} is not WSL")
+    if not _hidden_by_wsl(context):
+        return ok("NVML", gpus.detail or gpus.reason or f"{len(gpus.devices)} GPUs")
+    paddle = context.facts.target.version_of("paddlepaddle-gpu") if context.facts.target else None
+    shown = f"{gpus.detail}; LD_LIBRARY_PATH names it: {settings.get('LD_LIBRARY_PATH', 'no')}"
+    return bad(Status.ERROR if paddle else Status.WARNING, "NVML", shown, folder=WSL_LIBRARIES)
+
+
+def _hidden_by_wsl(context: Context) -> bool:
+    gpus = context.facts.gpus
+    named = WSL_LIBRARIES in gpus.detail
+    return bool(context.facts.host.wsl) and gpus.reason == "library-not-on-path" and named
+
+
 def _detection(context: Context) -> Diagnosis:
     gpus = context.facts.gpus
+    if _hidden_by_wsl(context):
+        return skipped("see wsl-libcuda-not-found")
     if gpus.devices:
         return ok("NVML", f"{len(gpus.devices)} x {gpus.devices[0].name}, driver {gpus.driver}")
     if gpus.reason == "no-library":
@@ -99,13 +122,49 @@ def _no_gpu_visible(context: Context) -> Diagnosis:
     return bad(Status.WARNING, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
 
 
+def _cuda_libraries(context: Context) -> Diagnosis:
+    """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else."""
+    target, system = context.target, context.facts.host.system
+    if target.version_of("paddlepaddle-gpu") is None:
+        return skipped("no CUDA wheel")
+    pins = _pinned_libraries(target, system)
+    if not pins:
+        return skipped("the wheel asks for no CUDA libraries")
+    missing = [name for name in pins if target.version_of(name) is None]
+    if missing:
+        names = ", ".join(missing)
+        return bad(Status.ERROR, "distributions", f"missing: {names}", libraries=names)
+    cudnn = next((name for name in pins if name.startswith("nvidia-cudnn")), None)
+    return ok(cudnn or "distributions", target.version_of(cudnn) if cudnn else f"{len(pins)} libraries")
+
+
+def _pinned_libraries(target: Target, system: str) -> list[str]:
+    """Return the nvidia-* distributions that the installed CUDA wheel asks for on this system."""
+    lines = next((d.requires for d in target.distributions if d.name == "paddlepaddle-gpu"), ())
+    names = (re.match(r"nvidia-[A-Za-z0-9._-]+", line) for line in lines if _for_system(line, system))
+    return [re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name]
+
+
+def _for_system(line: str, system: str) -> bool:
+    """Read the only markers that these lines have: the system, and sometimes the machine (setup.py of Paddle)."""
+    marker = line.partition(";")[2]
+    named = re.search(r"""platform_system\s*==\s*['"](\w+)['"]""", marker)
+    return "extra ==" not in marker and (named is None or named[1].lower() == system)
+
+
 _PADDLE = ("no-paddle-installed",)
 
 CHECKS = (
+    Check("wsl-libcuda-not-found", _wsl_library),
     Check("gpu-detection", _detection),
     Check("p100-and-other-unbuilt-arch", _unbuilt_architecture),
     Check("driver-too-old", _driver),
     Check("blackwell-arch-mismatch", _architecture, needs=(*_PADDLE, "gpu-wheel-2-6-2", "driver-too-old")),
     Check("cpu-wheel-gpu-requested", _cpu_wheel, needs=(*_PADDLE, "both-paddle-dists")),
-    Check("gpu-wheel-no-gpu-visible", _no_gpu_visible, needs=(*_PADDLE, "gpu-wheel-2-6-2")),
+    Check("cudnn-not-found", _cuda_libraries, needs=(*_PADDLE, "both-paddle-dists", "gpu-wheel-2-6-2")),
+    Check(
+        "gpu-wheel-no-gpu-visible",
+        _no_gpu_visible,
+        needs=(*_PADDLE, "gpu-wheel-2-6-2", "wsl-libcuda-not-found"),
+    ),
 )

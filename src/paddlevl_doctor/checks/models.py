@@ -1,26 +1,37 @@
-"""Checks of PaddleX's model cache."""
+"""Checks of PaddleX's model cache, and of what a download into it takes."""
 
 from __future__ import annotations
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.model import CachedModel
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.values import Status
 
 _STOP_FILE = "generation_config.json"
+_FONT = "PingFang-SC-Regular.ttf"
+"""What drawing the layout of a page loads in every paddlex 3.3.0-3.7.2 (layout_analysis/result.py)."""
+_LOCAL_FONT = "PADDLE_PDX_LOCAL_FONT_FILE_PATH"
+_AMPLE_MB = 4_000
+"""More than the models of any pipeline take; below it the sizes are looked up."""
 
 
 def _models(context: Context) -> tuple[CachedModel, ...]:
     return context.facts.cache.models if context.facts.cache else ()
 
 
+def _flaws(model: CachedModel) -> list[str]:
+    """Name what is missing or damaged in a model, but for the file that has a finding of its own."""
+    damaged = [f"{d.file} ({d.seen or d.why})" for d in model.damaged if d.file != _STOP_FILE]
+    return [*(name for name in model.missing if name != _STOP_FILE), *damaged]
+
+
 def _partial(context: Context) -> Diagnosis:
     if not _models(context):
         return skipped("no models in the cache")
     for model in _models(context):
-        missing = [name for name in model.missing if name != _STOP_FILE]
-        if missing:
-            names = ", ".join(missing)
-            return bad(Status.ERROR, model.path, f"missing: {names}", model=model.name, missing=names)
+        flaws = ", ".join(_flaws(model))
+        if flaws:
+            return bad(Status.ERROR, model.path, flaws, model=model.name, missing=flaws)
     return ok("model cache", ", ".join(model.name for model in _models(context)))
 
 
@@ -29,22 +40,84 @@ def _generation_config(context: Context) -> Diagnosis:
     if not language_models:
         return skipped("no PaddleOCR-VL model in the cache")
     for model in language_models:
-        if model.missing == (_STOP_FILE,):
-            return bad(Status.ERROR, model.path, f"missing: {_STOP_FILE}", model=model.name)
+        seen = _stop_file_flaw(model)
+        if seen and not _flaws(model):
+            return bad(Status.ERROR, model.path, seen, model=model.name)
     return ok("model cache", ", ".join(model.name for model in language_models))
+
+
+def _stop_file_flaw(model: CachedModel) -> str | None:
+    if _STOP_FILE in model.missing:
+        return f"missing: {_STOP_FILE}"
+    damage = next((d for d in model.damaged if d.file == _STOP_FILE), None)
+    return f"{damage.why}: {damage.seen or damage.file}" if damage else None
 
 
 def _duplicate_layout(context: Context) -> Diagnosis:
     copies = [m for m in _models(context) if m.name.rpartition("/")[2] == "PP-DocLayoutV2"]
-    if len(copies) < 2:  # noqa: PLR2004 - one is right, two are one too many
+    nested = [m for m in copies if m.name != "PP-DocLayoutV2"]
+    if not nested or len(nested) == len(copies):  # the one that is loaded lies directly in official_models
         return skipped("stored at most once")
     paths = ", ".join(model.name for model in copies)
-    wasted = sum(model.size_mb for model in copies[1:])
-    return bad(Status.NOTE, "model cache", paths, size_mb=wasted, paths=paths)
+    return bad(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
 
+
+def _ascii_path(context: Context) -> Diagnosis:
+    if context.facts.host.system != "windows" or context.facts.cache is None:
+        return skipped(context.facts.host.system)
+    root = context.facts.cache.root
+    if root.isascii():
+        return ok("model cache", root)
+    return bad(Status.WARNING, "model cache", root, path=root)
+
+
+def _font(context: Context) -> Diagnosis:
+    settings, cache = context.facts.settings, context.facts.cache
+    fonts = cache.fonts if cache else ()
+    usable = next((font for font in (_FONT, settings.get(_LOCAL_FONT)) if font in fonts), None)
+    if usable is not None:
+        return ok("fonts", usable)
+    if settings.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE"):
+        return skipped("HF_HUB_OFFLINE is not set: the font is downloaded when it is needed")
+    folder = f"{cache.root}/fonts" if cache else "fonts"
+    return bad(Status.NOTE, folder, ", ".join(fonts) or "empty", font=_FONT, path=folder)
+
+
+def _room_for_download(context: Context) -> Diagnosis:
+    """Compare the folder for temporary files, through which a download goes, with what is still missing."""
+    free = context.facts.free_disk_mb.get("temp")
+    if free is None or free >= _AMPLE_MB:
+        return skipped("unknown") if free is None else ok("temporary files", f"{free} MB")
+    missing = _missing_models(context)
+    needed = max(missing.values(), default=0)
+    if free >= needed:  # one model after the other goes through the folder
+        return ok("temporary files", f"{free} MB")
+    names = ", ".join(missing)
+    return bad(Status.WARNING, "temporary files", f"{free} MB", free_mb=free, needed_mb=needed, models=names)
+
+
+def _missing_models(context: Context) -> dict[str, int]:
+    """Return the models of the newest pipeline that are not in the cache, with their sizes in MiB."""
+    from paddlevl_doctor.knowledge.matrix import load_models, load_pipelines  # noqa: PLC0415 - rarely needed
+
+    paddlex = numbers(context.target.version_of("paddlex") or "0")
+    pipelines = [p for p in load_pipelines() if p.language_model and numbers(p.since) <= paddlex]
+    wanted = {pipelines[-1].language_model, pipelines[-1].layout_model} if pipelines else set()
+    present = {model.name for model in _models(context)}
+    return {
+        model.name: (model.bytes or 0) >> 20
+        for model in load_models()
+        if model.name in wanted and not {model.folder, f"{model.folder}/{model.name}"} & present
+    }
+
+
+_STACK = ("no-paddleocr-installed",)
 
 CHECKS = (
     Check("partial-model-cache", _partial),
     Check("generation-config-missing", _generation_config),
     Check("duplicate-doclayoutv2", _duplicate_layout),
+    Check("windows-nonascii-model-path", _ascii_path),
+    Check("font-download-offline", _font, needs=_STACK),
+    Check("tmp-disk-full-on-download", _room_for_download, needs=_STACK),
 )

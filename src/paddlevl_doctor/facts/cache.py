@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from paddlevl_doctor.facts.model import CachedModel, DamagedFile, ModelCache
-from paddlevl_doctor.facts.model_files import damage_of
 from paddlevl_doctor.system import System
 
 # Found by leaving files out one at a time (selftest.md, 1): without one of these the loader raises, or, for
@@ -71,5 +70,7 @@ def _required(name: str, present: frozenset[str]) -> tuple[str, ...]:
 
 
 def _damaged(system: System, folder: Path, files: tuple[str, ...]) -> tuple[DamagedFile, ...]:
+    from paddlevl_doctor.facts.model_files import damage_of  # noqa: PLC0415 - only where there are models
+
     found = (damage_of(system, folder / file) for file in files)
     return tuple(damage for damage in found if damage is not None)

@@ -10,7 +10,9 @@ from pathlib import Path
 from paddlevl_doctor.facts.cache import cache_root, collect_cache
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.long_paths import long_paths_allowed
 from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink, Target
+from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.system import System
 
@@ -42,6 +44,8 @@ def collect_facts(system: System, choice: Choice) -> Facts:
         patched_files=files,
         pipelines=link,
         free_disk_mb=disks,
+        settings=collect_settings(system),
+        long_paths=long_paths_allowed(system, target),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from paddlevl_doctor.system import System
@@ -24,8 +23,7 @@ _NAMES = (
     "TMPDIR",
 )
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
+_SECRETS = ("TOKEN", "SECRET", "PASSWORD", "APIKEY", "API_KEY", "CREDENTIAL")
 _LOOPBACK = frozenset({"*", "localhost", "127.0.0.1", "127.0.0.0/8"})
 
 
@@ -47,7 +45,11 @@ def _wanted(name: str) -> bool:
 
 
 def _shown(name: str, value: str) -> str:
-    return SET if _SECRET.search(name.upper()) else _CREDENTIALS.sub("***@", value)
+    if any(word in name.upper() for word in _SECRETS):
+        return SET
+    scheme, found, rest = value.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{'***@' if '@' in host else ''}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _proxies(env: Mapping[str, str]) -> dict[str, str]:

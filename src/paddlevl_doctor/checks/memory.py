@@ -1,0 +1,78 @@
+"""Checks of the GPU memory against what reading a page is estimated to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from paddlevl_doctor.checks.model import Check, Context, Diagnosis, skipped
+from paddlevl_doctor.facts.model import Gpu
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.values import Evidence, Status
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.knowledge.memory import Estimate
+
+_USABLE = (7, 0)
+"""Compute capability below which paddle does not use the GPU at all (p100-and-other-unbuilt-arch)."""
+
+Estimated = tuple[Gpu, "Estimate"]
+
+
+def _estimated(context: Context) -> tuple[Estimated, ...]:
+    """Pair every GPU that this stack would use, and whose memory is known, with what it needs there."""
+    build = context.target.paddle
+    if build is None or build.cuda is None or not context.facts.gpus.devices:
+        return ()
+    from paddlevl_doctor.knowledge.memory import estimate  # noqa: PLC0415 - only for machines with a GPU
+
+    system, paddlex = context.facts.host.system, context.target.version_of("paddlex") or "0"
+    return tuple(
+        (gpu, estimate(system, gpu.compute_capability, paddlex))
+        for gpu in context.facts.gpus.devices
+        if gpu.memory_total_mb and numbers(gpu.compute_capability) >= _USABLE
+    )
+
+
+def _line(gpu: Gpu, need: Estimate) -> Evidence:
+    memory = f"{gpu.memory_free_mb} of {gpu.memory_total_mb} MiB free"
+    how = f"{need.pixels} pixels, {need.dtype}, {need.attention} attention"
+    return Evidence(f"GPU {gpu.index} ({gpu.name})", f"{memory}; estimated peak {need.peak_mb} MiB ({how})")
+
+
+def _judge(estimated: tuple[Estimated, ...], has: Callable[[Gpu], int]) -> Diagnosis:
+    """Warn where no GPU has what it needs; `has` says what counts, the memory of a GPU or what is free of it.
+
+    A smaller card beside one that suffices is worth knowing, and hurts nobody who does not choose it.
+    """
+    if not estimated:
+        return skipped("no CUDA wheel with a GPU whose memory is known")
+    short = [pair for pair in estimated if has(pair[0]) < pair[1].peak_mb]
+    evidence = tuple(_line(gpu, need) for gpu, need in estimated)
+    if not short:
+        return Diagnosis(Status.OK, evidence)
+    from paddlevl_doctor.knowledge.memory import fitting_pixels  # noqa: PLC0415 - as above
+
+    gpu, need = short[0]
+    status = Status.WARNING if len(short) == len(estimated) else Status.NOTE
+    params = {"gpu": gpu.name, "has_mb": has(gpu), "needed_mb": need.peak_mb}
+    return Diagnosis(status, evidence, {**params, "pixels": fitting_pixels(has(gpu), need)})
+
+
+def _attention(context: Context) -> Diagnosis:
+    return _judge(_estimated(context), lambda gpu: gpu.memory_total_mb)
+
+
+def _spill(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.system != "windows" and not host.wsl:
+        return skipped(f"{host.system} has no shared GPU memory")
+    return _judge(_estimated(context), lambda gpu: gpu.memory_free_mb)
+
+
+_BOTH = ("no-paddle-installed", "gpu-wheel-2-6-2", "no-paddleocr-installed")
+
+CHECKS = (
+    Check("vision-attention-oom", _attention, needs=_BOTH),
+    Check("windows-sysmem-fallback", _spill, needs=_BOTH),
+)

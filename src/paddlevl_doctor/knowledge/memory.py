@@ -1,0 +1,139 @@
+"""How much GPU memory PaddleOCR-VL takes at its peak: an estimate from matrix/memory.toml.
+
+One run was measured (PaddlePaddle/PaddleOCR#17349); the rest follows from what the code of paddlex allocates.
+Only machines with a GPU read the file, so that `check` on a CPU pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
+
+SMALLEST_PIXELS = 112_896
+"""The pipelines enlarge a smaller image to this (paddlex 3.4.0 to 3.7.2, default_min_pixels)."""
+_MIB = 20
+_STEP = 28 * 28
+"""Both sides of an image become multiples of 28 pixels (processors/paddleocr_vl/_siglip.py)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vision(Fact):
+    """What the vision part of the model allocates."""
+
+    heads: int
+    patch_pixels: int
+    """Pixels of one patch, which is one position of the attention."""
+    score_bytes: int
+    """Bytes that are held for one score at the peak."""
+    rest_mb: int
+    """CUDA itself, the layout model, the cache of the language model, the second copy of the weights at loading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dtype(Fact):
+    """A dtype, the compute capability from which paddlex chooses it, and what the weights take in it."""
+
+    name: str
+    compute_capability: str
+    weights_mb: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fused(Fact):
+    """From this paddlex on, fused attention is taken on these systems and from this compute capability on."""
+
+    paddlex: str
+    systems: tuple[str, ...]
+    compute_capability: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels(Fact):
+    """The largest image that a pipeline gives to the model, from this paddlex on."""
+
+    pipeline: str
+    """What PaddleOCRVL takes as pipeline_version."""
+    paddlex: str
+    pixels: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The peak in MiB on one kind of GPU, and what it was computed from."""
+
+    peak_mb: int
+    pixels: int
+    dtype: str
+    """bfloat16 or float32."""
+    attention: str
+    """eager (the whole matrix is built) or fused."""
+
+
+def peak_vram_mb(pixels: int, dtype: str, attention: str) -> int:
+    """Return the estimated peak in MiB for an image of `pixels` pixels; grows with `pixels` where eager.
+
+    `dtype` is bfloat16 or float32, `attention` eager or fused. Raises StopIteration for another dtype.
+    """
+    (vision,) = load_rows("memory", "vision", Vision)
+    weights = next(row.weights_mb for row in _dtypes() if row.name == dtype)
+    if attention != "eager":
+        return weights + vision.rest_mb
+    positions = pixels // vision.patch_pixels
+    return weights + vision.rest_mb + (vision.heads * positions**2 * vision.score_bytes >> _MIB)
+
+
+def estimate(system: str, compute_capability: str, paddlex: str, pipeline: str | None = None) -> Estimate:
+    """Return the peak of reading the largest image that the pipeline lets through.
+
+    `system` is linux (WSL too) or windows; `pipeline` is v1, v1.5 or v1.6, None for the newest that this
+    paddlex has, which is what PaddleOCRVL takes unless told otherwise.
+    """
+    capability = numbers(compute_capability)
+    dtype = next(row.name for row in _dtypes() if capability >= numbers(row.compute_capability))
+    attention = _attention(system, capability, numbers(paddlex), dtype)
+    pixels = default_pixels(paddlex, pipeline)
+    return Estimate(peak_vram_mb(pixels, dtype, attention), pixels, dtype, attention)
+
+
+def default_pixels(paddlex: str, pipeline: str | None = None) -> int:
+    """Return the largest image in pixels that a pipeline (None: the newest) lets through by default.
+
+    A pipeline that this paddlex does not have is judged as the newest that it has.
+    """
+    rows = [row for row in _pixels() if numbers(row.paddlex) <= numbers(paddlex)] or [_pixels()[0]]
+    named = [row for row in rows if row.pipeline == pipeline]
+    return (named or rows)[-1].pixels
+
+
+def fitting_pixels(memory_mb: int, need: Estimate) -> int:
+    """Return the largest image in pixels with which this much memory suffices, in steps that the model knows.
+
+    Never less than `SMALLEST_PIXELS`, even where that does not fit either, and never more than `need` has.
+    """
+    (vision,) = load_rows("memory", "vision", Vision)
+    weights = next(row.weights_mb for row in _dtypes() if row.name == need.dtype)
+    room = max(0, memory_mb - weights - vision.rest_mb) << _MIB
+    positions = math.isqrt(room // (vision.heads * vision.score_bytes))
+    fitting = positions * vision.patch_pixels // _STEP * _STEP
+    return max(SMALLEST_PIXELS, min(fitting, need.pixels))
+
+
+def _attention(system: str, capability: tuple[int, ...], paddlex: tuple[int, ...], dtype: str) -> str:
+    """Follow the condition in SiglipAttention of the newest paddlex that is not newer than this one."""
+    rows = [row for row in load_rows("memory", "fused", Fused) if numbers(row.paddlex) <= paddlex]
+    if not rows or dtype == "float32" or system not in rows[-1].systems:
+        return "eager"
+    return "fused" if capability >= numbers(rows[-1].compute_capability) else "eager"
+
+
+@functools.cache
+def _dtypes() -> tuple[Dtype, ...]:
+    return load_rows("memory", "dtype", Dtype)
+
+
+@functools.cache
+def _pixels() -> tuple[Pixels, ...]:
+    return load_rows("memory", "pixels", Pixels)
