@@ -25,6 +25,12 @@ pipelines_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="PaddleOCR's pipelines and their files."
 )
 app.add_typer(pipelines_app, name="pipelines")
+patches_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The source patches, and what the target's files are to them.",
+)
+app.add_typer(patches_app, name="patches")
 
 
 class Engine(str, Enum):
@@ -81,6 +87,7 @@ def check(
     from paddlevl_doctor.commands.check import check as look
     from paddlevl_doctor.commands.check import listing
     from paddlevl_doctor.report.documents import check_document, list_document
+    from paddlevl_doctor.report.formats import renderers
 
     if list_:
         rows = listing()
@@ -88,7 +95,9 @@ def check(
         return ExitCode.OK
     target, stage = common.target(set_name), common.progress().stage
     report = look(RealSystem(), target, stage, deep=deep, only=only or (), ignore=ignore or ())
-    common.answer(lambda: check_document(report), lambda screen: screen.check(report))
+    common.answer(
+        lambda: check_document(report), lambda screen: screen.check(report), renderers=renderers(report)
+    )
     return report.exit_code(strict=strict)
 
 
@@ -193,6 +202,62 @@ def pipelines_link(common: Common) -> int:
 
     report = link_pipelines(RealSystem(), common.target(), common.progress().stage)
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
+    return ExitCode.OK
+
+
+PatchId = Annotated[str, typer.Argument(metavar="ID", help="The patch, as `patches list` names it.")]
+
+
+@command(patches_app, "patches", name="list")
+def patches_list(common: Common) -> int:
+    """List the patches, whether `fix` applies them by itself, and what they do."""
+    from paddlevl_doctor.knowledge.patches import load_patches
+    from paddlevl_doctor.report import patches as view
+
+    common.answer(
+        lambda: view.list_document(load_patches()), lambda screen: view.show_list(screen, load_patches())
+    )
+    return ExitCode.OK
+
+
+@command(patches_app, "patches", name="show")
+def patches_show(common: Common, patch: PatchId) -> int:
+    """Show one patch: what is wrong without it, and the change for the installed version."""
+    from paddlevl_doctor.commands.patches import show_patch
+    from paddlevl_doctor.report import patches as view
+
+    detail = show_patch(RealSystem(), patch, common.python, common.venv)
+    common.answer(lambda: view.detail_document(detail), lambda screen: view.show_detail(screen, detail))
+    return ExitCode.OK
+
+
+@command(patches_app, "patches", name="status")
+def patches_status(common: Common) -> int:
+    """Show for every file that a patch knows whether it is as published, patched, or altered by someone else."""
+    from paddlevl_doctor.commands.patches import patches_status as look
+    from paddlevl_doctor.report import patches as view
+
+    files = look(RealSystem(), common.python, common.venv)
+    common.answer(lambda: view.status_document(files), lambda screen: view.show_status(screen, files))
+    return ExitCode.OK
+
+
+@command(patches_app, "patches", name="build")
+def patches_build(
+    common: Common,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this patch (may be repeated).", metavar="ID")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", help="Folder for the wheel.", metavar="DIR")] = Path(),
+) -> int:
+    """Write a wheel of the target's paddlex with patches in it, for images and machines without a network."""
+    from paddlevl_doctor.commands.patches import build_wheel
+    from paddlevl_doctor.report import patches as view
+
+    path, chosen = build_wheel(RealSystem(), only or (), output, common.python, common.venv)
+    common.answer(
+        lambda: view.wheel_document(path, chosen), lambda screen: view.show_wheel(screen, path, chosen)
+    )
     return ExitCode.OK
 
 

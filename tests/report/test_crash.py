@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 CRASH = (
-    "from paddlevl_doctor.cli import Common, run\nrun(Common('check'), lambda: {}['a key that is missing'])\n"
+    "from paddlevl_doctor.options import Common, run\n"
+    "run(Common('check'), lambda common: {}['a key that is missing'])\n"
 )
 
 

@@ -69,6 +69,15 @@ class Variant:
             content = content.replace(old, replacement.new.encode())
         return content
 
+    def taken_from(self, content: bytes) -> bytes | None:
+        """Return the content with every replacement taken back, None where a new text does not occur once."""
+        for replacement in reversed(self.replacements):
+            new = replacement.new.encode()
+            if content.count(new) != 1:
+                return None
+            content = content.replace(new, replacement.old.encode())
+        return content
+
 
 @dataclass(frozen=True)
 class PatchFile:

@@ -55,6 +55,17 @@ def plan_change(file: PatchFile, content: bytes) -> bytes:
     return changed
 
 
+def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
+    """Return the published content behind a patched one, None where the content is not our patch's result."""
+    digest = sha256_of(content)
+    for variant in file.variants:
+        for original in variant.originals:
+            former = variant.taken_from(content) if original.patched_sha256 == digest else None
+            if former is not None and sha256_of(former) == original.sha256:
+                return former
+    return None
+
+
 def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
     """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
     argv = (python, "-I", "-c", _COMPILE, str(path), shown)

@@ -296,18 +296,19 @@ def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
         kind="apply-patch",
         summary=text("step-patch", title=patch.title(lang)),
         resolves=(finding,) if finding else (),
-        diff="\n".join(_diffs(patch, version)),
+        diff="\n".join(diff for _, diff in diff_of(patch, version)),
         precondition=text("step-patch-before", files=", ".join(file.path for file in patch.files)),
         undo=text("step-patch-undo"),
         arguments={"patch": patch.id, "reasons": [patch.why(lang)]},
     )
 
 
-def _diffs(patch: Patch, version: str) -> Iterator[str]:
+def diff_of(patch: Patch, version: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the path and the unified diff of every file for a version; without one, of every published content."""
     for file in patch.files:
-        variant = file.variant_for(version)
-        for replacement in variant.replacements if variant else ():
-            yield _diff(file.path, replacement.old, replacement.new)
+        fitting = file.variant_for(version) if version else None
+        for variant in (fitting,) if fitting else file.variants:
+            yield file.path, "\n".join(_diff(file.path, r.old, r.new) for r in variant.replacements)
 
 
 def _diff(path: str, old: str, new: str) -> str:

@@ -17,8 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from paddlevl_doctor.commands.check import CheckReport, Known
-from paddlevl_doctor.facts.model import Facts, Gpus, Target
+from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
+from paddlevl_doctor.report.heading import describe_facts
 from paddlevl_doctor.report.privacy import without_home
 from paddlevl_doctor.values import Command, Finding, Status
 
@@ -37,8 +39,6 @@ STYLES = {
     Status.BLOCKED: ("·", "dim"),
     Status.SKIPPED: ("-", "dim"),
 }
-_LOUD = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE)
-_STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetensors", "numpy")
 
 
 class Screen:
@@ -63,11 +63,11 @@ class Screen:
         """Print a whole check."""
         if not self.quiet:
             self._facts(report.facts)
-        for status in _LOUD:
-            for finding in (f for f in report.findings if f.status is status):
-                if status is not Status.NOTE or self.verbose:
-                    self._finding(finding)
-        self._blocked(report.findings)
+        for cause in causes(report.findings):
+            self._finding(cause)
+        for finding in report.findings if self.verbose else ():
+            if finding.status is Status.NOTE:
+                self._finding(Cause(finding))
         if self.verbose:
             self._all(report.findings)
         self._counts(report)
@@ -79,7 +79,8 @@ class Screen:
         self.console.print(grid)
         self.console.print()
 
-    def _finding(self, finding: Finding) -> None:
+    def _finding(self, cause: Cause) -> None:
+        finding = cause.finding
         mark, style = STYLES[finding.status]
         self.console.print(
             Text(f"{mark} {finding.title}", style=f"bold {style}"), Text(f"[{finding.id}]", style="dim")
@@ -91,6 +92,8 @@ class Screen:
             body += [self._labelled("run", command_line(c)) for c in finding.remedy.commands]
         if self.verbose:
             body += [Text(link, style="dim") for link in finding.links]
+        if cause.consequences:
+            body.append(self._consequences(cause.consequences))
         for part in body:
             self._indented(part, 2)
         self.console.print()
@@ -105,13 +108,14 @@ class Screen:
     def _labelled(self, label: str, words: str) -> Text:
         return Text.assemble((f"{text(label)}: ", "bold"), self.clean(words))
 
-    def _blocked(self, findings: Sequence[Finding]) -> None:
-        waiting = sorted({f.blocked_by for f in findings if f.status is Status.BLOCKED and f.blocked_by})
-        if waiting:
-            self.line("· " + text("blocked-by", names=", ".join(waiting)), "dim")
+    def _consequences(self, waiting: Sequence[Finding]) -> Text:
+        """Name what waits for a cause: all of it with -v, else the count."""
+        if self.verbose:
+            return Text(text("follows-all", names=", ".join(f.id for f in waiting)), style="dim")
+        return Text(text("follows-count", count=len(waiting)), style="dim")
 
     def _all(self, findings: Sequence[Finding]) -> None:
-        table = _table("column-status", "column-check", "column-title")
+        table = make_table("column-status", "column-check", "column-title")
         for finding in findings:
             mark, style = STYLES[finding.status]
             word = text(f"status-{finding.status.value}")
@@ -122,7 +126,7 @@ class Screen:
         counts = report.summary
         if report.exit_code(strict=True) == 0:
             self.line("✓ " + text("all-well"), "bold green")
-        elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in _LOUD):
+        elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in PROBLEMS):
             self.line(text("next-fix", command="paddlevl-doctor fix"))
         if not self.quiet:
             numbers = {name + "s": counts[name] for name in ("error", "warning", "note")}
@@ -131,7 +135,7 @@ class Screen:
 
     def listing(self, rows: Sequence[Known]) -> None:
         """Print everything that the doctor knows, and where it sees it."""
-        table = _table("column-check", "column-seen", "column-looks-at")
+        table = make_table("column-check", "column-seen", "column-looks-at")
         for row in rows:
             table.add_row(row.id, text(f"seen-{row.seen}"), Text(row.looks_at))
         self.console.print(table)
@@ -180,7 +184,7 @@ class Screen:
     def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:
         """Print what became of each step."""
         summaries = {step.id: step.summary for step in steps}
-        table = _table("column-status", "column-step", "column-seconds")
+        table = make_table("column-status", "column-step", "column-seconds")
         for outcome in outcomes:
             style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
             name = self.clean(summaries.get(outcome.step, outcome.step))
@@ -217,7 +221,7 @@ class Screen:
             self.line(
                 text("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
             )
-        table = _table("column-step", "column-seconds")
+        table = make_table("column-step", "column-seconds")
         for name, seconds in report.seconds.items():
             table.add_row(name, f"{seconds:.1f}")
         self.console.print(table)
@@ -228,7 +232,7 @@ class Screen:
 
     def pipelines(self, rows: Sequence[PipelineRow]) -> None:
         """Print the pipelines and where their files are."""
-        table = _table("column-pipeline", "PaddleX", "column-yaml", "column-since")
+        table = make_table("column-pipeline", "PaddleX", "column-yaml", "column-since")
         for row in rows:
             table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
         self.console.print(table)
@@ -243,7 +247,8 @@ def _console(color: bool | None) -> Console:
     return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), **forced)  # type: ignore[arg-type]
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
+    """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(text(column) if column.startswith("column-") else column)
@@ -253,44 +258,3 @@ def _table(*columns: str) -> Table:
 def command_line(command: Command) -> str:
     """Show an argument list as one line that can be pasted into a POSIX shell."""
     return shlex.join(command)
-
-
-def describe_facts(facts: Facts) -> list[tuple[str, str]]:
-    """Return the head of a report: machine, GPUs, target and stack in one line each."""
-    host = facts.host
-    place = f"WSL {host.wsl}" if host.wsl else host.container or host.notebook
-    parts = [
-        host.distribution or host.system,
-        host.machine,
-        place,
-        f"{host.cpu_count} CPU",
-        f"{host.memory_total_mb >> 10} GB",
-    ]
-    rows = [
-        (text("machine"), ", ".join(part for part in parts if part)),
-        (text("gpu"), _gpus(facts.gpus)),
-        (text("target"), _target(facts)),
-    ]
-    if facts.target is not None:
-        rows.append((text("stack"), _stack(facts.target)))
-    return rows
-
-
-def _gpus(gpus: Gpus) -> str:
-    if not gpus.devices:
-        return text("no-gpu", reason=text(f"gpu-{gpus.reason}", detail=gpus.detail))
-    names = [f"{g.name} ({g.compute_capability}, {g.memory_total_mb >> 10} GB)" for g in gpus.devices]
-    return f"{', '.join(names)}; driver {gpus.driver}, CUDA {gpus.cuda}"
-
-
-def _target(facts: Facts) -> str:
-    if facts.target_problem:
-        return text("no-target-problem", problem=facts.target_problem)
-    if facts.target is None:
-        return text("no-target", path=facts.planned_target)
-    return f"{facts.target.prefix} (Python {facts.target.version})"
-
-
-def _stack(target: Target) -> str:
-    found = [f"{name} {version}" for name in _STACK for version in target.versions_of(name)]
-    return ", ".join(found) or "-"

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.report.privacy import without_home
+from paddlevl_doctor.report.privacy import Redactor
 
 
 def write_crash_report(error: BaseException) -> Path:
@@ -22,5 +22,5 @@ def write_crash_report(error: BaseException) -> Path:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="paddlevl-doctor-", suffix=".md", delete=False
     ) as file:
-        file.write(without_home(words, Path.home()))
+        file.write(Redactor.of_this_machine().text(words))
     return Path(file.name)

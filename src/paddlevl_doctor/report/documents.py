@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def _document(verb: str, **fields: Any) -> Document:
+def document(verb: str, **fields: Any) -> Document:
+    """Return a document of this verb: its schema, the doctor's version, and the fields as plain JSON types."""
     head = {"schema": f"paddlevl-doctor/{verb}/1", "doctor": {"version": __version__}}
     return {**head, **{name: as_dict(value) for name, value in fields.items()}}
 
@@ -28,7 +29,7 @@ def check_document(report: CheckReport) -> Document:
     """Describe a check."""
     target = report.facts.target
     shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
-    return _document(
+    return document(
         "check",
         target=shown,
         facts=report.facts,
@@ -40,7 +41,7 @@ def check_document(report: CheckReport) -> Document:
 
 def list_document(rows: tuple[Known, ...]) -> Document:
     """Describe what the doctor knows."""
-    return _document("check-list", checks=rows)
+    return document("check-list", checks=rows)
 
 
 def fix_document(report: FixReport) -> Document:
@@ -52,29 +53,29 @@ def fix_document(report: FixReport) -> Document:
         fields["outcome"] = report.applied.outcomes
         fields["transaction"] = report.applied.number
         fields["recheck"] = check_document(report.recheck)
-    return _document("fix", **fields)
+    return document("fix", **fields)
 
 
 def undo_document(report: UndoReport) -> Document:
     """Describe what was undone and what is still remembered."""
-    return _document("undo", undone=report.undone, transactions=report.left)
+    return document("undo", undone=report.undone, transactions=report.left)
 
 
 def parse_document(report: ParseReport) -> Document:
     """Describe the reading of a document."""
-    return _document("parse", **{name: value for name, value in vars(report).items() if name != "fix"})
+    return document("parse", **{name: value for name, value in vars(report).items() if name != "fix"})
 
 
 def pipelines_document(rows: tuple[PipelineRow, ...]) -> Document:
     """Describe the pipelines of a target."""
-    return _document("pipelines", pipelines=rows)
+    return document("pipelines", pipelines=rows)
 
 
 def error_document(verb: str, error: DoctorError) -> Document:
     """Describe a command that ended with one sentence instead of an answer, and how far a failed repair got."""
     outcomes = getattr(error, "outcomes", None)
     extra = {} if outcomes is None else {"outcome": outcomes}
-    return _document(verb, error={"message": error.message, "exit_code": int(error.exit_code)}, **extra)
+    return document(verb, error={"message": error.message, "exit_code": int(error.exit_code)}, **extra)
 
 
 def as_json(document: Document) -> str:

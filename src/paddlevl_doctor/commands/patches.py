@@ -1,0 +1,125 @@
+"""`patches`: what the source patches are, what each file of the target is to them, and a wheel with them in it."""
+
+from __future__ import annotations
+
+import base64
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Distribution, Target
+from paddlevl_doctor.facts.target import choose_target, collect_target
+from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.patcher import sha256_of
+from paddlevl_doctor.system import System
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """What one file of the target is to one patch.
+
+    `state` is a `PatchState`; `version` and `path` belong to the installed distribution, `links` counts the
+    directory entries of the file: above one, uv's cache or another environment shares it.
+    """
+
+    patch: str
+    path: str
+    version: str | None
+    state: str
+    links: int
+
+
+@dataclass(frozen=True)
+class PatchDetail:
+    """One patch with the change that it makes, for the installed version or else for every variant."""
+
+    patch: Patch
+    version: str | None
+    changes: tuple[tuple[str, str], ...]
+    """(path, unified diff) of every file."""
+
+
+def show_patch(system: System, patch_id: str, python: str | None, venv: str | None) -> PatchDetail:
+    """Describe one patch; raises UsageError for an unknown id."""
+    from paddlevl_doctor.repair.plan import diff_of  # noqa: PLC0415 - only `show` needs it
+
+    patch = _find(patch_id)
+    version = _installed(_target(system, python, venv), patch)
+    return PatchDetail(patch, version, tuple(diff_of(patch, version)))
+
+
+def patches_status(system: System, python: str | None, venv: str | None) -> tuple[FileStatus, ...]:
+    """Return what every file that a patch knows is in the target; raises UsageError without a target."""
+    target = _target(system, python, venv)
+    if target is None:
+        raise UsageError(text("patches-no-target"))
+    return tuple(_status(system, target, patch, file) for patch in load_patches() for file in patch.files)
+
+
+def build_wheel(
+    system: System, only: Sequence[str], folder: Path, python: str | None, venv: str | None
+) -> tuple[Path, tuple[Patch, ...]]:
+    """Write a wheel of the target's paddlex with patches: those named, else all automatic ones that fit.
+
+    Raises UsageError for unknown ids, without a target, and where the wheel cannot be written.
+    """
+    from paddlevl_doctor.repair import patched_wheel  # noqa: PLC0415 - only `build` needs it
+
+    target = _target(system, python, venv)
+    if target is None:
+        raise UsageError(text("patches-no-target"))
+    source = patched_wheel.from_installation(system, target, "paddlex")
+    named = [_find(name) for name in only]
+    chosen = tuple(
+        named or [p for p in patched_wheel.fitting(load_patches(), source) if p.default == "automatic"]
+    )
+    if not chosen:
+        raise UsageError(text("no-patch-fits", name=source.name, version=source.version))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return patched_wheel.build(source, chosen, folder), chosen
+    except OSError as error:
+        raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
+
+
+def _find(patch_id: str) -> Patch:
+    known = {patch.id: patch for patch in load_patches()}
+    if patch_id not in known:
+        raise UsageError(text("unknown-patch", name=patch_id, names=", ".join(known)))
+    return known[patch_id]
+
+
+def _target(system: System, python: str | None, venv: str | None) -> Target | None:
+    found = collect_target(system, choose_target(system, python, venv))
+    return found if isinstance(found, Target) else None
+
+
+def _installed(target: Target | None, patch: Patch) -> str | None:
+    return target.version_of(patch.distribution) if target else None
+
+
+def _status(system: System, target: Target, patch: Patch, file: PatchFile) -> FileStatus:
+    version = _installed(target, patch)
+    path = Path(target.purelib) / file.path
+    content = system.read_bytes(path) if version else None
+    digest = None if content is None else sha256_of(content)
+    state = state_of(file, digest, version or "")
+    if state is PatchState.PRISTINE and digest not in promised(system, target, patch.distribution, file.path):
+        state = PatchState.ALTERED
+    return FileStatus(patch.id, file.path, version, state.value, system.link_count(path))
+
+
+def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
+    """Return the SHA-256 (hexadecimal) that the distribution's RECORD promises for a file; empty without one."""
+    found = next((d for d in target.distributions if d.name == name), None)
+    return tuple(_hashes(system, found, relative)) if found else ()
+
+
+def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:
+    record = system.read_text(Path(found.path) / "RECORD") or ""
+    for row in csv.reader(record.splitlines()):
+        if row and row[0].replace("\\", "/") == relative and row[1].startswith("sha256="):
+            yield base64.urlsafe_b64decode(row[1][7:] + "=").hex()

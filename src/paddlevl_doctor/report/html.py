@@ -1,0 +1,74 @@
+"""A check as one HTML page: no script, no request to anywhere, light and dark, and safe against hostile text."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.report.causes import causes, root_of
+from paddlevl_doctor.report.console import STYLES, command_line
+from paddlevl_doctor.report.heading import describe_facts
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_CODE = re.compile(r"`([^`\n]+)`")
+# Characters that steer the direction of text, or that cannot be seen at all.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def render(report: CheckReport) -> str:
+    """Return the page; the report is already redacted."""
+    found = causes(report.findings)
+    return _template().render(
+        lang=language(),
+        t=text,
+        version=__version__,
+        report=report,
+        facts=describe_facts(report.facts),
+        packages=report.facts.target.distributions if report.facts.target else (),
+        causes=found,
+        tree=[cause for cause in found if cause.consequences],
+        root_of=lambda finding: root_of(finding, report.findings),
+        marks={status.value: mark for status, (mark, _) in STYLES.items()},
+        command_line=command_line,
+    )
+
+
+@functools.cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only this format needs it
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters["spans"] = _spans
+    return environment.get_template("check.html")
+
+
+def _visible(value: object) -> object:
+    """Replace what would steer the reader's eye, and leave everything else to the escaping."""
+    from markupsafe import Markup  # noqa: PLC0415 - as above
+
+    return (
+        _STEERING.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    )
+
+
+def _spans(words: str) -> object:
+    """Return text with its `code` as code elements, everything else escaped."""
+    from markupsafe import Markup, escape  # noqa: PLC0415 - as above
+
+    parts = _CODE.split(_STEERING.sub("\ufffd", words))
+    shown = [Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)]
+    return Markup("").join(shown)

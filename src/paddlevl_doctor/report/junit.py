@@ -1,0 +1,76 @@
+"""A check as JUnit XML: one test case a finding, so that CI systems show what is wrong where tests are shown."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.report.causes import root_of
+from paddlevl_doctor.values import Finding, Status
+
+# XML 1.0, section 2.2: everything else cannot be written, not even as a reference.
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SKIPPED = (Status.SKIPPED, Status.BLOCKED)
+
+
+def render(report: CheckReport) -> str:
+    """Return the document. An error is a failure, what could not be looked at is an error, a warning passes."""
+    suites = ElementTree.Element("testsuites", _counts(report))
+    suite = ElementTree.SubElement(suites, "testsuite", _counts(report))
+    for finding in report.findings:
+        _case(suite, finding, report)
+    ElementTree.indent(suites)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    )
+
+
+def _counts(report: CheckReport) -> dict[str, str]:
+    of = [finding.status for finding in report.findings]
+    return {
+        "name": "paddlevl-doctor check",
+        "tests": str(len(of)),
+        "failures": str(of.count(Status.ERROR)),
+        "errors": str(of.count(Status.UNKNOWN)),
+        "skipped": str(sum(of.count(status) for status in _SKIPPED)),
+        "time": f"{report.seconds:.3f}",
+    }
+
+
+def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport) -> None:
+    case = ElementTree.SubElement(
+        suite,
+        "testcase",
+        classname="paddlevl-doctor.check",
+        name=finding.id,
+        time=f"{finding.duration_ms / 1000:.3f}",
+    )
+    title, body = _writable(finding.title), _writable(details(finding))
+    if finding.status is Status.ERROR:
+        ElementTree.SubElement(case, "failure", message=title, type=finding.id).text = body
+    elif finding.status is Status.UNKNOWN:
+        ElementTree.SubElement(case, "error", message=title, type=finding.id).text = body
+    elif finding.status in _SKIPPED:
+        ElementTree.SubElement(case, "skipped", message=_writable(_why_skipped(finding, report)))
+    elif finding.status is not Status.OK:
+        ElementTree.SubElement(case, "system-out").text = f"{finding.status.value}: {title}\n{body}"
+
+
+def _why_skipped(finding: Finding, report: CheckReport) -> str:
+    root = root_of(finding, report.findings)
+    if root is not None:
+        return text("report-waits-for", id=root)
+    return ": ".join([text("status-skipped"), *(e.value for e in finding.evidence)])
+
+
+def details(finding: Finding) -> str:
+    """Return cause, evidence and cure of a finding as plain lines."""
+    lines = [finding.cause, *(f"{e.source}: {e.value}" for e in finding.evidence)]
+    lines += [finding.remedy.text] if finding.remedy else []
+    return "\n".join([*filter(None, lines), *finding.links])
+
+
+def _writable(words: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", words)

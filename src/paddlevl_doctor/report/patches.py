@@ -1,0 +1,101 @@
+"""How the patches look: a list, one patch with its change, the state of every file, a wheel that was built."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from paddlevl_doctor.knowledge.patches import Patch
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.report.console import Screen, command_line, make_table
+from paddlevl_doctor.report.documents import Document, document
+from paddlevl_doctor.values import Command
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.patches import FileStatus, PatchDetail
+
+_STYLES = {"altered": "red", "missing": "red", "patched": "green"}
+
+
+def show_list(screen: Screen, patches: Sequence[Patch]) -> None:
+    """Print every patch, whether `fix` applies it by itself, and what it does."""
+    table = make_table("column-patch", "column-default", "column-what")
+    for patch in patches:
+        table.add_row(patch.id, text(f"patch-{patch.default}"), Text(patch.title(language())))
+    screen.console.print(table)
+
+
+def show_detail(screen: Screen, detail: PatchDetail) -> None:
+    """Print one patch: what is wrong without it, what it changes, and when it can be dropped."""
+    patch, lang = detail.patch, language()
+    screen.line(f"{patch.id}  ({text(f'patch-{patch.default}')})", "bold")
+    screen.line(patch.why(lang))
+    screen.line(text("patch-drop-when", text=patch.drop_when[lang]), "dim")
+    for link in patch.links:
+        screen.line(link, "dim")
+    for _, diff in detail.changes:
+        screen.line(diff)
+
+
+def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
+    """Print what every file that a patch knows is in the target."""
+    table = make_table("column-patch", "column-file", "column-state")
+    for file in files:
+        words = Text(text(f"state-{file.state}"), _STYLES.get(file.state, ""))
+        if file.links > 1:
+            words.append(f" ({text('patch-shared', links=file.links)})", "dim")
+        table.add_row(file.patch, Text(file.path), words)
+    screen.console.print(table)
+
+
+def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:
+    """Print where a wheel is, what is in it, and how it is installed."""
+    screen.line(text("wheel-built", path=screen.clean(str(path))), "bold green")
+    for patch in chosen:
+        screen.line(f"  {patch.id}: {patch.title(language())}")
+    screen.line(text("wheel-install", command=command_line(install_command(path))))
+
+
+def install_command(path: Path) -> Command:
+    """Return how a wheel is put in place of the published version."""
+    return ("uv", "pip", "install", "--no-deps", str(path))
+
+
+def list_document(patches: Sequence[Patch]) -> Document:
+    """Describe every patch."""
+    rows = [_row(patch) for patch in patches]
+    return document("patches", patches=rows)
+
+
+def _row(patch: Patch) -> dict[str, object]:
+    lang = language()
+    return {
+        "id": patch.id,
+        "distribution": patch.distribution,
+        "default": patch.default,
+        "title": patch.title(lang),
+        "why": patch.why(lang),
+        "drop_when": patch.drop_when[lang],
+        "evidence": patch.evidence,
+        "links": patch.links,
+        "files": [{"path": file.path, "versions": sorted(file.versions())} for file in patch.files],
+    }
+
+
+def detail_document(detail: PatchDetail) -> Document:
+    """Describe one patch with its change."""
+    changes = [{"path": path, "diff": diff} for path, diff in detail.changes]
+    return document("patches", patches=[{**_row(detail.patch), "changes": changes}], version=detail.version)
+
+
+def status_document(files: Sequence[FileStatus]) -> Document:
+    """Describe the state of every file."""
+    return document("patches", status=files)
+
+
+def wheel_document(path: Path, chosen: Sequence[Patch]) -> Document:
+    """Describe a wheel that was built."""
+    return document("patches", wheel=str(path), patches=[_row(patch) for patch in chosen])
