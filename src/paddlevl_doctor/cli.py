@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.options import Common, ReportFormat, SetName, command
+from paddlevl_doctor.options import Common, LogFormat, ReportFormat, SetName, command
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import ExitCode
 
@@ -84,8 +84,8 @@ def check(
     set_name: SetName = None,
 ) -> int:
     """What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing."""
+    from paddlevl_doctor.commands.check import CheckRequest, listing
     from paddlevl_doctor.commands.check import check as look
-    from paddlevl_doctor.commands.check import listing
     from paddlevl_doctor.report.documents import check_document, list_document
     from paddlevl_doctor.report.formats import renderers
 
@@ -93,12 +93,33 @@ def check(
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK
-    target, stage = common.target(set_name), common.progress().stage
-    report = look(RealSystem(), target, stage, deep=deep, only=only or (), ignore=ignore or ())
+    request = CheckRequest(deep, only or (), ignore or (), record, replay)
+    report = look(RealSystem(), common.target(set_name), common.progress().stage, request)
     common.answer(
         lambda: check_document(report), lambda screen: screen.check(report), renderers=renderers(report)
     )
     return report.exit_code(strict=strict)
+
+
+@command(app, "explain", formats=LogFormat)
+def explain(
+    common: Common,
+    source: Annotated[
+        str | None, typer.Argument(metavar="[FILE|-]", help="Log to explain; - or nothing: standard input.")
+    ] = None,
+) -> int:
+    """Name the failures in a log or traceback, the root cause, whether it concerns the target, and the cure."""
+    from paddlevl_doctor.commands.explain import explain as read
+    from paddlevl_doctor.report.explain import explain_document, markdown, show
+
+    home = Path.home()
+    report = read(RealSystem(), source, common.target(), common.progress().stage)
+    common.answer(
+        lambda: explain_document(report, home),
+        lambda screen: show(screen, report),
+        renderers={"markdown": lambda: markdown(report, home)},
+    )
+    return report.exit_code()
 
 
 @command(app, "fix")

@@ -475,4 +475,31 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "由 paddlevl-doctor {version} 用时 {seconds} 秒生成，不含用户名、主机名和主目录。",
     ),
     "report-waits-for": ("waits for {id}", "等待 {id}"),
+    "replay-alone": (
+        "--replay judges a recording and nothing else: it goes without --record, --python and --venv.",
+        "--replay 只评判录制文件，不能与 --record、--python 或 --venv 同用。",
+    ),
+    "recorded-without-deep": (
+        "{path} was recorded without --deep, so there is no deep look to judge. Leave --deep out.",
+        "{path} 录制时没有使用 --deep，因此没有深入检查的内容。请去掉 --deep。",
+    ),
+    "recording-refused": (
+        "{path} is not a recording of `paddlevl-doctor check --record`: {reason}",
+        "{path} 不是 `paddlevl-doctor check --record` 的录制文件：{reason}",
+    ),
+    "recording-nested": ("it is nested too deeply", "嵌套层次过深"),
+    "recording-members": (
+        "it should hold manifest.json, facts.json and perhaps deep.json, once each, and it holds: {names}",
+        "应包含 manifest.json、facts.json，或另有 deep.json，各一份；实际包含：{names}",
+    ),
+    "recording-member-kind": (
+        "{name} is a link, a folder, encrypted, or compressed in an unusual way",
+        "{name} 是链接、文件夹、已加密，或使用了不常见的压缩方式",
+    ),
+    "recording-too-large": ("{name} is larger than {mb} MB", "{name} 超过 {mb} MB"),
+    "recording-schema": (
+        "its schema is {schema}, written by paddlevl-doctor {version}; a newer paddlevl-doctor may read it",
+        "其格式为 {schema}，由 paddlevl-doctor {version} 写入；更新的 paddlevl-doctor 可能可以读取",
+    ),
+    "recording-unknown-field": ("the field {name} is not known", "未知字段 {name}"),
 }

@@ -63,7 +63,7 @@ def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
     answers["paddle-kernels"] = _kernels(deep.probes.get("kernels"), causes, obstacle)
     answers["torch-beside"] = _torch(deep.probes, causes)
     answers["queue-deadlock-on-error"] = obstacle or _queues(tests)
-    answers.update(_files(deep.probes.get("installed_files"), context))
+    answers.update(_files(deep.probes.get("installed_files")))
     answers["model-hoster-unreachable"] = _hubs(deep)
     times = _times(deep)
     return (
@@ -259,7 +259,7 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
 # --- files and hubs ---------------------------------------------------------------------------------------
 
 
-def _files(result: ProbeResult | None, context: Context) -> dict[str, _Answer]:
+def _files(result: ProbeResult | None) -> dict[str, _Answer]:
     names = ("half-installed-dist", "uv-cache-contamination", "altered-files")
     if result is None:
         return dict.fromkeys(names, skipped("not asked"))
@@ -269,8 +269,8 @@ def _files(result: ProbeResult | None, context: Context) -> dict[str, _Answer]:
         return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", shown),)))
     answers = (
         deep_files.missing_files(result),
-        deep_files.shared_files(result, context),
-        deep_files.altered_files(result, context),
+        deep_files.shared_files(result),
+        deep_files.altered_files(result),
     )
     return dict(zip(names, answers, strict=True))
 

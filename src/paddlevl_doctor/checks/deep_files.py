@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from paddlevl_doctor.checks.model import Context, Diagnosis, ok
+from paddlevl_doctor.checks.model import Diagnosis, ok
 from paddlevl_doctor.facts.deep import ProbeResult
 from paddlevl_doctor.values import Evidence, Status
 
@@ -26,21 +26,21 @@ def missing_files(result: ProbeResult) -> Diagnosis:
     return Diagnosis(Status.ERROR, evidence, params)
 
 
-def shared_files(result: ProbeResult, context: Context) -> Diagnosis:
+def shared_files(result: ProbeResult) -> Diagnosis:
     """uv-cache-contamination: a warning for altered files that other environments and uv's cache share."""
-    shared = [item for item in _unexplained(result, context) if item["links"] > 1]
+    shared = [item for item in _unexplained(result) if item["links"] > 1]
     if not shared:
         return ok("RECORD", f"{_count(result)} files")
     params = {"count": len(shared), "names": _names(result, shared)}
     return Diagnosis(Status.WARNING, _altered_evidence(shared), params)
 
 
-def altered_files(result: ProbeResult, context: Context) -> Diagnosis:
+def altered_files(result: ProbeResult) -> Diagnosis:
     """altered-files: a note about files that somebody changed, whether this program did or not."""
     altered = [item for _, item in _of(result, "altered")]
     if not altered:
         return ok("RECORD", f"{_count(result)} files")
-    by_hand = list(_unexplained(result, context))
+    by_hand = list(_unexplained(result))
     params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(by_hand)}
     return Diagnosis(Status.NOTE, _altered_evidence(by_hand or altered), params)
 
@@ -59,7 +59,7 @@ def _is_loaded(path: str) -> bool:
     return name.endswith(_LOADED) and not set(folders) & set(_SPARE)
 
 
-def _unexplained(result: ProbeResult, context: Context) -> Iterator[dict[str, Any]]:
+def _unexplained(result: ProbeResult) -> Iterator[dict[str, Any]]:
     """Yield the altered files that are not what one of our patches makes of them."""
     from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415 - only with a deep look
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands.examine import TargetOptions, examine
+from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine, examine_facts
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import ExitCode, Finding, Stage, Status
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.facts.deep_facts import DeepFacts
 
 _WORST_FIRST = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE, Status.OK)
 
@@ -39,27 +44,89 @@ class CheckReport:
         return ExitCode.NOT_LOOKED_AT if Status.UNKNOWN in statuses else ExitCode.OK
 
 
-def check(
-    system: System,
-    options: TargetOptions,
-    stage: Stage,
-    *,
-    deep: bool = False,
-    only: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-) -> CheckReport:
-    """Look at the machine and report; raises UsageError for unknown ids."""
-    _known(only, ignore)
-    started = system.clock()
-    examination = examine(system, options)
-    findings = examination.findings
-    if deep:
-        from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
-        from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - as above
+@dataclass(frozen=True)
+class CheckRequest:
+    """What the user asked `check` for."""
 
-        findings = deep_checks.merge(findings, look_deep(system, examination, stage))
-    shown = tuple(f for f in findings if f.id not in ignore and (not only or f.id in only))
+    deep: bool = False
+    only: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    record: Path | None = None
+    """Where to keep what was seen."""
+    replay: Path | None = None
+    """What to judge instead of this machine."""
+
+
+def check(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> CheckReport:
+    """Look at the machine, or at a recording, and report.
+
+    Raises UsageError for unknown ids, for options that exclude each other, and for a recording that is not one.
+    """
+    _known(request.only, request.ignore)
+    started = system.clock()
+    if request.replay is not None:
+        examination, findings = _replayed(request, options)
+    else:
+        examination, findings = _seen(system, options, stage, request)
+    shown = tuple(
+        f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
+    )
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
+
+
+_Judged = tuple[Examination, tuple[Finding, ...]]
+
+
+def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Judged:
+    examination = examine(system, options)
+    deep = None
+    if request.deep:
+        from paddlevl_doctor.commands.deep import see_deep  # noqa: PLC0415 - start-up time
+
+        deep = see_deep(system, examination, stage)
+    if request.record is not None:
+        _record(request.record, examination.facts, deep, request, options)
+    return _judged(examination, deep, looked_deep=request.deep)
+
+
+def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
+    if not looked_deep:
+        return examination, examination.findings
+    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.deep import judge_deep  # noqa: PLC0415 - as above
+
+    return examination, merge(examination.findings, judge_deep(examination, deep))
+
+
+def _record(
+    path: Path, facts: Facts, deep: DeepFacts | None, request: CheckRequest, options: TargetOptions
+) -> None:
+    import datetime  # noqa: PLC0415 - only recordings need it
+
+    from paddlevl_doctor.facts.recording import Provenance, Recording, redact_with, save  # noqa: PLC0415 - as above
+    from paddlevl_doctor.report.privacy import Redactor  # noqa: PLC0415 - as above
+
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    provenance = Provenance("recorded", today)
+    recording = Recording(facts, provenance, deep, request.deep, options.set_name)
+    save(path, recording, redact_with(Redactor.of_this_machine().masked))
+
+
+def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
+    """Judge a recording; whatever strange values it holds, the answer is a diagnosis or one sentence."""
+    from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - only replays need it
+
+    path = request.replay
+    if path is None or request.record or options.python or options.venv:
+        raise UsageError(text("replay-alone"))
+    recording = load(path)
+    if request.deep and not recording.looked_deep:
+        raise UsageError(text("recorded-without-deep", path=path))
+    try:
+        examination = examine_facts(recording.facts, options.set_name or recording.set_name)
+        return _judged(examination, recording.deep, looked_deep=recording.looked_deep)
+    except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise UsageError(text("recording-refused", path=path, reason=error)) from error
 
 
 def _known(*groups: Sequence[str]) -> None:

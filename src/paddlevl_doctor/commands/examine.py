@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.model import Facts, Target
-from paddlevl_doctor.facts.target import Choice, choose_target
+from paddlevl_doctor.facts.target import choose_target
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Finding
@@ -38,10 +38,9 @@ class TargetOptions:
 class Examination:
     """What one look at the machine gave."""
 
-    choice: Choice
     context: Context
     findings: tuple[Finding, ...]
-    seconds: float
+    seconds: float = 0.0
 
     @property
     def facts(self) -> Facts:
@@ -57,12 +56,19 @@ def examine(system: System, options: TargetOptions) -> Examination:
     choice = choose_target(system, options.python, options.venv)
     facts = _Background(lambda: collect_facts(system, choice))
     # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - loaded beside the facts
+    from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415 - loaded beside the facts
+
+    examination = examine_facts(facts.result(), options.set_name)
+    return replace(examination, seconds=round(system.clock() - started, 3))
+
+
+def examine_facts(facts: Facts, set_name: str | None) -> Examination:
+    """Run the checks on facts, wherever they were seen; raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.checks.run import run_checks  # noqa: PLC0415 - as above
 
-    context = context_of(facts.result(), options.set_name)
-    findings = run_checks(context, ALL, language())
-    return Examination(choice, context, findings, round(system.clock() - started, 3))
+    context = context_of(facts, set_name)
+    return Examination(context, run_checks(context, ALL, language()))
 
 
 class _Background(Generic[Answer]):

@@ -111,10 +111,10 @@ def _place(system: System, options: TargetOptions) -> Place:
 
 
 def _site(system: System, examination: Examination) -> Site:
-    target, choice = examination.facts.target, examination.choice
+    facts, target = examination.facts, examination.facts.target
     if target is not None:
         return Site(target.prefix, target.python, exists=True)
-    prefix = system.cwd() / choice.planned
+    prefix = system.cwd() / facts.planned_target
     return Site(str(prefix), str(python_of(prefix, system.platform)), exists=False)
 
 

@@ -7,21 +7,13 @@ for is never read, because a check has a fifth of a second for everything.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.failure import Applies, Cure, Failure, Match
 from paddlevl_doctor.knowledge.failure_file import read_failure
 
 __all__ = ["Applies", "Cure", "Failure", "Match", "all_ids", "load_all", "load_failure", "match"]
-
-_WEIGHTS = ("cause", "warning", "consequence")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_EXCERPT = 240
-"""Characters of the line that are shown."""
 
 
 @functools.cache
@@ -47,12 +39,6 @@ def _folder() -> Path:
     return data_folder("matrix") / "failures"
 
 
-@dataclass(frozen=True)
-class _Occurrence:
-    failure: Failure
-    start: int
-
-
 def match(text: str, failures: Iterable[Failure], *, system: str | None = None) -> tuple[Match, ...]:
     """Name the failures whose signature occurs in a text; the first of them is the root cause.
 
@@ -62,51 +48,10 @@ def match(text: str, failures: Iterable[Failure], *, system: str | None = None) 
     failures that share a signature, and only there. Raises KnowledgeError for a signature that is no regular
     expression.
     """
-    found = [occurrence for failure in failures if (occurrence := _first(failure, text)) is not None]
-    kept = [one for one in found if not any(_beats(other, one, system) for other in found)]
-    kept.sort(key=lambda one: (_WEIGHTS.index(one.failure.weight), one.start))
+    from paddlevl_doctor.knowledge.recognition import known_in  # noqa: PLC0415 - not needed by a quick check
+
+    found = known_in(text, failures, system=system)
     return tuple(
-        Match(
-            one.failure, text.count("\n", 0, one.start) + 1, _excerpt(text, one.start), root_cause=rank == 0
-        )
-        for rank, one in enumerate(kept)
+        Match(seen.failure, seen.place.line, seen.place.excerpt, root_cause=rank == 0)
+        for rank, seen in enumerate(found)
     )
-
-
-def _first(failure: Failure, text: str) -> _Occurrence | None:
-    if not failure.signatures:
-        return None
-    occurrence = _pattern(failure.id, failure.signatures).search(text)
-    return None if occurrence is None else _Occurrence(failure, occurrence.start())
-
-
-@functools.cache
-def _pattern(failure_id: str, signatures: tuple[str, ...]) -> re.Pattern[str]:
-    try:
-        return re.compile("|".join(f"(?:{signature})" for signature in signatures))
-    except re.error as error:
-        raise KnowledgeError(f"{failure_id}.toml", "signatures", str(error)) from error
-
-
-def _beats(other: _Occurrence, one: _Occurrence, system: str | None) -> bool:
-    """Say whether `other` explains the same words better: it is about this system, or about none."""
-    if other.start != one.start or other.failure.id == one.failure.id:
-        return False
-    ours, theirs = (_fit(occurrence.failure, system) for occurrence in (one, other))
-    return (theirs, other.failure.id) < (ours, one.failure.id)
-
-
-def _fit(failure: Failure, system: str | None) -> int:
-    if not failure.applies.systems:
-        return 1
-    return 0 if system in failure.applies.systems else 2
-
-
-def _excerpt(text: str, start: int) -> str:
-    """Return the line around a position; of a very long line the part from the position on."""
-    begin = text.rfind("\n", 0, start) + 1
-    end = text.find("\n", start)
-    line = text[begin : end if end >= 0 else len(text)]
-    if len(line) > _EXCERPT:
-        line = text[start : start + min(_EXCERPT, begin + len(line) - start)]
-    return _COLOUR.sub("", line).strip()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,6 +64,36 @@ def scrubbed(value: Any) -> Any:
     return value
 
 
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """Return an equal value of the same types with every text in it changed."""
+    if isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(item, change) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
+
+
+def _last_part_masked(found: re.Match[str]) -> str:
+    at = max(found[0].rfind(mark) for mark in ("/", "\\", "%2F", "%2f", "%5C", "%5c"))
+    at += 3 if found[0][at] == "%" else 1
+    return found[0][:at] + _masked(found[0][at:])
+
+
+def _all_masked(found: re.Match[str]) -> str:
+    return _masked(found[0])
+
+
+def _masked(name: str) -> str:
+    return "".join("x" if c.isascii() else "某" for c in name)
+
+
 @dataclass(frozen=True)
 class Redactor:
     """Makes texts and values fit to be pasted into an issue: no secrets, no user, no host, no home folder."""
@@ -97,18 +128,25 @@ class Redactor:
 
     def value(self, value: Any) -> Any:
         """Return an equal value of the same types with every text in it redacted, keys included."""
-        if isinstance(value, enum.Enum):
-            return value
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {self.value(key): self.value(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.value(item) for item in value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {f.name: self.value(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            return dataclasses.replace(value, **fields)
-        return value
+        return _mapped(value, self.text)
+
+    def masked(self, value: Any) -> Any:
+        """Return a value like `value` does, but in which names become other names of the same shape.
+
+        A path stays an absolute path of the same length, and one that is not ASCII stays so: a recording has to
+        give the diagnosis that the machine itself gave.
+        """
+        return _mapped(value, self._mask)
+
+    def _mask(self, value: str) -> str:
+        shown = without_secrets(value)
+        if self._home is not None and re.split(r"[/\\]+", self.home)[-1].lower() not in _NOBODY:
+            shown = self._home.sub(_last_part_masked, shown)
+        shown = _ANY_HOME.sub(_last_part_masked, shown)
+        shown = _PORT.sub("<address>", _ADDRESS.sub("<address>", _MAIL.sub("<email>", shown)))
+        for pattern, _ in self._names:
+            shown = pattern.sub(_all_masked, shown)
+        return shown
 
     @cached_property
     def _home(self) -> re.Pattern[str] | None:

@@ -1,0 +1,212 @@
+"""What one check saw, as a file: written by `check --record`, read by `check --replay`.
+
+A recording is a zip archive with `manifest.json`, `facts.json` and, after a deep look, `deep.json`. It is read
+member by member into memory, never unpacked, and everything in it must have the type that the doctor itself would
+have written: recordings come from strangers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts import probe_documents
+from paddlevl_doctor.facts.deep import ProbeResult
+from paddlevl_doctor.facts.deep_facts import DeepFacts
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.messages import text
+
+SCHEMA = "paddlevl-doctor/recording/1"
+_MANIFEST, _FACTS, _DEEP = "manifest.json", "facts.json", "deep.json"
+_LIMIT = 16 << 20
+"""Bytes of one member; a deep look at a large environment writes 200 KB."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError)
+"""What zipfile raises for archives that are none, are cut, are encrypted or lie."""
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a recording comes from.
+
+    `kind` is recorded (on the machine itself) or constructed (put together from what people published, which
+    `sources` names); `date` is YYYY-MM-DD.
+    """
+
+    kind: Literal["recorded", "constructed"]
+    date: str
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that a diagnosis depends on. `deep` is None where nothing was run, or nothing could be."""
+
+    facts: Facts
+    provenance: Provenance
+    deep: DeepFacts | None = None
+    looked_deep: bool = False
+    set_name: str | None = None
+
+
+@dataclass(frozen=True)
+class _Doctor:
+    version: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    schema: str
+    doctor: _Doctor
+    provenance: Provenance
+    looked_deep: bool
+    set_name: str | None
+
+
+def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> None:
+    """Write a recording, whole or not at all; `redacted` takes out what must not leave the machine.
+
+    Equal recordings give equal bytes. Raises UsageError where the file cannot be written.
+    """
+    hidden: Recording = redacted(recording)
+    manifest = _Manifest(SCHEMA, _Doctor(__version__), hidden.provenance, hidden.looked_deep, hidden.set_name)
+    members: dict[str, object] = {_MANIFEST: manifest, _FACTS: hidden.facts}
+    if hidden.deep is not None:
+        members[_DEEP] = hidden.deep
+    part = path.with_name(f".{path.name}.part")
+    try:
+        _write(part, members)
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(path: Path, members: dict[str, object]) -> None:
+    import msgspec  # noqa: PLC0415 - only recordings need it
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, value in members.items():
+            entry = zipfile.ZipInfo(name, _EPOCH)
+            entry.create_system, entry.external_attr = 3, 0o100644 << 16  # the same on every system
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            encoded = msgspec.json.encode(value, order="sorted")
+            archive.writestr(entry, msgspec.json.format(encoded, indent=1))
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def load(path: Path) -> Recording:
+    """Read a recording; raises UsageError, with what is wrong, for a file that is not one or that is hostile."""
+    try:
+        members = _members(path)
+    except _BROKEN as error:
+        raise _refusal(path, str(error) or type(error).__name__) from error
+    try:
+        return _recording(path, members)
+    except RecursionError as error:
+        raise _refusal(path, text("recording-nested")) from error
+
+
+def _refusal(path: Path, reason: str) -> UsageError:
+    return UsageError(text("recording-refused", path=path, reason=reason))
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(set(names)) != len(names) or not {_MANIFEST, _FACTS} <= set(names) <= {
+            _MANIFEST,
+            _FACTS,
+            _DEEP,
+        }:
+            raise ValueError(text("recording-members", names=", ".join(names[:5])))
+        return {entry.filename: _content(archive, entry) for entry in entries}
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Return the bytes of one member; what it really holds counts, not what the archive says of it."""
+    mode = entry.external_attr >> 16
+    ordinary = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not entry.is_dir()
+    if not ordinary or entry.flag_bits & 1 or entry.compress_type not in _METHODS:
+        raise ValueError(text("recording-member-kind", name=entry.filename))
+    with archive.open(entry) as file:
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ValueError(text("recording-too-large", name=entry.filename, mb=_LIMIT >> 20))
+    return data
+
+
+def _recording(path: Path, members: dict[str, bytes]) -> Recording:
+    manifest = _decoded(path, _MANIFEST, members, _Manifest)
+    if manifest.schema != SCHEMA:
+        raise _refusal(
+            path, text("recording-schema", schema=manifest.schema, version=manifest.doctor.version)
+        )
+    deep = _decoded(path, _DEEP, members, DeepFacts) if _DEEP in members else None
+    for key, result in deep.probes.items() if deep else ():
+        _check_result(path, key, result)
+    facts = _decoded(path, _FACTS, members, Facts)
+    return Recording(facts, manifest.provenance, deep, manifest.looked_deep, manifest.set_name)
+
+
+def _decoded(path: Path, name: str, members: dict[str, bytes], kind: type[Value]) -> Value:
+    import msgspec  # noqa: PLC0415 - only recordings need it
+
+    try:
+        value = msgspec.json.decode(members[name], type=kind, strict=True)
+        strange = _unknown(msgspec.json.decode(members[name]), msgspec.to_builtins(value))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _refusal(path, f"{name}: {error}") from error
+    if strange is not None:
+        raise _refusal(path, f"{name}: {text('recording-unknown-field', name=strange)}")
+    return value
+
+
+def _unknown(raw: object, known: object) -> str | None:
+    """Return the first key of the file that its value does not have, None where all were understood."""
+    if isinstance(raw, dict) and isinstance(known, dict):
+        strange = next((key for key in raw if key not in known), None)
+        return strange or next(filter(None, (_unknown(raw[key], known[key]) for key in raw)), None)
+    if isinstance(raw, list) and isinstance(known, (list, tuple)):
+        return next(filter(None, (_unknown(*pair) for pair in zip(raw, known, strict=True))), None)
+    return None
+
+
+def _check_result(path: Path, key: str, result: ProbeResult) -> None:
+    """Refuse the document of a probe that this probe would never have written."""
+    import msgspec  # noqa: PLC0415 - only recordings need it
+
+    if (result.status == "answered") != (result.data is not None):
+        raise _refusal(path, f"{_DEEP}: {key}")
+    if result.data is None:
+        return
+    try:
+        msgspec.convert(result.data, probe_documents.of(key), strict=True)
+    except (msgspec.ValidationError, KeyError) as error:
+        raise _refusal(path, f"{_DEEP}: {key}: {error}") from error
+
+
+def redact_with(redact: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what redacts the facts and the probes' words of a recording, but not its sources."""
+
+    def redacted(recording: Recording) -> Recording:
+        return dataclasses.replace(
+            recording, facts=redact(recording.facts), deep=redact(recording.deep) if recording.deep else None
+        )
+
+    return redacted

@@ -1,0 +1,178 @@
+"""The explanation of a log for people and programs: console, Markdown, JSON, and the text for an issue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.padding import Padding
+from rich.text import Text
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.commands.explain import ExplainReport, Named, UnknownError
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.knowledge.recognition import COUNTED
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.report.console import Screen, command_line
+from paddlevl_doctor.report.heading import describe_facts
+from paddlevl_doctor.report.privacy import Redactor
+from paddlevl_doctor.values import as_dict
+
+_APPLIES = {
+    "yes": "explain-applies-yes",
+    "no": "explain-applies-no",
+    "unknown": "explain-applies-unknown",
+}
+_FENCE = re.compile(r"`{3,}")
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&@!])")
+
+
+def explain_document(report: ExplainReport, home: Path) -> dict[str, Any]:
+    """Describe the explanation of a log."""
+    target = report.facts.target if report.facts else None
+    shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
+    found = report.explanation
+    return {
+        "schema": "paddlevl-doctor/explain/1",
+        "doctor": {"version": __version__},
+        "source": report.source,
+        "target": shown,
+        "matches": as_dict(found.matches),
+        "unknown": [_unknown_document(error, report, home) for error in found.unknown],
+        "lines": found.lines,
+        "bytes": found.bytes,
+        "seconds": report.seconds,
+    }
+
+
+def _unknown_document(error: UnknownError, report: ExplainReport, home: Path) -> dict[str, Any]:
+    words = {"line": error.line, "words": error.words, "count": error.count}
+    return {**words, "issue": issue_text(error, report.facts, home)}
+
+
+# --- console
+
+
+def show(screen: Screen, report: ExplainReport) -> None:
+    """Print the explanation: the root cause first; quiet leaves out what is not known by name, and the counts."""
+    found = report.explanation
+    for named in found.matches:
+        _named(screen, named)
+    for error in found.unknown:
+        _unknown(screen, error, report)
+    if not found.matches and not found.unknown:
+        screen.line("✓ " + text("explain-nothing", lines=found.lines), "bold green")
+    elif not screen.quiet:
+        screen.line(text("explain-counts", **_counts(report)), "dim")
+
+
+def _counts(report: ExplainReport) -> dict[str, object]:
+    found = report.explanation
+    numbers = {"known": len(found.matches), "unknown": len(found.unknown)}
+    return {"lines": found.lines, **numbers, "seconds": report.seconds}
+
+
+def _named(screen: Screen, named: Named) -> None:
+    mark, style = ("✗", "bold red") if named.root_cause else ("·", "bold")
+    screen.console.print(
+        Text(f"{mark} {named.title}", style=style), Text(f"[{named.id}] {_role(named)}", style="dim")
+    )
+    _say(screen, "", f"{_where(named.line, named.count)}: {named.excerpt}")
+    if not screen.quiet:
+        _say(screen, text(_APPLIES[named.applies]), named.reason)
+    if named.root_cause or screen.verbose:
+        _say(screen, text("explain-cause"), named.cause)
+        _say(screen, text("remedy"), named.remedy.text)
+        for command in named.remedy.commands:
+            _say(screen, text("run"), command_line(command))
+    for link in named.links if screen.verbose else ():
+        _say(screen, "", link, "dim")
+    screen.console.print()
+
+
+def _role(named: Named) -> str:
+    if named.root_cause:
+        return text("explain-root")
+    if named.consequence_of:
+        return text("explain-follows", id=named.consequence_of)
+    return text("explain-harmless") if named.weight == "harmless" else ""
+
+
+def _where(line: int, count: int) -> str:
+    times = text("explain-many" if count >= COUNTED else "explain-times", count=count)
+    return text("explain-line", line=line) + (f" ({times})" if count > 1 else "")
+
+
+def _unknown(screen: Screen, error: UnknownError, report: ExplainReport) -> None:
+    screen.line(f"? {_where(error.line, error.count)}: {error.words}", "bold magenta")
+    if screen.quiet:
+        return
+    _say(screen, "", text("explain-unknown"))
+    for line in issue_text(error, report.facts, screen.home).splitlines():
+        _say(screen, "", line, "dim")
+    screen.console.print()
+
+
+def _say(screen: Screen, label: str, words: str, style: str = "") -> None:
+    """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
+    head = (f"{label}: ", "bold") if label else ""
+    line = Text.assemble(head, (screen.clean(words), style))
+    if screen.console.is_terminal:
+        screen.console.print(Padding(line, (0, 0, 0, 2)))
+    else:
+        screen.console.print(Text("  ") + line, soft_wrap=True)
+
+
+# --- text for an issue, and Markdown
+
+
+def issue_text(error: UnknownError, facts: Facts | None, home: Path) -> str:
+    """Return a text about an unknown error for an issue: nothing private in it, and nothing that could break out."""
+    rows = [f"{name}: {value}" for name, value in (describe_facts(facts) if facts else ())]
+    body = [f"paddlevl-doctor {__version__}", *rows, f"line {error.line}", "", *error.trace]
+    title = _inline(_public(error.words, home))
+    return f"### {title}\n\n{_fenced(_public(chr(10).join(body), home))}"
+
+
+def markdown(report: ExplainReport, home: Path) -> str:
+    """Write the explanation as Markdown for an issue."""
+    parts = ["# " + text("explain-heading"), text("explain-counts", **_counts(report))]
+    for named in report.explanation.matches:
+        parts += _section(named, home)
+    for error in report.explanation.unknown:
+        parts += [issue_text(error, report.facts, home)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(named: Named, home: Path) -> Iterator[str]:
+    role = _role(named)
+    yield f"## {_inline(named.title)} (`{named.id}`{', ' + role if role else ''})"
+    yield _where(named.line, named.count)
+    yield _fenced(_public(named.excerpt, home))
+    yield f"{text(_APPLIES[named.applies])}: {_inline(_public(named.reason, home))}"
+    yield f"**{text('explain-cause')}**: {_public(named.cause, home)}"
+    yield f"**{text('remedy')}**: {_public(named.remedy.text, home)}"
+    if named.remedy.commands:
+        yield _fenced("\n".join(map(command_line, named.remedy.commands)))
+    if named.links:
+        yield "\n".join(f"- <{link}>" for link in named.links)
+
+
+def _public(words: str, home: Path) -> str:
+    """Take out what must not leave the machine, and control characters."""
+    shown = replace(Redactor.of_this_machine(), home=str(home)).text(words)
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in shown)
+
+
+def _fenced(words: str) -> str:
+    """Put a text into a fence that it cannot close."""
+    longest = max((len(run) for run in _FENCE.findall(words)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}text\n{words}\n{fence}"
+
+
+def _inline(words: str) -> str:
+    return _MARKUP.sub(r"\\\1", " ".join(words.split()))
