@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from paddlevl_doctor.checks import ALL, by_entry
 from paddlevl_doctor.checks.model import Context
+from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.commands.examine import context_of
 from paddlevl_doctor.facts.model import (
     CachedModel,
@@ -19,7 +21,9 @@ from paddlevl_doctor.facts.model import (
     PipelinesLink,
     Target,
 )
+from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.patches import load_patches
+from paddlevl_doctor.values import Status
 
 SITE = "/srv/project/.venv/lib/python3.11/site-packages"
 PADDLEX_REQUIRES = (
@@ -51,7 +55,7 @@ def distribution(name: str, version: str) -> Distribution:
 
 
 def _range(version: str) -> str:
-    major, minor, _ = version.split(".")
+    major, minor = version.split(".")[:2]
     return f"<{major}.{int(minor) + 1}.0,>={major}.{minor}.0"
 
 
@@ -140,3 +144,17 @@ def model(name: str, *missing: str, size_mb: int = 100) -> CachedModel:
 
 def context(facts: Facts) -> Context:
     return context_of(facts, None)
+
+
+# What is true of released versions, whatever the machine: notes for those who want to know.
+OF_VERSIONS = tuple(name for name in by_entry.IDS if load_failure(name).quick == "note")
+
+
+def problems(facts: Facts, lang: str = "en") -> dict[str, str]:
+    """The quick findings that are neither right nor silent, without the notes about released versions."""
+    silent = (Status.OK, Status.SKIPPED, Status.BLOCKED)
+    found = {f.id: f.status.value for f in run_checks(context(facts), ALL, lang) if f.status not in silent}
+    return {name: status for name, status in found.items() if (name, status) not in _NOTES}
+
+
+_NOTES = {(name, "note") for name in OF_VERSIONS}

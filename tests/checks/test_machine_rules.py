@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks_machines import CURRENT, T4, context, hashes, machine, target, with_gpu
+from checks_machines import CURRENT, T4, context, hashes, machine, problems, target, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host
@@ -40,11 +40,6 @@ def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
     return next(f for f in run_checks(context(facts), ALL, lang) if f.id == name)
 
 
-def found(facts: Facts) -> dict[str, str]:
-    silent = (Status.OK, Status.SKIPPED, Status.BLOCKED)
-    return {f.id: f.status.value for f in run_checks(context(facts), ALL, "en") if f.status not in silent}
-
-
 PINS = (
     "numpy>=1.21",
     'nvidia-cudnn-cu12==9.5.1.17; platform_system == "Linux" and platform_machine == "x86_64"',
@@ -54,8 +49,11 @@ PINS = (
 )
 
 
+RIGHT = {"nvidia-cudnn-cu12": "9.5.1.17", "nvidia-cublas-cu12": "12.6.4.1", "nvidia-cudnn-cu11": "8.9.4.19"}
+
+
 def with_libraries(*names: str, host: Host = LINUX) -> Facts:
-    versions = {**GPU_STACK, **dict.fromkeys(names, "1.0.0")}
+    versions = {**GPU_STACK, **{name: RIGHT[name] for name in names}}
     patient = target(versions, paddle=gpu_machine(T4).target.paddle)  # type: ignore[union-attr]
     wheel = replace(next(d for d in patient.distributions if d.name == "paddlepaddle-gpu"), requires=PINS)
     others = tuple(d for d in patient.distributions if d.name != "paddlepaddle-gpu")
@@ -80,7 +78,7 @@ HEALTHY = {
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_machine_with_a_gpu_gives_no_finding(name: str) -> None:
-    assert found(HEALTHY[name]) == {}
+    assert problems(HEALTHY[name]) == {}
 
 
 BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
@@ -144,7 +142,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_machine_gives_exactly_its_findings(name: str) -> None:
     facts, expected = BROKEN[name]
-    assert found(facts) == expected
+    assert problems(facts) == expected
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -261,7 +259,7 @@ def test_the_hidden_wsl_library_is_said_once() -> None:
 
 def test_a_hidden_library_outside_of_wsl_is_left_to_the_detection() -> None:
     hidden = replace(HIDDEN, detail="/run/opengl-driver/lib/libnvidia-ml.so.1 exists")
-    assert found(machine(gpus=hidden)) == {"gpu-detection": "warning"}
+    assert problems(machine(gpus=hidden)) == {"gpu-detection": "warning"}
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,8 @@ def test_the_cuda_libraries_that_the_wheel_asks_for_have_to_be_there(
     installed: tuple[str, ...], host: Host, missing: str | None
 ) -> None:
     shown = finding(with_libraries(*installed, host=host), "cudnn-not-found")
-    expected = (Status.OK, ("nvidia-cudnn-cu12" if host is LINUX else "nvidia-cudnn-cu11", "1.0.0"))
+    cudnn = "nvidia-cudnn-cu12" if host is LINUX else "nvidia-cudnn-cu11"
+    expected = (Status.OK, (cudnn, RIGHT[cudnn]))
     if missing is not None:
         expected = (Status.ERROR, ("distributions", f"missing: {missing}"))
     assert (shown.status, (shown.evidence[0].source, shown.evidence[0].value)) == expected

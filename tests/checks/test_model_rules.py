@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from checks_machines import CURRENT, context, machine, model, target
+from checks_machines import CURRENT, context, machine, model, problems, target
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.facts.model import CachedModel, DamagedFile, Facts, Host, ModelCache
@@ -28,11 +28,6 @@ def cached(*models: CachedModel, root: str = "/c", fonts: tuple[str, ...] = (), 
 
 def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
     return next(f for f in run_checks(context(facts), ALL, lang) if f.id == name)
-
-
-def found(facts: Facts) -> dict[str, str]:
-    silent = (Status.OK, Status.SKIPPED, Status.BLOCKED)
-    return {f.id: f.status.value for f in run_checks(context(facts), ALL, "en") if f.status not in silent}
 
 
 CUT = DamagedFile("model.safetensors", "truncated", "100000 of 1917255968 bytes")
@@ -62,7 +57,7 @@ HEALTHY = {
 
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_machine_gives_no_finding(name: str) -> None:
-    assert found(HEALTHY[name]) == {}
+    assert problems(HEALTHY[name]) == {}
 
 
 BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
@@ -107,7 +102,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_machine_gives_exactly_its_findings(name: str) -> None:
     facts, expected = BROKEN[name]
-    assert found(facts) == expected
+    assert problems(facts) == expected
 
 
 @pytest.mark.parametrize("name", BROKEN)

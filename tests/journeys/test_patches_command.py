@@ -101,7 +101,8 @@ def test_a_patched_wheel_is_the_same_bytes_every_time_and_takes_the_place_of_the
     assert {path for path in changed if "REQUESTED" not in path and "uv_cache.json" not in path} == set()
 
 
-def test_the_wheel_keeps_what_its_record_promises(venv: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("venv")
+def test_the_wheel_keeps_what_its_record_promises(tmp_path: Path) -> None:
     wheel = tmp_path / doctor("patches", "build", "--format", "json", cwd=tmp_path).document["wheel"]
     subprocess.run([find_uv_bin(), "venv", "-q", str(tmp_path / "empty")], check=True)
     install = [

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, memory, models, packages, settings, sources
+from paddlevl_doctor.checks import (
+    by_entry,
+    companions,
+    devices,
+    distributions,
+    environment,
+    gpu,
+    memory,
+    models,
+    packages,
+    settings,
+    sources,
+)
 from paddlevl_doctor.checks.model import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
+    *distributions.CHECKS,
     *packages.CHECKS,
     *gpu.CHECKS,
+    *companions.CHECKS,
+    *devices.CHECKS,
+    *by_entry.CHECKS,
     *memory.CHECKS,
     *settings.CHECKS,
     *sources.CHECKS,

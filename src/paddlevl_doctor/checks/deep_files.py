@@ -22,8 +22,7 @@ def missing_files(result: ProbeResult) -> Diagnosis:
         return ok("RECORD", f"{_count(result)} files")
     names = ", ".join(dict.fromkeys(name for name, _ in missing))
     evidence = tuple(Evidence("RECORD", f"missing: {path}") for _, path in missing[:_SHOWN])
-    params = {"name": names, "names": names, "count": len(missing), "files": missing[0][1]}
-    return Diagnosis(Status.ERROR, evidence, params)
+    return Diagnosis(Status.ERROR, evidence, {"names": names})
 
 
 def shared_files(result: ProbeResult) -> Diagnosis:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.facts.model import Gpu, PaddleBuild, Target
+from paddlevl_doctor.checks.pins import pins
+from paddlevl_doctor.facts.model import Gpu, PaddleBuild
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system, required_driver
 from paddlevl_doctor.values import Status
@@ -127,29 +126,14 @@ def _cuda_libraries(context: Context) -> Diagnosis:
     target, system = context.target, context.facts.host.system
     if target.version_of("paddlepaddle-gpu") is None:
         return skipped("no CUDA wheel")
-    pins = _pinned_libraries(target, system)
-    if not pins:
+    wanted = pins(target, "paddlepaddle-gpu", system)
+    if not wanted:
         return skipped("the wheel asks for no CUDA libraries")
-    missing = [name for name in pins if target.version_of(name) is None]
+    missing = ", ".join(pin.name for pin in wanted if pin.installed is None)
     if missing:
-        names = ", ".join(missing)
-        return bad(Status.ERROR, "distributions", f"missing: {names}", libraries=names)
-    cudnn = next((name for name in pins if name.startswith("nvidia-cudnn")), None)
-    return ok(cudnn or "distributions", target.version_of(cudnn) if cudnn else f"{len(pins)} libraries")
-
-
-def _pinned_libraries(target: Target, system: str) -> list[str]:
-    """Return the nvidia-* distributions that the installed CUDA wheel asks for on this system."""
-    lines = next((d.requires for d in target.distributions if d.name == "paddlepaddle-gpu"), ())
-    names = (re.match(r"nvidia-[A-Za-z0-9._-]+", line) for line in lines if _for_system(line, system))
-    return [re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name]
-
-
-def _for_system(line: str, system: str) -> bool:
-    """Read the only markers that these lines have: the system, and sometimes the machine (setup.py of Paddle)."""
-    marker = line.partition(";")[2]
-    named = re.search(r"""platform_system\s*==\s*['"](\w+)['"]""", marker)
-    return "extra ==" not in marker and (named is None or named[1].lower() == system)
+        return bad(Status.ERROR, "distributions", f"missing: {missing}", libraries=missing)
+    cudnn = next((pin for pin in wanted if pin.name.startswith("nvidia-cudnn")), None)
+    return ok(cudnn.name, cudnn.installed) if cudnn else ok("distributions", f"{len(wanted)} libraries")
 
 
 _PADDLE = ("no-paddle-installed",)

@@ -72,8 +72,9 @@ class Distribution:
     """The .dist-info folder."""
     has_record: bool
     requires: tuple[str, ...] = ()
-    """Requires-Dist lines, kept only for paddleocr, paddlex and paddlepaddle(-gpu)."""
+    """Requires-Dist lines, kept only for the stack and for torch, vllm and sglang."""
     editable: bool = False
+    has_metadata: bool = True
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Target:
     paddle: PaddleBuild | None = None
     missing_libraries: tuple[str, ...] = ()
     """Shared libraries the stack needs and the dynamic loader cannot find."""
+    leftovers: tuple[str, ...] = ()
+    """Names in site-packages that begin with ~: what a killed pip left behind."""
 
     def versions_of(self, name: str) -> tuple[str, ...]:
         """Return every version installed under this normalised distribution name."""

@@ -135,8 +135,9 @@ def _detail(done: Completed) -> str:
 def _target(system: System, answer: dict[str, object]) -> Target:
     fields = dict(answer)
     entries = fields.pop("distributions")
-    libraries = fields.pop("missing_libraries")
-    assert isinstance(entries, list) and isinstance(libraries, list)  # noqa: S101 - our own probe's shape
+    libraries, leftovers = fields.pop("missing_libraries"), fields.pop("leftovers")
+    assert isinstance(entries, list)  # noqa: S101 - our own probe's shape
+    assert isinstance(libraries, list) and isinstance(leftovers, list)  # noqa: S101 - as above
     return Target(
         **fields,  # type: ignore[arg-type]
         distributions=tuple(
@@ -144,6 +145,7 @@ def _target(system: System, answer: dict[str, object]) -> Target:
         ),
         paddle=_paddle_build(system, Path(str(answer["platlib"]))),
         missing_libraries=tuple(libraries),
+        leftovers=tuple(leftovers),
     )
 
 

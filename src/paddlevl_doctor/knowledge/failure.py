@@ -18,6 +18,9 @@ Kind = Literal["packages", "patch", "set", "paddle", "link", "reinstall-paddle",
 Weight = Literal["cause", "warning", "consequence"]
 """What a signature in a log means: a reason to stop, often only a warning, or the echo of another failure."""
 
+Quick = Literal["note", "warning", "error"]
+"""How bad a failure is where `applies` alone tells that it can occur."""
+
 LANGUAGES = ("en", "zh")
 FIELDS: tuple[Field, ...] = get_args(Field)
 ELIDED = "…"
@@ -73,6 +76,8 @@ class Failure:
     texts: Mapping[Field, Mapping[str, str]]
     applies: Applies
     cure: Cure
+    quick: Quick | None = None
+    """Seen by versions alone: what checks/by_entry.py says wherever `applies` holds."""
 
     def text(self, name: Field, lang: str, /, **values: object) -> str:
         """Return one text with its placeholders filled in; braces inside a value stay what they are.

@@ -19,6 +19,7 @@ from paddlevl_doctor.knowledge.failure import (
     Field,
     Kind,
     Proof,
+    Quick,
     Weight,
     placeholders_of,
 )
@@ -36,6 +37,7 @@ _KEYS = {
             "links",
             "signatures",
             "weight",
+            "quick",
             "placeholders",
         ),
         *("looks_at", "title", "cause", "remedy", "applies", "cure"),
@@ -77,6 +79,7 @@ class _Reader:
             texts=self.texts(),
             applies=self.applies(),
             cure=self.cure(),
+            quick=self.quick(),
         )
         self.agree(failure)
         return failure
@@ -153,6 +156,11 @@ class _Reader:
             raise self.wrong(name, f"only {', '.join(allowed)} are expected")
         return values
 
+    def quick(self) -> Quick | None:
+        if self.get("quick") is None:
+            return None
+        return cast(Quick, self.one_of("quick", get_args(Quick)))
+
     def cure(self) -> Cure:
         self.keys("cure")
         kind = cast(Kind, self.one_of("cure.kind", get_args(Kind)))
@@ -169,6 +177,8 @@ class _Reader:
             raise self.wrong("id", "is not the name of the file")
         if (failure.evidence == "reproduced") != (failure.reproduced_by is not None):
             raise self.wrong("reproduced_by", "belongs to the evidence reproduced, and only to it")
+        if failure.quick is not None and not failure.applies.specifiers:
+            raise self.wrong("quick", "needs applies.specifiers")
         if failure.evidence == "reproduced" and failure.untested is not None:
             raise self.wrong("untested", "contradicts reproduced_by")
         for name, by_language in failure.texts.items():

@@ -12,7 +12,8 @@ import struct
 import sys
 import sysconfig
 
-STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu")
+# Those whose requirements are looked at: the stack, and what is known to share libraries with it.
+STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
 # What the wheels need from the system (failures.md: libgl-missing, libgomp-missing).
 LIBRARIES = {"linux": ("libGL.so.1", "libglib-2.0.so.0", "libgomp.so.1")}
 
@@ -56,22 +57,27 @@ def distribution(folder, entry):
         "version": version,
         "path": path,
         "has_record": os.path.exists(os.path.join(path, "RECORD")),
+        "has_metadata": entry.endswith(".egg-info") or os.path.exists(os.path.join(path, "METADATA")),
         "requires": requirements(path) if name in STACK else [],
         "editable": is_editable(path),
     }
 
 
 def distributions():
-    """List the distributions of every folder on sys.path, in that order."""
-    found, seen = [], set()
+    """List the distributions of every folder on sys.path, in that order, and what an installer left behind there."""
+    found, leftovers, seen = [], [], set()
     for folder in sys.path:
         real = os.path.realpath(folder or ".")
         if real in seen or not os.path.isdir(real):
             continue
         seen.add(real)
         names = sorted(os.listdir(real))
-        found += [distribution(folder, n) for n in names if n.endswith((".dist-info", ".egg-info"))]
-    return found
+        # pip renames what it removes to ~NAME first; a killed pip leaves it.
+        leftovers += [n for n in names if n.startswith("~")]
+        found += [
+            distribution(folder, n) for n in names if n.endswith((".dist-info", ".egg-info")) and n[0] != "~"
+        ]
+    return found, leftovers
 
 
 def missing_libraries():
@@ -91,6 +97,7 @@ def main():
     marker = os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
     virtual = sys.prefix != sys.base_prefix
     sys.path.pop(0)  # the folder of this script
+    found, leftovers = distributions()
     answer = {
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -102,7 +109,8 @@ def main():
         "purelib": paths["purelib"],
         "platlib": paths["platlib"],
         "externally_managed": not virtual and os.path.exists(marker),
-        "distributions": distributions(),
+        "distributions": found,
+        "leftovers": leftovers,
         "missing_libraries": missing_libraries(),
     }
     print(json.dumps(answer))

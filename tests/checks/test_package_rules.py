@@ -1,0 +1,192 @@
+"""The rules about packages that are half there, that share libraries, or that one release has a flaw in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from checks_machines import CURRENT, OF_VERSIONS, T4, context, hashes, machine, problems, target, with_gpu
+from paddlevl_doctor.checks import ALL, by_entry
+from paddlevl_doctor.checks.run import run_checks
+from paddlevl_doctor.facts.model import Distribution, Facts, Gpu, Host, Target
+from paddlevl_doctor.knowledge.failures import load_all
+
+GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
+SET_2025_11 = {**CURRENT, "paddlepaddle": "3.2.0", "paddleocr": "3.3.1", "paddlex": "3.3.6"}
+RTX4070 = Gpu(0, "NVIDIA GeForce RTX 4070", "8.9", 12282, 11500)
+LARGE = Gpu(0, "NVIDIA H100 NVL", "9.0", 95830, 95000)
+WINDOWS = Host("windows", "10.0.22631", "x86_64", cpu_count=8)
+ARCHS = (75, 80, 86, 89, 90, 120)
+
+
+def changed(facts: Facts, **changes: object) -> Facts:
+    assert facts.target is not None
+    return replace(facts, target=replace(facts.target, **changes))  # type: ignore[arg-type]
+
+
+def described(facts: Facts, **requires: tuple[str, ...]) -> Facts:
+    """Give distributions (underscores for hyphens) other requirements."""
+    assert facts.target is not None
+    wanted = {name.replace("_", "-"): lines for name, lines in requires.items()}
+    rows = (replace(d, requires=wanted.get(d.name, d.requires)) for d in facts.target.distributions)
+    return changed(facts, distributions=tuple(rows))
+
+
+def twice(name: str, version: str) -> Target:
+    healthy = machine().target
+    assert healthy is not None
+    other = next(d for d in healthy.distributions if d.name == name)
+    path = other.path.replace(other.version, version)
+    return replace(
+        healthy, distributions=(*healthy.distributions, replace(other, version=version, path=path))
+    )
+
+
+def without_record(name: str, **changes: object) -> Facts:
+    facts = machine()
+    assert facts.target is not None
+    rows = (replace(d, **changes) if d.name == name else d for d in facts.target.distributions)  # type: ignore[arg-type]
+    return changed(facts, distributions=tuple(rows))
+
+
+def paddlex(version: str, paddleocr: str, facts: Facts | None = None) -> Facts:
+    versions = {**SET_2025_11, "paddlex": version, "paddleocr": paddleocr}
+    return facts or machine(versions, patched_files=hashes(version, patched=True))
+
+
+def on_windows(version: str) -> Facts:
+    """A card with room for what these versions need, so that memory is no finding."""
+    versions = {**GPU_STACK, "paddleocr": "3.3.3", "paddlex": version}
+    files = hashes(version, patched=True)
+    # cu118: its wheel does not take the fused kernel, which is a finding of its own on Windows
+    return with_gpu(
+        versions, LARGE, driver="576.02", cuda="11.8", archs=ARCHS, host=WINDOWS, patched_files=files
+    )
+
+
+TORCH_PINS = (
+    'nvidia-nccl-cu12==2.27.5; platform_system == "Linux"',
+    'nvidia-cudnn-cu12==9.10.2.21; platform_system == "Linux"',
+    'opt-einsum>=3.3; extra == "opt-einsum"',
+)
+PADDLE_PINS = ('nvidia-cudnn-cu12==9.5.1.17; platform_system == "Linux" and platform_machine == "x86_64"',)
+LIBRARIES = {"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu12": "9.10.2.21"}
+SHARED = {**GPU_STACK, **LIBRARIES, "torch": "2.9.0"}
+
+BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
+    "two dist-infos": (machine(target=twice("paddlex", "3.7.1")), {"half-installed-dist": "error"}),
+    "no RECORD": (without_record("paddlex", has_record=False), {"half-installed-dist": "error"}),
+    "no METADATA": (without_record("numpy", has_metadata=False), {"half-installed-dist": "error"}),
+    "what a killed pip leaves": (
+        machine(target=target(CURRENT, leftovers=("~addlex", "~addlex-3.7.1.dist-info"))),
+        {"half-installed-dist": "error"},
+    ),
+    "paddlex 3.3.2": (
+        paddlex("3.3.2", "3.3.1"),
+        {"vl-official-name-3-3-2": "error", "dtype-mismatch-bf16": "error"},
+    ),
+    "bfloat16 weights on a CPU": (paddlex("3.3.4", "3.3.1"), {"dtype-mismatch-bf16": "error"}),
+    "bfloat16 weights on a T4": (
+        with_gpu(
+            {**GPU_STACK, "paddleocr": "3.3.1", "paddlex": "3.3.4"}, T4,
+            archs=ARCHS, patched_files=hashes("3.3.4", patched=True),
+        ),
+        {"dtype-mismatch-bf16": "error", "vision-attention-oom": "warning"},
+    ),
+    "langchain 1 beside paddlex 3.3.6": (
+        machine({**SET_2025_11, "langchain": "1.0.3"}),
+        {"langchain-docstore": "error"},
+    ),
+    "FlashAttention 2 on Windows": (on_windows("3.3.11"), {"flashattention2-unsupported": "error"}),
+    "torch that replaced what PaddlePaddle wants": (
+        described(with_gpu(SHARED, T4, archs=ARCHS), torch=TORCH_PINS, paddlepaddle_gpu=PADDLE_PINS),
+        {"nvidia-wheel-mismatch": "warning"},
+    ),
+    "PaddlePaddle that replaced what torch wants": (
+        described(
+            with_gpu({**SHARED, "nvidia-cudnn-cu12": "9.5.1.17"}, T4, archs=ARCHS),
+            torch=TORCH_PINS, paddlepaddle_gpu=PADDLE_PINS,
+        ),
+        {"linux-torch-import-breaks-paddlex": "warning"},
+    ),
+    "torch on Windows": (
+        with_gpu(
+            {**GPU_STACK, "torch": "2.9.0"}, RTX4070, driver="576.02", cuda="11.8", archs=ARCHS, host=WINDOWS
+        ),
+        {"windows-torch-dll-clash": "warning"},
+    ),
+    "vLLM beside the GPU wheel": (
+        with_gpu({**GPU_STACK, "vllm": "0.11.1"}, RTX4070, archs=ARCHS),
+        {"vllm-same-env-conflict": "warning"},
+    ),
+    "vLLM on a T4": (
+        with_gpu({**CURRENT, "vllm": "0.11.1"}, T4),
+        {"vllm-platform-and-cc": "warning", "cpu-wheel-gpu-requested": "warning"},
+    ),
+    "SGLang on Windows": (
+        machine({**CURRENT, "sglang": "0.5.0"}, host=WINDOWS),
+        {"vllm-platform-and-cc": "warning"},
+    ),
+}  # fmt: skip
+HEALTHY = {
+    "torch of the CPU beside the stack": described(
+        machine({**CURRENT, "torch": "2.9.0+cpu"}), torch=("filelock", "sympy>=1.13.3")
+    ),
+    "torch of the CPU on Windows with the CPU wheel": machine({**CURRENT, "torch": "2.9.0"}, host=WINDOWS),
+    "torch whose packages are all there": described(
+        machine({**CURRENT, **LIBRARIES, "torch": "2.9.0"}), torch=TORCH_PINS
+    ),
+    "an editable paddlex": without_record("paddlex", has_record=False, editable=True),
+    "another program without RECORD": machine({**CURRENT}),
+    "leftovers of another program": machine(target=target(CURRENT, leftovers=("~ertifi", "~lask-2.0.dist-info"))),
+    "a distribution that the base interpreter has as well": machine(
+        target=replace(
+            twice("numpy", "1.26.4"),
+            distributions=(
+                *(machine().target or target(CURRENT)).distributions,
+                Distribution("numpy", "1.26.4", "/usr/lib/python3/dist-packages/numpy-1.26.4.dist-info", True),
+            ),
+        )
+    ),
+    "langchain 0.3": machine({**SET_2025_11, "langchain": "0.3.27"}),
+    "langchain 1 with paddlex 3.7.2": machine({**CURRENT, "langchain": "1.0.3"}),
+    "paddlex 3.3.5 on a CPU": paddlex("3.3.5", "3.3.1"),
+    "paddlex 3.3.12 on Windows": on_windows("3.3.12"),
+    "paddlex 3.3.11 on Linux": with_gpu(
+        {**GPU_STACK, "paddleocr": "3.3.3", "paddlex": "3.3.11"}, RTX4070,
+        archs=ARCHS, patched_files=hashes("3.3.11", patched=True),
+    ),
+    "vLLM in an environment of its own": with_gpu(
+        {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "vllm": "0.11.1", "paddlepaddle": "3.2.2"},
+        RTX4070,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_a_broken_environment_gives_exactly_its_findings(name: str, lang: str) -> None:
+    facts, expected = BROKEN[name]
+    assert problems(facts, lang) == expected
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_an_environment_that_looks_alike_gives_none(name: str) -> None:
+    cpu_wheel = {"cpu-wheel-gpu-requested"} if "of its own" in name else set()
+    assert set(problems(HEALTHY[name])) == cpu_wheel
+
+
+def test_flaws_of_released_versions_are_notes_and_gone_where_the_version_is_another() -> None:
+    def notes(facts: Facts) -> set[str]:
+        found = run_checks(context(facts), ALL, "en")
+        return {f.id for f in found if f.status.value == "note"} & set(OF_VERSIONS)
+
+    assert notes(machine()) == {"native-bgr-swap", "pipeline-close-leak"}
+    assert notes(machine(SET_2025_11)) == set(OF_VERSIONS)
+    future = machine({**CURRENT, "paddleocr": "3.9.0", "paddlex": "3.9.0"}, patched_files=())
+    assert notes(future) == set()
+
+
+def test_every_entry_that_versions_alone_show_is_listed() -> None:
+    assert {failure.id for failure in load_all() if failure.quick} == set(by_entry.IDS)
