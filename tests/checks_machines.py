@@ -147,7 +147,10 @@ def context(facts: Facts) -> Context:
 
 
 # What is true of released versions, whatever the machine: notes for those who want to know.
-OF_VERSIONS = tuple(name for name in by_entry.IDS if load_failure(name).quick == "note")
+OF_VERSIONS = (
+    *(name for name in by_entry.IDS if load_failure(name).quick == "note"),
+    "multi-device-batch-starvation",
+)
 
 
 def problems(facts: Facts, lang: str = "en") -> dict[str, str]:

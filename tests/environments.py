@@ -68,6 +68,16 @@ SPECS = {
     "set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7")),
     "broken": Spec("3.11", (*_NOVEMBER, "numpy==2.4.6", "safetensors==0.6.2")),
     "numpy-2-4": Spec("3.11", (*_NOVEMBER, "numpy==2.4.6", "safetensors>=0.7")),
+    "bfloat16-on-a-cpu": Spec(
+        "3.11",
+        (
+            "paddlepaddle==3.2.0",
+            "paddleocr[doc-parser]==3.3.1",
+            "paddlex==3.3.4",
+            "numpy<2.4",
+            "safetensors>=0.7",
+        ),
+    ),
     "cured-current-311": Spec("3.11", _CURRENT, _CURES),
     "cured-set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7"), _CURES),
 }

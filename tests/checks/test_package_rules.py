@@ -124,6 +124,14 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         with_gpu({**CURRENT, "vllm": "0.11.1"}, T4),
         {"vllm-platform-and-cc": "warning", "cpu-wheel-gpu-requested": "warning"},
     ),
+    "transformers 5 beside an old vLLM": (
+        machine({**CURRENT, "vllm": "0.10.2", "transformers": "5.0.0"}),
+        {"vllm-transformers-5": "warning"},
+    ),
+    "an old aistudio-sdk": (
+        machine({**CURRENT, "aistudio-sdk": "0.2.6"}),
+        {"aistudio-sdk-conflict": "error"},
+    ),
     "SGLang on Windows": (
         machine({**CURRENT, "sglang": "0.5.0"}, host=WINDOWS),
         {"vllm-platform-and-cc": "warning"},
@@ -133,6 +141,8 @@ HEALTHY = {
     "torch of the CPU beside the stack": described(
         machine({**CURRENT, "torch": "2.9.0+cpu"}), torch=("filelock", "sympy>=1.13.3")
     ),
+    "transformers 4 beside vLLM": machine({**CURRENT, "vllm": "0.10.2", "transformers": "4.57.1"}),
+    "aistudio-sdk 0.3.8": machine({**CURRENT, "aistudio-sdk": "0.3.8"}),
     "torch of the CPU on Windows with the CPU wheel": machine({**CURRENT, "torch": "2.9.0"}, host=WINDOWS),
     "torch whose packages are all there": described(
         machine({**CURRENT, **LIBRARIES, "torch": "2.9.0"}), torch=TORCH_PINS
@@ -183,7 +193,11 @@ def test_flaws_of_released_versions_are_notes_and_gone_where_the_version_is_anot
         return {f.id for f in found if f.status.value == "note"} & set(OF_VERSIONS)
 
     assert notes(machine()) == {"native-bgr-swap", "pipeline-close-leak"}
-    assert notes(machine(SET_2025_11)) == set(OF_VERSIONS)
+    two = with_gpu(SET_2025_11, T4, replace(T4, index=1))
+    assert notes(machine(SET_2025_11)) == set(OF_VERSIONS) - {"multi-device-batch-starvation"}
+    assert "multi-device-batch-starvation" not in notes(two), "the CPU wheel uses no GPU"
+    both = with_gpu(GPU_STACK, T4, replace(T4, index=1), archs=ARCHS)
+    assert "multi-device-batch-starvation" in notes(both)
     future = machine({**CURRENT, "paddleocr": "3.9.0", "paddlex": "3.9.0"}, patched_files=())
     assert notes(future) == set()
 

@@ -61,6 +61,15 @@ def test_two_causes_are_named_once_each_and_the_rest_waits_for_them(tmp_path: Pa
     assert waiting == dict.fromkeys(("self-test", "paddle-kernels"), "safetensors-framework-paddle")
 
 
+def test_bfloat16_weights_on_a_cpu_are_named_before_and_after_they_fail(tmp_path: Path) -> None:
+    python = python_in(environment("bfloat16-on-a-cpu"))
+    found = {"dtype-mismatch-bf16": "error", **UNPATCHED}
+    assert doctor("check", "--python", python, "--format", "json", cwd=tmp_path).problems() == found
+    answer = deep(python, tmp_path)
+    assert answer.problems() == found
+    assert answer.statuses("self-test") == {"self-test": "blocked"}
+
+
 def test_a_missing_file_an_edit_and_a_shared_edit_are_three_things(site: Path, tmp_path: Path) -> None:
     missing = site / "paddlex/inference/models/doc_vlm/processors/common.py"
     missing.unlink()

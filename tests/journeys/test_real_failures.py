@@ -12,6 +12,7 @@ from uv import find_uv_bin
 
 from doctor import doctor
 from environments import interpreter, python_in
+from paddlevl_doctor.knowledge.failures import load_failure
 
 # One small program with an interpolation, exported and run the way PaddleX runs its static models.
 ONEDNN = """
@@ -53,6 +54,9 @@ class Failure:
     removed: tuple[str, ...] = ()
 
 
+NOVEMBER = (
+    "paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6", "numpy<2.4", "safetensors>=0.7",
+)  # fmt: skip
 STACK = ("paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2")
 UNPATCHED = {"use-doc-preprocessor": "warning"}
 FAILURES = {
@@ -88,6 +92,25 @@ FAILURES = {
         symptom="No module named 'paddle'",
         problems={"no-paddle-installed": "error", **UNPATCHED},
     ),
+    "no-paddleocr-installed": Failure(
+        packages=STACK[:1],
+        program="from paddleocr import PaddleOCRVL; print('READ')",
+        symptom="No module named 'paddleocr'",
+        problems={"no-paddleocr-installed": "error"},
+    ),
+    "langchain-docstore": Failure(
+        packages=(*NOVEMBER, "langchain>=1"),
+        program="import paddleocr; print('READ')",
+        symptom="No module named 'langchain.docstore'",
+        problems={"langchain-docstore": "error", **UNPATCHED},
+    ),
+    "aistudio-sdk-conflict": Failure(
+        packages=STACK,
+        alone=("aistudio-sdk==0.2.6",),
+        program="import paddleocr; print('READ')",
+        symptom="No module named 'aistudio_sdk.errors'",
+        problems={"aistudio-sdk-conflict": "error", **UNPATCHED},
+    ),
     "paddleocr-too-old-for-vl": Failure(
         packages=STACK,
         alone=("paddleocr==3.2.0", "paddlex==3.2.1"),
@@ -122,11 +145,21 @@ def use(venv: Path, program: str, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def assert_explained(name: str, words: str, folder: Path) -> None:
+    """The user's own output names the failure too, where it has words of its own."""
+    if load_failure(name).signatures:
+        (folder / "log.txt").write_text(words, encoding="utf-8")
+        matches = doctor("explain", "log.txt", "--format", "json", cwd=folder).document["matches"]
+        assert [match["id"] for match in matches if match["root_cause"]] == [name]
+
+
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_real_failure_is_named_cured_and_gone(name: str, tmp_path: Path) -> None:
     failure, venv = FAILURES[name], tmp_path / ".venv"
     build(failure, venv)
-    assert failure.symptom in use(venv, failure.program, tmp_path)
+    words = use(venv, failure.program, tmp_path)
+    assert failure.symptom in words
+    assert_explained(name, words, tmp_path)
 
     assert doctor("check", "--format", "json", cwd=tmp_path).problems() == failure.problems
     cure = doctor("fix", "--apply", "--format", "json", cwd=tmp_path)

@@ -24,6 +24,7 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 VALID = """\
 id = "one"
 evidence = "source"
+untested = "no reason"
 placeholders = ["version"]
 links = ["https://example.org/1"]
 signatures = ["boom"]
@@ -153,8 +154,9 @@ def test_every_signature_is_shown_by_a_sample(failure_id: str) -> None:
     assert [s for s in load_failure(failure_id).signatures if not re.search(s, text)] == []
 
 
-def test_a_healthy_log_names_nothing() -> None:
-    assert [found.id for found in match(samples_of("healthy")[0], load_all())] == []
+def test_healthy_output_holds_harmless_lines_only() -> None:
+    found = match(samples_of("healthy")[0], load_all())
+    assert [(one.id, one.failure.weight) for one in found] == [("noise-that-is-not-an-error", "harmless")]
 
 
 def test_a_match_says_where_it_was_found_and_shows_the_line_without_colours() -> None:

@@ -145,7 +145,7 @@ def test_every_sample_is_named_in_every_disguise(disguise: str) -> None:
 def test_a_healthy_log_names_nothing_in_any_disguise(disguise: str) -> None:
     healthy = (SAMPLES / "healthy.txt").read_text(encoding="utf-8")
     found = read(DISGUISES[disguise](healthy))
-    assert (found.seen, found.unknown) == ((), ())
+    assert ([one for one in found.seen if one.failure.weight != "harmless"], found.unknown) == ([], ())
 
 
 @given(sample=st.sampled_from(samples()), shift=st.integers(0, 400), size=st.sampled_from([1 << 17, 100_003]))

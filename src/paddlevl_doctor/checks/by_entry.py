@@ -12,6 +12,8 @@ from paddlevl_doctor.values import Status
 IDS = (
     "vl-official-name-3-3-2",
     "langchain-docstore",
+    "aistudio-sdk-conflict",
+    "vllm-transformers-5",
     "chart-model-loaded-needlessly",
     "vl-rec-max-concurrency-ignored",
     "native-bgr-swap",

@@ -49,9 +49,18 @@ def _flash_attention(context: Context) -> Diagnosis:
     return ok("paddlex", paddlex)
 
 
+def _several_gpus(context: Context) -> Diagnosis:
+    """A note: one pipeline hands a document of up to 64 pages to one GPU only."""
+    count = len(_capabilities(context))
+    if count > 1 and _concerned(context, "multi-device-batch-starvation"):
+        return bad(Status.NOTE, "NVML", f"{count} GPUs", count=count)
+    return ok("NVML", f"{count} GPUs")
+
+
 _STACK = ("no-paddleocr-installed", "no-paddle-installed")
 
 CHECKS = (
     Check("dtype-mismatch-bf16", _bfloat16, needs=_STACK),
     Check("flashattention2-unsupported", _flash_attention, needs=_STACK),
+    Check("multi-device-batch-starvation", _several_gpus, needs=_STACK),
 )

@@ -15,8 +15,9 @@ Proof = Literal["reproduced", "source", "threads"]
 """reproduced: a test of this repository shows it; source: found in, or seen with, the released packages;
 threads: reported by users, not checked."""
 Kind = Literal["packages", "patch", "set", "paddle", "link", "reinstall-paddle", "manual"]
-Weight = Literal["cause", "warning", "consequence"]
-"""What a signature in a log means: a reason to stop, often only a warning, or the echo of another failure."""
+Weight = Literal["cause", "warning", "consequence", "harmless"]
+"""What a signature in a log means: a reason to stop, often only a warning, the echo of another failure, or nothing
+that anybody has to care about."""
 
 Quick = Literal["note", "warning", "error"]
 """How bad a failure is where `applies` alone tells that it can occur."""

@@ -179,8 +179,8 @@ class _Reader:
             raise self.wrong("reproduced_by", "belongs to the evidence reproduced, and only to it")
         if failure.quick is not None and not failure.applies.specifiers:
             raise self.wrong("quick", "needs applies.specifiers")
-        if failure.evidence == "reproduced" and failure.untested is not None:
-            raise self.wrong("untested", "contradicts reproduced_by")
+        if (failure.evidence == "reproduced") != (failure.untested is None):
+            raise self.wrong("untested", "says why there is no test, and belongs to every other evidence")
         for name, by_language in failure.texts.items():
             used = {lang: placeholders_of(text) for lang, text in by_language.items()}
             if used["en"] != used["zh"]:
