@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from paddlevl_doctor.facts.cache import collect_cache
 from paddlevl_doctor.facts.model import Distribution, Target
-from paddlevl_doctor.knowledge import matrix, sets, tables, wheels
+from paddlevl_doctor.knowledge import matrix, memory, sets, tables, wheels
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.location import data_folder
 from paddlevl_doctor.system_fake import FakeSystem
@@ -25,6 +25,7 @@ FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "architectures": {"minimum": wheels.Minimum, "compiled": wheels.Compiled},
     "drivers": {"family": wheels.DriverFamily, "line": wheels.CudaLine},
     "indexes": {"index": wheels.Index, "host": matrix.WheelHost, "gpu_wheel": wheels.GpuWheel},
+    "memory": {"vision": memory.Vision, "dtype": memory.Dtype, "fused": memory.Fused, "pixels": memory.Pixels},
     "mirrors": {"mirror": matrix.Mirror},
     "models": {
         "kind": matrix.ModelKind,
