@@ -52,6 +52,7 @@ class Failure:
     problems: dict[str, str]
     alone: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    consent: tuple[str, ...] = ()
 
 
 NOVEMBER = (
@@ -93,7 +94,7 @@ FAILURES = {
         problems={"no-paddle-installed": "error", **UNPATCHED},
     ),
     "no-paddleocr-installed": Failure(
-        packages=STACK[:1],
+        packages=(STACK[0], "setuptools"),
         program="from paddleocr import PaddleOCRVL; print('READ')",
         symptom="No module named 'paddleocr'",
         problems={"no-paddleocr-installed": "error"},
@@ -103,6 +104,7 @@ FAILURES = {
         program="import paddleocr; print('READ')",
         symptom="No module named 'langchain.docstore'",
         problems={"langchain-docstore": "error", **UNPATCHED},
+        consent=("--yes",),  # what came with langchain 1 goes back with it
     ),
     "aistudio-sdk-conflict": Failure(
         packages=STACK,
@@ -162,7 +164,7 @@ def test_a_real_failure_is_named_cured_and_gone(name: str, tmp_path: Path) -> No
     assert_explained(name, words, tmp_path)
 
     assert doctor("check", "--format", "json", cwd=tmp_path).problems() == failure.problems
-    cure = doctor("fix", "--apply", "--format", "json", cwd=tmp_path)
+    cure = doctor("fix", "--apply", *failure.consent, "--format", "json", cwd=tmp_path)
     assert cure.code == 0, cure.stderr
     assert doctor("check", "--format", "json", cwd=tmp_path).problems() == {}
 
