@@ -154,7 +154,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     ),
     "Kaggle P100 with a GPU wheel": (
         with_gpu(GPU_STACK, P100, archs=(70, 75, 80, 86, 89, 90)),
-        {"p100-and-other-unbuilt-arch": "error", "blackwell-arch-mismatch": "error"},
+        {"p100-and-other-unbuilt-arch": "error"},
     ),
     "Kaggle P100 with the CPU wheel": (with_gpu(CURRENT, P100), {"p100-and-other-unbuilt-arch": "note"}),
     "RTX 5070 Ti with a cu126 wheel": (

@@ -25,7 +25,12 @@ FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "architectures": {"minimum": wheels.Minimum, "compiled": wheels.Compiled},
     "drivers": {"family": wheels.DriverFamily, "line": wheels.CudaLine},
     "indexes": {"index": wheels.Index, "host": matrix.WheelHost, "gpu_wheel": wheels.GpuWheel},
-    "memory": {"vision": memory.Vision, "dtype": memory.Dtype, "fused": memory.Fused, "pixels": memory.Pixels},
+    "memory": {
+        "vision": memory.Vision,
+        "dtype": memory.Dtype,
+        "fused": memory.Fused,
+        "pixels": memory.Pixels,
+    },
     "mirrors": {"mirror": matrix.Mirror},
     "models": {
         "kind": matrix.ModelKind,

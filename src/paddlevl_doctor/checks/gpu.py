@@ -143,8 +143,12 @@ CHECKS = (
     Check("gpu-detection", _detection),
     Check("p100-and-other-unbuilt-arch", _unbuilt_architecture),
     Check("driver-too-old", _driver),
-    Check("blackwell-arch-mismatch", _architecture, needs=(*_PADDLE, "gpu-wheel-2-6-2", "driver-too-old")),
-    Check("cpu-wheel-gpu-requested", _cpu_wheel, needs=(*_PADDLE, "both-paddle-dists")),
+    Check(
+        "blackwell-arch-mismatch",
+        _architecture,
+        needs=(*_PADDLE, "gpu-wheel-2-6-2", "driver-too-old", "p100-and-other-unbuilt-arch"),
+    ),
+    Check("cpu-wheel-gpu-requested", _cpu_wheel, needs=(*_PADDLE, "both-paddle-dists", "glibc-too-old")),
     Check("cudnn-not-found", _cuda_libraries, needs=(*_PADDLE, "both-paddle-dists", "gpu-wheel-2-6-2")),
     Check(
         "gpu-wheel-no-gpu-visible",
