@@ -109,6 +109,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "its cure removes {names}. If that is what you want: paddlevl-doctor fix --apply --only {id} (or --yes)",
         "修复需要移除 {names}。如确实需要：paddlevl-doctor fix --apply --only {id}（或加 --yes）",
     ),
+    "skip-offered": (
+        "its patch is applied only when asked for: `paddlevl-doctor fix --apply --only {id}`",
+        "其补丁只在明确要求时才应用：`paddlevl-doctor fix --apply --only {id}`",
+    ),
     "skip-manual": ("cannot be done for you: {remedy}", "无法代为完成：{remedy}"),
     # --- applying and undoing
     "collateral": (

@@ -97,10 +97,14 @@ def main() -> None:
             compare(runs, lambda: seconds(check, project), lambda p=p: seconds(p, project))
             for p in (paddle, start)
         ]
+        deep = (*DOCTOR, "check", "--deep", "--format", "json")
+        stack = (python, "-c", "import paddleocr")
+        whole = compare(runs, lambda: seconds(deep, project), lambda: seconds(stack, project))
         nothing = compare(runs, lambda: seconds(idle, project), lambda: seconds(check, project))
     print(f"{'':58} {'doctor':>9}  {'peer':>9}")
     show("check : paddle.utils.run_check()", against[0], "<= 0.125")
     show("check : import typer, rich", against[1], "< 3")
+    show("check --deep : import paddleocr", whole, "<= 1.6")
     show("fix --apply of current : uv pip install of the same list", fix, "<= 1.25")
     show("fix --apply with nothing to do : check", nothing, "<= 2")
 

@@ -106,13 +106,23 @@ def test_the_echo_follows_from_the_root(monkeypatch: pytest.MonkeyPatch, tmp_pat
     ]
 
 
-def test_a_healthy_log_ends_with_0_and_looks_at_no_target(
+def test_a_healthy_log_ends_with_0_and_calls_its_odd_lines_harmless(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = run(monkeypatch, tmp_path, sample("healthy"))
     show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
+    named = [(one.id, one.weight) for one in report.explanation.matches]
+    assert (report.exit_code(), named) == (0, [("noise-that-is-not-an-error", "harmless")])
+    assert "Lines that look like errors and are none" in capsys.readouterr().out
+
+
+def test_a_log_without_anything_to_say_looks_at_no_target(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = run(monkeypatch, tmp_path, "one\ntwo\n")
+    show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
     assert (report.facts, report.exit_code(), report.explanation.matches) == (None, 0, ())
-    assert capsys.readouterr().out == "✓ No error was found in 13 lines.\n"
+    assert capsys.readouterr().out == "✓ No error was found in 2 lines.\n"
 
 
 def test_an_unknown_error_ends_with_1_and_a_text_for_an_issue(

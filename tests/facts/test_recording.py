@@ -77,7 +77,7 @@ def test_equal_recordings_are_equal_bytes_and_nothing_else_is_left(tmp_path: Pat
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="case.zip"):
+    with pytest.raises(UsageError, match=r"case\.zip"):
         save(tmp_path / "absent" / "case.zip", golden(FULL).recording, unchanged)
 
 

@@ -104,7 +104,7 @@ def _record(
     import datetime  # noqa: PLC0415 - only recordings need it
 
     from paddlevl_doctor.facts.recording import Provenance, Recording, redact_with, save  # noqa: PLC0415 - as above
-    from paddlevl_doctor.report.privacy import Redactor  # noqa: PLC0415 - as above
+    from paddlevl_doctor.report.redaction import Redactor  # noqa: PLC0415 - as above
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     provenance = Provenance("recorded", today)

@@ -18,7 +18,7 @@ from paddlevl_doctor.knowledge.recognition import COUNTED
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.console import Screen, command_line
 from paddlevl_doctor.report.heading import describe_facts
-from paddlevl_doctor.report.privacy import Redactor
+from paddlevl_doctor.report.redaction import Redactor
 from paddlevl_doctor.values import as_dict
 
 _APPLIES = {

@@ -18,7 +18,7 @@ def renderers(report: CheckReport) -> Mapping[str, Callable[[], str]]:
 
 
 def _render(name: str, report: CheckReport) -> str:
-    from paddlevl_doctor.report.privacy import Redactor  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.report.redaction import Redactor  # noqa: PLC0415 - start-up time
 
     module = importlib.import_module(f"paddlevl_doctor.report.{name}")
     return str(module.render(Redactor.of_this_machine().value(report)))

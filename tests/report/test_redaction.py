@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks_machines import machine
-from paddlevl_doctor.report.privacy import Redactor
+from paddlevl_doctor.report.redaction import Redactor
 from paddlevl_doctor.values import Status
 
 ALICE = Redactor("/home/alice", "alice", "wonderland-7")

@@ -1,0 +1,136 @@
+"""Takes who and where the user is out of everything that may be pasted into an issue.
+
+Versions look like addresses (`10.3.9.90` is a release of a CUDA library), and `root` is a word: what is taken out
+has to be recognisable as what it is by what stands around it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.report.privacy import without_secrets
+
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_ADDRESS = re.compile(r"(?:(?<=//)|(?<=@))(?!127\.|0\.0\.0\.0)\d{1,3}(?:\.\d{1,3}){3}(?![\w.])")
+_PORT = re.compile(r"(?<![\w.])(?!127\.|0\.0\.0\.0)\d{1,3}(?:\.\d{1,3}){3}(?=:\d{2,5}\b)")
+_SLASH = r"(?:/|\\{1,4}|%2[Ff]|%5[Cc])"
+_NAME = r"[^\s/\\%:*?\"'<>|,;)\]}]+"
+_ANY_HOME = re.compile(
+    rf"(?:{_SLASH}mnt{_SLASH}[a-z])?(?:{_SLASH}home|(?:\b[A-Za-z](?::|%3A))?{_SLASH}Users){_SLASH}(?!Public\b){_NAME}"
+)
+# Names that say nothing about anybody, and that stand in ordinary sentences.
+_NOBODY = {
+    "root", "user", "users", "admin", "administrator", "ubuntu", "debian", "runner", "docker", "jovyan", "home",
+    "paddle", "paddleocr", "paddlex", "kaggle", "colab", "python", "linux", "windows", "localhost", "local", "host",
+    "server", "test", "default", "nobody", "model", "models", "work", "data", "cache", "error", "warning",
+}  # fmt: skip
+_SHORTEST = 3
+
+
+def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """Return an equal value of the same types with every text in it changed."""
+    if isinstance(value, enum.Enum):
+        return value
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(item, change) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **fields)
+    return value
+
+
+def _last_part_masked(found: re.Match[str]) -> str:
+    at = max(found[0].rfind(mark) for mark in ("/", "\\", "%2F", "%2f", "%5C", "%5c"))
+    at += 3 if found[0][at] == "%" else 1
+    return found[0][:at] + _masked(found[0][at:])
+
+
+def _all_masked(found: re.Match[str]) -> str:
+    return _masked(found[0])
+
+
+def _masked(name: str) -> str:
+    return "".join("x" if c.isascii() else "某" for c in name)
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Makes texts and values fit to be pasted into an issue: no secrets, no user, no host, no home folder."""
+
+    home: str
+    user: str
+    host: str
+
+    @staticmethod
+    def of_this_machine() -> Redactor:
+        """Return a redactor for the user who runs the doctor."""
+        import getpass  # noqa: PLC0415 - only reports that leave the machine need it
+        import platform  # noqa: PLC0415 - as above
+
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):  # a container without an entry for this user
+            user = ""
+        return Redactor(str(Path.home()), user, platform.node())
+
+    def text(self, value: str) -> str:
+        """Return a text that can be shown to everybody; a second time changes nothing."""
+        shown = without_secrets(value)
+        if self._home is not None:
+            shown = self._home.sub("~", shown)
+        shown = _ANY_HOME.sub("~", shown)
+        shown = _MAIL.sub("<email>", shown)
+        shown = _PORT.sub("<address>", _ADDRESS.sub("<address>", shown))
+        for pattern, word in self._names:
+            shown = pattern.sub(word, shown)
+        return shown
+
+    def value(self, value: Any) -> Any:
+        """Return an equal value of the same types with every text in it redacted, keys included."""
+        return _mapped(value, self.text)
+
+    def masked(self, value: Any) -> Any:
+        """Return a value like `value` does, but in which names become other names of the same shape.
+
+        A path stays an absolute path of the same length, and one that is not ASCII stays so: a recording has to
+        give the diagnosis that the machine itself gave.
+        """
+        return _mapped(value, self._mask)
+
+    def _mask(self, value: str) -> str:
+        shown = without_secrets(value)
+        if self._home is not None and re.split(r"[/\\]+", self.home)[-1].lower() not in _NOBODY:
+            shown = self._home.sub(_last_part_masked, shown)
+        shown = _ANY_HOME.sub(_last_part_masked, shown)
+        shown = _PORT.sub("<address>", _ADDRESS.sub("<address>", _MAIL.sub("<email>", shown)))
+        for pattern, _ in self._names:
+            shown = pattern.sub(_all_masked, shown)
+        return shown
+
+    @cached_property
+    def _home(self) -> re.Pattern[str] | None:
+        """Match the home folder in every spelling: slashes of both kinds, doubled, or as in a URL."""
+        parts = [re.escape(part) for part in re.split(r"[/\\]+", self.home) if part]
+        if not parts or parts == [re.escape(Path(self.home).anchor.rstrip("\\/"))]:
+            return None
+        start = _SLASH if self.home.startswith(("/", "\\")) else ""
+        return re.compile(rf"(?i)(?<![\w.-]){start}{_SLASH.join(parts)}(?![\w-])")
+
+    @cached_property
+    def _names(self) -> tuple[tuple[re.Pattern[str], str], ...]:
+        found = []
+        for name, word in ((self.user, "<user>"), (self.host, "<host>")):
+            if len(name) >= _SHORTEST and name.lower() not in _NOBODY and not name.isdigit():
+                found.append((re.compile(rf"(?<![\w<]){re.escape(name)}(?![\w>])"), word))
+        return tuple(found)
