@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.messages import text
 from paddlevl_doctor.options import Common, LogFormat, ReportFormat, SetName, command
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import ExitCode
@@ -125,6 +127,9 @@ def explain(
 @command(app, "fix")
 def fix(
     common: Common,
+    plan: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="With --apply: the plan that --output wrote.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")] = False,
     only: Only = None,
     skip: Annotated[list[str] | None, typer.Option(help="Leave this finding uncured.", metavar="ID")] = None,
@@ -142,6 +147,7 @@ def fix(
 ) -> int:
     """Show what cures the findings; with --apply install, patch and link it. `undo` takes it back."""
     from paddlevl_doctor.commands.fix import fix as repair
+    from paddlevl_doctor.commands.fix import fix_by_file
     from paddlevl_doctor.repair.plan import Request
     from paddlevl_doctor.report.documents import fix_document
 
@@ -153,7 +159,13 @@ def fix(
         yes=yes,
         dev_safetensors=dev_safetensors,
     )
-    report = repair(RealSystem(), common.target(set_name), request, common.progress().stage, apply=apply)
+    target, stage = common.target(set_name), common.progress().stage
+    if plan is None:
+        report = repair(RealSystem(), target, request, stage, apply=apply)
+    elif apply and request == Request():
+        report = fix_by_file(RealSystem(), target, plan, stage)
+    else:
+        raise UsageError(text("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
     return report.exit_code()
 

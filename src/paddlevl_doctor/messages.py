@@ -506,4 +506,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "其格式为 {schema}，由 paddlevl-doctor {version} 写入；更新的 paddlevl-doctor 可能可以读取",
     ),
     "recording-unknown-field": ("the field {name} is not known", "未知字段 {name}"),
+    "plan-names-target": (
+        "A plan file names its target; it goes without --python, --venv and --set.",
+        "方案文件已指明目标环境，不能与 --python、--venv 或 --set 同用。",
+    ),
+    "plan-alone": (
+        "A plan file goes with --apply and without other choices: it holds them already.",
+        "方案文件须与 --apply 一起使用，且不能再加其他选项：这些选择已在文件中。",
+    ),
+    "plan-schema": ("its schema is not {schema}", "其格式不是 {schema}"),
+    "plan-refused": (
+        "{path} is not a plan of `paddlevl-doctor fix --output`: {reason}",
+        "{path} 不是 `paddlevl-doctor fix --output` 写出的方案：{reason}",
+    ),
+    "plan-not-applied": (
+        "Nothing was changed: {count} things are not what they were when the plan was made. Make a new one.\n{differences}",
+        "没有做任何更改：自生成方案以来有 {count} 处变化。请重新生成方案。\n{differences}",
+    ),
+    "plan-moved": ("{name}: {before} then, {after} now", "{name}：当时为 {before}，现在为 {after}"),
+    "plan-step-moved": (
+        "step {step}: would be another one now, or none",
+        "步骤 {step}：现在会有所不同，或不再需要",
+    ),
+    "plan-credentials": (
+        "its index had a password, which no file of the doctor keeps; set UV_DEFAULT_INDEX or a netrc file instead",
+        "其软件源地址含有密码，而 doctor 不会把密码写入文件；请改用 UV_DEFAULT_INDEX 或 netrc 文件",
+    ),
 }

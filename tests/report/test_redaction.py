@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks_machines import machine
+from bundles import golden
+from checks_machines import machine, problems
 from paddlevl_doctor.report.redaction import Redactor
 from paddlevl_doctor.values import Status
 
@@ -82,3 +83,20 @@ def test_values_keep_their_types_and_statuses_their_meaning() -> None:
     assert ALICE.value((Status.ERROR, 3, None, {"alice": ["alice"]})) == (
         Status.ERROR, 3, None, {"<user>": ["<user>"]},
     )  # fmt: skip
+
+
+@given(
+    st.sampled_from(
+        ["broken", "cuda", "paddleocr", "somebody", "gpu", "nvidia", "safetensors", "linux", "3-11", "Debian"]
+    ),
+    st.sampled_from(["paddlex", "right", "numpy", "x86", "venv", "python", "site-packages"]),
+)
+def test_a_recording_keeps_its_diagnosis_whatever_its_user_and_host_are_called(user: str, host: str) -> None:
+    facts = golden("kaggle-t4-november").recording.facts
+    masked = Redactor(f"/home/{user}", user, host).masked(facts)
+    assert problems(masked) == problems(facts)
+
+
+def test_a_very_long_word_takes_no_time() -> None:
+    words = "a-" * 20_000
+    assert ALICE.text(words) == words

@@ -16,10 +16,14 @@ from paddlevl_doctor.facts.target import choose_target, collect_target, python_o
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
+from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import ExitCode, Plan, Stage, Step
+
+_SHOWN = 12
+"""Differences that are listed; more of them say no more."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class FixReport:
 
     before: CheckReport
     plan: Plan
+    request: Request
+    state: State
     applied: Applied | None = None
     recheck: CheckReport | None = None
     recovered: int | None = None
@@ -49,11 +55,12 @@ def fix(
     stage: Stage,
     *,
     apply: bool = False,
+    saved: SavedPlan | None = None,
 ) -> FixReport:
-    """Plan the cure of what is wrong, and carry it out with `apply`.
+    """Plan the cure of what is wrong, and carry it out with `apply`; with `saved` only if it is still that plan.
 
-    Raises UsageError for a target that must not be changed, UvError where a plan cannot be resolved,
-    ApplyFailedError and UndoNeededError where a step failed.
+    Raises UsageError for a target that must not be changed, DoctorError where the environment has moved since the
+    plan was saved, UvError where a plan cannot be resolved, ApplyFailedError and UndoNeededError where a step failed.
     """
     if not apply:
         return _planned(system, options, request)
@@ -61,6 +68,8 @@ def fix(
     with locked(place.state):
         recovered = recover(system, place.state)
         report = replace(_planned(system, options, request), recovered=recovered)
+        if saved is not None:
+            _refuse_moved(saved, report)
         if not report.plan.steps:
             return report
         applied = apply_plan(system, report.plan, place.state, place.python, stage)
@@ -79,7 +88,26 @@ def _planned(system: System, options: TargetOptions, request: Request) -> FixRep
     plan = build_plan(examination.findings, examination.context, site, chosen)
     if plan.steps:
         _refuse_untouchable(examination)
-    return FixReport(_report(examination), _resolved(system, plan, site, yes=request.yes))
+    state = state_of(examination.facts, site)
+    return FixReport(_report(examination), _resolved(system, plan, site, yes=request.yes), chosen, state)
+
+
+def fix_by_file(system: System, options: TargetOptions, path: Path, stage: Stage) -> FixReport:
+    """Carry out the plan in a file, on the target that it was made for; raises like `fix`."""
+    if options != TargetOptions():
+        raise UsageError(text("plan-names-target"))
+    saved = load_plan(path)
+    state = saved.state
+    python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
+    target = TargetOptions(python, venv, saved.request.set_name)
+    return fix(system, target, saved.request, stage, apply=True, saved=saved)
+
+
+def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
+    moved = differences(saved, report.state, report.plan)
+    if moved:
+        shown = "\n".join(f"  {line}" for line in moved[:_SHOWN])
+        raise DoctorError(text("plan-not-applied", count=len(moved), differences=shown))
 
 
 def _report(examination: Examination) -> CheckReport:

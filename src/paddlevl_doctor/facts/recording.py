@@ -66,6 +66,14 @@ class _Doctor:
 
 
 @dataclass(frozen=True)
+class _Head:
+    """What every schema begins with."""
+
+    schema: str
+    doctor: _Doctor
+
+
+@dataclass(frozen=True)
 class _Manifest:
     schema: str
     doctor: _Doctor
@@ -126,6 +134,9 @@ def _refusal(path: Path, reason: str) -> UsageError:
 
 
 def _members(path: Path) -> dict[str, bytes]:
+    # A pipe never ends and /dev/zero fills the memory before zipfile finds that it is no archive.
+    if path.exists() and not path.is_file():
+        raise ValueError(text("recording-member-kind", name=path.name))
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
@@ -152,11 +163,11 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _recording(path: Path, members: dict[str, bytes]) -> Recording:
+    # First the schema alone: what a newer doctor wrote besides is no mistake of the file.
+    head = _decoded(path, _MANIFEST, members, _Head, strict=False)
+    if head.schema != SCHEMA:
+        raise _refusal(path, text("recording-schema", schema=head.schema, version=head.doctor.version))
     manifest = _decoded(path, _MANIFEST, members, _Manifest)
-    if manifest.schema != SCHEMA:
-        raise _refusal(
-            path, text("recording-schema", schema=manifest.schema, version=manifest.doctor.version)
-        )
     deep = _decoded(path, _DEEP, members, DeepFacts) if _DEEP in members else None
     for key, result in deep.probes.items() if deep else ():
         _check_result(path, key, result)
@@ -164,7 +175,10 @@ def _recording(path: Path, members: dict[str, bytes]) -> Recording:
     return Recording(facts, manifest.provenance, deep, manifest.looked_deep, manifest.set_name)
 
 
-def _decoded(path: Path, name: str, members: dict[str, bytes], kind: type[Value]) -> Value:
+def _decoded(
+    path: Path, name: str, members: dict[str, bytes], kind: type[Value], *, strict: bool = True
+) -> Value:
+    """Decode a member; `strict` refuses fields that its type does not have."""
     import msgspec  # noqa: PLC0415 - only recordings need it
 
     try:
@@ -172,7 +186,7 @@ def _decoded(path: Path, name: str, members: dict[str, bytes], kind: type[Value]
         strange = _unknown(msgspec.json.decode(members[name]), msgspec.to_builtins(value))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refusal(path, f"{name}: {error}") from error
-    if strange is not None:
+    if strict and strange is not None:
         raise _refusal(path, f"{name}: {text('recording-unknown-field', name=strange)}")
     return value
 

@@ -47,6 +47,7 @@ def list_document(rows: tuple[Known, ...]) -> Document:
 def fix_document(report: FixReport) -> Document:
     """Describe a plan, and what became of it."""
     fields: dict[str, Any] = {"plan": {"steps": report.plan.steps}, "skipped": report.plan.skipped}
+    fields |= {"request": report.request, "state": report.state}
     if report.recovered is not None:
         fields["recovered"] = report.recovered
     if report.applied is not None and report.recheck is not None:

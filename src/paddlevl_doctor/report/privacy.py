@@ -13,7 +13,7 @@ _TOKENS = re.compile(
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}")
 _ASSIGNED = re.compile(
-    r"(?i)\b([\w-]*(?:token|api[_-]?key|passw(?:or)?d|secret))(\"?\s*[=:]\s*\"?)(?!\*\*\*)[^\s&'\",;}\])]{4,}"
+    r"(?i)\b([\w-]{0,40}(?:token|api[_-]?key|passw(?:or)?d|secret))(\"?\s*[=:]\s*\"?)(?!\*\*\*)[^\s&'\",;}\])]{4,}"
 )
 
 

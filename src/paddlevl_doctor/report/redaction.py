@@ -27,9 +27,11 @@ _ANY_HOME = re.compile(
 )
 # Names that say nothing about anybody, and that stand in ordinary sentences.
 _NOBODY = {
-    "root", "user", "users", "admin", "administrator", "ubuntu", "debian", "runner", "docker", "jovyan", "home",
-    "paddle", "paddleocr", "paddlex", "kaggle", "colab", "python", "linux", "windows", "localhost", "local", "host",
-    "server", "test", "default", "nobody", "model", "models", "work", "data", "cache", "error", "warning",
+    "admin", "administrator", "cache", "colab", "cuda", "data", "debian", "default", "docker", "error",
+    "gpu", "home", "host", "jovyan", "kaggle", "linux", "local", "localhost", "model", "models",
+    "nobody", "numpy", "nvidia", "ocr", "paddle", "paddleocr", "paddlex", "python", "right", "root",
+    "runner", "safetensors", "server", "test", "torch", "ubuntu", "user", "users", "vllm", "warning",
+    "windows", "work",
 }  # fmt: skip
 _SHORTEST = 3
 
@@ -114,8 +116,9 @@ class Redactor:
             shown = self._home.sub(_last_part_masked, shown)
         shown = _ANY_HOME.sub(_last_part_masked, shown)
         shown = _PORT.sub("<address>", _ADDRESS.sub("<address>", _MAIL.sub("<email>", shown)))
-        for pattern, _ in self._names:
-            shown = pattern.sub(_all_masked, shown)
+        for name in self._named:
+            # Only as part of a path or an address: elsewhere it may be a package that is called the same.
+            shown = re.sub(rf"(?<=[/\\@]){re.escape(name)}(?=[/\\:@]|$)", _all_masked, shown)
         return shown
 
     @cached_property
@@ -128,9 +131,12 @@ class Redactor:
         return re.compile(rf"(?i)(?<![\w.-]){start}{_SLASH.join(parts)}(?![\w-])")
 
     @cached_property
+    def _named(self) -> tuple[str, ...]:
+        """The names that are somebody's: long enough, and no ordinary word."""
+        names = (self.user, self.host)
+        return tuple(n for n in names if len(n) >= _SHORTEST and n.lower() not in _NOBODY and not n.isdigit())
+
+    @cached_property
     def _names(self) -> tuple[tuple[re.Pattern[str], str], ...]:
-        found = []
-        for name, word in ((self.user, "<user>"), (self.host, "<host>")):
-            if len(name) >= _SHORTEST and name.lower() not in _NOBODY and not name.isdigit():
-                found.append((re.compile(rf"(?<![\w<]){re.escape(name)}(?![\w>])"), word))
-        return tuple(found)
+        words = {self.host: "<host>", self.user: "<user>"}
+        return tuple((re.compile(rf"(?<![\w<]){re.escape(n)}(?![\w>])"), words[n]) for n in self._named)
