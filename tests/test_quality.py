@@ -53,10 +53,11 @@ def used_keys() -> set[str]:
     source = "\n".join(
         p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py") if p.name != "messages.py"
     )
-    return set(re.findall(r'"([a-z0-9]+(?:-[a-z0-9]+)*)"', source))
+    source += (ROOT / "src/paddlevl_doctor/report/templates/check.html").read_text(encoding="utf-8")
+    return set(re.findall(r"""["']([a-z0-9]+(?:-[a-z0-9]+)*)["']""", source))
 
 
-FAMILIES = ("gpu-", "status-")
+FAMILIES = ("gpu-", "status-", "seen-", "state-", "patch-automatic", "patch-offered")
 """Keys that are put together at run time."""
 
 

@@ -68,7 +68,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Self-test on {device}: the real pipeline reads a chart it has never seen",
         "在 {device} 上自检：真实流水线读取一张从未见过的色块图",
     ),
-    "stage-imports": ("Importing paddle, paddlex and paddleocr", "导入 paddle、paddlex 和 paddleocr"),
     "stage-parse": ("Reading {name} with the engine '{engine}'", "用引擎 '{engine}' 读取 {name}"),
     "stage-judge": ("Judging what was read", "评判读取结果"),
     "stage-hub": ("Looking for the released weights", "寻找已发布的权重"),
@@ -531,5 +530,25 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "plan-credentials": (
         "its index had a password, which no file of the doctor keeps; set UV_DEFAULT_INDEX or a netrc file instead",
         "其软件源地址含有密码，而 doctor 不会把密码写入文件；请改用 UV_DEFAULT_INDEX 或 netrc 文件",
+    ),
+    "uv-busy": (
+        "uv has been working on {path} for {seconds} s, so nothing was touched there. Try again when it has finished.",
+        "uv 已在 {path} 上运行超过 {seconds} 秒，因此没有改动其中的文件。请等它结束后重试。",
+    ),
+    "conda-owned": (
+        "{name} in {path} belongs to conda, whose files are not changed here. Make an environment beside it: `fix --venv NEW --apply`.",
+        "{path} 中的 {name} 由 conda 管理，不在此改动其文件。请另建环境：`fix --venv NEW --apply`。",
+    ),
+    "editable-install": (
+        "{name} in {path} is an editable installation, somebody's own source, and is not changed. Name another environment, or make one: `fix --venv NEW --apply`.",
+        "{path} 中的 {name} 是可编辑安装（源码由他人维护），不会改动。请指定其他环境或新建：`fix --venv NEW --apply`。",
+    ),
+    "other-owner": (
+        "{path} belongs to another user ({owner}), so nothing was changed. Run the doctor as that user, or make an environment of your own: `fix --venv NEW --apply`.",
+        "{path} 属于其他用户（{owner}），因此没有做任何更改。请以该用户身份运行，或新建自己的环境：`fix --venv NEW --apply`。",
+    ),
+    "site-read-only": (
+        "{path} cannot be written, so nothing was changed. Make an environment that can: `fix --venv NEW --apply`.",
+        "{path} 不可写，因此没有做任何更改。请新建可写的环境：`fix --venv NEW --apply`。",
     ),
 }

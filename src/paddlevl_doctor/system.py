@@ -103,6 +103,12 @@ class System(Protocol):
     def link_count(self, path: Path) -> int:
         """Return how many directory entries a file has; 0 where there is none."""
 
+    def foreign_owner(self, path: Path) -> str | None:
+        """Return who owns a folder, None where it is the user who runs the doctor, or where nobody can say."""
+
+    def can_write(self, path: Path) -> bool:
+        """Say whether files can be made in a folder."""
+
     def which(self, name: str) -> str | None:
         """Return the path of a program, or None."""
 
@@ -341,6 +347,27 @@ class RealSystem:
             return path.stat().st_nlink
         except OSError:
             return 0
+
+    def foreign_owner(self, path: Path) -> str | None:
+        """Compare the owner with the effective user; Windows has no such owners."""
+        if os.name != "posix":
+            return None
+        try:
+            owner = path.stat().st_uid
+        except OSError:
+            return None
+        if owner == os.geteuid():
+            return None
+        import pwd  # noqa: PLC0415 - POSIX only, and hardly ever needed
+
+        try:
+            return pwd.getpwuid(owner).pw_name
+        except KeyError:  # a container without an entry for this user
+            return f"uid {owner}"
+
+    def can_write(self, path: Path) -> bool:
+        """Ask the system, which knows of read-only file systems too."""
+        return os.access(path, os.W_OK)
 
     def which(self, name: str) -> str | None:
         """Return the path of a program."""

@@ -114,6 +114,15 @@ class FakeSystem:
         """Return one entry for every prepared file."""
         return int(path.as_posix() in self.files)
 
+    def foreign_owner(self, path: Path) -> str | None:
+        """Return None: everything is the user's own."""
+        del path
+        return None
+
+    def can_write(self, path: Path) -> bool:
+        """Return whether there is such a folder, which is then the user's own."""
+        return bool(self.names(path))
+
     def which(self, name: str) -> str | None:
         """Return a prepared program."""
         return self.programs.get(name)

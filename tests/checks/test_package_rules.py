@@ -9,7 +9,7 @@ import pytest
 from checks_machines import CURRENT, OF_VERSIONS, T4, context, hashes, machine, problems, target, with_gpu
 from paddlevl_doctor.checks import ALL, by_entry
 from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Distribution, Facts, Gpu, Host, Target
+from paddlevl_doctor.facts.model import Distribution, Facts, Gpu, Host, PaddleBuild, Target
 from paddlevl_doctor.knowledge.failures import load_all
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
@@ -65,12 +65,35 @@ def on_windows(version: str) -> Facts:
     )
 
 
+def published(facts: Facts, patch: str) -> Facts:
+    """Leave the files of one patch as they were published."""
+    assert facts.target is not None
+    originals = hashes(facts.target.version_of("paddlex") or "", patched=False)
+    others = (f for f in facts.patched_files if f.patch != patch)
+    return replace(facts, patched_files=(*others, *(f for f in originals if f.patch == patch)))
+
+
+def replaced_torch(**changes: object) -> Facts:
+    """Linux with a torch whose cuDNN gave way to the one that PaddlePaddle wants."""
+    facts = with_gpu({**SHARED, "nvidia-cudnn-cu12": "9.5.1.17"}, T4, archs=ARCHS, **changes)
+    return described(facts, torch=TORCH_PINS, paddlepaddle_gpu=PADDLE_PINS)
+
+
+def beside(server: str, *torch_pins: str, paddle: tuple[str, ...] = ()) -> Facts:
+    """Linux with a server and its torch beside the GPU wheel, every package in the version that paddle wants."""
+    versions = {**GPU_STACK, **WANTED, server: "0.11.1", "torch": "2.9.0"}
+    facts = published(with_gpu(versions, RTX4070, archs=ARCHS), "")
+    return described(facts, torch=torch_pins, paddlepaddle_gpu=paddle or PADDLE_PINS)
+
+
 TORCH_PINS = (
     'nvidia-nccl-cu12==2.27.5; platform_system == "Linux"',
     'nvidia-cudnn-cu12==9.10.2.21; platform_system == "Linux"',
     'opt-einsum>=3.3; extra == "opt-einsum"',
 )
 PADDLE_PINS = ('nvidia-cudnn-cu12==9.5.1.17; platform_system == "Linux" and platform_machine == "x86_64"',)
+ARM = 'nvidia-nccl-cu12==2.27.5; platform_system == "Linux" and platform_machine == "x86_64"'
+WANTED = {"nvidia-cudnn-cu12": "9.5.1.17"}
 LIBRARIES = {"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu12": "9.10.2.21"}
 SHARED = {**GPU_STACK, **LIBRARIES, "torch": "2.9.0"}
 
@@ -103,11 +126,15 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         described(with_gpu(SHARED, T4, archs=ARCHS), torch=TORCH_PINS, paddlepaddle_gpu=PADDLE_PINS),
         {"nvidia-wheel-mismatch": "warning"},
     ),
-    "PaddlePaddle that replaced what torch wants": (
+    "a cuDNN of another CUDA line over the one that PaddlePaddle wants": (
         described(
-            with_gpu({**SHARED, "nvidia-cudnn-cu12": "9.5.1.17"}, T4, archs=ARCHS),
-            torch=TORCH_PINS, paddlepaddle_gpu=PADDLE_PINS,
+            with_gpu({**GPU_STACK, **WANTED, "nvidia-cudnn-cu13": "9.13.0.50"}, T4, archs=ARCHS),
+            paddlepaddle_gpu=PADDLE_PINS,
         ),
+        {"nvidia-wheel-mismatch": "warning"},
+    ),
+    "PaddlePaddle that replaced what torch wants": (
+        published(replaced_torch(), "modelscope-without-torch"),
         {"linux-torch-import-breaks-paddlex": "warning"},
     ),
     "torch on Windows": (
@@ -116,9 +143,23 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         ),
         {"windows-torch-dll-clash": "warning"},
     ),
-    "vLLM beside the GPU wheel": (
-        with_gpu({**GPU_STACK, "vllm": "0.11.1"}, RTX4070, archs=ARCHS),
-        {"vllm-same-env-conflict": "warning"},
+    "torch of the CPU on Windows, harmless unless paddle comes first": (
+        with_gpu(
+            {**GPU_STACK, "torch": "2.9.0+cpu"}, RTX4070, driver="576.02", cuda="11.8", archs=ARCHS, host=WINDOWS
+        ),
+        {"windows-torch-dll-clash": "note"},
+    ),
+    "vLLM whose torch wants another cuDNN": (
+        beside("vllm", "nvidia-cudnn-cu12==9.10.2.21"),
+        {"vllm-same-env-conflict": "warning", "linux-torch-import-breaks-paddlex": "warning"},
+    ),
+    "SGLang whose torch brings the files of another CUDA line": (
+        beside("sglang", "nvidia-cudnn-cu13==9.13.0.50"),
+        {"vllm-same-env-conflict": "warning", "linux-torch-import-breaks-paddlex": "warning"},
+    ),
+    "the safetensors that Paddle published itself": (
+        machine({**CURRENT, "safetensors": "0.6.2.dev0"}),
+        {"safetensors-dev-wheel-platform": "note"},
     ),
     "vLLM on a T4": (
         with_gpu({**CURRENT, "vllm": "0.11.1"}, T4),
@@ -141,6 +182,21 @@ HEALTHY = {
     "torch of the CPU beside the stack": described(
         machine({**CURRENT, "torch": "2.9.0+cpu"}), torch=("filelock", "sympy>=1.13.3")
     ),
+    "a broken torch that the patch makes harmless": replaced_torch(),
+    "vLLM that wants the same packages as paddlepaddle-gpu": beside("vllm", *PADDLE_PINS),
+    "vLLM whose CUDA line has files of other names": beside("vllm", *PADDLE_PINS, paddle=CU118_PINS),
+    "torch on a processor for which it wants no NVIDIA package": described(
+        machine({**CURRENT, "torch": "2.8.0"}, host=Host("linux", "6.1.0", "aarch64", glibc="2.36", cpu_count=4)),
+        torch=(ARM,),
+    ),
+    "the cuDNN that the wheel was built with, though it asks for another": described(
+        changed(
+            with_gpu({**GPU_STACK, "nvidia-cudnn-cu12": "9.9.0.52"}, T4),
+            paddle=PaddleBuild("3.2.1", "12.6", "9.9.0", ARCHS),
+        ),
+        paddlepaddle_gpu=PADDLE_PINS,
+    ),
+    "vLLM on a machine without a GPU": machine({**CURRENT, "vllm": "0.11.1"}),
     "transformers 4 beside vLLM": machine({**CURRENT, "vllm": "0.10.2", "transformers": "4.57.1"}),
     "aistudio-sdk 0.3.8": machine({**CURRENT, "aistudio-sdk": "0.3.8"}),
     "torch of the CPU on Windows with the CPU wheel": machine({**CURRENT, "torch": "2.9.0"}, host=WINDOWS),

@@ -92,7 +92,7 @@ def test_a_killed_creation_is_continued_from_nothing(tmp_path: Path) -> None:
     wait_for_installers(tmp_path / ".venv")
     cure = doctor("fix", "--apply", "--format", "json", cwd=tmp_path)
     assert cure.code == 0, cure.stderr
-    assert cure.document["recheck"]["summary"]["status"] == "ok"
+    assert cure.document["recheck"]["summary"]["status"] in ("ok", "note")
 
 
 def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:

@@ -128,5 +128,6 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_with_the_cause(
     )
     answer = doctor(*words, cwd=folder, env={"PADDLE_PDX_CACHE_HOME": str(cache.parent)})
     assert answer.code == 1
-    assert "incomplete metadata" in answer.stderr
+    assert "partial-model-cache" in answer.stderr
+    assert "model.safetensors (100000 of " in answer.stderr
     assert "Traceback" not in answer.stderr

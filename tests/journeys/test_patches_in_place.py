@@ -12,6 +12,7 @@ from environments import fresh_copy, python_in
 from paddlevl_doctor.checks.deep import judge_selftest
 from paddlevl_doctor.commands.examine import TargetOptions, examine
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
+from paddlevl_doctor.knowledge.failures import load_all, match
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.transaction import apply_plan, locked, undo
 from paddlevl_doctor.system import RealSystem
@@ -53,10 +54,11 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
 
     died = ask(venv, "selftest", "--simulate-fused-gate")
     findings = {f.id: f for f in judge_selftest(died, context, "en")}
-    kernel = findings["gpu-wheel-cpu-device-fused-kernel"]
-    assert kernel.status is Status.ERROR
-    assert "The kernel `fused_rms_norm_ext` is not registered" in kernel.evidence[0].value
-    assert (findings["self-test"].status, findings["self-test"].blocked_by) == (Status.BLOCKED, kernel.id)
+    # The gate is simulated: the known failure on a CPU ends with 3.3.6, so it is not blamed for this one.
+    assert findings["self-test"].status is Status.ERROR
+    words = findings["self-test"].evidence[0].value
+    assert "The kernel `fused_rms_norm_ext` is not registered" in words
+    assert [found.id for found in match(words, load_all())] == ["gpu-wheel-cpu-device-fused-kernel"]
 
     step = Step("patch", "apply-patch", "the patch", arguments={"patch": "fuse-rms-norm"})
     with locked(venv):

@@ -17,13 +17,25 @@ from environments import fresh_copy, python_in
 PIPELINE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """Return a folder with a broken environment and the plan that cures it."""
-    fresh_copy("broken", tmp_path / ".venv")
-    answer = doctor("fix", "--output", "plan.json", cwd=tmp_path)
+pytestmark = pytest.mark.xdist_group("plan-file")
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a broken environment and the plan that cures it; tests bring back what they change."""
+    folder = tmp_path_factory.mktemp("plan")
+    fresh_copy("broken", folder / ".venv")
+    answer = doctor("fix", "--output", "plan.json", cwd=folder)
     assert (answer.code, answer.stdout) == (1, "")
-    return tmp_path
+    shutil.copyfile(folder / "plan.json", folder / "kept.json")
+    return folder
+
+
+@pytest.fixture
+def project(kept: Path) -> Path:
+    """Return that folder with the plan as it was made."""
+    shutil.copyfile(kept / "kept.json", kept / "plan.json")
+    return kept
 
 
 def refused(project: Path, *words: str) -> str:
@@ -41,58 +53,51 @@ def edit(project: Path, change: dict[str, Any]) -> None:
     path.write_text(json.dumps({**document, **change}), encoding="utf-8")
 
 
-def test_a_saved_plan_is_carried_out_as_it_was_shown(project: Path) -> None:
+def test_a_saved_plan_is_carried_out_once_as_it_was_shown(project: Path) -> None:
     before = fingerprint(project / ".venv")
     shown = json.loads((project / "plan.json").read_text(encoding="utf-8"))["plan"]["steps"]
-    cured = doctor("fix", "--apply", "plan.json", "--format", "json", cwd=project)
+    cured = doctor("fix", "--apply", "plan.json", "--lang", "zh", "--format", "json", cwd=project)
     assert cured.code == 0, cured.stderr
     assert [step["id"] for step in cured.document["plan"]["steps"]] == [step["id"] for step in shown]
     assert {outcome["status"] for outcome in cured.document["outcome"]} == {"applied"}
+    assert "safetensors: 0.6.2 then" in refused(project)
     assert doctor("undo", cwd=project).code == 0
     assert fingerprint(project / ".venv") == before
 
 
-def test_a_plan_made_elsewhere_in_another_language_is_the_same_plan(project: Path) -> None:
+def test_a_plan_that_is_carried_out_from_another_folder_shows_the_difference(project: Path) -> None:
     other = project / "elsewhere"
     other.mkdir()
-    shutil.copyfile(project / "plan.json", other / "plan.json")
-    # Another folder has no `pipelines` to link: that is a difference, and it is shown.
-    answer = doctor("fix", "--apply", "plan.json", "--lang", "zh", cwd=other)
+    (other / "pipelines").mkdir()
+    answer = doctor("fix", "--apply", project / "plan.json", "--lang", "zh", cwd=other)
     assert (answer.code, "没有做任何更改" in answer.stderr) == (1, True)
-    assert doctor("fix", "--apply", "plan.json", "--lang", "zh", cwd=project).code == 0
 
 
 def test_a_package_that_changed_meanwhile_stops_it(project: Path) -> None:
-    uv = (
-        find_uv_bin(),
-        "pip",
-        "install",
-        "-q",
-        "--python",
-        str(python_in(project / ".venv")),
-        "safetensors==0.5.3",
-    )
-    subprocess.run(uv, check=True)
+    uv = (find_uv_bin(), "pip", "install", "-q", "--python", str(python_in(project / ".venv")))
+    subprocess.run([*uv, "safetensors==0.5.3"], check=True)
     words = refused(project)
+    subprocess.run([*uv, "safetensors==0.6.2"], check=True)
     assert words.startswith("Nothing was changed: 1 things are not what they were when the plan was made.")
     assert "safetensors: 0.6.2 then, 0.5.3 now" in words
 
 
 def test_a_file_that_changed_meanwhile_stops_it(project: Path) -> None:
     path = next((project / ".venv").glob(f"lib/*/site-packages/{PIPELINE}"))
-    path.with_name("new").write_bytes(path.read_bytes() + b"\n")
-    path.with_name("new").replace(path)
-    assert f"{PIPELINE}: " in refused(project)
+    kept, changed = path.with_name("kept"), path.with_name("new")
+    kept.hardlink_to(path)
+    changed.write_bytes(path.read_bytes() + b"\n")
+    changed.replace(path)
+    words = refused(project)
+    kept.replace(path)
+    assert f"{PIPELINE}: " in words
 
 
 def test_a_link_that_appeared_meanwhile_stops_it(project: Path) -> None:
     (project / "pipelines").mkdir()
-    assert "pipelines: absent then, not-a-link now" in refused(project)
-
-
-def test_a_plan_that_was_carried_out_is_not_carried_out_twice(project: Path) -> None:
-    assert doctor("fix", "--apply", "plan.json", cwd=project).code == 0
-    assert "safetensors: 0.6.2 then" in refused(project)
+    words = refused(project)
+    (project / "pipelines").rmdir()
+    assert "pipelines: absent then, not-a-link now" in words
 
 
 def test_commands_in_a_file_are_never_run(project: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
+import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from packaging.requirements import Requirement
@@ -18,8 +21,34 @@ from paddlevl_doctor.knowledge.failure import FIELDS, LANGUAGES, Field, Kind, Pr
 from paddlevl_doctor.knowledge.failure_file import read_failure
 from paddlevl_doctor.knowledge.failures import Failure, all_ids, load_all, load_failure, match
 
+if sys.version_info >= (3, 11):
+    from re import _constants as ops  # type: ignore[attr-defined]
+    from re import _parser as parser  # type: ignore[attr-defined]
+else:
+    import sre_constants as ops
+    import sre_parse as parser
+
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parent / "samples"
+HEALTHY = Path(__file__).parent / "healthy.txt"
+"""What healthy machines print: recorded up to the self-test, from nvidia-smi on made up after such output."""
+SYSTEMS = ("linux", "windows", "macos", None)
+LITERAL_RUN = 5
+"""Characters in a row that every alternative of a signature needs; shorter words occur in healthy logs."""
+OTHERS_TOO = {
+    # "No space left on device"; only the line before speaks of shared memory.
+    ("illegal-memory-or-shm", 0): {"disk-space"},
+    # The same exception follows the warnings about an old and about a new GPU.
+    ("p100-and-other-unbuilt-arch", 2): {"blackwell-arch-mismatch"},
+    # The same words; the system decides.
+    ("gpu-wheel-cpu-device-fused-kernel", 0): {"windows-fused-rms-norm-kernel"},
+    ("windows-fused-rms-norm-kernel", 0): {"gpu-wheel-cpu-device-fused-kernel"},
+}
+"""What a sample (by its number in the file) names besides its own entry."""
+_REPEATS = tuple(
+    getattr(ops, name) for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT") if hasattr(ops, name)
+)
+_WITHOUT_WIDTH = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)
 HAN = re.compile(r"[\u4e00-\u9fff]")
 VALID = """\
 id = "one"
@@ -48,6 +77,58 @@ requirements = ["a>=1"]
 def samples_of(failure_id: str) -> list[str]:
     """Return the log texts that name a failure; a line of equals signs divides several in one file."""
     return (SAMPLES / f"{failure_id}.txt").read_text(encoding="utf-8").split("\n=====\n")
+
+
+def functions_in(path: Path) -> set[str]:
+    """Return the names of a file's test functions; what stands in a comment or a text is none."""
+    return {
+        node.name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+
+
+def literal_run(items: Iterable[Any], begun: int = 0) -> int:
+    """Return how many literal characters in a row no text can do without that matches; `begun` stand before."""
+    longest = run = begun
+    for op, value in items:
+        if op in _WITHOUT_WIDTH:
+            continue
+        inside = 0
+        if op is ops.LITERAL:
+            run += 1
+        elif op is ops.SUBPATTERN:
+            inside, run = literal_run(value[-1], run), 0
+        elif op is ops.BRANCH:
+            inside, run = min(literal_run(branch, run) for branch in value[1]), 0
+        else:
+            inside, run = (literal_run(value[2]) if op in _REPEATS and value[0] else 0), 0
+        longest = max(longest, run, inside)
+    return longest
+
+
+def repeats(items: Iterable[Any], within: bool = False) -> Iterator[str]:
+    """Name what makes a search slow: a repetition within a repetition, and one of any text without an end."""
+    for op, value in items:
+        if op is ops.BRANCH:
+            for branch in value[1]:
+                yield from repeats(branch, within)
+        elif op is ops.SUBPATTERN:
+            yield from repeats(value[-1], within)
+        elif op in _REPEATS:
+            least, most, inner = value
+            if within and most > least:
+                yield "a repetition within a repetition"
+            if most is ops.MAXREPEAT and any(is_any(*item) for item in inner):
+                yield "any text without an end"
+            yield from repeats(inner, within or most > 1)
+
+
+def is_any(op: object, value: Any) -> bool:
+    """Say whether an item matches nearly every character."""
+    if op is ops.IN:
+        return bool(value[0][0] is ops.NEGATE or (ops.CATEGORY, ops.CATEGORY_NOT_SPACE) in value)
+    return op in (ops.ANY, ops.NOT_LITERAL)
 
 
 def with_signatures() -> list[str]:
@@ -127,7 +208,15 @@ def test_what_is_called_reproduced_names_a_test_that_exists(failure_id: str) -> 
     named = load_failure(failure_id).reproduced_by
     if named is not None:
         path, _, name = named.partition("::")
-        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+        assert path.startswith("tests/")
+        assert name in functions_in(ROOT / path)
+
+
+@pytest.mark.parametrize("failure_id", all_ids())
+def test_every_entry_has_either_a_test_or_the_reason_why_there_is_none(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    assert (failure.reproduced_by is None) is (failure.untested is not None)
+    assert (failure.evidence == "reproduced") is (failure.reproduced_by is not None)
 
 
 @pytest.mark.parametrize("failure_id", all_ids())
@@ -157,6 +246,59 @@ def test_every_signature_is_shown_by_a_sample(failure_id: str) -> None:
 def test_healthy_output_holds_harmless_lines_only() -> None:
     found = match(samples_of("healthy")[0], load_all())
     assert [(one.id, one.failure.weight) for one in found] == [("noise-that-is-not-an-error", "harmless")]
+
+
+def test_a_page_of_healthy_output_holds_harmless_lines_only() -> None:
+    for system in SYSTEMS:
+        found = match(HEALTHY.read_text(encoding="utf-8"), load_all(), system=system)
+        assert {one.id for one in found} == {"noise-that-is-not-an-error"}
+
+
+@pytest.mark.parametrize("failure_id", with_signatures())
+def test_a_sample_is_named_as_no_other_failure(failure_id: str) -> None:
+    for number, sample in enumerate(samples_of(failure_id)):
+        named = {one.id for system in SYSTEMS for one in match(sample, load_all(), system=system)}
+        assert named == {failure_id} | OTHERS_TOO.get((failure_id, number), set())
+
+
+@pytest.mark.parametrize("failure_id", with_signatures())
+def test_every_signature_needs_a_run_of_characters_and_every_gap_has_an_end(failure_id: str) -> None:
+    parsed = {source: parser.parse(source).data for source in load_failure(failure_id).signatures}
+    assert [source for source, tree in parsed.items() if literal_run(tree) < LITERAL_RUN] == []
+    assert {source: slow for source, tree in parsed.items() if (slow := list(repeats(tree)))} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "run", "slow"),
+    [
+        ("abcde", 5, []),
+        ("abcd[e]?", 4, []),
+        ("abcd|abcdefg", 4, []),
+        ("status 1|state 22", 8, []),
+        (r"x(?:left|right) side", 5, []),
+        (r"(?:abcdef)?gh", 2, []),
+        (r"(?:abcdef){2}", 6, []),
+        (r"abcde[^\n]*f", 5, ["any text without an end"]),
+        (r"abcde.*f", 5, ["any text without an end"]),
+        (r"abcde\S+f", 5, ["any text without an end"]),
+        (r"abcde[^\n]{0,200}f\d+", 5, []),
+        (r"abcde(?:f+)+", 5, ["a repetition within a repetition"]),
+        (r"abcde(?:f{0,9},){0,9}", 5, ["a repetition within a repetition"]),
+    ],
+)
+def test_the_rule_for_signatures_refuses_what_it_is_for(source: str, run: int, slow: list[str]) -> None:
+    tree = parser.parse(source).data
+    assert (literal_run(tree), list(repeats(tree))) == (run, slow)
+
+
+@pytest.mark.parametrize("failure_id", with_signatures())
+def test_a_harmless_line_is_never_the_root_cause_beside_anything_else(failure_id: str) -> None:
+    failure = load_failure(failure_id)
+    if failure.weight != "harmless":
+        text = samples_of("noise-that-is-not-an-error")[0] + "\n" + samples_of(failure_id)[0]
+        first, *others = match(text, load_all(), system=system_of(failure))
+        assert (first.id, first.root_cause) == (failure_id, True)
+        assert [(one.failure.weight, one.root_cause) for one in others][-1:] == [("harmless", False)]
 
 
 def test_a_match_says_where_it_was_found_and_shows_the_line_without_colours() -> None:
@@ -242,6 +384,19 @@ def test_without_a_machine_an_ellipsis_stands_for_the_values(tmp_path: Path) -> 
         (
             'evidence = "source"',
             'evidence = "reproduced"',
+            "reproduced_by",
+            "belongs to the evidence reproduced",
+        ),
+        ('untested = "no reason"', "", "untested", "says why there is no test"),
+        (
+            'evidence = "source"',
+            'evidence = "reproduced"\nreproduced_by = "tests/a.py::test_b"',
+            "untested",
+            "belongs to every other evidence",
+        ),
+        (
+            'evidence = "source"',
+            'evidence = "source"\nreproduced_by = "tests/a.py::test_b"',
             "reproduced_by",
             "belongs to the evidence reproduced",
         ),

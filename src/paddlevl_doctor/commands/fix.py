@@ -17,6 +17,7 @@ from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
+from paddlevl_doctor.repair.refusals import refuse_untouchable
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
@@ -86,8 +87,7 @@ def _planned(system: System, options: TargetOptions, request: Request) -> FixRep
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
-    if plan.steps:
-        _refuse_untouchable(examination)
+    refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
     return FixReport(_report(examination), _resolved(system, plan, site, yes=request.yes), chosen, state)
 
@@ -170,13 +170,6 @@ def _version_of(system: System, interpreter: str) -> str:
         detail = (done.stderr or done.stdout).strip().rpartition("\n")[2]
         raise UsageError(text("not-a-python", path=interpreter, detail=detail))
     return version
-
-
-def _refuse_untouchable(examination: Examination) -> None:
-    """Refuse an interpreter that belongs to the operating system before anything is changed."""
-    target = examination.facts.target
-    if target is not None and target.externally_managed:
-        raise UsageError(text("externally-managed", path=target.python))
 
 
 def _resolved(system: System, plan: Plan, site: Site, *, yes: bool) -> Plan:

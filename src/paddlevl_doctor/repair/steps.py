@@ -17,6 +17,7 @@ from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import patching, snapshot
 from paddlevl_doctor.repair.journal import Event, Transaction
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
+from paddlevl_doctor.repair.uv_lock import uv_locked
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Step
 
@@ -120,8 +121,9 @@ def apply_patch(work: Work, step: Step) -> str:
         return "already"
     keep = work.transaction.folder / step.id
     files = [patching.as_event(change) for change in changes]
-    work.intend(step, site=target.purelib, keep=step.id, files=files)
-    patching.write(work.system, changes, target, keep)
+    with uv_locked(Path(target.prefix)):
+        work.intend(step, site=target.purelib, keep=step.id, files=files)
+        patching.write(work.system, changes, target, keep)
     return "applied"
 
 
@@ -188,7 +190,8 @@ def _restore_packages(work: Work, undo: Event) -> None:
 def _restore_files(work: Work, undo: Event) -> None:
     if not work.creates:
         keep = work.transaction.folder / str(undo["keep"])
-        patching.restore(Path(str(undo["site"])), undo["files"], keep)
+        with uv_locked(work.prefix):
+            patching.restore(Path(str(undo["site"])), undo["files"], keep)
 
 
 def _remove_link(work: Work, undo: Event) -> None:
