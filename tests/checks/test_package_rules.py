@@ -82,7 +82,7 @@ def replaced_torch(**changes: object) -> Facts:
 def beside(server: str, *torch_pins: str, paddle: tuple[str, ...] = ()) -> Facts:
     """Linux with a server and its torch beside the GPU wheel, every package in the version that paddle wants."""
     versions = {**GPU_STACK, **WANTED, server: "0.11.1", "torch": "2.9.0"}
-    facts = published(with_gpu(versions, RTX4070, archs=ARCHS), "")
+    facts = published(with_gpu(versions, RTX4070, archs=ARCHS), "modelscope-without-torch")
     return described(facts, torch=torch_pins, paddlepaddle_gpu=paddle or PADDLE_PINS)
 
 
@@ -93,7 +93,8 @@ TORCH_PINS = (
 )
 PADDLE_PINS = ('nvidia-cudnn-cu12==9.5.1.17; platform_system == "Linux" and platform_machine == "x86_64"',)
 ARM = 'nvidia-nccl-cu12==2.27.5; platform_system == "Linux" and platform_machine == "x86_64"'
-WANTED = {"nvidia-cudnn-cu12": "9.5.1.17"}
+CU118_PINS = ('nvidia-cudnn-cu11==8.9.4.19; platform_system == "Linux"',)
+WANTED = {"nvidia-cudnn-cu12": "9.5.1.17", "nvidia-cudnn-cu11": "8.9.4.19"}
 LIBRARIES = {"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu12": "9.10.2.21"}
 SHARED = {**GPU_STACK, **LIBRARIES, "torch": "2.9.0"}
 
@@ -243,19 +244,39 @@ def test_an_environment_that_looks_alike_gives_none(name: str) -> None:
     assert set(problems(HEALTHY[name])) == cpu_wheel
 
 
-def test_flaws_of_released_versions_are_notes_and_gone_where_the_version_is_another() -> None:
-    def notes(facts: Facts) -> set[str]:
-        found = run_checks(context(facts), ALL, "en")
-        return {f.id for f in found if f.status.value == "note"} & set(OF_VERSIONS)
+def notes(facts: Facts) -> set[str]:
+    found = run_checks(context(facts), ALL, "en")
+    return {f.id for f in found if f.status.value == "note"} & set(OF_VERSIONS)
 
-    assert notes(machine()) == {"native-bgr-swap", "pipeline-close-leak"}
+
+def unpatched(versions: dict[str, str]) -> Facts:
+    return machine(versions, patched_files=hashes(versions["paddlex"], patched=False))
+
+
+def test_flaws_of_released_versions_are_notes_and_gone_where_the_version_is_another() -> None:
+    always = {"native-bgr-swap", "pipeline-close-leak", "queue-deadlock-on-error"}
+    assert notes(unpatched(CURRENT)) == always
+    assert notes(unpatched(SET_2025_11)) == set(OF_VERSIONS) - {"multi-device-batch-starvation"}
+    future = machine({**CURRENT, "paddleocr": "3.9.0", "paddlex": "3.9.0"}, patched_files=())
+    assert notes(future) == set()
+
+
+def test_a_flaw_is_gone_where_its_patch_is_in_place() -> None:
+    assert notes(machine()) == {"pipeline-close-leak"}, "there is no patch for this one"
+    assert "native-bgr-swap" in notes(published(machine(), "image-channel-order"))
+
+
+def test_several_gpus_are_a_note_where_paddle_would_use_them() -> None:
     two = with_gpu(SET_2025_11, T4, replace(T4, index=1))
-    assert notes(machine(SET_2025_11)) == set(OF_VERSIONS) - {"multi-device-batch-starvation"}
     assert "multi-device-batch-starvation" not in notes(two), "the CPU wheel uses no GPU"
     both = with_gpu(GPU_STACK, T4, replace(T4, index=1), archs=ARCHS)
     assert "multi-device-batch-starvation" in notes(both)
-    future = machine({**CURRENT, "paddleocr": "3.9.0", "paddlex": "3.9.0"}, patched_files=())
-    assert notes(future) == set()
+
+
+def test_the_evidence_of_a_server_beside_paddle_is_what_both_ask_for() -> None:
+    facts = beside("vllm", "nvidia-cudnn-cu12==9.10.2.21", "nvidia-nccl-cu12>=2.27")
+    found = next(f for f in run_checks(context(facts), ALL, "en") if f.id == "vllm-same-env-conflict")
+    assert [(e.source, e.value) for e in found.evidence] == [("nvidia-cudnn-cu12", "9.5.1.17, or 9.10.2.21")]
 
 
 def test_every_entry_that_versions_alone_show_is_listed() -> None:

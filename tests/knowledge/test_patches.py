@@ -31,6 +31,10 @@ def test_the_patches_are_these() -> None:
     assert [(p.id, p.default, p.distribution) for p in PATCHES] == [
         ("doc-preprocessor-defaults", "automatic", "paddlex"),
         ("fuse-rms-norm", "automatic", "paddlex"),
+        ("image-channel-order", "offered", "paddlex"),
+        ("modelscope-without-torch", "automatic", "paddlex"),
+        ("queue-threads-end", "automatic", "paddlex"),
+        ("vision-attention-chunks", "automatic", "paddlex"),
     ]
 
 
@@ -40,6 +44,12 @@ def test_a_patch_fits_every_released_paddlex_and_says_why_in_both_languages(patc
     for texts in (patch.titles, patch.whys, patch.drop_when):
         assert set(texts) == set(LANGUAGES)
         assert all(texts.values())
+
+
+def test_no_two_patches_change_the_same_file() -> None:
+    """Each is applied to the published bytes, so the second one would find a file that nobody published."""
+    paths = [file.path for patch in PATCHES for file in patch.files]
+    assert sorted(set(paths)) == sorted(paths)
 
 
 def test_every_cure_by_patch_names_a_patch() -> None:

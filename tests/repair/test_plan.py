@@ -11,7 +11,7 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.facts.model import Facts, PipelinesLink
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
-from paddlevl_doctor.values import Plan
+from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status
 
 NEW = Site("/srv/project/.venv", "/srv/project/.venv/bin/python", exists=False)
 OLD = replace(NEW, exists=True)
@@ -174,3 +174,41 @@ def test_a_set_that_is_asked_for_is_installed_whole() -> None:
     assert {"paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6"} <= set(
         words(made, "install-packages")
     )
+
+
+def test_a_patch_that_is_only_offered_comes_when_its_finding_is_named_and_never_else() -> None:
+    pristine = machine(patched_files=hashes("3.7.2", patched=False))
+    unasked = plan(pristine)
+    assert [step.id for step in unasked.steps] == ["patch-doc-preprocessor-defaults"]
+    asked = plan(pristine, Request(only=("native-bgr-swap",)))
+    assert [(step.id, step.resolves) for step in asked.steps] == [
+        ("patch-image-channel-order", ("native-bgr-swap",))
+    ]
+    both = Request(only=("native-bgr-swap",), skip=("native-bgr-swap",))
+    assert plan(pristine, both).steps == ()
+
+
+def test_an_offered_patch_for_a_warning_is_left_with_the_word_that_brings_it() -> None:
+    known = context(machine(patched_files=hashes("3.7.2", patched=False)))
+    warning = Finding("native-bgr-swap", Status.WARNING, "red is blue")
+    made = build_plan([warning], known, OLD, Request(interpreter="/usr/bin/python3.11"))
+    assert made == Plan(
+        skipped=(
+            SkippedFix(
+                "native-bgr-swap",
+                "its patch is applied only when asked for: "
+                "`paddlevl-doctor fix --apply --only native-bgr-swap`",
+            ),
+        )
+    )
+
+
+def test_a_patch_is_planned_for_a_failure_that_no_quick_check_sees_when_it_is_named() -> None:
+    pristine = machine(patched_files=hashes("3.7.2", patched=False))
+    asked = plan(pristine, Request(only=("queue-deadlock-on-error", "no-such-finding")))
+    assert [step.id for step in asked.steps] == ["patch-queue-threads-end"]
+
+
+def test_a_patch_that_is_in_place_is_not_planned_again() -> None:
+    named = Request(only=("queue-deadlock-on-error", "native-bgr-swap", "use-doc-preprocessor"))
+    assert plan(machine(patched_files=hashes("3.7.2", patched=True)), named) == Plan()

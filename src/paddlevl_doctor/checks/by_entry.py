@@ -6,6 +6,7 @@ from functools import partial
 
 from paddlevl_doctor.checks.applicability import applicability
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.values import Status
 
@@ -17,6 +18,7 @@ IDS = (
     "chart-model-loaded-needlessly",
     "vl-rec-max-concurrency-ignored",
     "native-bgr-swap",
+    "queue-deadlock-on-error",
     "pipeline-close-leak",
 )
 """The entries with `quick`; reading all entries to find them would cost every check a tenth of its time."""
@@ -30,6 +32,8 @@ def _look(failure_id: str, context: Context) -> Diagnosis:
     if missing:
         return skipped(f"no {', '.join(missing)}")
     source, version = next(iter(found.items()))
+    if is_cured(failure, context):
+        return ok(source, f"{version}, patched")
     answer = applicability(failure, context.facts).answer
     if answer == "yes" and failure.quick is not None:
         return bad(Status(failure.quick), source, version, version=version)

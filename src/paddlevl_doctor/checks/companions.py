@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.checks.pins import Pin, pins
+from paddlevl_doctor.checks.pins import Pin, conflicts, pins, rivals
+from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.values import Evidence, Status
 
 _SERVERS = ("vllm", "sglang")
@@ -19,19 +21,31 @@ def _nvidia(context: Context) -> Diagnosis:
     version = context.target.version_of("paddlepaddle-gpu")
     if version is None:
         return skipped("no paddlepaddle-gpu")
-    wanted = pins(context.target, "paddlepaddle-gpu", context.facts.host.system)
-    broken = [pin for pin in wanted if pin.broken]
-    if broken:
-        names = ", ".join(pin.name for pin in broken)
-        return Diagnosis(Status.WARNING, _shown(broken), {"names": names})
-    return ok("paddlepaddle-gpu", version)
+    wanted = pins(context.target, "paddlepaddle-gpu", context.facts.host)
+    broken = [pin for pin in wanted if pin.broken and not _is_the_one_it_was_built_with(context, pin)]
+    replaced = rivals(context.target, wanted)
+    if not broken and not replaced:
+        return ok("paddlepaddle-gpu", version)
+    names = ", ".join(dict.fromkeys(pin.name for pin in (*broken, *(pin for pin, _ in replaced))))
+    shared = (Evidence(d.name, f"{d.version}, same files as {pin.name}") for pin, d in replaced)
+    return Diagnosis(Status.WARNING, (*_shown(broken), *shared), {"names": names})
+
+
+def _is_the_one_it_was_built_with(context: Context, pin: Pin) -> bool:
+    """Some wheels are built with cuDNN 9.9 and ask for 9.5: who installed what it was built with is right."""
+    build = context.target.paddle
+    compiled = build.cudnn if build is not None and pin.name.startswith("nvidia-cudnn") else None
+    return bool(compiled and pin.installed and pin.installed.split(".")[:2] == compiled.split(".")[:2])
 
 
 def _torch_on_linux(context: Context) -> Diagnosis:
     system, version = context.facts.host.system, context.target.version_of("torch")
     if version is None or system != "linux":
         return skipped(f"{system}, {'torch' if version else 'no torch'}")
-    broken = [pin for pin in pins(context.target, "torch", system) if pin.broken or pin.installed is None]
+    if is_cured(load_failure("linux-torch-import-breaks-paddlex"), context):
+        return ok("torch", f"{version}, patched")
+    wanted = pins(context.target, "torch", context.facts.host)
+    broken = [pin for pin in wanted if pin.broken or pin.installed is None]
     return Diagnosis(Status.WARNING, _shown(broken)) if broken else ok("torch", version)
 
 
@@ -44,7 +58,9 @@ def _torch_on_windows(context: Context) -> Diagnosis:
     torch, paddle = target.version_of("torch"), target.version_of("paddlepaddle-gpu")
     if system != "windows" or torch is None or paddle is None:
         return skipped(f"{system}, torch {torch or 'absent'}, paddlepaddle-gpu {paddle or 'absent'}")
-    return bad(Status.WARNING, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}")
+    # A torch for the CPU has no cuDNN: it fails only in programs that import paddle before paddlex does torch.
+    status = Status.NOTE if torch.endswith("+cpu") else Status.WARNING
+    return bad(status, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}")
 
 
 def _installed_servers(target: Target) -> dict[str, str]:
@@ -53,11 +69,22 @@ def _installed_servers(target: Target) -> dict[str, str]:
 
 
 def _server_beside(context: Context) -> Diagnosis:
-    servers, paddle = _installed_servers(context.target), context.target.version_of("paddlepaddle-gpu")
+    """A warning where METADATA proves that paddle and a server, or its torch, want different versions."""
+    target, host = context.target, context.facts.host
+    servers, paddle = _installed_servers(target), target.version_of("paddlepaddle-gpu")
     if not servers or paddle is None:
         return skipped("no inference server beside paddlepaddle-gpu")
+    theirs = [pin for name in (*servers, "torch") for pin in pins(target, name, host)]
+    clashes = conflicts(pins(target, "paddlepaddle-gpu", host), theirs)
     shown = ", ".join(f"{name} {version}" for name, version in servers.items())
-    return bad(Status.WARNING, "distributions", f"{shown}, paddlepaddle-gpu {paddle}", names=shown)
+    if not clashes:
+        return ok("distributions", f"{shown}, paddlepaddle-gpu {paddle}")
+    evidence = (Evidence(mine.name, f"{mine.exact}, or {_label(mine, other)}") for mine, other in clashes)
+    return Diagnosis(Status.WARNING, tuple(dict.fromkeys(evidence)), {"names": shown})
+
+
+def _label(mine: Pin, other: Pin) -> str:
+    return str(other.exact) if mine.name == other.name else f"{other.name} {other.exact}"
 
 
 def _server_here(context: Context) -> Diagnosis:
@@ -67,6 +94,8 @@ def _server_here(context: Context) -> Diagnosis:
     names = ", ".join(servers)
     if host.system != "linux":
         return bad(Status.WARNING, "system", host.system, names=names, why=host.system)
+    if not context.facts.gpus.devices:
+        return skipped("no NVIDIA GPU")
     weak = [g for g in context.facts.gpus.devices if Version(g.compute_capability) < _CAPABILITY]
     if weak and len(weak) == len(context.facts.gpus.devices):
         why = f"{weak[0].name} ({weak[0].compute_capability})"

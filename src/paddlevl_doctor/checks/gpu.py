@@ -123,10 +123,10 @@ def _no_gpu_visible(context: Context) -> Diagnosis:
 
 def _cuda_libraries(context: Context) -> Diagnosis:
     """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else."""
-    target, system = context.target, context.facts.host.system
+    target = context.target
     if target.version_of("paddlepaddle-gpu") is None:
         return skipped("no CUDA wheel")
-    wanted = pins(target, "paddlepaddle-gpu", system)
+    wanted = pins(target, "paddlepaddle-gpu", context.facts.host)
     if not wanted:
         return skipped("the wheel asks for no CUDA libraries")
     missing = ", ".join(pin.name for pin in wanted if pin.installed is None)

@@ -151,6 +151,16 @@ def _safetensors(context: Context) -> Diagnosis:
     return ok("safetensors", version)
 
 
+def _dev_safetensors(context: Context) -> Diagnosis:
+    """A note: Paddle's own build works, but nothing updates it and no other platform has it."""
+    version = context.target.version_of("safetensors")
+    if version is None:
+        return skipped("not installed")
+    if version == "0.6.2.dev0":
+        return bad(Status.NOTE, "safetensors", version)
+    return ok("safetensors", version)
+
+
 def _numpy(context: Context) -> Diagnosis:
     numpy, paddlex = (context.target.version_of(n) for n in ("numpy", "paddlex"))
     if numpy is None or paddlex is None:
@@ -188,6 +198,7 @@ CHECKS = (
     Check("paddleocr-paddlex-skew", _skew, needs=_STACK),
     Check("missing-doc-parser-extra", _doc_parser, needs=_STACK),
     Check("safetensors-framework-paddle", _safetensors, needs=_STACK),
+    Check("safetensors-dev-wheel-platform", _dev_safetensors, needs=_STACK),
     Check("numpy-2-4-scalar", _numpy, needs=_STACK),
     Check("version-set", _version_set, needs=(*_STACK, *_PADDLE)),
 )

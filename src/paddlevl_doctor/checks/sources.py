@@ -6,6 +6,7 @@ from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.model import PatchedFile
+from paddlevl_doctor.knowledge.failure import Failure
 from paddlevl_doctor.knowledge.patches import PatchState, find_patch, state_of
 from paddlevl_doctor.values import Evidence, Status
 
@@ -17,6 +18,13 @@ def patch_states(context: Context, patch_id: str) -> dict[PatchedFile, PatchStat
     version = context.target.version_of("paddlex") or ""
     seen = (f for f in context.facts.patched_files if f.patch == patch_id)
     return {f: state_of(files[f.path], f.sha256, version) for f in seen}
+
+
+def is_cured(failure: Failure, context: Context) -> bool:
+    """Say whether the patch that cures a failure is in place, which no version tells."""
+    patch = failure.cure.patch
+    states = set(patch_states(context, patch).values()) if patch is not None else set()
+    return states == {PatchState.PATCHED}
 
 
 def _by_patch(context: Context, patch_id: str, when_pristine: Status) -> Diagnosis:

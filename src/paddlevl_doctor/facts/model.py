@@ -71,6 +71,7 @@ class Distribution:
     path: str
     """The .dist-info folder."""
     has_record: bool
+    """RECORD is there, or an installer that keeps its records elsewhere (Debian, conda) put it there."""
     requires: tuple[str, ...] = ()
     """Requires-Dist lines, kept only for the stack and for torch, vllm and sglang."""
     editable: bool = False

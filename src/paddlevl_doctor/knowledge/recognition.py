@@ -136,13 +136,21 @@ class _Reader:
 
     def read(self, stretch: Stretch, begin: int, end: int) -> None:
         """Judge the bytes from `begin` to `end`."""
-        hits = self.index.hits(stretch)
+        hits = self.index.hits(stretch, self._seen_enough())
         for number, hit in enumerate(hits):
             if begin <= hit.offset < end:
                 if hit.signatures:
                     self._count(stretch, hit)
                 if hit.marks:
                     self._judge(stretch, hits, number)
+
+    def _seen_enough(self) -> frozenset[str]:
+        """Return the harmless failures that need no more counting; others may still explain an error near them."""
+        return frozenset(
+            name
+            for name, seen in self.found.items()
+            if seen.count >= COUNTED and seen.failure.weight == "harmless"
+        )
 
     def written_on(self) -> str | None:
         """Return the system that the lines around the failures speak of most, None where they speak of none."""

@@ -55,11 +55,11 @@ class Index:
         self._plain = _Automaton([s for s in signatures if not s.folded], marks)
         self._folded = _Automaton([s for s in signatures if s.folded], ())
 
-    def hits(self, stretch: Stretch) -> list[Hit]:
-        """Return every anchor in a stretch, in the order of the text."""
-        found = list(self._plain.hits(stretch, stretch.squeezed))
+    def hits(self, stretch: Stretch, enough: frozenset[str] = frozenset()) -> list[Hit]:
+        """Return every anchor in a stretch, in the order of the text, but those of owners that were seen `enough`."""
+        found = list(self._plain.hits(stretch, stretch.squeezed, enough))
         if self._folded.anchors:
-            found += self._folded.hits(stretch, stretch.squeezed.lower())
+            found += self._folded.hits(stretch, stretch.squeezed.lower(), enough)
         return sorted(found, key=lambda hit: hit.squeezed)
 
 
@@ -74,9 +74,10 @@ class _Automaton:
         self._users = [tuple(users[anchor]) for anchor in self.anchors]
         self._search = BytesAhoCorasick(self.anchors, implementation=Implementation.DFA)
 
-    def hits(self, stretch: Stretch, text: bytes) -> Iterator[Hit]:
+    def hits(self, stretch: Stretch, text: bytes, enough: frozenset[str]) -> Iterator[Hit]:
+        wanted = [tuple(s for s in users if s.owner not in enough) for users in self._users]
         for which, begin, _ in self._search.find_matches_as_indexes(text, overlapping=True):
-            near = tuple(s for s in self._users[which] if _has_the_rest(s, text, begin))
+            near = tuple(s for s in wanted[which] if _has_the_rest(s, text, begin))
             if near or self._marks[which]:
                 yield Hit(stretch.offset_of(begin), begin, self._marks[which], near)
 

@@ -35,6 +35,20 @@ def requirements(folder):
     return [line[len(key) :].strip() for line in header.splitlines() if line.startswith(key)]
 
 
+def is_recorded(folder):
+    """Say whether somebody knows this distribution's files: RECORD, or another installer than those who write it.
+
+    Debian and conda leave RECORD out and name themselves in INSTALLER; their own databases list the files.
+    """
+    if os.path.exists(os.path.join(folder, "RECORD")):
+        return True
+    try:
+        with open(os.path.join(folder, "INSTALLER"), encoding="utf-8", errors="replace") as file:
+            return file.read().strip() not in ("", "pip", "uv")
+    except OSError:
+        return False
+
+
 def is_editable(folder):
     """Say whether direct_url.json marks an editable installation."""
     try:
@@ -56,7 +70,7 @@ def distribution(folder, entry):
         "name": name,
         "version": version,
         "path": path,
-        "has_record": os.path.exists(os.path.join(path, "RECORD")),
+        "has_record": is_recorded(path),
         "has_metadata": entry.endswith(".egg-info") or os.path.exists(os.path.join(path, "METADATA")),
         "requires": requirements(path) if name in STACK else [],
         "editable": is_editable(path),

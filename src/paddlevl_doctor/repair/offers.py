@@ -27,9 +27,18 @@ def asked_for(context: Context, only: Iterable[str]) -> dict[str, str]:
     return {patch: i for patch, i in patches.items() if _is_pristine(context, find_patch(patch))}
 
 
+def is_applied(context: Context, patch: Patch) -> bool:
+    """Say whether every file of a patch is already what the patch makes of it."""
+    states = _states(context, patch)
+    return bool(states) and set(states) == {PatchState.PATCHED}
+
+
 def _is_pristine(context: Context, patch: Patch) -> bool:
-    """Say whether any file of a patch is as it was published."""
+    return PatchState.PRISTINE in _states(context, patch)
+
+
+def _states(context: Context, patch: Patch) -> list[PatchState]:
     target, files = context.facts.target, {file.path: file for file in patch.files}
     version = (target.version_of(patch.distribution) if target else None) or ""
     seen = (f for f in context.facts.patched_files if f.patch == patch.id)
-    return any(state_of(files[f.path], f.sha256, version) is PatchState.PRISTINE for f in seen)
+    return [state_of(files[f.path], f.sha256, version) for f in seen]

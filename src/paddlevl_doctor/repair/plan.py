@@ -15,6 +15,7 @@ from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.knowledge.sets import resolved_list
 from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair.offers import asked_for, is_applied, is_only_offered
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
@@ -60,7 +61,11 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     hopeless = _hopeless(f for f in findings if f.id not in request.skip)
     if hopeless is not None:
         return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
-    automatic = [f for f in wanted if load_failure(f.id).cure.kind in AUTOMATIC]
+    automatic = [
+        f
+        for f in wanted
+        if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
+    ]
     removals = {f.id: names for f in automatic if (names := _needs_consent(context, site, f, request))}
     curable = [f for f in automatic if f.id not in removals]
     packages = _package_steps(context, site, curable, request)
@@ -112,6 +117,8 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
         return SkippedFix(finding.id, text("skip-asked"))
     if request is not None and request.only and finding.id not in request.only:
         return SkippedFix(finding.id, text("skip-not-in-only"))
+    if request is not None and is_only_offered(finding.id, request.only):
+        return SkippedFix(finding.id, text("skip-offered", id=finding.id))
     remedy = finding.remedy.text if finding.remedy else ""
     return SkippedFix(finding.id, text("skip-manual", remedy=remedy))
 
@@ -265,9 +272,12 @@ def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
 def _patch_steps(
     context: Context, packages: Sequence[Step], curable: Sequence[Finding], request: Request
 ) -> list[Step]:
-    cured = {load_failure(f.id).cure.patch: f.id for f in curable if load_failure(f.id).cure.kind == "patch"}
+    asked = asked_for(context, [i for i in request.only if i not in request.skip])
+    found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
+    cured = {**asked, **found}
     fresh = _fresh_patches(context, packages, request)
-    chosen = [p for p in load_patches() if p.id in cured or p.id in fresh]
+    here = {p.id for p in load_patches() if p.id in cured and not is_applied(context, p)}
+    chosen = [p for p in load_patches() if p.id in here or p.id in fresh]
     target = context.facts.target
     installed = target.version_of("paddlex") if target and not fresh else None
     version = installed or context.version_set.paddlex

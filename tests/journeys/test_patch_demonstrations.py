@@ -1,0 +1,174 @@
+"""What further patches cure, on real installations: the symptom as published, and its absence when patched."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctor import FOREIGN, doctor, fingerprint
+from environments import environment, fresh_copy, python_in
+from paddlevl_doctor.facts.deep import PROBES, run_probe
+from paddlevl_doctor.system import RealSystem
+
+SETS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("set-2025-11", "current-311")]
+SCRIPTS = Path(__file__).with_name("patch_scripts")
+CURES = {
+    "queue-deadlock-on-error": "queue-threads-end",
+    "linux-torch-import-breaks-paddlex": "modelscope-without-torch",
+    "vision-attention-oom": "vision-attention-chunks",
+    "native-bgr-swap": "image-channel-order",
+}
+ONLY = [word for failure in CURES for word in ("--only", failure)]
+SIGLIP = "lib/python3.11/site-packages/paddlex/inference/models/doc_vlm/modeling/paddleocr_vl/_siglip.py"
+BROKEN = "libtorch_cuda.so: undefined symbol: ncclCommWindowRegister"
+STUCK = 4.0
+"""Seconds that a program is given to end after its last line; it has nothing to do any more."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One set of versions twice, as published and patched, and a folder with a torch that does not load."""
+
+    name: str
+    published: Path
+    patched: Path
+    torch: Path
+
+    def start(
+        self, venv: Path, script: str, *args: object, extra: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a script in one of the two; bytecode is kept outside of the environment."""
+        argv = [python_in(venv), "-X", "utf8", SCRIPTS / script, *args]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [str(word) for word in argv],
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            env=self.environment(venv, extra),
+        )
+
+    def environment(self, venv: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the environment variables for a program in one of the two."""
+        foreign = (*FOREIGN, "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+        base = {name: value for name, value in os.environ.items() if name not in foreign}
+        prefix = venv.with_name(f"{venv.name}.pycache")
+        return {**base, "PYTHONPYCACHEPREFIX": str(prefix), **(extra or {})}
+
+    def broken_torch(self) -> dict[str, str]:
+        """Return the variables that put the torch which does not load on the path."""
+        return {"PYTHONPATH": str(self.torch)}
+
+    def selftest(self, venv: Path, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Run the self-test in one of the two and return its document."""
+        env = self.environment(venv, extra)
+        result = run_probe(RealSystem(), str(python_in(venv)), "selftest", ("--seed", "11"), 300, env)
+        assert result.data is not None, result.detail
+        return result.data
+
+
+@pytest.fixture(scope="module", params=SETS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A set of versions as published, and with the four patches, applied as a user applies them."""
+    folder = tmp_path_factory.mktemp("patched")
+    patched = fresh_copy(request.param, folder / ".venv")
+    torch = folder / "broken" / "torch"
+    torch.mkdir(parents=True)
+    (torch / "__init__.py").write_text(f"raise OSError({BROKEN!r})\n", encoding="utf-8")
+    applied = doctor("fix", "--apply", *ONLY, cwd=folder)
+    assert applied.code == 0, applied.stderr
+    return Pair(request.param, environment(request.param), patched, torch.parent)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_patches_come_by_the_names_of_their_failures_only_and_undo_restores_the_bytes(
+    name: str, tmp_path: Path
+) -> None:
+    venv = fresh_copy(name, tmp_path / ".venv")
+    former = fingerprint(venv)
+    unasked = doctor("fix", "--format", "json", cwd=tmp_path).document["plan"]["steps"]
+    assert not {f"patch-{patch}" for patch in CURES.values()} & {step["id"] for step in unasked}
+
+    cure = doctor("fix", "--apply", *ONLY, "--format", "json", cwd=tmp_path)
+    assert cure.code == 0, cure.stderr
+    outcome = [(done["step"], done["status"]) for done in cure.document["outcome"]]
+    assert outcome == [(f"patch-{patch}", "applied") for patch in sorted(CURES.values())]
+    assert doctor("fix", *ONLY, "--format", "json", cwd=tmp_path).document["plan"]["steps"] == []
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert fingerprint(venv) == former
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[dict[str, Any], bool]:
+    """Return what a script said last, and whether it then ended; one that did not is killed."""
+    assert process.stdout is not None
+    try:
+        told = json.loads(next(line for line in process.stdout if line.startswith("{")))
+        process.wait(STUCK)
+    except subprocess.TimeoutExpired:
+        return told, False
+    finally:
+        process.kill()
+        _, words = process.communicate()
+    assert process.returncode == 0, words
+    return told, True
+
+
+def test_a_process_whose_reading_failed_ends_after_the_patch_and_never_before(pair: Pair) -> None:
+    both = [pair.start(venv, "failing_stage.py", PROBES) for venv in (pair.published, pair.patched)]
+    error = "Exception from the 'vlm' worker: the drill's own failure"
+    assert [ended(process) for process in both] == [
+        ({"pages": 2, "error": error, "left": ["_worker_cv", "_worker_input"]}, False),
+        ({"pages": 2, "error": error, "left": []}, True),
+    ]
+
+
+def test_a_torch_that_does_not_load_stops_the_import_only_before_the_patch(pair: Pair) -> None:
+    published, patched = (
+        pair.start(venv, "modelscope_download.py", extra=pair.broken_torch())
+        for venv in (pair.published, pair.patched)
+    )
+    _, words = published.communicate(timeout=300)
+    assert (published.returncode, words.strip().rpartition("\n")[2]) == (1, f"OSError: {BROKEN}")
+    told, words = patched.communicate(timeout=300)
+    assert patched.returncode == 0, words
+    assert json.loads(told.splitlines()[-1]) == {"files": ["model.bin"], "torch": f"OSError: {BROKEN}"}
+
+
+def test_attention_in_blocks_gives_the_same_numbers_in_less_memory(pair: Pair) -> None:
+    process = pair.start(pair.patched, "vision_attention.py", pair.published / SIGLIP, 512, 1024, 2048)
+    told, words = process.communicate(timeout=300)
+    assert process.returncode == 0, words
+    rows = json.loads(told.splitlines()[-1])
+    assert [(row["rows"], row["dtype"], row["masked"]) for row in rows] == [
+        (512, "float32", False),
+        (1024, "float32", False),
+        (2048, "float32", False),
+        (1100, "float32", True),
+        (1100, "float64", False),
+    ]
+    for row in rows:
+        assert row["largest"] > 0.1, row  # the numbers are not all zero
+        assert row["difference"] <= (1e-5 if row["dtype"] == "float32" else 1e-12), row
+    small, *_ = rows
+    assert small["before"] == small["after"], "an image of one block is not touched"
+    assert all(row["after"] < 0.7 * row["before"] for row in rows[1:])
+    # Twice the rows: four times the memory before, no more than about twice as much after.
+    assert rows[2]["before"] / rows[1]["before"] > 3.5
+    assert rows[2]["after"] / rows[1]["after"] < 2.2
+
+
+def test_red_is_red_after_the_patch_and_reading_needs_no_torch(pair: Pair) -> None:
+    before = pair.selftest(pair.published)
+    after = pair.selftest(pair.patched, pair.broken_torch())
+    assert [(read["ok"], read["colour_order"], read["error"]) for read in (before, after)] == [
+        (True, "bgr", None),
+        (True, "rgb", None),
+    ]
+    assert [bool(read["queue_drill"]["blocked"]) for read in (before, after)] == [True, False]

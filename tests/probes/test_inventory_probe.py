@@ -1,0 +1,67 @@
+"""The inventory probe: which records of an environment are whole, on old and new Pythons."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from environments import interpreter
+from paddlevl_doctor.facts.target import INVENTORY
+
+
+def record(site: Path, name: str, **files: str) -> None:
+    """Lay out a .dist-info folder with these files in it."""
+    folder = site / name
+    folder.mkdir()
+    for file, content in files.items():
+        (folder / file).write_text(content, encoding="utf-8")
+
+
+def look(site: Path, version: str = "3.11") -> dict[str, Any]:
+    """Run the probe with one folder on sys.path besides the interpreter's own."""
+    argv = [interpreter(version), "-S", "-X", "utf8", INVENTORY]
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.11", "3.13"])
+def test_what_an_interrupted_installer_leaves_is_told(version: str, tmp_path: Path) -> None:
+    whole = {"METADATA": "Name: x\n", "RECORD": "", "INSTALLER": "uv"}
+    record(tmp_path, "paddlex-3.7.2.dist-info", **whole)
+    record(tmp_path, "paddlex-3.7.1.dist-info", METADATA="Name: paddlex\n", INSTALLER="uv")
+    record(tmp_path, "paddleocr-3.7.0.dist-info", RECORD="", INSTALLER="pip\n")
+    record(tmp_path, "~umpy-2.3.5.dist-info", **whole)
+    (tmp_path / "~umpy").mkdir()
+    answer = look(tmp_path, version)
+    found = [(d["name"], d["version"], d["has_record"], d["has_metadata"]) for d in answer["distributions"]]
+    assert found == [
+        ("paddleocr", "3.7.0", True, False),
+        ("paddlex", "3.7.1", False, True),
+        ("paddlex", "3.7.2", True, True),
+    ]
+    assert answer["leftovers"] == ["~umpy", "~umpy-2.3.5.dist-info"]
+
+
+@pytest.mark.parametrize(
+    ("installer", "known"), [("debian", True), ("conda\n", True), ("pip", False), ("uv", False), ("", False)]
+)
+def test_other_installers_keep_their_records_elsewhere(installer: str, known: bool, tmp_path: Path) -> None:
+    record(tmp_path, "numpy-2.2.4.dist-info", METADATA="Name: numpy\n", INSTALLER=installer)
+    assert [d["has_record"] for d in look(tmp_path)["distributions"]] == [known]
+
+
+def test_the_requirements_of_the_stack_are_read_and_no_others(tmp_path: Path) -> None:
+    lines = "Name: x\nRequires-Dist: nvidia-nccl-cu12==2.27.5\n\nRequires-Dist: of the description\n"
+    record(tmp_path, "torch-2.9.0.dist-info", METADATA=lines, RECORD="")
+    record(tmp_path, "scipy-1.16.0.dist-info", METADATA=lines, RECORD="")
+    assert {d["name"]: d["requires"] for d in look(tmp_path)["distributions"]} == {
+        "scipy": [],
+        "torch": ["nvidia-nccl-cu12==2.27.5"],
+    }
