@@ -93,6 +93,7 @@ TORCH_PINS = (
 )
 PADDLE_PINS = ('nvidia-cudnn-cu12==9.5.1.17; platform_system == "Linux" and platform_machine == "x86_64"',)
 ARM = 'nvidia-nccl-cu12==2.27.5; platform_system == "Linux" and platform_machine == "x86_64"'
+ARM_HOST = Host("linux", "6.1.0", "aarch64", glibc="2.36", cpu_count=4)
 CU118_PINS = ('nvidia-cudnn-cu11==8.9.4.19; platform_system == "Linux"',)
 WANTED = {"nvidia-cudnn-cu12": "9.5.1.17", "nvidia-cudnn-cu11": "8.9.4.19"}
 LIBRARIES = {"nvidia-nccl-cu12": "2.27.5", "nvidia-cudnn-cu12": "9.10.2.21"}
@@ -187,8 +188,12 @@ HEALTHY = {
     "vLLM that wants the same packages as paddlepaddle-gpu": beside("vllm", *PADDLE_PINS),
     "vLLM whose CUDA line has files of other names": beside("vllm", *PADDLE_PINS, paddle=CU118_PINS),
     "torch on a processor for which it wants no NVIDIA package": described(
-        machine({**CURRENT, "torch": "2.8.0"}, host=Host("linux", "6.1.0", "aarch64", glibc="2.36", cpu_count=4)),
+        published(machine({**CURRENT, "torch": "2.8.0"}, host=ARM_HOST), "modelscope-without-torch"),
         torch=(ARM,),
+    ),
+    "libraries of one CUDA line whose versions begin alike": described(
+        with_gpu({**GPU_STACK, "nvidia-cufft-cu12": "11.3.0.4", "nvidia-cusolver-cu12": "11.7.1.2"}, T4, archs=ARCHS),
+        paddlepaddle_gpu=("nvidia-cufft-cu12==11.3.0.4", "nvidia-cusolver-cu12==11.7.1.2"),
     ),
     "the cuDNN that the wheel was built with, though it asks for another": described(
         changed(
@@ -202,7 +207,7 @@ HEALTHY = {
     "aistudio-sdk 0.3.8": machine({**CURRENT, "aistudio-sdk": "0.3.8"}),
     "torch of the CPU on Windows with the CPU wheel": machine({**CURRENT, "torch": "2.9.0"}, host=WINDOWS),
     "torch whose packages are all there": described(
-        machine({**CURRENT, **LIBRARIES, "torch": "2.9.0"}), torch=TORCH_PINS
+        published(machine({**CURRENT, **LIBRARIES, "torch": "2.9.0"}), "modelscope-without-torch"), torch=TORCH_PINS
     ),
     "an editable paddlex": without_record("paddlex", has_record=False, editable=True),
     "another program without RECORD": machine({**CURRENT}),
@@ -281,3 +286,14 @@ def test_the_evidence_of_a_server_beside_paddle_is_what_both_ask_for() -> None:
 
 def test_every_entry_that_versions_alone_show_is_listed() -> None:
     assert {failure.id for failure in load_all() if failure.quick} == set(by_entry.IDS)
+
+
+def test_a_patch_that_was_applied_and_is_gone_is_a_note() -> None:
+    def found(patched: bool) -> str:
+        facts = machine(
+            applied_patches=("doc-preprocessor-defaults", "of-another-doctor"),
+            patched_files=hashes("3.7.2", patched=patched),
+        )
+        return next(f.status.value for f in run_checks(context(facts), ALL, "en") if f.id == "patch-lost")
+
+    assert (found(True), found(False)) == ("ok", "note")

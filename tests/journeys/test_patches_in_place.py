@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
 from environments import fresh_copy, python_in
@@ -86,3 +88,25 @@ def test_a_file_that_nobody_published_is_left_alone_and_an_edit_survives_undo(tm
 
     seen = doctor("check", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
     assert [(f["status"], f["evidence"][0]["value"]) for f in seen["findings"]] == [("note", "altered")]
+
+
+def test_an_upgrade_that_takes_a_patch_away_is_noticed(tmp_path: Path) -> None:
+    venv = fresh_copy("current-311", tmp_path / ".venv")
+    assert doctor("fix", "--apply", cwd=tmp_path).code == 0
+    found = doctor("check", "--format", "json", cwd=tmp_path)
+    assert found.statuses("patch-lost", "use-doc-preprocessor") == dict.fromkeys(
+        ("patch-lost", "use-doc-preprocessor"), "ok"
+    )
+    uv = (find_uv_bin(), "pip", "install", "-q", "--python", str(python_in(venv)), "--no-deps")
+    subprocess.run([*uv, "--reinstall-package", "paddlex", "paddlex==3.7.2"], check=True)
+    lost = doctor("check", "--format", "json", cwd=tmp_path)
+    assert lost.statuses("patch-lost", "use-doc-preprocessor") == {
+        "patch-lost": "note",
+        "use-doc-preprocessor": "warning",
+    }
+    assert doctor("fix", "--apply", cwd=tmp_path).code == 0
+    assert doctor("check", "--format", "json", cwd=tmp_path).problems() == {}
+    assert doctor("undo", "--to", "0", "--yes", cwd=tmp_path).code == 0
+    assert doctor("check", "--format", "json", cwd=tmp_path).statuses("patch-lost") == {
+        "patch-lost": "skipped"
+    }

@@ -7,7 +7,7 @@ from packaging.version import Version
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.model import PatchedFile
 from paddlevl_doctor.knowledge.failure import Failure
-from paddlevl_doctor.knowledge.patches import PatchState, find_patch, state_of
+from paddlevl_doctor.knowledge.patches import PatchState, find_patch, load_patches, state_of
 from paddlevl_doctor.values import Evidence, Status
 
 
@@ -73,6 +73,20 @@ def _cpu_kernel(context: Context) -> Diagnosis:
     return _by_patch(context, "fuse-rms-norm", Status.ERROR)
 
 
+def _patch_lost(context: Context) -> Diagnosis:
+    """A note: what a missing patch means is said by the finding that it cures."""
+    known = {patch.id for patch in load_patches()}
+    applied = [name for name in context.facts.applied_patches if name in known]
+    if not applied:
+        return skipped("no patch was applied here")
+    states = {name: set(patch_states(context, name).values()) for name in applied}
+    lost = [name for name in applied if not states[name] <= {PatchState.PATCHED}]
+    if not lost:
+        return ok("journal", ", ".join(applied))
+    evidence = tuple(Evidence(name, ", ".join(sorted(s.value for s in states[name]))) for name in lost)
+    return Diagnosis(Status.NOTE, evidence, {"names": ", ".join(lost)})
+
+
 def _pipelines_link(context: Context) -> Diagnosis:
     link = context.facts.pipelines
     if link is None or link.wanted is None:
@@ -91,5 +105,6 @@ CHECKS = (
     Check("use-doc-preprocessor-wrapper", _doc_preprocessor_wrapper, needs=_STACK),
     Check("windows-fused-rms-norm-kernel", _windows_kernel, needs=_BOTH),
     Check("gpu-wheel-cpu-device-fused-kernel", _cpu_kernel, needs=_BOTH),
+    Check("patch-lost", _patch_lost, needs=_STACK),
     Check("pipelines-link", _pipelines_link, needs=_STACK),
 )

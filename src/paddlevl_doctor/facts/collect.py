@@ -16,6 +16,8 @@ from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.system import System
 
+STATE_FOLDER = ".paddlevl-doctor"
+"""The doctor's own folder inside a target."""
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
 
@@ -42,6 +44,7 @@ def collect_facts(system: System, choice: Choice) -> Facts:
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,
+        applied_patches=applied_patches(system, target),
         pipelines=link,
         free_disk_mb=disks,
         settings=collect_settings(system),
@@ -61,6 +64,29 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
         for patch in load_patches()
         for file in patch.files
     )
+
+
+def applied_patches(system: System, target: Target | None) -> tuple[str, ...]:
+    """Read the journals of the target's transactions; a line that is none, or no journal at all, names no patch."""
+    if target is None:
+        return ()
+    folder = Path(target.prefix if target.is_virtual else target.purelib) / STATE_FOLDER / "transactions"
+    texts = (system.read_text(folder / name / "journal.jsonl") or "" for name in system.names(folder))
+    return tuple(dict.fromkeys(name for words in texts for name in _patches_in(words)))
+
+
+def _patches_in(journal: str) -> list[str]:
+    """Return what a committed transaction patched; a journal that cannot be read names nothing."""
+    import json  # noqa: PLC0415 - most targets have no journal
+
+    try:
+        events = [json.loads(line) for line in journal.splitlines() if line.endswith("}")]
+        if not any(event["event"] == "commit" for event in events):
+            return []
+        steps = [step for event in events for step in event.get("plan", {}).get("steps", ())]
+        return [str(step["arguments"]["patch"]) for step in steps if step["kind"] == "apply-patch"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _sha256(system: System, path: Path) -> str | None:

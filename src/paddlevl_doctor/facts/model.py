@@ -200,6 +200,8 @@ class Facts:
     """Where `fix` would create the target, while there is none."""
     cache: ModelCache | None = None
     patched_files: tuple[PatchedFile, ...] = ()
+    applied_patches: tuple[str, ...] = ()
+    """Patches that committed transactions of this target applied and that nobody has undone."""
     pipelines: PipelinesLink | None = None
     free_disk_mb: dict[str, int] = field(default_factory=dict)
     """Free space by purpose: target, uv-cache, model-cache, temp."""

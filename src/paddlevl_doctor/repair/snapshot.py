@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-STATE_FOLDER = ".paddlevl-doctor"
-"""The doctor's own folder inside a target; never part of a snapshot."""
+from paddlevl_doctor.facts.collect import STATE_FOLDER
+
+__all__ = ["STATE_FOLDER", "Snapshot", "restore", "take", "trim", "write_durably"]
 
 
 @dataclass(frozen=True)
