@@ -161,3 +161,11 @@ def problems(facts: Facts, lang: str = "en") -> dict[str, str]:
 
 
 _NOTES = {(name, "note") for name in OF_VERSIONS}
+
+
+def published(facts: Facts, patch: str) -> Facts:
+    """Leave the files of one patch as they were published."""
+    assert facts.target is not None
+    originals = hashes(facts.target.version_of("paddlex") or "", patched=False)
+    others = (f for f in facts.patched_files if f.patch != patch)
+    return replace(facts, patched_files=(*others, *(f for f in originals if f.patch == patch)))

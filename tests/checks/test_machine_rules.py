@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks_machines import CURRENT, T4, context, hashes, machine, problems, target, with_gpu
+from checks_machines import CURRENT, T4, context, hashes, machine, problems, published, target, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host
@@ -32,8 +32,10 @@ HIDDEN = Gpus(
 
 
 def gpu_machine(*gpus: Gpu, host: Host = LINUX, **changes: object) -> Facts:
+    """A machine whose attention is as published: with the patch it needs less memory."""
     # cu118, whose wheel does not take the fused kernel that is a finding of its own on Windows
-    return with_gpu(GPU_STACK, *gpus, driver="576.02", cuda="11.8", archs=ARCHS, host=host, **changes)
+    facts = with_gpu(GPU_STACK, *gpus, driver="576.02", cuda="11.8", archs=ARCHS, host=host, **changes)
+    return published(facts, "vision-attention-chunks")
 
 
 def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
@@ -285,3 +287,12 @@ def test_the_cuda_libraries_that_the_wheel_asks_for_have_to_be_there(
 
 def test_a_wheel_without_such_requirements_brings_its_libraries_itself() -> None:
     assert finding(gpu_machine(T4), "cudnn-not-found").status is Status.SKIPPED
+
+
+def test_the_patch_of_the_attention_makes_room_for_a_page() -> None:
+    small = replace(RTX3070, memory_total_mb=8192, memory_free_mb=7900)
+    before = gpu_machine(small, host=WINDOWS)
+    after = replace(before, patched_files=hashes("3.7.2", patched=True))
+    assert finding(before, "vision-attention-oom").status is Status.WARNING
+    assert finding(after, "vision-attention-oom").status is Status.OK
+    assert "in-blocks attention" in finding(after, "vision-attention-oom").evidence[0].value

@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from checks_machines import CURRENT, OF_VERSIONS, T4, context, hashes, machine, problems, target, with_gpu
+from checks_machines import (
+    CURRENT,
+    OF_VERSIONS,
+    T4,
+    context,
+    hashes,
+    machine,
+    problems,
+    published,
+    target,
+    with_gpu,
+)
 from paddlevl_doctor.checks import ALL, by_entry
 from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.facts.model import Distribution, Facts, Gpu, Host, PaddleBuild, Target
@@ -65,14 +76,6 @@ def on_windows(version: str) -> Facts:
     )
 
 
-def published(facts: Facts, patch: str) -> Facts:
-    """Leave the files of one patch as they were published."""
-    assert facts.target is not None
-    originals = hashes(facts.target.version_of("paddlex") or "", patched=False)
-    others = (f for f in facts.patched_files if f.patch != patch)
-    return replace(facts, patched_files=(*others, *(f for f in originals if f.patch == patch)))
-
-
 def replaced_torch(**changes: object) -> Facts:
     """Linux with a torch whose cuDNN gave way to the one that PaddlePaddle wants."""
     facts = with_gpu({**SHARED, "nvidia-cudnn-cu12": "9.5.1.17"}, T4, archs=ARCHS, **changes)
@@ -117,7 +120,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
             {**GPU_STACK, "paddleocr": "3.3.1", "paddlex": "3.3.4"}, T4,
             archs=ARCHS, patched_files=hashes("3.3.4", patched=True),
         ),
-        {"dtype-mismatch-bf16": "error", "vision-attention-oom": "warning"},
+        {"dtype-mismatch-bf16": "error"},
     ),
     "langchain 1 beside paddlex 3.3.6": (
         machine({**SET_2025_11, "langchain": "1.0.3"}),

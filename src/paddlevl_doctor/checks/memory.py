@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, skipped
+from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.facts.model import Gpu
+from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.values import Evidence, Status
 
@@ -24,11 +26,13 @@ def _estimated(context: Context) -> tuple[Estimated, ...]:
     build = context.target.paddle
     if build is None or build.cuda is None or not context.facts.gpus.devices:
         return ()
-    from paddlevl_doctor.knowledge.memory import estimate  # noqa: PLC0415 - only for machines with a GPU
+    from paddlevl_doctor.knowledge.memory import estimate, in_blocks  # noqa: PLC0415 - only for machines with a GPU
 
     system, paddlex = context.facts.host.system, context.target.version_of("paddlex") or "0"
+    patched = is_cured(load_failure("vision-attention-oom"), context)
+    as_it_is = in_blocks if patched else (lambda need: need)
     return tuple(
-        (gpu, estimate(system, gpu.compute_capability, paddlex))
+        (gpu, as_it_is(estimate(system, gpu.compute_capability, paddlex)))
         for gpu in context.facts.gpus.devices
         if gpu.memory_total_mb and numbers(gpu.compute_capability) >= _USABLE
     )

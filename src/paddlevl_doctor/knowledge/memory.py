@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 
@@ -27,6 +27,7 @@ class Vision(Fact):
     patch_pixels: int
     """Pixels of one patch, which is one position of the attention."""
     score_bytes: int
+    block_rows: int
     """Bytes that are held for one score at the peak."""
     rest_mb: int
     """CUDA itself, the layout model, the cache of the language model, the second copy of the weights at loading."""
@@ -69,20 +70,29 @@ class Estimate:
     dtype: str
     """bfloat16 or float32."""
     attention: str
-    """eager (the whole matrix is built) or fused."""
+    """eager (the whole matrix is built), in-blocks (eager with the patch vision-attention-chunks) or fused."""
 
 
 def peak_vram_mb(pixels: int, dtype: str, attention: str) -> int:
     """Return the estimated peak in MiB for an image of `pixels` pixels; grows with `pixels` where eager.
 
-    `dtype` is bfloat16 or float32, `attention` eager or fused. Raises StopIteration for another dtype.
+    `dtype` is bfloat16 or float32, `attention` as in `Estimate`. Raises StopIteration for another dtype.
     """
     (vision,) = load_rows("memory", "vision", Vision)
     weights = next(row.weights_mb for row in _dtypes() if row.name == dtype)
-    if attention != "eager":
+    if attention == "fused":
         return weights + vision.rest_mb
     positions = pixels // vision.patch_pixels
-    return weights + vision.rest_mb + (vision.heads * positions**2 * vision.score_bytes >> _MIB)
+    rows = min(positions, vision.block_rows) if attention == "in-blocks" else positions
+    return weights + vision.rest_mb + (vision.heads * rows * positions * vision.score_bytes >> _MIB)
+
+
+def in_blocks(need: Estimate) -> Estimate:
+    """Return the estimate with the patch vision-attention-chunks in place; fused attention stays what it is."""
+    if need.attention != "eager":
+        return need
+    peak = peak_vram_mb(need.pixels, need.dtype, "in-blocks")
+    return replace(need, peak_mb=peak, attention="in-blocks")
 
 
 def estimate(system: str, compute_capability: str, paddlex: str, pipeline: str | None = None) -> Estimate:
