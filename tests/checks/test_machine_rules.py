@@ -174,7 +174,14 @@ def test_the_remedy_advises_a_size_that_fits() -> None:
 
 def test_an_old_paddlex_asks_for_far_more() -> None:
     old = {**GPU_STACK, "paddleocr": "3.3.1", "paddlex": "3.3.6"}
-    facts = with_gpu(old, RTX4090, driver="576.02", cuda="11.8", archs=ARCHS)
+    facts = with_gpu(
+        old,
+        RTX4090,
+        driver="576.02",
+        cuda="11.8",
+        archs=ARCHS,
+        patched_files=hashes("3.3.6", patched=False),
+    )
     shown = finding(facts, "vision-attention-oom")
     assert (shown.status, "31985 MiB (2822400 pixels" in shown.evidence[0].value) == (Status.WARNING, True)
 
