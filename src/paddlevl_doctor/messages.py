@@ -446,7 +446,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "column-patch": ("Patch", "补丁"),
     "column-default": ("Default", "默认"),
     "column-what": ("What it does", "作用"),
-    "column-file": ("File", "文件"),
     "column-state": ("State", "状态"),
     "patch-automatic": ("automatic", "自动"),
     "patch-offered": ("offered", "可选"),

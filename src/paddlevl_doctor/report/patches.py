@@ -41,13 +41,13 @@ def show_detail(screen: Screen, detail: PatchDetail) -> None:
 
 
 def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
-    """Print what every file that a patch knows is in the target."""
-    table = make_table("column-patch", "column-file", "column-state")
+    """Print what every file that a patch knows is in the target; verbose adds its path and who shares it."""
+    table = make_table("column-patch", "column-state")
     for file in files:
-        words = Text(text(f"state-{file.state}"), _STYLES.get(file.state, ""))
-        if file.links > 1:
-            words.append(f" ({text('patch-shared', links=file.links)})", "dim")
-        table.add_row(file.patch, Text(file.path), words)
+        table.add_row(file.patch, Text(text(f"state-{file.state}"), _STYLES.get(file.state, "")))
+        if screen.verbose:
+            shared = text("patch-shared", links=file.links) if file.links > 1 else ""
+            table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
     screen.console.print(table)
 
 
