@@ -35,6 +35,14 @@ patches_app = typer.Typer(
 app.add_typer(patches_app, name="patches")
 
 
+class Shell(str, Enum):
+    """What reads the lines of `env`."""
+
+    SH = "sh"
+    POWERSHELL = "powershell"
+    NOTEBOOK = "notebook"
+
+
 class Engine(str, Enum):
     """What reads a document."""
 
@@ -235,6 +243,26 @@ def pipelines_link(common: Common) -> int:
 
     report = link_pipelines(RealSystem(), common.target(), common.progress().stage)
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
+    return ExitCode.OK
+
+
+@command(app, "env")
+def env(
+    common: Common,
+    shell: Annotated[
+        Shell | None, typer.Option(help="Whose language; default: this system's shell.", metavar="SHELL")
+    ] = None,
+) -> int:
+    """Print the environment variables that PaddleOCR-VL should be started with here, as lines for a shell."""
+    from paddlevl_doctor.commands.env import script, variables
+    from paddlevl_doctor.report.documents import document
+
+    found = variables(RealSystem(), common.target())
+    name = shell.value if shell else "powershell" if sys.platform == "win32" else "sh"
+    common.answer(
+        lambda: document("env", variables=found),
+        lambda screen: screen.console.out(script(found, name), end=""),
+    )
     return ExitCode.OK
 
 

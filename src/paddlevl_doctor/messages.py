@@ -550,4 +550,17 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} cannot be written, so nothing was changed. Make an environment that can: `fix --venv NEW --apply`.",
         "{path} 不可写，因此没有做任何更改。请新建可写的环境：`fix --venv NEW --apply`。",
     ),
+    "env-wsl": (
+        "WSL keeps the driver's libraries where the loader does not look",
+        "WSL 把驱动库放在加载器不会查找的位置",
+    ),
+    "env-allocator": (
+        "reading on a GPU has hung with the default allocator; before Python starts",
+        "使用默认分配器时 GPU 识别曾有卡住的反馈；须在启动 Python 之前设置",
+    ),
+    "env-source-check": (
+        "the models are here, so their hosts need not be asked at every start",
+        "模型已在本机，无需每次启动都探测下载源",
+    ),
+    "env-nothing": ("nothing has to be set here", "此处无需设置任何变量"),
 }
