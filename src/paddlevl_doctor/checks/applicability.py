@@ -8,6 +8,7 @@ from typing import Literal
 
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.knowledge.failure import Failure
+from paddlevl_doctor.knowledge.versions import fits
 from paddlevl_doctor.messages import text
 
 
@@ -44,27 +45,23 @@ def _answers(failure: Failure, facts: Facts) -> Iterator[Applicability]:
 
 
 def _capability(specifier: str, facts: Facts) -> Applicability:
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - only where a failure was named
-
     found = [gpu.compute_capability for gpu in facts.gpus.devices]
     if not found:
         return Applicability("no", text("applies-no-gpu"))
-    fits = [one for one in found if SpecifierSet(specifier).contains(one)]
-    words = text("applies-capability", found=", ".join(fits or found), wanted=specifier)
-    return Applicability("yes" if fits else "no", words)
+    inside = [one for one in found if fits(one, specifier)]
+    words = text("applies-capability", found=", ".join(inside or found), wanted=specifier)
+    return Applicability("yes" if inside else "no", words)
 
 
 def _versions(failure: Failure, facts: Facts) -> Applicability:
     """Every distribution that is installed must be in its range; none of them installed says nothing."""
-    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - as above
-
     if facts.target is None:
         return Applicability("unknown", text("applies-no-target"))
     wanted = failure.applies.specifiers
     found = {name: version for name in wanted if (version := facts.target.version_of(name))}
     if not found:
         return Applicability("unknown", text("applies-not-installed", names=", ".join(wanted)))
-    outside = [n for n, v in found.items() if not SpecifierSet(wanted[n]).contains(v, prereleases=True)]
+    outside = [n for n, v in found.items() if not fits(v, wanted[n])]
     name = outside[0] if outside else next(iter(found))
     key = "applies-not-version" if outside else "applies-version"
     words = text(key, name=name, version=found[name], wanted=wanted[name])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from paddlevl_doctor.checks.model import Context, Diagnosis
 from paddlevl_doctor.checks.run import describe
 from paddlevl_doctor.knowledge.failures import Failure, load_all, match
+from paddlevl_doctor.knowledge.versions import fits
 from paddlevl_doctor.values import Evidence, Finding, Status
 
 _WORST = (Status.NOTE, Status.WARNING, Status.ERROR)
@@ -33,12 +34,9 @@ class Causes:
 
     def _applies(self, failure: Failure) -> bool:
         """Say whether every distribution that the entry speaks of has a version in its range, or is absent."""
-        from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - only where something failed
-
         versions = {name: self.context.target.version_of(name) for name in failure.applies.specifiers}
         return all(
-            version is None
-            or SpecifierSet(failure.applies.specifiers[name]).contains(version, prereleases=True)
+            version is None or fits(version, failure.applies.specifiers[name])
             for name, version in versions.items()
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok
 from paddlevl_doctor.knowledge.failures import load_failure
+from paddlevl_doctor.knowledge.versions import fits
 from paddlevl_doctor.values import Status
 
 _CAPABILITY = Version("8.0")
@@ -23,7 +23,7 @@ def _capabilities(context: Context) -> list[Version]:
 
 def _concerned(context: Context, failure_id: str) -> bool:
     wanted = load_failure(failure_id).applies.specifiers["paddlex"]
-    return SpecifierSet(wanted).contains(context.target.version_of("paddlex") or "0", prereleases=True)
+    return fits(context.target.version_of("paddlex") or "0", wanted)
 
 
 def _bfloat16(context: Context) -> Diagnosis:

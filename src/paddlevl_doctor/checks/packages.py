@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.knowledge.versions import fits
 from paddlevl_doctor.values import Status
 
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
@@ -102,7 +102,7 @@ def _paddlex_range(target: Target) -> str:
 def _skew(context: Context) -> Diagnosis:
     paddleocr, paddlex = (context.target.version_of(n) or "0" for n in ("paddleocr", "paddlex"))
     wanted = _paddlex_range(context.target)
-    if not SpecifierSet(wanted).contains(paddlex, prereleases=True):
+    if not fits(paddlex, wanted):
         return bad(Status.ERROR, "paddlex", paddlex, paddleocr=paddleocr, paddlex=paddlex, range=wanted)
     return ok("paddlex", f"{paddlex} in {wanted}")
 

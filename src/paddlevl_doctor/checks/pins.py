@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from paddlevl_doctor.facts.model import Distribution, Host, Target
+from paddlevl_doctor.knowledge.versions import fits
 
 _LINE = re.compile(r"(nvidia-[A-Za-z0-9._-]+)\s*\(?\s*([=<>!~][^;)]*)?")
 _MARKER = re.compile(r"""(platform_system|platform_machine|sys_platform)\s*==\s*['"](\w+)['"]""")
@@ -35,8 +35,7 @@ class Pin:
     @property
     def broken(self) -> bool:
         """Whether the package is there in a version that is not asked for."""
-        fits = SpecifierSet(self.specifier)
-        return self.installed is not None and not fits.contains(self.installed, prereleases=True)
+        return self.installed is not None and not fits(self.installed, self.specifier)
 
 
 def pins(target: Target, distribution: str, host: Host) -> tuple[Pin, ...]:
