@@ -166,6 +166,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} would not compile after the patch: {reason}",
         "打补丁后 {path} 无法编译：{reason}",
     ),
+    "patch-proven": ("proved in the target: {saw}", "已在目标环境中验证：{saw}"),
+    "patch-unproven": (
+        "The patch is in place, but its proof could not run in the target: {reason}",
+        "补丁已打上，但其验证程序未能在目标环境中运行：{reason}",
+    ),
+    "patch-without-effect": (
+        "“{title}” is in place and does not help: {saw}",
+        "补丁“{title}”已打上但没有效果：{saw}",
+    ),
     "nothing-to-undo": (
         "Nothing to undo: {path} remembers no transaction.",
         "没有可撤销的内容：{path} 没有事务记录。",

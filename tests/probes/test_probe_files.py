@@ -15,13 +15,15 @@ import pytest
 
 from environments import interpreter
 from paddlevl_doctor.facts.deep import PROBES, run_probe
+from paddlevl_doctor.knowledge.patches import load_patches, proof_of
 from paddlevl_doctor.probes.selftest import checkpoint, safetensors_file, vocabulary
 from paddlevl_doctor.system import RealSystem
 
 FILES = sorted(PROBES.rglob("*.py"))
+PROOFS = [proof_of(patch.id) for patch in load_patches()]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PROBES)))
+@pytest.mark.parametrize("path", [*FILES, *PROOFS], ids=lambda path: "/".join(path.parts[-2:]))
 def test_python_3_8_understands_the_syntax(path: Path) -> None:
     ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 8))
 

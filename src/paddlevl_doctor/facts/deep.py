@@ -58,8 +58,21 @@ def run_probe(
     written, because a look at an installation leaves no trace in it. Temporary files go to a folder that is
     removed afterwards, even when the probe was killed.
     """
+    return run_program(system, target_python, probe_path(name), name, args, timeout, env)
+
+
+def run_program(
+    system: System,
+    target_python: str,
+    program: Path,
+    name: str,
+    args: Sequence[str],
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+) -> ProbeResult:
+    """Run a program that answers as a probe does, wherever it lies; `name` is what its document calls itself."""
     environment = {**system.env, "PYTHONDONTWRITEBYTECODE": "1"} if env is None else dict(env)
-    argv = (target_python, "-X", "utf8", str(probe_path(name)), *args)
+    argv = (target_python, "-X", "utf8", str(program), *args)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-probe-", ignore_cleanup_errors=True) as folder:
         environment.update(TMPDIR=folder, TEMP=folder, TMP=folder)
         done = system.run(argv, timeout=timeout, env=environment)

@@ -155,6 +155,11 @@ def find_patch(patch_id: str) -> Patch:
     return {patch.id: patch for patch in load_patches()}[patch_id]
 
 
+def proof_of(patch_id: str) -> Path:
+    """Return the program that tells whether a patch's symptom is there; the target's Python runs it."""
+    return data_folder("patches") / patch_id / "proof.py"
+
+
 def read_patch(path: Path) -> Patch:
     """Read and validate one patch.toml; raises KnowledgeError that names the file and the field."""
     try:

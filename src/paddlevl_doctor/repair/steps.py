@@ -12,10 +12,11 @@ from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import Choice, collect_target
-from paddlevl_doctor.knowledge.patches import find_patch
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.knowledge.patches import Patch, find_patch
+from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import patching, snapshot
 from paddlevl_doctor.repair.journal import Event, Transaction
+from paddlevl_doctor.repair.proof import prove
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.repair.uv_lock import uv_locked
 from paddlevl_doctor.system import System
@@ -124,7 +125,20 @@ def apply_patch(work: Work, step: Step) -> str:
     with uv_locked(Path(target.prefix)):
         work.intend(step, site=target.purelib, keep=step.id, files=files)
         patching.write(work.system, changes, target, keep)
+    _prove(work, patch, target)
     return "applied"
+
+
+def _prove(work: Work, patch: Patch, target: Target) -> None:
+    """Let the patch show that it works here; raises DoctorError, so that it is rolled back, where it does not."""
+    proof = prove(work.system, patch.id, target)
+    title = patch.title(language())
+    if proof.cured is None:
+        work.notes.append(text("patch-unproven", title=title, reason=proof.saw))
+    elif proof.cured:
+        work.notes.append(text("patch-proven", saw=proof.saw))
+    else:
+        raise DoctorError(text("patch-without-effect", title=title, saw=proof.saw))
 
 
 def link_pipelines(work: Work, step: Step) -> str:

@@ -187,9 +187,10 @@ class Screen:
         table = make_table("column-status", "column-step", "column-seconds")
         for outcome in outcomes:
             style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
-            name = self.clean(summaries.get(outcome.step, outcome.step))
-            shown = f"{name} {outcome.message}".strip()
-            table.add_row(Text(outcome.status, style=style), Text(shown), f"{outcome.seconds:.1f}")
+            shown = Text(self.clean(summaries.get(outcome.step, outcome.step)))
+            if outcome.message:
+                shown.append(f"\n{self.clean(outcome.message)}", style="dim")
+            table.add_row(Text(outcome.status, style=style), shown, f"{outcome.seconds:.1f}")
         self.console.print(table)
 
     def undo(self, report: UndoReport, *, listing: bool) -> None:

@@ -1,0 +1,27 @@
+"""Hands over a red page as pipelines do, in BGR: what colour does the model's processor see?"""
+
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from _alone import load_alone
+from _answer import answer
+
+MODULE = "paddlex.inference.models.doc_vlm.processors.common"
+REAL = ("numpy", "PIL", "packaging")
+ROWS = 56
+
+
+def look(document, _folder):
+    """Fetch the page, and a grey one, which has no order of channels."""
+    processor = load_alone(MODULE, real=REAL)
+    import numpy
+
+    red = numpy.zeros((ROWS, ROWS, 3), "uint8")
+    red[:, :, 2] = 255
+    seen = processor.fetch_image(red, size_factor=28).convert("RGB").getpixel((1, 1))
+    processor.fetch_image(red[:, :, 2], size_factor=28)
+    document["cured"] = seen == (255, 0, 0)
+    document["saw"] = "a red pixel arrives as RGB %s" % (seen,)
+
+
+answer({"probe": "proof"}, look)

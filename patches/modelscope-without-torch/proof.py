@@ -1,0 +1,48 @@
+"""Loads PaddleX's downloads beside a torch that does not load: do they load all the same, and modelscope with them?"""
+
+import importlib.abc
+import importlib.machinery
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from _alone import load_alone
+from _answer import answer
+
+MODULE = "paddlex.inference.utils.official_models"
+BROKEN = "undefined symbol, as of a torch for another CUDA"
+
+
+class Libraries(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """A torch that raises while it is imported, and a modelscope that can do without torch, but not with this one."""
+
+    def find_spec(self, name, _path=None, _target=None):
+        mine = name.partition(".")[0] in ("torch", "modelscope")
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if mine else None
+
+    def exec_module(self, module):
+        if module.__name__ == "torch":
+            raise OSError(BROKEN)
+        try:
+            import torch  # noqa: F401
+        except ImportError:
+            module.snapshot_download = print
+
+
+def look(document, folder):
+    """Load it; what is raised is the symptom only where it is what torch raised."""
+    sys.meta_path.insert(0, Libraries())
+    try:
+        # The two libraries are found before the stand-ins: they are real, as far as the loader is concerned.
+        cache = {"paddlex.utils.cache": {"CACHE_DIR": folder, "FILE_LOCK_DIR": folder}}
+        module = load_alone(MODULE, real=("torch", "modelscope"), stand_ins=cache)
+    except OSError as error:
+        if BROKEN not in str(error):
+            raise
+        document.update(cured=False, saw="OSError: %s" % error)
+    else:
+        usable = hasattr(module.modelscope, "snapshot_download")
+        document["cured"] = usable and "torch" not in sys.modules
+        document["saw"] = "downloads load, modelscope usable: %s" % usable
+
+
+answer({"probe": "proof"}, look)

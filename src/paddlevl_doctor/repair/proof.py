@@ -1,0 +1,34 @@
+"""Whether a patch works in this target: its own proof runs there, on the files as they are now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from paddlevl_doctor.facts.deep import PROBES, ProbeResult, run_program
+from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.knowledge.patches import proof_of
+from paddlevl_doctor.system import System
+
+_TIMEOUT = 180.0
+"""Seconds; the slowest one imports paddle, which takes seven from cold on a small machine."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a proof found. `cured` is None where it could not tell; `saw` says what it saw, or why it could not."""
+
+    cured: bool | None
+    saw: str
+
+
+def prove(system: System, patch_id: str, target: Target) -> Proof:
+    """Run the proof of a patch in the target's Python; it writes nothing there and never raises for what it does."""
+    result = run_program(system, target.python, proof_of(patch_id), "proof", (str(PROBES),), _TIMEOUT)
+    return _read(result)
+
+
+def _read(result: ProbeResult) -> Proof:
+    document = result.data or {"error": {"root": f"{result.status}: {result.detail}"}}
+    if document.get("error"):
+        return Proof(None, str(document["error"]["root"]))
+    return Proof(bool(document.get("cured")), str(document.get("saw")))
