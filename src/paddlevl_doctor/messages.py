@@ -83,6 +83,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "REMOVE {names}: it would collide with the right wheel",
         "移除 {names}：它会与正确的 wheel 冲突",
     ),
+    "again": ("installed again", "重新安装"),
+    "step-clear": (
+        "Clear away {count} leftovers of killed installers",
+        "清走被中断的安装程序留下的 {count} 项残留",
+    ),
+    "step-clear-before": ("there: {names}", "存在：{names}"),
+    "step-clear-undo": ("put the leftovers back", "放回这些残留"),
     "step-remove-before": ("installed: {names}", "已安装：{names}"),
     "step-install": ("Install {names}", "安装 {names}"),
     "step-install-before": (

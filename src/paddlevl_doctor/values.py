@@ -74,6 +74,8 @@ class Finding:
     links: tuple[str, ...] = ()
     blocked_by: str | None = None
     duration_ms: float = 0.0
+    subjects: tuple[str, ...] = ()
+    """What exactly is wrong, by the names that a cure works on: distributions, or models of the cache."""
 
 
 @dataclass(frozen=True)

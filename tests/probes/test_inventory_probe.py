@@ -43,8 +43,8 @@ def test_what_an_interrupted_installer_leaves_is_told(version: str, tmp_path: Pa
     found = [(d["name"], d["version"], d["has_record"], d["has_metadata"]) for d in answer["distributions"]]
     assert found == [
         ("paddleocr", "3.7.0", True, False),
-        ("paddlex", "3.7.1", False, True),
         ("paddlex", "3.7.2", True, True),
+        ("paddlex", "3.7.1", False, True),
     ]
     assert answer["leftovers"] == ["~umpy", "~umpy-2.3.5.dist-info"]
 

@@ -22,7 +22,7 @@ def missing_files(result: ProbeResult) -> Diagnosis:
         return ok("RECORD", f"{_count(result)} files")
     names = ", ".join(dict.fromkeys(name for name, _ in missing))
     evidence = tuple(Evidence("RECORD", f"missing: {path}") for _, path in missing[:_SHOWN])
-    return Diagnosis(Status.ERROR, evidence, {"names": names})
+    return Diagnosis(Status.ERROR, evidence, {"names": names}, tuple(names.split(", ")))
 
 
 def shared_files(result: ProbeResult) -> Diagnosis:
@@ -30,8 +30,9 @@ def shared_files(result: ProbeResult) -> Diagnosis:
     shared = [item for item in _unexplained(result) if item["links"] > 1]
     if not shared:
         return ok("RECORD", f"{_count(result)} files")
-    params = {"count": len(shared), "names": _names(result, shared)}
-    return Diagnosis(Status.WARNING, _altered_evidence(shared), params)
+    names = _names(result, shared)
+    params: dict[str, object] = {"count": len(shared), "names": names}
+    return Diagnosis(Status.WARNING, _altered_evidence(shared), params, tuple(names.split(", ")))
 
 
 def altered_files(result: ProbeResult) -> Diagnosis:

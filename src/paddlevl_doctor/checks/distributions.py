@@ -23,8 +23,18 @@ def _half_installed(context: Context) -> Diagnosis:
     found = tuple(_damage(context.target))
     if not found:
         return ok("distributions", f"{len(context.target.distributions)} distributions")
-    names = ", ".join(dict.fromkeys(name for name, _ in found))
-    return Diagnosis(Status.ERROR, tuple(Evidence(name, what) for name, what in found), {"names": names})
+    names = tuple(dict.fromkeys(name for name, _ in found))
+    evidence = tuple(Evidence(name, what) for name, what in found)
+    return Diagnosis(Status.ERROR, evidence, {"names": ", ".join(names)}, names)
+
+
+def unusable(target: Target) -> tuple[str, ...]:
+    """Return the folders in site-packages that no installer can make sense of: records of which a part is missing,
+    and what a killed pip left behind of the stack. An installation over them would leave them there.
+    """
+    ours = (d for d in target.distributions if _is_ours(d.name) and d.path.endswith(".dist-info"))
+    broken = (PurePath(d.path).name for d in ours if any(_incomplete(d)))
+    return (*broken, *(name for name in target.leftovers if name.startswith(_LEFTOVERS)))
 
 
 def _damage(target: Target) -> Iterator[tuple[str, str]]:

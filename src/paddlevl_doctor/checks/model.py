@@ -37,6 +37,8 @@ class Diagnosis:
     status: Status
     evidence: tuple[Evidence, ...] = ()
     params: dict[str, object] = field(default_factory=dict)
+    subjects: tuple[str, ...] = ()
+    """The distributions or models that are meant, for the cure."""
 
 
 @dataclass(frozen=True)

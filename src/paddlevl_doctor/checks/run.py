@@ -12,7 +12,7 @@ from paddlevl_doctor.values import Evidence, Finding, Remedy, Status
 
 _WRONG = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
 _SILENT = (Status.OK, Status.SKIPPED, Status.BLOCKED)
-AUTOMATIC = ("packages", "patch", "set", "paddle", "link", "reinstall-paddle")
+AUTOMATIC = ("packages", "patch", "set", "paddle", "link", "reinstall-paddle", "reinstall")
 """Kinds of cure that `fix` can do by itself."""
 
 
@@ -63,6 +63,7 @@ def describe(
         links=() if silent else failure.links,
         blocked_by=blocked_by,
         duration_ms=duration_ms,
+        subjects=diagnosis.subjects,
     )
 
 

@@ -21,8 +21,9 @@ from paddlevl_doctor.repair.refusals import refuse_untouchable
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Plan, Stage, Step
+from paddlevl_doctor.values import ExitCode, Plan, Stage, Status, Step
 
+_WRONG = (Status.ERROR, Status.WARNING)
 _SHOWN = 12
 """Differences that are listed; more of them say no more."""
 
@@ -64,24 +65,37 @@ def fix(
     plan was saved, UvError where a plan cannot be resolved, ApplyFailedError and UndoNeededError where a step failed.
     """
     if not apply:
-        return _planned(system, options, request)
+        return _planned(system, options, request, stage)
     place = _place(system, options)
     with locked(place.state):
         recovered = recover(system, place.state)
-        report = replace(_planned(system, options, request), recovered=recovered)
+        report = replace(_planned(system, options, request, stage), recovered=recovered)
         if saved is not None:
             _refuse_moved(saved, report)
         if not report.plan.steps:
             return report
         applied = apply_plan(system, report.plan, place.state, place.python, stage)
-    after = examine(
-        system, replace(options, python=None, venv=str(place.state)) if report.is_new() else options
-    )
+    there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
+    after = _examined(system, there, request, stage)
     return replace(report, applied=applied, recheck=_report(after))
 
 
-def _planned(system: System, options: TargetOptions, request: Request) -> FixReport:
+def _examined(system: System, options: TargetOptions, request: Request, stage: Stage) -> Examination:
+    """Look at everything that is quick to see, and deep where the user named what only a deep look shows."""
     examination = examine(system, options)
+    if not request.only:
+        return examination
+    from paddlevl_doctor.checks.deep import DEEP, merge  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - as above
+
+    unseen = set(request.only) & set(DEEP) - {f.id for f in examination.findings if f.status in _WRONG}
+    if not unseen:
+        return examination
+    return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
+
+
+def _planned(system: System, options: TargetOptions, request: Request, stage: Stage) -> FixReport:
+    examination = _examined(system, options, request, stage)
     site = _site(system, examination)
     chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:

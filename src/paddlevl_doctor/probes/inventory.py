@@ -88,10 +88,25 @@ def distributions():
         names = sorted(os.listdir(real))
         # pip renames what it removes to ~NAME first; a killed pip leaves it.
         leftovers += [n for n in names if n.startswith("~")]
-        found += [
-            distribution(folder, n) for n in names if n.endswith((".dist-info", ".egg-info")) and n[0] != "~"
-        ]
+        found += newest_first(
+            [
+                distribution(folder, n)
+                for n in names
+                if n.endswith((".dist-info", ".egg-info")) and n[0] != "~"
+            ]
+        )
     return found, leftovers
+
+
+def newest_first(there):
+    """Sort the records of one folder, of one name the newest first: a killed upgrade was on its way there."""
+    by_version = sorted(there, key=lambda found: release(found["version"]), reverse=True)
+    return sorted(by_version, key=lambda found: found["name"])
+
+
+def release(version):
+    """Return the numbers of a version; what is none counts least."""
+    return [int(part) if part.isdigit() else -1 for part in version.split(".")]
 
 
 def missing_libraries():

@@ -15,12 +15,13 @@ from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.knowledge.sets import resolved_list
 from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
 from paddlevl_doctor.repair.offers import asked_for, is_applied, is_only_offered
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
-_INSTALLING = ("packages", "set", "paddle", "reinstall-paddle")
+_INSTALLING = ("packages", "set", "paddle", "reinstall-paddle", "reinstall")
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
 
 
@@ -151,13 +152,22 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
     switching = request.set_name is not None and context.followed != context.version_set
     if not concerned and not switching:
         return []
+    again = damaged(context, (f for f in curable if cures[f.id].kind == "reinstall"))
     requirements = _requirements(context, concerned.values(), whole=switching or not site.exists)
+    requirements = with_damaged(requirements, again)
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
     removal = _removal_steps(context, site, concerned, requirements)
     if removal and not request.yes and not set(concerned) & set(request.only):
         raise DoctorError(text("collateral", changes=removal[0].diff.replace("\n", "; ")))
-    return [*removal, _install_step(context, site, tuple(concerned), requirements, request)]
+    clearing = clearing_steps(context, tuple(i for i, c in concerned.items() if c.kind == "reinstall"))
+    if not requirements:  # nothing but what a killed pip left behind
+        return clearing
+    return [
+        *removal,
+        *clearing,
+        _install_step(context, site, tuple(concerned), requirements, request, tuple(again)),
+    ]
 
 
 def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tuple[str, ...]:
@@ -230,7 +240,12 @@ def _removal_steps(
 
 
 def _install_step(
-    context: Context, site: Site, cured: Sequence[str], requirements: Sequence[str], request: Request
+    context: Context,
+    site: Site,
+    cured: Sequence[str],
+    requirements: Sequence[str],
+    request: Request,
+    again: Sequence[str] = (),
 ) -> Step:
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
@@ -242,6 +257,8 @@ def _install_step(
         words += ["--requirements", str(tested)]
     if request.index:
         words += ["--default-index", request.index]
+    for name in again:  # uv then downloads it afresh, whatever its cache holds
+        words += ["--reinstall-package", name]
     target = context.facts.target
     return Step(
         id="install-packages",
@@ -275,27 +292,35 @@ def _patch_steps(
     asked = asked_for(context, [i for i in request.only if i not in request.skip])
     found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
     cured = {**asked, **found}
-    fresh = _fresh_patches(context, packages, request)
-    here = {p.id for p in load_patches() if p.id in cured and not is_applied(context, p)}
+    coming = _paddlex_to_come(packages)
+    fresh = _fresh_patches(context, coming, request) if coming else set()
+    here = {p.id for p in load_patches() if p.id in cured and (coming or not is_applied(context, p))}
     chosen = [p for p in load_patches() if p.id in here or p.id in fresh]
     target = context.facts.target
-    installed = target.version_of("paddlex") if target and not fresh else None
-    version = installed or context.version_set.paddlex
+    installed = target.version_of("paddlex") if target else None
+    version = coming or installed or context.version_set.paddlex
     return [_patch_step(patch, cured.get(patch.id), version) for patch in chosen]
 
 
-def _fresh_patches(context: Context, packages: Sequence[Step], request: Request) -> set[str]:
-    """Name the automatic patches that a paddlex which is only now installed will need."""
-    version = context.version_set.paddlex
-    if not any(f"paddlex=={version}" in step.arguments.get("requirements", ()) for step in packages):
-        return set()
+def _paddlex_to_come(packages: Sequence[Step]) -> str | None:
+    """Return the version of paddlex that the steps install, published files and all, None where they do not."""
+    wanted = (r for step in packages for r in step.arguments.get("requirements", ()))
+    found = (re.fullmatch(r"paddlex(?:\[[^]]*\])?==([0-9.]+)", r) for r in wanted)
+    return next((match[1] for match in found if match), None)
+
+
+def _fresh_patches(context: Context, version: str, request: Request) -> set[str]:
+    """Name the patches that a paddlex which is only now installed will need: the automatic ones, and those that
+    the installed files had.
+    """
     needed = {"doc-preprocessor-defaults": "use-doc-preprocessor"}
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
     return {
         p.id
         for p in load_patches()
-        if p.id in needed and p.fits(version) and needed[p.id] not in request.skip
+        if p.fits(version)
+        and ((p.id in needed and needed[p.id] not in request.skip) or is_applied(context, p))
     }
 
 

@@ -14,7 +14,7 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.repair import patching, snapshot
+from paddlevl_doctor.repair import leftovers, patching, snapshot
 from paddlevl_doctor.repair.journal import Event, Transaction
 from paddlevl_doctor.repair.proof import prove
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -141,6 +141,18 @@ def _prove(work: Work, patch: Patch, target: Target) -> None:
         raise DoctorError(text("patch-without-effect", title=title, saw=proof.saw))
 
 
+def clear_leftovers(work: Work, step: Step) -> str:
+    """Move broken records of distributions out of site-packages; returns "already" where none is left."""
+    site, names = Path(work.target().purelib), [str(name) for name in step.arguments["names"]]
+    if not any(os.path.lexists(site / name) for name in names):
+        return "already"
+    work.known.clear()
+    with uv_locked(work.prefix):
+        work.intend(step, site=str(site), names=names, keep=step.id)
+        leftovers.move_away(site, names, work.transaction.folder / step.id)
+    return "applied"
+
+
 def link_pipelines(work: Work, step: Step) -> str:
     """Link `pipelines` to the target's pipeline files: a junction on Windows, a symbolic link elsewhere."""
     wanted = Path(work.target().purelib) / PIPELINES
@@ -175,6 +187,7 @@ DO: dict[str, Callable[[Work, Step], str]] = {
     "create-environment": create_environment,
     "remove-packages": change_packages,
     "install-packages": change_packages,
+    "clear-leftovers": clear_leftovers,
     "apply-patch": apply_patch,
     "link-pipelines": link_pipelines,
 }
@@ -208,6 +221,12 @@ def _restore_files(work: Work, undo: Event) -> None:
             patching.restore(Path(str(undo["site"])), undo["files"], keep)
 
 
+def _bring_back(work: Work, undo: Event) -> None:
+    with uv_locked(work.prefix):
+        keep = work.transaction.folder / str(undo["keep"])
+        leftovers.bring_back(Path(str(undo["site"])), undo["names"], keep)
+
+
 def _remove_link(work: Work, undo: Event) -> None:
     """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
     path, former = Path(str(undo["path"])), undo["former"]
@@ -229,6 +248,7 @@ UNDO: dict[str, Callable[[Work, Event], None]] = {
     "create-environment": _remove_environment,
     "remove-packages": _restore_packages,
     "install-packages": _restore_packages,
+    "clear-leftovers": _bring_back,
     "apply-patch": _restore_files,
     "link-pipelines": _remove_link,
 }

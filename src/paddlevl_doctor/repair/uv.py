@@ -33,11 +33,11 @@ class Change:
         """Return one line of a diff-like listing."""
         if self.before is None:
             return f"+ {self.name} {self.after}"
-        return (
-            f"- {self.name} {self.before}"
-            if self.after is None
-            else f"~ {self.name} {self.before} -> {self.after}"
-        )
+        if self.after is None:
+            return f"- {self.name} {self.before}"
+        if self.before == self.after:
+            return f"~ {self.name} {self.before} ({text('again')})"
+        return f"~ {self.name} {self.before} -> {self.after}"
 
 
 def uv_program() -> str:

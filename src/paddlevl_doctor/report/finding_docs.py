@@ -27,6 +27,7 @@ _KINDS: dict[Kind, str] = {
     "set": "installs the version set chosen for the machine",
     "link": "makes the link",
     "reinstall-paddle": "removes both distributions and installs one",
+    "reinstall": "installs the damaged distributions again, freshly downloaded",
     "manual": "nothing: this needs a person",
 }
 _SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
