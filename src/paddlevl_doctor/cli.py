@@ -254,7 +254,8 @@ def env(
     ] = None,
 ) -> int:
     """Print the environment variables that PaddleOCR-VL should be started with here, as lines for a shell."""
-    from paddlevl_doctor.commands.env import script, variables
+    from paddlevl_doctor.commands.env import variables
+    from paddlevl_doctor.repair.activation import script
     from paddlevl_doctor.report.documents import document
 
     found = variables(RealSystem(), common.target())

@@ -83,6 +83,39 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "REMOVE {names}: it would collide with the right wheel",
         "移除 {names}：它会与正确的 wheel 冲突",
     ),
+    "step-set-aside": (
+        "Move the incomplete {names} out of the model cache, so that it is downloaded again",
+        "将不完整的 {names} 移出模型缓存，以便重新下载",
+    ),
+    "step-set-aside-before": (
+        "nothing has written into the folder for some minutes",
+        "该目录在几分钟内没有写入",
+    ),
+    "step-set-aside-undo": ("move the folder back", "把目录移回原处"),
+    "aside": ("kept in {path} until you delete it", "保留在 {path}，由你自行删除"),
+    "model-busy": (
+        "{path} was written to {seconds} s ago: a download may be going on. Try again {limit} minutes after it ended.",
+        "{path} 在 {seconds} 秒前还有写入，可能正在下载。请在其结束 {limit} 分钟后再试。",
+    ),
+    "model-came-back": (
+        "{path} was downloaded again since. Delete it to have the former folder back, or keep it and delete {aside}.",
+        "{path} 此后已重新下载。若要恢复原目录请先删除它；若保留它，则可删除 {aside}。",
+    ),
+    "step-share": (
+        "Store the layout model once ({size_mb} MB less): equal files become hard links",
+        "版面模型只存一份（节省 {size_mb} MB）：相同的文件改为硬链接",
+    ),
+    "step-share-before": ("only files that are equal byte by byte are linked", "只链接逐字节相同的文件"),
+    "step-share-undo": ("make the files copies of their own again", "恢复为各自独立的文件"),
+    "step-write": ("Write {path}", "写入 {path}"),
+    "step-write-before": ("the file is as it was when this plan was made", "该文件与制定方案时一致"),
+    "step-write-undo": ("put the former file back, or remove this one", "恢复原文件，或删除新写入的文件"),
+    "step-environment": ("Write the variables to start with into {path}", "将启动所需的环境变量写入 {path}"),
+    "environment-how": ("in every new shell: {command}", "在每个新的终端中执行：{command}"),
+    "file-in-the-way": (
+        "{path} cannot be written: its folder is missing, or something that is no file is in its place.",
+        "无法写入 {path}：目录不存在，或该位置不是普通文件。",
+    ),
     "again": ("installed again", "重新安装"),
     "step-clear": (
         "Clear away {count} leftovers of killed installers",

@@ -11,9 +11,10 @@ import pytest
 from checks_machines import CURRENT, T4, machine, model, with_gpu
 from doctor import doctor
 from paddlevl_doctor.commands import env
-from paddlevl_doctor.commands.env import Variable, script, variables
+from paddlevl_doctor.commands.env import variables
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, context_of
 from paddlevl_doctor.facts.model import Facts, ModelCache
+from paddlevl_doctor.repair.activation import Variable, script
 from paddlevl_doctor.system import RealSystem
 
 ODD = Variable("ODD", "a 'quoted' $HOME `x`\\", "why")

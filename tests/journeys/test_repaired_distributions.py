@@ -60,7 +60,7 @@ def test_damaged_records_and_leftovers_are_cured_in_one_step_and_come_back_on_un
 
     cure = doctor("fix", "--apply", "--only", "half-installed-dist", "--format", "json", cwd=tmp_path)
     assert cure.code == 0, cure.stderr
-    assert [(step["id"], step["status"]) for step in cure.document["outcome"]] == [
+    assert [(step["step"], step["status"]) for step in cure.document["outcome"]] == [
         ("clear-leftovers", "applied"),
         ("install-packages", "applied"),
         ("patch-doc-preprocessor-defaults", "applied"),

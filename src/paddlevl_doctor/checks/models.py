@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.model import CachedModel
 from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.values import Status
+from paddlevl_doctor.values import Evidence, Status
 
 _STOP_FILE = "generation_config.json"
 _FONT = "PingFang-SC-Regular.ttf"
@@ -28,11 +30,14 @@ def _flaws(model: CachedModel) -> list[str]:
 def _partial(context: Context) -> Diagnosis:
     if not _models(context):
         return skipped("no models in the cache")
-    for model in _models(context):
-        flaws = ", ".join(_flaws(model))
-        if flaws:
-            return bad(Status.ERROR, model.path, flaws, model=model.name, missing=flaws)
-    return ok("model cache", ", ".join(model.name for model in _models(context)))
+    flawed = [(model, ", ".join(flaws)) for model in _models(context) if (flaws := _flaws(model))]
+    if not flawed:
+        return ok("model cache", ", ".join(model.name for model in _models(context)))
+    evidence = tuple(Evidence(model.path, flaws) for model, flaws in flawed)
+    names = tuple(model.name for model, _ in flawed)
+    missing = "; ".join(flaws for _, flaws in flawed)
+    params: dict[str, object] = {"model": ", ".join(names), "missing": missing}
+    return Diagnosis(Status.ERROR, evidence, params, names)
 
 
 def _generation_config(context: Context) -> Diagnosis:
@@ -42,7 +47,8 @@ def _generation_config(context: Context) -> Diagnosis:
     for model in language_models:
         seen = _stop_file_flaw(model)
         if seen and not _flaws(model):
-            return bad(Status.ERROR, model.path, seen, model=model.name)
+            found = bad(Status.ERROR, model.path, seen, model=model.name)
+            return replace(found, subjects=(model.name,))
     return ok("model cache", ", ".join(model.name for model in language_models))
 
 
@@ -59,7 +65,8 @@ def _duplicate_layout(context: Context) -> Diagnosis:
     if not nested or len(nested) == len(copies):  # the one that is loaded lies directly in official_models
         return skipped("stored at most once")
     paths = ", ".join(model.name for model in copies)
-    return bad(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
+    found = bad(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
+    return replace(found, subjects=tuple(m.name for m in nested))
 
 
 def _ascii_path(context: Context) -> Diagnosis:

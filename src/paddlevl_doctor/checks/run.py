@@ -12,7 +12,19 @@ from paddlevl_doctor.values import Evidence, Finding, Remedy, Status
 
 _WRONG = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
 _SILENT = (Status.OK, Status.SKIPPED, Status.BLOCKED)
-AUTOMATIC = ("packages", "patch", "set", "paddle", "link", "reinstall-paddle", "reinstall")
+AUTOMATIC = (
+    "packages",
+    "patch",
+    "set",
+    "paddle",
+    "link",
+    "reinstall-paddle",
+    "reinstall",
+    "set-aside",
+    "share",
+    "edit-config",
+    "environment",
+)
 """Kinds of cure that `fix` can do by itself."""
 
 

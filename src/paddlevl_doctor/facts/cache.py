@@ -57,7 +57,17 @@ def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
     required = _required(name.rpartition("/")[2], frozenset(names))
     missing = tuple(file for file in required if file not in names)
     damaged = _damaged(system, folder, tuple(file for file in required if file in names))
-    return [CachedModel(name, str(folder), system.folder_size_mb(folder), missing, damaged), *nested]
+    size = system.folder_size_mb(folder)
+    tokens = _tokens(system, folder, (*missing, *(d.file for d in damaged)))
+    return [CachedModel(name, str(folder), size, missing, damaged, tokens), *nested]
+
+
+def _tokens(system: System, folder: Path, flawed: tuple[str, ...]) -> dict[str, int]:
+    if "generation_config.json" not in flawed:
+        return {}
+    from paddlevl_doctor.facts.model_files import token_ids  # noqa: PLC0415 - only where there are models
+
+    return token_ids(system, folder / "config.json")
 
 
 def _required(name: str, present: frozenset[str]) -> tuple[str, ...]:

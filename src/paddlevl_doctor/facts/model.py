@@ -150,6 +150,9 @@ class CachedModel:
     """Required files that are not there."""
     damaged: tuple[DamagedFile, ...] = ()
     """Required files that are there and cannot be right."""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """bos_token_id, eos_token_id and pad_token_id as config.json has them; empty unless generation_config.json,
+    from which PaddleX takes them, is missing or cannot be right."""
 
 
 @dataclass(frozen=True)

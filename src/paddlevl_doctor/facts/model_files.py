@@ -86,6 +86,14 @@ def _end_mark(system: System, path: Path) -> DamagedFile | None:
     return None
 
 
+def token_ids(system: System, config: Path) -> dict[str, int]:
+    """Return the special tokens that a config.json names, without those that it does not."""
+    document = _config(system, config)
+    found = document if isinstance(document, dict) else {}
+    names = ("bos_token_id", "eos_token_id", "pad_token_id")
+    return {n: found[n] for n in names if isinstance(found.get(n), int) and not isinstance(found[n], bool)}
+
+
 def _config(system: System, path: Path) -> object:
     try:
         return json.loads(system.read_text(path) or "")

@@ -14,7 +14,20 @@ Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "look
 Proof = Literal["reproduced", "source", "threads"]
 """reproduced: a test of this repository shows it; source: found in, or seen with, the released packages;
 threads: reported by users, not checked."""
-Kind = Literal["packages", "patch", "set", "paddle", "link", "reinstall-paddle", "reinstall", "manual"]
+Kind = Literal[
+    "packages",
+    "patch",
+    "set",
+    "paddle",
+    "link",
+    "reinstall-paddle",
+    "reinstall",
+    "set-aside",
+    "share",
+    "edit-config",
+    "environment",
+    "manual",
+]
 Weight = Literal["cause", "warning", "consequence", "harmless"]
 """What a signature in a log means: a reason to stop, often only a warning, the echo of another failure, or nothing
 that anybody has to care about."""
@@ -37,7 +50,9 @@ class Cure:
     `requirements` belong to the kind packages, `patch` (the name of a folder in patches/) to the kind patch;
     set installs the chosen version set, paddle its paddle wheel alone, link makes the `pipelines` link,
     reinstall-paddle removes both paddle distributions and installs one, reinstall installs the distributions that
-    the finding names again, freshly downloaded; manual is left to people.
+    the finding names again, freshly downloaded; set-aside moves the named models out of the model cache, share
+    makes two copies of a model one, edit-config writes a model's generation_config.json, environment writes the
+    activation file; manual is left to people.
     """
 
     kind: Kind

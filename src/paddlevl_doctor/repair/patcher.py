@@ -25,6 +25,7 @@ from paddlevl_doctor.system import System
 
 _COMPILE = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[2], 'exec')"
 _COMPILE_TIMEOUT = 60.0
+_CHUNK = 1 << 20
 
 
 class PatchDoesNotFitError(DoctorError):
@@ -38,6 +39,15 @@ class FileMovedError(DoctorError):
 def sha256_of(data: bytes) -> str:
     """Return the SHA-256 of some bytes as hexadecimal text."""
     return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text; raises OSError."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
 
 
 def plan_change(file: PatchFile, content: bytes) -> bytes:

@@ -15,6 +15,8 @@ from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.knowledge.sets import resolved_list
 from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair.activation_step import activation_steps
+from paddlevl_doctor.repair.cache_steps import cache_steps
 from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
 from paddlevl_doctor.repair.offers import asked_for, is_applied, is_only_offered
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
@@ -71,9 +73,11 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     curable = [f for f in automatic if f.id not in removals]
     packages = _package_steps(context, site, curable, request)
     steps = [
+        *cache_steps(context, curable),
         *_environment_steps(site, curable, request),
         *packages,
         *_patch_steps(context, packages, curable, request),
+        *_activation_steps(context, site, curable, packages),
         *_link_steps(context, site, request, installs=bool(packages)),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
@@ -84,7 +88,11 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
 def _needs_consent(context: Context, site: Site, finding: Finding, request: Request) -> str | None:
     """Name what a cure would remove, unless the user agreed: by --yes, or by naming this finding with --only."""
     cure = load_failure(finding.id).cure
-    if request.yes or finding.id in request.only or cure.kind not in _INSTALLING:
+    if request.yes or finding.id in request.only:
+        return None
+    if cure.kind == "set-aside":
+        return ", ".join(finding.subjects)
+    if cure.kind not in _INSTALLING:
         return None
     requirements = _requirements(context, [cure], whole=False)
     removal = _removal_steps(context, site, {finding.id: cure}, requirements)
@@ -349,6 +357,15 @@ def diff_of(patch: Patch, version: str | None) -> Iterator[tuple[str, str]]:
 def _diff(path: str, old: str, new: str) -> str:
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="", n=2)
     return "\n".join(lines)
+
+
+def _activation_steps(
+    context: Context, site: Site, curable: Sequence[Finding], packages: Sequence[Step]
+) -> list[Step]:
+    target = context.facts.target
+    there = target.version_of("paddlex") if target else None
+    paddlex = _paddlex_to_come(packages) or there
+    return activation_steps(context, site.prefix, curable, paddlex, installs=bool(packages))
 
 
 def _link_steps(context: Context, site: Site, request: Request, *, installs: bool) -> list[Step]:

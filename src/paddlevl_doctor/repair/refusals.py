@@ -31,7 +31,8 @@ def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> Non
 
 
 def _touches_target(step: Step) -> bool:
-    return step.kind not in ("create-environment", "link-pipelines")
+    outside = ("create-environment", "link-pipelines", "repair-model-cache", "edit-config", "set-environment")
+    return step.kind not in outside
 
 
 def _touched(target: Target, steps: Iterable[Step]) -> list[Distribution]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.repair import leftovers, patching, snapshot
+from paddlevl_doctor.repair import leftovers, model_cache, patching, snapshot, text_files
 from paddlevl_doctor.repair.journal import Event, Transaction
 from paddlevl_doctor.repair.proof import prove
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -153,6 +154,39 @@ def clear_leftovers(work: Work, step: Step) -> str:
     return "applied"
 
 
+def repair_model_cache(work: Work, step: Step) -> str:
+    """Move incomplete models aside, or make equal copies one; returns "already" where nothing is left to do."""
+    if step.arguments["action"] == "share":
+        equal = model_cache.links(step.arguments["pairs"])
+        if not equal:
+            return "already"
+        work.intend(step, links=equal)
+        model_cache.link(equal)
+        return "applied"
+    there = [path for path in step.arguments["folders"] if Path(path).is_dir()]
+    moves = model_cache.moves(there, f"{work.transaction.number:04d}-{os.getpid()}")
+    if not moves:
+        return "already"
+    work.intend(step, moves=moves)
+    model_cache.move(moves)
+    work.notes.extend(text("aside", path=move["to"]) for move in moves)
+    return "applied"
+
+
+def write_text(work: Work, step: Step) -> str:
+    """Write a whole file; returns "already" where it has that content."""
+    path, content = Path(str(step.arguments["path"])), str(step.arguments["content"])
+    event = text_files.as_event(path, content)
+    if event["before"] == event["after"]:
+        return "already"
+    work.intend(step, keep=step.id, **event)
+    text_files.write(event, content, work.transaction.folder / step.id)
+    if step.kind == "set-environment":
+        command = f". {shlex.quote(str(path))}" if path.suffix == ".sh" else f'. "{path}"'
+        work.notes.append(text("environment-how", command=command))
+    return "applied"
+
+
 def link_pipelines(work: Work, step: Step) -> str:
     """Link `pipelines` to the target's pipeline files: a junction on Windows, a symbolic link elsewhere."""
     wanted = Path(work.target().purelib) / PIPELINES
@@ -188,6 +222,9 @@ DO: dict[str, Callable[[Work, Step], str]] = {
     "remove-packages": change_packages,
     "install-packages": change_packages,
     "clear-leftovers": clear_leftovers,
+    "repair-model-cache": repair_model_cache,
+    "edit-config": write_text,
+    "set-environment": write_text,
     "apply-patch": apply_patch,
     "link-pipelines": link_pipelines,
 }
@@ -227,6 +264,17 @@ def _bring_back(work: Work, undo: Event) -> None:
         leftovers.bring_back(Path(str(undo["site"])), undo["names"], keep)
 
 
+def _restore_models(_work: Work, undo: Event) -> None:
+    model_cache.move_back(undo.get("moves", ()))
+    model_cache.unlink(undo.get("links", ()))
+
+
+def _take_back(work: Work, undo: Event) -> None:
+    inside = Path(str(undo["path"])).is_relative_to(work.prefix)
+    if not (work.creates and inside):  # else it goes with the environment
+        text_files.take_back(undo, work.transaction.folder / str(undo["keep"]))
+
+
 def _remove_link(work: Work, undo: Event) -> None:
     """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
     path, former = Path(str(undo["path"])), undo["former"]
@@ -249,6 +297,9 @@ UNDO: dict[str, Callable[[Work, Event], None]] = {
     "remove-packages": _restore_packages,
     "install-packages": _restore_packages,
     "clear-leftovers": _bring_back,
+    "repair-model-cache": _restore_models,
+    "edit-config": _take_back,
+    "set-environment": _take_back,
     "apply-patch": _restore_files,
     "link-pipelines": _remove_link,
 }

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError, UsageError
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair import journal, patching
+from paddlevl_doctor.repair import journal, model_cache, patching, text_files
 from paddlevl_doctor.repair.journal import Transaction
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 from paddlevl_doctor.repair.steps import DO, UNDO, Work
@@ -150,12 +150,18 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
 def _refuse_if_edited(work: Work) -> None:
     """Stop before anything is touched where somebody edited a file that we patched."""
     for intent in work.transaction.intents():
-        undo_data = intent["undo"]
-        if intent["runner"] != "apply-patch" or work.creates:
-            continue
-        path = patching.edited(Path(undo_data["site"]), undo_data["files"])
+        _refuse_edited_files(work, intent["runner"], intent["undo"])
+
+
+def _refuse_edited_files(work: Work, runner: str, kept: journal.Event) -> None:
+    if runner == "apply-patch" and not work.creates:
+        path = patching.edited(Path(kept["site"]), kept["files"])
         if path is not None:
             raise DoctorError(text("file-moved", path=path))
+    if runner in ("edit-config", "set-environment") and text_files.is_edited(kept):
+        raise DoctorError(text("file-moved", path=kept["path"]))
+    if runner == "repair-model-cache" and (back := model_cache.returned(kept.get("moves", ()))):
+        raise DoctorError(text("model-came-back", path=back["from"], aside=back["to"]))
 
 
 def _refuse_if_moved(work: Work, prefix: Path) -> None:

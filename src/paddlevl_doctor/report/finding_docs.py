@@ -28,6 +28,10 @@ _KINDS: dict[Kind, str] = {
     "link": "makes the link",
     "reinstall-paddle": "removes both distributions and installs one",
     "reinstall": "installs the damaged distributions again, freshly downloaded",
+    "set-aside": "moves the incomplete model out of the way, so that it is downloaded again (asks first)",
+    "share": "makes the two copies one by hard links, when asked to",
+    "edit-config": "writes `generation_config.json` from what `config.json` says",
+    "environment": "writes the variables into a file to source",
     "manual": "nothing: this needs a person",
 }
 _SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
