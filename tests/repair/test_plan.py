@@ -9,7 +9,7 @@ import pytest
 from checks_machines import CURRENT, SITE, T4, context, hashes, machine, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Facts, PipelinesLink
+from paddlevl_doctor.facts.model import Facts, Gpus, PipelinesLink
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status
 
@@ -64,7 +64,7 @@ def test_an_environment_that_exists_is_not_moved_to_the_tested_versions() -> Non
 
 def test_a_gpu_wheel_comes_from_the_flat_page_and_replaces_the_cpu_wheel() -> None:
     made = plan(with_gpu(CURRENT, T4), Request(yes=True))
-    assert [step.id for step in made.steps] == ["remove-packages", "install-packages"]
+    assert [step.id for step in made.steps] == ["remove-packages", "install-packages", "set-environment"]
     assert words(made, "remove-packages") == (
         "uv",
         "pip",
@@ -87,7 +87,7 @@ def test_nothing_is_removed_that_nobody_agreed_to() -> None:
     assert "removes paddlepaddle" in left.reason
     assert "--yes" in left.reason
     named = plan(facts, Request(only=("cpu-wheel-gpu-requested",)))
-    assert [step.id for step in named.steps] == ["remove-packages", "install-packages"]
+    assert [step.id for step in named.steps] == ["remove-packages", "install-packages", "set-environment"]
 
 
 def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None:
@@ -167,8 +167,7 @@ def test_a_file_or_a_foreign_link_called_pipelines_is_not_touched(state: str) ->
 def test_a_set_that_is_asked_for_is_installed_whole() -> None:
     from paddlevl_doctor.commands.examine import context_of
 
-    facts = machine()
-    known = context_of(facts, "2025-11")
+    known = context_of(machine(patched_files=hashes("3.7.2", patched=False)), "2025-11")
     made = build_plan(run_checks(known, ALL, "en"), known, OLD, Request(set_name="2025-11"))
     assert [step.id for step in made.steps] == ["install-packages", "patch-doc-preprocessor-defaults"]
     assert {"paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6"} <= set(
@@ -212,3 +211,33 @@ def test_a_patch_is_planned_for_a_failure_that_no_quick_check_sees_when_it_is_na
 def test_a_patch_that_is_in_place_is_not_planned_again() -> None:
     named = Request(only=("queue-deadlock-on-error", "native-bgr-swap", "use-doc-preprocessor"))
     assert plan(machine(patched_files=hashes("3.7.2", patched=True)), named) == Plan()
+
+
+def activation(made: Plan) -> tuple[str, str, tuple[str, ...]] | None:
+    found = next((s for s in made.steps if s.kind == "set-environment"), None)
+    return found and (found.arguments["path"], found.arguments["content"], found.resolves)
+
+
+def test_a_new_environment_for_a_gpu_gets_a_file_with_the_variables_to_start_with() -> None:
+    gpu = with_gpu({}, T4)
+    made = plan(replace(gpu, target=None, pipelines=replace(LINK, wanted=None)))
+    assert [step.kind for step in made.steps][-2:] == ["set-environment", "link-pipelines"]
+    path, content, resolves = activation(made) or ("", "", ())
+    assert (path, resolves) == ("/srv/project/.venv/paddlevl-env.sh", ())
+    assert "export FLAGS_allocator_strategy=naive_best_fit\n" in content
+
+
+def test_under_wsl_the_file_names_the_folder_of_the_driver_and_cures_the_finding() -> None:
+    hidden = Gpus(reason="library-not-on-path", detail="/usr/lib/wsl/lib/libcuda.so.1")
+    wsl = machine(host=replace(machine().host, wsl="2"), gpus=hidden)
+    path, content, resolves = activation(plan(wsl)) or ("", "", ())
+    assert (path, resolves) == ("/srv/project/.venv/paddlevl-env.sh", ("wsl-libcuda-not-found",))
+    assert "export LD_LIBRARY_PATH=/usr/lib/wsl/lib" in content
+
+
+def test_an_interpreter_without_an_environment_gets_no_file() -> None:
+    hidden = Gpus(reason="library-not-on-path", detail="/usr/lib/wsl/lib/libcuda.so.1")
+    wsl = machine(host=replace(machine().host, wsl="2"), gpus=hidden)
+    assert wsl.target is not None
+    bare = replace(wsl, target=replace(wsl.target, prefix="/usr"))
+    assert activation(plan(bare)) is None

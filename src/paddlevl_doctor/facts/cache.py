@@ -59,7 +59,8 @@ def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
     damaged = _damaged(system, folder, tuple(file for file in required if file in names))
     size = system.folder_size_mb(folder)
     tokens = _tokens(system, folder, (*missing, *(d.file for d in damaged)))
-    return [CachedModel(name, str(folder), size, missing, damaged, tokens), *nested]
+    linked = "/" in name and system.link_count(folder / _STATIC_FILES[1]) > 1
+    return [CachedModel(name, str(folder), size, missing, damaged, tokens, linked), *nested]
 
 
 def _tokens(system: System, folder: Path, flawed: tuple[str, ...]) -> dict[str, int]:

@@ -153,6 +153,8 @@ class CachedModel:
     tokens: Mapping[str, int] = field(default_factory=dict)
     """bos_token_id, eos_token_id and pad_token_id as config.json has them; empty unless generation_config.json,
     from which PaddleX takes them, is missing or cannot be right."""
+    linked: bool = False
+    """Its weights have a second name, so that they take no space of their own; looked at in nested models only."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def activation_steps(
     target = context.facts.target
     asking = tuple(f.id for f in curable if load_failure(f.id).cure.kind == "environment")
     package = context.wheel.package if installs else _installed(context)
-    found = tuple(variables_of(context.facts, package, paddlex))
+    wanted = variables_of(context.facts, package, paddlex)
+    found = tuple(v for v in wanted if v.prepends or v.name not in context.facts.settings)
     if not found or not (asking or installs) or (target is not None and not target.is_virtual):
         return []
     shell = "powershell" if context.facts.host.system == "windows" else "sh"

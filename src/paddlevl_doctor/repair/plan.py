@@ -324,12 +324,9 @@ def _fresh_patches(context: Context, version: str, request: Request) -> set[str]
     needed = {"doc-preprocessor-defaults": "use-doc-preprocessor"}
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
-    return {
-        p.id
-        for p in load_patches()
-        if p.fits(version)
-        and ((p.id in needed and needed[p.id] not in request.skip) or is_applied(context, p))
-    }
+    had = {p.id for p in load_patches() if context.facts.target is not None and is_applied(context, p)}
+    wanted = {patch for patch, finding in needed.items() if finding not in request.skip}
+    return {p.id for p in load_patches() if p.fits(version) and p.id in had | wanted}
 
 
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
