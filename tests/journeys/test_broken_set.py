@@ -38,6 +38,7 @@ def test_the_whole_journey_from_broken_to_cured_and_back(project: Path) -> None:
     assert [step["id"] for step in steps] == [
         "install-packages",
         "patch-doc-preprocessor-defaults",
+        "patch-queue-threads-end",
         "link-pipelines",
     ]
     assert {line.split()[1] for line in steps[0]["diff"].splitlines()} == {"numpy", "safetensors"}

@@ -64,6 +64,7 @@ def test_damaged_records_and_leftovers_are_cured_in_one_step_and_come_back_on_un
         ("clear-leftovers", "applied"),
         ("install-packages", "applied"),
         ("patch-doc-preprocessor-defaults", "applied"),
+        ("patch-queue-threads-end", "applied"),
     ]
     assert infos(site) == healthy
     assert not list(site.glob("~*"))

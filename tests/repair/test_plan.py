@@ -41,6 +41,7 @@ def test_nothing_there_becomes_environment_packages_patch_and_link() -> None:
         "create-environment",
         "install-packages",
         "patch-doc-preprocessor-defaults",
+        "patch-queue-threads-end",
         "link-pipelines",
     ]
     assert words(made, "create-environment")[-3:] == ("--python", "/usr/bin/python3.11", "/srv/project/.venv")
@@ -156,7 +157,7 @@ def test_only_and_skip_choose_the_findings() -> None:
     assert [step.id for step in only.steps] == ["patch-doc-preprocessor-defaults"]
     assert [left.finding for left in only.skipped] == ["safetensors-framework-paddle"]
     skip = plan(facts, Request(skip=("use-doc-preprocessor", "pipelines-link")))
-    assert [step.id for step in skip.steps] == ["install-packages"]
+    assert [step.id for step in skip.steps] == ["install-packages", "patch-queue-threads-end"]
 
 
 @pytest.mark.parametrize("state", ["not-a-link", "other-link", "right", "read-only"])
@@ -169,7 +170,11 @@ def test_a_set_that_is_asked_for_is_installed_whole() -> None:
 
     known = context_of(machine(patched_files=hashes("3.7.2", patched=False)), "2025-11")
     made = build_plan(run_checks(known, ALL, "en"), known, OLD, Request(set_name="2025-11"))
-    assert [step.id for step in made.steps] == ["install-packages", "patch-doc-preprocessor-defaults"]
+    assert [step.id for step in made.steps] == [
+        "install-packages",
+        "patch-doc-preprocessor-defaults",
+        "patch-queue-threads-end",
+    ]
     assert {"paddlepaddle==3.2.0", "paddleocr[doc-parser]==3.3.1", "paddlex==3.3.6"} <= set(
         words(made, "install-packages")
     )
@@ -178,7 +183,10 @@ def test_a_set_that_is_asked_for_is_installed_whole() -> None:
 def test_a_patch_that_is_only_offered_comes_when_its_finding_is_named_and_never_else() -> None:
     pristine = machine(patched_files=hashes("3.7.2", patched=False))
     unasked = plan(pristine)
-    assert [step.id for step in unasked.steps] == ["patch-doc-preprocessor-defaults"]
+    assert [step.id for step in unasked.steps] == [
+        "patch-doc-preprocessor-defaults",
+        "patch-queue-threads-end",
+    ]
     asked = plan(pristine, Request(only=("native-bgr-swap",)))
     assert [(step.id, step.resolves) for step in asked.steps] == [
         ("patch-image-channel-order", ("native-bgr-swap",))

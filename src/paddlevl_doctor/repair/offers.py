@@ -16,6 +16,12 @@ def is_only_offered(finding: str, only: Collection[str]) -> bool:
     return offered and finding not in only
 
 
+def is_automatic(finding: str) -> bool:
+    """Say whether this finding's patch is applied without being named, even where it is only worth a note."""
+    patch = load_failure(finding).cure.patch
+    return patch is not None and find_patch(patch).default == "automatic"
+
+
 def asked_for(context: Context, only: Iterable[str]) -> dict[str, str]:
     """Return the patches that cure what --only names and that fit the files here, each with that name.
 

@@ -18,7 +18,7 @@ from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
 from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
-from paddlevl_doctor.repair.offers import asked_for, is_applied, is_only_offered
+from paddlevl_doctor.repair.offers import asked_for, is_applied, is_automatic, is_only_offered
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
@@ -76,7 +76,7 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
         *cache_steps(context, curable),
         *_environment_steps(site, curable, request),
         *packages,
-        *_patch_steps(context, packages, curable, request),
+        *_patch_steps(context, packages, findings, curable, request),
         *_activation_steps(context, site, curable, packages),
         *_link_steps(context, site, request, installs=bool(packages)),
     ]
@@ -295,9 +295,14 @@ def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
 
 
 def _patch_steps(
-    context: Context, packages: Sequence[Step], curable: Sequence[Finding], request: Request
+    context: Context,
+    packages: Sequence[Step],
+    findings: Sequence[Finding],
+    curable: Sequence[Finding],
+    request: Request,
 ) -> list[Step]:
-    asked = asked_for(context, [i for i in request.only if i not in request.skip])
+    noted = [f.id for f in findings if f.status is Status.NOTE and is_automatic(f.id)]
+    asked = asked_for(context, [i for i in request.only or noted if i not in request.skip])
     found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
     cured = {**asked, **found}
     coming = _paddlex_to_come(packages)
@@ -321,7 +326,10 @@ def _fresh_patches(context: Context, version: str, request: Request) -> set[str]
     """Name the patches that a paddlex which is only now installed will need: the automatic ones, and those that
     the installed files had.
     """
-    needed = {"doc-preprocessor-defaults": "use-doc-preprocessor"}
+    needed = {
+        "doc-preprocessor-defaults": "use-doc-preprocessor",
+        "queue-threads-end": "queue-deadlock-on-error",
+    }
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
     had = {p.id for p in load_patches() if context.facts.target is not None and is_applied(context, p)}
