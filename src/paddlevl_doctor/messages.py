@@ -165,8 +165,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} 由操作系统管理（EXTERNALLY-MANAGED），不会改动。请使用自己的环境：paddlevl-doctor fix --apply --venv .venv",
     ),
     "target-locked": (
-        "Another paddlevl-doctor is working on {path}. Wait until it has finished, then try again.",
-        "另一个 paddlevl-doctor 正在处理 {path}。请等它结束后再试。",
+        "Another paddlevl-doctor is working on {path}: process {pid}, `{command}`, since {since}. "
+        "Wait until it has finished, then try again.",
+        "另一个 paddlevl-doctor 正在处理 {path}：进程 {pid}，`{command}`，开始于 {since}。请等它结束后再试。",
+    ),
+    "target-busy": (
+        "What a stopped run started is still working on {path} ({programs}). Nothing was changed. "
+        "Wait until it has ended, or end it, then try again.",
+        "先前中断的运行所启动的程序仍在处理 {path}（{programs}）。未做任何更改。请等它结束或将其终止后再试。",
     ),
     "target-read-only": (
         "{path} cannot be written ({reason}). Nothing was changed. Name an environment that you may write: --venv DIR.",

@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -123,6 +123,21 @@ class System(Protocol):
 
     def nvml(self) -> Any:
         """Return the `pynvml` module; raises OSError where no NVML library can be loaded."""
+
+
+_PASSED_ON: list[int] = []
+
+
+@contextlib.contextmanager
+def passed_on(descriptor: int) -> Iterator[None]:
+    """Let every child that is started meanwhile inherit an open file, and so the lock on it (not on Windows)."""
+    if os.name == "posix":
+        _PASSED_ON.append(descriptor)
+    try:
+        yield
+    finally:
+        if descriptor in _PASSED_ON:
+            _PASSED_ON.remove(descriptor)
 
 
 def terminate_tree(pid: int, grace: float = 3.0) -> None:
@@ -267,6 +282,7 @@ class RealSystem:
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
                 start_new_session=os.name == "posix",
+                pass_fds=tuple(_PASSED_ON),
                 encoding="utf-8",
                 errors="replace",
             )

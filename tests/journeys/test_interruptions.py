@@ -96,7 +96,7 @@ def test_a_killed_creation_is_continued_from_nothing(tmp_path: Path) -> None:
 
 
 def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:
-    from paddlevl_doctor.repair.transaction import locked
+    from paddlevl_doctor.repair.lock import locked
 
     venv = fresh_copy("broken", tmp_path / ".venv")
     with locked(venv):

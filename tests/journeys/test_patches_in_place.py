@@ -16,7 +16,8 @@ from paddlevl_doctor.commands.examine import TargetOptions, examine
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
 from paddlevl_doctor.knowledge.failures import load_all, match
 from paddlevl_doctor.repair import journal
-from paddlevl_doctor.repair.transaction import apply_plan, locked, undo
+from paddlevl_doctor.repair.lock import locked
+from paddlevl_doctor.repair.transaction import apply_plan, undo
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Plan, Status, Step
 

@@ -15,10 +15,11 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
+from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.repair.refusals import refuse_untouchable
-from paddlevl_doctor.repair.transaction import Applied, apply_plan, locked, recover, undo
+from paddlevl_doctor.repair.transaction import Applied, apply_plan, recover, undo
 from paddlevl_doctor.repair.uv import Change, resolve
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import ExitCode, Plan, Stage, Status, Step

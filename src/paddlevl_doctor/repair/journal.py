@@ -1,8 +1,8 @@
 """The journal of one transaction: one JSON line an event, synced to disk before the change it announces.
 
-Lines: `begin` (the plan), `intent` (a step starts, and how to undo it), then `commit`, or `rolled-back`.
-A transaction that is neither committed nor rolled back was interrupted; the next command that writes puts the
-former state back first.
+Lines: `begin` (the plan), `intent` (a step starts, and how to undo it), then `commit`; `undo` when that is to be
+taken back, and `rolled-back` when the former state is there again. A transaction whose last word is neither `commit`
+nor `rolled-back` was interrupted; the next command that writes puts the former state back first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.repair import uv_lock
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 
 Event = dict[str, Any]
@@ -44,35 +45,42 @@ class Transaction:
         """Append an event. `durable` syncs it to disk, so that it outlives a power cut and not only a kill."""
         line = json.dumps({"event": kind, "time": time.time(), **fields}) + "\n"
         with self.journal.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(f"\n{line}" if self._ends_within_a_line() else line)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
 
+    def _ends_within_a_line(self) -> bool:
+        """Say whether the machine stopped while an event was written: the next one must not be lost with it."""
+        data = self.journal.read_bytes()
+        return bool(data) and not data.endswith(b"\n")
+
     def events(self) -> list[Event]:
         """Read the journal; a half-written last line (the machine stopped there) is left out."""
         try:
-            lines = self.journal.read_text(encoding="utf-8").splitlines()
+            lines = self.journal.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
         return [event for line in lines if (event := _parsed(line)) is not None]
 
     def state(self) -> str:
-        """Return open, committed or rolled-back."""
+        """Return open (also where taking it back has begun), committed or rolled-back."""
         kinds = [event["event"] for event in self.events()]
         if "rolled-back" in kinds:
             return "rolled-back"
-        return "committed" if "commit" in kinds else "open"
+        return "committed" if "commit" in kinds and "undo" not in kinds else "open"
+
+    def had_uv_lock(self) -> bool:
+        """Say whether uv's lock file was there before this transaction, or whether nobody can say."""
+        return all(event.get("uv_lock", True) for event in self.events()[:1])
 
     def intents(self) -> list[Event]:
         """Return the steps that were started, newest first."""
         return [event for event in reversed(self.events()) if event["event"] == "intent"]
 
     def forget(self) -> None:
-        """Remove this transaction, and the doctor's whole folder when nothing else is in it."""
+        """Remove this transaction. The folder around it stays, because our lock is in there (see `lock`)."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        if not numbers(self.prefix):
-            shutil.rmtree(self.prefix / STATE_FOLDER, ignore_errors=True)
 
 
 def _parsed(line: str) -> Event | None:
@@ -104,5 +112,10 @@ def begin(prefix: Path, plan: Any, *, python: Path, creates: bool) -> Transactio
     """Open the next transaction; raises OSError where the target cannot be written."""
     transaction = Transaction(prefix, max(numbers(prefix), default=0) + 1)
     transaction.folder.mkdir(parents=True)
-    transaction.write("begin", doctor=__version__, python=str(python), creates=creates, plan=plan)
+    locks = (
+        prefix / uv_lock.NAME
+    ).exists()  # else it is ours or comes with this installation, and goes with it
+    transaction.write(
+        "begin", doctor=__version__, python=str(python), creates=creates, uv_lock=locks, plan=plan
+    )
     return transaction

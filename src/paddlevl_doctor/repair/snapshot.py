@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.collect import STATE_FOLDER
+from paddlevl_doctor.repair import uv_lock
 
 __all__ = ["STATE_FOLDER", "Snapshot", "restore", "take", "trim", "write_durably"]
 
@@ -60,12 +61,15 @@ def _link(source: str, place: str) -> None:
 
 
 def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield every file and link below `root` (folders that are links count as links), not our own folder."""
+    """Yield every file and link below `root` (folders that are links count as links).
+
+    Not our own folder, and not uv's lock file: whoever waits for it waits for this very inode.
+    """
     waiting = [(str(root), "")]
     while waiting:
         folder, prefix = waiting.pop()
         for entry in os.scandir(folder):
-            if entry.name == STATE_FOLDER and not prefix:
+            if not prefix and entry.name in (STATE_FOLDER, uv_lock.NAME):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, f"{prefix}{entry.name}/"))
@@ -109,7 +113,17 @@ def restore(snapshot: Snapshot) -> None:
         place = snapshot.root / relative
         place.parent.mkdir(parents=True, exist_ok=True)
         Path(entry.path).replace(place)
-    shutil.rmtree(snapshot.folder)
+    _discard(snapshot.folder)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a snapshot that has been brought back.
+
+    Its name goes first, in one step: a half removed one would tell the next run that nothing had been there before.
+    """
+    done = folder.with_name(f"{folder.name}.done")
+    folder.replace(done)
+    shutil.rmtree(done)
 
 
 def _remove(root: Path, relative: str) -> None:

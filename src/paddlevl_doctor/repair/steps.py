@@ -83,12 +83,14 @@ def change_packages(work: Work, step: Step) -> str:
         return "applied"
     folders = [f"{step.id}/{number}" for number in range(2)]
     roots = dict(zip(folders, _changed_by_uv(work.target()), strict=False))
-    taken = [snapshot.take(root, work.transaction.folder / name) for name, root in roots.items()]
+    with uv_locked(work.prefix):
+        taken = [snapshot.take(root, work.transaction.folder / name) for name, root in roots.items()]
     work.intend(step, roots={name: str(root) for name, root in roots.items()})
     work.known.clear()
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    for before in taken:
-        snapshot.trim(before)
+    with uv_locked(work.prefix):
+        for before in taken:
+            snapshot.trim(before)
     return "applied"
 
 
@@ -248,7 +250,8 @@ def _restore_packages(work: Work, undo: Event) -> None:
     for name, root in dict(undo.get("roots", {})).items():
         folder = work.transaction.folder / name
         if folder.exists():  # it is gone when an interrupted undo got this far
-            snapshot.restore(snapshot.Snapshot(Path(root), folder))
+            with uv_locked(work.prefix):
+                snapshot.restore(snapshot.Snapshot(Path(root), folder))
 
 
 def _restore_files(work: Work, undo: Event) -> None:
@@ -282,13 +285,11 @@ def _remove_link(work: Work, undo: Event) -> None:
     ours = current is not None and os.path.normpath(path.parent / current) == os.path.normpath(
         str(undo["points_to"])
     )
-    if not ours:
-        return
-    if path.is_symlink():
+    if ours and path.is_symlink():
         path.unlink()
-    else:
+    elif ours:
         path.rmdir()  # a junction is removed like an empty folder; what it points to stays
-    if former is not None:
+    if former is not None and not os.path.lexists(path):  # also where we were stopped between the two
         path.symlink_to(former, target_is_directory=True)
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError, UsageError
+from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal, model_cache, patching, text_files
 from paddlevl_doctor.repair.journal import Transaction
-from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 from paddlevl_doctor.repair.steps import DO, UNDO, Work
+from paddlevl_doctor.repair.uv_lock import remove_lock_file
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Outcome, Plan, Stage, Step, as_dict
 
@@ -38,33 +32,8 @@ class ApplyFailedError(RolledBackError):
         self.outcomes = outcomes
 
 
-@contextmanager
-def locked(prefix: Path) -> Iterator[None]:
-    """Hold the target for one doctor at a time; leaves no trace where nothing is remembered afterwards.
-
-    Raises UsageError while another doctor holds it, DoctorError where the target cannot be written.
-    """
-    folder = prefix / STATE_FOLDER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock", timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise UsageError(text("target-locked", path=prefix)) from error
-    except OSError as error:
-        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
-    try:
-        yield
-    finally:
-        lock.release()
-        if not journal.numbers(prefix):
-            shutil.rmtree(folder, ignore_errors=True)
-        if prefix.is_dir() and not os.listdir(prefix):
-            prefix.rmdir()
-
-
 def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: Stage) -> Applied:
-    """Run every step of a plan on a target whose state is kept in `prefix`, which the caller holds by `locked`.
+    """Run every step of a plan on a target whose state is kept in `prefix`, which the caller holds (`lock.locked`).
 
     Raises ApplyFailedError (put back) and UndoNeededError (could not be put back); KeyboardInterrupt passes on.
     """
@@ -112,6 +81,8 @@ def roll_back(work: Work) -> None:
     try:
         for intent in work.transaction.intents():
             UNDO[intent["runner"]](work, intent["undo"])
+        if not work.transaction.had_uv_lock():
+            remove_lock_file(work.prefix)
         work.transaction.write("rolled-back")
     except (OSError, DoctorError) as error:
         raise UndoNeededError(text("undo-needed", path=work.prefix, reason=error)) from error
@@ -120,13 +91,15 @@ def roll_back(work: Work) -> None:
 
 def recover(system: System, prefix: Path) -> int | None:
     """Put back what an interrupted run left half done; returns its number, None when there was none."""
+    recovered = None
     for transaction in reversed(journal.history(prefix)):
-        if transaction.state() == "open":
+        state = transaction.state()
+        if state == "open":
             roll_back(_work(system, transaction))
-            return transaction.number
-        if transaction.state() == "rolled-back":
+            recovered = transaction.number
+        elif state == "rolled-back":
             transaction.forget()
-    return None
+    return recovered
 
 
 def _work(system: System, transaction: Transaction) -> Work:
@@ -144,6 +117,7 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
     if not force:
         _refuse_if_moved(work, prefix)
     _refuse_if_edited(work)
+    transaction.write("undo")  # from here on whoever comes next must go on with it
     roll_back(work)
 
 

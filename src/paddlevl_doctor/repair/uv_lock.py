@@ -15,23 +15,23 @@ from filelock import FileLock, Timeout
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
 
+NAME = ".lock"
+"""The file, at the top of a virtual environment."""
 WAIT = 120.0
 """Seconds: as long as uv may be busy with one package; then the user is told who holds it."""
 
 
 @contextlib.contextmanager
 def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
-    """Hold uv's lock of the environment at `prefix`; leaves no lock file where there was none.
+    """Hold uv's lock of the environment at `prefix`. The lock file stays, as uv itself leaves it there.
 
     Raises DoctorError while uv holds it for longer than `wait` seconds. An interpreter without a virtual
     environment has its lock elsewhere (in the temporary folder, under a hash), and is not held.
     """
-    path = prefix / ".lock"
     if not (prefix / "pyvenv.cfg").exists():
         yield
         return
-    existed = path.exists()
-    lock = FileLock(path, timeout=wait)
+    lock = FileLock(prefix / NAME, timeout=wait)
     try:
         lock.acquire()
     except Timeout as error:
@@ -40,5 +40,24 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if not existed:
-            path.unlink(missing_ok=True)
+
+
+def remove_lock_file(prefix: Path) -> None:
+    """Remove the lock file, unless somebody holds it or waits for it: uv would then lock a file without a name."""
+    path = prefix / NAME
+    if not path.exists():
+        return
+    lock = FileLock(path, timeout=0)
+    with contextlib.suppress(Timeout), lock:
+        if not _is_awaited(path):
+            path.unlink()
+
+
+def _is_awaited(path: Path) -> bool:
+    """Say whether somebody waits for this very file, as far as the system tells (Linux)."""
+    inode = path.stat().st_ino
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return False
+    return any("->" in line and f":{inode} " in line for line in lines)
