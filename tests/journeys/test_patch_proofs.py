@@ -13,8 +13,9 @@ from environments import fresh_copy, python_in
 from paddlevl_doctor.commands.examine import TargetOptions, examine
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.repair.journal import Transaction
+from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.proof import Proof, prove
-from paddlevl_doctor.repair.transaction import apply_plan, locked, undo
+from paddlevl_doctor.repair.transaction import apply_plan, undo
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Plan, Step
 
