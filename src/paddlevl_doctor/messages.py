@@ -154,6 +154,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "skip-manual": ("cannot be done for you: {remedy}", "无法代为完成：{remedy}"),
     # --- applying and undoing
+    "needed-by": ("for {names}", "{names} 需要"),
     "collateral": (
         "Nothing was changed: uv would downgrade or remove packages that no cure asked for: {changes}. "
         "If that is what you want, say --yes; else use a new environment: fix --apply --venv NEW.",

@@ -20,7 +20,7 @@ from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetenso
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.repair.refusals import refuse_untouchable
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, recover, undo
-from paddlevl_doctor.repair.uv import Change, resolve
+from paddlevl_doctor.repair.uv import Change, required_by, resolve
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import ExitCode, Plan, Stage, Status, Step
 
@@ -199,18 +199,20 @@ def _with_changes(system: System, step: Step, plan: Plan, *, yes: bool) -> Step:
     if step.kind != "install-packages":
         return step
     changes = resolve(system, step.commands[0])
-    _refuse_collateral(changes, step, plan, yes=yes)
+    _refuse_collateral(system, changes, step, plan, yes=yes)
     return replace(step, diff="\n".join(map(str, changes)))
 
 
-def _refuse_collateral(changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool) -> None:
+def _refuse_collateral(
+    system: System, changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool
+) -> None:
     """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
     from packaging.version import Version  # noqa: PLC0415 - only plans with packages need it
 
     named = {re.split(r"[\[<>=!~ ]", r, maxsplit=1)[0] for r in step.arguments["requirements"]}
     removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
     suffering = [
-        str(change)
+        change
         for change in changes
         if change.before is not None
         and change.name not in named
@@ -218,7 +220,16 @@ def _refuse_collateral(changes: Sequence[Change], step: Step, plan: Plan, *, yes
         and (change.after is None or Version(change.after) < Version(change.before))
     ]
     if suffering and not yes:
-        raise DoctorError(text("collateral", changes="; ".join(suffering)))
+        raise DoctorError(text("collateral", changes="; ".join(_with_reasons(system, step, suffering))))
+
+
+def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[str]:
+    """Say of every change who needs it."""
+    who = required_by(system, step.commands[0], step.arguments["requirements"])
+    return [
+        f"{change} ({text('needed-by', names=who[change.name])})" if change.name in who else str(change)
+        for change in changes
+    ]
 
 
 def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixReport:

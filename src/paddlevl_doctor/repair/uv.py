@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
@@ -14,6 +15,7 @@ RESOLVE_TIMEOUT = 300.0
 INSTALL_TIMEOUT = 4 * 3600.0
 """Seconds: a 3 GB wheel on a slow line takes hours, and uv has time limits of its own for a silent server."""
 
+_ASKED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE)
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
@@ -89,6 +91,30 @@ def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:
     """Ask uv what an installation would change, without changing it; raises UvError."""
     done = run_uv(system, (*words, "--dry-run"), timeout=RESOLVE_TIMEOUT)
     return parse_changes(done.stderr)
+
+
+def required_by(system: System, words: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:
+    """Return who asks for each distribution that an installation brings, by its name; empty where uv cannot say.
+
+    `words` is the install command, which ends with the requirements.
+    """
+    import tempfile  # noqa: PLC0415 - only said where something is in the way
+
+    options = list(words[3 : -len(requirements)])
+    while "--reinstall-package" in options:
+        at = options.index("--reinstall-package")
+        del options[at : at + 2]
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as folder:
+        wanted = Path(folder, "requirements.in")
+        wanted.write_text("\n".join(requirements), encoding="utf-8")
+        shape = ("--quiet", "--no-header", "--annotation-style", "line")
+        try:
+            done = run_uv(
+                system, ("uv", "pip", "compile", *options, *shape, str(wanted)), timeout=RESOLVE_TIMEOUT
+            )
+        except UvError:
+            return {}
+    return {name: who.replace("-r requirements.in", "?") for name, who in _ASKED_BY.findall(done.stdout)}
 
 
 def parse_changes(output: str) -> tuple[Change, ...]:
