@@ -39,6 +39,8 @@ class FixReport:
     state: State
     applied: Applied | None = None
     recheck: CheckReport | None = None
+    deep: bool = False
+    """Whether what was to be cured is seen by a deep look only."""
     recovered: int | None = None
     """The number of an interrupted transaction that was put back first."""
 
@@ -77,26 +79,30 @@ def fix(
             return report
         applied = apply_plan(system, report.plan, place.state, place.python, stage)
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
-    after = _examined(system, there, request, stage)
+    after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
     return replace(report, applied=applied, recheck=_report(after))
 
 
-def _examined(system: System, options: TargetOptions, request: Request, stage: Stage) -> Examination:
-    """Look at everything that is quick to see, and deep where the user named what only a deep look shows."""
-    examination = examine(system, options)
-    if not request.only:
-        return examination
-    from paddlevl_doctor.checks.deep import DEEP, merge  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - as above
+def _needs_deep(examination: Examination, request: Request) -> bool:
+    """Say whether the user named damage that only a deep look shows, and that was not seen without it."""
+    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.knowledge.failures import load_failure  # noqa: PLC0415 - as above
 
     unseen = set(request.only) & set(DEEP) - {f.id for f in examination.findings if f.status in _WRONG}
-    if not unseen:
-        return examination
+    return any(load_failure(name).cure.kind == "reinstall" for name in unseen)
+
+
+def _deeply(system: System, examination: Examination, stage: Stage) -> Examination:
+    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - as above
+
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
 
 def _planned(system: System, options: TargetOptions, request: Request, stage: Stage) -> FixReport:
-    examination = _examined(system, options, request, stage)
+    examination = examine(system, options)
+    deep = _needs_deep(examination, request)
+    examination = _deeply(system, examination, stage) if deep else examination
     site = _site(system, examination)
     chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
@@ -104,7 +110,8 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     plan = build_plan(examination.findings, examination.context, site, chosen)
     refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
-    return FixReport(_report(examination), _resolved(system, plan, site, yes=request.yes), chosen, state)
+    resolved = _resolved(system, plan, site, yes=request.yes)
+    return FixReport(_report(examination), resolved, chosen, state, deep=deep)
 
 
 def fix_by_file(system: System, options: TargetOptions, path: Path, stage: Stage) -> FixReport:
