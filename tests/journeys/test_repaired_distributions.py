@@ -68,7 +68,8 @@ def test_damaged_records_and_leftovers_are_cured_in_one_step_and_come_back_on_un
     ]
     assert infos(site) == healthy
     assert not list(site.glob("~*"))
-    patched = ("paddlex/inference/pipelines/layout_parsing/pipeline_v2.py",)
+    pipelines = "paddlex/inference/pipelines"
+    patched = (f"{pipelines}/layout_parsing/pipeline_v2.py", f"{pipelines}/paddleocr_vl/pipeline.py")
     assert is_as_recorded(site, site / "paddlex-3.7.2.dist-info/RECORD", patched)
     assert is_as_recorded(site, site / "paddleocr-3.7.0.dist-info/RECORD")
 
