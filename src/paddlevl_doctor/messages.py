@@ -144,6 +144,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "step-link-undo": ("remove the link {path}", "删除链接 {path}"),
     "skip-asked": ("you asked to skip it", "按要求跳过"),
     "skip-not-in-only": ("not among what --only names", "不在 --only 指定的范围内"),
+    "skip-unfit": (
+        "its patch does not fit the files that are here, or is not needed: `paddlevl-doctor patches status` shows them",
+        "其补丁与现有文件不符或并不需要：可用 `paddlevl-doctor patches status` 查看",
+    ),
     "skip-removal": (
         "its cure removes {names}. If that is what you want: paddlevl-doctor fix --apply --only {id} (or --yes)",
         "修复需要移除 {names}。如确实需要：paddlevl-doctor fix --apply --only {id}（或加 --yes）",
@@ -208,6 +212,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "patch-outside": (
         "{path} leads out of {site}; nothing outside of the target is touched.",
         "{path} 指向 {site} 之外；目标环境之外的文件一律不改动。",
+    ),
+    "file-not-recorded": (
+        "{path} is a published file, but not the one that the RECORD of the installed {name} promises; it is left alone.",
+        "{path} 虽是发布过的文件，但与已安装的 {name} 的 RECORD 记录不符，未作改动。",
     ),
     "does-not-compile": (
         "{path} would not compile after the patch: {reason}",
@@ -505,6 +513,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "column-state": ("State", "状态"),
     "patch-automatic": ("automatic", "自动"),
     "patch-offered": ("offered", "可选"),
+    "state-older": ("patched by an older release of this program", "由本程序的旧版本打过补丁"),
+    "patch-needed": ("still needed, but the patch does not know it", "仍然需要，但补丁不适用"),
+    "patch-not-needed": ("not needed any more, upstream cured it", "上游已修复，不再需要"),
     "state-pristine": ("as published", "与发布时一致"),
     "state-patched": ("patched by us", "已打补丁"),
     "state-altered": ("altered by someone else", "被他人改动"),

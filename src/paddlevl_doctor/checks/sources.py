@@ -80,7 +80,7 @@ def _patch_lost(context: Context) -> Diagnosis:
     if not applied:
         return skipped("no patch was applied here")
     states = {name: set(patch_states(context, name).values()) for name in applied}
-    lost = [name for name in applied if not states[name] <= {PatchState.PATCHED}]
+    lost = [name for name in applied if not states[name] <= {PatchState.PATCHED, PatchState.OLDER}]
     if not lost:
         return ok("journal", ", ".join(applied))
     evidence = tuple(Evidence(name, ", ".join(sorted(s.value for s in states[name]))) for name in lost)

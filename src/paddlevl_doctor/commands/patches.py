@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Distribution, Target
+from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.patcher import sha256_of
+from paddlevl_doctor.repair.proof import prove
+from paddlevl_doctor.repair.record import promised
 from paddlevl_doctor.system import System
 
 
@@ -22,7 +22,8 @@ class FileStatus:
     """What one file of the target is to one patch.
 
     `state` is a `PatchState`; `version` and `path` belong to the installed distribution, `links` counts the
-    directory entries of the file: above one, uv's cache or another environment shares it.
+    directory entries of the file: above one, uv's cache or another environment shares it. Of a version that the
+    patch does not know, `needed` says whether the defect is still there, as far as the patch's proof can tell.
     """
 
     patch: str
@@ -30,6 +31,9 @@ class FileStatus:
     version: str | None
     state: str
     links: int
+    needed: bool | None = None
+    saw: str = ""
+    """What the proof saw, where it was run."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +113,7 @@ def _status(system: System, target: Target, patch: Patch, file: PatchFile) -> Fi
     state = state_of(file, digest, version or "")
     if state is PatchState.PRISTINE and digest not in promised(system, target, patch.distribution, file.path):
         state = PatchState.ALTERED
-    return FileStatus(patch.id, file.path, version, state.value, system.link_count(path))
-
-
-def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
-    """Return the SHA-256 (hexadecimal) that the distribution's RECORD promises for a file; empty without one."""
-    found = next((d for d in target.distributions if d.name == name), None)
-    return tuple(_hashes(system, found, relative)) if found else ()
-
-
-def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:
-    record = system.read_text(Path(found.path) / "RECORD") or ""
-    for row in csv.reader(record.splitlines()):
-        if row and row[0].replace("\\", "/") == relative and row[1].startswith("sha256="):
-            yield base64.urlsafe_b64decode(row[1][7:] + "=").hex()
+    proof = prove(system, patch.id, target) if state is PatchState.OTHER_VERSION else None
+    needed = None if proof is None or proof.cured is None else not proof.cured
+    links = system.link_count(path)
+    return FileStatus(patch.id, file.path, version, state.value, links, needed, proof.saw if proof else "")

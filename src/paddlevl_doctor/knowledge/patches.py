@@ -31,6 +31,8 @@ class PatchState(str, enum.Enum):
 
     PRISTINE = "pristine"
     PATCHED = "patched"
+    OLDER = "older"
+    """What an earlier release of this patch made of a published file."""
     ALTERED = "altered"
     MISSING = "missing"
     OTHER_VERSION = "other-version"
@@ -85,6 +87,8 @@ class PatchFile:
 
     path: str
     variants: tuple[Variant, ...]
+    former: tuple[Variant, ...] = ()
+    """What earlier releases of this patch changed, so that it can be taken back exactly."""
 
     def original(self, sha256: str) -> tuple[Variant, Original] | None:
         """Return the variant and the original that this content is, None for an unknown content."""
@@ -97,6 +101,10 @@ class PatchFile:
     def versions(self) -> frozenset[str]:
         """Return every version that this file is known of."""
         return frozenset(x for v in self.variants for o in v.originals for x in o.versions)
+
+    def is_former_result(self, sha256: str) -> bool:
+        """Say whether this content is what an earlier release of the patch made."""
+        return any(o.patched_sha256 == sha256 for v in self.former for o in v.originals)
 
     def is_result(self, sha256: str) -> bool:
         """Say whether this content is what the patch makes."""
@@ -141,6 +149,8 @@ def state_of(file: PatchFile, sha256: str | None, version: str) -> PatchState:
         return PatchState.PRISTINE
     if file.is_result(sha256):
         return PatchState.PATCHED
+    if file.is_former_result(sha256):
+        return PatchState.OLDER
     return PatchState.ALTERED if version in file.versions() else PatchState.OTHER_VERSION
 
 
@@ -244,7 +254,7 @@ class _Table:
 
 
 def _files(patch: _Table) -> tuple[PatchFile, ...]:
-    tables = patch.tables("file", {"path", "variant"})
+    tables = patch.tables("file", {"path", "variant", "former"})
     files = tuple(_file(table) for table in tables)
     _refuse_repeated(patch, "file", (file.path for file in files))
     return files
@@ -255,11 +265,16 @@ def _file(table: _Table) -> PatchFile:
     pure = PurePosixPath(path)
     if pure.is_absolute() or ".." in pure.parts or {"\\", ":"} & set(path):
         raise table.wrong("path", f"leaves site-packages: {path}")
-    file = PatchFile(path, tuple(_variant(t) for t in table.tables("variant", {"replace", "original"})))
+    variants = tuple(_variant(t) for t in table.tables("variant", {"replace", "original"}))
+    former = table.tables("former", {"replace", "original"}) if "former" in table.values else ()
+    file = PatchFile(path, variants, tuple(_variant(t) for t in former))
     originals = [o for variant in file.variants for o in variant.originals]
+    results = [o.patched_sha256 for variant in file.former for o in variant.originals]
     _refuse_repeated(table, "variant", (v for o in originals for v in o.versions))
     # A result that is an original, too, would be patched twice.
-    _refuse_repeated(table, "variant", (h for o in originals for h in (o.sha256, o.patched_sha256)))
+    _refuse_repeated(
+        table, "variant", (*(h for o in originals for h in (o.sha256, o.patched_sha256)), *results)
+    )
     return file
 
 

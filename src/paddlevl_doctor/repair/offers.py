@@ -30,7 +30,7 @@ def asked_for(context: Context, only: Iterable[str]) -> dict[str, str]:
     """
     known = set(all_ids())
     patches = {patch: i for i in only if i in known and (patch := load_failure(i).cure.patch) is not None}
-    return {patch: i for patch, i in patches.items() if _is_pristine(context, find_patch(patch))}
+    return {patch: i for patch, i in patches.items() if is_open(context, patch)}
 
 
 def is_applied(context: Context, patch: Patch) -> bool:
@@ -39,8 +39,9 @@ def is_applied(context: Context, patch: Patch) -> bool:
     return bool(states) and set(states) == {PatchState.PATCHED}
 
 
-def _is_pristine(context: Context, patch: Patch) -> bool:
-    return PatchState.PRISTINE in _states(context, patch)
+def is_open(context: Context, patch_id: str) -> bool:
+    """Say whether there is something to change: a published file, or one that an older release patched."""
+    return bool({PatchState.PRISTINE, PatchState.OLDER} & set(_states(context, find_patch(patch_id))))
 
 
 def _states(context: Context, patch: Patch) -> list[PatchState]:

@@ -66,9 +66,11 @@ def plan_change(file: PatchFile, content: bytes) -> bytes:
 
 
 def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
-    """Return the published content behind a patched one, None where the content is not our patch's result."""
+    """Return the published content behind a patched one, None where the content is not our patch's result,
+    today's or that of an earlier release.
+    """
     digest = sha256_of(content)
-    for variant in file.variants:
+    for variant in (*file.variants, *file.former):
         for original in variant.originals:
             former = variant.taken_from(content) if original.patched_sha256 == digest else None
             if former is not None and sha256_of(former) == original.sha256:

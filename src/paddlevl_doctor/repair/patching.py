@@ -12,7 +12,10 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, state_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import patcher
+from paddlevl_doctor.repair.record import promised
 from paddlevl_doctor.system import System
+
+_CHANGEABLE = (PatchState.PRISTINE, PatchState.OLDER)
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,10 @@ class Change:
 
 
 def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
-    """Return the files that are still pristine; raises DoctorError for one that nobody published."""
+    """Return the files that are still pristine, or what an older release of the patch made of them.
+
+    Raises DoctorError for one that nobody published.
+    """
     version = target.version_of(patch.distribution) or ""
     found = []
     for file in patch.files:
@@ -34,10 +40,13 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
         state = state_of(file, digest, version)
         if state is PatchState.PATCHED:
             continue
-        if state is not PatchState.PRISTINE or content is None:
+        published = patcher.plan_reversal(file, content or b"") if state is PatchState.OLDER else content
+        if state not in _CHANGEABLE or content is None or published is None:
             shown = (digest or "-")[:12]
             raise DoctorError(text("file-altered", path=file.path, version=version, sha256=shown))
-        found.append(Change(file.path, content, patcher.plan_change(file, content)))
+        if patcher.sha256_of(published) not in promised(system, target, patch.distribution, file.path):
+            raise DoctorError(text("file-not-recorded", path=file.path, name=patch.distribution))
+        found.append(Change(file.path, content, patcher.plan_change(file, published)))
     return tuple(found)
 
 

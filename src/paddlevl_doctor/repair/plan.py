@@ -18,7 +18,7 @@ from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
 from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
-from paddlevl_doctor.repair.offers import asked_for, is_applied, is_automatic, is_only_offered
+from paddlevl_doctor.repair.offers import asked_for, is_applied, is_automatic, is_only_offered, is_open
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
@@ -81,7 +81,8 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
         *_link_steps(context, site, request, installs=bool(packages)),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
-    left = [f for f in findings if f.status in _TO_CURE and f.id not in resolved]
+    noted = {f.id for f in wanted if f.status is Status.NOTE}
+    left = [f for f in findings if (f.status in _TO_CURE or f.id in noted) and f.id not in resolved]
     return Plan(tuple(steps), tuple(_skipped(f, request, removals.get(f.id)) for f in left))
 
 
@@ -128,6 +129,8 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
         return SkippedFix(finding.id, text("skip-not-in-only"))
     if request is not None and is_only_offered(finding.id, request.only):
         return SkippedFix(finding.id, text("skip-offered", id=finding.id))
+    if load_failure(finding.id).cure.patch is not None:
+        return SkippedFix(finding.id, text("skip-unfit"))
     remedy = finding.remedy.text if finding.remedy else ""
     return SkippedFix(finding.id, text("skip-manual", remedy=remedy))
 
@@ -303,9 +306,9 @@ def _patch_steps(
 ) -> list[Step]:
     noted = [f.id for f in findings if f.status is Status.NOTE and is_automatic(f.id)]
     asked = asked_for(context, [i for i in request.only or noted if i not in request.skip])
-    found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
-    cured = {**asked, **found}
     coming = _paddlex_to_come(packages)
+    found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
+    cured = {**asked, **(found if coming else {p: i for p, i in found.items() if is_open(context, p)})}
     fresh = _fresh_patches(context, coming, request) if coming else set()
     here = {p.id for p in load_patches() if p.id in cured and (coming or not is_applied(context, p))}
     chosen = [p for p in load_patches() if p.id in here or p.id in fresh]

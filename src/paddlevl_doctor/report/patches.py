@@ -44,11 +44,19 @@ def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
     """Print what every file that a patch knows is in the target; verbose adds its path and who shares it."""
     table = make_table("column-patch", "column-state")
     for file in files:
-        table.add_row(file.patch, Text(text(f"state-{file.state}"), _STYLES.get(file.state, "")))
+        table.add_row(file.patch, Text(_state(file), _STYLES.get(file.state, "")))
         if screen.verbose:
             shared = text("patch-shared", links=file.links) if file.links > 1 else ""
             table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
     screen.console.print(table)
+
+
+def _state(file: FileStatus) -> str:
+    """Return the state in words; of a version that the patch does not know, also whether it is needed there."""
+    words = text(f"state-{file.state}")
+    if file.needed is None:
+        return words
+    return f"{words}: {text('patch-needed' if file.needed else 'patch-not-needed')}"
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:
