@@ -136,8 +136,5 @@ def test_of_a_newer_version_the_proof_tells_whether_the_patch_is_needed(
     assert words in " ".join(shown.split())
     plan = doctor("fix", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
     assert plan["plan"]["steps"] == []
-    (skipped,) = plan["skipped"]
-    assert (skipped["finding"], "`paddlevl-doctor patches status`" in skipped["reason"]) == (
-        "use-doc-preprocessor",
-        True,
-    )
+    reasons = {skipped["finding"]: skipped["reason"] for skipped in plan["skipped"]}
+    assert "`paddlevl-doctor patches status`" in reasons["use-doc-preprocessor"]
