@@ -137,14 +137,14 @@ def cases(target: Range) -> list[Case]:
     recovery = target.traced(FIX)
     assert target.run(*UNDO).code == 0
     return [
-        *(Case(((FIX, {"change": n}),)) for n in aimed(repair, 5, chance)),
+        *(Case(((FIX, {"change": n}),)) for n in aimed(repair, 4, chance)),
         *(Case(((FIX, {"torn": n}),)) for n in range(5)),
-        *(Case(((FIX, uv_time(n, chance)),)) for n in range(40)),
+        *(Case(((FIX, uv_time(n, chance)),)) for n in range(44)),
         *(Case(((FIX, {"seconds": chance.uniform(0, repair.seconds)}),)) for _ in range(12)),
-        *(Case(((UNDO, {"change": n}),), applied=True) for n in aimed(back, 4, chance)),
+        *(Case(((UNDO, {"change": n}),), applied=True) for n in aimed(back, 3, chance)),
         *(Case(((UNDO, {"torn": n}),), applied=True) for n in range(2)),
         *(Case(((FIX, untrimmed), (FIX, {"change": n}))) for n in aimed(recovery, 4, chance, "recover")),
-        *(Case(((FIX, patched), (UNDO, {"change": n}))) for n in range(0, 40, 2)),
+        *(Case(((FIX, patched), (UNDO, {"change": n}))) for n in range(0, 40, 4)),
     ]
 
 
