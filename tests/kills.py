@@ -123,7 +123,7 @@ class Forks:
     """Runs of the command line in one folder, in children of a process that has everything imported."""
 
     def __init__(self, folder: Path, **extra: str) -> None:
-        self.folder = folder
+        self.folder, self.extra = folder, extra
         self.output = folder.parent / f"{folder.name}.output"
         self.server = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("forkserver.py"))],

@@ -86,15 +86,17 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     bytes_of = {name: Trees().of(source / name) for name in ("paddlex", "paddleocr")}
     site = small_environment(folder / ".venv") / "lib" / "python3.11" / "site-packages"
     own_files(folder, site)
-    warm = Forks(folder)
+    cache = str(folder.with_name("cache"))  # its own: uv is killed, too
+    warm = Forks(folder, UV_CACHE_DIR=cache)
     trees = Trees()
     former = trees.of(folder)
-    assert warm(*FIX).code == 0
+    first = warm(*FIX)
+    assert first.code == 0, first.output
     goal = trees.of(folder)
     assert warm(*UNDO).code == 0
     warm.close()
     assert difference(former, trees.of(folder)) == {}
-    run = Forks(folder, UV_OFFLINE="1")
+    run = Forks(folder, UV_CACHE_DIR=cache, UV_OFFLINE="1")
     yield Range(folder, run, trees, former, goal)
     run.close()
     assert {name: Trees().of(source / name) for name in bytes_of} == bytes_of
@@ -176,7 +178,7 @@ def survive(target: Range, case: Case, *, real: bool) -> None:
     for words, how in case.kills:
         target.killed(words, how)
     if real:
-        cure = doctor(*FIX, cwd=target.folder, env={"UV_OFFLINE": "1"})
+        cure = doctor(*FIX, cwd=target.folder, env=target.run.extra)
         assert cure.code == 0, (case, cure.stderr)
     else:
         cured = target.run(*FIX)
