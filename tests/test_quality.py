@@ -57,7 +57,7 @@ def used_keys() -> set[str]:
     return set(re.findall(r"""["']([a-z0-9]+(?:-[a-z0-9]+)*)["']""", source))
 
 
-FAMILIES = ("gpu-", "status-", "seen-", "state-", "patch-automatic", "patch-offered")
+FAMILIES = ("gpu-", "status-", "seen-", "state-", "patch-automatic", "patch-offered", "room-")
 """Keys that are put together at run time."""
 
 

@@ -266,6 +266,13 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "--mirror URL. uv said: {reason}",
         "`{command}` 无法访问软件包索引。请检查网络或代理，或用 --mirror URL 指定可用的索引。uv 的输出：{reason}",
     ),
+    "disk-too-tight": (
+        "About {needed} MB are needed and {free} MB are free ({place}), so nothing was changed. Free some space, or move "
+        "uv's cache (UV_CACHE_DIR).",
+        "大约需要 {needed} MB，而{place}只剩 {free} MB，因此未做任何更改。请清理磁盘，或用 UV_CACHE_DIR 移动 uv 缓存。",
+    ),
+    "room-target": ("on the disk of the environment", "环境所在的磁盘"),
+    "room-uv-cache": ("on the disk of uv's cache", "uv 缓存所在的磁盘"),
     "uv-disk-full": (
         "`{command}` ran out of disk space. Free some, or move uv's cache (UV_CACHE_DIR). uv said: {reason}",
         "`{command}` 磁盘空间不足。请清理磁盘，或用 UV_CACHE_DIR 移动 uv 缓存。uv 的输出：{reason}",

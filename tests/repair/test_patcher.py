@@ -153,7 +153,7 @@ def other_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
     no_hard_links(monkeypatch)
     monkeypatch.setattr(Path, "replace", within_one_folder)
-    monkeypatch.setattr(patcher, "_staging_folder", lambda preferred, beside: beside)
+    monkeypatch.setattr(patcher, "staging_folder", lambda preferred, beside: beside)
 
 
 @pytest.mark.parametrize("machine", [no_hard_links, other_device])

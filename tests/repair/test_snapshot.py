@@ -182,3 +182,17 @@ def test_a_snapshot_without_a_list_of_added_files_understands_itself(tmp_path: P
     snapshot.restore(Snapshot(root, folder))
     assert not (root / "orphan").exists()
     shutil.rmtree(root)
+
+
+def test_folders_are_what_they_were_where_nothing_is_in_them_too(tmp_path: Path) -> None:
+    """An installer removes empty folders, and one that was stopped has made some that nothing is in yet."""
+    root = build(tmp_path / "env", {"pkg/a.py": b"1"})
+    (root / "pkg" / "mine").mkdir()
+    kept = snapshot.take(root, root / snapshot.STATE_FOLDER / "1")
+    (root / "pkg" / "mine").rmdir()
+    (root / "pkg" / "new" / "deep").mkdir(parents=True)
+    snapshot.restore(kept)
+    found = sorted(
+        p.relative_to(root).as_posix() for p in root.rglob("*") if snapshot.STATE_FOLDER not in p.parts
+    )
+    assert found == ["pkg", "pkg/a.py", "pkg/mine"]

@@ -19,6 +19,7 @@ from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.repair.refusals import refuse_untouchable
+from paddlevl_doctor.repair.room import refuse_tight
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, recover, undo
 from paddlevl_doctor.repair.uv import Change, required_by, resolve
 from paddlevl_doctor.system import System
@@ -77,6 +78,7 @@ def fix(
             _refuse_moved(saved, report)
         if not report.plan.steps:
             return report
+        refuse_tight(report.before.facts.free_disk_mb, report.plan)
         applied = apply_plan(system, report.plan, place.state, place.python, stage)
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
     after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)

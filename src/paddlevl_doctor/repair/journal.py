@@ -22,6 +22,8 @@ from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 
 Event = dict[str, Any]
 _NAME = "journal.jsonl"
+_RESERVE = 4 << 20
+"""Bytes kept free for putting things back: the list of 20,000 files has two million."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ class Transaction:
     def intents(self) -> list[Event]:
         """Return the steps that were started, newest first."""
         return [event for event in reversed(self.events()) if event["event"] == "intent"]
+
+    def reserve(self) -> None:
+        """Take the room that putting things back needs, so that a full disk does not prevent it."""
+        with (self.folder / "reserve").open("wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, _RESERVE)
+            else:
+                file.write(bytes(_RESERVE))
+
+    def release(self) -> None:
+        """Give the reserved room back."""
+        (self.folder / "reserve").unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Remove this transaction. The folder around it stays, because our lock is in there (see `lock`)."""

@@ -99,7 +99,7 @@ def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: P
     _expect(leaf, relative, expect)
     if os.path.lexists(keep):  # it may be somebody's only copy, or an inode of uv's cache
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(keep))
-    staged = _stage_like(leaf, data, _staging_folder(keep.parent, leaf.parent))
+    staged = _stage_like(leaf, data, staging_folder(keep.parent, leaf.parent))
     try:
         keep_entry(leaf, keep)
         sync_folder(keep.parent)
@@ -176,7 +176,7 @@ def _stage_like(model: Path, data: bytes, folder: Path) -> Path:
     return staged
 
 
-def _staging_folder(preferred: Path, beside: Path) -> Path:
+def staging_folder(preferred: Path, beside: Path) -> Path:
     """Return a folder on the same device as the file, so that the last step is one atomic rename."""
     return preferred if preferred.stat().st_dev == beside.stat().st_dev else beside
 

@@ -34,6 +34,11 @@ class Snapshot:
         return self.folder / "kept"
 
     @property
+    def folders(self) -> Path:
+        """A JSON list of the relative paths of all former folders, empty ones too."""
+        return self.folder / "folders.json"
+
+    @property
     def added(self) -> Path:
         """A JSON list of relative paths, written when the change is complete."""
         return self.folder / "added.json"
@@ -50,7 +55,17 @@ def take(root: Path, folder: Path) -> Snapshot:
             made.add(parent)
             os.makedirs(f"{kept}/{parent}", exist_ok=True)  # noqa: PTH103 - 20,000 Path objects cost a second
         _link(entry.path, f"{kept}/{relative}")
+    snapshot.folders.write_text(json.dumps(list(_folders(root))), encoding="utf-8")
     return snapshot
+
+
+def _folders(root: Path) -> Iterator[str]:
+    """Yield every folder below `root`, parents first; ours is left out."""
+    for folder, names, _ in os.walk(root):
+        inside = os.path.relpath(folder, root)
+        names[:] = [n for n in names if inside != "." or n != STATE_FOLDER]
+        names[:] = [n for n in names if not os.path.islink(f"{folder}/{n}")]  # noqa: PTH114 - as above
+        yield from (os.path.normpath(f"{inside}/{name}") for name in names)
 
 
 def _link(source: str, place: str) -> None:
@@ -113,7 +128,20 @@ def restore(snapshot: Snapshot) -> None:
         place = snapshot.root / relative
         place.parent.mkdir(parents=True, exist_ok=True)
         Path(entry.path).replace(place)
+    _restore_folders(snapshot)
     _discard(snapshot.folder)
+
+
+def _restore_folders(snapshot: Snapshot) -> None:
+    """Make the former empty folders again, and remove empty new ones: an installer may have been stopped in them."""
+    if not snapshot.folders.exists():  # kept by an earlier version
+        return
+    former = dict.fromkeys(json.loads(snapshot.folders.read_text(encoding="utf-8")))
+    for folder in former:
+        (snapshot.root / folder).mkdir(parents=True, exist_ok=True)
+    for folder in reversed(list(_folders(snapshot.root))):
+        if folder not in former and not os.listdir(snapshot.root / folder):
+            (snapshot.root / folder).rmdir()
 
 
 def _discard(folder: Path) -> None:

@@ -68,8 +68,8 @@ class Work:
 
 
 def create_environment(work: Work, step: Step) -> str:
-    """Make the virtual environment; returns "applied"."""
-    work.intend(step)
+    """Make the virtual environment; returns "applied". What is in its folder already is not ours to remove."""
+    work.intend(step, found=[name for name in os.listdir(work.prefix) if name != snapshot.STATE_FOLDER])
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     return "applied"
 
@@ -235,10 +235,10 @@ DO: dict[str, Callable[[Work, Step], str]] = {
 # --- undoing ----------------------------------------------------------------------------------------------
 
 
-def _remove_environment(work: Work, _undo: Event) -> None:
-    """Remove everything but the journal, which goes last: an interrupted removal can be continued."""
+def _remove_environment(work: Work, undo: Event) -> None:
+    """Remove everything that came but the journal, which goes last: an interrupted removal can be continued."""
     for entry in os.scandir(work.prefix):
-        if entry.name == snapshot.STATE_FOLDER:
+        if entry.name in (snapshot.STATE_FOLDER, *undo.get("found", ())):
             continue
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

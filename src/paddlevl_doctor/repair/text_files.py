@@ -35,7 +35,7 @@ def write(event: Mapping[str, Any], content: str, keep: Path) -> None:
     if event["before"] is not None:
         patcher.replace_file(path.parent, path.name, content.encode(), expect=event["before"], keep=keep)
         return
-    staged = patcher.stage(path.parent, content.encode(), _MODE)
+    staged = patcher.stage(patcher.staging_folder(keep.parent, path.parent), content.encode(), _MODE)
     try:
         os.link(staged, path)  # fails where a file has appeared meanwhile; a rename would replace it
     except FileExistsError as error:

@@ -45,9 +45,11 @@ def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: St
     work, current = Work(system, transaction, python, creates), plan.steps[0]
     outcomes: list[Outcome] = []
     try:
+        transaction.reserve()
         for current in plan.steps:
             with stage(current.summary):
                 outcomes.append(_do(work, current))
+        transaction.release()
         transaction.write("commit", durable=not creates, distributions=_distributions(work))
     except BaseException as error:
         roll_back(work)
@@ -79,6 +81,7 @@ def _distributions(work: Work) -> dict[str, str]:
 def roll_back(work: Work) -> None:
     """Undo every step that was started, newest first, and forget the transaction; raises UndoNeededError."""
     try:
+        work.transaction.release()
         for intent in work.transaction.intents():
             UNDO[intent["runner"]](work, intent["undo"])
         if not work.transaction.had_uv_lock():
@@ -117,7 +120,10 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
     if not force:
         _refuse_if_moved(work, prefix)
     _refuse_if_edited(work)
-    transaction.write("undo")  # from here on whoever comes next must go on with it
+    try:
+        transaction.write("undo")  # from here on whoever comes next must go on with it
+    except OSError as error:
+        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
     roll_back(work)
 
 

@@ -1,0 +1,96 @@
+"""A disk that is too small is refused beforehand; one that fills up meanwhile leaves everything as it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctor import environment as clean_environment
+from kills import small_environment
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.repair.room import needed_mb, refuse_tight
+from paddlevl_doctor.values import Plan, Step
+
+# Runs a repair on a file system of its own with a little free space, and tells what the trees were.
+PROGRAM = """
+import json, os, shutil, subprocess, sys
+from pathlib import Path
+import kills
+from paddlevl_doctor.repair import room
+
+source, place, size, limit = sys.argv[1:]
+subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
+project = Path(place, "project")
+shutil.copytree(source, project, symlinks=True)
+os.chdir(project)
+before = kills.Trees().of(project)
+if limit == "no estimate":
+    room.needed_mb = lambda plan: 0
+if os.fork() == 0:
+    from paddlevl_doctor import cli
+    sys.argv = ["paddlevl-doctor", "fix", "--set", "current", "--apply"]
+    cli.main()
+_, status = os.wait()
+moved = sorted(kills.difference(before, kills.Trees().of(project)))
+print(json.dumps({"code": os.waitstatus_to_exitcode(status), "moved": moved}))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("disk") / "project"
+    small_environment(folder / ".venv")
+    return folder
+
+
+def repair(project: Path, tmp_path: Path, size: str, limit: str) -> tuple[dict[str, Any], str]:
+    """Run the repair on a file system of this size; return what it came to, and what was said."""
+    argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", PROGRAM]
+    done = subprocess.run(
+        [*argv, str(project), str(tmp_path), size, limit],
+        env={**clean_environment(project), "PYTHONPATH": str(Path(__file__).parents[1]), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("{"), done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer, done.stderr
+
+
+def test_a_disk_that_is_too_small_is_refused_before_the_first_change(project: Path, tmp_path: Path) -> None:
+    done, said = repair(project, tmp_path, "60m", "as it is")
+    assert (done["code"], done["moved"]) == (1, [])
+    assert "MB are needed and " in said
+    assert "on the disk of the environment" in said
+
+
+@pytest.mark.parametrize("size", ["34m", "38m", "42m", "46m"])
+def test_a_disk_that_fills_up_leaves_everything_as_it_was(size: str, project: Path, tmp_path: Path) -> None:
+    done, said = repair(project, tmp_path, size, "no estimate")
+    assert (done["code"], done["moved"]) == (4, []), said
+    assert "No space left on device" in said
+
+
+def install(*changes: str) -> Plan:
+    return Plan((Step("install-packages", "install-packages", "install", diff="\n".join(changes)),))
+
+
+def test_what_comes_is_counted_and_what_goes_is_not() -> None:
+    one = needed_mb(install("+ aiohttp 3.14.5"))
+    assert needed_mb(install("+ aiohttp 3.14.5", "~ paddlex 3.3.6 -> 3.7.2", "- attrs 1")) == one + 8
+    assert needed_mb(install("~ paddlepaddle 3.2.0 -> 3.2.2")) > 600
+    assert needed_mb(Plan()) == needed_mb(install())
+
+
+def test_the_cache_of_uv_needs_room_too() -> None:
+    plan = install("+ paddlepaddle-gpu 3.3.1")
+    refuse_tight({"target": 5_000, "uv-cache": 5_000}, plan)
+    refuse_tight({}, plan)
+    with pytest.raises(DoctorError, match=r"900 MB are free \(on the disk of uv's cache\)"):
+        refuse_tight({"target": 5_000, "uv-cache": 900}, plan)

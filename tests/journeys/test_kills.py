@@ -1,0 +1,188 @@
+"""A kill at any moment of a repair, of its recovery or of its undo leaves what one `fix --apply` puts right.
+
+The transaction is the real one from paddlex 3.3.6 to 3.7.2: uv, the patch, and the link. Every case starts from the
+former environment and ends there, so that what a case left behind would be found by those after it.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from doctor import doctor
+from environments import environment
+from kills import PROPERTY, Forks, Run, Tree, Trees, difference, small_environment
+
+FIX = ("fix", "--set", "current", "--apply")
+UNDO = ("undo",)
+PARTS = 8
+LEAST = 200
+"""Kills that have to hit in all parts together."""
+REAL = 12
+"""One recovery in so many is done by a process of its own, which also lets the patch prove itself."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Kills in a row: each command is killed as `how` says (see `forkserver`)."""
+
+    kills: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
+    applied: bool = False
+    """Whether the repair was finished before the first kill."""
+
+
+@dataclass
+class Range:
+    """The environment that is shot at, and what undisturbed runs made of it."""
+
+    folder: Path
+    run: Forks
+    trees: Trees
+    former: Tree
+    goal: Tree
+    hits: Counter[str] = field(default_factory=Counter)
+
+    def tree(self) -> Tree:
+        return self.trees.of(self.folder)
+
+    def traced(self, words: tuple[str, ...]) -> Run:
+        """Run to the end, and tell every change on the way."""
+        run = self.run(*words, trace=True)
+        assert run.code == 0, run.output
+        return run
+
+    def killed(self, words: tuple[str, ...], how: dict[str, Any]) -> None:
+        run = self.run(*words, **how)
+        if run.code == -9:
+            self.hits[phase(words, how, run)] += 1
+        else:
+            assert run.code == 0, run.output  # it was faster than the kill
+
+
+def phase(words: tuple[str, ...], how: dict[str, Any], run: Run) -> str:
+    """Name what was going on when a run was killed."""
+    if "seconds" in how:
+        return f"{words[0]}: at any time"
+    if "torn" in how:
+        return f"{words[0]}: half a line in the journal"
+    functions = (run.places or ("?",))[-1]
+    part = "recovery" if "recover" in functions.split() else words[0]
+    shown = re.sub(r"^(locked|recover|apply_plan|undo)( roll_back| do)? ?", "", functions) or functions
+    return f"{part}: {' '.join(shown.split()[:2])}"
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
+    """Return the environment with things in it that are the user's own; see that its source kept its bytes."""
+    folder = tmp_path_factory.mktemp("kills") / "project"
+    source = environment("set-2025-11") / "lib" / "python3.11" / "site-packages"
+    bytes_of = {name: Trees().of(source / name) for name in ("paddlex", "paddleocr")}
+    site = small_environment(folder / ".venv") / "lib" / "python3.11" / "site-packages"
+    own_files(folder, site)
+    cache = str(folder.with_name("cache"))  # its own: uv is killed, too
+    warm = Forks(folder, UV_CACHE_DIR=cache)
+    trees = Trees()
+    former = trees.of(folder)
+    first = warm(*FIX)
+    assert first.code == 0, first.output
+    goal = trees.of(folder)
+    assert warm(*UNDO).code == 0
+    warm.close()
+    assert difference(former, trees.of(folder)) == {}
+    run = Forks(folder, UV_CACHE_DIR=cache, UV_OFFLINE="1")
+    yield Range(folder, run, trees, former, goal)
+    run.close()
+    assert {name: Trees().of(source / name) for name in bytes_of} == bytes_of
+
+
+def own_files(folder: Path, site: Path) -> None:
+    """Put a user's own things where an installer and the doctor work."""
+    for path, mode in ((folder / ".venv/notes.txt", 0o600), (site / "paddlex/mine.py", 0o444)):
+        path.write_text("mine\n", encoding="utf-8")
+        path.chmod(mode)
+    (site / "paddlex" / "my_folder").mkdir()
+    (folder / "pipelines").symlink_to("no/such/folder")
+
+
+# --- where the kills are aimed ----------------------------------------------------------------------------
+
+
+def aimed(run: Run, most: int, chance: random.Random, only: str = "") -> list[int]:
+    """Return numbers of changes: some of every place that a traced run went through, its first and last among them."""
+    places: dict[str, list[int]] = {}
+    for number, place in enumerate(run.places):
+        if only in place:
+            places.setdefault(place, []).append(number)
+    return [number for numbers in places.values() for number in some(numbers, most, chance)]
+
+
+def some(numbers: Sequence[int], most: int, chance: random.Random) -> list[int]:
+    if len(numbers) <= most:
+        return list(numbers)
+    return sorted({numbers[0], numbers[-1], *chance.sample(numbers[1:-1], most - 2)})
+
+
+def cases(target: Range) -> list[Case]:
+    """Aim at every place of a repair, of its recovery and of its undo; the same ones in every part."""
+    chance = random.Random(20261123)  # noqa: S311 - no secret
+    repair, back = target.traced(FIX), target.traced(UNDO)
+    untrimmed = {"change": next(n for n, place in enumerate(repair.places) if "trim" in place)}
+    patched = {"change": next(n for n, place in enumerate(repair.places) if "make_link" in place)}
+    assert target.run(*FIX, **untrimmed).code == -9
+    recovery = target.traced(FIX)
+    assert target.run(*UNDO).code == 0
+    return [
+        *(Case(((FIX, {"change": n}),)) for n in aimed(repair, 4, chance)),
+        *(Case(((FIX, {"torn": n}),)) for n in range(5)),
+        *(Case(((FIX, uv_time(n, chance)),)) for n in range(44)),
+        *(Case(((FIX, {"seconds": chance.uniform(0, repair.seconds)}),)) for _ in range(12)),
+        *(Case(((UNDO, {"change": n}),), applied=True) for n in aimed(back, 3, chance)),
+        *(Case(((UNDO, {"torn": n}),), applied=True) for n in range(2)),
+        *(Case(((FIX, untrimmed), (FIX, {"change": n}))) for n in aimed(recovery, 4, chance, "recover")),
+        *(Case(((FIX, patched), (UNDO, {"change": n}))) for n in range(0, 40, 4)),
+    ]
+
+
+def uv_time(number: int, chance: random.Random) -> dict[str, Any]:
+    """A moment while uv is at work; every second time uv is killed as well."""
+    return {"after_uv": chance.uniform(0, 0.3), "group": number % 2 == 0}
+
+
+def grouped(part: int) -> Any:
+    return pytest.param(part, marks=pytest.mark.xdist_group(f"kills-{part % 2}"))
+
+
+@pytest.mark.parametrize("part", [grouped(part) for part in range(PARTS)])
+def test_one_repair_reaches_the_goal_after_a_kill_anywhere_and_undo_the_former_state(
+    part: int, target: Range, record_property: Callable[[str, object], None]
+) -> None:
+    target.hits.clear()
+    mine = cases(target)[part::PARTS]
+    for number, case in enumerate(mine):
+        survive(target, case, real=number % REAL == 0)
+    record_property(PROPERTY, dict(target.hits))
+    assert target.hits.total() >= LEAST / PARTS
+
+
+def survive(target: Range, case: Case, *, real: bool) -> None:
+    """Kill as the case says; then one repair reaches the goal, and undoing it the former state."""
+    if case.applied:
+        assert target.run(*FIX).code == 0
+    for words, how in case.kills:
+        target.killed(words, how)
+    if real:
+        cure = doctor(*FIX, cwd=target.folder, env=target.run.extra)
+        assert cure.code == 0, (case, cure.stderr)
+    else:
+        cured = target.run(*FIX)
+        assert cured.code == 0, (case, cured.output)
+    assert difference(target.goal, target.tree()) == {}, case
+    assert target.run(*UNDO).code == 0, case
+    assert difference(target.former, target.tree()) == {}, case
