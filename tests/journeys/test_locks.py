@@ -92,7 +92,7 @@ def test_what_a_killed_doctor_started_is_waited_for_and_named(tmp_path: Path) ->
     assert not prefix.exists()
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["reused", "free"])
 def test_what_a_process_left_that_is_no_more_blocks_nobody(pid: int, tmp_path: Path) -> None:
     """The number may belong to another process by now, as after the machine was started anew."""
     folder = tmp_path / STATE_FOLDER
