@@ -81,6 +81,9 @@ def check(
     deep: Annotated[
         bool, typer.Option("--deep", help="Also import the stack and let it read a chart it has never seen.")
     ] = False,
+    integrity: Annotated[
+        bool, typer.Option("--integrity", help="Also compare every installed file with its RECORD.")
+    ] = False,
     only: Only = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Leave this finding out.", metavar="ID")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List all checks and what they look at.")] = False,
@@ -103,8 +106,9 @@ def check(
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK
-    request = CheckRequest(deep, only or (), ignore or (), record, replay)
-    report = look(RealSystem(), common.target(set_name), common.progress().stage, request)
+    request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity)
+    progress = common.progress()
+    report = look(RealSystem(), common.target(set_name), progress.stage, request, progress.bar)
     common.answer(
         lambda: check_document(report), lambda screen: screen.check(report), renderers=renderers(report)
     )

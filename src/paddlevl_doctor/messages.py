@@ -64,6 +64,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     # --- stages
     "stage-check": ("Looking at the machine", "检查本机"),
+    "stage-integrity": ("Comparing every file with its RECORD", "正在将每个文件与 RECORD 比对"),
     "stage-selftest": (
         "Self-test on {device}: the real pipeline reads a chart it has never seen",
         "在 {device} 上自检：真实流水线读取一张从未见过的色块图",

@@ -6,15 +6,26 @@ back. Text in them is already in the reader's language.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 Stage = Callable[[str], AbstractContextManager[None]]
 """Announces a stage of the work while it lasts."""
+
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Shows how far some work is: takes a title and the total, gives a function that is told of every part done."""
+
+
+@contextlib.contextmanager
+def no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    yield lambda _done: None
+
 
 Command = tuple[str, ...]
 """One command as an argument list; it never passes through a shell."""

@@ -259,6 +259,11 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
 # --- files and hubs ---------------------------------------------------------------------------------------
 
 
+def judge_files(result: ProbeResult, lang: str) -> tuple[Finding, ...]:
+    """Return what the comparison of installed files with RECORD means, whatever distributions it covers."""
+    return tuple(_finding(name, answer, lang, 0.0) for name, answer in _files(result).items())
+
+
 def _files(result: ProbeResult | None) -> dict[str, _Answer]:
     names = ("half-installed-dist", "uv-cache-contamination", "altered-files")
     if result is None:

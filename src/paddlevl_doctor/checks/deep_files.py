@@ -18,6 +18,10 @@ _SHOWN = 5
 def missing_files(result: ProbeResult) -> Diagnosis:
     """half-installed-dist: an error for files that are loaded, silent about those that people do without."""
     missing = [(name, path) for name, path in _of(result, "missing") if _is_loaded(path)]
+    unread = [one for one in (result.data or {}).get("distributions", ()) if one.get("trouble")]
+    if not missing and unread:
+        evidence = tuple(Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_SHOWN])
+        return Diagnosis(Status.UNKNOWN, evidence)
     if not missing:
         return ok("RECORD", f"{_count(result)} files")
     names = ", ".join(dict.fromkeys(name for name, _ in missing))

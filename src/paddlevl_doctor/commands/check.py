@@ -13,7 +13,7 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Finding, Stage, Status
+from paddlevl_doctor.values import Bar, ExitCode, Finding, Stage, Status, no_bar
 
 if TYPE_CHECKING:
     from paddlevl_doctor.facts.deep_facts import DeepFacts
@@ -55,9 +55,13 @@ class CheckRequest:
     """Where to keep what was seen."""
     replay: Path | None = None
     """What to judge instead of this machine."""
+    integrity: bool = False
+    """Compare every installed file with its RECORD, not only the stack's."""
 
 
-def check(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> CheckReport:
+def check(
+    system: System, options: TargetOptions, stage: Stage, request: CheckRequest, bar: Bar = no_bar
+) -> CheckReport:
     """Look at the machine, or at a recording, and report.
 
     Raises UsageError for unknown ids, for options that exclude each other, and for a recording that is not one.
@@ -68,10 +72,29 @@ def check(system: System, options: TargetOptions, stage: Stage, request: CheckRe
         examination, findings = _replayed(request, options)
     else:
         examination, findings = _seen(system, options, stage, request)
+        findings = _with_integrity(system, examination, findings, bar) if request.integrity else findings
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
+
+
+def _with_integrity(
+    system: System, examination: Examination, findings: tuple[Finding, ...], bar: Bar
+) -> tuple[Finding, ...]:
+    """Replace what is known of the installed files by what a look at every one of them shows."""
+    from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.facts.integrity import compare  # noqa: PLC0415 - as above
+
+    target = examination.facts.target
+    if target is None:  # said by target-environment
+        return findings
+    result = compare(target, system.cpu_count(), bar, text("stage-integrity"))
+    found = {finding.id: finding for finding in judge_files(result, language())}
+    records = next((f for f in findings if f.id == "half-installed-dist" and f.status is Status.ERROR), None)
+    if records is not None:  # the records themselves are damaged: that comes first
+        found.pop(records.id)
+    return (*(found.pop(f.id, f) for f in findings), *found.values())
 
 
 _Judged = tuple[Examination, tuple[Finding, ...]]
@@ -117,7 +140,7 @@ def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
     from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - only replays need it
 
     path = request.replay
-    if path is None or request.record or options.python or options.venv:
+    if path is None or request.record or request.integrity or options.python or options.venv:
         raise UsageError(text("replay-alone"))
     recording = load(path)
     if request.deep and not recording.looked_deep:

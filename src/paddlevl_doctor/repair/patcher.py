@@ -80,7 +80,7 @@ def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
 
 def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
     """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
-    argv = (python, "-I", "-c", _COMPILE, str(path), shown)
+    argv = (python, "-I", "-S", "-c", _COMPILE, str(path), shown)  # -S: a third of the start is `site`
     done = system.run(argv, timeout=_COMPILE_TIMEOUT)
     return None if done.ok else (done.stderr.strip().splitlines() or ["?"])[-1]
 

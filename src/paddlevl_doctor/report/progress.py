@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -33,3 +33,19 @@ class Progress:
             console.print(Text.assemble(("✓ ", "green"), title, (f"  {seconds:.1f} s", "dim")))
         finally:
             self.depth -= 1
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how much of `total` is done, with the time left; the function that is given takes what was added."""
+        if not self.enabled or self.depth:
+            yield lambda _done: None
+            return
+        from rich.console import Console  # noqa: PLC0415 - only terminals need it
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+        from rich.progress import Progress as Bars  # noqa: PLC0415
+
+        words = TextColumn("{task.description}", markup=False)
+        columns = (words, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
+            task = bars.add_task(title, total=total)
+            yield lambda done: bars.advance(task, done)
