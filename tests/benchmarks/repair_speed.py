@@ -67,10 +67,11 @@ def patched(venv: Path, *, prove: bool) -> float:
     """Apply every patch and take it back; returns the seconds of applying, without what starts before it."""
     plan = Plan(tuple(Step(p.id, "apply-patch", p.id, arguments={"patch": p.id}) for p in load_patches()))
     seen = nullcontext() if prove else mock.patch.object(steps, "prove", lambda *_: Proof(True, ""))
+    target = target_of(venv)  # `fix` has asked it for the plan already
     with locked(venv):
         started = time.perf_counter()
         with seen:
-            applied = apply_plan(SYSTEM, plan, venv, python_in(venv), lambda _: nullcontext())
+            applied = apply_plan(SYSTEM, plan, venv, python_in(venv), lambda _: nullcontext(), target)
         elapsed = time.perf_counter() - started
         undo(SYSTEM, venv, Transaction(venv, applied.number), force=True)
     return elapsed

@@ -79,7 +79,8 @@ def fix(
         if not report.plan.steps:
             return report
         refuse_tight(report.before.facts.free_disk_mb, report.plan)
-        applied = apply_plan(system, report.plan, place.state, place.python, stage)
+        known = report.before.facts.target
+        applied = apply_plan(system, report.plan, place.state, place.python, stage, known)
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
     after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
     return replace(report, applied=applied, recheck=_report(after))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +62,31 @@ def write(system: System, todo: Sequence[Change], target: Target, folder: Path) 
     """Compile every new file with the target's Python, then put all of them in place, keeping the old entries."""
     folder.mkdir(parents=True)
     for change in todo:
-        staged = patcher.stage(folder, change.after, 0o600)
-        flaw = patcher.syntax_error(target.python, staged, change.path, system)
-        staged.unlink()
+        flaw = _flaw(system, target, folder, change)
         if flaw is not None:
             raise DoctorError(text("does-not-compile", path=change.path, reason=flaw))
     for number, change in enumerate(todo):
         before = patcher.sha256_of(change.before)
         kept = folder / str(number)  # not its hash: two files of a patch may have been equal
         patcher.replace_file(Path(target.purelib), change.path, change.after, expect=before, keep=kept)
+
+
+def _flaw(system: System, target: Target, folder: Path, change: Change) -> str | None:
+    """Compile with the target's Python, or here where that is the same one: a process a file costs most of a patch."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}."
+    if target.implementation != sys.implementation.name or not f"{target.version}.".startswith(here):
+        staged = folder / "compiled.py"
+        staged.write_bytes(change.after)
+        flaw = patcher.syntax_error(target.python, staged, change.path, system)
+        staged.unlink()
+        return flaw
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what upstream's own source is warned of is no flaw of the patch
+            compile(change.after, change.path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:

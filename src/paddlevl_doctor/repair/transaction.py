@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError
+from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal, model_cache, patching, text_files
 from paddlevl_doctor.repair.journal import Transaction
@@ -32,9 +33,12 @@ class ApplyFailedError(RolledBackError):
         self.outcomes = outcomes
 
 
-def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: Stage) -> Applied:
+def apply_plan(
+    system: System, plan: Plan, prefix: Path, python: Path, stage: Stage, target: Target | None = None
+) -> Applied:
     """Run every step of a plan on a target whose state is kept in `prefix`, which the caller holds (`lock.locked`).
 
+    `target` is what it said of itself under the same lock; without it, it is asked again.
     Raises ApplyFailedError (put back) and UndoNeededError (could not be put back); KeyboardInterrupt passes on.
     """
     creates = any(step.kind == "create-environment" for step in plan.steps)
@@ -42,7 +46,8 @@ def apply_plan(system: System, plan: Plan, prefix: Path, python: Path, stage: St
         transaction = journal.begin(prefix, as_dict(plan), python=python, creates=creates)
     except OSError as error:
         raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
-    work, current = Work(system, transaction, python, creates), plan.steps[0]
+    known = [target] if target is not None else []
+    work, current = Work(system, transaction, python, creates, known), plan.steps[0]
     outcomes: list[Outcome] = []
     try:
         transaction.reserve()
