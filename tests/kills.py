@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -60,7 +61,10 @@ def _files(root: Path) -> Iterator[str]:
 def _link(source: Path, path: str, folder: Path) -> None:
     place = folder / path
     place.parent.mkdir(parents=True, exist_ok=True)
-    os.link(source / path, place, follow_symlinks=False)
+    try:
+        os.link(source / path, place, follow_symlinks=False)
+    except OSError:  # another device
+        shutil.copy2(source / path, place, follow_symlinks=False)
 
 
 # --- trees ------------------------------------------------------------------------------------------------

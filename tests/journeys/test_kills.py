@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +84,7 @@ def phase(words: tuple[str, ...], how: dict[str, Any], run: Run) -> str:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     """Return the environment with things in it that are the user's own; see that its source kept its bytes."""
-    folder = tmp_path_factory.mktemp("kills") / "project"
+    folder = quick_place(tmp_path_factory) / "project"
     source = environment("set-2025-11") / "lib" / "python3.11" / "site-packages"
     bytes_of = {name: Trees().of(source / name) for name in ("paddlex", "paddleocr")}
     site = small_environment(folder / ".venv") / "lib" / "python3.11" / "site-packages"
@@ -100,7 +102,15 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     run = Forks(folder, UV_CACHE_DIR=cache, UV_OFFLINE="1")
     yield Range(folder, run, trees, former, goal)
     run.close()
+    shutil.rmtree(folder.parent)
     assert {name: Trees().of(source / name) for name in bytes_of} == bytes_of
+
+
+def quick_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a new folder in memory where there is room: a kill is the same there, and disks are slow."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 29
+    return Path(tempfile.mkdtemp(dir=memory)) if roomy else tmp_path_factory.mktemp("kills")
 
 
 def own_files(folder: Path, site: Path) -> None:

@@ -55,7 +55,7 @@ def take(root: Path, folder: Path) -> Snapshot:
             made.add(parent)
             os.makedirs(f"{kept}/{parent}", exist_ok=True)  # noqa: PTH103 - 20,000 Path objects cost a second
         _link(entry.path, f"{kept}/{relative}")
-    snapshot.folders.write_text(json.dumps(list(_folders(root))), encoding="utf-8")
+    snapshot.folders.write_text(json.dumps(sorted(_folders(root))), encoding="utf-8")
     return snapshot
 
 
