@@ -74,6 +74,7 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_change(project: Pa
 def test_a_disk_that_fills_up_leaves_everything_as_it_was(size: str, project: Path, tmp_path: Path) -> None:
     done, said = repair(project, tmp_path, size, "no estimate")
     assert (done["code"], done["moved"]) == (4, []), said
+    assert "ran out of disk space" in said
     assert "No space left on device" in said
 
 

@@ -92,7 +92,11 @@ def build(folder: Path, former: Former, wheels: Path) -> Path:
     home = interpreter("3.11").parent
     (venv / "pyvenv.cfg").write_text(f"home = {home}\nversion_info = 3.11\n", encoding="utf-8")
     (site / PIPELINES).mkdir(parents=True)
-    info = {"METADATA": f"Metadata-Version: 2.1\nName: paddlex\nVersion: {former.version}\n", "RECORD": ""}
+    record = "".join(f"{path},{promise(data)}\n" for path, data in published(former.version).items())
+    info = {
+        "METADATA": f"Metadata-Version: 2.1\nName: paddlex\nVersion: {former.version}\n",
+        "RECORD": record,
+    }
     for name, words in info.items():
         (site / f"paddlex-{former.version}.dist-info").mkdir(exist_ok=True)
         (site / f"paddlex-{former.version}.dist-info" / name).write_text(words, encoding="utf-8")
@@ -142,15 +146,17 @@ def write_wheel(folder: Path, version: str) -> None:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    record = "".join(f"{name},{promise(words)}\n" for name, words in files.items()) + f"{info}/RECORD,,\n"
+    record = (
+        "".join(f"{name},{promise(words.encode())}\n" for name, words in files.items()) + f"{info}/RECORD,,\n"
+    )
     with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
         for name, words in {**files, f"{info}/RECORD": record}.items():
             wheel.writestr(name, words)
 
 
-def promise(words: str) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(words.encode()).digest()).rstrip(b"=").decode()
-    return f"sha256={digest},{len(words.encode())}"
+def promise(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"sha256={digest},{len(data)}"
 
 
 # --- the steps --------------------------------------------------------------------------------------------

@@ -87,3 +87,15 @@ def test_where_it_has_not_the_newest_are_taken_and_that_is_said(tmp_path: Path) 
 def test_any_other_failure_is_not_tried_again(tmp_path: Path) -> None:
     with pytest.raises(UvError):
         install(answering(first="error: No space left on device (os error 28)"), tmp_path)
+
+
+def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_cause() -> None:
+    noise = "warning: Failed to hardlink files; falling back to full copy\n"
+    causes = "".join(f"  cause: number {n}\n" for n in range(20))
+    machine = answering(first=f"{noise}error: Failed to install: a.whl\n{causes}  cause: os error 13\n")
+    with pytest.raises(UvError) as raised:
+        run_uv(machine, WORDS, timeout=1)
+    shown = " ".join(f"cause: number {n}" for n in range(5))
+    assert raised.value.message == (
+        f"`uv pip install` failed: error: Failed to install: a.whl {shown} … cause: number 19 cause: os error 13"
+    )

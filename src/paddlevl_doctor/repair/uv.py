@@ -18,6 +18,9 @@ INSTALL_TIMEOUT = 4 * 3600.0
 _ASKED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE)
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
+_SHOWN = 8
+"""Lines of what uv said that a message carries."""
+
 
 class UvError(DoctorError):
     """uv ended with an error; `message` holds what it said, shortened to the lines that matter."""
@@ -74,12 +77,19 @@ def _reason(words: Sequence[str], done: Completed, timeout: float) -> str:
     verb = " ".join(words[:3])
     if done.timed_out:
         return text("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
-    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    start = next((i for i, line in enumerate(said) if line.startswith(("error", "×", "warning: Failed"))), 0)
-    reason = " ".join(said[start : start + 8]) or text("exit-status", code=done.returncode)
+    reason = _last_words(done.stderr) or text("exit-status", code=done.returncode)
     full = "os error 28" in done.stderr or "No space left" in done.stderr
     key = "uv-disk-full" if full else "uv-offline" if _looks_offline(reason) else "uv-failed"
     return text(key, command=verb, reason=reason)
+
+
+def _last_words(stderr: str) -> str:
+    """Return the error without what came before it; of a long one its beginning and its deepest cause."""
+    said = [line.strip() for line in stderr.splitlines() if line.strip()]
+    signs = (("error", "×"), ("warning: Failed",), ("",))
+    start = next((i for sign in signs for i, line in enumerate(said) if line.startswith(sign)), 0)
+    words = said[start:]
+    return " ".join(words if len(words) <= _SHOWN else (*words[: _SHOWN - 2], "…", *words[-2:]))
 
 
 def _looks_offline(reason: str) -> bool:
