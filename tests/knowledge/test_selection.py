@@ -29,6 +29,7 @@ ARM = Host("linux", "6.11.0", "aarch64")
 APPLE = Host("macos", "25.1.0", "aarch64")
 INTEL_MAC = Host("macos", "22.6.0", "x86_64")
 POWER = Host("linux", "6.8.0", "ppc64le")
+CENTOS = Host("linux", "3.10.0", "x86_64", glibc="2.17")
 FREEBSD = Host("freebsd", "14.2", "x86_64")
 
 NONE = Gpus(reason="no-library", detail="libnvidia-ml.so.1: cannot open shared object file")
@@ -68,8 +69,8 @@ TABLE = (
     Row("Windows without a GPU", WINDOWS, NONE, CPU, "no-gpu cpu-version"),
     Row("Apple silicon", APPLE, NONE, CPU, "no-gpu apple-silicon cpu-version"),
     Row("Linux on ARM", ARM, NONE, CPU, "no-gpu aarch64 cpu-version"),
-    Row("Grace Hopper", ARM, gpus("570.133.20", "9.0"), CPU, "aarch64 cpu-version"),
-    Row("DGX Spark", ARM, gpus("580.95.05", "12.1"), CPU, "aarch64 cpu-version"),
+    Row("Grace Hopper", ARM, gpus("570.133.20", "9.0"), CPU, "aarch64 cpu-version", "arm-gpu-unused"),
+    Row("DGX Spark", ARM, gpus("580.95.05", "12.1"), CPU, "aarch64 cpu-version", "arm-gpu-unused"),
     Row(
         "a container without its GPU",
         LINUX,
@@ -92,6 +93,7 @@ TABLE = (
     Row("an Intel Mac", INTEL_MAC, NONE, CPU, "", "intel-mac"),
     Row("Windows on ARM", WINDOWS_ARM, NONE, CPU, "", "windows-arm"),
     Row("POWER", POWER, NONE, CPU, "", "machine-unsupported"),
+    Row("CentOS 7", CENTOS, gpus("460.91.03", "7.5"), CPU, "", "glibc-too-old"),
     Row("FreeBSD", FREEBSD, NONE, CPU, "", "machine-unsupported"),
     Row("Python 3.8", LINUX, NONE, CPU, "", "python-unsupported", python="3.8.18"),
     Row("Python 3.14", LINUX, gpus("570.133.20", "8.9"), CPU, "", "python-unsupported", python="3.14.0"),
@@ -277,7 +279,9 @@ def _rules(sentences: tuple[object, ...]) -> str:
 def test_every_rule_is_used_by_a_machine_of_the_table_or_of_the_stub() -> None:
     used = {one.rule for row in TABLE for one in (*_choose(row).reasons, *_choose(row).refusals)}
     by_stub_only = {"library-not-on-path", "library-too-old", "no-devices"}
-    assert used | by_stub_only == set(RULES)
+    by_described_machines_only = {"platform-gpus", "gpu-model", "gpus-hidden"}
+    by_pages_only = {rule for rule in RULES if rule.startswith("index-")}
+    assert used | by_stub_only | by_described_machines_only | by_pages_only == set(RULES)
 
 
 def test_a_sentence_names_the_machine_in_both_languages() -> None:
@@ -335,7 +339,7 @@ def test_both_languages_of_a_rule_take_the_same_parameters_and_it_has_a_source(r
     english, chinese, source = RULES[rule]
     assert set(re.findall(r"{(\w+)}", english)) == set(re.findall(r"{(\w+)}", chinese))
     assert re.search(r"[\u4e00-\u9fff]", chinese)
-    assert source.startswith(("docs:", "issue:", "matrix/", "default-index", "derived"))
+    assert source.startswith(("docs:", "issue:", "matrix/", "default-index", "wheel:"))
 
 
 def test_an_unknown_rule_is_refused() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
-from paddlevl_doctor.knowledge.rules import Sentence, sentence
+from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
 from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.wheels import (
@@ -27,6 +27,8 @@ class LineChoice:
     used: tuple[Gpu, ...]
     reasons: tuple[Sentence, ...]
     refusals: tuple[Sentence, ...]
+    driver: str | None = None
+    """The oldest driver that runs this line on all of these GPUs, numbered as the machine's drivers are."""
 
 
 def choose_line(host: Host, gpus: Gpus, tags: Container[str]) -> LineChoice:
@@ -44,7 +46,9 @@ def choose_line(host: Host, gpus: Gpus, tags: Container[str]) -> LineChoice:
     refusals = _distinct([*machine.too_weak(weak), *machine.left_out(left)])
     if line is None:
         return LineChoice(None, (), (), refusals)
-    return LineChoice(line, used, machine.why(line, used, gpus.devices), refusals)
+    return LineChoice(
+        line, used, machine.why(line, used, gpus.devices), refusals, machine.needed_by(line, used)
+    )
 
 
 def _distinct(sentences: list[Sentence]) -> tuple[Sentence, ...]:
@@ -82,6 +86,9 @@ class _Machine:
     def needed(self, line: CudaLine, gpu: Gpu) -> str:
         return line.needed_driver(driver_system(self.host), gpu.compute_capability)
 
+    def needed_by(self, line: CudaLine, used: tuple[Gpu, ...]) -> str:
+        return max((self.needed(line, gpu) for gpu in used), key=numbers)
+
     def drives(self, line: CudaLine, gpu: Gpu) -> bool:
         # A driver without a readable version is given the benefit of the doubt, and a sentence says so.
         return self.driver is None or numbers(self.driver) >= numbers(self.needed(line, gpu))
@@ -95,16 +102,16 @@ class _Machine:
         )
 
     def _architectures(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
-        archs = " ".join(map(str, load_compiled()[line.tag, self.host.system].sm))
-        return _distinct(
-            [
-                sentence("architecture", gpu=g.name, cc=g.compute_capability, tag=line.tag, archs=archs)
-                for g in used
-            ]
+        row = load_compiled()[line.tag, self.host.system]
+        archs = " ".join(map(str, row.sm))
+        said = (
+            sentence("architecture", gpu=g.name, cc=g.compute_capability, tag=line.tag, archs=archs)
+            for g in used
         )
+        return _distinct([backed_by(one, row) for one in said])
 
     def _driver(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
-        needed = max((self.needed(line, gpu) for gpu in used), key=numbers)
+        needed = self.needed_by(line, used)
         if self.driver is None:
             return (sentence("driver-unknown", cuda=line.cuda, needed=needed),)
         said = [sentence("driver", driver=self.driver, cuda=line.cuda, needed=needed)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from paddlevl_doctor.knowledge.tables import Fact
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,8 @@ class Sentence:
     en: str
     zh: str
     source: str = ""
+    verified: str = "docs"
+    """wheel (read or run), docs (an official page or a maintainer's words) or unverified, as in matrix/."""
 
     def text(self, lang: str) -> str:
         """Return the sentence in English or Chinese (zh)."""
@@ -22,7 +26,19 @@ class Sentence:
 def sentence(rule: str, **params: object) -> Sentence:
     """Say a rule; raises KeyError for an unknown rule or a missing parameter."""
     en, zh, source = RULES[rule]
-    return Sentence(rule, en.format(**params), zh.format(**params), source)
+    return Sentence(rule, en.format(**params), zh.format(**params), source, _mark(source))
+
+
+def backed_by(said: Sentence, row: Fact) -> Sentence:
+    """Return a sentence with the source and the mark of the row that it was read from; the rule's own stays."""
+    return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
+
+
+def _mark(source: str) -> str:
+    """Return how far a rule is verified: by wheels that were read, by pages, or not at all."""
+    if source.startswith(("matrix/architectures.toml", "matrix/indexes.toml")):
+        return "unverified"  # nobody could read these wheels, see the heads of both files
+    return "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
 
 
 _VL_PAGE = "docs:PaddlePaddle/PaddleOCR docs/version3.x/pipeline_usage/PaddleOCR-VL.md"
@@ -31,14 +47,26 @@ _BLACKWELL_PAGE = (
 )
 _NVIDIA_TABLE = "docs:https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html"
 _NVML = "docs:https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html"
+_INDEX_PAGE = "wheel:names on the index page, read now; matrix/indexes.toml"
 _CPU_FILES = "default-index: files of paddlepaddle 3.0.0-3.3.1"
 
 RULES: dict[str, tuple[str, str, str]] = {
+    # --- what a described machine has
+    "platform-gpus": (
+        "No GPU was named: {platform} is taken to have {gpus}.",
+        "未指定 GPU：假定 {platform} 配有 {gpus}。",
+        "matrix/platforms.toml",
+    ),
+    "gpu-model": (
+        "{gpu} is a {architecture} GPU with compute capability {cc}.",
+        "{gpu} 属于 {architecture} 架构，计算能力为 {cc}。",
+        "matrix/gpus.toml",
+    ),
     # --- why the CPU wheel
     "no-gpu": (
-        "No NVIDIA GPU was found, so paddle runs on the CPU.",
-        "没有发现 NVIDIA GPU，因此 paddle 在 CPU 上运行。",
-        "derived",
+        "Without an NVIDIA GPU paddle runs on the CPU.",
+        "没有可用的 NVIDIA GPU，因此 paddle 在 CPU 上运行。",
+        _VL_PAGE,
     ),
     "cpu-version": (
         "On the CPU this set takes paddlepaddle {version}: 3.3.0 and 3.3.1 fail in oneDNN.",
@@ -67,8 +95,8 @@ RULES: dict[str, tuple[str, str, str]] = {
         _NVIDIA_TABLE,
     ),
     "driver-unknown": (
-        "The driver's version could not be read; CUDA {cuda} needs {needed}.",
-        "无法读取驱动版本；CUDA {cuda} 要求不低于 {needed}。",
+        "The driver's version is not known; CUDA {cuda} needs {needed} or newer.",
+        "驱动版本未知；CUDA {cuda} 要求不低于 {needed}。",
         _NVIDIA_TABLE,
     ),
     "minor-version-compatibility": (
@@ -158,10 +186,60 @@ RULES: dict[str, tuple[str, str, str]] = {
         "请使用 x86-64 机器，或 ARM 架构的 Linux、Mac。",
         _CPU_FILES,
     ),
+    "arm-gpu-unused": (
+        "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server (vLLM, SGLang, "
+        "llama.cpp) use it, and paddle the CPU.",
+        "ARM 架构没有 CUDA 版安装包，paddle 无法使用 {gpus}。"
+        "请由推理服务（vLLM、SGLang、llama.cpp）使用 GPU，paddle 使用 CPU。",
+        _CPU_FILES,
+    ),
+    "gpus-hidden": (
+        "CUDA_VISIBLE_DEVICES={value} hides {gpus} from every program. Unset it to use them.",
+        "CUDA_VISIBLE_DEVICES={value} 使所有程序都看不到 {gpus}。如需使用，请取消该变量。",
+        "docs:CUDA C++ programming guide (CUDA_VISIBLE_DEVICES)",
+    ),
+    "glibc-too-old": (
+        "The GNU C library is {glibc}, and paddlepaddle {version} needs {needed}. Use a newer release of the "
+        "system, or a container with one (debian:12, ubuntu:22.04).",
+        "GNU C 库（glibc）为 {glibc}，而 paddlepaddle {version} 需要 {needed}。"
+        "请升级系统，或使用较新的容器（debian:12、ubuntu:22.04）。",
+        "wheel:paddlepaddle-3.2.0, 3.3.1 (symbols of libphi_core.so); issue:PaddlePaddle/PaddleOCR#17373",
+    ),
     "python-unsupported": (
         "This set installs for Python {wanted}, and {python} is not one of those. Use another, best 3.12.",
         "本组合支持的 Python 为 {wanted}，{python} 不在其中。请换用其他 Python，首选 3.12。",
         "matrix/sets.toml: resolved from wheels alone for Python 3.8-3.14",
+    ),
+    # --- what the index page says when it is asked
+    "index-confirms": (
+        "The page lists paddlepaddle-gpu {version} for Python {python} on {system}.",
+        "页面列出了适用于 {system}、Python {python} 的 paddlepaddle-gpu {version}。",
+        _INDEX_PAGE,
+    ),
+    "index-lacks": (
+        "The page has no paddlepaddle-gpu {version} for Python {python} on {system}. It has: {there}.",
+        "页面没有适用于 {system}、Python {python} 的 paddlepaddle-gpu {version}。已有：{there}。",
+        _INDEX_PAGE,
+    ),
+    "index-fewer": (
+        "Wheels that were known are not on the page any more: {names}. Please report this.",
+        "页面上已没有以下已知的安装包：{names}。请反馈此情况。",
+        _INDEX_PAGE,
+    ),
+    "index-more": (
+        "The page has wheels that this doctor does not know: {names}. No set uses them.",
+        "页面上有本工具未收录的安装包：{names}。没有组合使用它们。",
+        _INDEX_PAGE,
+    ),
+    "index-empty": (
+        "The page answered and lists no wheel of paddlepaddle-gpu, which is not believed. What is known stands.",
+        "页面有应答，但没有列出任何 paddlepaddle-gpu 安装包，不予采信，仍以已收录的信息为准。",
+        _INDEX_PAGE,
+    ),
+    "index-unreachable": (
+        "The page could not be read ({reason}). What is known stands.",
+        "无法读取页面（{reason}），仍以已收录的信息为准。",
+        _INDEX_PAGE,
     ),
     # --- a GPU may be there, but it could not be asked
     "library-not-on-path": (

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Gpus, Host
-from paddlevl_doctor.knowledge.rules import RULES, Sentence, sentence
-from paddlevl_doctor.knowledge.sets import VersionSet
+from paddlevl_doctor.knowledge.rules import RULES, Sentence, backed_by, sentence
+from paddlevl_doctor.knowledge.sets import VersionSet, gpu_version
 from paddlevl_doctor.knowledge.tables import numbers
 
 
@@ -49,7 +49,7 @@ def choose_wheel(host: Host, gpus: Gpus, python_version: str, version_set: Versi
     if not gpus.devices:
         return _without_devices(host, gpus, version_set)
     if host.machine != "x86_64" or host.system == "macos":
-        return _cpu(host, version_set)
+        return _cpu(host, version_set, refusals=_unused_on_arm(host, gpus))
     return _with_devices(host, gpus, python_version, version_set)
 
 
@@ -69,9 +69,21 @@ def _with_devices(host: Host, gpus: Gpus, python_version: str, version_set: Vers
         tag,
         load_indexes()[tag].flat,
         f"gpu:{answer.used[0].index}",
-        (*answer.reasons, sentence("gpu-version", version=version, tag=tag), *seen),
+        (*answer.reasons, _of_set(version_set, tag), *seen),
         answer.refusals,
     )
+
+
+def _of_set(version_set: VersionSet, tag: str) -> Sentence:
+    row = gpu_version(version_set.name, tag)
+    return backed_by(sentence("gpu-version", version=row.version, tag=tag), row)
+
+
+def _unused_on_arm(host: Host, gpus: Gpus) -> tuple[Sentence, ...]:
+    """Say that paddle cannot use these GPUs: Jetson, Grace Hopper and DGX Spark have ARM processors."""
+    if host.system != "linux":
+        return ()
+    return (sentence("arm-gpu-unused", gpus=", ".join(dict.fromkeys(gpu.name for gpu in gpus.devices))),)
 
 
 def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tuple[Sentence, ...]:
@@ -83,6 +95,10 @@ def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tup
         found.append(sentence("windows-arm"))
     elif host.system not in ("linux", "windows", "macos") or host.machine not in ("x86_64", "aarch64"):
         found.append(sentence("machine-unsupported", system=host.system, machine=host.machine))
+    needed = required_glibc(version_set.paddle_cpu)
+    if host.glibc is not None and numbers(host.glibc) < numbers(needed):
+        version = version_set.paddle_cpu
+        found.append(sentence("glibc-too-old", glibc=host.glibc, needed=needed, version=version))
     if not version_set.supports_python(python_version):
         found.append(sentence("python-unsupported", python=python_version, wanted=version_set.python))
     return tuple(found)
@@ -149,6 +165,14 @@ def required_driver(cuda: str, system: str) -> str | None:
     if family is None or system not in ("linux", "windows"):
         return None
     return family.windows if system == "windows" else family.linux
+
+
+def required_glibc(paddle: str) -> str:
+    """Return the oldest GNU C library that a version of paddle runs with; its wheels promise older ones.
+
+    From the symbols of libphi_core.so in the CPU wheels 3.2.0 and 3.3.1 (failure glibc-too-old).
+    """
+    return "2.28" if numbers(paddle) >= (3, 3) else "2.27"
 
 
 def driver_system(host: Host) -> str:

@@ -100,6 +100,12 @@ def find_set(name: str) -> VersionSet | None:
     return next((version_set for version_set in load_sets() if version_set.name == name), None)
 
 
+def gpu_version(set_name: str, tag: str) -> GpuVersion:
+    """Return the row that says which paddlepaddle-gpu a set takes from an index; raises StopIteration without one."""
+    rows = load_rows("sets", "gpu", GpuVersion)
+    return next(row for row in rows if (row.set, row.tag) == (set_name, tag))
+
+
 def default_set() -> VersionSet:
     """Return the set that is installed where nobody chose one."""
     return load_sets()[0]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import tomli
 
@@ -42,15 +43,27 @@ def read_tables(name: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def load_rows(name: str, table: str, kind: type[Row]) -> tuple[Row, ...]:
-    """Return the rows of [[table]] in matrix/<name>.toml, in the file's order, lists as tuples.
+    """Return the rows of [[table]] in matrix/<name>.toml, in the file's order, lists as tuples; read once.
 
     Raises KnowledgeError where the table is absent, or a row lacks a field or has one that `kind` does not
     know.
     """
+    rows: tuple[Row, ...] = _rows_of(name, table, cast("Hashable", kind))  # mypy doubts that classes are
+    return rows
+
+
+@functools.cache
+def _rows_of(name: str, table: str, kind: Any) -> tuple[Any, ...]:
     rows = read_tables(name).get(table)
     if rows is None:
         raise KnowledgeError(f"matrix/{name}.toml", table, "no such table")
     return tuple(_row(f"matrix/{name}.toml", f"{table}.{n}", row, kind) for n, row in enumerate(rows))
+
+
+def forget() -> None:
+    """Read the files again when they are next asked for."""
+    read_tables.cache_clear()
+    _rows_of.cache_clear()
 
 
 def _row(file: str, field: str, row: dict[str, Any], kind: type[Row]) -> Row:

@@ -1,0 +1,219 @@
+"""`matrix --export`: what a machine needs as files: wheels, a requirements file, a Dockerfile, a notebook."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Host
+from paddlevl_doctor.knowledge.rules import Sentence
+from paddlevl_doctor.knowledge.selection import WheelChoice
+from paddlevl_doctor.knowledge.sets import VersionSet, resolved_list
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair.pylock import Machine
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Bar, no_bar
+
+KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
+_DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
+"""What OpenCV and PaddlePaddle load and the slim images lack (PaddleOCR's own Dockerfiles install the same)."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What `matrix` chose for a machine, this one or a described one."""
+
+    version_set: VersionSet
+    wheel: WheelChoice
+    host: Host
+    python: str
+    """3.12 or 3.12.1."""
+    index: str | None = None
+    """URL of an index to use instead of the default one."""
+
+    @property
+    def minor(self) -> str:
+        """The Python's minor version, for example 3.12."""
+        return ".".join(self.python.split(".")[:2])
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The requirement strings of the set, paddle first."""
+        return (self.wheel.requirement, *self.version_set.stack())
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that wheels are collected for."""
+        return Machine(self.host.system, self.host.machine, self.minor, self.host.glibc)
+
+
+def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = no_bar) -> tuple[Path, ...]:
+    """Write an export into `folder` and return the files for people, the chief one first.
+
+    Raises UsageError for an unknown kind, for a machine that nothing can be installed on, and for a file of that
+    name that the doctor did not write; for a wheelhouse what `export_wheelhouse` raises.
+    """
+    if kind not in KINDS:
+        raise UsageError(text("export-unknown", kind=kind, kinds=", ".join(KINDS)))
+    if not chosen.wheel.installable:
+        raise UsageError(" ".join(reason.text(language()) for reason in chosen.wheel.refusals))
+    if kind == "wheelhouse":
+        return _wheelhouse(system, folder, chosen, bar)
+    files = _WRITERS[kind](chosen)
+    _refuse_foreign(folder, files)
+    return tuple(_write(folder / name, words) for name, words in files.items())
+
+
+def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> tuple[Path, ...]:
+    from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.repair.gpu_wheel import gpu_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.wheelhouse import INDEX  # noqa: PLC0415 - as above
+
+    on_page = chosen.wheel.find_links is not None
+    large = (gpu_wheel(chosen.wheel, chosen.host.system, chosen.python),) if on_page else ()
+    tested = resolved_list(chosen.version_set, chosen.host, chosen.python)
+    wanted = chosen.requirements
+    contents = Contents(chosen.version_set.name, wanted, chosen.machine, tested, large, chosen.index)
+    house = export_wheelhouse(system, contents, folder, bar)
+    return (folder / INDEX, house.requirements_file, folder / "README.md")
+
+
+# --- the words ----------------------------------------------------------------------------------------------
+
+
+def _mark() -> str:
+    return "Written by paddlevl-doctor"
+
+
+def _requirements(chosen: Chosen) -> dict[str, str]:
+    return {"requirements.txt": "\n".join(_requirement_lines(chosen)) + "\n"}
+
+
+def _requirement_lines(chosen: Chosen) -> list[str]:
+    lang, version_set, wheel = language(), chosen.version_set, chosen.wheel
+    lines = [f"# {_mark()}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
+    lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
+    lines += _comments([*wheel.reasons, *wheel.refusals], lang)
+    if wheel.find_links:
+        lines += [f"# {text('export-flat')}", f"--find-links {wheel.find_links}"]
+    lines += [wheel.requirement, "", f"# {version_set.why(lang)}", *version_set.stack()]
+    return lines
+
+
+def _comments(sentences: Sequence[Sentence], lang: str) -> list[str]:
+    return [f"# {line}" for sentence in sentences for line in sentence.text(lang).splitlines()]
+
+
+def _dockerfile(chosen: Chosen) -> dict[str, str]:
+    """Write a Dockerfile for Linux; a container brings CUDA with the wheels, and the host its driver."""
+    if chosen.host.system != "linux":
+        raise UsageError(text("export-linux-only", machine=chosen.machine))
+    gpu = " --gpus all" if chosen.wheel.find_links else ""
+    lines = [
+        f"# {_mark()}: PaddleOCR-VL, {chosen.version_set.name}; {chosen.machine}",
+        "# docker build -t paddleocr-vl . && "
+        f"docker run --rm{gpu} -v paddlex:/models -v .:/work paddleocr-vl --help",
+        f"FROM python:{chosen.minor}-slim",
+        f"# {text('export-debian')}",
+        "RUN apt-get update && apt-get install -y --no-install-recommends "
+        f"{' '.join(_DEBIAN)} && rm -rf /var/lib/apt/lists/*",
+        "RUN python -m pip install --no-cache-dir uv",
+        "COPY requirements.txt /requirements.txt",
+        "RUN uv pip install --system --no-cache --only-binary :all: -r /requirements.txt",
+        'RUN python -c "import paddle, paddlex, paddleocr"',
+        "ENV PADDLE_PDX_CACHE_HOME=/models",
+        "WORKDIR /work",
+        'ENTRYPOINT ["paddleocr", "doc_parser"]',
+    ]
+    return {"Dockerfile": "\n".join(lines) + "\n", **_requirements(chosen)}
+
+
+def _notebook(chosen: Chosen) -> dict[str, str]:
+    """Write a notebook (nbformat 4.5) for Kaggle or Colab: installs, checks, parses."""
+    cells = [
+        _cell("markdown", "about", text("export-about", set=chosen.version_set.name, machine=chosen.machine)),
+        _cell("code", "choose", _CHOOSE.replace("SET_NAME", repr(chosen.version_set.name))),
+        _cell("markdown", "installing", text("export-installing")),
+        _cell("code", "install", _INSTALL),
+        _cell("code", "check", _CHECK),
+        _cell("markdown", "parsing", text("export-parsing")),
+        _cell("code", "parse", _PARSE),
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    book = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return {"paddleocr-vl.ipynb": json.dumps(book, indent=1, ensure_ascii=False) + "\n"}
+
+
+def _cell(kind: str, name: str, words: str) -> dict[str, object]:
+    cell: dict[str, object] = {"cell_type": kind, "id": name, "metadata": {}, "source": words}
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
+
+
+_CHOOSE = """\
+import os, pathlib, subprocess, sys
+
+DOCTOR = "paddlevl-doctor[reader]"  # or the path of its wheel in a data set
+WHEELHOUSE = ""  # folder of a data set made with `matrix --export wheelhouse`: no downloads at all
+PAGE = "demo.png"  # your image
+VENV = str(pathlib.Path.cwd() / "paddleocr-vl")  # an environment of its own: the notebook's packages stay as they are
+SET = SET_NAME
+
+
+def doctor(*words):
+    done = subprocess.run([sys.executable, "-m", "paddlevl_doctor", *words, "--venv", VENV, "--no-color"])
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"paddlevl-doctor {words[0]} ended with {done.returncode}")
+    return done.returncode
+"""
+_INSTALL = """\
+try:
+    import paddlevl_doctor
+except ImportError:
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", DOCTOR], check=True)
+doctor("fix", "--apply", "--set", SET, *(["--wheelhouse", WHEELHOUSE] if WHEELHOUSE else []))
+"""
+_CHECK = """\
+assert doctor("check", "--deep") == 0, "see the findings above"
+"""
+_PARSE = """\
+doctor("parse", PAGE, "--output", "output")
+print(next(pathlib.Path("output").glob("*.md")).read_text(encoding="utf-8")[:3000])
+"""
+
+_WRITERS: dict[str, Callable[[Chosen], dict[str, str]]] = {
+    "requirements": _requirements,
+    "dockerfile": _dockerfile,
+    "notebook": _notebook,
+}
+
+
+# --- the files ----------------------------------------------------------------------------------------------
+
+
+def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
+    """Stop before anything is written where a file of that name is somebody else's."""
+    for name in files:
+        path = folder / name
+        ours = path.is_file() and re.search(f"{_mark()}|paddlevl_doctor", path.read_text("utf-8", "replace"))
+        if path.exists() and not ours:
+            raise UsageError(text("export-occupied", path=path))
+
+
+def _write(path: Path, words: str) -> Path:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(words, encoding="utf-8", newline="\n")
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error
+    return path

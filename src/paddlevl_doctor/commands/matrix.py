@@ -1,0 +1,165 @@
+"""`matrix`: what can be installed on this machine, or on any other that is described. Changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Gpu, Gpus, Target
+from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
+from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
+from paddlevl_doctor.knowledge.sets import VersionSet, load_sets
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.system import System
+
+PLANNED_PYTHON = "3.12"
+"""The Python of a machine that does not say another, which is also the one that `fix` plans with."""
+_VERSION = re.compile(r"\d+(\.\d+){0,3}")
+_MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
+_SUGGESTED = 3
+
+
+@dataclass(frozen=True)
+class MatrixRequest:
+    """What the options describe; whatever is None or empty is taken from this machine, or from the platform."""
+
+    platform: str | None = None
+    gpus: tuple[str, ...] = ()
+    driver: str | None = None
+    python: str | None = None
+    set_name: str | None = None
+    machine: str | None = None
+    glibc: str | None = None
+    online: bool = False
+    """Read the index page too, where it can be reached."""
+
+
+def matrix(
+    system: System, request: MatrixRequest, venv: str | None = None, interpreter: str | None = None
+) -> Answer:
+    """Say what can be installed; raises UsageError for what cannot be meant, and names what can."""
+    for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
+        if value is not None and _VERSION.fullmatch(value) is None:
+            raise UsageError(text("matrix-no-version", option=f"--{name}", value=value))
+    version_set = _set(request.set_name)
+    described = request.platform is not None or request.machine is not None
+    machine = _described(request) if described else _this_machine(system, request, venv, interpreter)
+    answer = answer_for(machine, version_set)
+    return _asked(system, answer) if request.online and answer.wheel.find_links else answer
+
+
+def _asked(system: System, answer: Answer) -> Answer:
+    """Compare an answer with the index page as it is now."""
+    from paddlevl_doctor.facts.index_page import read_index_page  # noqa: PLC0415 - only for --online
+    from paddlevl_doctor.knowledge.published import compare  # noqa: PLC0415 - as above
+
+    page = read_index_page(system, answer.wheel.find_links or "")
+    return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
+
+
+def _described(request: MatrixRequest) -> Machine:
+    from paddlevl_doctor.knowledge.platforms import load_platforms  # noqa: PLC0415 - not for this machine
+
+    platforms = load_platforms()
+    platform = platforms.get(request.platform or "linux")
+    if platform is None:
+        raise UsageError(text("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
+    host = platform.host(_machine(request.machine), request.glibc)
+    devices = named_gpus(request.gpus or platform.gpus)
+    notes = _models(devices)
+    if devices and not request.gpus:
+        taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
+        notes = (backed_by(taken, platform), *notes)
+    gpus = Gpus(devices, request.driver)
+    return Machine(host, gpus, request.python or PLANNED_PYTHON, described=True, notes=notes)
+
+
+def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
+    """Say where the compute capabilities of GPUs that were named come from."""
+    from paddlevl_doctor.knowledge.gpus import row_of  # noqa: PLC0415 - not every machine has GPUs
+
+    said = []
+    for gpu in gpus:
+        row = row_of(gpu)
+        if row is not None:
+            known = {"architecture": row.architecture, "cc": row.compute_capability}
+            said.append(backed_by(sentence("gpu-model", gpu=gpu.name, **known), row))
+    return tuple(dict.fromkeys(said))
+
+
+def _this_machine(
+    system: System, request: MatrixRequest, venv: str | None, interpreter: str | None
+) -> Machine:
+    """Look at this machine; options stand in for what they name."""
+    from paddlevl_doctor.facts.host import collect_host  # noqa: PLC0415 - not for described machines
+
+    host = collect_host(system)
+    if request.glibc is not None:
+        host = replace(host, glibc=request.glibc)
+    gpus, hidden = _gpus_here(system, request)
+    notes = _models(gpus.devices) if request.gpus else ()
+    python = request.python or _python(system, venv, interpreter)
+    return Machine(host, gpus, python, bool(request.gpus), hidden, notes)
+
+
+def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
+    """Ask NVML, or believe the options; a driver that is named stands in for the one that is there."""
+    if request.gpus:
+        return Gpus(named_gpus(request.gpus), request.driver), ()
+    from paddlevl_doctor.facts.gpu import collect_gpus  # noqa: PLC0415 - not for described machines
+
+    found = collect_gpus(system)
+    gpus = replace(found, driver=request.driver or found.driver)
+    if not gpus.devices:
+        return gpus, ()
+    from paddlevl_doctor.knowledge.gpus import visible  # noqa: PLC0415 - only where there are GPUs
+
+    return visible(gpus, system.env.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _python(system: System, venv: str | None, interpreter: str | None) -> str:
+    """Return the version of the target's Python, or the one that a new environment would get."""
+    from paddlevl_doctor.facts.target import choose_target, collect_target  # noqa: PLC0415 - as above
+
+    choice = choose_target(system, interpreter, venv)
+    found = collect_target(system, choice) if choice.python else None
+    return found.version if isinstance(found, Target) else PLANNED_PYTHON
+
+
+def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
+    """Return the GPUs that these names mean, as those of one machine; raises UsageError for an unknown name."""
+    from paddlevl_doctor.knowledge.gpus import find_gpus, renumbered  # noqa: PLC0415 - not every machine has GPUs
+
+    groups = []
+    for name in names:
+        found = find_gpus(name)
+        if not found:
+            raise UsageError(text("matrix-no-gpu", value=name, names=", ".join(_similar(name))))
+        groups.append(found)
+    return renumbered(groups)
+
+
+def _similar(name: str) -> list[str]:
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for a name that nobody knows
+
+    from paddlevl_doctor.knowledge.gpus import known_names  # noqa: PLC0415 - as above
+
+    best = process.extract(
+        name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED
+    )
+    return [known for known, _, _ in best]
+
+
+def _machine(name: str | None) -> str | None:
+    if name is not None and name.lower() not in _MACHINES:
+        raise UsageError(text("matrix-no-machine", value=name, names=", ".join(_MACHINES)))
+    return _MACHINES[name.lower()] if name else None
+
+
+def _set(name: str | None) -> VersionSet:
+    sets = {version_set.name: version_set for version_set in load_sets()}
+    if name is not None and name not in sets:
+        raise UsageError(text("unknown-set", name=name, names=", ".join(sets)))
+    return sets[name] if name else load_sets()[0]

@@ -1,0 +1,142 @@
+"""GPUs by their name or compute capability, for machines that are described and not looked at (matrix/gpus.toml)."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from paddlevl_doctor.facts.model import Gpu, Gpus
+from paddlevl_doctor.knowledge.rules import Sentence, sentence
+from paddlevl_doctor.knowledge.tables import Fact, load_rows
+
+_CAPABILITY = re.compile(r"(?:cc ?)?(\d{1,2})\.(\d)|sm_?(\d{1,2})(\d)", re.IGNORECASE)
+_TIMES = (re.compile(r"(\d{1,2}) ?[x×] ?(.+)"), re.compile(r"(.+?) ?[x×] ?(\d{1,2})"))
+_MEMORY = re.compile(r"(\d+) ?gb\b", re.IGNORECASE)
+_BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro"})
+# What a product name may carry besides, without being another chip.
+_TRIMMINGS = re.compile(
+    r"super|laptop|mobile|gpu|max|q|with|design|pcie|sxm\d?|hbm\d?e?|nvl|mig|\dg|\d+ ?gb|gb|\d+"
+    r"|workstation|server|edition|sff|generation|accelerator"
+)
+_MOST = 16
+"""GPUs of one machine that a name may ask for: "T4 x2"."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models(Fact):
+    """GPUs of one compute capability."""
+
+    compute_capability: str
+    architecture: str
+    names: tuple[str, ...]
+
+
+@functools.cache
+def load_models_of_gpus() -> tuple[Models, ...]:
+    """Return the GPUs that are known by name."""
+    return load_rows("gpus", "model", Models)
+
+
+@functools.cache
+def _by_words() -> dict[tuple[str, ...], tuple[str, Models]]:
+    """Return every known name, split into its words."""
+    return {_words(name): (name, row) for row in load_models_of_gpus() for name in row.names}
+
+
+def known_names() -> tuple[str, ...]:
+    """Return every name that `find_gpus` knows, in the file's order."""
+    return tuple(name for row in load_models_of_gpus() for name in row.names)
+
+
+def find_gpus(words: str) -> tuple[Gpu, ...]:
+    """Return the GPUs that somebody means by "T4", "2x T4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
+
+    Their memory is known where the name says it (a MIG instance is "A100 MIG 3g.20gb"), else 0. Nothing is
+    returned for a name that is not known, or that could mean several.
+    """
+    plain = " ".join(words.split())
+    capability = _CAPABILITY.fullmatch(plain)
+    if capability:
+        number = ".".join(part for part in capability.groups() if part)
+        return (Gpu(0, f"GPU {number}", number, 0, 0),)
+    for name, count in _readings(plain):
+        found = _find(name)
+        if found is not None and 0 < count <= _MOST:
+            known, row = found
+            memory = _memory_mb(name)
+            return tuple(Gpu(i, known, row.compute_capability, memory, memory) for i in range(count))
+    return ()
+
+
+def row_of(gpu: Gpu) -> Models | None:
+    """Return the row that a described GPU was found in, None for one that was named by its capability."""
+    found = _by_words().get(_words(gpu.name))
+    return found[1] if found else None
+
+
+def renumbered(groups: Sequence[Sequence[Gpu]]) -> tuple[Gpu, ...]:
+    """Return the GPUs of several descriptions as those of one machine, numbered from 0."""
+    together = [gpu for group in groups for gpu in group]
+    return tuple(
+        Gpu(i, g.name, g.compute_capability, g.memory_total_mb, g.memory_free_mb)
+        for i, g in enumerate(together)
+    )
+
+
+def visible(gpus: Gpus, setting: str | None) -> tuple[Gpus, tuple[Sentence, ...]]:
+    """Leave the GPUs that CUDA_VISIBLE_DEVICES lets a program see, numbered as the program counts them.
+
+    CUDA ignores the first entry that names no GPU and all after it. An entry by UUID cannot be compared with
+    what NVML's facts hold: then nothing is left out. Source: CUDA C++ programming guide.
+    """
+    entries = [part.strip() for part in (setting or "").split(",")]
+    if setting is None or not gpus.devices or any(e.startswith(("GPU-", "MIG-")) for e in entries):
+        return gpus, ()
+    by_number = {str(gpu.index): gpu for gpu in gpus.devices}
+    seen = list(_until_unknown(entries, by_number))
+    hidden = [gpu for gpu in gpus.devices if gpu not in seen]
+    names = ", ".join(f"gpu:{gpu.index} ({gpu.name})" for gpu in hidden)
+    said = (sentence("gpus-hidden", value=setting or '""', gpus=names),) if hidden else ()
+    return Gpus(renumbered([seen]), gpus.driver, gpus.cuda, gpus.reason, gpus.detail), said
+
+
+def _until_unknown(entries: Sequence[str], known: dict[str, Gpu]) -> Iterator[Gpu]:
+    for entry in entries:
+        if entry not in known:
+            return
+        yield known[entry]
+
+
+def _readings(words: str) -> Iterator[tuple[str, int]]:
+    """Yield what a text can mean: one GPU of this name (a Jetson TX2), or several of a shorter one (T4 x2)."""
+    yield words, 1
+    first = _TIMES[0].fullmatch(words)
+    if first:
+        yield first[2], int(first[1])
+    last = _TIMES[1].fullmatch(words)
+    if last:
+        yield last[1], int(last[2])
+
+
+def _words(name: str) -> tuple[str, ...]:
+    """Split a name at spaces, hyphens and between a number and what follows it: rtx5070ti is RTX 5070 Ti."""
+    plain = re.sub(r"(?<=rtx)(?=\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
+    return tuple(word for word in re.findall(r"[a-z0-9]+", plain) if word not in _BRANDS)
+
+
+def _find(name: str) -> tuple[str, Models] | None:
+    """Return the longest known name that this one begins with, else the only one that ends with it (4090)."""
+    known, words = _by_words(), _words(name)
+    for length in range(len(words), 0, -1):
+        found = known.get(words[:length])
+        if found and all(_TRIMMINGS.fullmatch(word) for word in words[length:]):
+            return found
+    ending = [found for parts, found in known.items() if words and parts[-len(words) :] == words]
+    return ending[0] if len(ending) == 1 else None
+
+
+def _memory_mb(name: str) -> int:
+    sizes = _MEMORY.findall(name.replace(".", " "))
+    return int(sizes[-1]) << 10 if sizes else 0

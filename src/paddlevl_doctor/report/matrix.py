@@ -1,0 +1,234 @@
+"""How an answer of `matrix` looks: what to install and what it takes, then every rule with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.report.documents import Document, document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paddlevl_doctor.knowledge.answers import Answer, GpuNeed, Machine
+    from paddlevl_doctor.knowledge.downloads import Download
+    from paddlevl_doctor.knowledge.rules import Sentence
+    from paddlevl_doctor.report.console import Screen
+
+_PARTS = ("paddle", "nvidia", "stack", "models")
+
+
+def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
+    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files."""
+    if not screen.quiet:
+        _table(screen, _rows(answer))
+        _rules(screen, text("matrix-why"), answer.reasons, "")
+    if answer.index is not None:
+        style = "green" if answer.index.state == "confirmed" else "yellow"
+        _rules(screen, text("matrix-page", url=answer.index.url), answer.index.said, style)
+    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    if not answer.possible:
+        screen.line(text("matrix-impossible"), "bold red")
+        return
+    if files:
+        screen.line(text("written", paths=", ".join(map(str, files))))
+    else:
+        _commands(screen, answer)
+
+
+def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
+    """Print the figures: in columns on a terminal, elsewhere one unbroken line each, for an address may be long."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name, style="bold"), Text(screen.clean(value), overflow="fold"))
+        if not screen.console.is_terminal:
+            screen.line(f"{name}: {value}")
+    if screen.console.is_terminal:
+        screen.console.print(grid)
+    screen.console.print()
+
+
+def _rows(answer: Answer) -> list[tuple[str, str]]:
+    chosen = answer.version_set
+    rows = [
+        (text("matrix-machine"), _machine(answer.machine)),
+        (text("matrix-set"), f"{chosen.name}: paddleocr {chosen.paddleocr}, paddlex {chosen.paddlex}"),
+    ]
+    if not answer.possible:
+        return rows
+    wheel = answer.wheel
+    shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
+    rows += [
+        (text("matrix-wheel"), text("matrix-wheel-line", **shown)),
+        (text("matrix-index"), wheel.find_links or text("matrix-default-index")),
+    ]
+    if answer.driver is not None:
+        need = answer.driver
+        words = text("matrix-driver-line", minimum=need.minimum, cuda=need.cuda, toolkit=need.toolkit)
+        rows.append((text("matrix-driver"), words))
+    if answer.download is not None:
+        rows.append((text("matrix-download"), _download(answer.download)))
+    return rows + [(text("matrix-vram"), _memory(need)) for need in answer.memory]
+
+
+def _machine(machine: Machine) -> str:
+    host, gpus = machine.host, machine.gpus
+    place = f"WSL {host.wsl}" if host.wsl else host.notebook
+    names = [f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus.devices]
+    counted = [f"{names.count(name)}× {name}" if names.count(name) > 1 else name for name in names]
+    driver = f"{text('matrix-driver')} {gpus.driver}" if gpus.driver else text("matrix-no-driver")
+    parts = [
+        f"{host.system} {host.machine}",
+        place,
+        *dict.fromkeys(counted),
+        driver if gpus.devices else None,
+        f"glibc {host.glibc}" if host.glibc else None,
+        f"Python {machine.python}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _download(download: Download) -> str:
+    sizes = (download.paddle_mb, download.nvidia_mb, download.stack_mb, download.models_mb)
+    parts = [
+        f"{text(f'matrix-part-{name}')} {text('matrix-unknown-size') if size is None else _gb(size / 1000)}"
+        for name, size in zip(_PARTS, sizes, strict=True)
+        if size != 0
+    ]
+    key = "matrix-gigabytes" if download.complete else "matrix-gigabytes-at-least"
+    return f"{text(key, gb=_gb(download.total_mb / 1000))}: {', '.join(parts)}{_doubt(download.verified)}"
+
+
+def _memory(need: GpuNeed) -> str:
+    shown = {"peak": _gb(need.peak_mb / 1024), "patched": _gb(need.patched_mb / 1024)}
+    words = text("matrix-vram-line", gpu=need.gpu, dtype=need.dtype, **shown)
+    has = text("matrix-vram-has", has=_gb(need.memory_mb / 1024)) if need.memory_mb else ""
+    return f"{words}{has}{_doubt('unverified')}"
+
+
+def _gb(gigabytes: float) -> str:
+    return f"{gigabytes:.1f}"
+
+
+def _doubt(verified: str) -> str:
+    return f" [{text('matrix-unverified')}]" if verified == "unverified" else ""
+
+
+def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str) -> None:
+    if not sentences:
+        return
+    screen.line(title, "bold")
+    for said in sentences:
+        _indented(screen, Text(f"- {said.text(language())}{_doubt(said.verified)}", style=style), 2)
+        _indented(screen, Text(said.source, style="dim"), 4)
+    screen.console.print()
+
+
+def _indented(screen: Screen, words: Text, columns: int) -> None:
+    """Wrap and indent on a terminal; elsewhere one unbroken line."""
+    if screen.console.is_terminal:
+        screen.console.print(Padding(words, (0, 0, 0, columns)))
+    else:
+        screen.console.print(Text(" " * columns) + words, soft_wrap=True)
+
+
+def _commands(screen: Screen, answer: Answer) -> None:
+    from paddlevl_doctor.report.console import command_line  # noqa: PLC0415 - it imports this screen's class
+
+    screen.line(text("matrix-install"), "bold")
+    for command in answer.commands:
+        _indented(screen, Text(command_line(command)), 2)
+    if not screen.quiet:
+        screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
+
+
+def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
+    """Describe an answer, and what was written."""
+    machine, chosen = answer.machine, answer.version_set
+    return document(
+        "matrix",
+        possible=answer.possible,
+        machine=_machine_fields(answer),
+        set={
+            "name": chosen.name,
+            "paddleocr": chosen.paddleocr,
+            "paddlex": chosen.paddlex,
+            "python": chosen.python,
+            "why": chosen.why(language()),
+            "source": chosen.source,
+            "verified": chosen.verified,
+        },
+        wheel=_wheel(answer) if answer.possible else None,
+        driver=answer.driver,
+        download=_download_fields(answer.download) if answer.download else None,
+        gpu_memory=answer.memory,
+        rules=[_rule(said, "reason") for said in answer.reasons]
+        + [_rule(said, "refusal") for said in answer.refusals],
+        index=_index(answer),
+        commands=answer.commands,
+        described=machine.described,
+        files=[str(path) for path in files],
+    )
+
+
+def _machine_fields(answer: Answer) -> dict[str, object]:
+    machine = answer.machine
+    host, gpus = machine.host, machine.gpus
+    return {
+        "system": host.system,
+        "machine": host.machine,
+        "wsl": host.wsl,
+        "notebook": host.notebook,
+        "glibc": host.glibc,
+        "python": machine.python,
+        "driver": gpus.driver,
+        "gpus": [
+            {
+                "name": gpu.name,
+                "compute_capability": gpu.compute_capability,
+                "memory_total_mb": gpu.memory_total_mb or None,
+                "used": gpu in answer.used,
+            }
+            for gpu in gpus.devices
+        ],
+    }
+
+
+def _wheel(answer: Answer) -> dict[str, object]:
+    wheel = answer.wheel
+    return {
+        "package": wheel.package,
+        "version": wheel.version,
+        "tag": wheel.tag,
+        "device": wheel.device,
+        "find_links": wheel.find_links,
+        "requirements": [wheel.requirement, *answer.version_set.stack()],
+    }
+
+
+def _index(answer: Answer) -> dict[str, object] | None:
+    look = answer.index
+    if look is None:
+        return None
+    said = [_rule(one, "index") for one in look.said]
+    return {"url": look.url, "state": look.state, "versions": look.versions, "rules": said}
+
+
+def _download_fields(download: Download) -> dict[str, object]:
+    return {**vars(download), "total_mb": download.total_mb, "complete": download.complete}
+
+
+def _rule(said: Sentence, kind: str) -> dict[str, object]:
+    words = said.text(language())
+    return {
+        "rule": said.rule,
+        "kind": kind,
+        "text": words,
+        "source": said.source,
+        "verified": said.verified,
+    }

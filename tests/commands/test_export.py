@@ -1,0 +1,168 @@
+"""What `matrix --export` writes is not only text: it is resolved, parsed and, as far as it can be, executed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import dockerfile
+import nbformat
+import pytest
+import uv
+
+from broken_server import broken_server
+from doctor import environment as clean_environment
+from environments import interpreter
+from paddlevl_doctor.commands.export import KINDS, Chosen, export
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Gpu, Gpus, Host
+from paddlevl_doctor.knowledge.selection import choose_wheel
+from paddlevl_doctor.knowledge.sets import default_set
+from paddlevl_doctor.repair.wheelhouse import Wheelhouse
+from paddlevl_doctor.system import RealSystem
+from wheels import wheel
+
+pytestmark = pytest.mark.xdist_group("export")
+LINUX = Host("linux", "6.1", "x86_64", glibc="2.36")
+T4 = Gpus((Gpu(0, "Tesla T4", "7.5", 15_000, 15_000),), driver="560.35.03", cuda="12.6")
+GPU_NAME, GPU_DATA = wheel("paddlepaddle-gpu", "3.2.1", ["numpy"], tag="cp312-cp312-linux_x86_64")
+
+
+def chosen(host: Host = LINUX, gpus: Gpus | None = None, python: str = "3.12") -> Chosen:
+    wanted = default_set()
+    return Chosen(wanted, choose_wheel(host, gpus or Gpus(), python, wanted), host, python)
+
+
+def compiled(file: Path, *more: str) -> dict[str, str]:
+    """Resolve a requirements file with uv; return the version by name."""
+    words = (
+        uv.find_uv_bin(),
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-header",
+        "--no-annotate",
+        "--only-binary",
+        ":all:",
+    )
+    where = (
+        "--python-platform",
+        "x86_64-manylinux_2_28",
+        "--python-version",
+        "3.12",
+        "--no-python-downloads",
+    )
+    done = subprocess.run(
+        (*words, *where, *more, file), capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(line.split("==") for line in done.stdout.split() if "==" in line)
+
+
+def test_the_requirements_file_is_commented_and_resolves(tmp_path: Path) -> None:
+    (file,) = export(RealSystem(), "requirements", tmp_path, chosen())
+    found = compiled(file)
+    assert {name: found[name] for name in ("paddlepaddle", "paddleocr", "paddlex")} == {
+        "paddlepaddle": "3.2.2",
+        "paddleocr": "3.7.0",
+        "paddlex": "3.7.2",
+    }
+    comments = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    assert default_set().why("en") in comments[-1]
+
+
+def test_the_requirements_file_for_a_gpu_takes_the_wheel_from_paddles_page(tmp_path: Path) -> None:
+    (file,) = export(RealSystem(), "requirements", tmp_path, chosen(gpus=T4))
+    words = file.read_text(encoding="utf-8")
+    page = "https://www.paddlepaddle.org.cn/packages/stable/cu126/paddlepaddle-gpu/"
+    assert f"\n--find-links {page}\npaddlepaddle-gpu==3.2.1\n" in words
+    served = {"flat/": f'<a href="/{GPU_NAME}">{GPU_NAME}</a>'.encode(), GPU_NAME: GPU_DATA}
+    with broken_server(served) as server:
+        file.write_text(words.replace(page, server.url("flat/")), encoding="utf-8")
+        assert compiled(file)["paddlepaddle-gpu"] == "3.2.1"
+
+
+def test_the_dockerfile_parses_and_its_run_lines_work(tmp_path: Path) -> None:
+    file, requirements = export(RealSystem(), "dockerfile", tmp_path, chosen(python="3.11"))
+    commands = dockerfile.parse_file(str(file))
+    assert [command.cmd.upper() for command in commands] == [
+        *("FROM", "RUN", "RUN", "COPY", "RUN", "RUN", "ENV", "WORKDIR", "ENTRYPOINT"),
+    ]
+    assert commands[0].value == ("python:3.11-slim",)
+    assert (tmp_path / commands[3].value[0]) == requirements
+    venv = tmp_path / "venv"
+    subprocess.run(
+        (uv.find_uv_bin(), "venv", "-q", "--python", interpreter("3.11"), venv), check=True, timeout=60
+    )
+    _, _, install, imports = (command.value[0] for command in commands if command.cmd.upper() == "RUN")
+    here = install.replace("--system --no-cache", f"--python {venv}").replace(
+        " /requirements", f" {tmp_path}/requirements"
+    )
+    env = clean_environment(tmp_path) | {"PATH": f"{venv}/bin:{Path(uv.find_uv_bin()).parent}:/usr/bin:/bin"}
+    for line in (here, imports, f"{venv}/bin/paddleocr doc_parser --help"):
+        done = subprocess.run(
+            ("/bin/sh", "-ec", line), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_dockerfile_for_windows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="A Dockerfile is for Linux"):
+        export(RealSystem(), "dockerfile", tmp_path, chosen(Host("windows", "10", "x86_64")))
+
+
+def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: Path) -> None:
+    (file,) = export(RealSystem(), "notebook", tmp_path, chosen())
+    book = nbformat.read(file, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(book)
+    cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    for cell in cells:
+        ast.parse(cell)
+    script = tmp_path / "cells.py"
+    script.write_text("\n".join(cells), encoding="utf-8")
+    done = subprocess.run(
+        (sys.executable, script),
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "output" / "demo.md").read_text(encoding="utf-8")[:3000] in done.stdout
+    assert (tmp_path / "paddleocr-vl" / "pyvenv.cfg").is_file()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "wheelhouse"])
+def test_an_export_is_written_again_but_never_over_somebody_elses_file(kind: str, tmp_path: Path) -> None:
+    written = export(RealSystem(), kind, tmp_path, chosen())
+    assert export(RealSystem(), kind, tmp_path, chosen()) == written
+    written[0].write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="was not written by the doctor"):
+        export(RealSystem(), kind, tmp_path, chosen())
+    assert written[0].read_text(encoding="utf-8") == "mine"
+
+
+def test_a_wheelhouse_for_windows_is_exported_from_here(tmp_path: Path) -> None:
+    index, *_ = export(
+        RealSystem(), "wheelhouse", tmp_path / "house", chosen(Host("windows", "10", "x86_64"))
+    )
+    house = Wheelhouse.check(index.parent)
+    tags = {w.file.rpartition("-")[2] for w in house.wheels}
+    assert tags <= {"any.whl", "win_amd64.whl", "win32.win_amd64.whl"}
+    assert "paddlepaddle-3.2.2-cp312-cp312-win_amd64.whl" in {w.file for w in house.wheels}
+
+
+def test_nothing_is_exported_for_a_machine_that_nothing_runs_on(tmp_path: Path) -> None:
+    for kind in KINDS:
+        with pytest.raises(UsageError):
+            export(RealSystem(), kind, tmp_path, chosen(Host("macos", "23", "x86_64")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no export 'floppy'\. There are: wheelhouse, requirements"):
+        export(RealSystem(), "floppy", tmp_path, chosen())

@@ -1,0 +1,398 @@
+"""What `matrix` answers for every kind of machine: set, wheel, index, driver, or a refusal with its way out."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, fields
+from types import SimpleNamespace
+
+import pytest
+
+from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.knowledge.answers import Answer
+from paddlevl_doctor.knowledge.gpus import find_gpus, known_names, load_models_of_gpus
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.system_fake import FakeSystem
+
+PAGE = "https://www.paddlepaddle.org.cn/packages/stable/{}/paddlepaddle-gpu/"
+CPU = "paddlepaddle==3.2.2 cpu cpu -"
+CPU_2025 = "paddlepaddle==3.2.0 cpu cpu -"
+NOTHING = ""
+# Linux and Windows number their drivers differently; under WSL Windows' count.
+CU118 = "paddlepaddle-gpu==3.2.0 cu118 gpu:0 450.80.02"
+CU118_WINDOWS = "paddlepaddle-gpu==3.2.0 cu118 gpu:0 452.39"
+CU126 = "paddlepaddle-gpu==3.2.1 cu126 gpu:0 525.60.13"
+CU126_WINDOWS = "paddlepaddle-gpu==3.2.1 cu126 gpu:0 528.33"
+CU129 = "paddlepaddle-gpu==3.2.1 cu129 gpu:0 575.51.03"
+CU129_WINDOWS = "paddlepaddle-gpu==3.2.1 cu129 gpu:0 576.02"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One machine. `wheel`: requirement, tag, device and oldest driver, or NOTHING; `ways`: a piece of each way out."""
+
+    words: str
+    wheel: str
+    refused: str = ""
+    """The rules of the refusals, in their order."""
+    ways: tuple[str, ...] = ()
+    set: str = "current"
+    env: tuple[tuple[str, str], ...] = ()
+    """Variables of this machine; the words then describe nothing."""
+
+
+LOW = "compute-capability-too-low"
+SERVER = "Use the CPU, another GPU or a server"
+FOR_CPU = ("Use the CPU or a server",)
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+DESCRIBED = (
+    # --- nothing named
+    Row("--for linux", CPU),
+    Row("--for windows", CPU),
+    Row("--for wsl", CPU),
+    Row("--for macos", CPU),
+    Row("--for linux --arch aarch64", CPU),
+    Row("--arch arm64", CPU),
+    Row("--for linux --set 2025-11", CPU_2025, set="2025-11"),
+    # --- Kaggle and Colab
+    Row("--for kaggle", CU126),
+    Row("--for kaggle --gpu 'T4 x2'", CU126),
+    Row("--for kaggle --gpu T4 --gpu T4 --driver 560.35.03 --python 3.11", CU126),
+    Row(
+        "--for kaggle --gpu P100",
+        CPU,
+        f"{LOW} kaggle-choose-t4",
+        (SERVER, "choose the accelerator “GPU T4 x2”"),
+    ),
+    Row(
+        "--for kaggle --gpu 'Tesla P100-PCIE-16GB' --driver 560.35.03",
+        CPU,
+        f"{LOW} kaggle-choose-t4",
+        (SERVER, "GPU T4 x2"),
+    ),
+    Row("--for colab", CU126),
+    Row("--for colab --gpu L4 --driver 550.54.15", CU126),
+    Row("--for colab --gpu 'A100-SXM4-40GB'", CU126),
+    # --- Linux, from Kepler to Blackwell
+    Row("--for linux --gpu K80", CPU, LOW, (SERVER,)),
+    Row("--for linux --gpu 'GTX 980 Ti'", CPU, LOW, (SERVER,)),
+    Row("--for linux --gpu 'GTX 1080 Ti' --driver 550.54.14", CPU, LOW, (SERVER,)),
+    Row("--for linux --gpu V100 --driver 535.183.01", CU126),
+    Row("--for linux --gpu T4", CU126),
+    Row("--for linux --gpu 'RTX 2080 Ti'", CU126),
+    Row("--for linux --gpu 'GTX 1660 SUPER'", CU126),
+    Row("--for linux --gpu A100 --driver 525.60.13", CU126),
+    Row("--for linux --gpu A100 --driver 525.60.12", CU118),
+    Row("--for linux --gpu A100 --driver 450.80.02", CU118),
+    Row("--for linux --gpu A100 --driver 450.80.01", CPU, "driver-too-old", ("Update the driver",)),
+    Row("--for linux --gpu T4 --driver 418.87.01", CPU, "driver-too-old", ("needs driver 450.80.02",)),
+    Row("--for linux --gpu 'NVIDIA GeForce RTX 3090'", CU126),
+    Row("--for linux --gpu rtx4090 --driver 565.57.01", CU126),
+    Row("--for linux --gpu 8.9", CU126),
+    Row("--for linux --gpu L40S --driver 470.199.02", CU118),
+    Row("--for linux --gpu 'H100 80GB HBM3' --driver 570.133.20", CU126),
+    Row("--for linux --gpu H200 --driver 470.199.02", CPU, "driver-too-old", ("needs driver 525.60.13",)),
+    Row("--for linux --gpu B200 --driver 580.95.05", CU129),
+    Row("--for linux --gpu B300 --driver 580.95.05", CU129),
+    Row("--for linux --gpu 'RTX 5090' --driver 575.57.08", CU129),
+    Row(
+        "--for linux --gpu 'RTX 5090' --driver 570.86.16",
+        CPU,
+        "blackwell-driver",
+        ("driver 575.51.03 with it",),
+    ),
+    Row("--for linux --gpu 'RTX PRO 6000 Blackwell Workstation Edition'", CU129),
+    Row("--for linux --gpu 13.0", CPU, "architecture-not-built", FOR_CPU),
+    # --- several GPUs, and parts of one
+    Row("--for linux --gpu '8x A100 80GB' --driver 550.54.14", CU126),
+    Row("--for linux --gpu T4 --gpu A100", CU126),
+    Row("--for linux --gpu 'RTX 4090' --gpu 'RTX 5090' --driver 580.95.05", CU129),
+    Row(
+        "--for linux --gpu 'RTX 4090' --gpu 'RTX 5090' --driver 570.86.16",
+        CU126,
+        "blackwell-driver",
+        ("Update the driver",),
+    ),
+    Row("--for linux --gpu 'GTX 1080' --gpu 'RTX 3090'", CU126.replace("gpu:0", "gpu:1"), LOW, (SERVER,)),
+    Row("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01", CU126),
+    Row("--for linux --gpu 'H100 MIG 3g.40gb' --driver 550.54.14", CU126),
+    # --- WSL: Windows' driver, Linux' wheels
+    Row("--for wsl --gpu 'RTX 4090 Laptop GPU' --driver 566.36", CU126_WINDOWS),
+    Row("--for wsl --gpu V100 --driver 566.36", CU126_WINDOWS),
+    Row("--for wsl --gpu 'RTX 5070 Ti' --driver 576.02", CU129_WINDOWS),
+    Row(
+        "--for wsl --gpu 'RTX 5070 Ti' --driver 572.16",
+        CPU,
+        "blackwell-driver wsl-driver",
+        ("driver 576.02 with it", "updated in Windows"),
+    ),
+    Row("--for wsl --gpu 'RTX 3060' --driver 525.60.13", CU118_WINDOWS),
+    # --- Windows
+    Row("--for windows --gpu 'RTX 5070 Ti' --driver 576.02", CU129_WINDOWS),
+    Row("--for windows --gpu 'RTX 5070 Ti' --driver 572.83", CPU, "blackwell-driver", ("Update the driver",)),
+    Row("--for windows --gpu 'RTX 3060' --driver 528.33", CU126_WINDOWS),
+    Row("--for windows --gpu 'RTX 3060' --driver 522.06", CU118_WINDOWS),
+    Row("--for windows --gpu 'RTX 3060' --driver 451.82", CPU, "driver-too-old", ("needs driver 452.39",)),
+    Row("--for windows --gpu 'GTX 1650'", CU126_WINDOWS),
+    Row("--for windows --gpu 'GTX 1060'", CPU, LOW, (SERVER,)),
+    Row("--for windows --gpu 'TITAN V'", CPU, "windows-needs-7-5", ("Use WSL",)),
+    Row("--for windows --gpu H100", CPU, "architecture-not-built", FOR_CPU),
+    # --- ARM: Jetson, Grace, Spark, Snapdragon; Macs
+    Row("--for jetson", CPU, "arm-gpu-unused", ("Let a server (vLLM, SGLang, llama.cpp) use it",)),
+    Row("--for jetson --gpu 'Jetson Orin Nano'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for jetson --gpu 'Jetson TX2'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for jetson --gpu 'Jetson AGX Thor'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for linux --arch aarch64 --gpu GH200", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for linux --arch aarch64 --gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for windows --arch arm64", NOTHING, "windows-arm", ("or WSL",)),
+    Row(
+        "--for macos --arch x86_64", NOTHING, "intel-mac", ("Use another machine or a Linux virtual machine",)
+    ),
+    # --- Python
+    Row("--for linux --python 3.8", NOTHING, "python-unsupported", ("Use another, best 3.12",)),
+    Row("--for linux --python 3.9.21", CPU),
+    Row("--for linux --gpu T4 --python 3.10", CU126),
+    Row("--for linux --gpu T4 --python 3.11.13", CU126),
+    Row("--for windows --python 3.12", CPU),
+    Row("--for macos --python 3.13", CPU),
+    Row("--for linux --gpu T4 --python 3.14", NOTHING, "python-unsupported", ("best 3.12",)),
+    Row(
+        "--for macos --arch x86_64 --python 3.14",
+        NOTHING,
+        "intel-mac python-unsupported",
+        ("virtual", "3.12"),
+    ),
+    # --- the C library
+    Row("--for linux --glibc 2.17", NOTHING, "glibc-too-old", ("or a container with one (debian:12",)),
+    Row(
+        "--for linux --gpu T4 --glibc 2.26", NOTHING, "glibc-too-old", ("Use a newer release of the system",)
+    ),
+    Row("--for linux --gpu T4 --glibc 2.27", CU126),
+    Row("--for linux --arch aarch64 --glibc 2.17", NOTHING, "glibc-too-old", ("ubuntu:22.04",)),
+    # --- the older set
+    Row("--for kaggle --set 2025-11", CU126.replace("3.2.1", "3.2.0"), set="2025-11"),
+    Row(
+        "--for windows --gpu 'RTX 5090' --driver 576.02 --set 2025-11",
+        CU129_WINDOWS.replace("3.2.1", "3.2.0"),
+        set="2025-11",
+    ),
+)
+
+TWO = ((7, 5, b"Tesla T4"), (8, 6, b"NVIDIA GeForce RTX 3090"))
+HIDDEN = ("Unset it to use them",)
+SEEN = (
+    # --- this machine, with a T4 as gpu:0 and an RTX 3090 as gpu:1
+    Row("", CU126),
+    Row("", CU126, env=((VISIBLE, "0,1"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "1"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "0, 7, 1"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "-1"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, ""),)),
+    Row("", CU126, env=((VISIBLE, "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"),)),
+    Row("--driver 450.80.02", CU118),
+    Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
+    Row("--glibc 2.17", NOTHING, "glibc-too-old", ("container",)),
+    Row("--python 3.14", NOTHING, "python-unsupported", ("best 3.12",)),
+    Row("--set 2025-11", CU126.replace("3.2.1", "3.2.0"), set="2025-11"),
+    Row("", CU126, env=(("KAGGLE_KERNEL_RUN_TYPE", "Batch"),)),
+)
+
+
+def request_of(words: str) -> MatrixRequest:
+    """Read options as the command line does."""
+    names = {"--for": "platform", "--arch": "machine", "--set": "set_name"}
+    values: dict[str, str] = {}
+    gpus: list[str] = []
+    parts = iter(shlex.split(words))
+    for name, value in zip(parts, parts, strict=True):
+        if name == "--gpu":
+            gpus.append(value)
+        else:
+            values[names.get(name, name.removeprefix("--"))] = value
+    assert set(values) <= {field.name for field in fields(MatrixRequest)}
+    return MatrixRequest(gpus=tuple(gpus), **values)  # type: ignore[arg-type]
+
+
+def nvml() -> SimpleNamespace:
+    """Make an NVML that knows TWO."""
+    memory = SimpleNamespace(total=16 << 30, free=15 << 30)
+    return SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetCount=lambda: len(TWO),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetCudaComputeCapability=lambda index: TWO[index][:2],
+        nvmlDeviceGetMigMode=lambda _: [0, 0],
+        nvmlDeviceGetMemoryInfo=lambda _: memory,
+        nvmlDeviceGetName=lambda index: TWO[index][2],
+        nvmlSystemGetDriverVersion=lambda: "560.35.03",
+        nvmlSystemGetCudaDriverVersion=lambda: 12060,
+    )
+
+
+def ask(row: Row, *, here: bool) -> Answer:
+    system = FakeSystem(env=dict(row.env), nvml_module=nvml()) if here else FakeSystem()
+    return matrix(system, request_of(row.words))
+
+
+def check(row: Row, answer: Answer) -> None:
+    """Compare a whole answer with its row."""
+    wheel, need = answer.wheel, answer.driver
+    if row.wheel == NOTHING:
+        assert (answer.possible, answer.reasons, answer.commands) == (False, (), ())
+        assert (answer.driver, answer.download, answer.memory) == (None, None, ())
+    else:
+        requirement, tag, device, driver = row.wheel.split()
+        page = None if tag == "cpu" else PAGE.format(tag)
+        assert answer.possible
+        assert (wheel.requirement, wheel.tag, wheel.device, wheel.find_links) == (
+            requirement,
+            tag,
+            device,
+            page,
+        )
+        assert (need.minimum if need else "-") == driver
+        assert answer.reasons[0].rule == "set"
+        assert answer.download is not None
+        assert bool(answer.memory) == bool(answer.used) == (tag != "cpu")
+        assert requirement in answer.commands[1]
+        assert (page in answer.commands[1]) == (page is not None)
+    assert answer.version_set.name == row.set
+    assert " ".join(said.rule for said in answer.refusals) == row.refused
+    assert len(row.ways) == len(answer.refusals)
+    assert [way for way, said in zip(row.ways, answer.refusals, strict=True) if way not in said.en] == []
+    said = (*answer.reasons, *answer.refusals)
+    assert [
+        one.rule for one in said if not one.source or one.verified not in ("wheel", "docs", "unverified")
+    ] == []
+
+
+@pytest.mark.parametrize("row", DESCRIBED, ids=lambda row: row.words)
+def test_a_described_machine_gets_its_whole_answer(row: Row) -> None:
+    check(row, ask(row, here=False))
+
+
+@pytest.mark.parametrize("row", SEEN, ids=lambda row: f"{row.words} {row.env}")
+def test_this_machine_gets_its_whole_answer(row: Row) -> None:
+    check(row, ask(row, here=True))
+
+
+def test_the_table_has_at_least_sixty_machines_and_each_only_once() -> None:
+    assert len({(row.words, row.env) for row in (*DESCRIBED, *SEEN)}) == len(DESCRIBED) + len(SEEN) >= 60
+
+
+def test_a_hidden_gpu_is_not_counted_and_the_others_are_numbered_anew() -> None:
+    answer = ask(Row("", "", env=((VISIBLE, "1"),)), here=True)
+    assert [(gpu.index, gpu.name) for gpu in answer.used] == [(0, "NVIDIA GeForce RTX 3090")]
+    assert [said.en for said in answer.refusals] == [
+        "CUDA_VISIBLE_DEVICES=1 hides gpu:0 (Tesla T4) from every program. Unset it to use them."
+    ]
+
+
+def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
+    answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
+    said = {one.rule: one for one in answer.reasons}
+    assert said["platform-gpus"].en == "No GPU was named: kaggle is taken to have T4, T4."
+    assert said["platform-gpus"].verified == "unverified"
+    assert said["gpu-model"].en == "T4 is a Turing GPU with compute capability 7.5."
+    assert said["gpu-model"].source.startswith("docs:https://developer.nvidia.com/cuda-gpus")
+    assert (
+        said["driver-unknown"].en == "The driver's version is not known; CUDA 12.6 needs 525.60.13 or newer."
+    )
+
+
+def test_memory_and_downloads_are_named_where_they_are_known() -> None:
+    small = matrix(FakeSystem(), request_of("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01"))
+    assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
+    known = matrix(FakeSystem(), request_of("--for kaggle")).download
+    assert known is not None
+    parts = (known.paddle_mb, known.nvidia_mb, known.stack_mb, known.models_mb)
+    assert (parts, known.total_mb, known.complete) == ((1890, 2011, 213, 2048), 6162, True)
+    assert known.verified == "unverified"
+    unknown = matrix(FakeSystem(), request_of("--for windows --gpu 'RTX 5090'")).download
+    assert unknown is not None
+    assert (unknown.paddle_mb, unknown.total_mb, unknown.complete) == (None, 4499, False)
+
+
+# --- names of GPUs
+
+
+@pytest.mark.parametrize(
+    ("name", "capability", "memory_gb", "count"),
+    [
+        ("T4", "7.5", 0, 1),
+        ("t4 x2", "7.5", 0, 2),
+        ("T4x2", "7.5", 0, 2),
+        ("2xT4", "7.5", 0, 2),
+        ("2 × Tesla T4 16GB", "7.5", 16, 2),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "8.9", 0, 1),
+        ("RTX 4070 Ti SUPER", "8.9", 0, 1),
+        ("rtx5070ti", "12.0", 0, 1),
+        ("RTX 5070Ti", "12.0", 0, 1),
+        ("5090", "12.0", 0, 1),
+        ("RTX 4090D", "8.9", 0, 1),
+        ("NVIDIA A100-SXM4-80GB", "8.0", 80, 1),
+        ("A100 MIG 3g.20gb", "8.0", 20, 1),
+        ("Tesla V100-SXM2-16GB", "7.0", 16, 1),
+        ("Quadro RTX 6000", "7.5", 0, 1),
+        ("NVIDIA RTX 6000 Ada Generation", "8.9", 0, 1),
+        ("Quadro RTX 5000 with Max-Q Design", "7.5", 0, 1),
+        ("Jetson TX2", "6.2", 0, 1),
+        ("TITAN X", "6.1", 0, 1),
+        ("GTX TITAN X", "5.2", 0, 1),
+        ("sm_90", "9.0", 0, 1),
+        ("sm120", "12.0", 0, 1),
+        ("8.6", "8.6", 0, 1),
+        ("CC 12.1", "12.1", 0, 1),
+        ("99x T4", "", 0, 0),
+        ("Radeon RX 7900", "", 0, 0),
+        ("RTX 9999", "", 0, 0),
+        ("RTX 4090 Hopper", "", 0, 0),
+        ("Ada", "", 0, 0),
+        ("", "", 0, 0),
+    ],
+)
+def test_a_gpu_is_known_by_the_names_that_people_and_nvidia_smi_use(
+    name: str, capability: str, memory_gb: int, count: int
+) -> None:
+    found = find_gpus(name)
+    assert {gpu.compute_capability for gpu in found} == ({capability} if count else set())
+    assert {gpu.memory_total_mb for gpu in found} == ({memory_gb << 10} if count else set())
+    assert [gpu.index for gpu in found] == list(range(count))
+
+
+def test_every_known_name_means_its_own_row() -> None:
+    wrong = [
+        name
+        for row in load_models_of_gpus()
+        for name in row.names
+        if [(g.name, g.compute_capability) for g in find_gpus(name)] != [(name, row.compute_capability)]
+    ]
+    assert wrong == []
+    assert len(set(known_names())) == len(known_names())
+    assert {numbers(row.compute_capability)[0] for row in load_models_of_gpus()} == {3, *range(5, 13)}
+
+
+# --- what cannot be meant
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, kaggle, colab, jetson, macos."),
+        ("--for linux --gpu 'RTX 5O70'", "known as 'RTX 5O70'. Near it: RTX 5070"),
+        ("--gpu Radeon", "Or give its compute capability, as in 8.9."),
+        ("--for linux --driver newest", "--driver newest is no version"),
+        ("--python three", "--python three is no version"),
+        ("--glibc 2.x", "--glibc 2.x is no version"),
+        ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
+        ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_and_what_can_is_named(words: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        matrix(FakeSystem(), request_of(words))
+    assert says in caught.value.message
+    assert caught.value.exit_code == 2
