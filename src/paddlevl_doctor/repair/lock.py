@@ -111,7 +111,12 @@ def _take(folder: Path) -> int | None:
 
     Who removes the file holds it, so that a file that lost its name between opening and locking guards nothing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        if folder.exists() and not folder.is_dir():
+            raise
+        return None  # removed between being found there and being looked at
     path = folder / "lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

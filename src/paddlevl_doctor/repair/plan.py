@@ -44,6 +44,8 @@ class Request:
     """Packages may be removed, and packages that no cure names downgraded."""
     dev_safetensors: bool = False
     """Take the wheel that Paddle published itself before safetensors 0.7.0, where the set and the machine have one."""
+    wheelhouse: str | None = None
+    """Folder with every wheel, instead of any index."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def _environment_steps(site: Site, curable: Sequence[Finding], request: Request)
     if site.exists or not any(f.id == "target-environment" for f in curable):
         return []
     python = request.interpreter or "3.12"
-    command = ("uv", "venv", "--no-project", "--allow-existing", "--python", python, site.prefix)
+    offline = ("--offline",) if request.wheelhouse else ()
+    command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [
         Step(
             id="create-environment",
@@ -259,15 +262,7 @@ def _install_step(
     again: Sequence[str] = (),
 ) -> Step:
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
-    if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
-        words += ["--find-links", context.wheel.find_links]
-    version_set, host = context.version_set, context.facts.host
-    as_tested = not site.exists and not request.dev_safetensors
-    tested = resolved_list(version_set, host, request.python_version) if as_tested else None
-    if tested is not None:
-        words += ["--requirements", str(tested)]
-    if request.index:
-        words += ["--default-index", request.index]
+    words += _of_house(site, request) or _of_index(context, site, requirements, request)
     for name in again:  # uv then downloads it afresh, whatever its cache holds
         words += ["--reinstall-package", name]
     target = context.facts.target
@@ -284,6 +279,26 @@ def _install_step(
             "reasons": _reasons(context, requirements),
         },
     )
+
+
+def _of_house(site: Site, request: Request) -> list[str]:
+    """Return the words for an installation without a network; a new environment gets exactly what is in the house."""
+    if request.wheelhouse is None:
+        return []
+    exact = [] if site.exists else ["--requirements", str(PurePath(request.wheelhouse, "requirements.txt"))]
+    return ["--offline", "--no-index", "--find-links", request.wheelhouse, *exact]
+
+
+def _of_index(context: Context, site: Site, requirements: Sequence[str], request: Request) -> list[str]:
+    words: list[str] = []
+    if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
+        words += ["--find-links", context.wheel.find_links]
+    version_set, host = context.version_set, context.facts.host
+    as_tested = not site.exists and not request.dev_safetensors
+    tested = resolved_list(version_set, host, request.python_version) if as_tested else None
+    if tested is not None:
+        words += ["--requirements", str(tested)]
+    return [*words, "--default-index", request.index] if request.index else words
 
 
 def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:

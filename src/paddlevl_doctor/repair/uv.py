@@ -18,6 +18,8 @@ INSTALL_TIMEOUT = 4 * 3600.0
 _ASKED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE)
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
+_PLACES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+"""What names other places than the one folder that is to be used."""
 _SHOWN = 8
 """Lines of what uv said that a message carries."""
 
@@ -59,17 +61,19 @@ def command(words: Sequence[str]) -> tuple[str, ...]:
 
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
     """Run a uv command of a plan; raises UvError with uv's own reason."""
-    done = system.run(command(words), timeout=timeout, env=_environment(system))
+    done = system.run(command(words), timeout=timeout, env=_environment(system, words))
     if not done.ok:
         raise UvError(_reason(words, done, timeout))
     return done
 
 
-def _environment(system: System) -> dict[str, str]:
+def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     # 30 s without a byte is too little for the 1 to 3 GB wheels (matrix.md, 6); a user's own value is kept.
     environment = {"UV_HTTP_TIMEOUT": "300", **system.env}
     # The environment to change is always named by --python; an active one must not be mixed in.
     environment.pop("VIRTUAL_ENV", None)
+    for name in _PLACES if "--no-index" in words else ():
+        environment.pop(name, None)
     return environment
 
 

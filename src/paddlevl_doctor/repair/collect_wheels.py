@@ -1,0 +1,130 @@
+"""Collects a wheelhouse for a machine, this one or another: resolves, fetches, checks, lists."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import url2pathname
+
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.answers import Wanted
+from paddlevl_doctor.repair.download import Limits, fetch
+from paddlevl_doctor.repair.part import sha256_of
+from paddlevl_doctor.repair.pylock import LockedWheel, Machine, lock
+from paddlevl_doctor.repair.uv import UvError
+from paddlevl_doctor.repair.wheelhouse import INDEX, HouseWheel, Wheelhouse, wheels_in, write
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Advance, Bar, no_bar
+
+_MARK = ".collecting"
+"""Stands in a folder that a run was stopped in, so that the next one may go on there."""
+_CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a wheelhouse is to hold."""
+
+    set: str
+    requirements: tuple[str, ...]
+    machine: Machine
+    tested: Path | None = None
+    """A requirements file with the versions that were tested there."""
+    large: tuple[Wanted, ...] = ()
+    """Wheels whose index promises nothing: fetched first, so that uv reads them here and not over the line."""
+    index: str | None = None
+    """URL of an index to use instead of the default one."""
+
+
+def export_wheelhouse(
+    system: System, contents: Contents, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
+) -> Wheelhouse:
+    """Collect every wheel into `folder`; a run that was stopped goes on where it was.
+
+    Raises UsageError for a folder with other things in it, UvError where nothing fits, DownloadError where a wheel
+    cannot be had; what was fetched is kept then, and the folder is not valid yet.
+    """
+    contents.machine.platform()  # refuses what nothing is published for, before anything is made
+    _prepare(folder)
+    for wanted in contents.large:
+        fetch(wanted, folder, bar, limits)
+    locked = _locked(system, contents, folder)
+    with bar(text("stage-collect", count=len(locked)), sum(wheel.size or 0 for wheel in locked)) as told:
+        one = _one_bar(told)
+        with ThreadPoolExecutor(_CONNECTIONS) as pool:
+            wheels = tuple(pool.map(lambda wheel: _have(wheel, folder, one, limits), locked))
+    return _finish(Wheelhouse(folder, contents.set, contents.machine, contents.requirements, wheels))
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, or take one that is empty or ours; an old list is void from now on."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not ((folder / INDEX).is_file() or (folder / _MARK).is_file()):
+            raise UsageError(text("house-occupied", path=folder))
+        (folder / _MARK).touch()
+        (folder / INDEX).unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
+
+
+def _locked(system: System, contents: Contents, folder: Path) -> tuple[LockedWheel, ...]:
+    """Resolve with the tested versions; where an index does not have them (any more), with the newest that fit."""
+    options: list[str] = []
+    if contents.large:
+        options += ["--find-links", str(folder)]
+    if contents.index:
+        options += ["--default-index", contents.index]
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
+        if contents.tested is not None:
+            tested = ("--constraints", str(contents.tested))
+            with contextlib.suppress(UvError):
+                return lock(system, contents.requirements, contents.machine, Path(work), (*options, *tested))
+        return lock(system, contents.requirements, contents.machine, Path(work), options)
+
+
+def _have(wheel: LockedWheel, folder: Path, bar: Bar, limits: Limits | None) -> HouseWheel:
+    path = folder / wheel.file
+    if wheel.url.startswith("file:"):
+        source = Path(url2pathname(wheel.url.removeprefix("file:").removeprefix("//")))
+        if source.resolve() != path.resolve():
+            shutil.copyfile(source, path)
+        if sha256_of(path) != wheel.sha256:
+            raise DoctorError(
+                text("house-damaged", path=folder, faults=f"{path.name}: {text('wheel-sha256')}")
+            )
+    else:
+        fetch(Wanted(wheel.file, (wheel.url,), wheel.sha256, wheel.size), folder, bar, limits)
+    return HouseWheel(wheel.name, wheel.version, wheel.file, path.stat().st_size, wheel.sha256)
+
+
+def _one_bar(told: Advance) -> Bar:
+    """Return a bar that adds to another one: many small files are one piece of work."""
+
+    @contextlib.contextmanager
+    def bar(_title: str, _total: int) -> Iterator[Advance]:
+        yield told
+
+    return bar
+
+
+def _finish(house: Wheelhouse) -> Wheelhouse:
+    """Remove wheels that an earlier run wanted, write the lists, and look at everything once more."""
+    _remove_others(house.folder, [wheel.file for wheel in house.wheels])
+    write(house)
+    (house.folder / _MARK).unlink(missing_ok=True)
+    return Wheelhouse.check(house.folder)
+
+
+def _remove_others(folder: Path, wanted: Sequence[str]) -> None:
+    for path in wheels_in(folder):
+        if path.name not in wanted:
+            path.unlink()
+    for part in (*folder.glob(".*.whl.part"), *folder.glob(".*.whl.part.json")):
+        part.unlink()

@@ -1,0 +1,223 @@
+"""Fetches one large wheel over a bad line: goes on after a cut, changes the mirror, believes only what it can check.
+
+The connection is the standard library's `urllib.request`: proxies, redirects, TLS and its certificates are all that
+is needed of a client, and the doctor stays without another dependency. The rest (Range with If-Range, a partial file
+that outlives the process, a limit for silence, distrust of what a mirror sends) is in none of the well-kept clients:
+urllib3, requests and httpx repeat a request only before its body, pooch starts a cut file again from nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.answers import Answered, Origin, RefusalError, Wanted, judge, request
+from paddlevl_doctor.repair.part import Part, wrong_wheel
+from paddlevl_doctor.values import Bar, no_bar
+
+_CHUNK = 1 << 20
+_PROGRESS = 1 << 16
+"""Bytes that a connection has to bring to count as one that got further."""
+_LONGEST_PAUSE = 5.0
+
+
+class DownloadError(DoctorError):
+    """No server gave the file; the message says of each why. What was fetched is kept for the next time."""
+
+
+class _CutError(Exception):
+    """The connection ended before the file did; asking again may help."""
+
+
+class _StallError(_CutError):
+    """The server is there and sends next to nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a server is given up."""
+
+    stall: float = 30.0
+    """Seconds without a byte, for the connection too."""
+    slowest: int = 2048
+    """Bytes a second; slower than this over a `window` is as bad as silence."""
+    window: float = 60.0
+    attempts: int = 6
+    """Connections without progress, over all servers."""
+    pause: float = 1.0
+    """Seconds before the second of them; it doubles with each."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that was checked, where its last bytes came from, and what went wrong on the way."""
+
+    path: Path
+    size: int
+    url: str | None
+    troubles: tuple[str, ...] = ()
+
+
+def fetch(wanted: Wanted, folder: Path, bar: Bar = no_bar, limits: Limits | None = None) -> Fetched:
+    """Fetch a wheel into `folder`, going on where a former call was cut off; raises DownloadError, OSError.
+
+    A wheel of that name that is there already and right is not fetched again.
+    """
+    path = folder / wanted.name
+    if path.is_file() and wrong_wheel(path, wanted.sha256, wanted.size) is None:
+        return Fetched(path, path.stat().st_size, None)
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        return _Download(wanted, Part(folder, wanted.name), limits or Limits(), bar, stack).run(path)
+
+
+class _Download:
+    """The state of one download: which servers are left, what failed, how far the bar is."""
+
+    def __init__(
+        self, wanted: Wanted, part: Part, limits: Limits, bar: Bar, stack: contextlib.ExitStack
+    ) -> None:
+        self._wanted, self._part, self._limits = wanted, part, limits
+        self._bar, self._stack = bar, stack
+        self._told: Callable[[int], None] | None = None
+        self._shown = 0
+        self._urls = list(wanted.urls)
+        self._troubles: list[str] = []
+        self._failures = 0
+
+    def run(self, path: Path) -> Fetched:
+        while self._urls and self._failures < self._limits.attempts:
+            url = self._urls[0]
+            if self._get_further(url) and self._is_right(url):
+                self._part.finish(path)
+                return Fetched(path, path.stat().st_size, url, tuple(self._troubles))
+        reasons = "; ".join(dict.fromkeys(self._troubles)) or text("download-nowhere")
+        raise DownloadError(text("download-failed", name=self._wanted.name, reasons=reasons))
+
+    def _get_further(self, url: str) -> bool:
+        """Say whether the file seems complete; else the servers are in the order to be asked next."""
+        before = self._part.size()
+        try:
+            self._connect(url)
+        except RefusalError as refusal:
+            self._note(url, str(refusal))
+            self._urls.remove(url)
+            return False
+        except (_CutError, HTTPException, OSError) as error:
+            if isinstance(error, OSError) and _is_ours(error):
+                raise
+            self._after_cut(url, error, self._part.size() - before)
+            return False
+        return True
+
+    def _after_cut(self, url: str, error: Exception, gained: int) -> None:
+        self._note(url, str(error) or type(error).__name__)
+        further = gained >= _PROGRESS
+        if not further or isinstance(error, (TimeoutError, _StallError)):
+            self._urls.append(self._urls.pop(0))
+        if further:
+            self._failures = 0
+            return
+        if self._failures:
+            pause = self._limits.pause * 2 ** (self._failures - 1)
+            time.sleep(min(pause, _LONGEST_PAUSE))
+        self._failures += 1
+
+    def _note(self, url: str, reason: str) -> None:
+        self._troubles.append(f"{urlsplit(url).hostname}: {reason}")
+
+    def _is_right(self, url: str) -> bool:
+        reason = wrong_wheel(self._part.path, self._wanted.sha256, self._wanted.size)
+        if reason is None:
+            return True
+        self._note(url, reason)
+        self._failures += 1
+        if self._part.origin().url == url:  # of a file from two servers nobody knows which one was wrong
+            self._urls.remove(url)
+        self._part.drop()
+        return False
+
+    def _connect(self, url: str) -> None:
+        origin, start = self._part.origin(), self._part.size()
+        if start and origin.total == start:
+            return
+        try:
+            with urlopen(request(url, start, origin), timeout=self._limits.stall) as answer:  # noqa: S310 - checked
+                answered = Answered(answer.status, answer.headers, url)
+                self._take(answer.read1, answered, start, origin)
+        except HTTPError as error:
+            with error:
+                self._take_error(Answered(error.code, error.headers, url), start)
+        except URLError as error:
+            raise _CutError(str(error.reason)) from error
+
+    def _take_error(self, answered: Answered, start: int) -> None:
+        if answered.status == 416 and start:  # noqa: PLR2004 - the range is not there: complete, or another file
+            if answered.range_total() != start:
+                self._part.drop()
+                raise _CutError(text("download-other-file"))
+            return
+        if answered.may_pass():
+            raise _CutError(f"HTTP {answered.status}")
+        raise RefusalError(f"HTTP {answered.status}")
+
+    def _take(self, read: Callable[[int], bytes], answered: Answered, start: int, origin: Origin) -> None:
+        body = judge(answered, start, origin, self._wanted)
+        if body.begin:
+            self._part.begin(body.origin)
+        self._show(body.origin.total)
+        self._copy(read, body.skip, body.origin.total)
+
+    def _copy(self, read: Callable[[int], bytes], skip: int, total: int | None) -> None:
+        """Append what comes; `skip` bytes of it are here already."""
+        pace = _Pace(self._limits)
+        with self._part.path.open("ab") as file:
+            while data := read(_CHUNK):
+                pace.add(len(data))
+                fresh, skip = data[skip:], max(0, skip - len(data))
+                if fresh and file.tell() == 0 and not fresh.startswith(b"PK"[: len(fresh)]):
+                    raise RefusalError(text("download-no-wheel"))
+                file.write(fresh)
+                self._show(total, file.tell())
+                if total is not None and file.tell() > total:
+                    raise RefusalError(text("download-too-long", size=total))
+        if skip or (total is not None and self._part.size() < total):
+            raise _CutError(text("download-cut", size=self._part.size()))
+
+    def _show(self, total: int | None, size: int | None = None) -> None:
+        if self._told is None:
+            self._told = self._stack.enter_context(self._bar(self._wanted.name, total or 0))
+        now = self._part.size() if size is None else size
+        self._told(now - self._shown)
+        self._shown = now
+
+
+class _Pace:
+    """Raises _StallError where a server drips: each byte comes in time, and the file never."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._since, self._bytes = time.monotonic(), 0
+
+    def add(self, count: int) -> None:
+        self._bytes += count
+        elapsed = time.monotonic() - self._since
+        if elapsed < self._limits.window:
+            return
+        if self._bytes < self._limits.slowest * elapsed:
+            raise _StallError(text("download-drips", rate=round(self._bytes / elapsed)))
+        self._since, self._bytes = time.monotonic(), 0
+
+
+def _is_ours(error: OSError) -> bool:
+    """Say whether this machine failed and not the connection: a full or read-only disk."""
+    return error.filename is not None or error.errno in (28, 30, 122)

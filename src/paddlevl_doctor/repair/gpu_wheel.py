@@ -1,0 +1,113 @@
+"""Fetches paddlepaddle-gpu before anything is changed: 1 to 3 GB, which uv would begin again after every cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urljoin
+from urllib.request import urlopen
+
+from filelock import FileLock
+
+from paddlevl_doctor.knowledge.matrix import load_wheel_hosts
+from paddlevl_doctor.knowledge.selection import WheelChoice
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.answers import Origin, RefusalError, Wanted, request
+from paddlevl_doctor.repair.download import DownloadError, Limits, fetch
+from paddlevl_doctor.repair.part import Part
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Bar, Plan, Step
+
+LEAST = 100 << 20
+"""Bytes; the smallest CUDA wheel that was seen has 700 MB (matrix.md, 1.1)."""
+_PAGE_TIMEOUT = 10.0
+_PAGE_LIMIT = 4 << 20
+_TAGS = {"linux": "linux_x86_64", "windows": "win_amd64"}
+
+
+@dataclass(frozen=True)
+class Prefetched:
+    """A plan whose installation takes the wheel from here, and the wheel; None where uv has to fetch it itself."""
+
+    plan: Plan
+    wheel: Path | None = None
+    trouble: str | None = None
+
+
+def gpu_wheel(choice: WheelChoice, system: str, python: str, *, least: int = LEAST) -> Wanted:
+    """Return the CUDA wheel of a choice and where it is to be had: where its page says, the CDN, the CDN's origin.
+
+    `python` is 3.12 or 3.12.1. Names as on Paddle's own pages (matrix/indexes.toml).
+    """
+    tag = "cp" + "".join(python.split(".")[:2])
+    name = f"paddlepaddle_gpu-{choice.version}-{tag}-{tag}-{_TAGS[system]}.whl"
+    linked = linked_wheel(choice.find_links or "", name)
+    hosts = (host.url.format(tag=choice.tag, wheel=name) for host in load_wheel_hosts())
+    urls = tuple(dict.fromkeys((*([linked] if linked else []), *hosts)))
+    return Wanted(name, urls, linked.partition("#sha256=")[2] or None if linked else None, least=least)
+
+
+def linked_wheel(page: str, name: str) -> str | None:
+    """Return where a flat page says that a file is, None where the page cannot be had or does not name it."""
+    try:
+        with urlopen(request(page, 0, Origin()), timeout=_PAGE_TIMEOUT) as answer:  # noqa: S310 - checked in request
+            words = answer.read(_PAGE_LIMIT).decode("utf-8", errors="replace")
+    except (OSError, URLError, RefusalError, ValueError):
+        return None
+    escaped = re.escape(name).replace("\\+", "(?:\\+|%2B)")
+    found = re.search(rf"""href=["']([^"']*{escaped}(?:#[^"']*)?)["']""", words)
+    return urljoin(page, found[1]) if found else None
+
+
+def prefetch(
+    system: System, plan: Plan, wanted: Wanted, bar: Bar, limits: Limits | None = None
+) -> Prefetched:
+    """Fetch the wheel for a plan into the doctor's cache; raises DownloadError where the line does not hold.
+
+    Where every server refuses, the plan stays as it is: the page may know better than we do. What was fetched stays
+    in the cache until the plan is carried out.
+    """
+    folder = cache_folder(system)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{wanted.name}.lock"):
+        try:
+            fetched = fetch(wanted, folder, bar, limits)
+        except DownloadError as error:
+            if Part(folder, wanted.name).size():
+                raise
+            return Prefetched(plan, trouble=error.message)
+    steps = tuple(_from_file(step, fetched.path) for step in plan.steps)
+    return Prefetched(replace(plan, steps=steps), fetched.path)
+
+
+def cache_folder(system: System) -> Path:
+    """Return the folder for wheels that are being fetched."""
+    named = system.env.get("XDG_CACHE_HOME") or system.env.get("LOCALAPPDATA")
+    return Path(named or system.home() / ".cache") / "paddlevl-doctor" / "wheels"
+
+
+def needs_gpu_wheel(plan: Plan) -> bool:
+    """Say whether a plan installs paddlepaddle-gpu from Paddle's page."""
+    return any(_position(step.commands[0]) is not None for step in plan.steps if _installs(step))
+
+
+def _installs(step: Step) -> bool:
+    return step.kind == "install-packages" and "--find-links" in step.commands[0]
+
+
+def _position(command: Sequence[str]) -> int | None:
+    return next((n for n, word in enumerate(command) if word.startswith("paddlepaddle-gpu==")), None)
+
+
+def _from_file(step: Step, wheel: Path) -> Step:
+    if not _installs(step) or (at := _position(step.commands[0])) is None:
+        return step
+    words = list(step.commands[0])
+    words[at] = str(wheel)
+    links = words.index("--find-links")
+    reasons = [*step.arguments.get("reasons", ()), text("wheel-fetched", name=wheel.name)]
+    del words[links : links + 2]
+    return replace(step, commands=(tuple(words),), arguments={**step.arguments, "reasons": reasons})

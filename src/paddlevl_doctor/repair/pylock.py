@@ -1,0 +1,109 @@
+"""Asks uv which wheels a machine needs, this one or another, and where they are (PEP 751). Nothing is installed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.uv import RESOLVE_TIMEOUT, run_uv
+from paddlevl_doctor.system import System
+
+_PLATFORMS = {
+    ("linux", "x86_64"): "x86_64-manylinux_2_28",
+    ("linux", "aarch64"): "aarch64-manylinux_2_28",
+    ("windows", "x86_64"): "x86_64-pc-windows-msvc",
+    ("macos", "aarch64"): "aarch64-apple-darwin",
+}
+_GLIBC = (2, 28)
+"""What uv means by manylinux_2_28; an older glibc gets manylinux_2_17."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that wheels are collected for."""
+
+    system: str
+    """linux, windows or macos."""
+    machine: str
+    """x86_64 or aarch64."""
+    python: str
+    """Minor version, for example 3.12."""
+    glibc: str | None = None
+
+    def platform(self) -> str:
+        """Return what uv calls it; raises DoctorError for a machine that nothing is published for."""
+        name = _PLATFORMS.get((self.system, self.machine))
+        if name is None:
+            raise DoctorError(text("house-no-platform", system=self.system, machine=self.machine))
+        old = self.system == "linux" and self.glibc and numbers(self.glibc) < _GLIBC
+        return name.replace("2_28", "2_17") if old else name
+
+    def __str__(self) -> str:
+        """Return the words for people."""
+        return f"{self.system} {self.machine}, Python {self.python}"
+
+
+@dataclass(frozen=True)
+class LockedWheel:
+    """One wheel that a machine needs."""
+
+    name: str
+    """Of the distribution, normalised."""
+    version: str
+    file: str
+    url: str
+    sha256: str
+    size: int | None
+
+
+def lock(
+    system: System, requirements: Sequence[str], machine: Machine, folder: Path, options: Sequence[str] = ()
+) -> tuple[LockedWheel, ...]:
+    """Return one wheel a distribution for a machine; `folder` is for working files.
+
+    `options` are further words for `uv pip compile`. Raises UvError where the requirements cannot be resolved.
+    """
+    wanted, found = folder / "requirements.in", folder / "pylock.toml"
+    wanted.write_text("\n".join(requirements) + "\n", encoding="utf-8")
+    shape = ("--quiet", "--no-header", "--format", "pylock.toml", "--output-file", str(found))
+    where = ("--python-platform", machine.platform(), "--python-version", machine.python)
+    # Metadata alone is read: our own Python will do, where uv would look for that very version and fetch it.
+    fixed = ("--python", sys.executable, "--no-python-downloads", "--only-binary", ":all:")
+    words = ("uv", "pip", "compile", *where, *fixed, *options, *shape, str(wanted))
+    run_uv(system, words, timeout=RESOLVE_TIMEOUT)
+    return read_pylock(found.read_text(encoding="utf-8"), machine.python)
+
+
+def read_pylock(words: str, python: str) -> tuple[LockedWheel, ...]:
+    """Return the best wheel of every package in a lock file that uv wrote for one platform."""
+    import tomli  # noqa: PLC0415 - start-up time
+
+    packages = tomli.loads(words).get("packages", [])
+    return tuple(_chosen(package, python) for package in packages)
+
+
+def _chosen(package: Mapping[str, Any], python: str) -> LockedWheel:
+    rows = package.get("wheels") or [package["archive"]]  # an archive is what a URL requirement names
+    row = max(rows, key=lambda row: _rank(_file_name(row), python))
+    url, name = str(row.get("url") or row.get("path")), _file_name(row)
+    version = package.get("version") or name.split("-")[1]
+    return LockedWheel(package["name"], version, name, url, row["hashes"]["sha256"], row.get("size"))
+
+
+def _file_name(row: Mapping[str, Any]) -> str:
+    return unquote(PurePosixPath(urlsplit(str(row.get("url") or row.get("path"))).path).name)
+
+
+def _rank(name: str, python: str) -> tuple[bool, bool, int]:
+    """Rank wheels that all fit, as uv listed only those: compiled ones first, then what older systems take too."""
+    interpreter, _abi, platform = name.removesuffix(".whl").split("-")[-3:]
+    oldest = min((int(x) * 1000 + int(y) for x, y in re.findall(r"_(\d+)_(\d+)_", platform)), default=0)
+    return platform != "any", interpreter == f"cp{python.replace('.', '')}", -oldest

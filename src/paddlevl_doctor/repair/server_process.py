@@ -1,0 +1,183 @@
+"""Prepares a server's environment, starts the server, waits until it answers a real request, and ends it.
+
+Whatever happens in between, Ctrl-C, a time limit or the server's own death, no process of it stays behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from paddlevl_doctor.errors import DoctorError, RolledBackError, UsageError
+from paddlevl_doctor.facts.server import LIST_TIMEOUT, chat, model_names
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
+from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
+from paddlevl_doctor.system import System
+from paddlevl_doctor.system_child import Child
+from paddlevl_doctor.values import Stage
+
+MARK = ".paddlevl-doctor-server"
+"""A file in an environment that says that the doctor made it, and may install into it again."""
+LOG = "paddleocr-vl-server.log"
+READY_TIMEOUT = 1800.0
+"""Seconds: 2 GB of weights may have to be downloaded first, and graphs captured."""
+_PAUSE = 0.5
+_TAIL = 15
+"""Lines of the log that a message carries."""
+_READ = 1 << 20
+
+
+@dataclass
+class Server:
+    """A server that has answered."""
+
+    child: Child
+    log: Path
+    seconds: float
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self.child.pid
+
+    def watch(self) -> None:
+        """Stay until the server ends by itself, which is a failure: raises DoctorError with its last words."""
+        code = None
+        while code is None:
+            code = self.child.wait(_PAUSE)
+        raise DoctorError(text("serve-ended", code=code, log=self.log, words=last_words(self.log)))
+
+
+def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) -> None:
+    """Make the server's environment and install the server; raises RolledBackError, its folder removed again.
+
+    An environment of somebody else's (`adopted`) is taken as it is; one of our own is brought up to date.
+    """
+    if plan.server.folder is None:
+        return
+    folder = Path(plan.server.folder)
+    ours, there = folder / MARK, folder.exists()
+    if not adopted:
+        commands = plan.server.prepare[1:] if ours.exists() else plan.server.prepare
+        try:
+            for command in commands:
+                with stage(text("stage-serve-prepare", folder=folder)):
+                    run_uv(system, command, timeout=INSTALL_TIMEOUT)
+        except BaseException as error:
+            if not there:  # what was downloaded stays in uv's cache
+                shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, UvError):
+                raise RolledBackError(error.message) from error
+            raise
+        ours.write_text("", encoding="utf-8")
+    if plan.server.config is not None:
+        (folder / "server-config.yaml").write_text(plan.server.config, encoding="utf-8")
+
+
+def write_client_file(system: System, plan: ServerPlan) -> None:
+    """Write the pipeline file for the client into the working folder; raises UsageError for somebody's own file."""
+    if plan.client.yaml is None:
+        return
+    path = system.cwd() / CLIENT_FILE
+    present = system.read_text(path)
+    if present is not None and not present.startswith(HEADER):
+        raise UsageError(text("serve-file-not-ours", path=path))
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(plan.client.yaml, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+@contextlib.contextmanager
+def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float) -> Iterator[Server]:
+    """Start the server, give it once it has answered a real request, and end it with the block.
+
+    Raises DoctorError where it cannot be started, dies, or is not ready in time; its log stays.
+    """
+    log = system.cwd() / LOG
+    begun = system.clock()
+    with _hangup_is_interrupt(), contextlib.ExitStack() as end:
+        try:
+            child = system.start(plan.server.start, {**system.env, **plan.server.environment}, log)
+        except OSError as error:
+            raise DoctorError(
+                text("serve-not-started", program=plan.server.start[0], reason=error.strerror)
+            ) from error
+        end.callback(child.stop)
+        with stage(text("stage-serve-wait", url=plan.url)):
+            _wait_until_ready(system, plan, child, log, begun + ready_timeout)
+        yield Server(child, log, round(system.clock() - begun, 3))
+
+
+def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path, deadline: float) -> None:
+    """Ask until the model is loaded, then ask for what stands in a picture; the answer must have text."""
+    said = ""
+    while (left := deadline - system.clock()) > 0:
+        code = child.wait(_PAUSE)
+        if code is not None:
+            raise DoctorError(text("serve-ended", code=code, log=log, words=last_words(log)))
+        said = _answer(system, plan, left)
+        if not said:
+            return
+    raise DoctorError(text("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
+
+
+def _answer(system: System, plan: ServerPlan, left: float) -> str:
+    """Return what is missing until the server is ready; empty: nothing. Loopback needs no proxy."""
+    patience = min(LIST_TIMEOUT, max(left, 1.0))
+    health = system.ask(plan.server.health, timeout=patience, direct=True)
+    if health.status not in (200, 404):
+        return f"{plan.server.health}: {health.status or health.error}"
+    listed = system.ask(f"{plan.url}/models", timeout=patience, direct=True)
+    if not model_names(listed):
+        return f"{plan.url}/models: {listed.status or listed.error}"
+    reply = chat(system, plan.url, plan.model, max(left, 1.0), direct=True)
+    return "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
+
+
+def last_words(log: Path) -> str:
+    """Return what a server's log says is wrong: the known failure in it, and its last lines."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _READ))
+            words = file.read(_READ).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    tail = "\n".join(words.splitlines()[-_TAIL:])
+    return "\n".join(filter(None, (_known(words), tail)))
+
+
+def _known(words: str) -> str:
+    from paddlevl_doctor.knowledge.failures import load_all, load_failure, match  # noqa: PLC0415 - only failures
+
+    found = match(words, load_all())
+    if not found:
+        return ""
+    failure = load_failure(found[0].id)
+    lang = language()
+    return f"{failure.id}: {failure.text('title.short', lang)}. {failure.general('remedy', lang)}"
+
+
+@contextlib.contextmanager
+def _hangup_is_interrupt() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the server as Ctrl-C does, instead of leaving it behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    former = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,112 @@
+"""The CUDA wheel: where it is to be had, and that a plan takes it from here once it was fetched."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broken_server import Manners, broken_server
+from paddlevl_doctor.commands import fix as fix_module
+from paddlevl_doctor.commands.examine import TargetOptions
+from paddlevl_doctor.knowledge.selection import WheelChoice
+from paddlevl_doctor.repair import gpu_wheel as module
+from paddlevl_doctor.repair.answers import Wanted
+from paddlevl_doctor.repair.download import DownloadError, Limits
+from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, linked_wheel, needs_gpu_wheel, prefetch
+from paddlevl_doctor.repair.plan import Request
+from paddlevl_doctor.repair.transaction import Applied
+from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.values import Plan, Step, no_bar
+from wheels import wheel
+
+NAME, DATA = wheel("paddlepaddle-gpu", "3.2.1", tag="cp312-cp312-linux_x86_64", padding=300_000)
+CHOICE = WheelChoice("paddlepaddle-gpu", "3.2.1", "cu126", None, "gpu:0", ())
+QUICK = Limits(stall=5, attempts=2, pause=0.01)
+COMMAND = ("uv", "pip", "install", "--find-links", "http://page/", "paddlepaddle-gpu==3.2.1", "numpy<2.4")
+PLAN = Plan((Step("install-packages", "install-packages", "", commands=(COMMAND,)),))
+HOSTS = ["paddle-whl.cdn.bcebos.com", "paddle-whl.bj.bcebos.com"]
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealSystem:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return RealSystem()
+
+
+@pytest.mark.parametrize(("name", "tag"), [("linux", "linux_x86_64"), ("windows", "win_amd64")])
+def test_without_the_page_the_servers_behind_it_are_asked_by_name(name: str, tag: str) -> None:
+    wanted = gpu_wheel(CHOICE, name, "3.12.4")
+    assert wanted.name == f"paddlepaddle_gpu-3.2.1-cp312-cp312-{tag}.whl"
+    assert wanted.urls == tuple(
+        f"https://{host}/stable/cu126/paddlepaddle-gpu/{wanted.name}" for host in HOSTS
+    )
+
+
+def test_what_the_page_links_to_comes_first_with_its_hash() -> None:
+    page = f'<a href="../files/{NAME}#sha256=00ff">{NAME}</a>'.encode()
+    with broken_server({"flat/": page}) as server:
+        wanted = gpu_wheel(replace(CHOICE, find_links=server.url("flat/")), "linux", "3.12")
+        assert wanted.urls[0] == server.url(f"files/{NAME}#sha256=00ff")
+        assert (len(wanted.urls), wanted.sha256) == (3, "00ff")
+        assert linked_wheel(server.url("nothing/"), NAME) is None
+
+
+def wanted_from(url: str) -> Wanted:
+    return Wanted(NAME, (url,), least=100_000)
+
+
+def test_the_plan_installs_the_file_that_was_fetched(system: RealSystem) -> None:
+    assert needs_gpu_wheel(PLAN)
+    with broken_server({NAME: DATA}, Manners(cut_after=120_000)) as server:
+        done = prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
+    assert done.wheel == module.cache_folder(system) / NAME
+    assert done.wheel.read_bytes() == DATA
+    (step,) = done.plan.steps
+    assert step.commands == (("uv", "pip", "install", str(done.wheel), "numpy<2.4"),)
+
+
+def test_where_every_server_refuses_uv_is_left_to_it(system: RealSystem) -> None:
+    with broken_server({}) as server:
+        done = prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
+    assert (done.plan, done.wheel) == (PLAN, None)
+    assert "HTTP 404" in (done.trouble or "")
+
+
+def test_a_line_that_does_not_hold_is_an_error_and_keeps_what_came(system: RealSystem) -> None:
+    with broken_server({NAME: DATA}, Manners(cut_after=20_000)) as server, pytest.raises(DownloadError):
+        prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
+    kept = module.cache_folder(system) / f".{NAME}.part"
+    assert kept.stat().st_size == 40_000
+
+
+def test_a_plan_for_a_processor_needs_no_such_wheel() -> None:
+    step = replace(PLAN.steps[0], commands=(("uv", "pip", "install", "paddlepaddle==3.2.2"),))
+    assert not needs_gpu_wheel(Plan((step,)))
+
+
+def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole command on a machine with a GPU: uv is given the file, and the cache is empty afterwards."""
+    project, seen = tmp_path / "project", []
+    project.mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def apply(_system: object, plan: Plan, *_: object) -> Applied:
+        (step,) = [step for step in plan.steps if step.kind == "install-packages"]
+        (path,) = [word for word in step.commands[0] if word.endswith(".whl")]
+        seen.append((Path(path).read_bytes() == DATA, list(project.glob(".venv/bin"))))
+        return Applied(1, ())
+
+    monkeypatch.setattr(fix_module, "apply_plan", apply)
+    with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
+        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted_from(server.url(NAME)))
+        choice = replace(CHOICE, find_links=server.url("flat/"))
+        monkeypatch.setattr("paddlevl_doctor.knowledge.selection.choose_wheel", lambda *_: choice)
+        fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
+    assert seen == [(True, [])]
+    assert not (tmp_path / "cache/paddlevl-doctor/wheels" / NAME).exists()

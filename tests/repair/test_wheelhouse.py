@@ -1,0 +1,249 @@
+"""A wheelhouse: what is collected for which machine, and every way in which a folder is not what its list says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broken_server import Manners, broken_server
+from doctor import doctor
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.repair.answers import Wanted
+from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
+from paddlevl_doctor.repair.download import DownloadError, Limits
+from paddlevl_doctor.repair.pylock import Machine, read_pylock
+from paddlevl_doctor.repair.wheelhouse import Wheelhouse
+from paddlevl_doctor.system import RealSystem
+from wheels import index, wheel
+
+LINUX = Machine("linux", "x86_64", "3.12")
+ABOVE = wheel("above", "1.0", ["below>=2", 'only-windows; sys_platform == "win32"'])
+BELOW = wheel("below", "2.1", padding=50_000)
+OLD_GLIBC = wheel("below", "2.2", tag="cp312-cp312-manylinux_2_17_x86_64")
+NEW_GLIBC = wheel("below", "2.2", tag="cp312-cp312-manylinux_2_28_x86_64")
+FOR_WINDOWS = wheel("below", "2.2", tag="cp312-cp312-win_amd64")
+ONLY_WINDOWS = wheel("only-windows", "1")
+EVERYTHING = (ABOVE, BELOW, OLD_GLIBC, NEW_GLIBC, FOR_WINDOWS, ONLY_WINDOWS)
+QUICK = Limits(stall=5, attempts=2, pause=0.01)
+
+
+def collect(folder: Path, machine: Machine, *wheels: tuple[str, bytes], **more: object) -> Wheelhouse:
+    with broken_server(index(*(wheels or EVERYTHING))) as server:
+        contents = Contents("test", ("above",), machine, index=server.url("simple"))
+        return export_wheelhouse(RealSystem(), replace(contents, **more), folder, limits=QUICK)  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+LISTS = ["README.md", "requirements.txt", "wheelhouse.toml"]
+
+
+def test_a_house_for_linux_holds_what_linux_needs_in_its_widest_form(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", LINUX)
+    assert [(w.name, w.version, w.file) for w in house.wheels] == [
+        ("above", "1.0", ABOVE[0]),
+        ("below", "2.2", OLD_GLIBC[0]),
+    ]
+    assert files(house.folder) == sorted([*LISTS, ABOVE[0], OLD_GLIBC[0]])
+    assert Wheelhouse.check(house.folder) == house
+
+
+def test_a_house_for_windows_is_made_on_any_machine(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", Machine("windows", "x86_64", "3.12"))
+    assert [w.file for w in house.wheels] == [ABOVE[0], FOR_WINDOWS[0], ONLY_WINDOWS[0]]
+
+
+def test_a_python_without_a_compiled_wheel_gets_the_pure_one(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", replace(LINUX, python="3.11"))
+    assert [w.file for w in house.wheels] == [ABOVE[0], BELOW[0]]
+
+
+def test_nothing_is_published_for_an_intel_mac(tmp_path: Path) -> None:
+    with pytest.raises(DoctorError, match="No wheels are published for macos on x86_64"):
+        collect(tmp_path / "house", Machine("macos", "x86_64", "3.12"))
+    assert files(tmp_path) == []
+
+
+def test_a_large_wheel_is_fetched_before_uv_asks_for_it(tmp_path: Path) -> None:
+    large = wheel("large", "1", ["below"], padding=200_000)
+    with broken_server({large[0]: large[1]}, Manners(cut_after=80_000)) as server:
+        wanted = Wanted(large[0], (server.url(large[0]),), least=100_000)
+        house = collect(tmp_path / "house", LINUX, requirements=("large",), large=(wanted,))
+        assert server.sent == len(large[1])
+    assert [w.file for w in house.wheels] == [OLD_GLIBC[0], large[0]]
+
+
+def test_versions_that_the_index_has_no_more_give_way_to_newer_ones(tmp_path: Path) -> None:
+    tested = tmp_path / "tested.txt"
+    tested.write_text("below==2.1\n", encoding="utf-8")
+    assert [w.version for w in collect(tmp_path / "a", LINUX, tested=tested).wheels] == ["1.0", "2.1"]
+    tested.write_text("below==2.0\n", encoding="utf-8")
+    assert [w.version for w in collect(tmp_path / "b", LINUX, tested=tested).wheels] == ["1.0", "2.2"]
+
+
+def test_a_stopped_collection_is_no_house_and_is_continued(tmp_path: Path) -> None:
+    folder = tmp_path / "house"
+    served = index(ABOVE, OLD_GLIBC)
+    with broken_server(served) as server:
+        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
+        wheel_file = served.pop(f"files/{OLD_GLIBC[0]}")
+        server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file[:-10] + bytes(
+            10
+        )  # the bytes are not those promised
+        with pytest.raises(DoctorError):
+            export_wheelhouse(RealSystem(), contents, folder, limits=QUICK)
+        with pytest.raises(DoctorError, match="no finished wheelhouse"):
+            Wheelhouse.check(folder)
+        server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file
+        assert len(export_wheelhouse(RealSystem(), contents, folder, limits=QUICK).wheels) == 2
+        asked = [path for path, _ in server.asked if path == f"/files/{ABOVE[0]}"]
+    assert files(folder) == sorted([*LISTS, ABOVE[0], OLD_GLIBC[0]])
+    assert asked != []
+
+
+def test_a_house_that_is_made_again_loses_what_it_needs_no_more(tmp_path: Path) -> None:
+    folder = tmp_path / "house"
+    collect(folder, LINUX, ABOVE, BELOW)
+    house = collect(folder, LINUX)
+    assert [w.file for w in house.wheels] == [ABOVE[0], OLD_GLIBC[0]]
+    assert files(folder) == sorted([*LISTS, ABOVE[0], OLD_GLIBC[0]])
+
+
+def test_a_folder_with_other_things_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="is not empty and is no wheelhouse"):
+        collect(tmp_path, LINUX)
+    assert files(tmp_path) == ["thesis.txt"]
+
+
+def test_a_wheel_that_nobody_gives_is_named(tmp_path: Path) -> None:
+    served = index(*EVERYTHING)
+    del served[f"files/{OLD_GLIBC[0]}"]
+    with broken_server(served) as server, pytest.raises(DoctorError, match="404"):
+        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
+        export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK)
+
+
+# --- what is not as it was made
+
+
+def truncate(house: Wheelhouse) -> None:
+    path = house.folder / OLD_GLIBC[0]
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def tamper(house: Wheelhouse) -> None:
+    path = house.folder / OLD_GLIBC[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def lose(house: Wheelhouse) -> None:
+    (house.folder / OLD_GLIBC[0]).unlink()
+
+
+def smuggle(house: Wheelhouse) -> None:
+    (house.folder / "below-99-py3-none-any.whl").write_bytes(BELOW[1])
+
+
+def rewrite(house: Wheelhouse) -> None:
+    house.requirements_file.write_text("below==99\n", encoding="utf-8")
+
+
+def unlist(house: Wheelhouse) -> None:
+    (house.folder / "wheelhouse.toml").unlink()
+
+
+def garble(house: Wheelhouse) -> None:
+    (house.folder / "wheelhouse.toml").write_bytes(b"[[wheel]\xff")
+
+
+def lead_out(house: Wheelhouse) -> None:
+    path = house.folder / "wheelhouse.toml"
+    words = path.read_text(encoding="utf-8")
+    path.write_text(words.replace(f'"{OLD_GLIBC[0]}"', '"../other.whl"'), encoding="utf-8")
+
+
+FAULTS: dict[str, tuple[Callable[[Wheelhouse], None], str]] = {
+    "truncated": (truncate, f"{OLD_GLIBC[0]}: {len(OLD_GLIBC[1]) - 1} bytes instead of {len(OLD_GLIBC[1])}"),
+    "tampered": (tamper, f"{OLD_GLIBC[0]}: its SHA-256 is not the one that is recorded"),
+    "missing": (lose, f"{OLD_GLIBC[0]}: missing"),
+    "smuggled": (smuggle, "below-99-py3-none-any.whl: not in the list"),
+    "other-requirements": (rewrite, "requirements.txt: does not agree with the list"),
+    "no-list": (unlist, "is no finished wheelhouse: it has no wheelhouse.toml"),
+    "garbled-list": (garble, "is no finished wheelhouse"),
+    "leads-out": (lead_out, "a wheel outside of the folder"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_damaged_house_is_one_sentence_and_nothing_is_changed(fault: str, tmp_path: Path) -> None:
+    damage, reason = FAULTS[fault]
+    house = collect(tmp_path / "house", LINUX)
+    damage(house)
+    project = tmp_path / "project"
+    project.mkdir()
+    answer = doctor("fix", "--apply", "--wheelhouse", house.folder, cwd=project)
+    assert (answer.code, answer.stdout, answer.stderr.count("\n")) == (1, "", 1)
+    assert reason in answer.stderr
+    assert not any(path.suffix != ".paddlevl-doctor" for path in project.glob(".venv/*"))
+
+
+def here() -> Machine:
+    host = collect_host(RealSystem())
+    return Machine(host.system, host.machine, f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def test_a_house_without_what_this_machine_needs_says_what_it_lacks(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", here(), ABOVE, BELOW)
+    answer = doctor("fix", "--apply", "--wheelhouse", house.folder, cwd=tmp_path)
+    assert (answer.code, answer.stderr.count("\n")) == (1, 1)
+    assert "has no paddlepaddle==3.2.2, paddleocr[doc-parser]==3.7.0, paddlex==3.7.2" in answer.stderr
+
+
+def test_a_house_for_another_system_is_refused(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", replace(here(), system="windows"))
+    answer = doctor("fix", "--wheelhouse", house.folder, cwd=tmp_path)
+    assert (answer.code, answer.stderr.count("\n")) == (1, 1)
+    assert "is for windows x86_64" in answer.stderr
+
+
+@pytest.mark.parametrize("other", [("--mirror", "http://127.0.0.1:9/simple"), ("--dev-safetensors",)])
+def test_a_house_goes_with_no_option_that_needs_a_network(other: tuple[str, ...], tmp_path: Path) -> None:
+    answer = doctor("fix", "--wheelhouse", tmp_path, *other, cwd=tmp_path)
+    assert (answer.code, answer.stdout) == (2, "")
+
+
+def test_the_lists_hold_no_address_and_no_credentials(tmp_path: Path) -> None:
+    house = collect(tmp_path / "house", LINUX)
+    for name in LISTS:
+        assert "127.0.0.1" not in (house.folder / name).read_text(encoding="utf-8")
+
+
+def test_a_wheel_named_by_its_address_is_read_from_the_lock() -> None:
+    words = (
+        '[[packages]]\nname = "a"\nversion = "1"\n'
+        'archive = { url = "http://h/a-1-py3-none-any.whl", hashes = { sha256 = "00" } }\n'
+    )
+    (wheel_row,) = read_pylock(words, "3.12")
+    assert (wheel_row.file, wheel_row.url) == ("a-1-py3-none-any.whl", "http://h/a-1-py3-none-any.whl")
+
+
+def test_an_old_glibc_gets_wheels_for_it() -> None:
+    assert replace(LINUX, glibc="2.17").platform() == "x86_64-manylinux_2_17"
+    assert replace(LINUX, glibc="2.39").platform() == "x86_64-manylinux_2_28"
+
+
+def test_a_server_that_lies_about_a_small_wheel_is_not_believed(tmp_path: Path) -> None:
+    with broken_server(index(ABOVE, BELOW)) as server, pytest.raises(DownloadError, match="bytes instead of"):
+        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
+        wanted = Wanted("x-1-py3-none-any.whl", (server.url(f"files/{BELOW[0]}"),), size=3)
+        export_wheelhouse(RealSystem(), replace(contents, large=(wanted,)), tmp_path / "house", limits=QUICK)

@@ -1,0 +1,58 @@
+"""Small wheels made on the spot."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import random
+import zipfile
+from collections.abc import Sequence
+
+
+def wheel(
+    name: str,
+    version: str,
+    requires: Sequence[str] = (),
+    *,
+    tag: str = "py3-none-any",
+    padding: int = 0,
+    python: str = ">=3.8",
+) -> tuple[str, bytes]:
+    """Return the file name and the bytes of an installable wheel with `padding` bytes that do not compress."""
+    module = name.replace("-", "_")
+    info = f"{module}-{version}.dist-info"
+    needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
+    files = {
+        f"{module}/__init__.py": f"__version__ = {version!r}\n".encode(),
+        f"{module}/padding.bin": random.Random(name).randbytes(padding),  # noqa: S311 - the same bytes every time
+        f"{info}/METADATA": (
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: {python}\n{needs}"
+        ).encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
+    }
+    rows = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in files.items()]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, data in files.items():
+            archive.writestr(zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0)), data)
+    return f"{module}-{version}-{tag}.whl", packed.getvalue()
+
+
+def _digest(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def index(*wheels: tuple[str, bytes], hashes: bool = True) -> dict[str, bytes]:
+    """Return the files of a server that is a package index at simple/, by their paths."""
+    pages: dict[str, list[str]] = {}
+    for name, data in wheels:
+        project = name.split("-")[0].replace("_", "-").lower()
+        fragment = f"#sha256={hashlib.sha256(data).hexdigest()}" if hashes else ""
+        pages.setdefault(project, []).append(f'<a href="/files/{name}{fragment}">{name}</a>')
+    files = {f"files/{name}": data for name, data in wheels}
+    return files | {
+        f"simple/{project}/": f"<!DOCTYPE html><html><body>{''.join(rows)}</body></html>".encode()
+        for project, rows in pages.items()
+    }
