@@ -1,0 +1,137 @@
+"""Findings about a server of the vision model: what it answered, and what its environment and card have; pure.
+
+One fault gives one finding. What could not be looked at because of it is blocked by it.
+"""
+
+from __future__ import annotations
+
+from paddlevl_doctor.checks.model import Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.run import describe
+from paddlevl_doctor.facts.model import Gpu, Host, Target
+from paddlevl_doctor.facts.server import ServerFacts
+from paddlevl_doctor.knowledge.servers import Backend, load_backends
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.values import Evidence, Finding, Status
+
+_OK, _UNAVAILABLE, _NOT_FOUND = 200, 503, 404
+_NO_KEY = (401, 403)
+
+ANSWERS = (
+    "vlm-server-connection",
+    "vlm-server-proxy",
+    "vlm-server-api-key",
+    "vlm-server-missing-v1",
+    "vlm-server-loading",
+    "vlm-server-model-name",
+)
+"""What an asked server can be found to have, in the order in which one hides the next."""
+INSTALLED = ("vlm-server-too-old", "vllm-flash-attn-build")
+"""What the environment of a server can be found to have."""
+SEEN_BY_SERVE = (*ANSWERS, *INSTALLED, "vllm-gpu-memory")
+
+
+def judge_server(facts: ServerFacts, lang: str) -> tuple[Finding, ...]:
+    """Say what is wrong with the answers of a server: one finding for each of ANSWERS, in their order."""
+    found = _fault(facts)
+    if found is None:
+        return tuple(describe(name, _right(name, facts), lang) for name in ANSWERS)
+    fault, diagnosis = found
+    before, after = ANSWERS[: ANSWERS.index(fault)], ANSWERS[ANSWERS.index(fault) + 1 :]
+    return (
+        *(describe(name, _right(name, facts), lang) for name in before),
+        describe(fault, diagnosis, lang),
+        *(describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=fault) for name in after),
+    )
+
+
+def _right(name: str, facts: ServerFacts) -> Diagnosis:
+    if name == "vlm-server-proxy" and not (facts.loopback and facts.proxy):
+        return skipped("no proxy applies to this address")
+    if name == "vlm-server-model-name" and facts.models:
+        return ok(f"{facts.url}/models", ", ".join(facts.models))
+    return ok(facts.url, facts.list_status)
+
+
+def _fault(facts: ServerFacts) -> tuple[str, Diagnosis] | None:
+    """Return the first fault: its entry, and the evidence."""
+    address, status = f"{facts.url}/models", facts.list_status
+    said = f"{status or ''} {facts.list_words}".strip()
+    if facts.direct_status == _OK:
+        return "vlm-server-proxy", bad(Status.ERROR, address, said, proxy=facts.proxy)
+    if status in _NO_KEY:
+        return "vlm-server-api-key", bad(Status.ERROR, address, said)
+    if facts.with_v1:
+        return "vlm-server-missing-v1", bad(Status.ERROR, address, said, url=facts.url)
+    if _UNAVAILABLE in (status, facts.chat_status):
+        return "vlm-server-loading", bad(Status.ERROR, address, said)
+    if status != _OK or not facts.models:
+        return "vlm-server-connection", bad(Status.ERROR, address, said)
+    return _fault_of_a_request(facts)
+
+
+def _fault_of_a_request(facts: ServerFacts) -> tuple[str, Diagnosis] | None:
+    asked, there = facts.asked_model, ", ".join(facts.models)
+    said = f"{facts.chat_status or ''} {facts.chat_words}".strip()
+    source = f"{facts.url}/chat/completions"
+    unknown = asked is not None and asked not in facts.models
+    if unknown or (facts.chat_status == _NOT_FOUND and "does not exist" in facts.chat_words):
+        evidence = (Evidence("client", asked or "?"), Evidence(f"{facts.url}/models", there))
+        return "vlm-server-model-name", Diagnosis(Status.ERROR, evidence)
+    if facts.chat_status in _NO_KEY:
+        return "vlm-server-api-key", bad(Status.ERROR, source, said)
+    if facts.chat_asked and facts.chat_status != _OK:
+        return "vlm-server-connection", bad(Status.ERROR, source, said)
+    return None
+
+
+def judge_environment(target: Target, has_gpu: bool, lang: str) -> tuple[Finding, ...]:
+    """Say whether the servers installed in an environment know PaddleOCR-VL, and what is left to be compiled."""
+    backend = _installed(target)
+    return tuple(
+        describe(name, look(target, backend, has_gpu), lang)
+        for name, look in zip(INSTALLED, (_age, _flash_attn), strict=True)
+    )
+
+
+def _installed(target: Target) -> Backend | None:
+    return next((b for b in load_backends().values() if b.native and target.version_of(b.distribution)), None)
+
+
+def _age(target: Target, backend: Backend | None, _has_gpu: bool) -> Diagnosis:
+    if backend is None:
+        return skipped("no inference server")
+    version = target.version_of(backend.distribution) or ""
+    if not _older(version, backend):
+        return ok(backend.distribution, version)
+    status = Status.WARNING if target.version_of("paddlex") else Status.ERROR  # paddlex teaches it the model
+    return bad(status, backend.distribution, f"{version}, native since {backend.native}")
+
+
+def _flash_attn(target: Target, backend: Backend | None, has_gpu: bool) -> Diagnosis:
+    """An old server starts through paddlex, which wants flash-attn beside a GPU (paddlex 3.3.0-3.7.2, deps.py)."""
+    if backend is None or not has_gpu:
+        return skipped("no inference server beside a GPU")
+    version = target.version_of(backend.distribution) or ""
+    if not _older(version, backend):
+        return ok(backend.distribution, f"{version} does without it")
+    if target.version_of("flash-attn"):
+        return ok("flash-attn", target.version_of("flash-attn"))
+    return bad(
+        Status.WARNING, "flash-attn", f"absent; {backend.distribution} {version} with paddlex asks for it"
+    )
+
+
+def _older(version: str, backend: Backend) -> bool:
+    return numbers(version) < numbers(backend.native)
+
+
+def judge_platform(
+    backend: Backend, host: Host, gpus: tuple[Gpu, ...], lang: str, why: str | None
+) -> Finding:
+    """Say whether a server can run here; `why` is the reason why not."""
+    if why is None:
+        shown = gpus[0].name if gpus and backend.minimum else f"{host.system} {host.machine}"
+        return describe("vllm-platform-and-cc", ok("machine", shown), lang)
+    return describe(
+        "vllm-platform-and-cc", bad(Status.ERROR, "machine", why, names=backend.name, why=why), lang
+    )

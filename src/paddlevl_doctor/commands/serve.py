@@ -1,0 +1,243 @@
+"""`serve`: a server of the vision model in an environment of its own, and what a client needs to use it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.checks.model import Diagnosis, bad
+from paddlevl_doctor.checks.run import describe
+from paddlevl_doctor.checks.server import judge_environment, judge_platform, judge_server
+from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.facts.model import Facts, Target
+from paddlevl_doctor.facts.server import ask_server
+from paddlevl_doctor.facts.target import Choice as TargetChoice
+from paddlevl_doctor.facts.target import collect_target, python_of
+from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
+from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.repair import server_process
+from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, plan_server, refusal, unseen, usable
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
+
+FOLDER = ".venv-server"
+PORT = 8118
+"""The port of PaddleOCR's own pages."""
+
+
+@dataclass(frozen=True)
+class ServeRequest:
+    """What the user asked `serve` for."""
+
+    backend: str = "vllm"
+    dry_run: bool = False
+    port: int = PORT
+    folder: str = FOLDER
+    model: str | None = None
+    """PaddleX's name of the model; None: the newest that the client's paddlex has."""
+    fraction: float | None = None
+    ready_timeout: float = server_process.READY_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that has answered a real request."""
+
+    pid: int
+    url: str
+    seconds: float
+    """From the start of its process to the first answer."""
+    log: str
+
+
+@dataclass(frozen=True)
+class ServeReport:
+    """The whole answer of `serve`. `plan` is None where a running server was asked."""
+
+    findings: tuple[Finding, ...]
+    plan: ServerPlan | None = None
+    running: Running | None = None
+    dry_run: bool = False
+    url: str | None = None
+
+    def exit_code(self) -> ExitCode:
+        """0 nothing in the way, 1 something is, 3 something could not be looked at."""
+        statuses = {finding.status for finding in self.findings}
+        if Status.ERROR in statuses:
+            return ExitCode.PROBLEMS
+        return ExitCode.NOT_LOOKED_AT if Status.UNKNOWN in statuses else ExitCode.OK
+
+
+def ask(system: System, options: TargetOptions, url: str, model: str | None) -> ServeReport:
+    """Ask a running server; the target's client, where there is one, says which model it will ask for."""
+    wanted = model or client_model(system, examine(system, options).facts)
+    return ServeReport(judge_server(ask_server(system, url, wanted), language()), url=url)
+
+
+def client_model(system: System, facts: Facts) -> str | None:
+    """Return the model that the pipeline of the target asks for by default, None without a client."""
+    if facts.target is None or facts.target.version_of("paddlex") is None:
+        return None
+    return _pipeline(system, facts.target, None).language_model
+
+
+@contextlib.contextmanager
+def serving(
+    system: System, options: TargetOptions, request: ServeRequest, stage: Stage
+) -> Iterator[tuple[ServeReport, server_process.Server | None]]:
+    """Plan, prepare, start, and stop at the end; gives the report, and the server where one runs.
+
+    Nothing is started where `dry_run` is set or something is in the way. Raises UsageError for options that
+    cannot be meant, DoctorError where the server does not come up, RolledBackError where its environment could
+    not be made.
+    """
+    report, environment = _planned(system, options, request)
+    if request.dry_run or report.plan is None or report.exit_code() is not ExitCode.OK:
+        yield report, None
+        return
+    plan = report.plan
+    if not system.port_is_free(request.port):
+        raise UsageError(text("serve-port-taken", port=request.port))
+    server_process.prepare(system, plan, stage, adopted=environment)
+    server_process.write_client_file(system, plan)
+    with server_process.started(system, plan, stage, request.ready_timeout) as server:
+        running = Running(server.pid, plan.url, server.seconds, str(server.log))
+        yield ServeReport(report.findings, plan, running), server
+
+
+def _planned(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
+    """Return the report with its plan, and whether the server's environment was made by somebody else."""
+    backend = _backend(request)
+    examination = examine(system, options)
+    facts = examination.facts
+    folder = system.cwd() / request.folder
+    adopted = _adopted(system, folder, backend)
+    installed = _inventory(system, folder) if adopted else None
+    plan = plan_server(_choice(system, examination, request, backend, folder, adopted=adopted), facts)
+    findings = _findings(system, backend, facts, plan, installed)
+    return ServeReport(findings, plan, dry_run=request.dry_run), adopted
+
+
+def _backend(request: ServeRequest) -> Backend:
+    if not 0 < request.port < 1 << 16:
+        raise UsageError(text("serve-port-unusable", port=request.port))
+    if request.fraction is not None and not 0 < request.fraction <= 1:
+        raise UsageError(text("serve-fraction-unusable", fraction=request.fraction))
+    return load_backends()[request.backend]
+
+
+def _adopted(system: System, folder: Path, backend: Backend) -> bool:
+    """Say whether the folder is an environment that the doctor did not make; raises UsageError for anything else."""
+    if backend.program or not system.exists(folder):
+        return False
+    if system.exists(folder / server_process.MARK):
+        return False
+    if system.exists(python_of(folder, system.platform)):
+        return True
+    if system.names(folder) or system.read_bytes(folder) is not None:
+        raise UsageError(text("venv-is-not-one", path=folder, python=python_of(folder, system.platform)))
+    return False
+
+
+def _inventory(system: System, folder: Path) -> Target | None:
+    choice = TargetChoice(python_of(folder, system.platform), str(folder), explicit=True)
+    found = collect_target(system, choice)
+    return found if isinstance(found, Target) else None
+
+
+def _choice(
+    system: System,
+    examination: Examination,
+    request: ServeRequest,
+    backend: Backend,
+    folder: Path,
+    *,
+    adopted: bool,
+) -> Choice:
+    context = examination.context
+    pipeline = _pipeline(system, context.facts.target, request.model)
+    return Choice(
+        backend,
+        _model(pipeline),
+        pipeline,
+        request.port,
+        folder,
+        backend.python,
+        context.wheel,
+        context.version_set,
+        load_server_memory(),
+        request.fraction,
+        _original(system, context.facts.target, pipeline),
+        adopted,
+    )
+
+
+def _pipeline(system: System, target: Target | None, model: str | None) -> Pipeline:
+    """Return the pipeline of the named model, else the newest that the target's paddlex has, else the newest."""
+    known = [pipeline for pipeline in load_pipelines() if pipeline.language_model]
+    named = next((p for p in known if model in (p.language_model, p.paddlex)), None)
+    if model is not None and named is None:
+        names = ", ".join(str(pipeline.language_model) for pipeline in known)
+        raise UsageError(text("serve-unknown-model", name=model, names=names))
+    known.sort(key=lambda pipeline: numbers(pipeline.since), reverse=True)
+    there = (p for p in known if _original(system, target, p) is not None)
+    return named or next(there, known[0])
+
+
+def _model(pipeline: Pipeline) -> Model:
+    return next(model for model in load_models() if model.name == pipeline.language_model)
+
+
+def _original(system: System, target: Target | None, pipeline: Pipeline) -> str | None:
+    return system.read_text(Path(target.purelib) / PIPELINES / pipeline.file) if target else None
+
+
+def _findings(
+    system: System, backend: Backend, facts: Facts, plan: ServerPlan, installed: Target | None
+) -> tuple[Finding, ...]:
+    lang = language()
+    platform = _platform(system, backend, facts)
+    found = [platform]
+    if platform.status is Status.OK and plan.share is not None:
+        found.append(describe("vllm-gpu-memory", _memory(plan), lang))
+    if installed is not None:
+        found += judge_environment(installed, bool(facts.gpus.devices), lang)
+    if plan.proof is not None and plan.proof.clashes:
+        found.append(describe("vllm-same-env-conflict", _proof(backend, plan), lang))
+    return tuple(found)
+
+
+def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
+    lang, why = language(), refusal(backend, facts)
+    if why is None and backend.program and system.which(backend.program) is None:
+        why = text("serve-no-program", program=backend.program)
+    if why is None and unseen(backend, facts):
+        said = facts.gpus.detail or str(facts.gpus.reason)
+        return describe(
+            "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said), lang
+        )
+    return judge_platform(backend, facts.host, usable(backend, facts.gpus.devices), lang, why)
+
+
+def _memory(plan: ServerPlan) -> Diagnosis:
+    share = plan.share
+    assert share is not None  # noqa: S101 - the caller looked
+    said = (
+        f"{share.fraction:.2f} of {share.total_mb} MiB = {share.reserved_mb} MiB; needed {share.needed_mb} MiB, "
+        f"free {share.free_mb} MiB"
+    )
+    return Diagnosis(Status.OK if share.enough else Status.ERROR, (Evidence("GPU", said),))
+
+
+def _proof(backend: Backend, plan: ServerPlan) -> Diagnosis:
+    """A note: the plan keeps them apart, and this is why."""
+    proof = plan.proof
+    assert proof is not None  # noqa: S101 - the caller looked
+    evidence = tuple(Evidence(c.package, f"{c.paddle}, or {c.server}") for c in proof.clashes)
+    return Diagnosis(Status.NOTE, evidence, {"names": backend.name})

@@ -1,0 +1,297 @@
+"""`serve` from plan to stop, with a real process in the server's place; nothing that was started stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor, environment
+from environments import fresh_copy
+from nvml_stub import build_stub
+from openai_server import MODEL, fake_program, left_over
+
+pytestmark = pytest.mark.xdist_group("serve")
+CLIENT = "paddleocr-vl-client.yaml"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def fake_llama(folder: Path, how: str) -> dict[str, str]:
+    """Put a `llama-server` that behaves in this way on the PATH; it needs no GPU, so every machine can run it."""
+    fake_program(folder / "programs" / "llama-server")
+    path = f"{folder / 'programs'}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "FAKE_SERVER": how, "FAKE_PIDS": str(folder / "pids")}
+
+
+def fake_vllm(folder: Path, machine: str = "h200") -> dict[str, str]:
+    """Make an environment with a `vllm` in it, on a machine with this GPU."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv-server"], check=True)
+    fake_program(folder / ".venv-server" / "bin" / "vllm")
+    return {**build_stub(folder / "nvml", machine), "FAKE_SERVER": "slow", "FAKE_PIDS": str(folder / "pids")}
+
+
+@dataclass
+class Run:
+    """A `serve` that has said that its server is ready."""
+
+    process: subprocess.Popen[str]
+    said: str
+
+    def end(self, sign: signal.Signals) -> int:
+        self.process.send_signal(sign)
+        return self.process.wait(timeout=60)
+
+
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to a job in the background: it makes it deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, env: dict[str, str], *words: str, until: str = "Ready at", errors: int = subprocess.STDOUT
+) -> Iterator[Run]:
+    """Run `serve` and give it once it has printed a line that begins with `until`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paddlevl_doctor", "serve", *words],
+        cwd=folder,
+        env=environment(folder, env),
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and no threads are running
+    )
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith(until):
+            break
+    else:
+        raise AssertionError(f"serve ended with {process.wait()}: {said}")
+    try:
+        yield Run(process, said)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_ready_server_answers_and_ends_with_the_command(sign: signal.Signals, tmp_path: Path) -> None:
+    env, port = fake_llama(tmp_path, "slow"), free_port()
+    with serving(tmp_path, env, "--backend", "llama-cpp", "--port", str(port)) as run:
+        assert f"Ready at http://127.0.0.1:{port}/v1" in run.said
+        url = f"http://127.0.0.1:{port}/v1"
+        assert doctor("serve", "--url", url, "--model", MODEL, cwd=tmp_path).code == 0
+        assert len(left_over(tmp_path / "pids")) == 2, "the one that listens, and its engine"
+        assert run.end(sign) == 130
+    assert left_over(tmp_path / "pids") == []
+
+
+def test_a_server_that_ignores_being_asked_to_end_is_killed(tmp_path: Path) -> None:
+    env, port = fake_llama(tmp_path, "deaf"), free_port()
+    with serving(tmp_path, env, "--backend", "llama-cpp", "--port", str(port)) as run:
+        assert run.end(signal.SIGINT) == 130
+    assert left_over(tmp_path / "pids") == []
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("hangs", "refused"), ("loads for ever", "503"), ("orphans", "status 3"), ("dies", "vllm-gpu-memory")],
+)
+def test_a_server_that_never_gets_ready_is_a_failure_with_its_reason(
+    how: str, said: str, tmp_path: Path
+) -> None:
+    env = fake_llama(tmp_path, how)
+    words = ("--backend", "llama-cpp", "--port", str(free_port()), "--ready-timeout", "3")
+    answer = doctor("serve", *words, "--format", "json", cwd=tmp_path, env=env)
+    assert answer.code == 1
+    assert said in answer.document["error"]["message"]
+    assert left_over(tmp_path / "pids") == []
+
+
+def test_ctrl_c_while_the_server_loads_ends_it_too(tmp_path: Path) -> None:
+    env = fake_llama(tmp_path, "loads for ever")
+    words = ("--backend", "llama-cpp", "--port", str(free_port()))
+    pids = tmp_path / "pids"
+    argv = [sys.executable, "-m", "paddlevl_doctor", "serve", *words]
+    process = subprocess.Popen(
+        argv,
+        cwd=tmp_path,
+        env=environment(tmp_path, env),
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - as above
+    )
+    while not pids.exists() or len(pids.read_text(encoding="utf-8").split()) < 2:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert left_over(pids) == []
+
+
+def test_the_official_server_is_started_with_the_share_and_the_name_that_fit(tmp_path: Path) -> None:
+    env, port = fake_vllm(tmp_path), free_port()
+    words = ("--format", "json", "--port", str(port))
+    with serving(tmp_path, env, *words, until="}", errors=subprocess.DEVNULL) as run:
+        document = json.loads(run.said)
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK, f"http://127.0.0.1:{port}/v1"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.end(signal.SIGINT) == 130
+    started = json.loads(json.loads(asked.stdout)["choices"][0]["message"]["content"])
+    assert started == document["plan"]["server"]["start"][1:]
+    assert started[started.index("--gpu-memory-utilization") + 1] == "0.50"
+    assert started[started.index("--host") + 1] == "127.0.0.1"
+    assert document["plan"]["server"]["prepare"] == [], "somebody else's environment is taken as it is"
+    assert document["running"]["url"] == f"http://127.0.0.1:{port}/v1"
+    assert left_over(tmp_path / "pids") == []
+
+
+_ASK = """
+import json, sys, urllib.request
+body = json.dumps({"model": "PaddleOCR-VL-1.6-0.9B", "messages": []}).encode()
+request = urllib.request.Request(sys.argv[1] + "/chat/completions", body, {"Content-Type": "application/json"})
+print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read().decode())
+"""
+
+
+def test_what_cannot_be_installed_leaves_no_folder_and_is_code_4(tmp_path: Path) -> None:
+    env = {
+        **build_stub(tmp_path / "nvml", "h200"),
+        "UV_OFFLINE": "1",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    env["UV_PYTHON"] = sys.executable
+    answer = doctor("serve", "--port", str(free_port()), "--format", "json", cwd=tmp_path, env=env)
+    assert (answer.code, answer.document["error"]["exit_code"]) == (4, 4)
+    assert not (tmp_path / ".venv-server").exists()
+    assert not (tmp_path / CLIENT).exists()
+
+
+def test_a_dry_run_changes_nothing_and_shows_both_sides(tmp_path: Path) -> None:
+    env = build_stub(tmp_path / "nvml", "h200")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    answer = doctor("serve", "--dry-run", cwd=tmp_path, env=env)
+    assert answer.code == 0
+    for part in (
+        "uv venv --no-project --python 3.12",
+        "vllm==0.11.1",
+        "--gpu-memory-utilization 0.50",
+        "--paddlex_config paddleocr-vl-client.yaml",
+        "server_url: http://127.0.0.1:8118/v1",
+    ):
+        assert part in answer.stdout
+    assert re.search(r"nvidia-cudnn-cu12\s+9\.5\.1\.17\s+9\.10\.2\.21", answer.stdout)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("machine", "backend", "code", "why"),
+    [
+        ("no-library", "vllm", 1, "there is none"),
+        ("kaggle-t4x2", "vllm", 1, "Tesla T4 (7.5)"),
+        ("rtx5070ti", "sglang", 1, "below 12.0"),
+        ("rtx5070ti", "vllm", 0, ""),
+        ("no-permission", "vllm", 3, "Insufficient Permissions"),
+        ("h200", "mlx-vlm", 1, "macos"),
+        ("h200", "llama-cpp", 1, "llama-server"),
+        ("h200", "fastdeploy", 0, ""),
+    ],
+)
+def test_a_machine_that_cannot_run_it_gets_the_plan_and_the_reason(
+    machine: str, backend: str, code: int, why: str, tmp_path: Path
+) -> None:
+    env = build_stub(tmp_path / "nvml", machine)
+    words = ("--backend", backend, "--format", "json")
+    shown = doctor("serve", *words, "--dry-run", cwd=tmp_path, env=env)
+    platform = shown.document["findings"][0]
+    assert (shown.code, platform["id"]) == (code, "vllm-platform-and-cc")
+    assert why in platform["title"]
+    assert shown.document["plan"]["backend"] == backend
+    if code:  # without --dry-run nothing else happens
+        assert doctor("serve", *words, cwd=tmp_path, env=env).code == code
+        assert not (tmp_path / ".venv-server").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--port", "0"), "--port"[2:]),
+        (("--gpu-memory", "1.5"), "1.5"),
+        (("--model", "PaddleOCR-VL-9"), "PaddleOCR-VL-0.9B"),
+        (("--url", "http://127.0.0.1:1/v1", "--dry-run"), "--url"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(words: tuple[str, ...], part: str, tmp_path: Path) -> None:
+    answer = doctor("serve", *words, cwd=tmp_path)
+    assert answer.code == 2
+    assert part in answer.stderr
+
+
+def test_a_port_that_is_taken_and_a_file_of_somebody_else_are_refused(tmp_path: Path) -> None:
+    env, port = fake_llama(tmp_path, "slow"), free_port()
+    fresh_copy("current-311", tmp_path / ".venv")
+    words = ("--backend", "llama-cpp", "--port", str(port))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert doctor("serve", *words, cwd=tmp_path, env=env).code == 2
+    (tmp_path / CLIENT).write_text("mine: true\n", encoding="utf-8")
+    answer = doctor("serve", *words, cwd=tmp_path, env=env)
+    assert (answer.code, (tmp_path / CLIENT).read_text(encoding="utf-8")) == (2, "mine: true\n")
+    assert not (tmp_path / "pids").exists(), "no server was started"
+
+
+def test_the_real_client_reads_through_the_file_that_was_written(tmp_path: Path) -> None:
+    """paddlex accepts the file, and its own client gets the stand-in's text with the settings in it."""
+    env, port = fake_llama(tmp_path, "slow"), free_port()
+    venv = fresh_copy("current-311", tmp_path / ".venv")
+    with serving(tmp_path, env, "--backend", "llama-cpp", "--port", str(port)) as run:
+        client = subprocess.run(
+            [venv / "bin" / "python", "-c", _CLIENT, CLIENT],
+            cwd=tmp_path,
+            env=environment(tmp_path, {"PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True"}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.end(signal.SIGINT) == 130
+    assert client.returncode == 0, client.stderr
+    answer = json.loads(client.stdout.splitlines()[-1])
+    assert answer["pipeline"] == "PaddleOCR-VL-1.6"
+    assert answer["settings"] == {"backend": "llama-cpp-server", "server_url": f"http://127.0.0.1:{port}/v1"}
+    assert "--alias" in answer["text"]
+
+
+_CLIENT = """
+import json, sys
+import numpy
+from paddlex.inference.models import create_predictor
+from paddlex.utils.config import parse_config
+config = parse_config(sys.argv[1])
+module = config["SubModules"]["VLRecognition"]
+model = create_predictor(module["model_name"], genai_config=module["genai_config"])
+page = numpy.full((112, 112, 3), 255, dtype="uint8")
+result = next(iter(model.predict([{"image": page, "query": "OCR:"}])))
+print(json.dumps({"pipeline": config["pipeline_name"], "settings": module["genai_config"], "text": result["result"]}))
+"""

@@ -1,0 +1,112 @@
+"""What the doctor says about a running server: each fault by its own finding, over real HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor import Answer, doctor
+from openai_server import MODEL, OpenAIServer, openai_server
+
+ORDER = ["connection", "proxy", "api-key", "missing-v1", "loading", "model-name"]
+
+
+def asked(url: str, folder: Path, *words: str, env: dict[str, str] | None = None) -> Answer:
+    return doctor("serve", "--url", url, "--model", MODEL, "--format", "json", *words, cwd=folder, env=env)
+
+
+def statuses(answer: Answer) -> dict[str, str]:
+    prefix = "vlm-server-"
+    return {f["id"].removeprefix(prefix): f["status"] for f in answer.document["findings"]}
+
+
+def fault(name: str, proxy: str = "skipped") -> dict[str, str]:
+    """Everything before the fault is right, everything after it is hidden by it."""
+    before = dict.fromkeys(ORDER[: ORDER.index(name)], "ok")
+    if "proxy" in before:
+        before["proxy"] = proxy
+    return {**before, name: "error", **dict.fromkeys(ORDER[ORDER.index(name) + 1 :], "blocked")}
+
+
+def test_a_server_that_works_has_no_fault_and_was_asked_with_a_picture(tmp_path: Path) -> None:
+    with openai_server() as server:
+        answer = asked(server.url, tmp_path)
+    assert answer.code == 0
+    assert statuses(answer) == {**dict.fromkeys(ORDER, "ok"), "proxy": "skipped"}
+    assert [(method, path) for method, path, _ in server.asked] == [
+        ("GET", "/v1/models"),
+        ("POST", "/v1/chat/completions"),
+    ]
+    assert "data:image/png;base64," in server.asked[1][2]
+
+
+def test_an_address_where_nothing_listens_is_named(tmp_path: Path) -> None:
+    with openai_server() as server:
+        url = server.url
+    answer = asked(url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("connection"))
+    assert answer.document["findings"][0]["evidence"] == [{"source": f"{url}/models", "value": "refused"}]
+
+
+def test_an_address_without_v1_is_named(tmp_path: Path) -> None:
+    with openai_server() as server:
+        bare = server.url.removesuffix("/v1")
+        answer = asked(bare, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("missing-v1"))
+    assert f"{bare}/v1" in answer.document["findings"][3]["title"]
+
+
+def test_a_server_that_is_still_loading_is_named(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(loading=True)) as server:
+        answer = asked(server.url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("loading"))
+
+
+def test_a_server_that_wants_a_key_is_named(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(key="secret")) as server:
+        answer = asked(server.url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("api-key"))
+
+
+def test_another_model_than_the_clients_is_named_and_both_are_shown(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(models=("PaddleOCR-VL-0.9B",))) as server:
+        answer = asked(server.url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("model-name"))
+    assert [e["value"] for e in answer.document["findings"][-1]["evidence"]] == [MODEL, "PaddleOCR-VL-0.9B"]
+    assert [method for method, _, _ in server.asked] == ["GET"], "no page is sent in vain"
+
+
+def test_a_dead_engine_behind_a_list_of_models_is_named(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(chat_status=500)) as server:
+        answer = asked(server.url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("connection"))
+    assert "EngineCore" in answer.document["findings"][0]["evidence"][0]["value"]
+
+
+def test_a_proxy_on_the_way_to_loopback_is_named(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(prefix="/not-a-proxy")) as proxy, openai_server() as server:
+        address = proxy.url.removesuffix("/not-a-proxy")
+        env = {"http_proxy": address, "HTTP_PROXY": address, "no_proxy": "", "NO_PROXY": ""}
+        through = asked(server.url, tmp_path, env=env)
+        exempt = asked(server.url, tmp_path, env={**env, "no_proxy": "127.0.0.1,localhost"})
+    assert (through.code, statuses(through)) == (1, fault("proxy"))
+    assert address in through.document["findings"][1]["title"]
+    assert (exempt.code, statuses(exempt)["proxy"]) == (0, "skipped")
+    assert proxy.asked, "the first question really went through the proxy"
+
+
+def test_check_asks_the_server_as_well(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(loading=True)) as server:
+        answer = doctor(
+            *("check", "--server-url", server.url, "--only", "vlm-server-loading", "--format", "json"),
+            cwd=tmp_path,
+        )
+    assert (answer.code, answer.problems()) == (1, {"vlm-server-loading": "error"})
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8118", "ftp://host/v1", "http://", "http://host:port/v1"])
+def test_what_is_no_address_is_refused_with_one_sentence(url: str, tmp_path: Path) -> None:
+    answer = asked(url, tmp_path)
+    assert (answer.code, answer.document["error"]["exit_code"]) == (2, 2)
+    assert url in answer.document["error"]["message"]
