@@ -64,7 +64,7 @@ def unusable(folder: Path) -> dict[str, str]:
         "missing.png": "missing.png",
         "empty.png": "empty",
         "text.png": "text.png",
-        "folder.png": "folder",
+        "folder.png": "no image and no PDF",
         "truncated.png": "truncated.png",
     }
 
@@ -82,8 +82,14 @@ def test_an_unusable_document_is_refused_before_anything_starts(name: str, lang:
 def test_a_page_of_20000_pixels_a_side_is_scaled_down_and_said_so(tmp_path: Path) -> None:
     huge_png(tmp_path / "huge.png", 20_000)
     answer = doctor("parse", "huge.png", "--engine", "reader", "--format", "json", cwd=tmp_path)
-    assert answer.code == 1, "a white page holds nothing to read"
-    assert any("scaled" in incident for incident in answer.document["incidents"])
+    assert (answer.code, answer.document["verdict"]["summary"]) == (
+        0,
+        "There is nothing to read: every page is blank.",
+    )
+    assert answer.document["incidents"] == [
+        "Page 1 was scaled to 33 % before it was read: it is too large to be read whole.",
+        "Page 1 is blank.",
+    ]
     assert answer.document["peak_memory"]["rss_mb"] < 3000
 
 

@@ -35,15 +35,24 @@ def test_a_bare_interpreter_is_cured_in_place_and_brought_back(tmp_path: Path) -
     before = fingerprint(site)
 
     sick = doctor("check", "--python", python, "--format", "json", cwd=tmp_path)
+    system = {"PATH": f"{python.parent}:/usr/bin:/bin"}
     assert sick.document["target"]["prefix"] == str(tmp_path / "python")
     assert {"numpy-2-4-scalar", "safetensors-framework-paddle"} <= set(sick.problems())
 
-    cure = doctor("fix", "--apply", "--python", python, "--format", "json", cwd=tmp_path)
+    cure = doctor("fix", "--apply", "--system", "--format", "json", cwd=tmp_path, env=system)
     assert cure.code == 0, cure.stderr
     assert [path.name for path in tmp_path.rglob(".paddlevl-doctor")] == [".paddlevl-doctor"]
     assert (site / ".paddlevl-doctor").is_dir()
     assert doctor("check", "--python", python, "--format", "json", cwd=tmp_path).problems() == {}
 
-    undone = doctor("undo", "--python", python, "--format", "json", cwd=tmp_path)
+    system["UV_SYSTEM_PYTHON"] = "1"  # what uv's own --system can be asked for with
+    undone = doctor("undo", "--format", "json", cwd=tmp_path, env=system)
     assert undone.code == 0, undone.stderr
     assert fingerprint(site) == before
+
+
+def test_the_systems_python_and_another_one_cannot_both_be_meant(tmp_path: Path) -> None:
+    for words in (("check", "--venv", "x"), ("fix", "--python", "x"), ("patches", "status", "--venv", "x")):
+        answer = doctor(*words, "--system", cwd=tmp_path)
+        assert (answer.code, answer.stdout) == (2, "")
+        assert answer.stderr.startswith("--system names an interpreter already."), answer.stderr

@@ -49,7 +49,12 @@ def test_the_main_job_on_a_bare_folder_reads_the_demo_page(tmp_path: Path) -> No
     assert (document["engine"], document["device"], document["requested_engine"]) == ("reader", "cpu", "auto")
     assert document["verdict"]["passed"]
     assert {"create-environment", "install-packages", "self-test", "read"} <= set(document["seconds"])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["demo.json", "demo.md"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "demo.json",
+        "demo.md",
+        "demo.pages",
+        "report.html",
+    ]
     assert python_of(tmp_path / ".venv", "linux").exists()
 
     deep = doctor("check", "--deep", "--format", "json", cwd=tmp_path)

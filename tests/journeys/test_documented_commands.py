@@ -31,10 +31,14 @@ def test_the_pages_show_commands_at_all() -> None:
     assert len(commands("docs/commands.md")) > 10
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/commands.md", "docs/reports.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "docs/commands.md", "docs/matrix.md", "docs/parse.md", "docs/reports.md", "docs/serve.md"],
+)
 def test_every_command_of_a_page_works_as_shown(page: str, tmp_path: Path) -> None:
     fresh_copy("current-311", tmp_path / ".venv")
     shutil.copyfile(DEMO, tmp_path / "page.png")
+    shutil.copyfile(DEMO.with_suffix(".json"), tmp_path / "truth.json")
     shutil.copyfile(SAMPLE, tmp_path / "log.txt")
     for words in commands(page):
         answer = doctor(*shlex.split(words), cwd=tmp_path)

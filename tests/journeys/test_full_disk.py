@@ -27,6 +27,7 @@ source, place, size, limit = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
 project = Path(place, "project")
 shutil.copytree(source, project, symlinks=True)
+begun = shutil.disk_usage(place).used >> 10
 os.chdir(project)
 before = kills.Trees().of(project)
 if limit == "no estimate":
@@ -37,7 +38,8 @@ if os.fork() == 0:
     cli.main()
 _, status = os.wait()
 moved = sorted(kills.difference(before, kills.Trees().of(project)))
-print(json.dumps({"code": os.waitstatus_to_exitcode(status), "moved": moved}))
+used = shutil.disk_usage(place).used >> 10
+print("\\n" + json.dumps({"code": os.waitstatus_to_exitcode(status), "moved": moved, "begun": begun, "used": used}))
 """
 
 
@@ -58,9 +60,18 @@ def repair(project: Path, tmp_path: Path, size: str, limit: str) -> tuple[dict[s
         text=True,
         check=False,
     )
-    assert done.stdout.startswith("{"), done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
+    told = done.stdout.rpartition("\n{")[2]
+    assert told, done.stderr
+    answer: dict[str, Any] = json.loads("{" + told)
     return answer, done.stderr
+
+
+@pytest.fixture(scope="module")
+def sizes(project: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, int]:
+    """KiB in use before and after a repair that has all the room it wants."""
+    done, said = repair(project, tmp_path_factory.mktemp("roomy"), "500m", "no estimate")
+    assert done["code"] == 0, said
+    return done["begun"], done["used"]
 
 
 def test_a_disk_that_is_too_small_is_refused_before_the_first_change(project: Path, tmp_path: Path) -> None:
@@ -70,9 +81,12 @@ def test_a_disk_that_is_too_small_is_refused_before_the_first_change(project: Pa
     assert "on the disk of the environment" in said
 
 
-@pytest.mark.parametrize("size", ["34m", "38m", "42m", "46m"])
-def test_a_disk_that_fills_up_leaves_everything_as_it_was(size: str, project: Path, tmp_path: Path) -> None:
-    done, said = repair(project, tmp_path, size, "no estimate")
+@pytest.mark.parametrize("part", [0.2, 0.4, 0.6, 0.8])
+def test_a_disk_that_fills_up_leaves_everything_as_it_was(
+    part: float, sizes: tuple[int, int], project: Path, tmp_path: Path
+) -> None:
+    begun, used = sizes
+    done, said = repair(project, tmp_path, f"{begun + part * (used - begun):.0f}k", "no estimate")
     assert (done["code"], done["moved"]) == (4, []), said
     assert "ran out of disk space" in said
     assert "No space left on device" in said

@@ -40,12 +40,6 @@ def test_a_missing_file_is_named(tmp_path):
     assert complaint(check_input, file / "below") == f"There is no file {file / 'below'}."
 
 
-def test_a_folder_is_refused_with_what_to_do(tmp_path):
-    expected = f"{tmp_path} is a folder. Name one image or PDF in it; whole folders cannot be read yet."
-
-    assert complaint(check_input, tmp_path) == expected
-
-
 def test_an_empty_file_is_called_empty(tmp_path):
     file = tmp_path / "page.png"
     file.touch()
@@ -86,12 +80,11 @@ def test_a_truncated_png_says_which_part_is_missing(tmp_path, cut, chunk, missin
     )
 
 
-def test_a_huge_image_is_accepted_with_a_note(tmp_path):
+def test_a_huge_image_is_accepted(tmp_path):
     file = tmp_path / "page.png"
     file.write_bytes(png(20_000, 20_000, data=b""))
 
-    note = "page.png has 20000 x 20000 pixels; the embedded reader scales it down first."
-    assert check_input(file) == InputKind("png", 20_000, 20_000, (note,))
+    assert check_input(file) == InputKind("png", 20_000, 20_000)
 
 
 def test_an_image_beyond_the_limit_is_refused(tmp_path):

@@ -4,32 +4,25 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from paddlevl_doctor.commands.parse import ASSETS
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.parsing import reader
-from paddlevl_doctor.parsing.model import Block, Page, Reading
-from paddlevl_doctor.parsing.reader_worker import UnreadableImageError, engine_options, load
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
+from paddlevl_doctor.parsing.model import Page, Reading
+from paddlevl_doctor.parsing.pages import Picture
+from paddlevl_doctor.parsing.pool import PageFailedError, Task
+from paddlevl_doctor.parsing.reader import ReaderEngine
+from paddlevl_doctor.parsing.reader_worker import engine_options
 from paddlevl_doctor.parsing.truth import load_truth
 from paddlevl_doctor.parsing.verdict import READER_CLAIMS, THRESHOLDS, judge
-from paddlevl_doctor.system import Completed, RealSystem
-from paddlevl_doctor.system_fake import FakeSystem
 from parsing.samples import png
 
 DEMO = ASSETS / "demo.png"
 TRUTH = load_truth(ASSETS / "demo.json")
 real_pages = pytest.mark.xdist_group("reader")
-
-
-class OfflineSystem(RealSystem):
-    """This machine without its network, where the kernel lets us take it away."""
-
-    def run(self, argv, **options):
-        return super().run((*without_network(), *argv), **options)
 
 
 def without_network():
@@ -41,13 +34,24 @@ def without_network():
     return command if allowed else ()
 
 
-def judged(image):
-    return judge(
-        reader.read(OfflineSystem(), image, timeout=120),
-        TRUTH,
-        claims=READER_CLAIMS,
-        threshold=THRESHOLDS["reader"],
-    )
+def task_of(image):
+    with Image.open(image) as page:
+        picture = Picture(image, *page.size)
+    return Task(0, image.parent, lambda _scale: picture)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    """The reader in a process without any network, where the kernel lets us take it away."""
+    engine = ReaderEngine(os.environ, tmp_path_factory.mktemp("reader"), 2, before=without_network())
+    yield engine
+    engine.close()
+
+
+def judged(reader, image):
+    page = reader.read(task_of(image)).page
+    reading = Reading("reader", "cpu", (page,), {}, 0)
+    return judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"])
 
 
 def box_of(name):
@@ -59,23 +63,21 @@ def box_of(name):
 
 
 @real_pages
-def test_the_demo_page_is_read_without_a_network_and_passes():
-    reading = reader.read(OfflineSystem(), DEMO, timeout=120)
-    verdict = judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"])
+def test_the_demo_page_is_read_without_a_network_and_passes(reader):
+    found = reader.read(task_of(DEMO))
+    verdict = judged(reader, DEMO)
 
     assert (verdict.passed, verdict.reference) == (True, "demo.json")
     assert verdict.similarity >= 0.99
     assert verdict.reasons == (
         "Not judged, because this engine does not claim to read it: formula, figure, table structure.",
     )
-    assert (reading.engine, reading.device, reading.notes) == ("reader", "cpu", ())
-    assert (reading.pages[0].width, reading.pages[0].height) == (1240, 1754)
-    assert set(reading.stages) == {"import", "decode", "read"}
-    assert 100 < reading.rss_mb < 2000
+    assert (found.device, found.notes, found.page.width, found.page.height) == ("cpu", (), 1240, 1754)
+    assert set(reader.seconds) == {"load"}
 
 
 @real_pages
-def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(tmp_path):
+def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(reader, tmp_path):
     with Image.open(DEMO) as shipped:
         page = shipped.convert("RGB")
     left, right = ((left, 530, left + 500, 1000) for left in (100, 640))
@@ -85,7 +87,7 @@ def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(tmp_path):
     page.paste("white", tuple(box_of("end")))
     page.save(tmp_path / "page.png")
 
-    verdict = judged(tmp_path / "page.png")
+    verdict = judged(reader, tmp_path / "page.png")
 
     assert not verdict.passed
     assert verdict.similarity < 0.75
@@ -93,115 +95,49 @@ def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(tmp_path):
 
 
 @real_pages
-def test_a_blank_page_is_read_as_nothing_and_fails(tmp_path):
+def test_a_blank_page_is_read_as_nothing_and_fails(reader, tmp_path):
     (tmp_path / "page.png").write_bytes(png(620, 877))
 
-    verdict = judged(tmp_path / "page.png")
+    verdict = judged(reader, tmp_path / "page.png")
 
     assert (verdict.passed, verdict.similarity, verdict.reasons[0]) == (False, 0.0, "Nothing was read.")
 
 
 @real_pages
-def test_the_worker_prints_one_json_document_whatever_lies_in_the_working_folder(tmp_path):
+def test_a_file_called_numpy_beside_the_document_is_not_imported(tmp_path, monkeypatch):
     (tmp_path / "page.png").write_bytes(png(64, 64))
-    (tmp_path / "numpy.py").write_text(
-        "raise SystemExit('a file of the user was imported')", encoding="utf-8"
-    )
-    command = reader.worker_command(Path("page.png"), 1)
-    done = subprocess.run(
-        [part if part != str(Path("page.png").absolute()) else str(tmp_path / "page.png") for part in command],
-        capture_output=True, cwd=tmp_path, env={**os.environ, "PYTHONSAFEPATH": "1"}, text=True, check=True,
-    )  # fmt: skip
+    (tmp_path / "numpy.py").write_text("raise SystemExit('a file of the user was imported')")
+    monkeypatch.chdir(tmp_path)
+    engine = ReaderEngine(os.environ, tmp_path, 1)
+    try:
+        found = engine.read(task_of(tmp_path / "page.png"))
+    finally:
+        engine.close()
 
-    answer = json.loads(done.stdout)
-    assert (answer["lines"], answer["width"], answer["height"], answer["scale"]) == ([], 64, 64, 1.0)
-    assert set(answer["versions"]) == {"rapidocr", "onnxruntime"}
+    assert found.page == Page(0, 64, 64, (), found.page.seconds)
 
 
-def test_an_image_that_breaks_off_is_unusable_input(tmp_path):
+@real_pages
+def test_a_picture_that_breaks_off_fails_this_page_and_the_next_is_read(reader, tmp_path):
     file = tmp_path / "page.jpg"
     Image.effect_noise((200, 200), 90).save(file)
+    whole = task_of(file)
     file.write_bytes(file.read_bytes()[:3000])
 
-    with pytest.raises(UsageError) as caught:
-        reader.read(RealSystem(), file, timeout=60)
+    with pytest.raises(PageFailedError) as caught:
+        reader.read(whole)
 
-    assert caught.value.message.startswith(f"{file} cannot be decoded: OSError: image file is truncated")
-
-
-# --- what becomes of the worker -------------------------------------------------------------------------------
-
-ANSWER = {
-    "lines": [{"text": "Hello", "box": [10, 20, 90, 50], "score": 0.9}],
-    "width": 100,
-    "height": 200,
-    "scale": 0.5,
-    "frames": 3,
-    "seconds": {"import": 0.5, "decode": 0.123, "read": 1.2345},
-    "rss_mb": 321,
-    "versions": {},
-}
+    assert str(caught.value).startswith("Page 1 could not be read: OSError: image file is truncated")
+    assert reader.read(task_of(DEMO)).page.blocks
 
 
-@pytest.fixture
-def page(tmp_path):
-    file = tmp_path / "page.png"
-    file.write_bytes(png(100, 200))
-    return file
+def test_a_reader_whose_models_are_missing_says_so(tmp_path):
+    engine = ReaderEngine(os.environ, tmp_path, 1, before=("/bin/sh", "-c", "exit 3"))
 
-
-def with_worker(page, **outcome):
-    command = reader.worker_command(page, 8)
-    return FakeSystem(commands={command: Completed(command, **outcome)})
-
-
-def test_the_answer_of_the_worker_becomes_a_reading_with_notes(page):
-    system = with_worker(page, returncode=0, stdout=json.dumps(ANSWER))
-
-    assert reader.read(system, page, timeout=9) == Reading(
-        engine="reader",
-        device="cpu",
-        pages=(Page(0, 100, 200, (Block("text", "Hello", (10, 20, 90, 50)),), 1.23),),
-        stages={"import": 0.5, "decode": 0.12, "read": 1.23},
-        rss_mb=321,
-        vram_mb=None,
-        notes=(
-            "The page was scaled to 50 % before it was read.",
-            "Only the first of 3 pages was read; the embedded reader reads one.",
-        ),
-    )
-
-
-@pytest.mark.parametrize(
-    ("outcome", "kind", "message"),
-    [
-        ({"returncode": 2, "stderr": "x\nOSError: bad\n"}, UsageError, "{page} cannot be decoded: OSError: bad"),
-        ({"returncode": 1, "stderr": "Traceback\nValueError: no\n"}, DoctorError,
-         "The embedded reader failed on {page}: ValueError: no"),
-        ({"returncode": -9}, DoctorError, "The embedded reader failed on {page}: exit status -9"),
-        ({"returncode": 0, "stdout": "garbage", "stderr": "hm"}, DoctorError,
-         "The embedded reader failed on {page}: hm"),
-        ({"returncode": None, "stderr": "no such program"}, DoctorError,
-         "The embedded reader failed on {page}: no such program"),
-        ({"returncode": -15, "timed_out": True}, DoctorError,
-         "The embedded reader did not finish {page} within 9 s and was ended."),
-    ],
-)  # fmt: skip
-def test_every_end_of_the_worker_has_its_sentence(page, outcome, kind, message):
     with pytest.raises(DoctorError) as caught:
-        reader.read(with_worker(page, **outcome), page, timeout=9)
+        engine.read(Task(0, tmp_path, lambda _scale: Picture(DEMO, 1, 1)))
 
-    assert (type(caught.value), caught.value.message) == (kind, message.format(page=page))
-
-
-def test_a_pdf_is_left_to_the_native_engine(tmp_path):
-    file = tmp_path / "page.pdf"
-    file.write_bytes(b"%PDF-1.4")
-
-    with pytest.raises(UsageError) as caught:
-        reader.read(FakeSystem(), file, timeout=9, lang="zh")
-
-    assert "--engine native" in caught.value.message
+    assert caught.value.message == "The embedded reader cannot run: the process ended (exit status 3): "
 
 
 def test_the_reader_is_available_here_and_asking_imports_nothing():

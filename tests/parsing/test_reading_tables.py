@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paddlevl_doctor.parsing.tables import rows_of, shape
+from paddlevl_doctor.parsing.tables import Cell, cells_of, rows_of, shape
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,22 @@ def test_rows_are_what_a_browser_shows(html, rows):
     assert rows_of(html) == rows
 
 
+@pytest.mark.parametrize(
+    ("html", "cells"),
+    [
+        ("no table", ()),
+        ("<table><tr></tr></table>", ()),
+        (
+            "<tr><th colspan=2>A\n a</th></tr><tr><td rowspan=2><b>x</b></td><td>1</td></tr><tr><td>2</td></tr>",
+            ((Cell("A a", 2, 1, True),), (Cell("x", 1, 2), Cell("1")), (Cell("2"),)),
+        ),
+        ("<tr><td colspan=-2 rowspan=x>1</td></tr>", ((Cell("1"),),)),
+    ],
+)
+def test_cells_keep_their_spans(html, cells):
+    assert cells_of(html) == cells
+
+
 def test_a_span_gone_astray_is_limited():
     assert shape(rows_of("<tr><td colspan=999999999>x</td></tr>")) == (1, 100)
 
@@ -40,3 +56,6 @@ def test_broken_html_never_raises(pieces):
     rows = rows_of("".join(pieces))
 
     assert all(isinstance(cell, str) for row in rows for cell in row)
+    assert {cell.text for row in cells_of("".join(pieces)) for cell in row} <= {
+        c for row in rows for c in row
+    }

@@ -17,9 +17,9 @@ from paddlevl_doctor.parsing.image_headers import HEAD_BYTES, Size, format_of, p
 MAX_PIXELS = 500_000_000
 """Above this an image is refused: 500 million pixels are 1.5 GB once decoded in colour."""
 SCALED_ABOVE = 64_000_000
-"""Above this the reader scales an image down, and says so."""
+"""Above this a page is scaled down before it is read, and the answer says so."""
 
-_SUFFIXES = {
+SUFFIXES = {
     "png": (".png", ".apng"),
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "gif": (".gif",),
@@ -28,15 +28,12 @@ _SUFFIXES = {
     "webp": (".webp",),
     "pdf": (".pdf",),
 }
+"""By format, the suffixes that its files have."""
 
 _SENTENCES = {
     "missing": {
         "en": "There is no file {path}.",
         "zh": "文件 {path} 不存在。",
-    },
-    "folder": {
-        "en": "{path} is a folder. Name one image or PDF in it; whole folders cannot be read yet.",
-        "zh": "{path} 是目录。请指定其中的一个图片或 PDF 文件；目前还不支持整个目录。",
     },
     "not-a-file": {
         "en": "{path} is no regular file (a pipe, device or socket). Save the document to a file first.",
@@ -72,10 +69,6 @@ _SENTENCES = {
     "suffix": {
         "en": "{name} is really a {format} file; it is read as such.",
         "zh": "{name} 实际上是 {format} 文件，将按此格式读取。",
-    },
-    "large": {
-        "en": "{name} has {width} x {height} pixels; the embedded reader scales it down first.",
-        "zh": "{name} 有 {width} x {height} 像素，内置阅读器会先将其缩小。",
     },
     "output-not-folder": {
         "en": "The results cannot be written to {path}: {culprit} is a file, not a folder.",
@@ -129,8 +122,6 @@ def _check_is_file(path: Path, lang: str) -> None:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(sentence("missing", lang, path=path)) from error
-    if stat.S_ISDIR(mode):
-        raise UsageError(sentence("folder", lang, path=path))
     if not stat.S_ISREG(mode):
         raise UsageError(sentence("not-a-file", lang, path=path))
 
@@ -144,7 +135,7 @@ def _no_document(path: Path, head: bytes, lang: str) -> str:
 def _accept(path: Path, image_format: str, size: Size | None, lang: str) -> InputKind:
     """Return the kind of a document whose content is fine, unless its size forbids to read it."""
     notes = []
-    if path.suffix.lower() not in _SUFFIXES[image_format]:
+    if path.suffix.lower() not in SUFFIXES[image_format]:
         notes.append(sentence("suffix", lang, name=path.name, format=image_format.upper()))
     if size is None and image_format in ("pdf", "tiff"):
         return InputKind(image_format, notes=tuple(notes))
@@ -153,8 +144,6 @@ def _accept(path: Path, image_format: str, size: Size | None, lang: str) -> Inpu
     values = {"width": size[0], "height": size[1], "limit": MAX_PIXELS // 1_000_000}
     if size[0] * size[1] > MAX_PIXELS:
         raise UsageError(sentence("too-large", lang, path=path, **values))
-    if size[0] * size[1] > SCALED_ABOVE:
-        notes.append(sentence("large", lang, name=path.name, **values))
     return InputKind(image_format, *size, tuple(notes))
 
 

@@ -7,50 +7,34 @@ network, and serves as the independent witness of what is on a page.
 from __future__ import annotations
 
 import importlib.util
-import json
+import os
 import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.messages import language
-from paddlevl_doctor.parsing.document import SCALED_ABOVE, check_input
-from paddlevl_doctor.parsing.model import Line, Page, Reading, box_of
-from paddlevl_doctor.parsing.reader_worker import UNREADABLE
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.deep import death_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.model import Line, Page, box_of
+from paddlevl_doctor.parsing.page_store import PageRead
+from paddlevl_doctor.parsing.pages import Picture
+from paddlevl_doctor.parsing.pool import OneByOne, PageFailedError, Task
 from paddlevl_doctor.parsing.reading_order import blocks_of
-from paddlevl_doctor.system import Completed, System
+from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.turning import turned_back
+from paddlevl_doctor.parsing.watch import DiedError, Limits, StalledError, Watcher
 
 _WORKER = "paddlevl_doctor.parsing.reader_worker"
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _MAX_THREADS = 8
 """More do not help on one page, and the memory for them does not come free."""
-
-_SENTENCES = {
-    "pdf": {
-        "en": "{path} is a PDF; the embedded reader reads images only. Use --engine native, or give it a page as PNG.",
-        "zh": "{path} 是 PDF，内置阅读器只能读取图片。请使用 --engine native，或先把页面转成 PNG。",
-    },
-    "unreadable": {
-        "en": "{path} cannot be decoded: {detail}",
-        "zh": "无法解码 {path}：{detail}",
-    },
-    "late": {
-        "en": "The embedded reader did not finish {path} within {seconds:g} s and was ended.",
-        "zh": "内置阅读器未能在 {seconds:g} 秒内读完 {path}，已被终止。",
-    },
-    "failed": {
-        "en": "The embedded reader failed on {path}: {detail}",
-        "zh": "内置阅读器读取 {path} 失败：{detail}",
-    },
-    "scaled": {
-        "en": "The page was scaled to {percent} % before it was read.",
-        "zh": "读取前已将页面缩小到 {percent}%。",
-    },
-    "frames": {
-        "en": "Only the first of {frames} pages was read; the embedded reader reads one.",
-        "zh": "文件共 {frames} 页，内置阅读器只读取了第一页。",
-    },
-}
+_ATTEMPTS = 2
+"""The second in a fresh process."""
+_LIMITS = {"start": Limits(60, 60), "load": Limits(300, 60), "read": Limits(600, 60)}
 
 
 def available() -> bool:
@@ -58,52 +42,115 @@ def available() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
-def read(system: System, image: Path, *, timeout: float, lang: str | None = None) -> Reading:
-    """Read one image; messages are in `lang`, or else in the language of this run.
+def threads_for(cores: int) -> int:
+    """Return how many threads read a page on a machine with so many cores."""
+    return max(1, min(cores, _MAX_THREADS))
 
-    Raises UsageError for a document it cannot decode, DoctorError where the worker fails or exceeds `timeout` seconds.
-    """
-    lang = lang or language()
-    if check_input(image, lang).format == "pdf":
-        raise UsageError(_SENTENCES["pdf"][lang].format(path=image))
-    threads = max(1, min(system.cpu_count(), _MAX_THREADS))
-    done = system.run(
-        worker_command(image, threads),
-        timeout=timeout,
-        # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the reader.
-        env={**system.env, "OMP_NUM_THREADS": str(threads), "PYTHONSAFEPATH": "1"},
-        cwd=_PACKAGE_ROOT,
+
+@dataclass
+class ReaderEngine(OneByOne):
+    """Reads one page after the other; a process that died or stands still is replaced once a page."""
+
+    env: Mapping[str, str]
+    folder: Path
+    """For the worker's log."""
+    threads: int = 1
+    samples: list[Sample] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    before: tuple[str, ...] = ()
+    """Words before the command, such as those that take the network away."""
+    _watcher: Watcher | None = None
+
+    def read(self, task: Task) -> PageRead:
+        """Read one page; raises PageFailedError for this page, DoctorError where the reader cannot run at all."""
+        picture = task.picture(1.0)
+        started = time.monotonic()
+        event = self._seen(picture, task.index)
+        turn, size = event["turned"], (picture.width, picture.height)
+        blocks = tuple(
+            replace(block, box=turned_back(block.box, turn, *size))
+            for block in blocks_of(_lines(event, picture))
+        )
+        page = Page(task.index, *size, blocks, round(time.monotonic() - started, 2))
+        notes = (text("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
+        return PageRead(page, device=self.device, notes=notes)
+
+    def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
+        """Return the lines of text, boxes in pixels of the page, and its turn (`turning`); raises as `read` does."""
+        event = self._seen(picture, page)
+        turn, size = int(event["turned"]), (picture.width, picture.height)
+        lines = _lines(event, picture)
+        return tuple(replace(line, box=turned_back(line.box, turn, *size)) for line in lines), turn
+
+    def _seen(self, picture: Picture, page: int) -> Event:
+        for attempt in range(_ATTEMPTS):
+            try:
+                event = self._ask(self._ready(), {"image": str(picture.path)})
+            except (StalledError, DiedError) as error:
+                self._watcher = None
+                if attempt == _ATTEMPTS - 1:
+                    detail = _described(error)
+                    raise PageFailedError(text("page-failed", page=page + 1, detail=detail)) from error
+                continue
+            if event["event"] == "failed":
+                raise PageFailedError(text("page-failed", page=page + 1, detail=event["detail"]))
+            return event
+        raise AssertionError  # the last attempt returned or raised
+
+    def close(self) -> None:
+        """End the process."""
+        if self._watcher is not None:
+            self._watcher.child.close()
+            self._watcher = None
+
+    def _ready(self) -> Watcher:
+        if self._watcher is None:
+            argv = (*self.before, sys.executable, "-X", "utf8", "-m", _WORKER, "--threads", str(self.threads))
+            # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the reader.
+            threads = {"OMP_NUM_THREADS": str(self.threads)}
+            safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
+            child = LinesChild(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
+            watcher = Watcher(child, self.samples, self.started)
+            watcher.limits.update({**_LIMITS, **self.limits})
+            self._greet(watcher)
+            self._watcher = watcher
+        return self._watcher
+
+    def _greet(self, watcher: Watcher) -> None:
+        """Wait until the models are loaded; raises DoctorError where that fails."""
+        try:
+            event = watcher.wait()
+        except (StalledError, DiedError) as error:
+            raise DoctorError(text("reader-failed", detail=_described(error))) from error
+        if event["event"] == "fatal":
+            watcher.child.close()
+            raise DoctorError(text("reader-failed", detail=event["detail"]))
+        self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
+
+    def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
+        try:
+            watcher.child.send(request)
+        except ChildEndedError as error:
+            raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
+        return watcher.wait()
+
+
+def _described(error: StalledError | DiedError) -> str:
+    if isinstance(error, StalledError):
+        key = "worker-idle" if error.idle else "worker-slow"
+        return text(key, stage=text(f"worker-{error.stage}"), seconds=f"{error.waited:.0f}")
+    last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
+    return text("worker-died", how=death_of(error.returncode), words=last.strip())
+
+
+def _lines(event: Event, picture: Picture) -> tuple[Line, ...]:
+    """Return the lines in pixels of the page as it was turned, whatever the scale of its picture."""
+    across, down = picture.width / event["width"], picture.height / event["height"]
+    scale = (across, down, across, down) if event["turned"] in (0, 180) else (down, across, down, across)
+    boxes = (box_of([n * s for n, s in zip(line["box"], scale, strict=True)]) for line in event["lines"])
+    return tuple(
+        Line(line["text"], box, line["score"]) for line, box in zip(event["lines"], boxes, strict=True)
     )
-    return _reading(_answer(done, image, timeout, lang), lang)
-
-
-def worker_command(image: Path, threads: int) -> tuple[str, ...]:
-    """Return the command that reads an image and prints one JSON document."""
-    limits = ("--max-pixels", str(SCALED_ABOVE), "--threads", str(threads))
-    return (sys.executable, "-X", "utf8", "-m", _WORKER, str(image.absolute()), *limits)
-
-
-def _answer(done: Completed, image: Path, timeout: float, lang: str) -> dict[str, Any]:
-    """Return what the worker printed, or raise what became of it."""
-    if done.timed_out:
-        raise DoctorError(_SENTENCES["late"][lang].format(path=image, seconds=timeout))
-    detail = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    if done.returncode == UNREADABLE:
-        raise UsageError(_SENTENCES["unreadable"][lang].format(path=image, detail=detail))
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout if done.ok else "")
-    except ValueError as error:
-        raise DoctorError(_SENTENCES["failed"][lang].format(path=image, detail=detail)) from error
-    return answer
-
-
-def _reading(answer: dict[str, Any], lang: str) -> Reading:
-    lines = [Line(line["text"], box_of(line["box"]), line["score"]) for line in answer["lines"]]
-    stages = {name: round(seconds, 2) for name, seconds in answer["seconds"].items()}
-    page = Page(0, answer["width"], answer["height"], blocks_of(lines), stages["read"])
-    notes = []
-    if answer["scale"] < 1:
-        notes.append(_SENTENCES["scaled"][lang].format(percent=round(answer["scale"] * 100)))
-    if answer["frames"] > 1:
-        notes.append(_SENTENCES["frames"][lang].format(frames=answer["frames"]))
-    return Reading("reader", "cpu", (page,), stages, answer["rss_mb"], None, tuple(notes))

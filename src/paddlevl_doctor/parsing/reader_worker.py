@@ -1,82 +1,112 @@
-"""The embedded reader's own process: `python -m paddlevl_doctor.parsing.reader_worker IMAGE` reads one image.
+"""The embedded reader's own process: `python -m paddlevl_doctor.parsing.reader_worker` reads pictures of pages.
 
-Prints one JSON document on stdout and nothing else. The weights are named by path, from the wheel, so that rapidocr
-has no reason to download; whatever it or its libraries print goes to stderr. Exit code 2 means that the image is at
-fault, and the last line on stderr says how.
+One JSON line on stdin, {"image": PATH}, asks for one picture; one JSON line on stdout tells every event: `stage`,
+`ready`, `page` with the lines, `failed`, `fatal`. The weights are named by path, from the wheel, so that rapidocr has
+no reason to download; whatever it or its libraries print goes to stderr.
 """
 
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from paddlevl_doctor.parsing.document import MAX_PIXELS, SCALED_ABOVE
+from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
+from paddlevl_doctor.parsing.document import SCALED_ABOVE
+from paddlevl_doctor.parsing.model import box_of
+from paddlevl_doctor.parsing.turning import turn_of
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-UNREADABLE = 2
-_BAND_PIXELS = 16_000_000
-"""A huge image is scaled down in bands of about so many pixels, to keep copies of it small."""
-
-
-class UnreadableImageError(Exception):
-    """The image cannot be decoded, or not within the limits."""
+_SURE = 0.9
+"""What rapidocr itself wants of the classifier before it turns a line (`Cls.cls_thresh`)."""
+_HALF_TURN = 180
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the image named by the arguments; return the exit code."""
-    options = _parser().parse_args(arguments)
-    answer_to = os.dup(1)
-    os.dup2(2, 1)  # native libraries write to the descriptor, not to sys.stdout
-    try:
-        answer = read_image(options.image, options.max_pixels, options.threads)
-    except UnreadableImageError as error:
-        sys.stderr.write(f"{error}\n")
-        return UNREADABLE
-    with os.fdopen(answer_to, "w", encoding="utf-8") as out:
-        out.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    return 0
+class Speaker:
+    """Writes events, one JSON line each, to what was stdout; native libraries that print get stderr instead."""
+
+    def __init__(self) -> None:
+        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        os.dup2(2, 1)
+
+    def say(self, event: str, **fields: Any) -> None:
+        """Write one event."""
+        self._out.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
+        self._out.flush()
 
 
-def _parser() -> argparse.ArgumentParser:
+def main() -> None:
+    """Load the models, then answer until nobody asks any more."""
     parser = argparse.ArgumentParser(prog="reader_worker")
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--max-pixels", type=int, default=SCALED_ABOVE)
     parser.add_argument("--threads", type=int, default=-1)
-    return parser
+    threads = parser.parse_args().threads
+    speaker = Speaker()
+    faulthandler.enable(all_threads=True)
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+    speaker.say("stage", stage="load")
+    try:
+        started = time.perf_counter()
+        engine = load_engine(threads)
+    except Exception as error:
+        speaker.say("fatal", detail=f"{type(error).__name__}: {error}")
+        return
+    speaker.say("ready", seconds={"load": time.perf_counter() - started})
+    for line in sys.stdin:
+        speaker.say("stage", stage="read")
+        _answer(speaker, engine, Path(json.loads(line)["image"]))
 
 
-def read_image(path: Path, max_pixels: int, threads: int) -> dict[str, Any]:
-    """Return the lines of an image, boxes in its own pixels, with sizes, times (seconds) and peak memory (MiB)."""
-    started = time.perf_counter()
-    import numpy as np  # noqa: PLC0415 - the import is what is timed
-    import rapidocr  # noqa: PLC0415
+def _answer(speaker: Speaker, engine: Any, image: Path) -> None:
+    try:
+        speaker.say("page", **read_image(engine, image))
+    except Exception as error:  # the next picture may be read
+        words = str(error) if isinstance(error, UnreadableImageError) else f"{type(error).__name__}: {error}"
+        speaker.say("failed", detail=words)
 
-    engine_class = rapidocr.RapidOCR
-    imported = time.perf_counter()
-    page, width, height, frames = load(path, max_pixels)
-    engine = engine_class(params=engine_options(Path(rapidocr.__file__).parent / "models", threads))
-    loaded = time.perf_counter()
-    found = engine(np.ascontiguousarray(np.asarray(page)[:, :, ::-1]))  # rapidocr expects blue first
-    read = time.perf_counter()
-    return {
-        "lines": lines_of(found, width / page.width, height / page.height),
-        "width": width,
-        "height": height,
-        "scale": round(page.width / width, 4),
-        "frames": frames,
-        "seconds": {"import": imported - started, "decode": loaded - imported, "read": read - loaded},
-        "rss_mb": peak_memory_mb(),
-        "versions": {name: version(name) for name in ("rapidocr", "onnxruntime")},
-    }
+
+def load_engine(threads: int) -> Any:
+    """Return rapidocr with the weights of its wheel; raises what its import raises, and FileNotFoundError.
+
+    It keeps in `heads` which lines of the last picture its classifier found upside down.
+    """
+    import rapidocr  # noqa: PLC0415 - a failure is to be an answer
+
+    class Engine(rapidocr.RapidOCR):
+        heads: tuple[bool, ...] = ()
+
+        def cls_and_rotate(self, pictures: Any) -> Any:
+            """Note what the classifier says, which rapidocr's answer leaves out."""
+            turned, answer = super().cls_and_rotate(pictures)
+            self.heads = tuple("180" in label and score > _SURE for label, score in answer.cls_res or ())
+            return turned, answer
+
+    return Engine(params=engine_options(Path(rapidocr.__file__).parent / "models", threads))
+
+
+def read_image(engine: Any, path: Path) -> dict[str, Any]:
+    """Return the lines of an image, its size, and by how many degrees against the clock it was turned to be read.
+
+    Boxes are in pixels of the turned page.
+    """
+    import numpy as np  # noqa: PLC0415 - rapidocr has imported it before
+
+    page, width, height, _frames = load(path, SCALED_ABOVE)
+    pixels = np.asarray(page)[:, :, ::-1]  # rapidocr expects blue first
+    engine.heads = ()
+    found = engine(np.ascontiguousarray(pixels))
+    across, down = width / page.width, height / page.height
+    lines = lines_of(found, across, down)
+    turn = turn_of([box_of(line["box"]) for line in lines], engine.heads)
+    if turn:
+        found = engine(np.ascontiguousarray(np.rot90(pixels, turn // 90)))
+        lines = lines_of(found, *((across, down) if turn == _HALF_TURN else (down, across)))
+    return {"lines": lines, "width": width, "height": height, "turned": turn}
 
 
 def engine_options(models: Path, threads: int) -> dict[str, Any]:
@@ -107,91 +137,5 @@ def lines_of(found: Any, x_scale: float, y_scale: float) -> list[dict[str, Any]]
     return lines
 
 
-# --- decoding -------------------------------------------------------------------------------------------------
-
-
-def load(path: Path, max_pixels: int) -> tuple[Image.Image, int, int, int]:
-    """Return the first page upright in RGB with at most `max_pixels`, its full width and height, and the page count.
-
-    Raises UnreadableImageError for a damaged image and for one beyond the stated limit of MAX_PIXELS.
-    """
-    from PIL import Image  # noqa: PLC0415 - not there without the extra `reader`
-
-    Image.MAX_IMAGE_PIXELS = None  # the limit below is deliberate and says what to do
-    try:
-        with Image.open(path) as image:
-            full = image.size
-            if full[0] * full[1] > MAX_PIXELS:
-                raise UnreadableImageError(f"{full[0]} x {full[1]} pixels are more than {MAX_PIXELS}")
-            frames = getattr(image, "n_frames", 1)
-            page = _small(image, max_pixels)
-            turn = _TURNS.get(image.getexif().get(0x0112, 1))
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
-    width, height = full[::-1] if turn in _QUARTER_TURNS else full
-    return page if turn is None else page.transpose(Image.Transpose[turn]), width, height, frames
-
-
-_QUARTER_TURNS = ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
-_TURNS = dict(enumerate(("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", *_QUARTER_TURNS), start=2))
-"""How to bring a picture upright, by its EXIF orientation (tag 0x0112), as Pillow names it."""
-
-
-def _small(image: Image.Image, max_pixels: int) -> Image.Image:
-    """Decode an image into RGB with at most `max_pixels`, never holding a second copy of a huge one."""
-    factor = _factor(image.size, max_pixels)
-    if factor > 1:
-        image.draft("RGB", (image.width // factor, image.height // factor))  # JPEG decodes to 1/2, 1/4 or 1/8
-        factor = _factor(image.size, max_pixels)
-    image.load()
-    return _rgb(image) if factor == 1 else _reduced(image, factor)
-
-
-def _factor(size: tuple[int, int], max_pixels: int) -> int:
-    factor = 1
-    while size[0] * size[1] > max_pixels * factor * factor:
-        factor += 1
-    return factor
-
-
-def _reduced(image: Image.Image, factor: int) -> Image.Image:
-    """Return the mean of every square of `factor` pixels, band by band."""
-    from PIL import Image  # noqa: PLC0415
-
-    small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
-    high = max(1, _BAND_PIXELS // image.width // factor) * factor
-    for top in range(0, image.height, high):
-        band = image.crop((0, top, image.width, min(top + high, image.height)))
-        small.paste(_rgb(band).reduce(factor), (0, top // factor))
-    return small
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return an image in RGB: transparency on white paper, 16 bits a pixel brought down to 8."""
-    from PIL import Image  # noqa: PLC0415
-
-    if image.mode.startswith("I"):
-        image = image.point(lambda value: value * (1 / 256), "F").convert(
-            "L"
-        )  # Pillow alone would clip to white
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image.convert("RGB")
-    layered = image.convert("RGBA")
-    paper = Image.new("RGBA", layered.size, "white")
-    return Image.alpha_composite(paper, layered).convert("RGB")
-
-
-def peak_memory_mb() -> int:
-    """Return the peak resident memory of this process in MiB."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) >> 10
-    except (OSError, StopIteration):
-        import psutil  # noqa: PLC0415 - Windows and macOS only
-
-        memory = psutil.Process().memory_info()
-        return int(getattr(memory, "peak_wset", memory.rss)) >> 20
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

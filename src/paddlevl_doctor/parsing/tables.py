@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 _MAX_SPAN = 100
 """A model gone astray may write any number here."""
 
 
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its plain text, how many columns and rows it covers, and whether it is a heading."""
+
+    text: str
+    across: int = 1
+    down: int = 1
+    heads: bool = False
+
+
 def rows_of(html: str) -> tuple[tuple[str, ...], ...]:
     """Return the cells of all rows, merged cells as empty ones after the first; () where there is no row."""
-    parser = _Rows()
-    parser.feed(html)
-    parser.close()
-    return tuple(tuple(" ".join(cell.split()) for cell in row) for row in parser.rows if row)
+    return tuple(tuple(" ".join(cell.split()) for cell in row) for row in _parsed(html).rows if row)
+
+
+def cells_of(html: str) -> tuple[tuple[Cell, ...], ...]:
+    """Return the cells of all rows, merged cells once and with their spans; () where there is no cell."""
+    parser = _parsed(html)
+    rows: list[list[Cell]] = [[] for _ in parser.rows]
+    for row, column, cell in parser.cells:
+        rows[row].append(replace(cell, text=" ".join(parser.rows[row][column].split())))
+    return tuple(map(tuple, rows)) if parser.cells else ()
 
 
 def shape(rows: tuple[tuple[str, ...], ...]) -> tuple[int, int]:
@@ -21,10 +38,19 @@ def shape(rows: tuple[tuple[str, ...], ...]) -> tuple[int, int]:
     return len(rows), max(map(len, rows), default=0)
 
 
+def _parsed(html: str) -> _Rows:
+    parser = _Rows()
+    parser.feed(html)
+    parser.close()
+    return parser
+
+
 class _Rows(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[list[str]] = []
+        self.cells: list[tuple[int, int, Cell]] = []
+        """Row, column and spans of every cell."""
         self._below: dict[int, int] = {}
         """How many rows each column is still covered by a cell from above."""
         self._in_cell = False
@@ -40,6 +66,7 @@ class _Rows(HTMLParser):
             start = len(self.rows[-1])
             self.rows[-1] += [""] * across
             self._below.update(dict.fromkeys(range(start, start + across), down - 1) if down > 1 else {})
+            self.cells.append((len(self.rows) - 1, start, Cell("", across, down, tag == "th")))
             self._start, self._in_cell = start, True
 
     def handle_endtag(self, tag: str) -> None:

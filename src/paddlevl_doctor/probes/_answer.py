@@ -1,5 +1,6 @@
 """What every probe needs to answer: a clean standard output, the first exception, and a way out that always works."""
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ def answer(document, work, isolated=True):
     """
     started = time.perf_counter()
     out = _claim_stdout()
+    _leave_path()
     os.environ.setdefault("GLOG_minloglevel", "2")
     folder = tempfile.mkdtemp(prefix="paddlevl-doctor-")
     document.update({"seconds": {}, "error": None})
@@ -35,6 +37,15 @@ def answer(document, work, isolated=True):
     document["seconds"]["total"] = round(time.perf_counter() - started, 3)
     document["rss_peak_mb"] = _peak_rss_mb()
     _finish(out, document)
+
+
+def _leave_path():
+    """Take the probes' folder off sys.path: `kernels` and others in it are names that the target's packages import.
+
+    modelscope, which paddlex imports, looks for a package of that name whether or not one is installed.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if not folder or os.path.abspath(folder) != here]
 
 
 def _claim_stdout():
@@ -54,11 +65,16 @@ def _finish(real, document):
 
 
 def first_of(error):
-    """Return the innermost exception of a chain: what went wrong before anything was said about it."""
+    """Return the innermost exception of a chain: what went wrong before anything was said about it.
+
+    A rename from one disk to another that fails is no cause: shutil.move tries it first, and copies then.
+    """
     seen = set()
     while id(error) not in seen:
         seen.add(id(error))
-        error = error.__cause__ or error.__context__ or error
+        inner = error.__cause__ or error.__context__ or error
+        if getattr(inner, "errno", None) != errno.EXDEV:
+            error = inner
     return error
 
 
@@ -74,7 +90,10 @@ def describe(error):
 
 
 def sentence(error):
-    """Return an exception as the last line of a traceback shows it."""
+    """Return an exception as the last line of a traceback shows it; of many files not copied, the first."""
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list) and error.args[0]:
+        source, place, why = error.args[0][0]
+        return "Error: %s: %r -> %r" % (why, source, place)
     return "%s: %s" % (type(error).__name__, error)
 
 

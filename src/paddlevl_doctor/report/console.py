@@ -16,7 +16,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from paddlevl_doctor.commands.check import CheckReport, Known
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
@@ -25,8 +24,8 @@ from paddlevl_doctor.report.privacy import without_home
 from paddlevl_doctor.values import Command, Finding, Status
 
 if TYPE_CHECKING:
+    from paddlevl_doctor.commands.check import CheckReport, Known
     from paddlevl_doctor.commands.fix import FixReport, UndoReport
-    from paddlevl_doctor.commands.parse import ParseReport
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.values import Outcome, Step
 
@@ -95,10 +94,10 @@ class Screen:
         if cause.consequences:
             body.append(self._consequences(cause.consequences))
         for part in body:
-            self._indented(part, 2)
+            self.indented(part, 2)
         self.console.print()
 
-    def _indented(self, words: Text, columns: int) -> None:
+    def indented(self, words: Text, columns: int) -> None:
         """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
         if self.console.is_terminal:
             self.console.print(Padding(words, (0, 0, 0, columns)))
@@ -146,6 +145,8 @@ class Screen:
         """Print a plan and, when it was carried out, what became of it."""
         if report.recovered is not None:
             self.line(text("recovered", number=report.recovered), "yellow")
+        if report.note:
+            self.line(report.note, "yellow")
         if report.applied is None:
             self._plan(report)
         else:
@@ -172,13 +173,13 @@ class Screen:
         body = [self._labelled("because", reason) for reason in reasons]
         body += [self._labelled("run", command_line(command)) for command in step.commands]
         for part in body:
-            self._indented(part, 3)
+            self.indented(part, 3)
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
-            self._indented(Text(self.clean(line), style=style), 3)
+            self.indented(Text(self.clean(line), style=style), 3)
         if self.verbose:
-            self._indented(self._labelled("before", step.precondition), 3)
-            self._indented(self._labelled("undo", step.undo), 3)
+            self.indented(self._labelled("before", step.precondition), 3)
+            self.indented(self._labelled("undo", step.undo), 3)
         self.console.print()
 
     def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:
@@ -205,31 +206,7 @@ class Screen:
             for step in _words(row["steps"]):
                 self.line(f"   {step}")
 
-    # --- parse and pipelines
-
-    def parse(self, report: ParseReport) -> None:
-        """Print how a document was read and how well; quiet leaves the verdict."""
-        if not self.quiet:
-            self._reading(report)
-        style = "bold green" if report.verdict.passed else "bold red"
-        self.line(report.verdict.summary, style)
-        for reason in report.verdict.reasons:
-            self.line(f"  {reason}", "dim")
-
-    def _reading(self, report: ParseReport) -> None:
-        self.line(text("engine-line", engine=report.engine, device=report.device), "bold")
-        if report.reason:
-            self.line(
-                text("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
-            )
-        table = make_table("column-step", "column-seconds")
-        for name, seconds in report.seconds.items():
-            table.add_row(name, f"{seconds:.1f}")
-        self.console.print(table)
-        for incident in report.incidents:
-            self.line(f"! {incident}", "yellow")
-        if report.outputs:
-            self.line(text("written", paths=", ".join(report.outputs)))
+    # --- pipelines
 
     def pipelines(self, rows: Sequence[PipelineRow]) -> None:
         """Print the pipelines and where their files are."""

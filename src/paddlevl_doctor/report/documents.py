@@ -6,15 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.check import CheckReport, Known
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.report.privacy import scrubbed, without_secrets
 from paddlevl_doctor.values import as_dict
 
 if TYPE_CHECKING:
+    from paddlevl_doctor.commands.check import CheckReport, Known
     from paddlevl_doctor.commands.fix import FixReport, UndoReport
-    from paddlevl_doctor.commands.parse import ParseReport
     from paddlevl_doctor.commands.pipelines import PipelineRow
+    from paddlevl_doctor.parsing.outcome import ParseReport
 
 Document = dict[str, Any]
 
@@ -48,6 +48,10 @@ def fix_document(report: FixReport) -> Document:
     """Describe a plan, and what became of it."""
     fields: dict[str, Any] = {"plan": {"steps": report.plan.steps}, "skipped": report.plan.skipped}
     fields |= {"request": report.request, "state": report.state}
+    if report.mirrors:
+        fields["mirrors"] = report.mirrors
+    if report.note:
+        fields["note"] = report.note
     if report.recovered is not None:
         fields["recovered"] = report.recovered
     if report.applied is not None and report.recheck is not None:
@@ -64,7 +68,7 @@ def undo_document(report: UndoReport) -> Document:
 
 def parse_document(report: ParseReport) -> Document:
     """Describe the reading of a document."""
-    return document("parse", **{name: value for name, value in vars(report).items() if name != "fix"})
+    return document("parse", **report.fields())
 
 
 def pipelines_document(rows: tuple[PipelineRow, ...]) -> Document:

@@ -17,13 +17,15 @@ def render(report: CheckReport) -> str:
 
 def _annotation(finding: Finding) -> str:
     message = f"{finding.title}\n{details(finding)}"
-    return f"::{_LEVELS[finding.status]} title={_property(finding.id)}::{_data(message)}\n"
+    return f"::{_LEVELS[finding.status]} title={escaped_property(finding.id)}::{escaped_data(message)}\n"
 
 
 # The escapes of actions/toolkit, packages/core/src/command.ts.
-def _data(words: str) -> str:
+def escaped_data(words: str) -> str:
+    """Return text for the message of a workflow command."""
     return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(words: str) -> str:
-    return _data(words).replace(":", "%3A").replace(",", "%2C")
+def escaped_property(words: str) -> str:
+    """Return text for a property of a workflow command."""
+    return escaped_data(words).replace(":", "%3A").replace(",", "%2C")

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 _CODE = re.compile(r"`([^`\n]+)`")
-# Characters that steer the direction of text, or that cannot be seen at all.
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+# Characters that steer the direction of text, that cannot be seen at all, or (half a surrogate) not be written.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
 
 
 def render(report: CheckReport) -> str:
     """Return the page; the report is already redacted."""
     found = causes(report.findings)
-    return _template().render(
+    return template("check.html").render(
         lang=language(),
         t=text,
         version=__version__,
@@ -41,7 +43,8 @@ def render(report: CheckReport) -> str:
 
 
 @functools.cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """Return a template whose values are escaped, and without what would steer the reader's eye."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only this format needs it
 
     environment = Environment(
@@ -53,7 +56,7 @@ def _template() -> Template:
         finalize=_visible,
     )
     environment.filters["spans"] = _spans
-    return environment.get_template("check.html")
+    return environment.get_template(name)
 
 
 def _visible(value: object) -> object:

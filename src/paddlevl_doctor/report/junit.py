@@ -47,13 +47,13 @@ def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport) -> 
         name=finding.id,
         time=f"{finding.duration_ms / 1000:.3f}",
     )
-    title, body = _writable(finding.title), _writable(details(finding))
+    title, body = writable(finding.title), writable(details(finding))
     if finding.status is Status.ERROR:
         ElementTree.SubElement(case, "failure", message=title, type=finding.id).text = body
     elif finding.status is Status.UNKNOWN:
         ElementTree.SubElement(case, "error", message=title, type=finding.id).text = body
     elif finding.status in _SKIPPED:
-        ElementTree.SubElement(case, "skipped", message=_writable(_why_skipped(finding, report)))
+        ElementTree.SubElement(case, "skipped", message=writable(_why_skipped(finding, report)))
     elif finding.status is not Status.OK:
         ElementTree.SubElement(case, "system-out").text = f"{finding.status.value}: {title}\n{body}"
 
@@ -72,5 +72,6 @@ def details(finding: Finding) -> str:
     return "\n".join([*filter(None, lines), *finding.links])
 
 
-def _writable(words: str) -> str:
+def writable(words: str) -> str:
+    """Return text with the characters replaced that XML cannot hold."""
     return _FORBIDDEN.sub("\ufffd", words)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from paddlevl_doctor.values import Advance
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import ProgressColumn, TaskID
 
 
 class Progress:
@@ -35,17 +42,62 @@ class Progress:
             self.depth -= 1
 
     @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how much of `total` is done, with the time left; the function that is given takes what was added."""
+    def bytes(self, title: str, total: int) -> Iterator[Advance]:
+        """Show how much of `total` bytes is here, the rate and the time left; 0 stands for a total nobody knows."""
         if not self.enabled or self.depth:
-            yield lambda _done: None
+            yield Advance()
             return
         from rich.console import Console  # noqa: PLC0415 - only terminals need it
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
         from rich.progress import Progress as Bars  # noqa: PLC0415
+        from rich.progress import TransferSpeedColumn as Speed  # noqa: PLC0415
 
         words = TextColumn("{task.description}", markup=False)
-        columns = (words, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (words, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
         with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
-            task = bars.add_task(title, total=total)
-            yield lambda done: bars.advance(task, done)
+            yield _Shown(bars, bars.add_task(title, total=total or None, rate="", now=""))
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Advance]:
+        """Show how much of `total` is done, at what rate, and the time left."""
+        if not self.enabled or self.depth:
+            yield Advance()
+            return
+        from rich.console import Console  # noqa: PLC0415 - only terminals need it
+        from rich.progress import Progress as Bars  # noqa: PLC0415
+
+        with Bars(*_columns(), console=Console(stderr=True, highlight=False), transient=True) as bars:
+            yield _Shown(bars, bars.add_task(title, total=total, rate="", now=""))
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    from rich import progress  # noqa: PLC0415 - only terminals need it
+
+    return (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}", style="dim"),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[now]}", markup=False, style="dim"),
+    )
+
+
+class _Shown(Advance):
+    """Tells a bar; may be called in any thread."""
+
+    def __init__(self, bars: Bars, task: TaskID) -> None:
+        self.bars, self.task, self.done = bars, task, 0
+        self.started = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Show the parts that were done, and how many that is a minute."""
+        self.done += done
+        minutes = max(time.monotonic() - self.started, 0.001) / 60
+        self.bars.update(self.task, advance=done, rate=f"{self.done / minutes:.1f}/min")
+
+    def say(self, words: str) -> None:
+        """Show what is being done now."""
+        self.bars.update(self.task, now=words)

@@ -1,0 +1,229 @@
+"""Which engine reads, on which devices, and the engines themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.commands.examine import Examination
+from paddlevl_doctor.commands.serving import hire_server
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
+from paddlevl_doctor.facts.gpu_use import GpuUse
+from paddlevl_doctor.facts.network import answering_hubs
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing import remembered
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
+from paddlevl_doctor.parsing.native import cached_version, nested_layout
+from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
+from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.parsing.pages import PageSource
+from paddlevl_doctor.parsing.pool import Engine
+from paddlevl_doctor.parsing.reader import ReaderEngine, available, threads_for
+from paddlevl_doctor.parsing.second_look import SecondLook
+from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.warm import Warm
+from paddlevl_doctor.parsing.watch import LIMITS, Limits
+from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Finding, Stage, Status
+
+VL = "PaddleOCR-VL"
+_UNKNOWN_WEIGHTS = 2200
+"""MiB that the released models take on disk, where they are still to be downloaded."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine, and why it is not the one that was asked for."""
+
+    name: str
+    reason: str = ""
+
+
+@dataclass
+class Staff:
+    """The engines of one run, and what they leave behind."""
+
+    engines: list[Engine] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
+    devices: tuple[str, ...] = ()
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of starting, by stage: the slowest engine's."""
+        found: dict[str, float] = {}
+        for engine in self.engines:
+            for name, seconds in getattr(engine, "seconds", {}).items():
+                found[name] = max(found.get(name, 0.0), seconds)
+        return found
+
+    def on_stage(self, told: Callable[[str], None]) -> None:
+        """Let somebody be told what a worker does; only of a single one can all of it be followed."""
+        if len(self.engines) == 1 and isinstance(self.engines[0], NativeEngine):
+            self.engines[0].on_stage = told
+
+    def close(self) -> None:
+        """End every engine."""
+        for engine in self.engines:
+            engine.close()
+
+
+def choose(
+    system: System, stage: Stage, examination: Examination, request: ParseRequest, deep: Sequence[Finding]
+) -> Choice:
+    """Return which engine reads; raises UsageError or DoctorError where the one that is asked for cannot."""
+    if request.engine == "server" or (request.engine == "auto" and request.server_url):
+        return Choice("server")
+    if request.engine in ("reader", "selftest"):
+        if request.engine == "reader" and not available():
+            raise UsageError(text("reader-missing"))
+        return Choice(request.engine)
+    obstacle = _native_obstacle(system, stage, examination, request, deep)
+    if obstacle is None:
+        return Choice("native")
+    if "native" in (request.engine, request.require):
+        raise DoctorError(text("native-impossible", reason=obstacle))
+    if available():
+        return Choice("reader", obstacle + " " + text("reader-instead"))
+    raise UsageError(obstacle + " " + text("no-reader"))
+
+
+def _native_obstacle(
+    system: System, stage: Stage, examination: Examination, request: ParseRequest, deep: Sequence[Finding]
+) -> str | None:
+    """Return why a pipeline of PaddleOCR cannot read here, None when it can."""
+    facts = examination.facts
+    if facts.target is None:
+        return text("native-no-target")
+    wrong = [f for f in (*examination.findings, *deep) if f.status is Status.ERROR]
+    if wrong:
+        return text("native-broken", id=wrong[0].id, title=wrong[0].title)
+    complete = [model for model in (facts.cache.models if facts.cache else ()) if not model.missing]
+    if cached_version(facts.cache) is not None if request.pipeline == VL else complete:
+        return None
+    with stage(text("stage-hub")):
+        hubs = answering_hubs(system)
+    root = facts.cache.root if facts.cache else "?"
+    return None if hubs else text("native-no-weights", path=root)
+
+
+def hire(
+    system: System, examination: Examination, request: ParseRequest, engine: str, folder: Path, pages: int
+) -> Staff:
+    """Return the engines, not started yet, for so many pages; `folder` is for their logs."""
+    staff = Staff()
+    if engine == "reader":
+        staff.devices = ("cpu",)
+        threads = threads_for(system.cpu_count())
+        staff.engines.append(ReaderEngine(system.env, folder, threads, staff.samples))
+        return staff
+    if engine == "server":
+        staff.devices = ("server",)
+        told = (staff.samples, staff.incidents)
+        staff.engines.append(hire_server(system, examination, request, folder, *told))
+        return staff
+    staff.devices = _devices(system, examination, request, pages)
+    for number, device in enumerate(staff.devices):
+        setup = _setup(system, examination, request, staff.devices, number, folder)
+        memory = remembered.Memory(system, _state(examination), device, request.pipeline)
+        staff.engines.append(NativeEngine(setup, staff.samples, staff.incidents, label=device, memory=memory))
+    return staff
+
+
+def hire_witness(
+    system: System, request: ParseRequest, engine: str, source: PageSource, staff: Staff
+) -> SecondLook:
+    """Return who looks at the pages besides: the embedded reader, unless it reads them itself or is not there.
+
+    Beside an engine on the processor it takes half of the cores.
+    """
+    scope = "none" if engine == "reader" else request.witness
+    if scope == "none" or not available():
+        return SecondLook(source, scope, None)
+    cores = system.cpu_count() // (2 if "cpu" in staff.devices else 1)
+    folder = source.folder / "witness"
+    folder.mkdir(exist_ok=True)
+    return SecondLook(source, scope, ReaderEngine(system.env, folder, threads_for(cores)))
+
+
+def _state(examination: Examination) -> str:
+    """Return the environment and the versions that decide how it reads."""
+    target = examination.facts.target
+    assert target is not None  # noqa: S101 - _native_obstacle looked
+    names = ("paddlepaddle", "paddlepaddle-gpu", "paddlex", "paddleocr")
+    return " ".join([target.python, *(f"{name}={target.version_of(name)}" for name in names)])
+
+
+def _devices(system: System, examination: Examination, request: ParseRequest, pages: int) -> tuple[str, ...]:
+    target, gpus = examination.facts.target, len(examination.facts.gpus.devices)
+    wheel = target is not None and target.version_of("paddlepaddle-gpu") is not None
+    usable = wheel and examination.context.wheel.device.startswith("gpu")
+    found = devices(request.device, gpus, usable=usable)
+    if request.device != "auto" or found != ("cpu",):
+        return found
+    cache = examination.facts.cache
+    weights = sum(model.size_mb for model in cache.models) if cache else _UNKNOWN_WEIGHTS
+    return found * cpu_workers(system.cpu_count(), system.memory_mb()[1], pages, weights or _UNKNOWN_WEIGHTS)
+
+
+def _setup(
+    system: System,
+    examination: Examination,
+    request: ParseRequest,
+    all_devices: tuple[str, ...],
+    number: int,
+    folder: Path,
+) -> NativeSetup:
+    target = examination.facts.target
+    assert target is not None  # noqa: S101 - _native_obstacle looked
+    device, alone = alone_on(
+        all_devices[number], system.env, workers=len(all_devices), cores=system.cpu_count()
+    )
+    # A look at the environment has compiled it already, outside of it: that saves five seconds of an import.
+    env = probe_environment(system, target)
+    return NativeSetup(
+        python=target.python,
+        device=device,
+        env={**env, **alone},
+        folder=folder / f"worker-{number}",
+        pipeline=request.pipeline,
+        options=_options(examination, request),
+        limits=_limits(request.stall),
+        warm=_warm(system, examination, request),
+        gpu=GpuUse(system, alone["CUDA_VISIBLE_DEVICES"]) if device.startswith("gpu") else lambda: None,
+        fresh_cache=lambda: _fresh_cache(system, examination, request),
+    )
+
+
+def _warm(system: System, examination: Examination, request: ParseRequest) -> Warm | None:
+    if request.keep_warm is None:
+        return None
+    return Warm(user_cache(system) / "warm", request.keep_warm, _state(examination))
+
+
+def _limits(stall: float | None) -> dict[str, Limits]:
+    return {} if stall is None else {name: Limits(usual.busy, stall) for name, usual in LIMITS.items()}
+
+
+def _fresh_cache(system: System, examination: Examination, request: ParseRequest) -> Path | None:
+    """Return where models that are here, and cannot be loaded, are downloaded anew; None where no hub answers.
+
+    Models that were only now downloaded would come as they did.
+    """
+    cache = examination.facts.cache
+    complete = any(not model.missing for model in cache.models) if cache else False
+    there = cached_version(cache) is not None if request.pipeline == VL else complete
+    return user_cache(system) / "models" if there and answering_hubs(system) else None
+
+
+def _options(examination: Examination, request: ParseRequest) -> dict[str, Any]:
+    """Return the arguments of the pipeline's constructor: which version, and a layout model that lies elsewhere."""
+    if request.pipeline != VL:
+        return {}
+    cache = examination.facts.cache
+    version = cached_version(cache)
+    nested = nested_layout(cache) if version == "v1" else None
+    found = {} if version is None else {"pipeline_version": version}
+    return found if nested is None else {**found, "layout_detection_model_dir": nested}

@@ -1,0 +1,103 @@
+"""Two engines or more on the same documents: how alike is what they read, and where does it differ?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rapidfuzz.distance import Levenshtein
+
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.likeness import characters
+from paddlevl_doctor.parsing.markdown import plain_text
+from paddlevl_doctor.parsing.model import Page
+from paddlevl_doctor.parsing.outcome import (
+    ComparedDocument,
+    ComparedEngine,
+    Judgement,
+    ParseReport,
+    ParseRequest,
+)
+from paddlevl_doctor.parsing.text_diff import readable_diff
+from paddlevl_doctor.parsing.truth import without_markdown
+
+ENGINES = ("native", "server", "reader")
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One document as one engine read it."""
+
+    input: str
+    pages: tuple[Page, ...]
+
+    def words(self) -> str:
+        return "\n".join(without_markdown(plain_text(page)) for page in self.pages)
+
+
+def engines_of(words: str) -> tuple[str, ...]:
+    """Return the engines of `--compare`; raises UsageError for others, and where there is nothing to compare."""
+    names = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if len(names) < 2 or not set(names) <= set(ENGINES):  # noqa: PLR2004 - it takes two
+        raise UsageError(text("compare-engines", words=words, names=",".join(ENGINES)))
+    return names
+
+
+def side_by_side(
+    engines: Sequence[str], request: ParseRequest, read: Callable[[ParseRequest], ParseReport]
+) -> ParseReport:
+    """Read everything with each engine, into a folder of its own; return the first one's report with the comparison.
+
+    An engine that cannot read is said, and fails the run; raises DoctorError where none can, UsageError for bad input.
+    """
+    reports: dict[str, ParseReport | DoctorError] = {}
+    for engine in engines:
+        one = replace(request, engine=engine, compare=(), output=request.output / engine)
+        try:
+            reports[engine] = read(one)
+        except UsageError:
+            raise
+        except DoctorError as error:
+            reports[engine] = error
+    done = {name: report for name, report in reports.items() if isinstance(report, ParseReport)}
+    if not done:
+        raise DoctorError("\n".join(str(error) for error in reports.values()))
+    base = next(iter(done))
+    compared = tuple(_compared(name, report, done[base]) for name, report in reports.items())
+    others = [engine for engine in compared if engine.engine != base]
+    return replace(done[base], compared=compared, verdict=_verdict(done[base].verdict, others))
+
+
+def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
+    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in compared if engine.failure)
+    return replace(first, passed=first.passed and not reasons, reasons=(*first.reasons, *reasons))
+
+
+def _compared(name: str, report: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:
+    if isinstance(report, DoctorError):
+        return ComparedEngine(name, failure=report.message)
+    documents = tuple(
+        _document(one, other, (base.engine, name))
+        for one, other in zip(_documents(base), _documents(report), strict=True)
+    )
+    seconds = report.seconds.get("read", 0.0)
+    failure = "" if report.verdict.passed else report.verdict.summary
+    return ComparedEngine(name, report.device, seconds, len(report.pages), documents, failure)
+
+
+def _documents(report: ParseReport) -> list[_Read]:
+    """Return the pages of each document; they follow each other in the report."""
+    found, start = [], 0
+    for document in report.documents:
+        found.append(_Read(document.input, report.pages[start : start + document.pages]))
+        start += document.pages
+    return found
+
+
+def _document(one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
+    similarity = Levenshtein.normalized_similarity(characters(one.words()), characters(other.words()))
+    return ComparedDocument(
+        Path(one.input).name, round(similarity, 4), readable_diff(one.words(), other.words(), names)
+    )

@@ -1,0 +1,65 @@
+"""Which devices read, and what a process sees that is to use one of them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.messages import text
+
+_DEVICE = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
+"""PaddleX's device types (paddlex/utils/device.py), and `cuda`, which people write for `gpu`."""
+
+_PROCESS_MB, _INFLATED = 1500, 3
+_MOST_WORKERS, _WORTH = 4, 8
+
+
+def devices(asked: str, gpus: int, *, usable: bool) -> tuple[str, ...]:
+    """Return the devices, one worker each: `auto` is every GPU where the installed wheel can use them, else the CPU.
+
+    `gpus` is the number of GPUs that a process sees. Raises UsageError for what is no device, and for a GPU that
+    is not there where others are.
+    """
+    if asked == "auto":
+        return tuple(f"gpu:{n}" for n in range(gpus)) if usable and gpus else ("cpu",)
+    return tuple(_device(word.strip().lower(), gpus) for word in asked.split(","))
+
+
+def cpu_workers(cores: int, free_mb: int, pages: int, weights_mb: int) -> int:
+    """Return how many processes read on the processor when nobody says: more than one only where each has enough.
+
+    Weights of 16 bits take 32 in memory there, and a process 1.5 GB besides (measured with the tiny checkpoint);
+    for so few pages as each would get, loading the models again would take longer than reading.
+    """
+    need_mb = _PROCESS_MB + _INFLATED * weights_mb
+    return max(1, min(_MOST_WORKERS, cores, pages // _WORTH, free_mb // need_mb))
+
+
+def _device(word: str, gpus: int) -> str:
+    match = _DEVICE.fullmatch(word)
+    if match is None:
+        raise UsageError(text("device-unknown", device=word))
+    kind = {"cuda": "gpu"}.get(match[1], match[1])
+    if kind == "cpu":
+        return kind
+    number = int(match[2] or 0)
+    if kind == "gpu" and gpus and number >= gpus:
+        raise UsageError(text("device-missing", device=word, count=gpus))
+    return f"{kind}:{number}"
+
+
+def alone_on(device: str, env: Mapping[str, str], *, workers: int, cores: int) -> tuple[str, dict[str, str]]:
+    """Return how a process calls its device when it sees no other, and the variables that make it so.
+
+    Several workers on the processor share its cores; a single one is left to its own choice.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "gpu":
+        seen = [part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
+        chosen = seen[int(number)] if int(number) < len(seen) else number
+        return "gpu:0", {"CUDA_VISIBLE_DEVICES": chosen, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if kind != "cpu" or workers == 1:
+        return device, {}
+    share = str(max(1, cores // workers))
+    return device, dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), share)

@@ -1,0 +1,144 @@
+"""Judges documents and runs: against a known text where there is one, else by what the witness saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.parsing.markdown import plain_text
+from paddlevl_doctor.parsing.model import Reading
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement
+from paddlevl_doctor.parsing.second_look import Look
+from paddlevl_doctor.parsing.story import Difference, DifferenceKind
+from paddlevl_doctor.parsing.text_diff import readable_diff
+from paddlevl_doctor.parsing.truth import Truth, load_truth, without_markdown
+from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, judge
+
+_SUFFIXES = (".json", ".md", ".markdown", ".txt")
+"""Of a known text in a folder of them, beside the name of its document."""
+_HALF = 0.5
+_FEW = 3
+"""So many lines have to be lost before a page counts as not read."""
+_SHOWN = 60
+"""Characters of a text that a reason quotes."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known about the documents: one text, a folder of texts, and the page that ships."""
+
+    assets: Path
+    lang: str
+    only: Truth | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, expect: Path | None, assets: Path, lang: str) -> Known:
+        """Return what `--expect` names; raises UsageError where it cannot be read."""
+        if expect is None:
+            return cls(assets, lang)
+        if expect.is_dir():
+            return cls(assets, lang, folder=expect)
+        return cls(assets, lang, only=load_truth(expect, lang))
+
+    def of_document(self, document: Path) -> Truth | None:
+        """Return the known text of a document, None where there is none."""
+        if self.only is not None:
+            return self.only
+        if self.folder is not None:
+            places = (self.folder / f"{document.stem}{suffix}" for suffix in _SUFFIXES)
+            return next((load_truth(place, self.lang) for place in places if place.is_file()), None)
+        shipped = (self.assets / "demo.png").read_bytes()
+        same = document.stat().st_size == len(shipped) and document.read_bytes() == shipped
+        return load_truth(self.assets / "demo.json", self.lang) if same else None
+
+
+def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequence[str]) -> Judgement:
+    """Return how like a document was read to what it says; `asked` is the similarity it must reach, 0 to 1."""
+    is_reader = reading.engine == "reader"
+    claims = READER_CLAIMS if is_reader else NATIVE_CLAIMS
+    threshold = asked if asked is not None else THRESHOLDS["reader" if is_reader else "native"]
+    verdict = judge(reading, truth, claims=claims, threshold=threshold, lang=language())
+    numbers = {"similarity": f"{verdict.similarity:.1%}", "threshold": f"{verdict.threshold:.0%}"}
+    passed = verdict.passed and not failed
+    summary = text("verdict-passed" if passed else "verdict-failed", **numbers)
+    return Judgement(
+        passed, verdict.similarity, threshold, verdict.reference, (*failed, *verdict.reasons), summary
+    )
+
+
+def judge_alone(
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool
+) -> Judgement:
+    """Return how well a document was read of which nothing is known.
+
+    `failed` says which pages were not read, `blank` that nothing is on any page.
+    """
+    read = any(block.text.strip() for page in reading.pages for block in page.blocks)
+    nothing = () if read or blank or not reading.pages else (text("nothing-read"),)
+    reasons = (*failed, *nothing, *_testimony(looks))
+    if reasons:
+        return Judgement(False, reasons=reasons, summary=text("verdict-doubtful"))
+    if any(look.seen for look in looks.values()):
+        return Judgement(True, summary=text("verdict-witnessed"))
+    return Judgement(True, summary=text("verdict-blank" if blank and not read else "verdict-none"))
+
+
+def _testimony(looks: Mapping[int, Look]) -> list[str]:
+    """Return what the witness saw that no reading can be right with; lesser differences are shown, and pass."""
+    reasons = []
+    for index, look in sorted(looks.items()):
+        reasons += [_reason(index, found) for found in look.differences if _is_grave(found)]
+        lost = sum(found.kind is DifferenceKind.LOST for found in look.differences)
+        if lost >= _FEW and lost >= _HALF * look.seen:
+            reasons.append(text("witness-lost", page=index + 1, lost=lost, seen=look.seen))
+    return reasons
+
+
+def _is_grave(found: Difference) -> bool:
+    return found.kind in (DifferenceKind.BLANK, DifferenceKind.REPEATED)
+
+
+def _reason(index: int, found: Difference) -> str:
+    words = found.text if len(found.text) <= _SHOWN else found.text[:_SHOWN] + "…"
+    return text(f"witness-{found.kind.value}", page=index + 1, text=words)
+
+
+def difference_of(reading: Reading, truth: Truth) -> str:
+    """Return the known text and what was read as a diff that people can read."""
+    known = "\n".join(_known_words(truth))
+    read = "\n".join(without_markdown(plain_text(page)) for page in reading.pages)
+    return readable_diff(known, read, (truth.name, reading.engine))
+
+
+def _known_words(truth: Truth) -> list[str]:
+    blocks = [block for page in truth.pages for block in page.blocks]
+    return [
+        "\n".join(" ".join(row) for row in block.rows) if block.rows else block.text or block.latex
+        for block in blocks
+    ]
+
+
+def judge_run(
+    documents: Sequence[DocumentReport], flaws: Sequence[str], engine: str, required: str | None
+) -> Judgement:
+    """Return the verdict on a whole run: its only document's, or that of all in one."""
+    if required is not None and engine != required:
+        flaws = (*flaws, text("engine-required", required=required, engine=engine))
+    if len(documents) == 1:
+        only = documents[0].verdict
+        reasons = (*flaws, *only.reasons)
+        passed = only.passed and not flaws
+        summary = only.summary if passed or not only.passed else flaws[0]
+        return Judgement(passed, only.similarity, only.threshold, only.reference, reasons, summary)
+    bad = [document for document in documents if not document.verdict.passed]
+    known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
+    reasons = (*flaws, *(f"{Path(d.input).name}: {_first(d.verdict)}" for d in bad))
+    summary = text("verdict-documents", good=len(documents) - len(bad), count=len(documents))
+    return Judgement(not reasons, min(known, default=None), reasons=reasons, summary=summary)
+
+
+def _first(verdict: Judgement) -> str:
+    return verdict.reasons[0] if verdict.reasons else verdict.summary

@@ -1,0 +1,153 @@
+"""A child process that is spoken to in JSON lines: one answers, crashes, hangs or prints garbage, and all is a value.
+
+The child has a session of its own, so that Ctrl-C in the terminal does not reach it, and ends with its whole process
+tree. Its stderr goes to a file, because a pipe that nobody empties would stop it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+Event = dict[str, Any]
+_TAIL = 4000
+_DUMP_SECONDS = 2.0
+
+
+class ChildEndedError(Exception):
+    """The child is gone; `returncode` is negative for a signal."""
+
+    def __init__(self, returncode: int) -> None:
+        super().__init__(f"the child ended with {returncode}")
+        self.returncode = returncode
+
+
+class LinesChild:
+    """One child process. Not thread-safe: one thread speaks with one child."""
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
+        """Start it; raises OSError where there is no such program."""
+        self.log = log
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env=dict(env),
+                start_new_session=os.name == "posix",
+                encoding="utf-8",
+                errors="replace",
+            )
+        self._elsewhere = 0
+        """The process that really works, where this one only passes lines on to it."""
+        self._events: queue.Queue[Event | None] = queue.Queue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101 - it was asked for
+        for line in self.process.stdout:
+            with contextlib.suppress(ValueError):  # whatever a library prints is no event
+                event = json.loads(line)
+                if isinstance(event, dict) and "event" in event:
+                    self._elsewhere = int(event.get("worker_pid") or self._elsewhere)
+                    self._events.put(event)
+        self._events.put(None)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Ask for something; raises ChildEndedError where nobody is there any more."""
+        assert self.process.stdin is not None  # noqa: S101 - it was asked for
+        try:
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+        except (OSError, ValueError) as error:
+            raise ChildEndedError(self._wait()) from error
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Return the next event, None where none came within `timeout` seconds; raises ChildEndedError."""
+        try:
+            event = self._events.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if event is None:
+            self._events.put(None)  # for whoever asks again
+            raise ChildEndedError(self._wait())
+        return event
+
+    def _wait(self) -> int:
+        """Return the exit status; one that has closed its output and lives on is ended."""
+        try:
+            return self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return self.process.wait()
+
+    def ask_for_stacks(self) -> str:
+        """Return where all threads of the child are, as far as it can say; it has to have registered SIGUSR1."""
+        if not hasattr(signal, "SIGUSR1"):
+            return ""
+        start = self.log.stat().st_size
+        with contextlib.suppress(OSError):
+            self.process.send_signal(signal.SIGUSR1)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_DUMP_SECONDS)
+        return self._log_from(start)
+
+    def last_words(self) -> str:
+        """Return the end of what the child wrote to stderr."""
+        return self._log_from(max(0, self.log.stat().st_size - _TAIL))
+
+    def _log_from(self, start: int) -> str:
+        with self.log.open("rb") as file:
+            file.seek(start)
+            return file.read(_TAIL * 4).decode("utf-8", errors="replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """Return the child and all that it has started, and who works for it."""
+        return _trees(self.process.pid, self._elsewhere)
+
+    def kill(self) -> None:
+        """End the child and everything that it has started, and who works for it."""
+        self._kill(self.processes())
+
+    def _kill(self, doomed: Sequence[psutil.Process]) -> None:
+        if os.name == "posix":
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        for process in doomed:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self.process.kill()
+        self.process.wait()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Let the child end by itself, and end it where it does not within `timeout` seconds.
+
+        Who only worked for it is left alone: it waits for the next one.
+        """
+        assert self.process.stdin is not None  # noqa: S101 - it was asked for
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout)
+        self._kill(_trees(self.process.pid))
+
+
+def _trees(*roots: int) -> list[psutil.Process]:
+    """Return processes and all that they have started; 0 is none."""
+    found: list[psutil.Process] = []
+    for pid in filter(None, roots):
+        with contextlib.suppress(psutil.Error):
+            root = psutil.Process(pid)
+            found += [root, *root.children(recursive=True)]
+    return found

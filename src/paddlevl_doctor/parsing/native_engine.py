@@ -1,0 +1,351 @@
+"""PaddleOCR's own pipelines in the target's Python, watched, and begun anew where they fail."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.deep import PROBES, death_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.growth import keeps_rising
+from paddlevl_doctor.parsing.ladder import Failure, Rung, following, rungs
+from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.model import Block, Page
+from paddlevl_doctor.parsing.page_store import PageRead
+from paddlevl_doctor.parsing.pages import Picture
+from paddlevl_doctor.parsing.pool import PageFailedError, Task
+from paddlevl_doctor.parsing.remembered import Memory
+from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.warm import Warm
+from paddlevl_doctor.parsing.watch import DiedError, Limits, StalledError, Watcher, usage
+
+_SHOWN = 300
+_SHOWN_TROUBLE = 120
+_KEPT_STACKS = 20_000
+_BATCH = 8
+"""Pages in one call of the pipeline, which works on the next ones while one is read: twice as fast as one by one."""
+_HOPELESS = 3
+"""Pages in a row that no rung of the ladder could read, each for many minutes: then the engine is lost."""
+
+
+@dataclass(frozen=True)
+class NativeSetup:
+    """What a worker is started with."""
+
+    python: str
+    device: str
+    env: Mapping[str, str]
+    folder: Path
+    """For the worker's log and the stacks of stalled ones."""
+    pipeline: str = "PaddleOCR-VL"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the pipeline's constructor."""
+    ladder: tuple[Rung, ...] = ()
+    """Instead of the usual one for the device and the pipeline."""
+    gpu: Callable[[], tuple[int, int] | None] = lambda: None
+    """MiB in use and percent busy of the device, where it is a GPU."""
+    warm: Warm | None = None
+    """Where workers are kept between runs; None where they end with them."""
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    """Instead of the usual ones, by stage."""
+    fresh_cache: Callable[[], Path | None] = lambda: None
+    """Gives an empty model cache to download into, for models that cannot be loaded; None where no hub answers."""
+
+
+@dataclass
+class NativeEngine:
+    """One worker on one device; a new one takes its place where it died or stalled."""
+
+    setup: NativeSetup
+    samples: list[Sample]
+    incidents: list[str]
+    started: float = field(default_factory=time.monotonic)
+    on_stage: Callable[[str], None] = lambda _stage: None
+    label: str = ""
+    """What the device is called in the answer; the worker sees no other and may call it otherwise."""
+    memory: Memory | None = None
+    """Where the rung that helped is kept for the next run."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    first: int = 0
+    """The rung that pages begin with: the last lasting one that helped."""
+    closed: bool = False
+    batch: int = _BATCH
+    _watcher: Watcher | None = None
+    _rung: Rung | None = None
+    _pictures: bool = True
+    _cache: Path | None = None
+    _rss: list[int] = field(default_factory=list)
+    """MiB after each page of the present worker."""
+    _held: list[int] = field(default_factory=list)
+    """MiB of GPU memory that it kept after each."""
+    _hopeless: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin where the last run got to."""
+        known = self.memory.rung() if self.memory else None
+        names = [rung.name for rung in self._ladder()]
+        if known in names:
+            self.first = names.index(known)
+            self.incidents.append(text("rung-remembered", rung=text(f"rung-{known}")))
+
+    def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
+        """Read pages in one call of the pipeline; what is left where that fails is read page by page.
+
+        Raises DoctorError where nothing can be read.
+        """
+        left = list(tasks)
+        failures: tuple[Failure, ...] = ()
+        step, ladder = self.first, self._ladder()
+        if len(left) > 1:
+            try:
+                for found in self._together(tuple(left), ladder[step]):
+                    over(left.pop(0), found)
+                self._settle(step, ladder)
+            except PageFailedError:
+                pass  # one of them cannot be drawn, and will say so below
+            except (StalledError, DiedError, _RaisedError) as error:
+                failures = (self._failed(error, left[0], ladder[step]),)
+        while left:
+            try:
+                read: PageRead | str = self.read(left[0], failures)
+            except PageFailedError as error:
+                read = str(error)
+            failures = ()
+            over(left.pop(0), read)
+
+    def read(self, task: Task, failures: tuple[Failure, ...] = ()) -> PageRead:
+        """Read one page on whatever rung it takes, after those on which it failed already.
+
+        Raises PageFailedError, DoctorError where nothing can be read.
+        """
+        ladder = self._ladder()
+        step = following(failures, self.first, ladder) if failures else self.first
+        while step is not None:
+            try:
+                (found,) = self._together((task,), ladder[step])
+            except (StalledError, DiedError, _RaisedError) as error:
+                failures = (*failures, self._failed(error, task, ladder[step]))
+                step = following(failures, step, ladder)
+                continue
+            self._settle(step, ladder)
+            return found
+        raise self._given_up(task, failures)
+
+    def _ladder(self) -> tuple[Rung, ...]:
+        return self.setup.ladder or rungs(self.setup.device, self.setup.pipeline)
+
+    def _given_up(self, task: Task, failures: tuple[Failure, ...]) -> PageFailedError | DoctorError:
+        """Return what a page that no rung could read means: one page lost, or an engine that reads nothing."""
+        self._hopeless = self._hopeless + 1 if failures[-1].kind != "raised" else 0
+        never_ready = all(failure.stage in ("start", "import", "load") for failure in failures)
+        if never_ready or self._hopeless == _HOPELESS:
+            return DoctorError(text("native-failed", name=self.setup.pipeline, detail=failures[-1].detail))
+        return PageFailedError(text("page-failed", page=task.index + 1, detail=failures[-1].detail))
+
+    def _settle(self, step: int, ladder: tuple[Rung, ...]) -> None:
+        """Go on where it worked, and remember it."""
+        rung, self._hopeless = ladder[step], 0
+        if rung.lasting and rung.name != "again" and step != self.first:
+            self.first = step
+            if self.memory is not None:
+                self.memory.keep(rung.name)
+
+    def _renew(self) -> None:
+        """End a worker whose memory keeps rising: the next page is read by a new one."""
+        rising = next((key for key, mb in self._measured().items() if keeps_rising(mb)), None)
+        if self._watcher is not None and rising is not None:
+            mb = self._measured()[rising]
+            self.incidents.append(text(rising, before=mb[0], now=mb[-1]))
+            self._stop()
+
+    def _measured(self) -> dict[str, list[int]]:
+        """Return the memory after each page of the present worker, by the sentence that its growth is told with."""
+        return {"worker-renewed": self._rss, "worker-renewed-vram": self._held}
+
+    def _measure(self, watcher: Watcher, event: Event) -> None:
+        self._rss.append(usage(watcher.child.processes())[0] >> 20)
+        if event.get("held_mb") is not None:
+            self._held.append(int(event["held_mb"]))
+
+    def _together(self, tasks: Sequence[Task], rung: Rung) -> Iterator[PageRead]:
+        """Yield pages as they are read, in order; raises StalledError, DiedError and _RaisedError."""
+        watcher = self._ready(rung)
+        pictures = [task.picture(rung.scale) for task in tasks]
+        request = {
+            "pages": [
+                {"page": task.index, "image": str(picture.path), "folder": str(task.folder)}
+                for task, picture in zip(tasks, pictures, strict=True)
+            ],
+            "options": dict(rung.options),
+            "pictures": rung.pictures and self._pictures,
+        }
+        device = self.label if self.label and rung.device == self.setup.device else rung.device
+        event = self._ask(watcher, request)
+        for task, picture in zip(tasks, pictures, strict=True):
+            self._draw_no_more(event, task)
+            self._measure(watcher, event)
+            yield _page_read(event, task.index, picture, rung, device)
+            if task is not tasks[-1]:
+                event = self._answer(watcher)
+
+    def _draw_no_more(self, event: Event, task: Task) -> None:
+        """Leave the pictures out from now on where one could not be drawn: its font is not to be had here."""
+        troubles = [trouble for trouble in event["troubles"] if trouble.startswith("img: ")]
+        if troubles:
+            self._pictures = False
+            words = {"page": task.index + 1, "detail": troubles[0][:_SHOWN_TROUBLE]}
+            self.incidents.append(text("pictures-off", **words))
+            event["troubles"] = [trouble for trouble in event["troubles"] if trouble not in troubles]
+
+    def join(self, pages: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return the Markdown of all pages as the pipeline joins them, None where no worker is there to do it."""
+        if self._watcher is None or not all(pages):
+            return None
+        try:
+            return str(self._ask(self._watcher, {"join": list(pages)})["text"])
+        except _RaisedError:
+            return None
+        except (StalledError, DiedError):
+            self._end()
+            return None
+
+    def close(self) -> None:
+        """End the worker; none is started any more."""
+        self.closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._watcher is not None:
+            self._watcher.child.close()
+            self._watcher = None
+
+    # --- the worker ---
+
+    def _ready(self, rung: Rung) -> Watcher:
+        """Return a worker that fits the rung and has loaded its models; raises DoctorError where that fails."""
+        self._renew()
+        if self._watcher is not None and self._rung is not None and not self._rung.same_process(rung):
+            self._stop()
+        if self._watcher is None:
+            self._watcher, self._rung = self._started(rung), rung
+        return self._watcher
+
+    def _started(self, rung: Rung) -> Watcher:
+        """Return a worker that has loaded its models; raises DoctorError where none can, for this reason."""
+        watcher, event = self._launched(rung)
+        if event["event"] == "fatal" and watcher.stage == "load" and self._cache is None:
+            self._cache = self.setup.fresh_cache()
+            if self._cache is not None:
+                detail = _described(event["error"])
+                self.incidents.append(text("models-again", path=self._cache, detail=detail))
+                watcher, event = self._launched(rung)
+        if event["event"] == "fatal":
+            raise DoctorError(
+                text("native-failed", name=self.setup.pipeline, detail=_described(event["error"]))
+            )
+        for name, seconds in event.get("seconds", {}).items():
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
+        self._rss, self._held = [], []
+        return watcher
+
+    def _launched(self, rung: Rung) -> tuple[Watcher, Event]:
+        """Start a worker; return it with the event that ended its start. One that failed is ended."""
+        setup = self.setup
+        if self.closed:
+            raise DoctorError(text("interrupted"))
+        setup.folder.mkdir(parents=True, exist_ok=True)
+        argv = (setup.python, "-X", "utf8", str(PROBES / "native_worker.py"), "--pipeline", setup.pipeline)
+        words = ("--device", rung.device, "--options", json.dumps(dict(setup.options)))
+        env = self._env(rung)
+        command: tuple[str, ...] = (*argv, *words)
+        command = setup.warm.command(command, env) if setup.warm else command
+        child = LinesChild(command, env, setup.folder / "worker.log")
+        watcher = Watcher(child, self.samples, self.started, self.on_stage, setup.gpu)
+        watcher.limits.update(setup.limits)
+        event = watcher.wait()
+        if event["event"] == "fatal":
+            child.close()
+        return watcher, event
+
+    def _env(self, rung: Rung) -> dict[str, str]:
+        """Return the variables of a worker: what the user has set counts more than what usually helps, at first."""
+        setup = self.setup
+        env = {**setup.env, **rung.env} if rung.name == "allocator" else {**rung.env, **setup.env}
+        return env if self._cache is None else {**env, "PADDLE_PDX_CACHE_HOME": str(self._cache)}
+
+    def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
+        try:
+            watcher.child.send(request)
+        except ChildEndedError as error:
+            raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
+        return self._answer(watcher)
+
+    def _answer(self, watcher: Watcher) -> Event:
+        event = watcher.wait()
+        if event["event"] == "failed":
+            raise _RaisedError(_described(event["error"]))
+        return event
+
+    def _failed(self, error: Exception, task: Task, rung: Rung) -> Failure:
+        """Note what happened, end what is left of the worker, and say it in a form that can be compared."""
+        failure = _failure(error)
+        if failure.kind != "raised" or "worker" in failure.detail:
+            self._end()
+        if failure.stage == "pictures":
+            self._pictures = False
+        if isinstance(error, StalledError) and error.stacks:
+            path = self.setup.folder / f"stalled-{task.index + 1:04d}-{rung.name}.txt"
+            path.write_text(error.stacks[-_KEPT_STACKS:], encoding="utf-8")
+        words = {"page": task.index + 1, "rung": text(f"rung-{rung.name}"), "detail": failure.detail}
+        self.incidents.append(text("page-incident", **words))
+        return failure
+
+    def _end(self) -> None:
+        if self._watcher is not None:
+            self._watcher.child.kill()
+            self._watcher = None
+
+
+class _RaisedError(Exception):
+    """The pipeline raised an exception, and its process lives."""
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, StalledError):
+        key = "worker-idle" if error.idle else "worker-slow"
+        return Failure(
+            error.stage,
+            "stalled",
+            text(key, stage=text(f"worker-{error.stage}"), seconds=f"{error.waited:.0f}"),
+        )
+    if isinstance(error, DiedError):
+        last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
+        detail = text("worker-died", how=death_of(error.returncode), words=last.strip()[:_SHOWN])
+        return Failure(error.stage, "died", detail)
+    return Failure("read", "raised", str(error))
+
+
+def _described(error: Mapping[str, Any]) -> str:
+    """Return the root of an exception in one line: what went wrong before anything was said about it."""
+    return " ".join(str(error.get("root") or error.get("message")).split())[:_SHOWN]
+
+
+def _page_read(event: Event, index: int, picture: Picture, rung: Rung, device: str) -> PageRead:
+    """Return the event as a page; boxes and size are those of the page, whatever the scale it was read at."""
+    across = picture.width / (event["width"] or picture.width)
+    down = picture.height / (event["height"] or picture.height)
+    blocks = tuple(_block(block, across, down) for block in event["blocks"])
+    page = Page(index, picture.width, picture.height, blocks, float(event["seconds"]))
+    notes = tuple(text("page-trouble", page=index + 1, detail=trouble) for trouble in event["troubles"])
+    return PageRead(page, event["markdown"], device, rung.name, event.get("vram_mb"), notes)
+
+
+def _block(block: Mapping[str, Any], across: float, down: float) -> Block:
+    left, top, right, bottom = block["box"]
+    box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
+    return Block(str(block["kind"]), str(block["text"] or ""), box)

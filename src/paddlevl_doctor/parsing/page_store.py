@@ -1,0 +1,112 @@
+"""Keeps every page that was read on disk before the next one begins, and finds it again after anything.
+
+OUTPUT/NAME.md, NAME.json       the whole document, written when its last page is there
+OUTPUT/NAME.pages/0001/         what the pipeline saved of page 1; its page.json is written last and in one step
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from paddlevl_doctor.parsing.model import Block, Page, box_of
+from paddlevl_doctor.values import as_dict
+
+SCHEMA = "paddlevl-doctor/page/1"
+_NAME = "page.json"
+_CHUNK = 1 << 20
+_IMAGE = re.compile(r"""(?<=["(])(imgs/[^"()\s]+)""")
+"""Where a page's Markdown names a picture that the pipeline cut out of it."""
+
+
+@dataclass(frozen=True)
+class PageRead:
+    """One page as an engine read it, with what is needed to join pages and to tell how it was read."""
+
+    page: Page
+    markdown: Mapping[str, Any] = field(default_factory=dict)
+    """markdown_texts and page_continuation_flags, as the pipeline wants them back for joining."""
+    device: str = ""
+    rung: str = "first"
+    vram_mb: int | None = None
+    notes: tuple[str, ...] = ()
+    blank: bool = False
+    """Nothing is on the page, as its picture says."""
+
+
+@dataclass(frozen=True)
+class PageStore:
+    """The folder of one document. `key` says what the pages must have been read from, and with what."""
+
+    folder: Path
+    key: str
+
+    def place(self, index: int) -> Path:
+        """Return the folder of a page; `index` counts from 0."""
+        return self.folder / f"{index + 1:04d}"
+
+    def clear(self, index: int) -> Path:
+        """Make the empty folder of a page that is to be read; returns it."""
+        place = self.place(index)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        return place
+
+    def keep(self, found: PageRead) -> None:
+        """Write a page down so that it is whole or absent, also after a power cut."""
+        place = self.place(found.page.index)
+        place.mkdir(parents=True, exist_ok=True)
+        new = place / f"{_NAME}.new"
+        document = {"schema": SCHEMA, "key": self.key, **as_dict(found)}
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(document, file, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(place / _NAME)
+
+    def found(self, index: int) -> PageRead | None:
+        """Return a page that was read before from the same document in the same way, None where there is none."""
+        try:
+            document = json.loads((self.place(index) / _NAME).read_text(encoding="utf-8"))
+            return _read(document) if document["key"] == self.key else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+
+def _read(document: Mapping[str, Any]) -> PageRead:
+    page = document["page"]
+    blocks = tuple(Block(str(b["kind"]), str(b["text"]), box_of(b["box"])) for b in page["blocks"])
+    return PageRead(
+        Page(int(page["index"]), int(page["width"]), int(page["height"]), blocks, float(page["seconds"])),
+        dict(document["markdown"]),
+        str(document["device"]),
+        str(document["rung"]),
+        document["vram_mb"],
+        tuple(str(note) for note in document["notes"]),
+        bool(document["blank"]),
+    )
+
+
+def linked(page: PageRead, folder: str) -> PageRead:
+    """Return a page whose Markdown names its pictures from beside the document; `folder` is the page's from there."""
+    if not page.markdown:
+        return page
+    words = _IMAGE.sub(lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown["markdown_texts"]))
+    return replace(page, markdown={**page.markdown, "markdown_texts": words})
+
+
+def key_of(document: Path, engine: str) -> str:
+    """Return what tells one document read by one engine from any other; raises OSError."""
+    state = hashlib.sha256(engine.encode())
+    with document.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()

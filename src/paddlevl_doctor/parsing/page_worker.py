@@ -1,0 +1,181 @@
+"""Turns the pages of a document into pictures, in a process of its own: a hostile file may crash or stop the decoder.
+
+    python -m paddlevl_doctor.parsing.page_worker
+
+One JSON line on stdin asks for one thing, one JSON line on stdout answers:
+
+    {"open": PATH}                                      -> {"event": "opened", "pages": 3, "frames": 3}
+    {"page": 0, "path": PATH, "picture": OUT, ...}      -> {"event": "picture", "width": 1240, "height": 1754, ...}
+    {"pdf": OUT, "pictures": [PATH, ...]}               -> {"event": "bound"}
+    anything that cannot be done                        -> {"event": "failed", "kind": "encrypted", "detail": "..."}
+
+PDFs are drawn at 144 dots an inch, as PaddleX does it, so that a page has the pixels that it would have there.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
+
+PDF_SCALE = 2.0
+"""Pixels a point: 144 dots an inch, PaddleX's own `zoom` (paddlex/inference/utils/io/readers.py)."""
+_PAGED = ("TIFF",)
+"""Formats whose frames are pages; the frames of all others are a film or previews."""
+_PREVIEW_WIDTH = 1600
+"""Pixels: text of a page can be read at that."""
+_BLANK_RANGE = 32
+"""Of 256 shades: a page that has no more of them between its darkest and lightest spot has nothing on it."""
+
+
+class UnreadablePdfError(Exception):
+    """A PDF that cannot be opened; `kind` says why in one word."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # native libraries write to the descriptor, not to sys.stdout
+    Image.MAX_IMAGE_PIXELS = None  # `document` and `decoding` have a limit that says what to do
+    opened: dict[str, Any] = {}
+    for line in sys.stdin:
+        out.write(json.dumps(_answer(json.loads(line), opened)) + "\n")
+        out.flush()
+
+
+def _answer(request: dict[str, Any], opened: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if "open" in request:
+            return {"event": "opened", **_count(Path(request["open"]))}
+        if "pdf" in request:
+            _bind(request["pictures"], Path(request["pdf"]))
+            return {"event": "bound"}
+        return {"event": "picture", **_picture(request, opened)}
+    except UnreadablePdfError as error:
+        return {"event": "failed", "kind": error.kind, "detail": str(error)}
+    except UnreadableImageError as error:
+        return {"event": "failed", "kind": "damaged", "detail": str(error)}
+    except Exception as error:
+        return {"event": "failed", "kind": "damaged", "detail": f"{type(error).__name__}: {error}"}
+
+
+def _count(path: Path) -> dict[str, int]:
+    """Return how many pages there are to read, and how many frames the file has."""
+    if _is_pdf(path):
+        pdf = _pdf(path)
+        pages = len(pdf)
+        pdf.close()
+        return {"pages": pages, "frames": pages}
+    try:
+        with Image.open(path) as image:
+            frames = int(getattr(image, "n_frames", 1))
+            return {"pages": frames if image.format in _PAGED else 1, "frames": frames}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+
+
+def _is_pdf(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"%PDF-" in file.read(1024)
+
+
+def _pdf(path: Path) -> Any:
+    """Open a PDF; raises UnreadablePdfError."""
+    import pypdfium2  # noqa: PLC0415 - images need none of it
+
+    try:
+        pdf = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise UnreadablePdfError(_kind(path), str(error).rstrip(".")) from error
+    return pdf
+
+
+def _kind(path: Path) -> str:
+    """Return why PDFium refuses a document; its own words may be those of the document before."""
+    import pikepdf  # noqa: PLC0415 - only such documents need it
+
+    try:
+        with pikepdf.open(path) as pdf:
+            return "damaged" if len(pdf.pages) else "no-pages"
+    except pikepdf.PasswordError:
+        return "encrypted"
+    except pikepdf.PdfError:
+        return "damaged"
+
+
+def _picture(request: dict[str, Any], opened: dict[str, Any]) -> dict[str, Any]:
+    """Write the picture of one page, and its preview where one is wanted; returns the sizes."""
+    path, most = Path(request["path"]), int(request["max_pixels"])
+    drawn = _drawn if _is_pdf(path) else _loaded
+    image, width, height = drawn(path, int(request["page"]), most, opened)
+    if request["scale"] != 1:
+        size = (max(1, round(n * request["scale"])) for n in image.size)
+        image = image.resize(tuple(size), Image.Resampling.BOX)
+    image.save(request["picture"], compress_level=1)
+    if request.get("preview"):
+        _preview(image).save(request["preview"], quality=75)
+    share = round(image.width / width, 4)
+    return {"width": width, "height": height, "share": share, "blank": _is_blank(image)}
+
+
+def _is_blank(image: Image.Image) -> bool:
+    shades = [shade for shade, count in enumerate(image.convert("L").histogram()) if count]
+    return shades[-1] - shades[0] < _BLANK_RANGE
+
+
+def _loaded(path: Path, page: int, most: int, _: dict[str, Any]) -> tuple[Image.Image, int, int]:
+    image, width, height, _frames = load(path, most, page)
+    return image, width, height
+
+
+def _drawn(path: Path, page: int, most: int, opened: dict[str, Any]) -> tuple[Image.Image, int, int]:
+    """Draw one page of a PDF, which stays open for the next one."""
+    if str(path) not in opened:
+        for old in opened.values():
+            old.close()
+        opened.clear()
+        opened[str(path)] = _pdf(path)
+    sheet = opened[str(path)][page]
+    across, down = sheet.get_size()
+    full = max(1, round(across * PDF_SCALE)), max(1, round(down * PDF_SCALE))
+    scale = PDF_SCALE * min(1.0, (most / (full[0] * full[1])) ** 0.5)
+    image = sheet.render(scale=scale).to_pil().convert("RGB")
+    sheet.close()
+    return image, *full
+
+
+def _preview(image: Image.Image) -> Image.Image:
+    factor = -(-image.width // _PREVIEW_WIDTH)
+    return image.reduce(factor) if factor > 1 else image
+
+
+def _bind(pictures: list[str], pdf: Path) -> None:
+    """Write a PDF with one picture a page, as JPEG of screen size; whole or not at all."""
+    import img2pdf  # noqa: PLC0415 - only the end of a document needs it
+
+    new = pdf.with_name(f"{pdf.name}.new")
+    with new.open("wb") as out:
+        img2pdf.convert([_jpeg(Path(path)) for path in pictures], outputstream=out)
+    new.replace(pdf)
+
+
+def _jpeg(path: Path) -> bytes:
+    data = io.BytesIO()
+    with Image.open(path) as image:
+        _preview(image.convert("RGB")).save(data, format="JPEG", quality=80)
+    return data.getvalue()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The pages of documents as pictures, drawn ahead in a process of its own while the page before is being read."""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.document import SCALED_ABOVE
+from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+
+_PACKAGE_ROOT = Path(__file__).parents[2]
+_SECONDS = 120.0
+"""For one page; a page of many thousand vector paths takes some seconds."""
+_MOST_DRAWERS = 8
+_KINDS = ("encrypted", "no-pages")
+
+
+def drawers_for(cores: int) -> int:
+    """Return how many processes may draw at once: half of the cores, so that eight fast GPUs need not wait for one."""
+    return max(1, min(_MOST_DRAWERS, cores // 2))
+
+
+class PictureError(Exception):
+    """A page that cannot be drawn; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many pages a document has, and how many frames its file."""
+
+    pages: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A page as a file to read, and the size in pixels of the page itself, which may be larger."""
+
+    path: Path
+    width: int
+    height: int
+    share: float = 1.0
+    """Of the page's width: less than 1 where it was too large to be read whole."""
+    blank: bool = False
+
+
+@dataclass
+class PageSource:
+    """Draws pages into `folder`. Thread-safe; `drawers` pages at a time, in processes that are started when needed."""
+
+    folder: Path
+    env: Mapping[str, str]
+    max_pixels: int = SCALED_ABOVE
+    seconds: float = _SECONDS
+    drawers: int = 1
+    _idle: queue.LifoQueue[LinesChild | None] = field(default_factory=queue.LifoQueue)
+    """The processes that draw nothing now; None is one that has not been started."""
+    _drawing: ThreadPoolExecutor = field(init=False)
+    _ahead: dict[tuple[Path, int], Future[Picture]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Begin without any process."""
+        self._drawing = ThreadPoolExecutor(self.drawers)
+        for _ in range(self.drawers):
+            self._idle.put(None)
+
+    def count(self, document: Path) -> Count:
+        """Return how many pages a document has; raises UsageError with the reason where it cannot be read."""
+        answer = self._drawing.submit(self._ask, {"open": str(document)}).result()
+        if answer["event"] == "failed":
+            raise UsageError(_sentence(answer, document))
+        return Count(int(answer["pages"]), int(answer["frames"]))
+
+    def draw(self, document: Path, page: int, scale: float = 1.0, preview: Path | None = None) -> Picture:
+        """Return a page at a scale, drawn before or now; raises PictureError.
+
+        The file stays until `forget` is called. Where a preview is wanted, a small JPEG is written there.
+        """
+        if scale == 1:
+            return self.prepare(document, page, preview).result()
+        return self._drawing.submit(self._drawn, document, page, scale, None).result()
+
+    def prepare(self, document: Path, page: int, preview: Path | None = None) -> Future[Picture]:
+        """Begin to draw a page that will be asked for; one that was begun already is not drawn again."""
+        with self._lock:
+            if (document, page) not in self._ahead:
+                drawn = self._drawing.submit(self._drawn, document, page, 1.0, preview)
+                self._ahead[document, page] = drawn
+            return self._ahead[document, page]
+
+    @contextmanager
+    def another(self, document: Path, page: int) -> Iterator[Picture]:
+        """Give a picture of its own to whoever looks at a page besides; raises PictureError."""
+        name = f"{_name(document, page)}+"
+        picture = self._drawing.submit(self._drawn, document, page, 1.0, None, name).result()
+        try:
+            yield picture
+        finally:
+            shutil.rmtree(picture.path.parent, ignore_errors=True)
+
+    def forget(self, document: Path, page: int) -> None:
+        """Remove the pictures of a page that is over."""
+        with self._lock:
+            self._ahead.pop((document, page), None)
+        for folder in self.folder.glob(f"{_name(document, page)}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def bind(self, pictures: Sequence[Path], pdf: Path) -> None:
+        """Write a PDF with a picture on each page; raises PictureError."""
+        request = {"pdf": str(pdf), "pictures": [str(path) for path in pictures]}
+        answer = self._drawing.submit(self._ask, request, self.seconds + len(pictures)).result()
+        if answer["event"] == "failed":
+            raise PictureError(text("pdf-failed", path=pdf, detail=answer["detail"]))
+
+    def close(self) -> None:
+        """End the process."""
+        self._drawing.shutdown(cancel_futures=True)
+        for _ in range(self.drawers):
+            child = self._idle.get()
+            if child is not None:
+                child.close()
+
+    def _drawn(
+        self, document: Path, page: int, scale: float, preview: Path | None, name: str = ""
+    ) -> Picture:
+        place = name or f"{_name(document, page)}-{scale:g}"
+        path = self.folder / place / "page.png"  # pipelines name results after it
+        path.parent.mkdir(exist_ok=True)
+        request = {"page": page, "path": str(document), "picture": str(path), "scale": scale}
+        answer = self._ask(
+            {**request, "max_pixels": self.max_pixels, "preview": str(preview) if preview else None}
+        )
+        if answer["event"] == "failed":
+            raise PictureError(_sentence(answer, document, page))
+        return Picture(path, answer["width"], answer["height"], answer["share"], answer["blank"])
+
+    def _ask(self, request: Mapping[str, Any], seconds: float | None = None) -> Event:
+        """Return the answer; a process that died or takes too long is a failure of this page alone."""
+        child = self._idle.get()
+        try:
+            child = child or self._started()
+            child.send(request)
+            answer = child.next_event(seconds or self.seconds)
+            if answer is None:
+                child.kill()
+                child = None
+                return {"event": "failed", "kind": "late", "detail": f"{self.seconds:g}"}
+        except ChildEndedError as error:
+            child = None
+            return {"event": "failed", "kind": "crashed", "detail": str(error.returncode)}
+        finally:
+            self._idle.put(child)
+        return answer
+
+    def _started(self) -> LinesChild:
+        # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the worker.
+        env = {**self.env, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
+        argv = (sys.executable, "-X", "utf8", "-m", "paddlevl_doctor.parsing.page_worker")
+        return LinesChild(argv, env, self.folder / "pages.log")
+
+
+def _name(document: Path, page: int) -> str:
+    return f"{abs(hash(document)):x}-{page + 1:05d}"
+
+
+def _sentence(answer: Event, document: Path, page: int | None = None) -> str:
+    kind = str(answer["kind"])
+    if kind in _KINDS:
+        return text(f"document-{kind}", path=document)
+    detail = (
+        text(f"picture-{kind}", detail=answer["detail"]) if kind in ("crashed", "late") else answer["detail"]
+    )
+    if page is None:
+        return text("document-damaged", path=document, detail=detail)
+    return text("picture-failed", page=page + 1, detail=detail)

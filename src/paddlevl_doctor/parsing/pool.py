@@ -1,0 +1,182 @@
+"""Hands pages to engines as they become free, keeps every page that was read, and gives results in order.
+
+One engine a device, one thread an engine. An engine that is lost (its device fell off, its environment broke) gives
+its page back to the others; a page that nobody can read does not stop the document.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.parsing.page_store import PageRead
+from paddlevl_doctor.parsing.pages import Picture
+
+
+class PageFailedError(Exception):
+    """A page that could not be read in any way; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One page to read. `picture` gives it at a scale and raises PageFailedError; `folder` is the page's own."""
+
+    index: int
+    """In its document, from 0."""
+    folder: Path
+    picture: Callable[[float], Picture]
+    document: int = 0
+    """Which document of the run."""
+
+
+class Engine(Protocol):
+    """What reads pages, in one thread."""
+
+    batch: int
+    """How many pages it takes at once at most."""
+
+    def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
+        """Read pages and tell each as it is over; raises DoctorError where the engine is lost."""
+
+    def join(self, pages: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return the Markdown of all pages in one, as the engine's own pipeline joins it; None where it cannot."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class OneByOne:
+    """An engine that reads one page after the other."""
+
+    batch: int = 1
+
+    def read(self, task: Task) -> PageRead:
+        """Read one page; raises PageFailedError for this page, DoctorError where the engine is lost."""
+        raise NotImplementedError
+
+    def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
+        """Read pages and tell each as it is over; raises DoctorError where the engine is lost."""
+        for task in tasks:
+            try:
+                found: PageRead | str = self.read(task)
+            except PageFailedError as error:
+                found = str(error)
+            over(task, found)
+
+    def join(self, _pages: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return None: the pages are joined by their flags."""
+        return None
+
+
+Over = Callable[[Task, "PageRead | str", Engine], None]
+"""Is told of every page that is over, in the engine's thread: what was read, or why it could not be."""
+
+
+def read_pages(engines: Sequence[Engine], tasks: Sequence[Task], over: Over) -> list[str]:
+    """Read every task with whichever engine is free; `over` is called before an engine gets its next page.
+
+    Returns why engines were lost. Raises DoctorError when none is left, and what `over` raises (a full disk);
+    KeyboardInterrupt passes on once every thread has stopped taking pages.
+    """
+    work = _Work(tasks, over, len(engines))
+    for engine in engines:
+        threading.Thread(target=work.run, args=(engine,), daemon=True).start()
+    try:
+        work.wait()
+    finally:
+        work.stop()
+    if isinstance(work.error, _UntoldError):
+        raise work.error.cause
+    if work.error is not None:
+        raise work.error
+    return work.lost
+
+
+class _UntoldError(Exception):
+    """A page was read, and telling so failed."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class _Work:
+    """The pages that wait, and what has come of the others."""
+
+    def __init__(self, tasks: Sequence[Task], over: Over, engines: int) -> None:
+        self.lost: list[str] = []
+        self.error: BaseException | None = None
+        self._tell = over
+        self._waiting = list(reversed(tasks))
+        self._left, self._engines = len(tasks), engines
+        self._changed = threading.Condition()
+        self._marks: queue.Queue[None] = queue.Queue()
+
+    def run(self, engine: Engine) -> None:
+        """Take pages until there are none."""
+        while tasks := self._take(engine.batch):
+            left = list(tasks)
+            try:
+                engine.read_all(tasks, lambda task, found, left=left: self._over(task, found, engine, left))  # type: ignore[misc]
+            except DoctorError as error:
+                self._lose(left, error)
+                return
+            except BaseException as error:  # raised again where the pages are waited for
+                self._end(error)
+                return
+
+    def _take(self, most: int) -> list[Task]:
+        """Return the next pages, no more than leave some to the others; none where all are over.
+
+        Pages that are being read may come back, so whoever is free waits for the last one's end.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or not self._left or self.error is not None)
+            if self.error is not None:
+                return []
+            fair = -(-len(self._waiting) // (2 * self._engines)) if self._engines > 1 else most
+            count = min(most, max(1, fair), len(self._waiting))
+            return [self._waiting.pop() for _ in range(count)]
+
+    def _over(self, task: Task, found: PageRead | str, engine: Engine, left: list[Task]) -> None:
+        try:
+            self._tell(task, found, engine)
+        except DoctorError as error:  # what cannot be written is no fault of the engine
+            raise _UntoldError(error) from error
+        left.remove(task)
+        with self._changed:
+            self._left -= 1
+            self._changed.notify_all()
+        self._marks.put(None)
+
+    def _lose(self, left: Sequence[Task], error: DoctorError) -> None:
+        with self._changed:
+            self._waiting.extend(reversed(left))
+            self._engines -= 1
+            self.lost.append(str(error))
+            self._changed.notify_all()
+        if self._engines == 0:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        with self._changed:
+            self.error = error
+            self._changed.notify_all()
+        self._marks.put(None)
+
+    def wait(self) -> None:
+        """Wait until every page is over, or none can be; a queue is waited for, because joining loses Ctrl-C."""
+        while self._left and self.error is None:
+            self._marks.get()
+
+    def stop(self) -> None:
+        """Hand out no more pages."""
+        with self._changed:
+            self._waiting.clear()
+            self._left = 0
+            self._changed.notify_all()

@@ -1,0 +1,115 @@
+"""The embedded reader reads what another engine has read, beside it, so that nobody waits for it before the end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.model import Line, box_of
+from paddlevl_doctor.parsing.page_store import PageRead
+from paddlevl_doctor.parsing.pages import PageSource, PictureError
+from paddlevl_doctor.parsing.pool import PageFailedError
+from paddlevl_doctor.parsing.reader import ReaderEngine
+from paddlevl_doctor.parsing.session import Work
+from paddlevl_doctor.parsing.story import Difference, DifferenceKind
+from paddlevl_doctor.parsing.witness import differences
+
+NAME = "witness.json"
+"""Beside a page's results: the lines that the witness saw, so that a resumed run need not look again."""
+_WHOLE = 3
+"""Pages of a document that is looked at wholly; of longer ones the first page, and pages that look wrong."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the witness says of one page."""
+
+    seen: int
+    """Lines that it saw."""
+    differences: tuple[Difference, ...]
+
+
+@dataclass
+class SecondLook:
+    """Looks at pages, one at a time in a thread of its own; `scope` is auto, all or none."""
+
+    source: PageSource
+    scope: str
+    reader: ReaderEngine | None
+    """None where the reader is not installed: then only what needs no second reader is said."""
+    looks: dict[tuple[Path, int], Look] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+    _waiting: list[Future[None]] = field(default_factory=list)
+
+    def page(self, work: Work, read: PageRead) -> None:
+        """Look at a page now or later, if it is one that is looked at."""
+        alone = differences(
+            read.page, ()
+        )  # text on a blank page, and what is said without end, need no witness
+        endless = tuple(found for found in alone if found.kind is DifferenceKind.REPEATED)
+        empty = not any(block.text.strip() for block in read.page.blocks)
+        if self.scope == "none":
+            return
+        if read.blank:
+            self._keep(work, read, 0, alone)
+        elif self.reader is None:
+            self._keep(work, read, 0, endless)
+        elif self.scope == "all" or work.count <= _WHOLE or read.page.index == 0 or endless or empty:
+            self._waiting.append(self._thread.submit(self._look, work, read))
+
+    def left(self) -> int:
+        """Return how many pages are still to be looked at."""
+        return sum(not future.done() for future in self._waiting)
+
+    def wait(self) -> None:
+        """Wait until every page has been looked at; raises what went wrong in the doctor itself."""
+        for future in self._waiting:
+            future.result()
+
+    def close(self) -> None:
+        """Look at no more pages."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self.reader is not None:
+            self.reader.close()
+
+    def of(self, work: Work) -> dict[int, Look]:
+        """Return what was said of the pages of a document."""
+        return {index: look for (path, index), look in self.looks.items() if path == work.path}
+
+    def _look(self, work: Work, read: PageRead) -> None:
+        place = work.store.place(read.page.index) / NAME
+        try:
+            lines = _remembered(place) or self._lines(work, read.page.index)
+        except (PictureError, PageFailedError, DoctorError) as error:
+            self.troubles.append(str(error))
+            return
+        with contextlib.suppress(OSError):
+            place.write_text(json.dumps([vars(line) for line in lines], ensure_ascii=False), encoding="utf-8")
+        self._keep(work, read, len(lines), differences(read.page, lines))
+
+    def _lines(self, work: Work, index: int) -> tuple[Line, ...]:
+        assert self.reader is not None  # noqa: S101 - `page` looked
+        with self.source.another(work.path, index) as picture:
+            lines, turn = self.reader.lines(picture, index)
+        if turn:
+            self.troubles.append(text("page-lies", name=work.path.name, page=index + 1, degrees=turn))
+        return lines
+
+    def _keep(self, work: Work, read: PageRead, seen: int, found: Sequence[Difference]) -> None:
+        self.looks[work.path, read.page.index] = Look(seen, tuple(found))
+
+
+def _remembered(place: Path) -> tuple[Line, ...]:
+    """Return the lines that an earlier run saw; none where it did not look."""
+    try:
+        found = json.loads(place.read_text(encoding="utf-8"))
+        return tuple(Line(str(o["text"]), box_of(o["box"]), float(o["score"])) for o in found)
+    except (OSError, ValueError, TypeError, KeyError):
+        return ()

@@ -1,0 +1,136 @@
+"""Reads documents with engines: all pages of all documents through one pool, each document finished as it is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore, linked
+from paddlevl_doctor.parsing.pages import PageSource, Picture, PictureError
+from paddlevl_doctor.parsing.pool import Engine, PageFailedError, Task, read_pages
+
+PREVIEW = "page.jpg"
+"""The picture of a page for people, beside what was read from it."""
+
+
+@dataclass
+class Work:
+    """One document of a run, and what has come of its pages so far."""
+
+    path: Path
+    name: str
+    count: int
+    store: PageStore
+    notes: list[str] = field(default_factory=list)
+    pages: dict[int, PageRead] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+    resumed: int = 0
+    markdown: str | None = None
+    """All pages in one, as the engine joined them."""
+
+    @property
+    def over(self) -> bool:
+        """Say whether no page is left to read."""
+        return len(self.pages) + len(self.failed) == self.count
+
+    def in_order(self) -> list[PageRead]:
+        """Return the pages that were read, in order."""
+        return [self.pages[index] for index in sorted(self.pages)]
+
+
+@dataclass
+class Session:
+    """One run over some documents. `finish` is called once for each, in the thread of the engine that read its end."""
+
+    works: Sequence[Work]
+    source: PageSource
+    finish: Callable[[Work], None]
+    on_page: Callable[[Work, PageRead], None] = lambda _work, _page: None
+    on_over: Callable[[], None] = lambda: None
+    """Called for every page that is over, read or not."""
+    _tasks: list[Task] = field(default_factory=list)
+    _places: dict[tuple[int, int], int] = field(default_factory=dict)
+    _ahead: int = 1
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def resume(self) -> int:
+        """Take over the pages that are on disk; returns how many there are."""
+        for work in self.works:
+            found = (work.store.found(index) for index in range(work.count))
+            work.pages = {page.page.index: page for page in found if page is not None}
+            work.resumed = len(work.pages)
+        return sum(work.resumed for work in self.works)
+
+    def run(self, engines: Sequence[Engine]) -> list[str]:
+        """Read every page that is not there yet; returns why engines were lost, raises as `read_pages` does."""
+        self._tasks = [self._task(n, i) for n, work in enumerate(self.works) for i in _missing(work)]
+        self._places = {(task.document, task.index): place for place, task in enumerate(self._tasks)}
+        for work in self.works:
+            if work.over:
+                self.finish(work)
+        if not self._tasks:
+            return []
+        self._ahead = sum(engine.batch for engine in engines)
+        for task in self._tasks[: self._ahead]:  # drawn while the engines load their models
+            self._prepare(task)
+        return read_pages(engines, self._tasks, self._over)
+
+    def _task(self, number: int, index: int) -> Task:
+        folder = self.works[number].store.clear(index)
+
+        def picture(scale: float) -> Picture:
+            return self._picture(number, index, scale)
+
+        return Task(index, folder, picture, number)
+
+    def _picture(self, number: int, index: int, scale: float) -> Picture:
+        """Draw a page, and begin with the ones that will be wanted next."""
+        work = self.works[number]
+        try:
+            drawn = self.source.draw(work.path, index, scale, work.store.place(index) / PREVIEW)
+        except PictureError as error:
+            raise PageFailedError(str(error)) from error
+        place = self._places[number, index]
+        for task in self._tasks[place + 1 : place + 1 + self._ahead]:
+            self._prepare(task)
+        return drawn
+
+    def _prepare(self, task: Task) -> None:
+        self.source.prepare(self.works[task.document].path, task.index, task.folder / PREVIEW)
+
+    def _over(self, task: Task, found: PageRead | str, engine: Engine) -> None:
+        """Keep a page, and finish its document with it."""
+        work = self.works[task.document]
+        if isinstance(found, PageRead):
+            picture = task.picture(1.0)
+            folder = f"{work.store.folder.name}/{task.folder.name}"
+            found = linked(self._noted(found, picture), folder)
+            work.store.keep(found)
+            self.on_page(work, found)
+        else:
+            work.failed[task.index] = found
+        with self._lock:
+            if isinstance(found, PageRead):
+                work.pages[task.index] = found
+            ended = work.over
+        if ended:
+            work.markdown = engine.join([page.markdown for page in work.in_order()])
+            self.finish(work)
+        self.on_over()
+        self.source.forget(work.path, task.index)
+
+    def _noted(self, found: PageRead, picture: Picture) -> PageRead:
+        """Return the page with what the user should know about its picture."""
+        notes = list(found.notes)
+        if picture.share < 1:
+            notes.append(text("page-scaled", page=found.page.index + 1, percent=round(picture.share * 100)))
+        if picture.blank:
+            notes.append(text("page-blank", page=found.page.index + 1))
+        return replace(found, notes=tuple(notes), blank=picture.blank)
+
+
+def _missing(work: Work) -> list[int]:
+    return [index for index in range(work.count) if index not in work.pages]

@@ -1,0 +1,84 @@
+"""What a run is told as, for reports that people read: pages with their pictures, differences, memory, incidents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from paddlevl_doctor.parsing.model import Block, Box
+
+
+class DifferenceKind(str, Enum):
+    """How an engine's page differs from what the witness, an independent reader, saw on it."""
+
+    LOST = "lost"
+    """The witness saw it, the engine did not read it."""
+    MADE_UP = "made-up"
+    """The engine read it, the witness saw nothing like it there."""
+    REPEATED = "repeated"
+    """The engine says it more often than it is on the page."""
+    BLANK = "blank"
+    """The engine read nothing at all on a page where the witness saw text."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One difference and its place in pixels of the page; `page` counts from 0."""
+
+    kind: DifferenceKind
+    page: int
+    text: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Memory at one moment: seconds since the start of the run, MiB of all workers with their children."""
+
+    seconds: float
+    rss_mb: int
+    vram_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class PageStory:
+    """One page; `picture` is a JPEG of it (maybe scaled down), None where there is none."""
+
+    index: int
+    width: int
+    height: int
+    blocks: tuple[Block, ...]
+    seconds: float
+    device: str
+    picture: Path | None = None
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DocumentStory:
+    """One document: its pages, what became of those that could not be read, and the verdict in words."""
+
+    name: str
+    pages: tuple[PageStory, ...]
+    passed: bool
+    summary: str
+    reasons: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    """A sentence for each page that could not be read."""
+    difference: str = ""
+    """Unified diff between the known text and what was read, where a known text was given."""
+
+
+@dataclass(frozen=True)
+class RunStory:
+    """Everything about one run."""
+
+    title: str
+    engine: str
+    device: str
+    documents: tuple[DocumentStory, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+    samples: tuple[Sample, ...] = ()
+    incidents: tuple[str, ...] = ()

@@ -1,0 +1,71 @@
+"""Puts together what a run is told as: every document with its pages, and what happened on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
+from paddlevl_doctor.parsing.page_store import PageRead
+from paddlevl_doctor.parsing.session import PREVIEW, Work
+from paddlevl_doctor.parsing.story import Difference, DocumentStory, PageStory, RunStory, Sample
+
+_PICTURES = 100
+"""Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
+
+
+def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) -> RunStory:
+    """Return the story of a run; documents that could not be opened are in it."""
+    by_path = {str(work.path): work for work in works}
+    shown, documents = 0, []
+    for document in report.documents:
+        work = by_path.get(document.input)
+        documents.append(_document(document, work, _PICTURES - shown))
+        shown += document.pages
+    return RunStory(
+        title=", ".join(Path(document.input).name for document in report.documents[:3]),
+        engine=report.engine,
+        device=report.device,
+        documents=tuple(documents),
+        seconds=report.seconds,
+        samples=tuple(samples),
+        incidents=report.incidents,
+    )
+
+
+def _document(document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
+    places = {found.page for found in document.differences}
+    found = {page: [d for d in document.differences if d.page == page] for page in places}
+    pages = work.pages if work is not None else {}
+    stories = [
+        _page(page, work, differences=found, picture=n < pictures or bool(found.get(index)))
+        for n, (index, page) in enumerate(sorted(pages.items()))
+        if work is not None
+    ]
+    return DocumentStory(
+        name=Path(document.input).name,
+        pages=tuple(stories),
+        passed=document.verdict.passed,
+        summary=document.verdict.summary,
+        reasons=document.verdict.reasons,
+        failed=document.failed,
+        difference=document.diff,
+    )
+
+
+def _page(
+    read: PageRead, work: Work, *, differences: Mapping[int, Sequence[Difference]], picture: bool
+) -> PageStory:
+    index, page = read.page.index, read.page
+    preview = work.store.place(index) / PREVIEW
+    return PageStory(
+        index=index,
+        width=page.width,
+        height=page.height,
+        blocks=page.blocks,
+        seconds=page.seconds,
+        device=read.device,
+        picture=preview if picture and preview.is_file() else None,
+        differences=tuple(differences.get(index, ())),
+        notes=read.notes,
+    )

@@ -1,0 +1,130 @@
+"""A server with an OpenAI-compatible API that a vision model answers on: vLLM, SGLang, llama.cpp and others.
+
+Spoken to with the standard library: one request at a time, no redirects, no proxy on the way to this machine, and every
+wait has an end.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.messages import text
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_BUSY = (429, 502, 503, 504)
+"""Answers that may be others a moment later: too many requests, a gateway without its server, still loading."""
+_MOST_BYTES = 16 << 20
+_SHOWN = 200
+
+
+class BusyError(Exception):
+    """The server did not answer, or not in this way; a moment later it may."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model wrote; `cut` where it was stopped at its limit of tokens."""
+
+    text: str
+    cut: bool
+
+
+@dataclass(frozen=True)
+class VisionServer:
+    """One server. `seconds` is how long it may send nothing."""
+
+    url: str
+    key: str = ""
+    seconds: float = 300.0
+
+    @classmethod
+    def at(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
+        """Return the server at a URL with or without `/v1`; raises UsageError for what is no URL."""
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise UsageError(text("server-url", url=url))
+        path = parts.path.rstrip("/")
+        path = path if path.endswith("/v1") else f"{path}/v1"
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", key, seconds)
+
+    def models(self) -> tuple[str, ...]:
+        """Return the names of its models; raises DoctorError where it does not say them, BusyError for the moment."""
+        found = self._ask("/models", None).get("data", ())
+        return tuple(str(model["id"]) for model in found if isinstance(model, Mapping) and "id" in model)
+
+    def read(self, picture: Path, model: str, prompt: str, most_tokens: int) -> Answer:
+        """Return what the model reads in a picture; raises DoctorError and BusyError."""
+        data = base64.b64encode(picture.read_bytes()).decode("ascii")
+        image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+        question = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
+        body = {"model": model, "messages": [question], "max_tokens": most_tokens, "temperature": 0}
+        answer = self._ask("/chat/completions", body)
+        try:
+            choice = answer["choices"][0]
+            return Answer(str(choice["message"]["content"] or ""), choice.get("finish_reason") == "length")
+        except (LookupError, TypeError) as error:
+            raise BusyError(text("server-no-answer", url=self.url)) from error
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+        request = urllib.request.Request(self.url + path, headers=self._headers())  # noqa: S310 - `at` looked
+        if body is not None:
+            request.data = json.dumps(body).encode()
+        try:
+            with self._opener().open(request, timeout=self.seconds) as answer:
+                found = json.loads(self._body(answer))
+        except urllib.error.HTTPError as error:
+            raise self._refused(error) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise BusyError(text("server-silent", url=self.url, detail=_reason(error))) from error
+        if not isinstance(found, dict):
+            raise BusyError(text("server-no-answer", url=self.url))
+        return found
+
+    def _body(self, answer: http.client.HTTPResponse) -> bytes:
+        """Return a body of bearable size that came within the time, however slowly it drips."""
+        data, end = b"", time.monotonic() + self.seconds
+        while part := answer.read1(1 << 16):
+            data += part
+            if len(data) > _MOST_BYTES or time.monotonic() > end:
+                raise TimeoutError(text("server-drips", seconds=f"{self.seconds:.0f}"))
+        return data
+
+    def _headers(self) -> dict[str, str]:
+        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Content-Type": "application/json", **key}
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        """Return what asks: a proxy is none of this machine's own servers' business."""
+        local = (urlsplit(self.url).hostname or "") in _LOOPBACK
+        return urllib.request.build_opener(_Straight(), *([urllib.request.ProxyHandler({})] if local else []))
+
+    def _refused(self, error: urllib.error.HTTPError) -> Exception:
+        said = " ".join(error.read(2000).decode("utf-8", errors="replace").split())[:_SHOWN]
+        if error.code in _BUSY:
+            return BusyError(text("server-busy", url=self.url, code=error.code, detail=said))
+        if error.code in (401, 403):
+            return DoctorError(text("server-key", url=self.url, code=error.code))
+        return DoctorError(text("server-refuses", url=self.url, code=error.code, detail=said))
+
+
+class _Straight(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the page and the key are for the server that was named."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        """Return that there is nowhere to go."""
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__

@@ -1,0 +1,138 @@
+"""Watches a worker: every stage has a limit, memory is sampled, and a worker that stands still is seen early.
+
+A worker that computes for long (PaddleOCR-VL on a CPU needs minutes a page) and one that waits for ever look alike
+from outside, but for the processor time that they use. So there are two limits: one without any use of the
+processor, and a much longer one with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.story import Sample
+
+_TICK = 0.25
+_SAMPLE_SECONDS = 1.0
+_BUSY_SHARE = 0.02
+"""Of one core: less than that is standing still. A thread that polls a queue twice a second uses less."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds: until a stage ends (`busy`), and without any use of the processor (`idle`)."""
+
+    busy: float
+    idle: float
+
+
+LIMITS = {
+    "start": Limits(60, 60),
+    "import": Limits(300, 120),
+    "load": Limits(3600, 300),
+    "read": Limits(3600, 90),
+    "pictures": Limits(120, 30),
+    "join": Limits(300, 60),
+}
+"""By stage. `load` may download 2 GB, in which a slow network may pause; a GPU that computes keeps one core busy."""
+
+
+class StalledError(Exception):
+    """A worker that made no progress within a limit. `stacks` says where its threads are."""
+
+    def __init__(self, stage: str, waited: float, stacks: str, *, idle: bool) -> None:
+        super().__init__(f"{stage}: no progress for {waited:.0f} s")
+        self.stage, self.waited, self.stacks, self.idle = stage, waited, stacks, idle
+
+
+class DiedError(Exception):
+    """A worker that ended although it was asked for something. `words` is the end of what it wrote."""
+
+    def __init__(self, stage: str, returncode: int, words: str) -> None:
+        super().__init__(f"{stage}: ended with {returncode}")
+        self.stage, self.returncode, self.words = stage, returncode, words
+
+
+@dataclass
+class Watcher:
+    """Waits for the answers of one worker."""
+
+    child: LinesChild
+    samples: list[Sample]
+    """Where the samples go; shared by the workers of one run."""
+    started: float
+    """`time.monotonic()` at the start of the run."""
+    on_stage: Callable[[str], None] = lambda _stage: None
+    gpu: Callable[[], tuple[int, int] | None] = lambda: None
+    """MiB in use and percent busy of the worker's GPU, where that can be asked."""
+    limits: dict[str, Limits] = field(default_factory=lambda: dict(LIMITS))
+    stage: str = "start"
+    _since: float = field(default_factory=time.monotonic)
+    _last_use: float = field(default_factory=time.monotonic)
+    _cpu: float = 0.0
+    _sampled: float = 0.0
+
+    def wait(self) -> Event:
+        """Return the next event that is no stage; raises StalledError and DiedError, after the child was ended."""
+        self._progress()
+        while True:
+            event = self._next()
+            if event is None:
+                continue
+            self._progress()
+            if event["event"] != "stage":
+                return event
+            self.stage = str(event.get("stage"))
+            self.on_stage(self.stage)
+
+    def _next(self) -> Event | None:
+        try:
+            event = self.child.next_event(_TICK)
+        except ChildEndedError as error:
+            raise DiedError(self.stage, error.returncode, self.child.last_words()) from error
+        if event is None:
+            self._look()
+        return event
+
+    def _progress(self) -> None:
+        self._since = self._last_use = time.monotonic()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._sampled >= _SAMPLE_SECONDS:
+            self._sample(now)
+        limits = self.limits.get(self.stage, LIMITS["read"])
+        busy, idle = now - self._since, now - self._last_use
+        if busy > limits.busy or idle > limits.idle:
+            stacks = self.child.ask_for_stacks()
+            self.child.kill()
+            stood = idle > limits.idle
+            raise StalledError(self.stage, idle if stood else busy, stacks, idle=stood)
+
+    def _sample(self, now: float) -> None:
+        """Note the memory, and whether processor or GPU were used since the last look."""
+        rss, cpu = usage(self.child.processes())
+        gpu = self.gpu()
+        span = now - self._sampled if self._sampled else _SAMPLE_SECONDS
+        if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > 0):
+            self._last_use = now
+        self._cpu, self._sampled = cpu, now
+        self.samples.append(Sample(round(now - self.started, 1), rss >> 20, gpu[0] if gpu else None))
+
+
+def usage(processes: list[psutil.Process]) -> tuple[int, float]:
+    """Return resident bytes and processor seconds of some processes; those that have ended count nothing."""
+    rss, cpu = 0, 0.0
+    for process in processes:
+        try:
+            with process.oneshot():
+                rss += process.memory_info().rss
+                times = process.cpu_times()
+        except psutil.Error:
+            continue
+        cpu += times.user + times.system
+    return rss, cpu

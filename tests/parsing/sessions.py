@@ -1,0 +1,138 @@
+"""Runs of the real session, pool, ladder and watcher over real documents, with a target that is told to fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
+from paddlevl_doctor.parsing.page_store import PageStore
+from paddlevl_doctor.parsing.pages import PageSource
+from paddlevl_doctor.parsing.session import Session, Work
+from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.warm import Warm
+from paddlevl_doctor.parsing.watch import Limits
+
+TARGET = Path(__file__).with_name("fake_target.py")
+SHORT = {name: Limits(busy=6, idle=2.5) for name in ("start", "load", "read", "join", "pictures")}
+"""A real page takes the fake target milliseconds; a loaded machine may hold it up for a second."""
+
+
+def document(folder: Path, first: int, pages: int) -> Path:
+    """Write a TIFF whose pages carry their numbers as shades of their left and right halves."""
+    path = folder / f"from-{first}.tif"
+    images = [_page(number) for number in range(first, first + pages)]
+    images[0].save(path, save_all=True, append_images=images[1:])
+    return path
+
+
+def _page(number: int) -> Image.Image:
+    image = Image.new("L", (100, 40), 255 - 2 * (number % 100))
+    image.paste(255 - 2 * (number // 100), (50, 0, 100, 40))
+    image.paste(0, (5, 5, 30, 12))
+    return image
+
+
+@dataclass
+class Stage:
+    """A folder with a target that fails as planned, and what came of a run over some documents there."""
+
+    folder: Path
+    samples: list[Sample] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    drawers: int = 2
+
+    def engine(
+        self,
+        device: str = "cpu",
+        env: Mapping[str, str] | None = None,
+        limits: Mapping[str, Limits] = SHORT,
+        warm: Warm | None = None,
+        gpu: Callable[[], tuple[int, int] | None] = lambda: None,
+    ) -> NativeEngine:
+        """Return an engine whose target is the fake one."""
+        python = self.folder / "python"
+        if not python.exists():
+            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{TARGET}"\n')
+            python.chmod(0o755)
+        site = next(Path(path) for path in sys.path if Path(path, "PIL").is_dir())
+        faults = self.folder / "faults.json"
+        variables = {**os.environ, "FAULTS": str(faults), "PYTHONPATH": str(site), **(env or {})}
+        place = self.folder / f"worker-{device}-{len(list(self.folder.glob('worker-*')))}"
+        place.mkdir()
+        setup = NativeSetup(str(python), device, variables, place, limits=limits, warm=warm, gpu=gpu)
+        return NativeEngine(setup, self.samples, self.incidents, label=device)
+
+    def run(
+        self,
+        paths: Sequence[Path],
+        engines: Sequence[NativeEngine],
+        *,
+        on_over: Callable[[], None] = lambda: None,
+        resume: bool = False,
+        **plan: Any,
+    ) -> list[Work]:
+        """Read the documents; the plan is the fake target's."""
+        log = self.folder / "log"
+        log.mkdir(exist_ok=True)
+        self.plan = {"log": str(log), **plan}
+        (self.folder / "faults.json").write_text(json.dumps(self.plan))
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        source = PageSource(scratch, os.environ, drawers=self.drawers)
+        try:
+            works = [self._work(source, path) for path in paths]
+            session = Session(works, source, lambda work: self.finished.append(work.name), on_over=on_over)
+            if resume:
+                session.resume()
+            self.lost = session.run(engines)
+        finally:
+            for engine in engines:
+                engine.close()
+            source.close()
+        return works
+
+    def _work(self, source: PageSource, path: Path) -> Work:
+        store = PageStore(self.folder / "out" / path.stem, "key")
+        return Work(path, path.stem, source.count(path).pages, store)
+
+    def happened(self) -> int:
+        """Return how many faults have happened."""
+        return len(list((self.folder / "log").glob("fault-*")))
+
+    def read(self) -> list[list[tuple[float, float, int]]]:
+        """Return what every worker has read: when it began and ended, in seconds, and the page's number."""
+        logs = sorted((self.folder / "log").glob("read-*"))
+        return [[_entry(line) for line in log.read_text().splitlines()] for log in logs]
+
+    def left_behind(self) -> list[str]:
+        """Return the processes of the fake target, and of its children, that still live."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("FAULTS") == str(self.folder / "faults.json"):
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+def _entry(line: str) -> tuple[float, float, int]:
+    began, ended, number = line.split()
+    return float(began), float(ended), int(number)
+
+
+def texts(work: Work) -> list[str]:
+    """Return what was read of each page, in order."""
+    return ["".join(block.text for block in page.page.blocks) for page in work.in_order()]

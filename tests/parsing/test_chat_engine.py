@@ -1,0 +1,164 @@
+"""Any vision model behind an OpenAI-compatible API: every fault ends in a page or in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.parsing.chat_engine import ChatEngine, blocks_of, prompt_for
+from paddlevl_doctor.parsing.model import Block
+from paddlevl_doctor.parsing.pages import Picture
+from paddlevl_doctor.parsing.pool import PageFailedError, Task
+from paddlevl_doctor.parsing.vision_server import VisionServer
+from vlm_server import LOOP, VlmServer
+
+BOX = (0, 0, 80, 60)
+
+
+@pytest.fixture
+def server() -> Iterator[VlmServer]:
+    with VlmServer("deepseek-ai/DeepSeek-OCR").open() as opened:
+        yield opened
+
+
+def task(folder: Path, shade: str = "white") -> Task:
+    def picture(scale: float) -> Picture:
+        path = folder / f"page-{scale}.png"
+        Image.new("RGB", (round(80 * scale), round(60 * scale)), shade).save(path)
+        return Picture(path, 80, 60)
+
+    return Task(0, folder, picture)
+
+
+def engine(server: VlmServer, url: str = "", key: str = "", model: str = "") -> ChatEngine:
+    found = VisionServer.at(url or server.url, key, seconds=1)
+    return ChatEngine(found, model or server.model, "Read.", sleep=lambda _seconds: None)
+
+
+def test_a_page_is_read_with_its_own_pixels(server: VlmServer, tmp_path: Path) -> None:
+    light, dark = (engine(server).read(task(tmp_path, shade)) for shade in ("white", "black"))
+
+    assert light.page.blocks == (
+        Block("title", "A page", BOX),
+        Block("text", "It is 80 by 60, and light.", BOX),
+    )
+    assert dark.page.blocks[1].text == "It is 80 by 60, and dark."
+    assert (light.page.width, light.page.height, light.device, light.notes) == (80, 60, "server", ())
+    assert server.requests[0]["model"] == "deepseek-ai/DeepSeek-OCR"
+
+
+@pytest.mark.parametrize("fault", ["stall", "drip", "reset", "garbage", "empty", "429", "502", "503", "504"])
+def test_a_fault_that_passes_is_an_incident_and_the_page_is_read(
+    server: VlmServer, fault: str, tmp_path: Path
+) -> None:
+    server.faults = [fault, fault]
+    reading = engine(server)
+    read = reading.read(task(tmp_path))
+
+    assert [block.text for block in read.page.blocks] == ["A page", "It is 80 by 60, and light."]
+    assert [incident.partition(":")[0] for incident in reading.incidents] == [
+        "Page 1, first try",
+        "Page 1, in a fresh process",
+    ]
+
+
+def test_a_page_that_is_never_answered_fails_alone_where_the_server_lives(
+    server: VlmServer, tmp_path: Path
+) -> None:
+    server.faults = ["502"] * 4
+
+    with pytest.raises(PageFailedError, match=r"^Page 1 could not be read: .*/v1 says 502: "):
+        engine(server).read(task(tmp_path))
+
+    assert [block.kind for block in engine(server).read(task(tmp_path)).page.blocks] == ["title", "text"]
+
+
+def test_the_last_attempt_is_made_with_a_smaller_picture(server: VlmServer, tmp_path: Path) -> None:
+    server.faults = ["502"] * 3
+    read = engine(server).read(task(tmp_path))
+
+    assert (read.page.blocks[1].text, read.rung) == ("It is 40 by 30, and light.", "smaller")
+
+
+def test_a_model_that_was_stopped_at_its_limit_is_noted(server: VlmServer, tmp_path: Path) -> None:
+    server.faults = ["cut", "loop"]
+    cut, loop = engine(server).read(task(tmp_path)), engine(server).read(task(tmp_path))
+    note = ("Page 1: the model was stopped at its limit of 8192 tokens.",)
+
+    assert (cut.notes, loop.notes) == (note, note)
+    assert loop.page.blocks[0].text == LOOP.strip()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"model": "other"}, "{url} refuses (404): .*The model `other` does not exist"),
+        ({"key": "wrong"}, "{url} wants a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."),
+    ],
+    ids=["another model", "wrong key"],
+)
+def test_what_will_not_pass_ends_the_engine_in_one_sentence(given, sentence, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with VlmServer(key="secret" if "key" in given else "").open() as server:
+        with pytest.raises(DoctorError) as caught:
+            engine(server, **given).read(task(tmp_path))
+        start, _, end = sentence.format(url=server.url).partition(".*")
+
+    assert caught.value.message.startswith(start)
+    assert end in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_a_server_that_is_not_there_ends_the_engine(tmp_path: Path) -> None:
+    with pytest.raises(DoctorError, match=r"127\.0\.0\.1:9/v1 does not answer: ConnectionRefusedError"):
+        engine(VlmServer(), url="127.0.0.1:9").read(task(tmp_path))
+
+
+def test_the_key_is_sent_and_a_proxy_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with VlmServer(key="secret").open() as server:
+        assert engine(server, key="secret").read(task(tmp_path)).page.blocks
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://host:8080", "http://host:8080/v1"),
+        ("http://host:8080/v1/", "http://host:8080/v1"),
+        ("host:8080", "http://host:8080/v1"),
+        ("https://host/some/path", "https://host/some/path/v1"),
+    ],
+)
+def test_an_address_is_taken_with_and_without_its_version(given: str, url: str) -> None:
+    assert VisionServer.at(given).url == url
+
+
+@pytest.mark.parametrize("given", ["", "ftp://host", "http://", "http://host/v1?key=1"])
+def test_what_is_no_address_is_refused(given: str) -> None:
+    with pytest.raises(UsageError, match="is no URL of a server"):
+        VisionServer.at(given)
+
+
+def test_markdown_becomes_blocks() -> None:
+    markdown = (
+        "# Title\n\n## Part\n\nWords\ngo on.\n\n| a | b |\n| --- | :-: |\n| 1 | <2> |\n\n<table><tr></tr></table>\n\n"
+        "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nSeen."
+    )
+
+    assert [(block.kind, block.text) for block in blocks_of(markdown, BOX)] == [
+        ("title", "Title"),
+        ("heading", "Part"),
+        ("text", "Words\ngo on."),
+        ("table", "<table><tr><td>a</td><td>b</td></tr><tr><td>1</td><td>&lt;2&gt;</td></tr></table>"),
+        ("table", "<table><tr></tr></table>"),
+        ("text", "Seen."),
+    ]
+
+
+def test_a_model_is_asked_as_it_was_trained() -> None:
+    assert prompt_for("PaddlePaddle/PaddleOCR-VL") == "OCR:"
+    assert prompt_for("deepseek_ocr").startswith("<|grounding|>")
+    assert "Markdown" in prompt_for("Qwen/Qwen3-VL")

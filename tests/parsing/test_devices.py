@@ -1,0 +1,96 @@
+"""Which devices read, what each of their processes sees, and when a process has grown too large."""
+
+from __future__ import annotations
+
+import pytest
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
+from paddlevl_doctor.parsing.growth import keeps_rising, slope
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "usable", "found"),
+    [
+        ("auto", 0, True, ("cpu",)),
+        ("auto", 2, False, ("cpu",)),
+        ("auto", 2, True, ("gpu:0", "gpu:1")),
+        ("cpu", 2, True, ("cpu",)),
+        ("cpu,cpu", 0, False, ("cpu", "cpu")),
+        ("gpu", 1, True, ("gpu:0",)),
+        ("cuda:1", 2, True, ("gpu:1",)),
+        ("GPU:0, gpu:1", 2, True, ("gpu:0", "gpu:1")),
+        ("npu:0", 0, False, ("npu:0",)),
+        ("gpu:3", 0, False, ("gpu:3",)),
+    ],
+)
+def test_the_devices_are_those_asked_for(asked: str, gpus: int, usable: bool, found: tuple[str, ...]) -> None:
+    assert devices(asked, gpus, usable=usable) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ("gpu:2", "There is no gpu:2: a process sees 2 GPUs here, and the first is gpu:0."),
+        ("tpu", "There is no device called 'tpu'. "),
+        ("gpu:0,", "There is no device called ''. "),
+        ("gpu:-1", "There is no device called 'gpu:-1'. "),
+    ],
+)
+def test_a_device_that_is_none_is_named(asked: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices(asked, 2, usable=True)
+
+    assert caught.value.message.startswith(sentence)
+
+
+def test_a_process_sees_its_own_gpu_only_and_calls_it_the_first() -> None:
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    hidden = {"CUDA_VISIBLE_DEVICES": "3, GPU-8f"}
+
+    assert alone_on("gpu:1", {}, workers=2, cores=8) == ("gpu:0", {"CUDA_VISIBLE_DEVICES": "1", **order})
+    assert alone_on("gpu:1", hidden, workers=2, cores=8) == (
+        "gpu:0",
+        {"CUDA_VISIBLE_DEVICES": "GPU-8f", **order},
+    )
+
+
+def test_several_workers_on_the_processor_share_its_cores() -> None:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+    assert alone_on("cpu", {}, workers=1, cores=8) == ("cpu", {})
+    assert alone_on("cpu", {}, workers=3, cores=8) == ("cpu", dict.fromkeys(names, "2"))
+    assert alone_on("cpu", {}, workers=4, cores=2) == ("cpu", dict.fromkeys(names, "1"))
+
+
+@pytest.mark.parametrize(
+    ("cores", "free_mb", "pages", "weights_mb", "workers"),
+    [
+        (2, 16_000, 50, 100, 2),
+        (2, 16_000, 15, 100, 1),
+        (64, 500_000, 700, 2_200, 4),
+        (8, 16_000, 700, 2_200, 1),
+        (8, 20_000, 700, 2_200, 2),
+        (1, 100, 1, 2_200, 1),
+    ],
+)
+def test_more_processes_than_one_read_on_the_processor_only_where_there_is_enough_of_all(
+    cores: int, free_mb: int, pages: int, weights_mb: int, workers: int
+) -> None:
+    assert cpu_workers(cores, free_mb, pages, weights_mb) == workers
+
+
+def test_memory_that_doubles_for_good_keeps_rising_and_a_single_large_page_does_not() -> None:
+    flat = [3000, 3200, 3300, 3300, 3310, 3300, 3300, 3320, 3300, 3300, 3310, 3300]
+
+    assert not keeps_rising(flat)
+    assert not keeps_rising([*flat, 9000, 3300, 3300])
+    assert not keeps_rising([100 * n for n in range(1, 9)])
+    assert keeps_rising([3000 + 400 * n for n in range(20)])
+    assert not keeps_rising([100 + 40 * n for n in range(20)]), "half a gigabyte is no matter"
+
+
+def test_the_slope_is_that_of_the_line_of_least_squares() -> None:
+    assert slope([(0, 10), (1, 12), (2, 14)]) == 2
+    assert slope([(0, 10), (1, 10), (2, 10)]) == 0
+    assert (slope([(5, 10)]), slope([])) == (0, 0)

@@ -1,0 +1,123 @@
+"""More than a hundred faults of every kind: none hangs a run, and no page is lost."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.errors import DoctorError
+from parsing.sessions import Stage, document, texts
+
+KINDS = (
+    "deadlock", "spin", "segv", "killed", "abort", "exit", "half-a-line", "garbage", "heir", "closed", "stubborn",
+    "oom", "raised",
+)  # fmt: skip
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(7))
+def test_faults_at_random_pages_of_two_documents_lose_no_page(stage: Stage, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    pages = chance.sample(range(24), 13)
+    faults = [list(pair) for pair in zip(pages, chance.sample(KINDS, len(KINDS)), strict=True)]
+    paths = [document(stage.folder, 0, 12), document(stage.folder, 12, 12)]
+    works = stage.run(paths, [stage.engine(), stage.engine()], faults=faults)
+
+    assert [texts(work) for work in works] == [
+        [f"This is page {n}." for n in range(12)],
+        [f"This is page {n}." for n in range(12, 24)],
+    ]
+    assert [work.failed for work in works] == [{}, {}]
+    assert sorted(stage.finished) == ["from-0", "from-12"]
+    assert stage.happened() == len(faults) == 13
+    assert stage.left_behind() == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_of_each_kind_is_named_and_the_page_is_read_on_the_next_rung(stage: Stage, kind: str) -> None:
+    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[0, kind]])
+
+    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert len(stage.incidents) == (0 if kind == "garbage" else 1)
+    assert all(incident.startswith("Page 1, first try: ") for incident in stage.incidents)
+    assert stage.left_behind() == []
+
+
+@pytest.mark.parametrize("kind", ["deadlock", "segv", "exit", "stubborn", "heir"])
+def test_a_fault_while_the_models_are_loaded_is_tried_again(stage: Stage, kind: str) -> None:
+    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[-1, kind]])
+
+    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert stage.left_behind() == []
+
+
+def test_a_page_that_always_fails_in_the_same_words_is_one_sentence_and_the_others_are_read(
+    stage: Stage,
+) -> None:
+    (work,) = stage.run([document(stage.folder, 0, 3)], [stage.engine()], faults=[[1, "raised"]] * 9)
+
+    assert texts(work) == ["This is page 0.", "This is page 2."]
+    assert work.failed == {
+        1: "Page 2 could not be read: RuntimeError: CUDA error: an illegal memory access was encountered"
+    }
+    assert stage.finished == ["from-0"]
+
+
+def test_a_worker_that_never_ends_is_ended(stage: Stage) -> None:
+    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], never_ends=True)
+
+    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert stage.left_behind() == []
+
+
+def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> None:
+    engines = [stage.engine("gpu:0"), stage.engine("gpu:1")]
+    (work,) = stage.run([document(stage.folder, 0, 10)], engines, faults=[[-1, "fatal"]], seconds=0.2)
+
+    assert texts(work) == [f"This is page {n}." for n in range(10)]
+    assert stage.lost == ["PaddleOCR-VL failed on PaddleOCR-VL: OSError: weights"]
+
+
+def test_a_run_whose_every_device_is_lost_ends_with_the_reason(stage: Stage) -> None:
+    with pytest.raises(DoctorError, match="OSError: weights"):
+        stage.run([document(stage.folder, 0, 3)], [stage.engine()], faults=[[-1, "fatal"]] * 9)
+
+    assert stage.left_behind() == []
+
+
+def test_the_rung_that_helps_is_kept_for_the_following_pages(stage: Stage) -> None:
+    good = {"FLAGS_allocator_strategy": "auto_growth"}
+    (work,) = stage.run([document(stage.folder, 0, 4)], [stage.engine("gpu:0")], good_env=good)
+
+    assert [page.rung for page in work.in_order()] == ["allocator"] * 4
+    assert [incident.partition(":")[0] for incident in stage.incidents] == ["Page 1, first try"]
+
+
+def test_a_run_that_was_cut_off_is_resumed_and_no_page_is_read_twice(stage: Stage) -> None:
+    path = document(stage.folder, 0, 6)
+    with pytest.raises(DoctorError):
+        stage.run([path], [stage.engine()], faults=[[3, "exit"], *[[-1, "fatal"]] * 9], on_over=lambda: None)
+    first = [number for log in stage.read() for _, _, number in log]
+    (work,) = stage.run([path], [stage.engine()], resume=True)
+    everything = [number for log in stage.read() for _, _, number in log]
+
+    assert sorted(everything) == list(range(6))
+    assert work.resumed == len(first)
+    assert texts(work) == [f"This is page {n}." for n in range(6)]
+
+
+def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampled(stage: Stage) -> None:
+    engine = stage.engine("gpu:0", gpu=lambda: (4321, 97))
+    (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
+
+    assert texts(work) == ["This is page 0."]
+    assert [incident.split(";")[0] for incident in stage.incidents] == [
+        "Page 1, first try: reading did not end within 6 s"
+    ]
+    assert {sample.vram_mb for sample in stage.samples} == {4321}

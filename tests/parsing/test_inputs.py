@@ -1,0 +1,81 @@
+"""Files and folders become a list of documents, each with a name of its own for its results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.inputs import expand
+
+
+def files(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def named(folder: Path, *words: str, output: str = "output") -> list[tuple[str, str]]:
+    found = expand([folder / word for word in words], folder / output)
+    return [(str(item.path.relative_to(folder)), item.name) for item in found]
+
+
+def test_a_folder_is_its_documents_in_order_without_hidden_files_and_without_the_results(
+    tmp_path: Path,
+) -> None:
+    files(tmp_path, "in/b.pdf", "in/a.PNG", "in/notes.txt", "in/.hidden.png", "in/sub/c.tif", "in/.git/d.png")
+    files(tmp_path, "in/output/a.pages/0001/layout.png")
+
+    assert named(tmp_path, "in", output="in/output") == [
+        ("in/a.PNG", "a"),
+        ("in/b.pdf", "b"),
+        ("in/sub/c.tif", "sub/c"),
+    ]
+
+
+def test_documents_of_one_name_keep_their_results_apart_whatever_the_case(tmp_path: Path) -> None:
+    files(tmp_path, "x/page.png", "x/page.pdf", "x/PAGE.jpg", "y/page.png")
+
+    assert named(tmp_path, "y/page.png", "x") == [
+        ("y/page.png", "page"),
+        ("x/PAGE.jpg", "PAGE.jpg"),
+        ("x/page.pdf", "page.pdf"),
+        ("x/page.png", "page.png"),
+    ]
+
+
+def test_a_document_named_twice_is_read_once(tmp_path: Path) -> None:
+    files(tmp_path, "in/a.png", "in/b.png")
+
+    assert named(tmp_path, "in/b.png", "in", "in/b.png") == [("in/b.png", "b"), ("in/a.png", "a")]
+
+
+def test_a_file_without_a_known_suffix_is_taken_where_it_is_named(tmp_path: Path) -> None:
+    files(tmp_path, "scan")
+
+    assert named(tmp_path, "scan") == [("scan", "scan")]
+
+
+def test_a_name_too_long_for_its_suffixes_is_shortened_and_stays_unique(tmp_path: Path) -> None:
+    long = ["页" * 83 + f"{n}.png" for n in (1, 2)]
+    files(tmp_path, *long)
+    names = [name for _, name in named(tmp_path, *long)]
+
+    assert len(set(names)) == 2
+    assert all(len(os.fsencode(name)) <= 210 for name in names)
+
+
+def test_a_folder_without_documents_is_refused(tmp_path: Path) -> None:
+    files(tmp_path, "in/notes.txt")
+
+    with pytest.raises(UsageError, match="There is no image and no PDF in"):
+        named(tmp_path, "in")
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    files(tmp_path, "in/a.png")
+    (tmp_path / "in/loop").symlink_to(tmp_path / "in")
+
+    assert named(tmp_path, "in") == [("in/a.png", "a")]

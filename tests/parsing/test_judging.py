@@ -1,0 +1,136 @@
+"""Verdicts on documents and runs, with a known text and without one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.commands.parse import ASSETS
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.judging import Known, compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.model import Block, Page, Reading
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement
+from paddlevl_doctor.parsing.second_look import Look
+from paddlevl_doctor.parsing.story import Difference, DifferenceKind
+from paddlevl_doctor.parsing.truth import Truth, TruthBlock, TruthPage
+
+BOX = (0, 0, 10, 10)
+WORDS = "The first sentence of the page stands here, and the second one follows it."
+TRUTH = Truth("page.txt", (TruthPage((TruthBlock("text", WORDS),)),))
+
+
+def reading(*texts: str, engine: str = "native") -> Reading:
+    blocks = tuple(Block("text", words, BOX) for words in texts)
+    return Reading(engine, "cpu", (Page(0, 100, 100, blocks, 1.0),), {}, 0)
+
+
+def look(*kinds: DifferenceKind, seen: int = 10) -> dict[int, Look]:
+    return {0: Look(seen, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
+
+
+def alone(
+    read: Reading, looks: dict[int, Look], *failed: str, blank: bool = False
+) -> tuple[bool, tuple[str, ...]]:
+    verdict = judge_alone(read, looks, failed, blank=blank)
+    return verdict.passed, verdict.reasons
+
+
+def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() -> None:
+    lost, made_up = DifferenceKind.LOST, DifferenceKind.MADE_UP
+
+    assert alone(reading(WORDS), {}) == (True, ())
+    assert alone(reading(WORDS), look()) == (True, ())
+    assert alone(reading(WORDS), look(lost, lost, made_up)) == (True, ()), "shown, but no failure"
+    assert alone(reading(WORDS), look(*[lost] * 5)) == (
+        False,
+        ("Page 1: 5 of the 10 lines that the witness saw are missing.",),
+    )
+    assert alone(reading(WORDS), look(DifferenceKind.REPEATED)) == (
+        False,
+        ("Page 1: said again and again: a line of text",),
+    )
+    assert alone(reading(), look(DifferenceKind.BLANK)) == (
+        False,
+        ("nothing was read", "Page 1: nothing was read where the witness saw: a line of text"),
+    )
+
+
+def test_a_blank_page_read_as_nothing_is_right_and_a_full_one_is_not() -> None:
+    assert alone(reading(), {}, blank=True) == (True, ())
+    assert alone(reading(), {}) == (False, ("nothing was read",))
+
+
+def test_a_page_that_could_not_be_read_fails_its_document() -> None:
+    assert alone(reading(WORDS), {}, "Page 2 could not be read: x") == (
+        False,
+        ("Page 2 could not be read: x",),
+    )
+    verdict = compare(reading(WORDS), TRUTH, None, ["Page 2 could not be read: x"])
+    assert (verdict.passed, verdict.similarity, verdict.reasons) == (
+        False,
+        1.0,
+        ("Page 2 could not be read: x",),
+    )
+
+
+@pytest.mark.parametrize(("asked", "passed"), [(None, True), (0.99, False), (0.5, True)])
+def test_the_threshold_is_the_one_asked_for(asked: float | None, passed: bool) -> None:
+    verdict = compare(reading(WORDS.replace("second", "sec0nb")), TRUTH, asked, [])
+
+    assert (verdict.passed, verdict.threshold) == (passed, asked or 0.9)
+
+
+def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
+    assert difference_of(reading(WORDS.replace("second", "last")), TRUTH).splitlines() == [
+        "--- page.txt",
+        "+++ native",
+        "@@ -1 +1 @@",
+        f"-{WORDS}",
+        f"+{WORDS.replace('second', 'last')}",
+    ]
+    assert difference_of(reading(WORDS), TRUTH) == ""
+
+
+def report(name: str, verdict: Judgement) -> DocumentReport:
+    return DocumentReport(name, 1, 0, (), (), verdict)
+
+
+GOOD, BAD = Judgement(True, 0.98, summary="good"), Judgement(False, 0.5, reasons=("lost",), summary="bad")
+
+
+def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None:
+    assert judge_run([report("a", BAD)], [], "native", None) == BAD
+    assert judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None) == Judgement(
+        False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents were read well enough."
+    )
+
+
+def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
+    verdict = judge_run([report("a", GOOD)], [], "reader", "native")
+
+    assert (verdict.passed, verdict.summary) == (False, "'native' was required, but 'reader' has read.")
+    assert judge_run([report("a", GOOD)], [], "native", "native").passed
+
+
+def test_known_texts_are_found_by_the_names_of_their_documents(tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("# One")
+    known = Known.of(tmp_path, ASSETS, "en")
+    found = known.of_document(Path("elsewhere/one.png"))
+
+    assert found is not None
+    assert found.name == "one.md"
+    assert known.of_document(Path("elsewhere/two.png")) is None
+    with pytest.raises(UsageError):
+        Known.of(tmp_path / "none.md", ASSETS, "en")
+
+
+def test_the_page_that_ships_is_known_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "copy.png").write_bytes((ASSETS / "demo.png").read_bytes())
+    (tmp_path / "other.png").write_bytes(b"other")
+    known = Known.of(None, ASSETS, "en")
+    found = known.of_document(tmp_path / "copy.png")
+
+    assert found is not None
+    assert found.name == "demo.json"
+    assert known.of_document(tmp_path / "other.png") is None

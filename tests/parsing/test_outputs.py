@@ -1,0 +1,61 @@
+"""What is written of a document, and how its pages are joined where no pipeline is at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paddlevl_doctor.parsing.model import Page
+from paddlevl_doctor.parsing.outputs import joined
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore, linked
+
+
+def markdown(words: str, starts: bool = True, ends: bool = True) -> dict[str, Any]:
+    return {"markdown_texts": words, "page_continuation_flags": [starts, ends]}
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ([], ""),
+        ([markdown("One."), markdown("Two.")], "One.\n\nTwo."),
+        ([markdown("It goes", ends=False), markdown("on.", starts=False)], "It goes on."),
+        ([markdown("它继", ends=False), markdown("续。", starts=False)], "它继续。"),
+        ([markdown("It ends.", ends=False), markdown("New.")], "It ends.\n\nNew."),
+        (
+            [{"markdown_texts": "One."}, {"markdown_texts": "Two.", "page_continuation_flags": None}],
+            "One.\n\nTwo.",
+        ),
+    ],
+)
+def test_pages_are_joined_where_a_paragraph_goes_on(pages: list[dict[str, Any]], words: str) -> None:
+    assert joined(pages) == words
+
+
+def test_pictures_are_named_from_the_folder_of_the_results() -> None:
+    words = '<img src="imgs/img_in_image_box_1_2_3_4.jpg" alt="x"> and ![](imgs/c.png) and "images"'
+    page = PageRead(Page(0, 1, 1, (), 0), markdown(words))
+
+    assert linked(page, "my doc.pages/0001").markdown["markdown_texts"] == (
+        '<img src="my%20doc.pages/0001/imgs/img_in_image_box_1_2_3_4.jpg" alt="x">'
+        ' and ![](my%20doc.pages/0001/imgs/c.png) and "images"'
+    )
+    bare = PageRead(Page(0, 1, 1, (), 0))
+    assert linked(bare, "x") is bare
+
+
+def test_a_page_is_found_again_only_under_its_key_and_when_it_is_whole(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    read = PageRead(Page(2, 10, 20, (), 0.5), markdown("x"), "gpu:0", "allocator", 99, ("note",), False)
+    store = PageStore(tmp_path, "key")
+    store.keep(read)
+
+    assert store.found(2) == read
+    assert store.found(1) is None
+    assert PageStore(tmp_path, "other").found(2) is None
+    path = store.place(2) / "page.json"
+    for cut in range(0, path.stat().st_size, 40):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:cut])
+        assert store.found(2) is None
+        path.write_bytes(whole)

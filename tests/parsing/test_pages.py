@@ -1,0 +1,214 @@
+"""Documents that hurt become pictures of their pages, or one sentence each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pypdfium2
+import pytest
+from PIL import Image
+
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, drawers_for
+from parsing import documents
+from parsing.samples import png
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[PageSource]:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    made = PageSource(folder, os.environ)
+    yield made
+    made.close()
+
+
+def ink(path: Path) -> float:
+    """Return the share of a picture that is dark."""
+    with Image.open(path) as image:
+        histogram = image.convert("L").histogram()
+    return sum(histogram[:128]) / sum(histogram)
+
+
+def test_a_pdf_of_700_pages_is_opened_and_drawn_page_by_page(source: PageSource, tmp_path: Path) -> None:
+    path = documents.pdf(tmp_path / "long.pdf", [documents.page(str(n), (200, 150)) for n in range(700)])
+
+    assert source.count(path) == Count(700, 700)
+    sizes = set()
+    for number in range(0, 700, 7):
+        drawn = source.draw(path, number)
+        sizes.add((drawn.width, drawn.height))
+        source.forget(path, number)
+    assert len(sizes) == 1
+    assert sorted(p.name for p in source.folder.iterdir()) == ["pages.log"]
+
+
+def test_a_page_of_a_pdf_has_144_dots_an_inch(source: PageSource, tmp_path: Path) -> None:
+    document = pypdfium2.PdfDocument.new()
+    document.new_page(595, 842)
+    document.save(tmp_path / "a4.pdf")
+    drawn = source.draw(tmp_path / "a4.pdf", 0)
+
+    assert (drawn.width, drawn.height, drawn.share, drawn.blank) == (1190, 1684, 1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (documents.encrypted, "{path} needs a password. Save a copy without one."),
+        (lambda p, pdf: documents.without_pages(p), "{path} is a PDF without any page."),
+        (documents.damaged, "{path} cannot be decoded: "),
+    ],
+    ids=["encrypted", "no pages", "damaged"],
+)  # fmt: skip
+def test_a_pdf_that_cannot_be_opened_is_one_sentence(source, make, sentence, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = make(tmp_path / "bad.pdf", documents.pdf(tmp_path / "good.pdf", [documents.page()]))
+
+    with pytest.raises(UsageError) as caught:
+        source.count(path)
+
+    assert caught.value.message.startswith(sentence.format(path=path))
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("cmyk.jpg", documents.cmyk),
+        ("deep.png", documents.sixteen_bits),
+        ("alpha.png", documents.transparent),
+        ("film.gif", documents.animated),
+        ("exif.jpg", documents.turned_by_exif),
+    ],
+    ids=["CMYK", "16 bits", "alpha", "animated", "EXIF"],
+)
+def test_an_unusual_picture_is_a_page_with_dark_words_on_white(source, name, make, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    path = make(tmp_path / name)
+    drawn = source.draw(path, 0)
+
+    assert (drawn.width, drawn.height, drawn.blank) == (400, 300, False)
+    assert 0.005 < ink(drawn.path) < 0.1
+
+
+def test_only_the_first_frame_of_a_film_is_a_page_and_all_of_a_tiff_are(source, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    tiff = tmp_path / "pages.tif"
+    documents.page("1").save(tiff, save_all=True, append_images=[documents.page("2")])
+
+    assert source.count(documents.animated(tmp_path / "film.gif")) == Count(1, 3)
+    assert source.count(tiff) == Count(2, 2)
+
+
+def test_a_scan_that_is_too_large_is_scaled_and_its_size_told(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    source = PageSource(folder, os.environ, max_pixels=100_000)
+    path = tmp_path / "scan.png"
+    documents.page("LARGE", (4000, 3000)).save(path)
+    drawn = source.draw(path, 0)
+    with Image.open(drawn.path) as image:
+        assert image.width * image.height <= 100_000
+    source.close()
+
+    assert (drawn.width, drawn.height) == (4000, 3000)
+    assert 0.05 < drawn.share < 0.1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "第一页.png",
+        "😀 smile.png",
+        " spaces  around .png",
+        "页" * 83 + ".png",
+        "-dash.png",
+        "a'b\"c$(d).png",
+        "%20.png",
+    ],
+)
+def test_any_name_that_a_file_can_have_is_read(source: PageSource, name: str, tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    (tmp_path / "page.png").rename(tmp_path / name)
+
+    assert (source.draw(tmp_path / name, 0).width, source.count(tmp_path / name)) == (400, Count(1, 1))
+
+
+def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn(source, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    good = tmp_path / "good.jpg"
+    documents.page().save(good)
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(good.read_bytes()[:2000])
+
+    with pytest.raises(PictureError, match=r"^Page 1 cannot be drawn: OSError: image file is truncated"):
+        source.draw(bad, 0)
+
+    assert source.draw(good, 0).width == 400
+
+
+def test_a_decoder_that_dies_fails_one_page_and_is_started_again(source: PageSource, tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    source.draw(tmp_path / "page.png", 0)
+    for child in psutil.Process().children():
+        if "page_worker" in " ".join(child.cmdline()):
+            child.kill()
+
+    with pytest.raises(PictureError, match="the process that draws pages ended with -9"):
+        source.draw(tmp_path / "page.png", 1)
+
+    documents.page().save(tmp_path / "other.png")
+    assert source.draw(tmp_path / "other.png", 0).width == 400
+
+
+def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
+    source: PageSource, tmp_path: Path
+) -> None:
+    pages = [documents.page(str(number), (300, 100)) for number in range(24)]
+    path = documents.pdf(tmp_path / "many.pdf", pages)
+    folder = tmp_path / "several"
+    folder.mkdir()
+    several = PageSource(folder, os.environ, drawers=3)
+    drawn = [several.prepare(path, number) for number in range(24)]
+    assert [several.draw(path, n).path.read_bytes() for n in range(24)] == [
+        source.draw(path, n).path.read_bytes() for n in range(24)
+    ]
+    assert all(one.done() for one in drawn)
+    assert len(psutil.Process().children(recursive=True)) <= 4
+    several.close()
+    assert len(psutil.Process().children(recursive=True)) == 1
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (4, 2), (16, 8), (128, 8)])
+def test_half_of_the_cores_draw_and_no_more_than_eight(cores: int, expected: int) -> None:
+    assert drawers_for(cores) == expected
+
+
+def test_a_decoder_that_takes_too_long_fails_one_page(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    source = PageSource(folder, os.environ, seconds=0.001)
+    (tmp_path / "page.png").write_bytes(png(64, 64))
+
+    with pytest.raises(PictureError, match=r"^Page 1 cannot be drawn: drawing it took more than 0\.001 s$"):
+        source.draw(tmp_path / "page.png", 0)
+
+    source.seconds = 60
+    assert source.draw(tmp_path / "page.png", 0, scale=0.5).width == 64
+    source.close()
+
+
+def test_a_preview_is_at_most_1600_pixels_wide(source: PageSource, tmp_path: Path) -> None:
+    documents.page("WIDE", (5000, 1000)).save(tmp_path / "page.png")
+    source.draw(tmp_path / "page.png", 0, preview=tmp_path / "page.jpg")
+
+    with Image.open(tmp_path / "page.jpg") as preview:
+        assert (preview.size, preview.format) == ((1250, 250), "JPEG")
+
+
+def test_pictures_are_bound_to_one_pdf_with_a_page_each(source: PageSource, tmp_path: Path) -> None:
+    for name in ("1.png", "2.png"):
+        documents.page(name).save(tmp_path / name)
+    source.bind([tmp_path / "1.png", tmp_path / "2.png"], tmp_path / "all.pdf")
+
+    assert len(pypdfium2.PdfDocument(tmp_path / "all.pdf")) == 2
