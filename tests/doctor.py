@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,10 +73,14 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
 
 
 def doctor(
-    *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 600
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 600,
+    under: Sequence[str] = (),
 ) -> Answer:
-    """Run `paddlevl-doctor WORDS` in the folder `cwd`."""
-    argv = [sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
+    """Run `paddlevl-doctor WORDS` in the folder `cwd`, as the last words of the command `under`."""
+    argv = [*under, sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
     done = subprocess.run(
         argv, cwd=cwd, env=environment(cwd, env), capture_output=True, text=True, timeout=timeout, check=False
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 import uv
 from filelock import FileLock
 
+from paddlevl_doctor.facts.bytecode import OWNER, probe_bytecode, user_cache
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
 from paddlevl_doctor.facts.target import python_of
 from paddlevl_doctor.system import RealSystem
@@ -97,7 +98,7 @@ def environment(name: str) -> Path:
             stamp.unlink(missing_ok=True)
             for stale in (folder, _bytecode(folder)):
                 shutil.rmtree(stale, ignore_errors=True)
-            fresh_copy(name, folder)
+            _build(SPECS[name], folder)
             stamp.write_text(wanted, encoding="utf-8")
     return folder
 
@@ -105,9 +106,32 @@ def environment(name: str) -> Path:
 def fresh_copy(name: str, folder: Path) -> Path:
     """Build a new environment of this spec at `folder` and return the folder; a test may change it.
 
-    Its files may be hard links into uv's cache: replace them, never write into them.
+    Its files may be hard links into uv's cache: replace them, never write into them. The doctor finds it compiled, as
+    if it had looked at it before: compiling the stack again for each of a hundred environments takes minutes.
     """
-    spec = SPECS[name]
+    _build(SPECS[name], folder)
+    _lend_bytecode(name, folder)
+    return folder
+
+
+def _lend_bytecode(name: str, folder: Path) -> None:
+    """Link the bytecode of the kept environment to where the doctor keeps that of the new one.
+
+    Both have the same files, with the same times, from uv's cache; Python itself compares them.
+    """
+    kept, prefix = environment(name), str(folder.absolute())
+    with FileLock(_cache_root() / f"{name}.pycache.lock"):
+        if not _bytecode(kept).exists():
+            probe(name, "selftest", "--device", "cpu")
+    compiled = _bytecode(kept) / str(kept).lstrip("/")
+    place = probe_bytecode(user_cache(RealSystem()), prefix)
+    shutil.rmtree(place, ignore_errors=True)
+    if compiled.is_dir():
+        shutil.copytree(compiled, place / prefix.lstrip("/"), copy_function=os.link)
+        (place / OWNER).write_text(prefix, encoding="utf-8")
+
+
+def _build(spec: Spec, folder: Path) -> None:
     _uv("venv", "--python", interpreter(spec.python), folder)
     _uv("pip", "install", "--python", python_in(folder), *spec.packages)
     for edit in spec.edits:
@@ -115,7 +139,6 @@ def fresh_copy(name: str, folder: Path) -> Path:
     if spec.by_pip:
         _run(python_in(folder), "-m", "ensurepip")
         _run(python_in(folder), "-m", "pip", "install", "--quiet", *spec.by_pip)
-    return folder
 
 
 @cache

@@ -54,10 +54,27 @@ def used_keys() -> set[str]:
         p.read_text(encoding="utf-8") for p in (ROOT / "src").rglob("*.py") if p.name != "messages.py"
     )
     source += (ROOT / "src/paddlevl_doctor/report/templates/check.html").read_text(encoding="utf-8")
+    source += (ROOT / "src/paddlevl_doctor/report/templates/run.html").read_text(encoding="utf-8")
     return set(re.findall(r"""["']([a-z0-9]+(?:-[a-z0-9]+)*)["']""", source))
 
 
-FAMILIES = ("gpu-", "status-", "seen-", "state-", "patch-automatic", "patch-offered", "room-")
+FAMILIES = (
+    "rung-",
+    "worker-",
+    "document-",
+    "picture-",
+    "difference-",
+    "witness-",
+    "run-kind-",
+    "matrix-part-",
+    "gpu-",
+    "status-",
+    "seen-",
+    "state-",
+    "patch-automatic",
+    "patch-offered",
+    "room-",
+)
 """Keys that are put together at run time."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 from paddlevl_doctor import __version__
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.options import Common, LogFormat, ReportFormat, SetName, command
+from paddlevl_doctor.options import Common, LogFormat, ReadFormat, ReportFormat, SetName, command
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import ExitCode
 
@@ -48,15 +49,45 @@ class Engine(str, Enum):
 
     AUTO = "auto"
     NATIVE = "native"
+    SERVER = "server"
     READER = "reader"
     SELFTEST = "selftest"
+
+
+class Pipeline(str, Enum):
+    """What PaddleOCR reads with."""
+
+    VL = "PaddleOCR-VL"
+    STRUCTURE = "PP-StructureV3"
+    OCR = "OCR"
+
+
+class Witness(str, Enum):
+    """Which pages are looked at by the embedded reader as well."""
+
+    AUTO = "auto"
+    ALL = "all"
+    NONE = "none"
+
+
+class Backend(str, Enum):
+    """What serves the vision model."""
+
+    VLLM = "vllm"
+    SGLANG = "sglang"
+    FASTDEPLOY = "fastdeploy"
+    MLX_VLM = "mlx-vlm"
+    LLAMA_CPP = "llama-cpp"
 
 
 Only = Annotated[
     list[str] | None, typer.Option("--only", help="Only this finding (may be repeated).", metavar="ID")
 ]
 Mirror = Annotated[
-    str | None, typer.Option(help="Package index to use instead of the default one.", metavar="URL")
+    str | None,
+    typer.Option(
+        help="Package index instead of the default one; auto: the fastest.", metavar="URL|NAME|auto"
+    ),
 ]
 
 
@@ -94,7 +125,13 @@ def check(
     replay: Annotated[
         Path | None, typer.Option(help="Judge what was recorded instead of this machine.", metavar="FILE")
     ] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Look at every node of this Ray cluster.", metavar="ADDRESS")
+    ] = None,
     set_name: SetName = None,
+    server_url: Annotated[
+        str | None, typer.Option("--server-url", help="Also ask this server of the model.", metavar="URL")
+    ] = None,
 ) -> int:
     """What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing."""
     from paddlevl_doctor.commands.check import CheckRequest, listing
@@ -106,7 +143,14 @@ def check(
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK
-    request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity)
+    if ray is not None:
+        from paddlevl_doctor.commands.cluster import check_on_ray
+        from paddlevl_doctor.report import cluster as view
+
+        cluster = check_on_ray(ray, common.target(set_name))
+        common.answer(lambda: view.check_document(cluster), lambda screen: view.show_check(screen, cluster))
+        return cluster.exit_code()
+    request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity, server_url)
     progress = common.progress()
     report = look(RealSystem(), common.target(set_name), progress.stage, request, progress.bar)
     common.answer(
@@ -153,6 +197,9 @@ def fix(
     dev_safetensors: Annotated[
         bool, typer.Option("--dev-safetensors", help="Paddle's own safetensors 0.6.2.dev0 (set 2025-11).")
     ] = False,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="Install from this folder, without any network.", metavar="DIR")
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also where other packages are downgraded or removed.")
     ] = False,
@@ -170,12 +217,14 @@ def fix(
         interpreter=base_python,
         yes=yes,
         dev_safetensors=dev_safetensors,
+        wheelhouse=str(wheelhouse.absolute()) if wheelhouse else None,
     )
-    target, stage = common.target(set_name), common.progress().stage
+    target, progress = common.target(set_name), common.progress()
+    stage, bar = progress.stage, progress.bytes
     if plan is None:
-        report = repair(RealSystem(), target, request, stage, apply=apply)
+        report = repair(RealSystem(), target, request, stage, apply=apply, bar=bar)
     elif apply and request == Request():
-        report = fix_by_file(RealSystem(), target, plan, stage)
+        report = fix_by_file(RealSystem(), target, plan, stage, bar)
     else:
         raise UsageError(text("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
@@ -201,30 +250,219 @@ def undo(
     return ExitCode.OK
 
 
-@command(app, "parse")
+@command(app, "parse", formats=ReadFormat)
 def parse(
     common: Common,
-    input_: Annotated[
-        str, typer.Argument(metavar="INPUT", help="Image to read; demo.png is the page that ships.")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...", help="Images, PDFs, folders of them; demo.png is the page that ships."
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", help="Folder for what was read.", metavar="DIR")] = Path(
-        "output"
-    ),
-    engine: Annotated[Engine, typer.Option(help="What reads the document.")] = Engine.AUTO,
-    device: Annotated[str, typer.Option(help="auto, cpu, gpu:0", metavar="DEVICE")] = "auto",
-    expect: Annotated[Path | None, typer.Option(help="Known text to judge against.", metavar="FILE")] = None,
+    output: Annotated[
+        str, typer.Option("--output", help="Folder for what was read.", metavar="DIR")
+    ] = "output",
+    engine: Annotated[Engine, typer.Option(help="What reads the documents.")] = Engine.AUTO,
+    pipeline: Annotated[Pipeline, typer.Option(help="Which pipeline of PaddleOCR.")] = Pipeline.VL,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, gpu:0 or several: gpu:0,gpu:1", metavar="DEVICE")
+    ] = ("auto"),
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the pages that were read before.")] = False,
+    expect: Annotated[
+        Path | None, typer.Option(help="Known text, or a folder of them, to judge against.", metavar="PATH")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Similarity with it from which a document passes.")
+    ] = None,
+    require: Annotated[
+        Engine | None, typer.Option(help="Fail unless this engine has read, and no stand-in.")
+    ] = None,
+    witness: Annotated[
+        Witness, typer.Option(help="Which pages the embedded reader reads as well, to find what was lost.")
+    ] = Witness.AUTO,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="Read with each of these engines and compare: native,reader", metavar="ENGINES"),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Read on the nodes of this Ray cluster (auto: the one of this machine).", metavar="ADDRESS"
+        ),
+    ] = None,
+    server_url: Annotated[
+        str,
+        typer.Option(help="OpenAI-compatible server; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"),
+    ] = "",
+    server_backend: Annotated[Backend, typer.Option(help="What serves PaddleOCR-VL there.")] = Backend.VLLM,
+    server_model: Annotated[str, typer.Option(help="Which of its models.", metavar="NAME")] = "",
+    server_prompt: Annotated[
+        str, typer.Option(help="What a model other than PaddleOCR-VL is asked.", metavar="TEXT")
+    ] = "",
+    keep_warm: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Let the pipeline wait so long for the next run (0: end it).", metavar="MINUTES"
+        ),
+    ] = None,
+    stall: Annotated[
+        float | None,
+        typer.Option(min=1, help="End a worker that stands still for so long.", metavar="SECONDS"),
+    ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="First install and cure what is needed.")] = False,
     set_name: SetName = None,
     mirror: Mirror = None,
 ) -> int:
-    """Read a document end to end and judge the result."""
-    from paddlevl_doctor.commands.parse import ParseRequest
+    """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
+    from paddlevl_doctor.parsing.comparing import engines_of
+    from paddlevl_doctor.parsing.outcome import ParseRequest
     from paddlevl_doctor.report.documents import parse_document
+    from paddlevl_doctor.report.parsed import show
+    from paddlevl_doctor.report.readings import renderers
+    from paddlevl_doctor.report.run_page import write_page
 
-    request = ParseRequest(input_, output, engine.value, device, expect, fix, mirror)
-    report = read(RealSystem(), common.target(set_name), request, common.progress().stage)
-    common.answer(lambda: parse_document(report), lambda screen: screen.parse(report))
+    request = ParseRequest(
+        inputs=tuple(inputs),
+        output=Path(output),
+        engine=engine.value,
+        pipeline=pipeline.value,
+        device=device,
+        resume=resume,
+        expect=expect,
+        threshold=threshold,
+        require=require.value if require else None,
+        witness=witness.value,
+        compare=engines_of(compare) if compare else (),
+        server_url=server_url,
+        server_backend=f"{server_backend.value}-server",
+        server_model=server_model,
+        server_prompt=server_prompt,
+        keep_warm=keep_warm,
+        stall=stall,
+        fix=fix,
+        index=mirror,
+    )
+    progress = common.progress()
+    if ray is not None:
+        from paddlevl_doctor.commands.cluster import parse_on_ray
+        from paddlevl_doctor.report import cluster as view
+
+        cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar)
+        common.answer(
+            lambda: view.reading_document(cluster), lambda screen: view.show_reading(screen, cluster)
+        )
+        return cluster.exit_code()
+    report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
+    if report.story is not None:
+        page = write_page(report.story, Path(output))
+        report = replace(report, outputs=(*report.outputs, str(page)))
+    common.answer(
+        lambda: parse_document(report), lambda screen: show(screen, report), renderers=renderers(report)
+    )
+    return report.exit_code()
+
+
+@command(app, "matrix")
+def matrix(
+    common: Common,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for", help="linux, windows, wsl, kaggle, colab, jetson, macos; without: here.", metavar="NAME"
+        ),
+    ] = None,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option("--gpu", help='A GPU: T4, "RTX 5070 Ti", "2x A100 80GB", 8.9 (may be repeated).'),
+    ] = None,
+    driver: Annotated[str | None, typer.Option(help="Version of its driver.", metavar="VERSION")] = None,
+    python: Annotated[str | None, typer.Option(help="Version of its Python.", metavar="VERSION")] = None,
+    arch: Annotated[str | None, typer.Option(help="x86_64 or aarch64.", metavar="NAME")] = None,
+    glibc: Annotated[
+        str | None, typer.Option(help="Version of its GNU C library.", metavar="VERSION")
+    ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also read the index page, and say where it differs.")
+    ] = False,
+    set_name: SetName = None,
+    export: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(
+            help="Write a wheelhouse, requirements, dockerfile or notebook for it there.", metavar="KIND DIR"
+        ),
+    ] = None,
+    mirror: Mirror = None,
+) -> int:
+    """Say what can be installed on this machine or on any other, how much it takes, and which rule says so."""
+    from paddlevl_doctor.commands.matrix import MatrixRequest
+    from paddlevl_doctor.commands.matrix import matrix as choose
+    from paddlevl_doctor.report import matrix as view
+
+    request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, online)
+    answer = choose(RealSystem(), request, common.venv, common.interpreter)
+    files: tuple[Path, ...] = ()
+    if export is not None and answer.possible:
+        from paddlevl_doctor.commands.export import Chosen
+        from paddlevl_doctor.commands.export import export as write
+
+        machine = answer.machine
+        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, mirror)
+        files = write(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
+    common.answer(
+        lambda: view.matrix_document(answer, files), lambda screen: view.show(screen, answer, files)
+    )
+    return ExitCode.OK if answer.possible else ExitCode.PROBLEMS
+
+
+@command(app, "serve")
+def serve(
+    common: Common,
+    backend: Annotated[Backend, typer.Option(help="Which inference server.")] = Backend.VLLM,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show both environments, start nothing.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; default: 8118.")] = None,
+    venv_server: Annotated[
+        str | None, typer.Option(help="The server's environment; default: .venv-server.", metavar="DIR")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model, e.g. PaddleOCR-VL-1.6-0.9B; default: the client's.", metavar="NAME"),
+    ] = None,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(help="Share of the card to reserve; default: what fits.", metavar="FRACTION"),
+    ] = None,
+    ready_timeout: Annotated[float, typer.Option(help="Seconds until it must answer.")] = 1800.0,
+    url: Annotated[
+        str | None, typer.Option(help="Ask this running server instead of starting one.", metavar="URL")
+    ] = None,
+) -> int:
+    """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""
+    from paddlevl_doctor.commands import serve as verb
+    from paddlevl_doctor.report.serve import serve_document, show
+
+    if url is not None:
+        if dry_run or (port, venv_server, gpu_memory) != (None, None, None):
+            raise UsageError(text("serve-backend-only"))
+        report = verb.ask(RealSystem(), common.target(), url, model)
+        common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
+        return report.exit_code()
+    request = verb.ServeRequest(
+        backend.value,
+        dry_run,
+        verb.PORT if port is None else port,
+        venv_server or verb.FOLDER,
+        model,
+        gpu_memory,
+        ready_timeout,
+    )
+    with verb.serving(RealSystem(), common.target(), request, common.progress().stage) as (report, server):
+        common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
+        if server is not None:
+            sys.stdout.flush()
+            server.watch()
     return report.exit_code()
 
 
@@ -234,7 +472,7 @@ def pipelines_list(common: Common) -> int:
     from paddlevl_doctor.commands.pipelines import list_pipelines
     from paddlevl_doctor.report.documents import pipelines_document
 
-    rows = list_pipelines(RealSystem(), common.python, common.venv)
+    rows = list_pipelines(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: pipelines_document(rows), lambda screen: screen.pipelines(rows))
     return ExitCode.OK
 
@@ -292,7 +530,7 @@ def patches_show(common: Common, patch: PatchId) -> int:
     from paddlevl_doctor.commands.patches import show_patch
     from paddlevl_doctor.report import patches as view
 
-    detail = show_patch(RealSystem(), patch, common.python, common.venv)
+    detail = show_patch(RealSystem(), patch, common.interpreter, common.venv)
     common.answer(lambda: view.detail_document(detail), lambda screen: view.show_detail(screen, detail))
     return ExitCode.OK
 
@@ -303,7 +541,7 @@ def patches_status(common: Common) -> int:
     from paddlevl_doctor.commands.patches import patches_status as look
     from paddlevl_doctor.report import patches as view
 
-    files = look(RealSystem(), common.python, common.venv)
+    files = look(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: view.status_document(files), lambda screen: view.show_status(screen, files))
     return ExitCode.OK
 
@@ -320,7 +558,7 @@ def patches_build(
     from paddlevl_doctor.commands.patches import build_wheel
     from paddlevl_doctor.report import patches as view
 
-    path, chosen = build_wheel(RealSystem(), only or (), output, common.python, common.venv)
+    path, chosen = build_wheel(RealSystem(), only or (), output, common.interpreter, common.venv)
     common.answer(
         lambda: view.wheel_document(path, chosen), lambda screen: view.show_wheel(screen, path, chosen)
     )

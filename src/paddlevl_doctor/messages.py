@@ -70,7 +70,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "在 {device} 上自检：真实流水线读取一张从未见过的色块图",
     ),
     "stage-parse": ("Reading {name} with the engine '{engine}'", "用引擎 '{engine}' 读取 {name}"),
-    "stage-judge": ("Judging what was read", "评判读取结果"),
     "stage-hub": ("Looking for the released weights", "寻找已发布的权重"),
     "stage-undo": ("Undoing transaction {number}", "撤销第 {number} 次事务"),
     # --- steps of a plan
@@ -165,6 +164,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "If that is what you want, say --yes; else use a new environment: fix --apply --venv NEW.",
         "未做任何更改：uv 会降级或移除并非修复所需的包：{changes}。如确实需要，请加 --yes；否则请使用新环境：fix --apply --venv NEW。",
     ),
+    "system-and-other": (
+        "--system names an interpreter already. Leave out --python and --venv, or --system.",
+        "--system 已指定解释器。请去掉 --python 和 --venv，或去掉 --system。",
+    ),
+    "no-system-python": (
+        "There is no Python on PATH outside a virtual environment. Name one: --python PATH",
+        "PATH 上没有虚拟环境以外的 Python。请指定一个：--python PATH",
+    ),
     "externally-managed": (
         "{path} belongs to the operating system (EXTERNALLY-MANAGED) and is not touched. "
         "Use an environment of your own: paddlevl-doctor fix --apply --venv .venv",
@@ -253,6 +260,36 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "safetensors 0.7.0 and later read Paddle weights.",
         "组合 {set} 没有适用于本机的 Paddle 自制 safetensors wheel。请去掉 --dev-safetensors：safetensors 0.7.0 及以上可直接读取 Paddle 权重。",
     ),
+    "page-failed": ("Page {page} could not be read: {detail}", "第 {page} 页无法读取：{detail}"),
+    "page-incident": (
+        "Page {page}, {rung}: {detail}",
+        "第 {page} 页（{rung}）：{detail}",
+    ),
+    "page-trouble": (
+        "Page {page} was read, but not all of it was saved: {detail}",
+        "第 {page} 页已读取，但未能全部保存：{detail}",
+    ),
+    "rung-first": ("first try", "首次尝试"),
+    "rung-again": ("in a fresh process", "换用新进程"),
+    "rung-allocator": ("with the other memory allocator", "换用另一种显存分配策略"),
+    "rung-queues-off": ("without queues", "关闭队列"),
+    "rung-smaller": ("at half the size", "缩小一半"),
+    "rung-cpu": ("on the processor", "改用 CPU"),
+    "worker-start": ("starting", "启动"),
+    "worker-import": ("importing", "导入"),
+    "worker-load": ("loading the models", "加载模型"),
+    "worker-read": ("reading", "识别"),
+    "worker-pictures": ("drawing the layout", "绘制版面"),
+    "worker-join": ("joining pages", "合并页面"),
+    "worker-idle": (
+        "while {stage}, the process stood still for {seconds} s and was ended",
+        "在{stage}时，进程停滞 {seconds} 秒，已被终止",
+    ),
+    "worker-slow": (
+        "{stage} did not end within {seconds} s; the process was ended",
+        "{stage}未能在 {seconds} 秒内完成，进程已被终止",
+    ),
+    "worker-died": ("the process ended ({how}): {words}", "进程已退出（{how}）：{words}"),
     "newest-instead": (
         "Not all of the tested versions could be had; the newest that fit were installed.",
         "未能获得全部经过测试的版本，已改为安装符合要求的最新版本。",
@@ -393,10 +430,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "自检通过：软件栈能读出从未见过的内容。",
     ),
     "written": ("Written: {paths}", "已写入：{paths}"),
-    "output-is-input": (
-        "{path} would overwrite the input. Name another folder with --output.",
-        "{path} 会覆盖输入文件。请用 --output 指定其他目录。",
-    ),
     "column-seen": ("Seen by", "发现方式"),
     "seen-quick": ("check", "check"),
     "seen-deep": ("check --deep", "check --deep"),
@@ -638,4 +671,495 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "模型已在本机，无需每次启动都探测下载源",
     ),
     "env-nothing": ("nothing has to be set here", "此处无需设置任何变量"),
+    "document-encrypted": (
+        "{path} needs a password. Save a copy without one.",
+        "{path} 需要密码。请另存一份不加密的副本。",
+    ),
+    "document-no-pages": ("{path} is a PDF without any page.", "{path} 是没有任何页面的 PDF。"),
+    "document-damaged": (
+        "{path} cannot be decoded: {detail}. Copy or download it again.",
+        "无法解码 {path}：{detail}。请重新复制或下载。",
+    ),
+    "picture-failed": ("Page {page} cannot be drawn: {detail}", "第 {page} 页无法渲染：{detail}"),
+    "picture-crashed": (
+        "the process that draws pages ended with {detail}",
+        "渲染页面的进程以 {detail} 退出",
+    ),
+    "picture-late": ("drawing it took more than {detail} s", "渲染超过 {detail} 秒"),
+    "pdf-failed": ("{path} could not be written: {detail}", "无法写入 {path}：{detail}"),
+    "folder-empty": (
+        "There is no image and no PDF in {path}.",
+        "{path} 中没有图片或 PDF。",
+    ),
+    "no-readable-document": (
+        "None of the {count} documents can be read.",
+        "{count} 个文档均无法读取。",
+    ),
+    "documents-count": ("{count} documents", "{count} 个文档"),
+    "first-frame": (
+        "{name} has {frames} frames; the first one is read.",
+        "{name} 共有 {frames} 帧，只读取第一帧。",
+    ),
+    "page-scaled": (
+        "Page {page} was scaled to {percent} % before it was read: it is too large to be read whole.",
+        "第 {page} 页尺寸过大，已先缩小到 {percent}% 再读取。",
+    ),
+    "page-turned": (
+        "Page {page} does not stand upright; it was turned by {degrees} degrees against the clock to be read.",
+        "第 {page} 页方向不正，已逆时针旋转 {degrees} 度后读取。",
+    ),
+    "page-lies": (
+        "{name}, page {page} does not stand upright, and was read so. Turn it by {degrees} degrees against the clock.",
+        "{name} 第 {page} 页方向不正，并按原样读取。请将其逆时针旋转 {degrees} 度。",
+    ),
+    "page-blank": ("Page {page} is blank.", "第 {page} 页是空白页。"),
+    "reader-failed": (
+        "The embedded reader cannot run: {detail}",
+        "内置阅读器无法运行：{detail}",
+    ),
+    "device-unknown": (
+        "There is no device called '{device}'. Write auto, cpu, gpu:0, or several of them: gpu:0,gpu:1.",
+        "没有名为 '{device}' 的设备。请写 auto、cpu、gpu:0，或多个设备：gpu:0,gpu:1。",
+    ),
+    "device-missing": (
+        "There is no {device}: a process sees {count} GPUs here, and the first is gpu:0.",
+        "没有 {device}：此处进程可见 {count} 块 GPU，第一块是 gpu:0。",
+    ),
+    "rung-remembered": (
+        "This environment has needed it before, so it begins {rung}.",
+        "此环境以前需要这样做，因此一开始就采用：{rung}。",
+    ),
+    "worker-renewed-vram": (
+        "GPU memory rose from {before} to {now} MiB and did not come back, so a fresh process reads on.",
+        "显存从 {before} MiB 升到 {now} MiB 且未释放，已换用新进程继续读取。",
+    ),
+    "worker-renewed": (
+        "Memory rose from {before} to {now} MiB and did not come back, so a fresh process reads on.",
+        "内存从 {before} MiB 升到 {now} MiB 且未释放，已换用新进程继续读取。",
+    ),
+    "models-again": (
+        "The models in the cache cannot be loaded ({detail}); they are downloaded anew to {path}.",
+        "缓存中的模型无法加载（{detail}），已重新下载到 {path}。",
+    ),
+    "parse-interrupted": (
+        "Interrupted after {done} of {count} pages, which are kept. The same command with --resume reads the rest.",
+        "已中断：{count} 页中已读取 {done} 页并保留。用同一命令加 --resume 可读取其余页面。",
+    ),
+    "pictures-off": (
+        "The layout of page {page} could not be drawn, so there are no such pictures from here on: {detail}…",
+        "第 {page} 页的版面图无法绘制，此后不再生成此类图片：{detail}…",
+    ),
+    "stage-witness": ("The embedded reader looks at the pages as well", "内置阅读器也在查看页面"),
+    "verdict-blank": ("There is nothing to read: every page is blank.", "没有可读的内容：所有页面都是空白。"),
+    "verdict-doubtful": ("Not read well enough.", "读取不合格。"),
+    "verdict-witnessed": (
+        "Read; the embedded reader saw nothing graver than what is shown. No known text to compare with.",
+        "已读取；内置阅读器没有发现比上述更严重的差异。没有可供比较的已知文本。",
+    ),
+    "verdict-documents": (
+        "{good} of {count} documents were read well enough.",
+        "{count} 个文档中有 {good} 个读取合格。",
+    ),
+    "engine-required": (
+        "'{required}' was required, but '{engine}' has read.",
+        "要求使用 '{required}'，但实际读取的是 '{engine}'。",
+    ),
+    "witness-blank": (
+        "Page {page}: nothing was read where the witness saw: {text}",
+        "第 {page} 页：没有读到任何内容，但佐证阅读器看到：{text}",
+    ),
+    "witness-repeated": ("Page {page}: said again and again: {text}", "第 {page} 页：反复出现：{text}"),
+    "witness-lost": (
+        "Page {page}: {lost} of the {seen} lines that the witness saw are missing.",
+        "第 {page} 页：佐证阅读器看到的 {seen} 行中缺失 {lost} 行。",
+    ),
+    "difference-lost": ("page {page}, lost: {text}", "第 {page} 页，缺失：{text}"),
+    "difference-made-up": (
+        "page {page}, not seen by the witness: {text}",
+        "第 {page} 页，佐证阅读器未看到：{text}",
+    ),
+    "difference-repeated": ("page {page}, repeated: {text}", "第 {page} 页，重复：{text}"),
+    "difference-blank": ("page {page}, nothing read of: {text}", "第 {page} 页，未读到：{text}"),
+    "differences-more": ("{count} more differences (-v shows all)", "另有 {count} 处差异（-v 显示全部）"),
+    "run-title": ("What was read", "读取结果"),
+    "run-page": ("Page {page}", "第 {page} 页"),
+    "run-page-line": (
+        "{count} blocks, {seconds} s on {device}",
+        "{count} 个区块，{device} 上用时 {seconds} 秒",
+    ),
+    "run-layout": ("The blocks on the page, numbered in reading order", "页面上的区块，按阅读顺序编号"),
+    "run-difference": ("Difference from the known text", "与已知文本的差异"),
+    "run-kind-lost": ("Lost:", "缺失："),
+    "run-kind-made-up": ("Not seen by the witness:", "佐证阅读器未看到："),
+    "run-kind-repeated": ("Repeated:", "重复："),
+    "run-kind-blank": ("Nothing read of:", "未读到："),
+    "run-course": ("Times and memory", "用时与内存"),
+    "run-memory": ("Memory over time", "内存随时间的变化"),
+    "run-memory-rss": ("RSS of all workers", "所有进程的 RSS"),
+    "run-memory-gpu": ("In use on the GPUs", "GPU 已用显存"),
+    "run-memory-line": (
+        "{name}: {most} MiB at most. Once the models were loaded it changed by {rise} MiB a minute (dotted line).",
+        "{name}：最高 {most} MiB。模型加载后每分钟变化 {rise} MiB（点线）。",
+    ),
+    "run-no-text": ("no text", "无文字"),
+    "run-cut": ("{count} more characters are not shown here.", "此处还有 {count} 个字符未显示。"),
+    "run-incidents": ("Incidents", "事件"),
+    "server-no-url": (
+        "The engine 'server' needs --server-url, such as http://127.0.0.1:8080/v1.",
+        "引擎 'server' 需要 --server-url，例如 http://127.0.0.1:8080/v1。",
+    ),
+    "server-url": (
+        "'{url}' is no URL of a server. Write one such as http://127.0.0.1:8080/v1.",
+        "'{url}' 不是服务器地址。请写成 http://127.0.0.1:8080/v1 这样的形式。",
+    ),
+    "server-silent": (
+        "{url} does not answer: {detail}",
+        "{url} 没有应答：{detail}",
+    ),
+    "server-drips": ("its answer did not end within {seconds} s", "应答未能在 {seconds} 秒内完成"),
+    "server-no-answer": (
+        "{url} answered with something that is no answer of such a server.",
+        "{url} 返回的内容不是此类服务器的应答。",
+    ),
+    "server-busy": ("{url} says {code}: {detail}", "{url} 返回 {code}：{detail}"),
+    "server-key": (
+        "{url} wants a key ({code}). Set PADDLEVL_DOCTOR_API_KEY to it.",
+        "{url} 需要密钥（{code}）。请设置环境变量 PADDLEVL_DOCTOR_API_KEY。",
+    ),
+    "server-refuses": (
+        "{url} refuses ({code}): {detail}. Is the address right, and the name of the model?",
+        "{url} 拒绝请求（{code}）：{detail}。请检查地址和模型名称是否正确。",
+    ),
+    "server-model": (
+        "There is no model '{model}' on the server. It has: {models}",
+        "服务器上没有模型 '{model}'。已有：{models}",
+    ),
+    "server-which": (
+        "The server has several models; name one with --server-model: {models}",
+        "服务器上有多个模型，请用 --server-model 指定一个：{models}",
+    ),
+    "server-direct": (
+        "The model {model} is asked for whole pages: {reason}",
+        "直接让模型 {model} 读取整页：{reason}",
+    ),
+    "server-other-model": ("it is not PaddleOCR-VL.", "它不是 PaddleOCR-VL。"),
+    "server-no-paddle": (
+        "There is no paddlepaddle in the target, so pages are read whole, without their layout.",
+        "目标环境中没有 paddlepaddle，因此不做版面分析，直接读取整页。",
+    ),
+    "server-no-layout": (
+        "The layout model is not here and no model hub answers, so pages are read whole.",
+        "本机没有版面模型，且没有模型仓库应答，因此直接读取整页。",
+    ),
+    "page-cut": (
+        "Page {page}: the model was stopped at its limit of {tokens} tokens.",
+        "第 {page} 页：模型输出达到 {tokens} 个 token 的上限，已被截断。",
+    ),
+    "ray-missing": (
+        "Ray is not installed beside the doctor: pip install 'paddlevl-doctor[ray]'",
+        "未安装 Ray。请在 doctor 所在环境安装：pip install 'paddlevl-doctor[ray]'",
+    ),
+    "ray-unreachable": (
+        "There is no Ray cluster at {address}: {detail}",
+        "{address} 处没有 Ray 集群：{detail}",
+    ),
+    "ray-resumed": ("{count} of them were read in an earlier run.", "其中 {count} 个在之前的运行中已读取。"),
+    "stage-ray": ("Reading {count} documents on the cluster", "在集群上读取 {count} 个文档"),
+    "place-unreadable": ("{url} cannot be read: {detail}", "无法读取 {url}：{detail}"),
+    "place-unwritable": ("{url} cannot be written: {detail}", "无法写入 {url}：{detail}"),
+    "place-unknown": (
+        "{url} is no place that can be read: {detail}",
+        "{url} 不是可读取的位置：{detail}",
+    ),
+    "column-node": ("node", "节点"),
+    "column-machine": ("machine", "主机"),
+    "compare-engines": (
+        "'{words}' is no comparison: name two or more of {names}.",
+        "'{words}' 无法比较：请指定 {names} 中的两个或更多。",
+    ),
+    "column-engine": ("engine", "引擎"),
+    "column-similarity": ("like the first", "与第一个的相似度"),
+    "column-document": ("document", "文档"),
+    "column-pages": ("pages", "页数"),
+    "column-written": ("written", "输出"),
+    # --- fetching wheels
+    "download-failed": (
+        "{name} could not be fetched; what was fetched is kept. Say the same again to go on, or name another mirror. {reasons}",
+        "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传，或指定其他镜像。{reasons}",
+    ),
+    "download-nowhere": ("no server has it", "没有服务器提供该文件"),
+    "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
+    "download-drips": ("only {rate} bytes a second", "速度仅为每秒 {rate} 字节"),
+    "download-other-file": ("the file changed meanwhile", "文件在此期间已变更"),
+    "download-other-range": ("sent another part than was asked for", "返回的区段与请求不符"),
+    "download-no-wheel": ("what it sends is no wheel", "返回的内容不是 wheel"),
+    "download-too-long": (
+        "sent more than the {size} bytes it promised",
+        "发送的内容超过其声明的 {size} 字节",
+    ),
+    "download-too-small": ("{size} bytes cannot be this wheel", "{size} 字节不可能是该 wheel"),
+    "download-page": ("sent a page ({kind}) and no wheel", "返回的是网页（{kind}）而不是 wheel"),
+    "download-encoded": ("compressed the wheel on the way", "传输中压缩了 wheel"),
+    "download-scheme": ("'{scheme}' is not http or https", "“{scheme}”不是 http 或 https"),
+    "wheel-missing": ("missing", "缺失"),
+    "wheel-size": ("{found} bytes instead of {size}", "{found} 字节，应为 {size} 字节"),
+    "wheel-sha256": ("its SHA-256 is not the one that is recorded", "SHA-256 与记录不符"),
+    "wheel-broken": ("a damaged archive ({reason})", "压缩包已损坏（{reason}）"),
+    "wheel-unlisted": ("not in the list", "不在清单中"),
+    # --- wheelhouses
+    "stage-collect": ("Collecting {count} wheels", "正在收集 {count} 个 wheel"),
+    "house-no-platform": (
+        "No wheels are published for {system} on {machine}.",
+        "没有面向 {machine} 上 {system} 的 wheel。",
+    ),
+    "house-occupied": (
+        "{path} is not empty and is no wheelhouse. Name a new folder.",
+        "{path} 非空且不是 wheelhouse，请指定新的目录。",
+    ),
+    "house-none": (
+        "{path} is no finished wheelhouse: it has no {index}. Make one with `paddlevl-doctor matrix --export wheelhouse DIR`.",
+        "{path} 不是完整的 wheelhouse：缺少 {index}。请用 `paddlevl-doctor matrix --export wheelhouse DIR` 生成。",
+    ),
+    "house-unreadable": (
+        "{path} cannot be read as the list of a wheelhouse: {reason}",
+        "无法将 {path} 作为 wheelhouse 清单读取：{reason}",
+    ),
+    "house-paths": ("a wheel outside of the folder", "列出了目录之外的 wheel"),
+    "house-other-list": ("does not agree with the list", "与清单不一致"),
+    "house-damaged": (
+        "The wheelhouse {path} is not as it was made, and nothing was changed: {faults}. Copy or make it again.",
+        "wheelhouse {path} 与生成时不一致，未做任何更改：{faults}。请重新复制或重新生成。",
+    ),
+    "house-other-machine": (
+        "The wheelhouse {path} is for {made}, and this is {here}. Nothing was changed; make one for this machine.",
+        "wheelhouse {path} 面向 {made}，而此处为 {here}。未做任何更改；请为本机重新生成。",
+    ),
+    "house-lacks": (
+        "The wheelhouse {path} (for {machine}) has no {names}, which this machine needs. Nothing was changed; "
+        "make one for it, with its GPU and its set.",
+        "wheelhouse {path}（面向 {machine}）中没有本机所需的 {names}。未做任何更改；请按本机的 GPU 和版本组合重新生成。",
+    ),
+    "house-page": (
+        "# Wheels for PaddleOCR-VL without a network\n\n"
+        "For {machine}; set {set}; {count} wheels, {size} MB. `{index}` lists them with their SHA-256.\n\n"
+        "On the machine, with the doctor:\n\n"
+        "    paddlevl-doctor fix --wheelhouse DIR --apply\n\n"
+        "without it, in a new environment:\n\n"
+        "    python -m pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt\n\n"
+        "DIR is this folder. On Kaggle, make it a data set once and attach it to the notebook.\n",
+        "# 无网络安装 PaddleOCR-VL 所需的 wheel\n\n"
+        "面向 {machine}；版本组合 {set}；共 {count} 个 wheel，{size} MB。`{index}` 列出了它们的 SHA-256。\n\n"
+        "在目标机器上，使用 doctor：\n\n"
+        "    paddlevl-doctor fix --wheelhouse DIR --apply\n\n"
+        "不使用 doctor 时，在新环境中：\n\n"
+        "    python -m pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt\n\n"
+        "DIR 即本目录。在 Kaggle 上，可将其一次性做成数据集并挂载到笔记本。\n",
+    ),
+    "house-alone": (
+        "--wheelhouse installs without a network: leave --mirror and --dev-safetensors out.",
+        "--wheelhouse 无需网络安装：请去掉 --mirror 和 --dev-safetensors。",
+    ),
+    "wheel-not-fetched": (
+        "The CUDA wheel could not be fetched beforehand, so uv fetched it itself: {reason}",
+        "无法预先下载 CUDA 安装包，改由 uv 自行下载：{reason}",
+    ),
+    "wheel-fetched": ("{name} was fetched beforehand", "{name} 已预先下载"),
+    # --- where packages come from
+    "mirror-lacks": ("does not list the wheel", "未列出该 wheel"),
+    "unknown-mirror": (
+        "There is no mirror '{name}'. Give a URL, or one of: {names}.",
+        "没有名为 '{name}' 的镜像。请给出 URL，或从以下选择：{names}。",
+    ),
+    "mirrors-measured": ("mirrors, as measured just now: {numbers}", "刚刚测得的镜像速度：{numbers}"),
+    "index-of-pip": ("the index of pip's configuration is used: {url}", "使用 pip 配置中的索引：{url}"),
+    "uv-follows": ("uv also follows: {settings}", "uv 还会遵循：{settings}"),
+    # --- exports
+    "export-unknown": (
+        "There is no export '{kind}'. There are: {kinds}.",
+        "没有名为 '{kind}' 的导出类型。可用：{kinds}。",
+    ),
+    "export-linux-only": (
+        "A Dockerfile is for Linux, and this is {machine}. Say --for linux.",
+        "Dockerfile 面向 Linux，而此处为 {machine}。请使用 --for linux。",
+    ),
+    "export-occupied": (
+        "{path} is there already and was not written by the doctor; it is not touched. Name another folder.",
+        "{path} 已存在且不是由 doctor 写入的，不会改动。请指定其他目录。",
+    ),
+    "export-flat": (
+        "Paddle's page is a list of links; as an index it would hide the other packages",
+        "Paddle 的页面只是链接列表；若作为索引会遮蔽其他软件包",
+    ),
+    "export-debian": (
+        "libraries that OpenCV and PaddlePaddle load and the slim image lacks",
+        "OpenCV 与 PaddlePaddle 需要而 slim 镜像缺少的库",
+    ),
+    "export-about": (
+        "# PaddleOCR-VL\n\nInstalls the set `{set}` ({machine}) into an environment of its own, checks it and reads a page.",
+        "# PaddleOCR-VL\n\n将版本组合 `{set}`（{machine}）安装到独立环境中，检查后识别一页文档。",
+    ),
+    "export-installing": (
+        "## Install and check\n\nThe notebook's own packages are not touched. With a wheelhouse nothing is downloaded.",
+        "## 安装与检查\n\n不会改动笔记本自带的软件包。使用 wheelhouse 时无需下载。",
+    ),
+    "export-parsing": ("## Read a page", "## 识别文档"),
+    # --- matrix
+    "matrix-no-version": (
+        "{option} {value} is no version. Give numbers with dots, as in 3.12 or 576.02.",
+        "{option} {value} 不是版本号。请给出以点分隔的数字，如 3.12 或 576.02。",
+    ),
+    "matrix-no-platform": (
+        "There is no platform '{value}'. Known: {names}.",
+        "没有名为 '{value}' 的平台。可用：{names}。",
+    ),
+    "matrix-no-machine": (
+        "There is no processor architecture '{value}'. Known: {names}.",
+        "没有名为 '{value}' 的处理器架构。可用：{names}。",
+    ),
+    "matrix-no-gpu": (
+        "No GPU is known as '{value}'. Near it: {names}. Or give its compute capability, as in 8.9.",
+        "没有名为 '{value}' 的 GPU。相近的有：{names}。也可直接给出计算能力，如 8.9。",
+    ),
+    "matrix-machine": ("machine", "机器"),
+    "matrix-set": ("set", "组合"),
+    "matrix-wheel": ("wheel", "安装包"),
+    "matrix-index": ("index", "源"),
+    "matrix-default-index": ("the default index", "默认源"),
+    "matrix-driver": ("driver", "驱动"),
+    "matrix-download": ("download", "下载量"),
+    "matrix-vram": ("GPU memory", "显存"),
+    "matrix-why": ("Why", "理由"),
+    "matrix-page": ("The index page {url}", "索引页面 {url}"),
+    "matrix-refused": ("What cannot be used, and the way out", "无法使用的部分与解决办法"),
+    "matrix-install": ("Install", "安装"),
+    "matrix-impossible": (
+        "✗ Nothing can be installed here: see the way out above.",
+        "✗ 此机器上无法安装，请参考上面的解决办法。",
+    ),
+    "matrix-wheel-line": ("{requirement} ({tag}), device {device}", "{requirement}（{tag}），设备 {device}"),
+    "matrix-driver-line": (
+        "{minimum} or newer for CUDA {cuda}; {toolkit} came with it",
+        "CUDA {cuda} 要求不低于 {minimum}；其自带版本为 {toolkit}",
+    ),
+    "matrix-gigabytes": ("about {gb} GB", "约 {gb} GB"),
+    "matrix-gigabytes-at-least": ("more than {gb} GB", "超过 {gb} GB"),
+    "matrix-part-paddle": ("paddle", "paddle"),
+    "matrix-part-nvidia": ("NVIDIA's libraries", "NVIDIA 库"),
+    "matrix-part-stack": ("the other packages", "其他软件包"),
+    "matrix-part-models": ("models", "模型"),
+    "matrix-unknown-size": ("not published", "未公布"),
+    "matrix-vram-line": (
+        "{gpu}: about {patched} GB at the peak with our patch, {peak} GB without ({dtype})",
+        "{gpu}：峰值约 {patched} GB（使用本项目的补丁），不用补丁约 {peak} GB（{dtype}）",
+    ),
+    "matrix-vram-has": ("; it has {has} GB", "；该卡为 {has} GB"),
+    "matrix-no-driver": ("driver not named", "未指定驱动"),
+    "matrix-unverified": ("unverified", "未验证"),
+    "matrix-elsewhere": (
+        "On that machine `paddlevl-doctor fix --apply` does the same, and patches and proves it.",
+        "在那台机器上运行 `paddlevl-doctor fix --apply` 效果相同，并会打补丁和验证。",
+    ),
+    "matrix-here": (
+        "`paddlevl-doctor fix --apply` does this here, and patches and proves it.",
+        "在本机运行 `paddlevl-doctor fix --apply` 即可完成安装，并会打补丁和验证。",
+    ),
+    # --- serve
+    "server-url-unusable": (
+        "{url} is no address of a server. Give one as http://127.0.0.1:8118/v1.",
+        "{url} 不是有效的服务地址。请使用类似 http://127.0.0.1:8118/v1 的地址。",
+    ),
+    "serve-system": (
+        "it runs on {systems} only, and this is {system}",
+        "只支持 {systems}，而本机是 {system}",
+    ),
+    "serve-wsl": (
+        "(inside WSL2 or Docker it does)",
+        "（可在 WSL2 或 Docker 中运行）",
+    ),
+    "serve-machine": (
+        "it has wheels for {machines} only, and this is {machine}",
+        "只有 {machines} 的安装包，而本机是 {machine}",
+    ),
+    "serve-no-gpu": (
+        "it needs an NVIDIA GPU with compute capability {minimum} or more, and there is none",
+        "需要计算能力不低于 {minimum} 的 NVIDIA 显卡，而本机没有",
+    ),
+    "serve-below": (" and below {below}", "且低于 {below}"),
+    "serve-capability": (
+        "it needs compute capability {minimum} or more{below}, and this is {gpus}",
+        "需要计算能力不低于 {minimum}{below}，而本机是 {gpus}",
+    ),
+    "serve-no-program": (
+        "there is no program {program} on the PATH; install llama.cpp first",
+        "PATH 中没有程序 {program}，请先安装 llama.cpp",
+    ),
+    "serve-port-unusable": (
+        "{port} is no port: give a number from 1 to 65535.",
+        "{port} 不是有效端口：请给出 1 到 65535 之间的数字。",
+    ),
+    "serve-fraction-unusable": (
+        "{fraction} is no share of a card: give --gpu-memory a number above 0, at most 1.",
+        "{fraction} 不是有效的显存比例：--gpu-memory 须大于 0 且不超过 1。",
+    ),
+    "serve-unknown-model": (
+        "There is no model '{name}' of PaddleOCR-VL. Known: {names}.",
+        "PaddleOCR-VL 没有名为 '{name}' 的模型。可用：{names}。",
+    ),
+    "serve-port-taken": (
+        "Something already listens on port {port} of 127.0.0.1. Choose another one with --port, or ask what is there: `paddlevl-doctor serve --url http://127.0.0.1:{port}/v1`.",
+        "127.0.0.1 的端口 {port} 已被占用。请用 --port 换一个，或检查其上的服务：`paddlevl-doctor serve --url http://127.0.0.1:{port}/v1`。",
+    ),
+    "serve-file-not-ours": (
+        "{path} is not a file of this command and is not overwritten. Move it, or run in another folder.",
+        "{path} 不是本命令写的文件，不会覆盖。请移走它，或换一个目录运行。",
+    ),
+    "serve-not-started": (
+        "{program} could not be started: {reason}.",
+        "无法启动 {program}：{reason}。",
+    ),
+    "serve-ended": (
+        "The server ended with status {code}. Its log is {log}:\n{words}",
+        "服务已退出，状态 {code}。日志 {log}：\n{words}",
+    ),
+    "serve-not-ready": (
+        "The server did not become ready in time and was ended ({said}). Its log is {log}:\n{words}",
+        "服务未能按时就绪，已将其结束（{said}）。日志 {log}：\n{words}",
+    ),
+    "stage-serve-prepare": ("Preparing the server's environment {folder}", "准备服务端环境 {folder}"),
+    "stage-serve-wait": (
+        "Waiting until {url} answers a real request",
+        "等待 {url} 回应真实请求",
+    ),
+    "serve-server": ("Server environment: {folder}", "服务端环境：{folder}"),
+    "serve-program": ("Server: a program that is there already", "服务端：使用已有的程序"),
+    "serve-start": ("start", "启动"),
+    "serve-share": (
+        "GPU memory: {fraction} of {total} MiB",
+        "显存：{total} MiB 中的 {fraction}",
+    ),
+    "serve-client": ("Client environment: {folder}", "客户端环境：{folder}"),
+    "serve-file": ("Pipeline file between them: {file}", "两者之间的产线配置文件：{file}"),
+    "serve-file-later": (
+        "written once the client's paddlex is installed; its VLRecognition then holds",
+        "安装客户端的 paddlex 之后写入；其中 VLRecognition 将包含",
+    ),
+    "serve-proof": (
+        "Why two environments: {paddle} and {server} pin {count} of the same packages in other versions",
+        "为何需要两个环境：{paddle} 与 {server} 对 {count} 个同名软件包固定了不同版本",
+    ),
+    "serve-ready": (
+        "Ready at {url} after {seconds} s. Ctrl-C ends it.",
+        "{url} 已就绪，用时 {seconds} 秒。按 Ctrl-C 结束。",
+    ),
+    "serve-next": ("Run it without --dry-run to do this.", "去掉 --dry-run 即可执行。"),
+    "serve-cannot": (
+        "It cannot run on this machine; this is what it would be where it can.",
+        "本机无法运行；以下是可运行的机器上的方案。",
+    ),
+    "serve-backend-only": (
+        "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory and --port away.",
+        "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory 和 --port。",
+    ),
+    "seen-server": ("check --server-url", "check --server-url"),
+    "column-package": ("Package", "软件包"),
 }

@@ -44,6 +44,15 @@ class ReportFormat(str, Enum):
     HTML = "html"
 
 
+class ReadFormat(str, Enum):
+    """How a reading is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+
 class LogFormat(str, Enum):
     """How the explanation of a log is written."""
 
@@ -60,6 +69,10 @@ class Lang(str, Enum):
 
 
 Python = Annotated[str | None, typer.Option(help="Interpreter of the environment to treat.", metavar="PATH")]
+SystemPython = Annotated[
+    bool,
+    typer.Option("--system", help="Treat the system's Python, the first on PATH outside any environment."),
+]
 Venv = Annotated[str | None, typer.Option(help="Virtual environment to treat.", metavar="DIR")]
 SetName = Annotated[
     str | None, typer.Option("--set", help="Version set to follow, e.g. current.", metavar="NAME")
@@ -87,6 +100,7 @@ class Common:
     verb: str
     python: str | None = None
     venv: str | None = None
+    system: bool = False
     format: Enum | None = None
     output: Path | None = None
     lang: Lang | None = None
@@ -116,7 +130,18 @@ class Common:
         """Return which environment is meant."""
         from paddlevl_doctor.commands.examine import TargetOptions  # noqa: PLC0415 - start-up time
 
-        return TargetOptions(self.python, self.venv, set_name)
+        return TargetOptions(self.interpreter, self.venv, set_name)
+
+    @property
+    def interpreter(self) -> str | None:
+        """The interpreter that was named; raises UsageError where --system and another one were."""
+        if not self.system:
+            return self.python
+        if self.python or self.venv:
+            raise UsageError(text("system-and-other"))
+        from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - start-up time
+
+        return SYSTEM
 
     def progress(self) -> Progress:
         """Return what announces stages on stderr."""
@@ -217,6 +242,7 @@ def _shared(formats: type[Enum]) -> list[inspect.Parameter]:
     options: dict[str, tuple[object, object]] = {
         "python": (Python, None),
         "venv": (Venv, None),
+        "system": (SystemPython, False),
         "format": (Annotated[formats | None, typer.Option("--format", help=words)], None),
         "output": (Output, None),
         "lang": (LangOption, None),
@@ -246,8 +272,8 @@ def _outcome(common: Common, body: Callable[[Common], int]) -> int:
         return body(common)
     except DoctorError as error:
         return _report_error(common, error)
-    except KeyboardInterrupt:
-        sys.stderr.write(text("interrupted") + "\n")
+    except KeyboardInterrupt as stop:  # who can go on later says how
+        sys.stderr.write((str(stop) or text("interrupted")) + "\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK

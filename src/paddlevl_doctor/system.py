@@ -17,7 +17,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.system_child import Child
+    from paddlevl_doctor.system_http import Reply
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,23 @@ class System(Protocol):
 
     def answers(self, url: str, timeout: float) -> bool:
         """Say whether an HTTP server behind `url` answers within `timeout` seconds, whatever its status."""
+
+    def ask(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        direct: bool = False,
+    ) -> Reply:
+        """Send one HTTP request, through the environment's proxies unless `direct`; never raises."""
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
+        """Start a process that runs beside the doctor, its output in `log`; raises OSError."""
+
+    def port_is_free(self, port: int) -> bool:
+        """Say whether a server could listen on this port of 127.0.0.1."""
 
     def clock(self) -> float:
         """Return seconds of a clock that only moves forward."""
@@ -412,6 +433,32 @@ class RealSystem:
             return error.code < 500  # noqa: PLR2004 - 5xx also comes from a proxy that reaches nobody
         except (OSError, ValueError):
             return False
+
+    def ask(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        direct: bool = False,
+    ) -> Reply:
+        """Send one HTTP request."""
+        from paddlevl_doctor.system_http import ask  # noqa: PLC0415 - start-up time
+
+        return ask(url, timeout=timeout, body=body, headers=headers, direct=direct)
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
+        """Start a process in a session of its own."""
+        from paddlevl_doctor.system_child import start  # noqa: PLC0415 - start-up time
+
+        return start(argv, env, log)
+
+    def port_is_free(self, port: int) -> bool:
+        """Try to listen there."""
+        from paddlevl_doctor.system_child import port_is_free  # noqa: PLC0415 - start-up time
+
+        return port_is_free(port)
 
     def clock(self) -> float:
         """Return seconds of a clock that only moves forward."""

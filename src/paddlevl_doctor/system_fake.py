@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.system import Completed
+from paddlevl_doctor.system_child import Child
+from paddlevl_doctor.system_http import Reply
 
 
 @dataclass
@@ -30,6 +32,9 @@ class FakeSystem:
     urls: tuple[str, ...] = ()
     disk_mb: int | None = 100_000
     nvml_module: Any = None
+    replies: dict[str, Reply] = field(default_factory=dict)
+    """Answers by question: `GET url`, `GET direct url` without the proxies, `POST url`."""
+    taken_ports: tuple[int, ...] = ()
     time: float = 0.0
 
     def uname(self) -> tuple[str, str]:
@@ -135,6 +140,29 @@ class FakeSystem:
         """Say whether this is one of the prepared addresses."""
         assert timeout > 0, "every request needs a time limit"  # noqa: S101
         return url in self.urls
+
+    def ask(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,  # noqa: ARG002
+        direct: bool = False,
+    ) -> Reply:
+        """Return the prepared reply for this address, asked with POST where there is a body."""
+        assert timeout > 0, "every request needs a time limit"  # noqa: S101
+        key = ("POST " if body is not None else "GET ") + ("direct " if direct else "") + url
+        assert key in self.replies, f"unexpected request: {key}"  # noqa: S101
+        return self.replies[key]
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:  # noqa: ARG002
+        """Fail: nothing that is started can be prepared."""
+        raise AssertionError(f"unexpected process: {tuple(argv)}")
+
+    def port_is_free(self, port: int) -> bool:
+        """Say whether this is none of the prepared ports that are taken."""
+        return port not in self.taken_ports
 
     def clock(self) -> float:
         """Return a time that moves by one second a call."""

@@ -17,14 +17,25 @@ from typing import Any
 Stage = Callable[[str], AbstractContextManager[None]]
 """Announces a stage of the work while it lasts."""
 
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Shows how far some work is: takes a title and the total, gives a function that is told of every part done."""
+
+class Advance:
+    """Is told how some work goes on, and shows nothing of it."""
+
+    def __call__(self, done: int) -> None:
+        """Take how many parts were done since the last call."""
+
+    def say(self, words: str) -> None:
+        """Take what is being done now."""
+
+
+Bar = Callable[[str, int], AbstractContextManager[Advance]]
+"""Shows how far some work is: takes a title and the total, gives what is told of every part done."""
 
 
 @contextlib.contextmanager
-def no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
+def no_bar(_title: str, _total: int) -> Iterator[Advance]:
     """Show nothing."""
-    yield lambda _done: None
+    yield Advance()
 
 
 Command = tuple[str, ...]

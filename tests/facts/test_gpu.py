@@ -164,6 +164,7 @@ CASES = (
         _gpus("580.95.05", "13.0", ("NVIDIA GB10", "12.1", 0, 0)),
         _CPU,
         "aarch64 cpu-version",
+        "arm-gpu-unused",
         host=_ARM,
     ),
     Case(

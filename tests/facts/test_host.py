@@ -75,14 +75,20 @@ NO_TENSORS = (2).to_bytes(8, "little") + b"{}"
 """A whole safetensors file, which is enough for any file of which only the existence counts."""
 
 
+def content(name: str) -> bytes:
+    """Return what is whole in a file of this name."""
+    return b"{}" if name.endswith(".json") else NO_TENSORS
+
+
 def test_the_model_cache_lists_every_model_with_what_it_lacks() -> None:
     root = "/models/official_models"
-    files = {f"{root}/PaddleOCR-VL/PaddleOCR-VL-0.9B/{name}": NO_TENSORS for name in (*VL, *TOKENIZER)}
+    files = {f"{root}/PaddleOCR-VL/PaddleOCR-VL-0.9B/{name}": content(name) for name in (*VL, *TOKENIZER)}
     files |= {
         f"{root}/PaddleOCR-VL/PP-DocLayoutV2/{name}": b"x"
         for name in ("inference.yml", "inference.pdiparams")
     }
-    files |= {f"{root}/UVDoc/inference.{end}": b"x" * (1 << 20) for end in ("yml", "json", "pdiparams")}
+    files |= {f"{root}/UVDoc/inference.{end}": b"1" * (1 << 20) for end in ("yml", "pdiparams")}
+    files |= {f"{root}/UVDoc/inference.json": b" " * (1 << 20) + b"{}"}
     system = FakeSystem(env={"PADDLE_PDX_CACHE_HOME": "/models"}, files=files)
     assert collect_cache(system) == ModelCache(
         "/models",

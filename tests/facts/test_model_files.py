@@ -112,6 +112,22 @@ def test_the_end_mark_has_to_be_there_and_to_be_the_models(
     assert (found.why if found else None) == why
 
 
+@pytest.mark.parametrize("name", ["inference.json", "config.json"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"program": 1}', None),
+        (b'\xef\xbb\xbf{"program": 1}', None),
+        (b'{"pro\x9eram": 1}', "not-json"),
+        (b'{"program":', "not-json"),
+        (b"<!DOCTYPE html>", "not-json"),
+    ],
+)
+def test_a_json_file_has_to_be_json(tmp_path: Path, name: str, content: bytes, why: str | None) -> None:
+    found = damage(tmp_path / name, content)
+    assert (found.why if found else None) == why
+
+
 def test_a_checkpoint_as_it_is_published_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "official_models" / "PaddleOCR-VL-1.6"
     folder.parent.mkdir()

@@ -11,7 +11,7 @@ from uv import find_uv_bin
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.collect import pipelines_link
-from paddlevl_doctor.facts.target import Choice, choose_target, collect_target
+from paddlevl_doctor.facts.target import SYSTEM, Choice, choose_target, collect_target
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.system_fake import FakeSystem
 
@@ -64,6 +64,36 @@ def test_on_a_notebook_the_notebooks_python_is_taken() -> None:
     assert choose(env=env, programs={"python3": "/usr/bin/python3"}).python == Path("/usr/bin/python3")
     assert choose(env=env, programs={"python3": f"{OWN}/bin/python3"}).python is None
     assert choose(programs={"python3": "/usr/bin/python3"}).python is None
+
+
+USUAL = {"PATH": "/srv/env/bin:/opt/doctor/bin:/usr/local/bin:/usr/bin"}
+USUAL_FILES = (
+    *("/srv/env/pyvenv.cfg", "/srv/env/bin/python3", "/srv/project/.venv/bin/python"),
+    *("/opt/doctor/bin/python3", "/usr/bin/python3"),
+)
+
+
+def test_the_system_is_the_first_python_on_path_that_is_in_no_environment() -> None:
+    chosen = choose(USUAL_FILES, python=SYSTEM, env={**USUAL, "VIRTUAL_ENV": "/srv/env"})
+    assert chosen == Choice(Path("/usr/bin/python3"), ".venv", explicit=True)
+    on_windows = choose(("/py/python.exe",), python=SYSTEM, env={"PATH": "/none;/py"}, platform="win32")
+    assert on_windows.python == Path("/py/python.exe")
+
+
+def test_the_variable_of_uv_asks_for_the_system_as_well_unless_something_is_named() -> None:
+    env = {**USUAL, "UV_SYSTEM_PYTHON": "True"}
+    assert choose(USUAL_FILES, env=env).python == Path("/usr/bin/python3")
+    assert choose(USUAL_FILES, env=env, venv="/srv/project/.venv").python == Path(
+        "/srv/project/.venv/bin/python"
+    )
+    assert choose(USUAL_FILES, env={**env, "UV_SYSTEM_PYTHON": "0"}).python == Path(
+        "/srv/project/.venv/bin/python"
+    )
+
+
+def test_where_path_has_environments_only_that_is_said() -> None:
+    with pytest.raises(UsageError, match="no Python on PATH"):
+        choose(USUAL_FILES[:3], python=SYSTEM, env=USUAL)
 
 
 def test_on_windows_the_interpreter_lies_elsewhere() -> None:

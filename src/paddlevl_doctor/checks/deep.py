@@ -7,6 +7,7 @@ from typing import Any
 
 from paddlevl_doctor.checks import deep_files
 from paddlevl_doctor.checks.deep_causes import Causes, first_line, words_of
+from paddlevl_doctor.checks.index import INDEX, judge_page
 from paddlevl_doctor.checks.model import Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.run import describe
 from paddlevl_doctor.facts.deep import ProbeResult
@@ -23,6 +24,7 @@ DEEP = (
     "uv-cache-contamination",
     "altered-files",
     "model-hoster-unreachable",
+    INDEX,
 )
 NEEDS = ("no-paddle-installed", "no-paddleocr-installed", "missing-doc-parser-extra")
 """Without these the stack cannot be imported, and the quick checks say so better."""
@@ -65,6 +67,7 @@ def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
     answers["queue-deadlock-on-error"] = obstacle or _queues(tests)
     answers.update(_files(deep.probes.get("installed_files")))
     answers["model-hoster-unreachable"] = _hubs(deep)
+    answers[INDEX] = judge_page(deep.index, context)
     times = _times(deep)
     return (
         *causes.findings(lang),

@@ -6,14 +6,13 @@ from packaging.version import Version
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.facts.long_paths import LIMIT, longest_path
+from paddlevl_doctor.knowledge.selection import required_glibc
 from paddlevl_doctor.values import Status
 
 # Installing `current` took 1.4 GB in the environment and 0.7 GB in uv's cache (CPU, measured); the GPU wheels
 # add 4 to 6 GB of downloads (matrix.md, 1.4).
 _NEEDED_MB = {"paddlepaddle": 2_500, "paddlepaddle-gpu": 12_000}
-# objdump of libphi_core.so (failures.md, glibc-too-old): 3.2.x needs 2.27, 3.3.x needs 2.28.
 _BITS = 64
-_GLIBC = ((Version("3.3"), "2.28"), (Version("0"), "2.27"))
 
 
 def _target_environment(context: Context) -> Diagnosis:
@@ -46,8 +45,7 @@ def _glibc(context: Context) -> Diagnosis:
     host = context.facts.host
     if host.glibc is None:
         return skipped("no GNU C library")
-    version = Version(context.wheel.version)
-    needed = next(glibc for first, glibc in _GLIBC if version >= first)
+    needed = required_glibc(context.wheel.version)
     if Version(host.glibc) < Version(needed):
         return bad(Status.ERROR, "glibc", host.glibc, glibc=host.glibc, needed=needed)
     return ok("glibc", host.glibc)

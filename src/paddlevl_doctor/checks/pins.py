@@ -45,6 +45,12 @@ def pins(target: Target, distribution: str, host: Host) -> tuple[Pin, ...]:
     return tuple(_pin(target, match[1], (match[2] or "").strip()) for match in found)
 
 
+def published(lines: Sequence[str]) -> tuple[Pin, ...]:
+    """Return what lines of a published METADATA ask for, without looking at an environment."""
+    found = [match for line in lines if (match := _LINE.match(line))]
+    return tuple(Pin(_normal(match[1]), (match[2] or "").strip(), None) for match in found)
+
+
 def conflicts(mine: Sequence[Pin], others: Sequence[Pin]) -> tuple[tuple[Pin, Pin], ...]:
     """Return what both ask for in exact versions that exclude each other, as (mine, the other's)."""
     pairs = ((one, other) for one in mine for other in others if one.exact and other.exact)
@@ -78,8 +84,12 @@ def _same_files(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 
 def _pin(target: Target, name: str, specifier: str) -> Pin:
-    normal = re.sub(r"[-_.]+", "-", name).lower()
+    normal = _normal(name)
     return Pin(normal, specifier, target.version_of(normal))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _is_for(line: str, host: Host) -> bool:

@@ -57,6 +57,8 @@ class CheckRequest:
     """What to judge instead of this machine."""
     integrity: bool = False
     """Compare every installed file with its RECORD, not only the stack's."""
+    server_url: str | None = None
+    """Also ask this server of the vision model."""
 
 
 def check(
@@ -73,6 +75,8 @@ def check(
     else:
         examination, findings = _seen(system, options, stage, request)
         findings = _with_integrity(system, examination, findings, bar) if request.integrity else findings
+        if request.server_url is not None:
+            findings = (*findings, *_of_server(system, examination.facts, request.server_url))
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
@@ -95,6 +99,15 @@ def _with_integrity(
     if records is not None:  # the records themselves are damaged: that comes first
         found.pop(records.id)
     return (*(found.pop(f.id, f) for f in findings), *found.values())
+
+
+def _of_server(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
+    """Ask a running server for what the target's client will ask it for."""
+    from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.server import ask_server  # noqa: PLC0415 - as above
+
+    return judge_server(ask_server(system, url, client_model(system, facts)), language())
 
 
 _Judged = tuple[Examination, tuple[Finding, ...]]
@@ -140,7 +153,14 @@ def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
     from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - only replays need it
 
     path = request.replay
-    if path is None or request.record or request.integrity or options.python or options.venv:
+    if (
+        path is None
+        or request.record
+        or request.integrity
+        or request.server_url
+        or options.python
+        or options.venv
+    ):
         raise UsageError(text("replay-alone"))
     recording = load(path)
     if request.deep and not recording.looked_deep:
@@ -162,7 +182,7 @@ def _known(*groups: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Known:
-    """One thing that the doctor knows: its id, where it is seen (quick, deep or log), and what is looked at."""
+    """One thing that the doctor knows: its id, where it is seen (quick, deep, server or log), and what is looked at."""
 
     id: str
     seen: str
@@ -173,10 +193,13 @@ def listing() -> tuple[Known, ...]:
     """Return everything that the doctor knows: the checks in their order, then what only a log can show."""
     from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.server import SEEN_BY_SERVE  # noqa: PLC0415 - as above
     from paddlevl_doctor.knowledge.failures import all_ids, load_failure  # noqa: PLC0415 - as above
 
-    seen = dict.fromkeys(DEEP, "deep") | dict.fromkeys((check.id for check in ALL), "quick")
-    ids = (*(check.id for check in ALL), *(name for name in DEEP if seen[name] == "deep"))
+    seen = dict.fromkeys(SEEN_BY_SERVE, "server") | dict.fromkeys(DEEP, "deep")
+    seen |= dict.fromkeys((check.id for check in ALL), "quick")
+    quick = tuple(check.id for check in ALL)
+    ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SEEN_BY_SERVE)
     rest = (name for name in all_ids() if name not in seen)
     return tuple(
         Known(name, seen.get(name, "log"), load_failure(name).text("looks_at", language()))

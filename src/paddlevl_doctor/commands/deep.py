@@ -24,7 +24,8 @@ def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFact
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:
         return None
     with stage(text("stage-selftest", device=", ".join(devices(facts)))):
-        return collect_deep(system, facts, ask_hubs=cached_version(facts.cache) is None)
+        index = examination.context.wheel.find_links if facts.gpus.devices else None
+        return collect_deep(system, facts, ask_hubs=cached_version(facts.cache) is None, index=index)
 
 
 def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paddlevl_doctor.commands.check import CheckReport
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
@@ -15,15 +16,23 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
+from paddlevl_doctor.repair.from_house import open_house, refuse_foreign
 from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.repair.refusals import refuse_untouchable
 from paddlevl_doctor.repair.room import refuse_tight
+from paddlevl_doctor.repair.sources import sources
 from paddlevl_doctor.repair.transaction import Applied, apply_plan, recover, undo
 from paddlevl_doctor.repair.uv import Change, required_by, resolve
 from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Plan, Stage, Status, Step
+from paddlevl_doctor.values import Bar, ExitCode, Plan, Stage, Status, Step, no_bar
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.facts.mirrors import Mirror
+    from paddlevl_doctor.knowledge.selection import WheelChoice
+    from paddlevl_doctor.repair.gpu_wheel import Prefetched
+    from paddlevl_doctor.repair.wheelhouse import Wheelhouse
 
 _WRONG = (Status.ERROR, Status.WARNING)
 _SHOWN = 12
@@ -42,8 +51,14 @@ class FixReport:
     recheck: CheckReport | None = None
     deep: bool = False
     """Whether what was to be cured is seen by a deep look only."""
+    choice: WheelChoice | None = None
+    """The paddle wheel for this machine."""
+    mirrors: tuple[Mirror, ...] = ()
+    """What --mirror auto measured, the fastest first."""
     recovered: int | None = None
     """The number of an interrupted transaction that was put back first."""
+    note: str = ""
+    """What the user should know besides, in a sentence."""
 
     def is_new(self) -> bool:
         """Say whether the plan creates the environment."""
@@ -62,6 +77,7 @@ def fix(
     *,
     apply: bool = False,
     saved: SavedPlan | None = None,
+    bar: Bar = no_bar,
 ) -> FixReport:
     """Plan the cure of what is wrong, and carry it out with `apply`; with `saved` only if it is still that plan.
 
@@ -80,10 +96,26 @@ def fix(
             return report
         refuse_tight(report.before.facts.free_disk_mb, report.plan)
         known = report.before.facts.target
-        applied = apply_plan(system, report.plan, place.state, place.python, stage, known)
+        prefetched = _prefetched(system, report, bar)
+        applied = apply_plan(system, prefetched.plan, place.state, place.python, stage, known)
+        if prefetched.wheel is not None:  # uv has it in its own cache now
+            prefetched.wheel.unlink(missing_ok=True)
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
+    if prefetched.trouble is not None:
+        report = replace(report, note=text("wheel-not-fetched", reason=prefetched.trouble))
     after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
     return replace(report, applied=applied, recheck=_report(after))
+
+
+def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
+    """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
+    from paddlevl_doctor.repair.gpu_wheel import Prefetched, gpu_wheel, needs_gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
+
+    if report.choice is None or not needs_gpu_wheel(report.plan):
+        return Prefetched(report.plan)
+    facts = report.before.facts
+    python = facts.target.version if facts.target else report.request.python_version
+    return prefetch(system, report.plan, gpu_wheel(report.choice, facts.host.system, python), bar)
 
 
 def _needs_deep(examination: Examination, request: Request) -> bool:
@@ -107,17 +139,57 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     deep = _needs_deep(examination, request)
     examination = _deeply(system, examination, stage) if deep else examination
     site = _site(system, examination)
-    chosen = replace(_with_interpreter(system, request, examination), set_name=options.set_name)
+    house = open_house(request)
+    source = sources(system, request, examination.context.version_set.paddle_cpu)
+    request = source.request
+    chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
+    examination, plan = _with_page(system, examination, plan, chosen)
+    refuse_foreign(house, examination.facts, plan, chosen.python_version)
     refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
-    resolved = _resolved(system, plan, site, yes=request.yes)
-    return FixReport(_report(examination), resolved, chosen, state, deep=deep)
+    resolved = source.shown_in(_resolved(system, plan, site, yes=request.yes))
+    choice = examination.context.wheel
+    return FixReport(
+        _report(examination), resolved, chosen, state, deep=deep, choice=choice, mirrors=source.mirrors
+    )
 
 
-def fix_by_file(system: System, options: TargetOptions, path: Path, stage: Stage) -> FixReport:
+def _with_page(
+    system: System, examination: Examination, plan: Plan, request: Request
+) -> tuple[Examination, Plan]:
+    """Read the page that a CUDA wheel comes from; where it differs from what is known, that is a finding."""
+    from paddlevl_doctor.repair.gpu_wheel import needs_gpu_wheel  # noqa: PLC0415 - GPUs
+
+    context = examination.context
+    if context.wheel.find_links is None or not needs_gpu_wheel(plan):
+        return examination, plan
+    from paddlevl_doctor.checks.index import page_finding  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.index_page import read_index_page  # noqa: PLC0415 - as above
+
+    page = read_index_page(system, context.wheel.find_links)
+    target = examination.facts.target
+    found = page_finding(page, context, target.version if target else request.python_version)
+    if found.status not in (*_WRONG, Status.NOTE):
+        return examination, plan
+    steps = tuple(_with_reason(step, found.cause or found.title) for step in plan.steps)
+    findings = (*(one for one in examination.findings if one.id != found.id), found)
+    return replace(examination, findings=findings), replace(plan, steps=steps)
+
+
+def _with_reason(step: Step, reason: str) -> Step:
+    if step.kind != "install-packages":
+        return step
+    return replace(
+        step, arguments={**step.arguments, "reasons": [*step.arguments.get("reasons", ()), reason]}
+    )
+
+
+def fix_by_file(
+    system: System, options: TargetOptions, path: Path, stage: Stage, bar: Bar = no_bar
+) -> FixReport:
     """Carry out the plan in a file, on the target that it was made for; raises like `fix`."""
     if options != TargetOptions():
         raise UsageError(text("plan-names-target"))
@@ -125,7 +197,7 @@ def fix_by_file(system: System, options: TargetOptions, path: Path, stage: Stage
     state = saved.state
     python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
     target = TargetOptions(python, venv, saved.request.set_name)
-    return fix(system, target, saved.request, stage, apply=True, saved=saved)
+    return fix(system, target, saved.request, stage, apply=True, saved=saved, bar=bar)
 
 
 def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
@@ -171,14 +243,20 @@ def _site(system: System, examination: Examination) -> Site:
     return Site(str(prefix), str(python_of(prefix, system.platform)), exists=False)
 
 
-def _with_interpreter(system: System, request: Request, examination: Examination) -> Request:
+def _with_interpreter(
+    system: System, request: Request, examination: Examination, house: Wheelhouse | None
+) -> Request:
     """Choose the Python for a new environment: the doctor's own when the set supports it, else a version.
 
-    The doctor's own needs no download. Raises UsageError for a --base-python that is no Python.
+    The doctor's own needs no download; the wheels of a house fit one version only. Raises UsageError for a
+    --base-python that is no Python.
     """
     if request.interpreter is not None:
         return replace(request, python_version=_version_of(system, request.interpreter))
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if house is not None and house.machine.python != own:
+        version = house.machine.python
+        return replace(request, interpreter=version, python_version=version)
     if not examination.context.version_set.supports_python(own):
         return replace(request, interpreter=request.python_version)
     base = getattr(sys, "_base_executable", None) or sys.executable

@@ -13,7 +13,7 @@ _WITNESSES = ("paddle", "paddlex", "paddleocr", "pandas", "scipy", "sklearn")
 """Packages that `import paddleocr` and paddle load; uv installs none of them with bytecode, pip all."""
 _NEEDED_MB = 500
 """An import of the stack compiles to some 90 MB."""
-_OWNER = "environment.txt"
+OWNER = "environment.txt"
 """Names the environment whose bytecode a folder holds."""
 
 
@@ -35,13 +35,17 @@ def probe_environment(system: System, target: Target) -> dict[str, str]:
     environment = dict(system.env)
     if environment.get("PYTHONPYCACHEPREFIX"):  # the user's own choice, for all Pythons
         return environment
-    key = hashlib.sha256(target.prefix.encode()).hexdigest()[:16]
-    folder = user_cache(system) / "bytecode" / key
+    folder = probe_bytecode(user_cache(system), target.prefix)
     room = (system.free_disk_mb(folder) or 0) >= _NEEDED_MB
     if _is_compiled(system, target) or not room or not _prepare(folder, target.prefix):
         return {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**environment, "PYTHONPYCACHEPREFIX": str(folder)}
+
+
+def probe_bytecode(cache: Path, prefix: str) -> Path:
+    """Return the folder for the bytecode of an environment in the user's cache."""
+    return cache / "bytecode" / hashlib.sha256(prefix.encode()).hexdigest()[:16]
 
 
 def _prepare(folder: Path, prefix: str) -> bool:
@@ -51,9 +55,9 @@ def _prepare(folder: Path, prefix: str) -> bool:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _OWNER).write_text(prefix, encoding="utf-8")
+        (folder / OWNER).write_text(prefix, encoding="utf-8")
         others = [
-            (path.parent, path.read_text(encoding="utf-8")) for path in folder.parent.glob(f"*/{_OWNER}")
+            (path.parent, path.read_text(encoding="utf-8")) for path in folder.parent.glob(f"*/{OWNER}")
         ]
     except OSError:
         return False

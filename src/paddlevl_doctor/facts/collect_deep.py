@@ -1,13 +1,15 @@
-"""The deep look: children of the target's Python side by side, and meanwhile the model hubs."""
+"""The deep look: children of the target's Python side by side, and meanwhile the model hubs and the index page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from paddlevl_doctor.facts.bytecode import probe_environment
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
 from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
+from paddlevl_doctor.facts.index_page import read_index_page
 from paddlevl_doctor.facts.model import Facts, Target
 from paddlevl_doctor.facts.network import HubQuestion
 from paddlevl_doctor.facts.side_by_side import side_by_side
@@ -30,22 +32,28 @@ def devices(facts: Facts) -> tuple[str, ...]:
     return ("cpu",)
 
 
-def collect_deep(system: System, facts: Facts, *, ask_hubs: bool = False) -> DeepFacts:
+def collect_deep(
+    system: System, facts: Facts, *, ask_hubs: bool = False, index: str | None = None
+) -> DeepFacts:
     """Run all probes that this target needs, at most as many at a time as there are processors.
 
     The three imports are looked at apart only where no self-test came past its own: it imports the same modules
     in a fresh process, so its success leaves nothing for them to find, and only a failure asks which module
-    it was and what came first. Needs a target; never raises for what a probe does.
+    it was and what came first. `index` is the URL of the page of CUDA wheels to read. Needs a target; never raises
+    for what a probe does.
     """
     assert facts.target is not None  # noqa: S101 - commands/deep.py looked
     started = system.clock()
     hubs = HubQuestion(system, HUB_TIMEOUT) if ask_hubs else None
-    results = _run(system, facts.target, _jobs(facts, facts.target))
+    with ThreadPoolExecutor(1) as meanwhile:
+        page = meanwhile.submit(read_index_page, system, index) if index else None
+        results = _run(system, facts.target, _jobs(facts, facts.target))
     if not any(did_import(result) for key, result in results.items() if key.startswith("selftest ")):
         imports: _Jobs = {f"import {name}": ("imports", ("--only", name)) for name in MODULES}
         results.update(_run(system, facts.target, imports))
     answers = hubs.answers() if hubs else ()
-    return DeepFacts(results, answers, round(system.clock() - started, 3))
+    listed = page.result() if page else None
+    return DeepFacts(results, answers, round(system.clock() - started, 3), listed)
 
 
 def _jobs(facts: Facts, target: Target) -> _Jobs:

@@ -91,7 +91,7 @@ def _result(done: Completed, name: str, timeout: float) -> ProbeResult:
     if done.returncode is None:
         return _silent("not-started", done, "", done.stderr)
     if done.returncode != 0:
-        return _silent("crashed", done, _death(done.returncode), done.stderr)
+        return _silent("crashed", done, death_of(done.returncode), done.stderr)
     data = _document(done.stdout, name)
     if data is None:
         return _silent("garbage", done, "no document at the end of the output", done.stdout)
@@ -112,7 +112,7 @@ def _document(stdout: str, name: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) and data.get("probe") == name else None
 
 
-def _death(returncode: int) -> str:
+def death_of(returncode: int) -> str:
     """Name what ended a process: a signal, a Windows status, or its own exit status."""
     if returncode < 0:
         names = {member.value: member.name for member in signal.Signals}

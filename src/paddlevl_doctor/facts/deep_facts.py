@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from paddlevl_doctor.facts.deep import ProbeResult
+from paddlevl_doctor.facts.index_page import IndexPage
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class DeepFacts:
     hubs: tuple[HubAnswer, ...] = ()
     seconds: float = 0.0
     """Wall-clock time of the whole look."""
+    index: IndexPage | None = None
+    """Paddle's page of CUDA wheels, None where this machine takes its wheel from elsewhere."""
 
     def of_kind(self, kind: str) -> dict[str, ProbeResult]:
         """Return the results whose key begins with this word, by the rest of the key."""

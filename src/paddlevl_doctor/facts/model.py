@@ -131,7 +131,7 @@ class DamagedFile:
     """A file of a model that is there and cannot be right; `why` is a stable word, `seen` what was read.
 
     `why` is empty, truncated (shorter than its header says), too-long, not-safetensors (a Git LFS pointer, a
-    web page), not-json, no-end-mark or other-end-mark (generation_config.json).
+    web page), not-json (any .json), no-end-mark or other-end-mark (generation_config.json).
     """
 
     file: str

@@ -23,7 +23,18 @@ def damage_of(system: System, path: Path) -> DamagedFile | None:
         return DamagedFile(path.name, "empty", "0 bytes")
     if path.suffix == ".safetensors":
         return _safetensors(system, path, size)
-    return _end_mark(system, path) if path.name == "generation_config.json" else None
+    if path.name == "generation_config.json":
+        return _end_mark(system, path)
+    return _json(system, path) if path.suffix == ".json" else None
+
+
+def _json(system: System, path: Path) -> DamagedFile | None:
+    """Say whether a file is JSON; huggingface_hub compares sizes alone, so wrong bytes stay unnoticed."""
+    try:
+        json.loads((system.read_bytes(path) or b"").decode("utf-8-sig"))
+    except ValueError:
+        return DamagedFile(path.name, "not-json", "no JSON")
+    return None
 
 
 def _safetensors(system: System, path: Path, size: int) -> DamagedFile | None:

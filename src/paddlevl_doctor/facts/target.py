@@ -16,6 +16,9 @@ from paddlevl_doctor.system import Completed, System
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 INVENTORY_TIMEOUT = 30.0
 """Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
+_TRUE = ("1", "true", "t", "yes", "y", "on")
+SYSTEM = "--system"
+"""Stands where the path of an interpreter does: the first Python on PATH that is in no virtual environment."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,14 @@ def choose_target(
 ) -> Choice:
     """Choose the environment to treat.
 
-    Order: `--python` or `--venv`; `$VIRTUAL_ENV` and `./.venv` unless that is the doctor's own; a notebook's
-    interpreter on Kaggle and Colab; else none yet. Raises UsageError for a path that cannot be meant.
+    Order: `--python`, `--system` or `--venv`; the system's Python where UV_SYSTEM_PYTHON asks for it, as uv has it
+    (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless that is the doctor's own; a
+    notebook's interpreter on Kaggle and Colab; else none yet. Raises UsageError for a path that cannot be meant.
     """
     planned = _planned(system, own_prefix)
+    wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE
+    if python == SYSTEM or (wanted and python is None and venv is None):
+        return _of_system(system, own_prefix, planned, explicit=python == SYSTEM)
     if python is not None:
         return _named_python(system, python, planned)
     if venv is not None:
@@ -59,6 +66,18 @@ def _planned(system: System, own_prefix: str) -> str:
 
 def _same(folder: Path, prefix: str) -> bool:
     return folder.resolve() == Path(prefix).resolve()
+
+
+def _of_system(system: System, own_prefix: str, planned: str, *, explicit: bool) -> Choice:
+    """Return the first Python on PATH that is neither the doctor's own nor in a virtual environment."""
+    separator, names = (";", ("python.exe",)) if system.platform == "win32" else (":", ("python3", "python"))
+    folders = [Path(part) for part in system.env.get("PATH", "").split(separator) if part]
+    for path in (folder / name for folder in folders for name in names):
+        homes = (path.parent, path.parent.parent)
+        virtual = any(system.exists(home / "pyvenv.cfg") for home in homes)
+        if system.exists(path) and not virtual and not path.is_relative_to(own_prefix):
+            return Choice(path, planned, explicit)
+    raise UsageError(text("no-system-python"))
 
 
 def _named_python(system: System, python: str, planned: str) -> Choice:

@@ -1,0 +1,43 @@
+"""How much of a GPU is in use, from an NVML that answers, and from one that does not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from paddlevl_doctor.facts.gpu_use import GpuUse
+from paddlevl_doctor.system_fake import FakeSystem
+
+
+def nvml(asked: list[Any], busy: object = 42) -> SimpleNamespace:
+    def rates(_handle: object) -> SimpleNamespace:
+        if isinstance(busy, Exception):
+            raise busy
+        return SimpleNamespace(gpu=busy)
+
+    return SimpleNamespace(
+        nvmlInit=lambda: asked.append("init"),
+        nvmlDeviceGetHandleByIndex=lambda index: asked.append(index) or "handle",
+        nvmlDeviceGetHandleByUUID=lambda uuid: asked.append(uuid) or "handle",
+        nvmlDeviceGetMemoryInfo=lambda _handle: SimpleNamespace(used=3 << 30),
+        nvmlDeviceGetUtilizationRates=rates,
+    )
+
+
+@pytest.mark.parametrize(("device", "name"), [("1", 1), ("GPU-8f3a", "GPU-8f3a")])
+def test_a_gpu_is_found_once_by_index_or_uuid_and_asked_each_time(device: str, name: object) -> None:
+    asked: list[Any] = []
+    use = GpuUse(FakeSystem(nvml_module=nvml(asked)), device)
+
+    assert [use(), use()] == [(3072, 42), (3072, 42)]
+    assert asked == ["init", name]
+
+
+def test_a_driver_that_says_nothing_is_not_asked_again() -> None:
+    asked: list[Any] = []
+    use = GpuUse(FakeSystem(nvml_module=nvml(asked, RuntimeError("not supported"))), "0")
+
+    assert [use(), use()] == [None, None]
+    assert asked == ["init", 0]
