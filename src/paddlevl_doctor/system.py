@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from paddlevl_doctor.system_child import Child
     from paddlevl_doctor.system_http import Reply
 
+_PIECE = 1 << 20
+"""Bytes."""
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -91,6 +94,12 @@ class System(Protocol):
 
     def file_size(self, path: Path) -> int | None:
         """Return a file's size in bytes, or None where there is no such file (a folder is none)."""
+
+    def modified(self, path: Path) -> float | None:
+        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+
+    def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
+        """Return the hash of `head` and a file's bytes in hexadecimal, or None where it cannot be read."""
 
     def exists(self, path: Path) -> bool:
         """Say whether something is there (a dangling link is not)."""
@@ -352,6 +361,26 @@ class RealSystem:
         except (OSError, ValueError):
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def modified(self, path: Path) -> float | None:
+        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+        try:
+            return path.stat().st_mtime
+        except (OSError, ValueError):
+            return None
+
+    def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
+        """Return the hash of `head` and a file's bytes, read in pieces: weights have gigabytes."""
+        import hashlib  # noqa: PLC0415 - start-up time
+
+        state = hashlib.new(algorithm, head, usedforsecurity=False)
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    state.update(piece)
+        except OSError:
+            return None
+        return state.hexdigest()
 
     def exists(self, path: Path) -> bool:
         """Say whether something is there."""

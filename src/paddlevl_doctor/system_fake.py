@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,15 @@ class FakeSystem:
         """Return the size of a prepared file."""
         data = self.read_bytes(path)
         return None if data is None else len(data)
+
+    def modified(self, path: Path) -> float | None:
+        """Return the beginning of time for every prepared file."""
+        return 0.0 if path.as_posix() in self.files else None
+
+    def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
+        """Return the hash of a prepared file."""
+        data = self.read_bytes(path)
+        return None if data is None else hashlib.new(algorithm, head + data).hexdigest()
 
     def exists(self, path: Path) -> bool:
         """Say whether a prepared file, or a folder with one in it, has this path."""

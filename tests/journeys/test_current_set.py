@@ -11,6 +11,9 @@ from environments import environment, interpreter, python_in
 from paddlevl_doctor.facts.target import python_of
 
 FINDINGS_OF_NOTHING = {"target-environment": "error"}
+LOOKED_AT_ELSEWHERE = {("2025-11", "3.11"), ("2025-11", "3.12")}
+"""Only a quick second look: other journeys look deeply at the older set on 3.11, and 3.12 lies between two Pythons
+that are looked at here."""
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
@@ -26,14 +29,12 @@ def test_a_set_from_nothing_leaves_no_error_and_no_warning(name: str, version: s
     assert made.code == 0, made.stderr
     assert made.document["recheck"]["target"]["version"].startswith(version)
 
-    healthy = doctor("check", "--deep", "--format", "json", cwd=tmp_path)
+    look, shown = ("--deep",), ("version-set", "pipelines-link", "use-doc-preprocessor", "self-test")
+    if (name, version) in LOOKED_AT_ELSEWHERE:
+        look, shown = (), shown[:-1]
+    healthy = doctor("check", *look, "--format", "json", cwd=tmp_path)
     assert (healthy.code, healthy.problems()) == (0, {})
-    assert healthy.statuses("version-set", "pipelines-link", "use-doc-preprocessor", "self-test") == {
-        "version-set": "ok",
-        "pipelines-link": "ok",
-        "use-doc-preprocessor": "ok",
-        "self-test": "ok",
-    }
+    assert healthy.statuses(*shown) == dict.fromkeys(shown, "ok")
 
 
 def test_torch_beside_the_stack_is_no_reason_for_an_error_or_a_warning(tmp_path: Path) -> None:

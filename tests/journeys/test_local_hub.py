@@ -248,6 +248,27 @@ def test_a_file_that_came_corrupt_is_named_set_aside_and_fetched_again(
     assert place.hub.fetched[name] == 1
 
 
+def test_one_wrong_bit_in_the_weights_is_seen_by_a_deep_look_and_cured(
+    place: Place, changeable: Path
+) -> None:
+    """The size is right, and so is the header: only the hash that the hub sent tells."""
+    last = (place.desk / "repositories" / WEIGHTS).stat().st_size - 2
+    with place.hub.failing(WEIGHTS, Fault("corrupt", last)):
+        place.parse()
+    look = ("check", "--venv", changeable, "--format", "json", "--only", "partial-model-cache")
+    quick = doctor(*look, cwd=place.folder, env=place.env)
+    assert [one["status"] for one in quick.document["findings"]] == ["ok"]
+    deep = doctor(*look, "--deep", cwd=place.folder, env=place.env)
+    (finding,) = deep.document["findings"]
+    seen = [one["value"] for one in finding["evidence"]]
+    assert (finding["status"], seen) == ("error", ["altered: model.safetensors"])
+    place.age()
+    words = ("fix", "--venv", changeable, "--apply", "--only", "partial-model-cache", "--format", "json")
+    cure = doctor(*words, cwd=place.folder, env=place.env)
+    assert (cure.code, [one["status"] for one in cure.document["outcome"]]) == (0, ["applied"]), cure.stderr
+    assert read(place.parse()) == WHOLE
+
+
 def test_a_full_disk_for_temporary_files_is_named_and_the_next_run_recovers(place: Place) -> None:
     small = place.folder / "small"
     limited = Place(place.hub, place.desk, place.folder, {"TMPDIR": str(small)})

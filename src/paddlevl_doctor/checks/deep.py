@@ -26,6 +26,8 @@ DEEP = (
     "model-hoster-unreachable",
     INDEX,
 )
+MODELS = "partial-model-cache"
+"""A quick finding that a deep look adds to: the bytes of the files are compared with what the hub promised."""
 NEEDS = ("no-paddle-installed", "no-paddleocr-installed", "missing-doc-parser-extra")
 """Without these the stack cannot be imported, and the quick checks say so better."""
 MODULES = ("paddle", "paddlex", "paddleocr")
@@ -71,6 +73,7 @@ def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
     times = _times(deep)
     return (
         *causes.findings(lang),
+        *_models(deep, lang),
         *(_finding(name, answers[name], lang, times.get(name, 0.0)) for name in DEEP),
     )
 
@@ -281,6 +284,19 @@ def _files(result: ProbeResult | None) -> dict[str, _Answer]:
         deep_files.altered_files(result),
     )
     return dict(zip(names, answers, strict=True))
+
+
+def _models(deep: DeepFacts, lang: str) -> tuple[Finding, ...]:
+    """Return the finding about models whose files came wrong, nothing where they did not: a quick look says so."""
+    if not deep.models:
+        return ()
+    evidence = tuple(Evidence(one.path, f"altered: {', '.join(one.files)}") for one in deep.models)
+    names = tuple(one.name for one in deep.models)
+    params: dict[str, object] = {
+        "model": ", ".join(names),
+        "missing": "; ".join(", ".join(one.files) for one in deep.models),
+    }
+    return (describe(MODELS, Diagnosis(Status.ERROR, evidence, params, names), lang),)
 
 
 def _hubs(deep: DeepFacts) -> Diagnosis:

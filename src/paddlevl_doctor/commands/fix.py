@@ -120,11 +120,12 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
 
 def _needs_deep(examination: Examination, request: Request) -> bool:
     """Say whether the user named damage that only a deep look shows, and that was not seen without it."""
-    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks.deep import DEEP, MODELS  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.knowledge.failures import load_failure  # noqa: PLC0415 - as above
 
-    unseen = set(request.only) & set(DEEP) - {f.id for f in examination.findings if f.status in _WRONG}
-    return any(load_failure(name).cure.kind == "reinstall" for name in unseen)
+    seen = {f.id for f in examination.findings if f.status in _WRONG}
+    unseen = set(request.only) & {*DEEP, MODELS} - seen
+    return any(load_failure(name).cure.kind in ("reinstall", "set-aside") for name in unseen)
 
 
 def _deeply(system: System, examination: Examination, stage: Stage) -> Examination:

@@ -1,4 +1,4 @@
-"""The deep look: children of the target's Python side by side, and meanwhile the model hubs and the index page."""
+"""The deep look: children of the target's Python side by side; meanwhile model hubs, index page and models' files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from paddlevl_doctor.facts.deep import ProbeResult, run_probe
 from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
 from paddlevl_doctor.facts.index_page import read_index_page
 from paddlevl_doctor.facts.model import Facts, Target
+from paddlevl_doctor.facts.model_content import altered_models
 from paddlevl_doctor.facts.network import HubQuestion
 from paddlevl_doctor.facts.side_by_side import side_by_side
 from paddlevl_doctor.system import System
@@ -45,15 +46,16 @@ def collect_deep(
     assert facts.target is not None  # noqa: S101 - commands/deep.py looked
     started = system.clock()
     hubs = HubQuestion(system, HUB_TIMEOUT) if ask_hubs else None
-    with ThreadPoolExecutor(1) as meanwhile:
+    with ThreadPoolExecutor(2) as meanwhile:
         page = meanwhile.submit(read_index_page, system, index) if index else None
+        models = meanwhile.submit(altered_models, system, facts.cache)
         results = _run(system, facts.target, _jobs(facts, facts.target))
     if not any(did_import(result) for key, result in results.items() if key.startswith("selftest ")):
         imports: _Jobs = {f"import {name}": ("imports", ("--only", name)) for name in MODULES}
         results.update(_run(system, facts.target, imports))
     answers = hubs.answers() if hubs else ()
     listed = page.result() if page else None
-    return DeepFacts(results, answers, round(system.clock() - started, 3), listed)
+    return DeepFacts(results, answers, round(system.clock() - started, 3), listed, models.result())
 
 
 def _jobs(facts: Facts, target: Target) -> _Jobs:

@@ -24,6 +24,15 @@ class HubAnswer:
 
 
 @dataclass(frozen=True)
+class AlteredModel:
+    """A model in the cache with files that are not what the hub promised of them."""
+
+    name: str
+    path: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DeepFacts:
     """Everything that the deep checks may look at.
 
@@ -38,6 +47,7 @@ class DeepFacts:
     """Wall-clock time of the whole look."""
     index: IndexPage | None = None
     """Paddle's page of CUDA wheels, None where this machine takes its wheel from elsewhere."""
+    models: tuple[AlteredModel, ...] = ()
 
     def of_kind(self, kind: str) -> dict[str, ProbeResult]:
         """Return the results whose key begins with this word, by the rest of the key."""
