@@ -61,6 +61,17 @@ def test_a_blank_page_read_as_nothing_is_right_and_a_full_one_is_not() -> None:
     assert alone(reading(), {}) == (False, ("nothing was read",))
 
 
+def test_only_what_something_was_compared_with_counts_as_judged() -> None:
+    nothing = judge_alone(reading(WORDS), {}, (), blank=False)
+    assert (nothing.passed, nothing.judged) == (True, False)
+    assert judge_alone(reading(WORDS), look(), (), blank=False).judged
+    assert judge_alone(reading(), {}, (), blank=True).judged
+    unjudged = report("a", nothing)
+    assert not judge_run([unjudged], [], "native", None).judged
+    assert not judge_run([unjudged, unjudged], [], "native", None).judged
+    assert judge_run([unjudged, report("b", GOOD)], [], "native", None).judged
+
+
 def test_a_page_that_could_not_be_read_fails_its_document() -> None:
     assert alone(reading(WORDS), {}, "Page 2 could not be read: x") == (
         False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -42,6 +43,7 @@ ATTRIBUTES = frozenset(
         "width height x y x1 y1 x2 y2 points viewbox preserveaspectratio font-size text-anchor aria-label aria-hidden",
     )
 )
+MARKS = [("ok", "✓"), ("bad", "✗"), ("unjudged", "-")]
 HOSTILE = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -159,6 +161,15 @@ def test_what_the_page_looks_like(lang: str, tmp_path: Path, snapshot: SnapshotA
     finally:
         set_language("en")
     assert page.partition("</style>")[2] == snapshot
+
+
+def test_a_document_that_nothing_was_there_to_judge_by_is_neither_good_nor_bad() -> None:
+    good, bad = (DocumentStory("a.png", (), passed, "Summary.") for passed in (True, False))
+    unjudged = replace(good, judged=False)
+    page = run_page(RunStory("a", "native", "cpu", (good, bad, unjudged)), HOME)
+
+    assert re.findall(r'<tr class="(\w+)"><td class="verdict">(.)</td>', page) == MARKS
+    assert re.findall(r'<div class="card (\w+)">\s*<p class="verdict">(.) ', page) == MARKS
 
 
 def test_a_difference_is_marked_in_the_list_on_the_picture_and_in_what_was_read(tmp_path: Path) -> None:

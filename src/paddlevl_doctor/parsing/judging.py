@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddlevl_doctor.messages import language, text
@@ -83,7 +83,9 @@ def judge_alone(
         return Judgement(False, reasons=reasons, summary=text("verdict-doubtful"))
     if any(look.seen for look in looks.values()):
         return Judgement(True, summary=text("verdict-witnessed"))
-    return Judgement(True, summary=text("verdict-blank" if blank and not read else "verdict-none"))
+    if blank and not read:
+        return Judgement(True, summary=text("verdict-blank"))
+    return Judgement(True, summary=text("verdict-none"), judged=False)
 
 
 def _testimony(looks: Mapping[int, Look]) -> list[str]:
@@ -132,12 +134,13 @@ def judge_run(
         reasons = (*flaws, *only.reasons)
         passed = only.passed and not flaws
         summary = only.summary if passed or not only.passed else flaws[0]
-        return Judgement(passed, only.similarity, only.threshold, only.reference, reasons, summary)
+        return replace(only, passed=passed, reasons=reasons, summary=summary)
     bad = [document for document in documents if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
     reasons = (*flaws, *(f"{Path(d.input).name}: {_first(d.verdict)}" for d in bad))
     summary = text("verdict-documents", good=len(documents) - len(bad), count=len(documents))
-    return Judgement(not reasons, min(known, default=None), reasons=reasons, summary=summary)
+    judged = bool(reasons) or any(document.verdict.judged for document in documents)
+    return Judgement(not reasons, min(known, default=None), reasons=reasons, summary=summary, judged=judged)
 
 
 def _first(verdict: Judgement) -> str:

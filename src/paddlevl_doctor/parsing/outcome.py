@@ -56,6 +56,8 @@ class Judgement:
     reference: str | None = None
     reasons: tuple[str, ...] = ()
     summary: str = ""
+    judged: bool = True
+    """False where nothing was there to judge by: neither a known text nor a witness; then `passed` means nothing."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ class DocumentStory:
     reasons: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     """A sentence for each page that could not be read."""
+    judged: bool = True
+    """False where there was nothing to judge by."""
     difference: str = ""
     """Unified diff between the known text and what was read, where a known text was given."""
 

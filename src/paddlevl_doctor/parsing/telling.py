@@ -49,6 +49,7 @@ def _document(document: DocumentReport, work: Work | None, pictures: int) -> Doc
         summary=document.verdict.summary,
         reasons=document.verdict.reasons,
         failed=document.failed,
+        judged=document.verdict.judged,
         difference=document.diff,
     )
 

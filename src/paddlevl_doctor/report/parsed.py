@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, Judgement, ParseReport
 from paddlevl_doctor.report.console import STYLES, Screen, make_table
 from paddlevl_doctor.values import Status
 
@@ -24,8 +24,8 @@ def show(screen: Screen, report: ParseReport) -> None:
             _documents(screen, report.documents)
     if report.compared:
         _comparison(screen, report.compared)
-    style = "bold green" if report.verdict.passed else "bold red"
-    screen.line(report.verdict.summary, style)
+    _, colour = _mark(report.verdict)
+    screen.line(report.verdict.summary, f"bold {colour}")
     for reason in report.verdict.reasons:
         screen.line(f"  {reason}", "dim")
     for document in report.documents:
@@ -49,13 +49,20 @@ def _reading(screen: Screen, report: ParseReport) -> None:
 def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
     table = make_table("column-status", "column-document", "column-pages", "column-written")
     for document in documents:
-        mark, style = STYLES[Status.OK if document.verdict.passed else Status.ERROR]
+        mark, style = _mark(document.verdict)
         written = next(iter(document.outputs), "-")
         row = (
             Text(screen.clean(words)) for words in (Path(document.input).name, str(document.pages), written)
         )
         table.add_row(Text(mark, style=style), *row)
     screen.console.print(table)
+
+
+def _mark(verdict: Judgement) -> tuple[str, str]:
+    """Return the sign and the colour of a verdict; what could not be judged is neither good nor bad."""
+    if not verdict.passed:
+        return STYLES[Status.ERROR]
+    return STYLES[Status.OK if verdict.judged else Status.SKIPPED]
 
 
 def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:

@@ -110,9 +110,17 @@ def run_page(story: RunStory, home: Path) -> str:
         slowest=max(story.seconds.values(), default=0.0),
         memory=plot_of(story.samples),
         size=(WIDE, HIGH),
+        tone_of=_tone,
         clean=lambda line: without_home(line, home),
     )
     return words + "\n"
+
+
+def _tone(document: DocumentStory) -> tuple[str, str]:
+    """Return the class that colours a document's verdict, and the mark that says the same without colours."""
+    if not document.passed:
+        return "bad", "✗"
+    return ("ok", "✓") if document.judged else ("unjudged", "-")
 
 
 def _pages(number: int, document: DocumentStory) -> Iterator[_Page]:
