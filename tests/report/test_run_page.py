@@ -232,6 +232,8 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
 
 def in_a_browser(page: Path) -> tuple[str, list[str]]:
     """Return what the page became, and everything the browser had to say about it."""
+    if shutil.which("chromium") is None:
+        pytest.skip("needs a browser")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
     done = subprocess.run(
         ["chromium", *flags, page.as_uri()], capture_output=True, text=True, check=True, timeout=120
@@ -239,7 +241,6 @@ def in_a_browser(page: Path) -> tuple[str, list[str]]:
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
 def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path) -> None:
     Image.new("RGB", (50, 100), "white").save(tmp_path / "page.jpg")
     script = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
@@ -250,7 +251,6 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path)
     assert "<title>What was read" in shown
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a browser")
 def test_a_script_that_came_onto_the_page_all_the_same_would_not_run(tmp_path: Path) -> None:
     page = write_page(story("x"), tmp_path)
     words = page.read_text(encoding="utf-8")
