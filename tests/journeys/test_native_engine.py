@@ -71,7 +71,8 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
         "threshold": None,
         "reference": None,
         "reasons": [],
-        "summary": document["verdict"]["summary"],
+        "summary": "Not judged: no known text to compare with (give one with --expect FILE).",
+        "judged": False,
     }
     assert {"import", "load", "read"} <= set(document["seconds"])
     written = folder / "output"
