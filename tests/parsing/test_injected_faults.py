@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.parsing.pages import PageSource, Picture
 from parsing.sessions import Stage, document, texts
 
 KINDS = (
@@ -82,6 +84,27 @@ def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> N
 
     assert texts(work) == [f"This is page {n}." for n in range(10)]
     assert stage.lost == ["PaddleOCR-VL failed on PaddleOCR-VL: OSError: weights"]
+
+
+def test_a_page_is_drawn_once_however_uneven_the_devices_are(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    really = PageSource._drawn
+
+    def counted(self: PageSource, path: Path, page: int, *rest: Any) -> Picture:
+        drawn.append(page)
+        return really(self, path, page, *rest)
+
+    monkeypatch.setattr(PageSource, "_drawn", counted)
+    speeds = {"gpu:0": 0.01, "gpu:1": 0.6}
+    engines = [stage.engine(device, {"SPEED": device}) for device in speeds]
+    (work,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds)
+
+    assert texts(work) == [f"This is page {n}." for n in range(60)]
+    assert min(len(pages) for pages in stage.read()) > 0  # the slow one did read
+    assert sorted(drawn) == list(range(60))
+    assert [path.name for path in (stage.folder / "scratch").iterdir()] == ["pages.log"]
 
 
 def test_a_run_whose_every_device_is_lost_ends_with_the_reason(stage: Stage) -> None:

@@ -101,6 +101,51 @@ def test_only_the_first_frame_of_a_film_is_a_page_and_all_of_a_tiff_are(source, 
     assert source.count(tiff) == Count(2, 2)
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_deflate"])
+def test_the_pages_of_a_tiff_are_the_right_ones_in_any_order_whatever_lies_between(
+    source: PageSource, compression: str | None, tmp_path: Path
+) -> None:
+    tiff, other = tmp_path / "pages.tif", tmp_path / "other.tif"
+    mixed = [Image.new("L" if n % 2 else "RGB", (40 + n, 30), "white" if n % 3 else "gray") for n in range(9)]
+    mixed[0].save(tiff, save_all=True, append_images=mixed[1:], compression=compression)
+    documents.page("other").save(other)
+
+    for page in (8, 0, 3, 3, 7, 1, 2, 6, 4, 5):
+        drawn = source.draw(tiff, page)
+        with Image.open(drawn.path) as image:
+            shade = image.getpixel((5, 5))
+        value = 255 if page % 3 else 128
+        assert (drawn.width, drawn.height, shade) == (40 + page, 30, (value, value, value))
+        source.forget(tiff, page)
+        if page == 3:
+            assert source.draw(other, 0).width == documents.page("other").width
+            source.forget(other, 0)
+
+
+def test_a_damaged_page_of_a_tiff_does_not_spoil_those_around_it(source: PageSource, tmp_path: Path) -> None:
+    tiff = tmp_path / "pages.tif"
+    pages = [Image.new("L", (64, 64), shade) for shade in (10, 20, 30)]
+    pages[0].save(tiff, save_all=True, append_images=pages[1:], compression="tiff_deflate")
+    with Image.open(tiff) as image:
+        image.seek(1)
+        (begin,) = image.tag_v2[273]  # StripOffsets
+    data = bytearray(tiff.read_bytes())
+    data[begin : begin + 8] = b"\xff" * 8
+    tiff.write_bytes(data)
+
+    found: list[object] = []
+    for page in (0, 1, 2, 1, 0):
+        try:
+            with Image.open(source.draw(tiff, page).path) as image:
+                found.append(image.getpixel((0, 0)))
+        except PictureError as error:
+            found.append(str(error).split(":")[0])
+        source.forget(tiff, page)
+
+    broken = "Page 2 cannot be drawn"
+    assert found == [(10, 10, 10), broken, (30, 30, 30), broken, (10, 10, 10)]
+
+
 def test_a_scan_that_is_too_large_is_scaled_and_its_size_told(tmp_path: Path) -> None:
     folder = tmp_path / "scratch"
     folder.mkdir()

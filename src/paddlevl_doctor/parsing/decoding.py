@@ -16,27 +16,41 @@ class UnreadableImageError(Exception):
     """The image cannot be decoded, or not within the limits."""
 
 
-def load(path: Path, max_pixels: int, frame: int = 0) -> tuple[Image.Image, int, int, int]:
-    """Return one page upright in RGB with at most `max_pixels`, its full width and height, and the page count.
+def load(path: Path, max_pixels: int) -> tuple[Image.Image, int, int]:
+    """Return an image's first frame upright in RGB with at most `max_pixels`, and its full width and height.
 
     Raises UnreadableImageError for a damaged image and for one beyond the stated limit of MAX_PIXELS.
     """
-    Image.MAX_IMAGE_PIXELS = None  # the limit below is deliberate and says what to do
+    with opened(path) as image:
+        return frame_of(image, 0, max_pixels)
+
+
+def opened(path: Path) -> Image.Image:
+    """Return an image that is not decoded yet, to be closed by the caller; raises UnreadableImageError."""
+    Image.MAX_IMAGE_PIXELS = None  # MAX_PIXELS is deliberate and says what to do
     try:
-        with Image.open(path) as image:
-            frames = getattr(image, "n_frames", 1)
+        return Image.open(path)
+    except _DAMAGE as error:
+        raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+
+
+def frame_of(image: Image.Image, frame: int, max_pixels: int) -> tuple[Image.Image, int, int]:
+    """Return one frame of an open image as `load` does; raises UnreadableImageError."""
+    try:
+        if frame != image.tell():
             image.seek(frame)
-            full = image.size
-            if full[0] * full[1] > MAX_PIXELS:
-                raise UnreadableImageError(f"{full[0]} x {full[1]} pixels are more than {MAX_PIXELS}")
-            page = _small(image, max_pixels)
-            turn = _TURNS.get(image.getexif().get(0x0112, 1))
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+        full = image.size
+        if full[0] * full[1] > MAX_PIXELS:
+            raise UnreadableImageError(f"{full[0]} x {full[1]} pixels are more than {MAX_PIXELS}")
+        page = _small(image, max_pixels)
+        turn = _TURNS.get(image.getexif().get(0x0112, 1))
+    except _DAMAGE as error:
         raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
     width, height = full[::-1] if turn in _QUARTER_TURNS else full
-    return page if turn is None else page.transpose(Image.Transpose[turn]), width, height, frames
+    return page if turn is None else page.transpose(Image.Transpose[turn]), width, height
 
 
+_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError)
 _QUARTER_TURNS = ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90")
 _TURNS = dict(enumerate(("FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", *_QUARTER_TURNS), start=2))
 """How to bring a picture upright, by its EXIF orientation (tag 0x0112), as Pillow names it."""

@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image
 
-from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
+from paddlevl_doctor.parsing.decoding import UnreadableImageError, frame_of, opened
 
 PDF_SCALE = 2.0
 """Pixels a point: 144 dots an inch, PaddleX's own `zoom` (paddlex/inference/utils/io/readers.py)."""
@@ -48,20 +48,21 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # native libraries write to the descriptor, not to sys.stdout
     Image.MAX_IMAGE_PIXELS = None  # `document` and `decoding` have a limit that says what to do
-    opened: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for line in sys.stdin:
-        out.write(json.dumps(_answer(json.loads(line), opened)) + "\n")
+        out.write(json.dumps(_answer(json.loads(line), kept)) + "\n")
         out.flush()
 
 
-def _answer(request: dict[str, Any], opened: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer to one request; `kept` holds the one document that stays open between pages, by its path."""
     try:
         if "open" in request:
             return {"event": "opened", **_count(Path(request["open"]))}
         if "pdf" in request:
             _bind(request["pictures"], Path(request["pdf"]))
             return {"event": "bound"}
-        return {"event": "picture", **_picture(request, opened)}
+        return {"event": "picture", **_picture(request, kept)}
     except UnreadablePdfError as error:
         return {"event": "failed", "kind": error.kind, "detail": str(error)}
     except UnreadableImageError as error:
@@ -114,11 +115,11 @@ def _kind(path: Path) -> str:
         return "damaged"
 
 
-def _picture(request: dict[str, Any], opened: dict[str, Any]) -> dict[str, Any]:
+def _picture(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     """Write the picture of one page, and its preview where one is wanted; returns the sizes."""
     path, most = Path(request["path"]), int(request["max_pixels"])
     drawn = _drawn if _is_pdf(path) else _loaded
-    image, width, height = drawn(path, int(request["page"]), most, opened)
+    image, width, height = drawn(path, int(request["page"]), most, kept)
     if request["scale"] != 1:
         size = (max(1, round(n * request["scale"])) for n in image.size)
         image = image.resize(tuple(size), Image.Resampling.BOX)
@@ -134,25 +135,41 @@ def _is_blank(image: Image.Image) -> bool:
     return shades[-1] - shades[0] < _BLANK_RANGE
 
 
-def _loaded(path: Path, page: int, most: int, _: dict[str, Any]) -> tuple[Image.Image, int, int]:
-    image, width, height, _frames = load(path, most, page)
-    return image, width, height
+def _loaded(path: Path, page: int, most: int, kept: dict[str, Any]) -> tuple[Image.Image, int, int]:
+    """Decode one frame of an image. A TIFF of many stays open: to find a frame, all before it are walked through."""
+    name = str(path)
+    image = kept[name] if name in kept else opened(path)
+    if name not in kept and image.format in _PAGED and getattr(image, "is_animated", False):
+        _keep(kept, name, image)
+    try:
+        return frame_of(image, page, most)
+    except UnreadableImageError:
+        kept.pop(name, None)  # what a damaged frame leaves behind must not spoil the next one
+        raise
+    finally:
+        if name not in kept:
+            image.close()
 
 
-def _drawn(path: Path, page: int, most: int, opened: dict[str, Any]) -> tuple[Image.Image, int, int]:
+def _drawn(path: Path, page: int, most: int, kept: dict[str, Any]) -> tuple[Image.Image, int, int]:
     """Draw one page of a PDF, which stays open for the next one."""
-    if str(path) not in opened:
-        for old in opened.values():
-            old.close()
-        opened.clear()
-        opened[str(path)] = _pdf(path)
-    sheet = opened[str(path)][page]
+    if str(path) not in kept:
+        _keep(kept, str(path), _pdf(path))
+    sheet = kept[str(path)][page]
     across, down = sheet.get_size()
     full = max(1, round(across * PDF_SCALE)), max(1, round(down * PDF_SCALE))
     scale = PDF_SCALE * min(1.0, (most / (full[0] * full[1])) ** 0.5)
     image = sheet.render(scale=scale).to_pil().convert("RGB")
     sheet.close()
     return image, *full
+
+
+def _keep(kept: dict[str, Any], name: str, document: Any) -> None:
+    """Hold one document open in place of the one before."""
+    for old in kept.values():
+        old.close()
+    kept.clear()
+    kept[name] = document
 
 
 def _preview(image: Image.Image) -> Image.Image:

@@ -96,7 +96,7 @@ def read_image(engine: Any, path: Path) -> dict[str, Any]:
     """
     import numpy as np  # noqa: PLC0415 - rapidocr has imported it before
 
-    page, width, height, _frames = load(path, SCALED_ABOVE)
+    page, width, height = load(path, SCALED_ABOVE)
     pixels = np.asarray(page)[:, :, ::-1]  # rapidocr expects blue first
     engine.heads = ()
     found = engine(np.ascontiguousarray(pixels))

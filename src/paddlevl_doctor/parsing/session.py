@@ -53,6 +53,8 @@ class Session:
     """Called for every page that is over, read or not."""
     _tasks: list[Task] = field(default_factory=list)
     _places: dict[tuple[int, int], int] = field(default_factory=dict)
+    _ended: set[tuple[int, int]] = field(default_factory=set)
+    """Pages that are over: a slow engine must not have those drawn again that faster ones have long read."""
     _ahead: int = 1
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -88,24 +90,34 @@ class Session:
 
     def _picture(self, number: int, index: int, scale: float) -> Picture:
         """Draw a page, and begin with the ones that will be wanted next."""
-        work = self.works[number]
-        try:
-            drawn = self.source.draw(work.path, index, scale, work.store.place(index) / PREVIEW)
-        except PictureError as error:
-            raise PageFailedError(str(error)) from error
+        drawn = self._draw(number, index, scale)
         place = self._places[number, index]
         for task in self._tasks[place + 1 : place + 1 + self._ahead]:
             self._prepare(task)
         return drawn
 
+    def _draw(self, number: int, index: int, scale: float = 1.0) -> Picture:
+        work = self.works[number]
+        try:
+            return self.source.draw(work.path, index, scale, work.store.place(index) / PREVIEW)
+        except PictureError as error:
+            raise PageFailedError(str(error)) from error
+
     def _prepare(self, task: Task) -> None:
-        self.source.prepare(self.works[task.document].path, task.index, task.folder / PREVIEW)
+        with self._lock:
+            if (task.document, task.index) not in self._ended:
+                self.source.prepare(self.works[task.document].path, task.index, task.folder / PREVIEW)
+
+    def _forget(self, task: Task) -> None:
+        with self._lock:
+            self._ended.add((task.document, task.index))
+        self.source.forget(self.works[task.document].path, task.index)
 
     def _over(self, task: Task, found: PageRead | str, engine: Engine) -> None:
         """Keep a page, and finish its document with it."""
         work = self.works[task.document]
         if isinstance(found, PageRead):
-            picture = task.picture(1.0)
+            picture = self._draw(task.document, task.index)
             folder = f"{work.store.folder.name}/{task.folder.name}"
             found = linked(self._noted(found, picture), folder)
             work.store.keep(found)
@@ -120,7 +132,7 @@ class Session:
             work.markdown = engine.join([page.markdown for page in work.in_order()])
             self.finish(work)
         self.on_over()
-        self.source.forget(work.path, task.index)
+        self._forget(task)
 
     def _noted(self, found: PageRead, picture: Picture) -> PageRead:
         """Return the page with what the user should know about its picture."""
