@@ -440,8 +440,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "该结果不能写成 {format}。可选：{names}。",
     ),
     "cannot-write": (
-        "{path} cannot be written: {reason}. Name another file with --output.",
-        "无法写入 {path}：{reason}。请用 --output 指定其他文件。",
+        "{path} cannot be written: {reason}. Name another place with --output.",
+        "无法写入 {path}：{reason}。请用 --output 指定其他位置。",
+    ),
+    "results-not-kept": (
+        "{path} cannot be written: {reason}. Make room there, or name another folder with --output. "
+        "Pages that are whole are kept: with --resume the same command reads the rest.",
+        "无法写入 {path}：{reason}。请腾出空间，或用 --output 指定其他目录。"
+        "完整的页面已保存：加上 --resume 再运行同一命令即可读取其余页面。",
     ),
     # --- failures of the doctor itself
     "interrupted": ("Interrupted. What was begun has been put back.", "已中断。已开始的更改均已恢复。"),
@@ -686,6 +692,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "渲染页面的进程以 {detail} 退出",
     ),
     "picture-late": ("drawing it took more than {detail} s", "渲染超过 {detail} 秒"),
+    "picture-memory": (
+        "decoding it needs more memory than is free ({detail}). Scale it down, or close other programs.",
+        "解码所需内存超过可用内存（{detail}）。请缩小图像，或关闭其他程序。",
+    ),
     "pdf-failed": ("{path} could not be written: {detail}", "无法写入 {path}：{detail}"),
     "folder-empty": (
         "There is no image and no PDF in {path}.",

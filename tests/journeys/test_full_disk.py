@@ -15,6 +15,7 @@ from kills import small_environment
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.repair.room import needed_mb, refuse_tight
 from paddlevl_doctor.values import Plan, Step
+from parsing import documents
 
 # Runs a repair on a file system of its own with a little free space, and tells what the trees were.
 PROGRAM = """
@@ -90,6 +91,40 @@ def test_a_disk_that_fills_up_leaves_everything_as_it_was(
     assert (done["code"], done["moved"]) == (4, []), said
     assert "ran out of disk space" in said
     assert "No space left on device" in said
+
+
+READING = """
+import json, subprocess, sys
+place, *argv = sys.argv[1:]
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", place], check=True)
+full = subprocess.run(argv, capture_output=True, text=True)
+subprocess.run(["mount", "-o", "remount,size=9m", place], check=True)
+rest = subprocess.run([*argv, "--resume", "--format", "json"], capture_output=True, text=True)
+print(json.dumps([full.returncode, full.stdout, full.stderr, rest.returncode, json.loads(rest.stdout)["documents"]]))
+"""
+
+
+def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    documents.pdf(tmp_path / "four.pdf", [documents.page(f"NUMBER {n}") for n in range(21, 25)])
+    words = ("parse", "four.pdf", "--engine", "reader", "--output", "out")
+    argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", READING, "out"]
+    done = subprocess.run(
+        [*argv, sys.executable, "-m", "paddlevl_doctor", *words],
+        cwd=tmp_path,
+        env=clean_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, printed, said, later, (document,) = json.loads(done.stdout)
+    assert (code, printed, said) == (
+        1,
+        "",
+        "out cannot be written: No space left on device. Make room there, or name another folder with --output. "
+        "Pages that are whole are kept: with --resume the same command reads the rest.\n",
+    )
+    assert (later, document["pages"], document["resumed"] in (1, 2, 3)) == (0, 4, True)
 
 
 def install(*changes: str) -> Plan:

@@ -67,6 +67,26 @@ def sixteen_bits(path: Path) -> Path:
     return path
 
 
+def thirty_two_bits(path: Path) -> Path:
+    """Write a TIFF with whole numbers of 32 bits, of which 255 is white."""
+    page("LONG").convert("L").convert("I").save(path)
+    return path
+
+
+def shares(path: Path) -> Path:
+    """Write a TIFF of floating point numbers, of which 1 is white."""
+    grey = page("SHARE").convert("L").convert("F")
+    grey.point(lambda value: value * (1 / 255) + 0).save(path)
+    return path
+
+
+def heights(path: Path) -> Path:
+    """Write a TIFF of floating point numbers that are no shades at all: from 40,000 below zero up to 90,000."""
+    grey = page("HIGH").convert("L").convert("F")
+    grey.point(lambda value: value * 509.8 + -40_000).save(path)
+    return path
+
+
 def transparent(path: Path) -> Path:
     """Write a PNG with black words on nothing."""
     image = Image.new("RGBA", (400, 300), (0, 0, 0, 0))

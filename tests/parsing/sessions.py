@@ -20,6 +20,7 @@ from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.warm import Warm
 from paddlevl_doctor.parsing.watch import Limits
+from parsing import documents
 
 TARGET = Path(__file__).with_name("fake_target.py")
 SHORT = {name: Limits(busy=6, idle=2.5) for name in ("start", "load", "read", "join", "pictures")}
@@ -32,6 +33,11 @@ def document(folder: Path, first: int, pages: int) -> Path:
     images = [_page(number) for number in range(first, first + pages)]
     images[0].save(path, save_all=True, append_images=images[1:])
     return path
+
+
+def pdf(folder: Path, pages: int) -> Path:
+    """Write a PDF whose pages carry their numbers likewise."""
+    return documents.pdf(folder / "long.pdf", [_page(number) for number in range(pages)])
 
 
 def _page(number: int) -> Image.Image:

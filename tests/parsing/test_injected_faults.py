@@ -10,7 +10,7 @@ import pytest
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.pages import PageSource, Picture
-from parsing.sessions import Stage, document, texts
+from parsing.sessions import Stage, document, pdf, texts
 
 KINDS = (
     "deadlock", "spin", "segv", "killed", "abort", "exit", "half-a-line", "garbage", "heir", "closed", "stubborn",
@@ -69,6 +69,13 @@ def test_a_page_that_always_fails_in_the_same_words_is_one_sentence_and_the_othe
         1: "Page 2 could not be read: RuntimeError: CUDA error: an illegal memory access was encountered"
     }
     assert stage.finished == ["from-0"]
+
+
+def test_a_pdf_of_700_pages_is_read_to_its_end_and_leaves_no_pictures_behind(stage: Stage) -> None:
+    (work,) = stage.run([pdf(stage.folder, 700)], [stage.engine(), stage.engine()])
+
+    assert texts(work) == [f"This is page {n}." for n in range(700)]
+    assert [path.name for path in (stage.folder / "scratch").iterdir()] == ["pages.log"]
 
 
 def test_a_worker_that_never_ends_is_ended(stage: Stage) -> None:

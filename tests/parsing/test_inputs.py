@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.document import check_input
 from paddlevl_doctor.parsing.inputs import expand
+from parsing.samples import ordinary_user
 
 
 def files(folder: Path, *names: str) -> None:
@@ -79,3 +81,23 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "in/loop").symlink_to(tmp_path / "in")
 
     assert named(tmp_path, "in") == [("in/a.png", "a")]
+
+
+def test_a_folder_that_nobody_may_look_into_is_reported_like_a_document_that_cannot_be_opened(
+    tmp_path: Path,
+) -> None:
+    files(tmp_path, "in/a.png", "in/closed/b.png")
+    for folder in (tmp_path, *tmp_path.parents):  # pytest's own folders are for their owner alone
+        if "pytest" in str(folder):
+            folder.chmod(0o755)
+    (tmp_path / "in/closed").chmod(0)
+    with ordinary_user():
+        found = named(tmp_path, "in")
+        with pytest.raises(UsageError) as caught:
+            check_input(tmp_path / "in/closed")
+    (tmp_path / "in/closed").chmod(0o755)
+
+    assert found == [("in/a.png", "a"), ("in/closed", "closed")]
+    assert caught.value.message == (
+        f"{tmp_path}/in/closed cannot be opened: Permission denied. Check its permissions."
+    )

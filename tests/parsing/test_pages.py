@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, drawers_for
+from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
+from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, _sentence, drawers_for
+from paddlevl_doctor.system import RealSystem
 from parsing import documents
 from parsing.samples import png
 
@@ -31,19 +33,6 @@ def ink(path: Path) -> float:
     with Image.open(path) as image:
         histogram = image.convert("L").histogram()
     return sum(histogram[:128]) / sum(histogram)
-
-
-def test_a_pdf_of_700_pages_is_opened_and_drawn_page_by_page(source: PageSource, tmp_path: Path) -> None:
-    path = documents.pdf(tmp_path / "long.pdf", [documents.page(str(n), (200, 150)) for n in range(700)])
-
-    assert source.count(path) == Count(700, 700)
-    sizes = set()
-    for number in range(0, 700, 7):
-        drawn = source.draw(path, number)
-        sizes.add((drawn.width, drawn.height))
-        source.forget(path, number)
-    assert len(sizes) == 1
-    assert sorted(p.name for p in source.folder.iterdir()) == ["pages.log"]
 
 
 def test_a_page_of_a_pdf_has_144_dots_an_inch(source: PageSource, tmp_path: Path) -> None:
@@ -79,11 +68,14 @@ def test_a_pdf_that_cannot_be_opened_is_one_sentence(source, make, sentence, tmp
     [
         ("cmyk.jpg", documents.cmyk),
         ("deep.png", documents.sixteen_bits),
+        ("long.tif", documents.thirty_two_bits),
+        ("share.tif", documents.shares),
+        ("high.tif", documents.heights),
         ("alpha.png", documents.transparent),
         ("film.gif", documents.animated),
         ("exif.jpg", documents.turned_by_exif),
     ],
-    ids=["CMYK", "16 bits", "alpha", "animated", "EXIF"],
+    ids=["CMYK", "16 bits", "32 bits", "0 to 1", "any number", "alpha", "animated", "EXIF"],
 )
 def test_an_unusual_picture_is_a_page_with_dark_words_on_white(source, name, make, tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = make(tmp_path / name)
@@ -224,9 +216,39 @@ def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
     assert len(psutil.Process().children(recursive=True)) == 1
 
 
-@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (4, 2), (16, 8), (128, 8)])
-def test_half_of_the_cores_draw_and_no_more_than_eight(cores: int, expected: int) -> None:
-    assert drawers_for(cores) == expected
+@pytest.mark.parametrize(
+    ("cores", "free_mb", "expected"),
+    [
+        (1, 8_000, 1),
+        (2, 8_000, 1),
+        (4, 8_000, 2),
+        (16, 90_000, 8),
+        (128, 900_000, 8),
+        (16, 6_000, 2),
+        (16, 900, 1),
+    ],
+)
+def test_half_of_the_cores_draw_no_more_than_eight_and_than_have_room_for_the_largest_scan(
+    cores: int, free_mb: int, expected: int
+) -> None:
+    assert drawers_for(cores, free_mb) == expected
+
+
+def test_a_scan_that_would_need_more_memory_than_is_free_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "scan.png"
+    Image.new("RGBA", (3000, 1000)).save(path)
+    monkeypatch.setattr(RealSystem, "memory_mb", lambda _: (8_000, 10))
+
+    with pytest.raises(UnreadableImageError, match=r"^14 MiB > 10 MiB$") as caught:
+        load(path, 1_000_000)
+
+    answer = {"kind": caught.value.kind, "detail": str(caught.value)}
+    assert _sentence(answer, path, 0) == (
+        "Page 1 cannot be drawn: decoding it needs more memory than is free (14 MiB > 10 MiB). "
+        "Scale it down, or close other programs."
+    )
 
 
 def test_a_decoder_that_takes_too_long_fails_one_page(tmp_path: Path) -> None:
@@ -249,6 +271,19 @@ def test_a_preview_is_at_most_1600_pixels_wide(source: PageSource, tmp_path: Pat
 
     with Image.open(tmp_path / "page.jpg") as preview:
         assert (preview.size, preview.format) == ((1250, 250), "JPEG")
+
+
+@pytest.mark.parametrize(("name", "size"), [("page.png", (40, 70_000)), ("page.tif", (70_000, 400))])
+def test_a_strip_that_no_jpeg_can_hold_has_a_smaller_preview(
+    source: PageSource, name: str, size: tuple[int, int], tmp_path: Path
+) -> None:
+    documents.page("STRIP", size).save(tmp_path / name)
+    drawn = source.draw(tmp_path / name, 0, preview=tmp_path / "page.jpg")
+
+    with Image.open(tmp_path / "page.jpg") as preview:
+        assert max(preview.size) <= 16_000
+    source.bind([drawn.path], tmp_path / "all.pdf")
+    assert (drawn.width, drawn.height, len(pypdfium2.PdfDocument(tmp_path / "all.pdf"))) == (*size, 1)
 
 
 def test_pictures_are_bound_to_one_pdf_with_a_page_each(source: PageSource, tmp_path: Path) -> None:

@@ -5,8 +5,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
 
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.errors import DoctorError
@@ -15,7 +18,7 @@ from paddlevl_doctor.parsing.model import Page, Reading
 from paddlevl_doctor.parsing.pages import Picture
 from paddlevl_doctor.parsing.pool import PageFailedError, Task
 from paddlevl_doctor.parsing.reader import ReaderEngine
-from paddlevl_doctor.parsing.reader_worker import engine_options
+from paddlevl_doctor.parsing.reader_worker import bands, engine_options
 from paddlevl_doctor.parsing.truth import load_truth
 from paddlevl_doctor.parsing.verdict import READER_CLAIMS, THRESHOLDS, judge
 from parsing.samples import png
@@ -129,6 +132,39 @@ def test_a_picture_that_breaks_off_fails_this_page_and_the_next_is_read(reader, 
 
     assert str(caught.value).startswith("Page 1 could not be read: OSError: image file is truncated")
     assert reader.read(task_of(DEMO)).page.blocks
+
+
+@real_pages
+def test_a_screenshot_of_many_screens_is_read_line_by_line_wherever_it_is_cut(reader, tmp_path):
+    font = ImageFont.load_default(20)
+    image = Image.new("RGB", (600, 7000), "white")
+    tops = range(30, 6950, 173)
+    for number, top in enumerate(tops):
+        ImageDraw.Draw(image).text((40, top), f"Message {100 + number} of this chat", "black", font)
+    image.save(tmp_path / "page.png")
+
+    lines, turn = reader.lines(Picture(tmp_path / "page.png", *image.size), 0)
+
+    assert [line.text for line in lines] == [f"Message {100 + n} of this chat" for n in range(len(tops))]
+    assert all(abs(line.box[1] - top) < 12 for line, top in zip(lines, tops, strict=True))
+    assert turn == 0
+
+
+@given(data=st.data(), width=st.integers(1, 40), height=st.integers(1, 9000))
+def test_a_long_page_is_cut_into_parts_that_follow_each_other_and_only_through_blank_rows(
+    data, width, height
+):
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    for top in data.draw(st.lists(st.integers(0, height), max_size=40)):
+        pixels[top : top + 60, : width // 2 + 1] = 0
+    found = bands(pixels)
+
+    assert [found[0][0], *(bottom for _, bottom in found)] == [0, *(top for top, _ in found[1:]), height]
+    assert all(0 < bottom - top <= 2100 for top, bottom in found)
+    window = 1400 // 4
+    for _, cut in found[:-1]:
+        near = pixels[max(0, cut - window) : cut + window, 0, 0]
+        assert pixels[cut, 0, 0] == 255 or not near.any()
 
 
 def test_a_reader_whose_models_are_missing_says_so(tmp_path):

@@ -40,7 +40,9 @@ def parse(
     def once(one: ParseRequest) -> ParseReport:
         run = Run(system, one, stage, bar)
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-            source = PageSource(Path(scratch), system.env, drawers=drawers_for(system.cpu_count()))
+            source = PageSource(
+                Path(scratch), system.env, drawers=drawers_for(system.cpu_count(), system.memory_mb()[1])
+            )
             try:
                 return _parse(run, options, source)
             finally:

@@ -5,6 +5,7 @@ Everything here runs in the doctor's own process, with the standard library alon
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
@@ -18,6 +19,9 @@ MAX_PIXELS = 500_000_000
 """Above this an image is refused: 500 million pixels are 1.5 GB once decoded in colour."""
 SCALED_ABOVE = 64_000_000
 """Above this a page is scaled down before it is read, and the answer says so."""
+
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""There is no such file, or can be none."""
 
 SUFFIXES = {
     "png": (".png", ".apng"),
@@ -120,8 +124,12 @@ def check_input(path: Path, lang: str = "en") -> InputKind:
 def _check_is_file(path: Path, lang: str) -> None:
     try:
         mode = path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(sentence("missing", lang, path=path)) from error
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            raise UsageError(sentence("missing", lang, path=path)) from error
+        raise
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()  # a folder comes here only where this is forbidden
     if not stat.S_ISREG(mode):
         raise UsageError(sentence("not-a-file", lang, path=path))
 

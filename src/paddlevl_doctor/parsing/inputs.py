@@ -36,7 +36,7 @@ def expand(named: Sequence[Path], output: Path) -> tuple[Input, ...]:
     """
     found: dict[Path, Path] = {}
     for path in named:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have raises in pathlib
             inside = {file: file.relative_to(path).parent for file in _walk(path, output.resolve())}
             if not inside:
                 raise UsageError(text("folder-empty", path=path))
@@ -53,9 +53,13 @@ def _rank(path: Path, named: Sequence[Path]) -> tuple[int, str]:
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
-    """Yield the documents below a folder: no hidden ones, no links to folders, no results of an earlier run."""
+    """Yield the documents below a folder: no hidden ones, no links to folders, no results of an earlier run.
+
+    A folder that nobody may look into is yielded itself: it is to be reported like a document that cannot be opened.
+    """
     known = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
-    for here, folders, files in os.walk(folder):
+    closed: list[Path] = []
+    for here, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
         results = {f.removesuffix(PAGES) for f in folders if f.endswith(PAGES) and _is_kept(Path(here, f))}
         folders[:] = [
             f
@@ -65,6 +69,7 @@ def _walk(folder: Path, output: Path) -> Iterator[Path]:
         drawn = {f"{name}{suffix}" for name in results for suffix in DRAWN}
         paths = (Path(here, name) for name in files if name[0] != "." and name not in drawn)
         yield from (path for path in paths if path.suffix.lower() in known)
+    yield from closed
 
 
 def _is_kept(folder: Path) -> bool:

@@ -46,7 +46,7 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
         words = json.dumps(as_document(reading), ensure_ascii=False, indent=2) + "\n"
         written.append(_put(Path(f"{base}.json"), words))
     except OSError as error:
-        raise DoctorError(text("cannot-write", path=base, reason=error.strerror or error)) from error
+        raise DoctorError(text("results-not-kept", path=folder, reason=error.strerror or error)) from error
     written += _bound(work, base, source)
     return tuple(map(str, written))
 
@@ -61,8 +61,11 @@ def _markdown(work: Work, reading: Reading) -> str:
 def _put(path: Path, words: str) -> Path:
     """Write a file so that it is whole or as before."""
     new = path.with_name(f"{path.name}.new")
-    new.write_text(words, encoding="utf-8", newline="\n")
-    new.replace(path)
+    try:
+        new.write_text(words, encoding="utf-8", newline="\n")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     return path
 
 

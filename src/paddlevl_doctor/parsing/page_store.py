@@ -11,12 +11,15 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.model import Block, Page, box_of
 from paddlevl_doctor.values import as_dict
 
@@ -54,23 +57,25 @@ class PageStore:
         return self.folder / f"{index + 1:04d}"
 
     def clear(self, index: int) -> Path:
-        """Make the empty folder of a page that is to be read; returns it."""
+        """Make the empty folder of a page that is to be read; returns it. Raises DoctorError (a full disk)."""
         place = self.place(index)
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
+        with _told(place):
+            place.mkdir(parents=True)
         return place
 
     def keep(self, found: PageRead) -> None:
-        """Write a page down so that it is whole or absent, also after a power cut."""
+        """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk)."""
         place = self.place(found.page.index)
-        place.mkdir(parents=True, exist_ok=True)
         new = place / f"{_NAME}.new"
         document = {"schema": SCHEMA, "key": self.key, **as_dict(found)}
-        with new.open("w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(place / _NAME)
+        with _told(place):
+            place.mkdir(parents=True, exist_ok=True)
+            with new.open("w", encoding="utf-8") as file:
+                json.dump(document, file, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(place / _NAME)
 
     def found(self, index: int) -> PageRead | None:
         """Return a page that was read before from the same document in the same way, None where there is none."""
@@ -79,6 +84,15 @@ class PageStore:
             return _read(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+@contextmanager
+def _told(place: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise DoctorError(text("results-not-kept", path=place, reason=error.strerror or error)) from error
 
 
 def _read(document: Mapping[str, Any]) -> PageRead:

@@ -14,6 +14,7 @@ PDFs are drawn at 144 dots an inch, as PaddleX does it, so that a page has the p
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -29,8 +30,8 @@ PDF_SCALE = 2.0
 """Pixels a point: 144 dots an inch, PaddleX's own `zoom` (paddlex/inference/utils/io/readers.py)."""
 _PAGED = ("TIFF",)
 """Formats whose frames are pages; the frames of all others are a film or previews."""
-_PREVIEW_WIDTH = 1600
-"""Pixels: text of a page can be read at that."""
+_PREVIEW_SIZE = (1600, 16_000)
+"""Pixels: text of a page can be read at that. JPEG takes 65,500, and a page of a PDF is at most 200 inches long."""
 _BLANK_RANGE = 32
 """Of 256 shades: a page that has no more of them between its darkest and lightest spot has nothing on it."""
 
@@ -63,10 +64,8 @@ def _answer(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
             _bind(request["pictures"], Path(request["pdf"]))
             return {"event": "bound"}
         return {"event": "picture", **_picture(request, kept)}
-    except UnreadablePdfError as error:
+    except (UnreadablePdfError, UnreadableImageError) as error:
         return {"event": "failed", "kind": error.kind, "detail": str(error)}
-    except UnreadableImageError as error:
-        return {"event": "failed", "kind": "damaged", "detail": str(error)}
     except Exception as error:
         return {"event": "failed", "kind": "damaged", "detail": f"{type(error).__name__}: {error}"}
 
@@ -125,7 +124,8 @@ def _picture(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
         image = image.resize(tuple(size), Image.Resampling.BOX)
     image.save(request["picture"], compress_level=1)
     if request.get("preview"):
-        _preview(image).save(request["preview"], quality=75)
+        with contextlib.suppress(OSError):  # on a full disk; the page itself may still be read
+            _preview(image).save(request["preview"], quality=75)
     share = round(image.width / width, 4)
     return {"width": width, "height": height, "share": share, "blank": _is_blank(image)}
 
@@ -173,7 +173,7 @@ def _keep(kept: dict[str, Any], name: str, document: Any) -> None:
 
 
 def _preview(image: Image.Image) -> Image.Image:
-    factor = -(-image.width // _PREVIEW_WIDTH)
+    factor = max(-(-side // most) for side, most in zip(image.size, _PREVIEW_SIZE, strict=True))
     return image.reduce(factor) if factor > 1 else image
 
 

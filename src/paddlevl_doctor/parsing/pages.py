@@ -23,12 +23,18 @@ _PACKAGE_ROOT = Path(__file__).parents[2]
 _SECONDS = 120.0
 """For one page; a page of many thousand vector paths takes some seconds."""
 _MOST_DRAWERS = 8
+_LARGEST_MB = 2500
+"""MiB for the largest page that is not refused."""
 _KINDS = ("encrypted", "no-pages")
+_REASONS = ("crashed", "late", "memory")
 
 
-def drawers_for(cores: int) -> int:
-    """Return how many processes may draw at once: half of the cores, so that eight fast GPUs need not wait for one."""
-    return max(1, min(_MOST_DRAWERS, cores // 2))
+def drawers_for(cores: int, free_mb: int) -> int:
+    """Return how many processes may draw at once: half of the cores, so that eight fast GPUs need not wait for one.
+
+    Each may come upon a scan of 500 million pixels; there are no more than have room for that.
+    """
+    return max(1, min(_MOST_DRAWERS, cores // 2, free_mb // _LARGEST_MB))
 
 
 class PictureError(Exception):
@@ -179,9 +185,7 @@ def _sentence(answer: Event, document: Path, page: int | None = None) -> str:
     kind = str(answer["kind"])
     if kind in _KINDS:
         return text(f"document-{kind}", path=document)
-    detail = (
-        text(f"picture-{kind}", detail=answer["detail"]) if kind in ("crashed", "late") else answer["detail"]
-    )
+    detail = text(f"picture-{kind}", detail=answer["detail"]) if kind in _REASONS else answer["detail"]
     if page is None:
         return text("document-damaged", path=document, detail=detail)
     return text("picture-failed", page=page + 1, detail=detail)

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from paddlevl_doctor.parsing.turning import turn_of
 _SURE = 0.9
 """What rapidocr itself wants of the classifier before it turns a line (`Cls.cls_thresh`)."""
 _HALF_TURN = 180
+_BAND, _BAND_SHAPE = 1400, 1.5
+"""Pixels that a part of a long page is high at least, and its height as a multiple of its width. A page that is no
+more than 1.5 times as high as such a part is read at once; an A4 page is 1.41 times as high as wide."""
 
 
 class Speaker:
@@ -66,7 +70,8 @@ def _answer(speaker: Speaker, engine: Any, image: Path) -> None:
     try:
         speaker.say("page", **read_image(engine, image))
     except Exception as error:  # the next picture may be read
-        words = str(error) if isinstance(error, UnreadableImageError) else f"{type(error).__name__}: {error}"
+        known = isinstance(error, UnreadableImageError)
+        words = str(error) if known else ": ".join(filter(None, (type(error).__name__, str(error))))
         speaker.say("failed", detail=words)
 
 
@@ -98,15 +103,55 @@ def read_image(engine: Any, path: Path) -> dict[str, Any]:
 
     page, width, height = load(path, SCALED_ABOVE)
     pixels = np.asarray(page)[:, :, ::-1]  # rapidocr expects blue first
-    engine.heads = ()
-    found = engine(np.ascontiguousarray(pixels))
     across, down = width / page.width, height / page.height
-    lines = lines_of(found, across, down)
-    turn = turn_of([box_of(line["box"]) for line in lines], engine.heads)
+    lines, heads = _lines(engine, pixels, across, down)
+    turn = turn_of([box_of(line["box"]) for line in lines], heads)
     if turn:
-        found = engine(np.ascontiguousarray(np.rot90(pixels, turn // 90)))
-        lines = lines_of(found, *((across, down) if turn == _HALF_TURN else (down, across)))
+        scale = (across, down) if turn == _HALF_TURN else (down, across)
+        lines, _ = _lines(engine, np.rot90(pixels, turn // 90), *scale)
     return {"lines": lines, "width": width, "height": height, "turned": turn}
+
+
+def _lines(
+    engine: Any, pixels: Any, across: float, down: float
+) -> tuple[list[dict[str, Any]], tuple[bool, ...]]:
+    """Return the lines of a picture, boxes scaled, and which of them are upside down; a long page is read in bands."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    lines: list[dict[str, Any]] = []
+    heads: tuple[bool, ...] = ()
+    for top, bottom in bands(pixels):
+        engine.heads = ()
+        found = engine(np.ascontiguousarray(pixels[top:bottom]))
+        lines += lines_of(found, across, down, top)
+        heads += engine.heads
+    return lines, heads
+
+
+def bands(pixels: Any) -> list[tuple[int, int]]:
+    """Return from which row to which a page is read at once: a long one in pieces, each cut where nothing is.
+
+    rapidocr scales a picture to 2,000 pixels on its longer side: the text of a screenshot of ten screens would be
+    unreadable.
+    """
+    height, width = pixels.shape[:2]
+    piece = max(_BAND, int(width * _BAND_SHAPE))
+    cuts = [0]
+    while height - cuts[-1] > piece * _BAND_SHAPE:
+        cuts.append(_cut(pixels, cuts[-1] + piece, piece // 4))
+    return list(pairwise([*cuts, height]))
+
+
+def _cut(pixels: Any, row: int, reach: int) -> int:
+    """Return the middle of the emptiest rows within reach of a row."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    part = pixels[row - reach : row + reach].min(axis=2)
+    contrast = np.ptp(part, axis=1)
+    empty = np.flatnonzero(contrast == contrast.min())
+    runs = np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1)
+    longest = max(runs, key=len)
+    return int(row - reach + longest[len(longest) // 2])
 
 
 def engine_options(models: Path, threads: int) -> dict[str, Any]:
@@ -125,14 +170,17 @@ def engine_options(models: Path, threads: int) -> dict[str, Any]:
     return options
 
 
-def lines_of(found: Any, x_scale: float, y_scale: float) -> list[dict[str, Any]]:
-    """Return rapidocr's answer (four corners a line) as upright boxes in pixels of the original."""
+def lines_of(found: Any, x_scale: float, y_scale: float, top: int = 0) -> list[dict[str, Any]]:
+    """Return rapidocr's answer (four corners a line) as upright boxes in pixels of the original.
+
+    `top` is the row of the picture with which the part that was read begins.
+    """
     if found.txts is None:
         return []
     lines = []
     for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
-        (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-        box = (left * x_scale, top * y_scale, right * x_scale, bottom * y_scale)
+        (left, high), (right, low) = corners.min(axis=0), corners.max(axis=0)
+        box = (left * x_scale, (top + high) * y_scale, right * x_scale, (top + low) * y_scale)
         lines.append({"text": text, "box": [round(float(n)) for n in box], "score": round(float(score), 3)})
     return lines
 

@@ -13,6 +13,7 @@ Runs with Python 3.8 or later. A page is saved before the next result is asked f
 """
 
 import argparse
+import errno
 import faulthandler
 import gc
 import inspect
@@ -25,6 +26,7 @@ import time
 from _answer import _claim_stdout, describe
 
 CLASSES = {"PaddleOCR-VL": "PaddleOCRVL", "PP-StructureV3": "PPStructureV3", "OCR": "PaddleOCR"}
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 QUIET = {"use_doc_unwarping": False, "use_doc_orientation_classify": False}
 
 
@@ -80,6 +82,8 @@ def saved(result, folder, kinds):
             if save is not None and not (kind == "img" and drawn(save, folder)):
                 save(save_path=folder)
         except Exception as error:  # a missing font must not lose the page that was read
+            if getattr(error, "errno", None) in FULL:
+                raise  # half a file must not pass for a page that was kept
             troubles.append("%s: %s: %s" % (kind, type(error).__name__, error))
     return troubles
 

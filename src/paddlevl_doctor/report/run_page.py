@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.model import Block, Box
 from paddlevl_doctor.parsing.story import Difference, DifferenceKind, DocumentStory, PageStory, RunStory
@@ -88,12 +88,12 @@ class _Page:
 
 
 def write_page(story: RunStory, folder: Path) -> Path:
-    """Write the page beside the results; raises UsageError where it cannot be written."""
+    """Write the page beside the results; raises DoctorError where it cannot be written."""
     path = folder / NAME
     try:
         path.write_text(run_page(story, Path.home()), encoding="utf-8")
     except OSError as error:
-        raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error
+        raise DoctorError(text("cannot-write", path=path, reason=error.strerror)) from error
     return path
 
 
