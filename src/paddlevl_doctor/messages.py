@@ -112,6 +112,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "step-write-undo": ("put the former file back, or remove this one", "恢复原文件，或删除新写入的文件"),
     "step-environment": ("Write the variables to start with into {path}", "将启动所需的环境变量写入 {path}"),
     "environment-how": ("in every new shell: {command}", "在每个新的终端中执行：{command}"),
+    "environment-how-powershell": (
+        "in every new PowerShell: {command} (where scripts are not allowed, before it: "
+        "Set-ExecutionPolicy -Scope Process RemoteSigned)",
+        "在每个新的 PowerShell 中执行：{command}（如果系统禁止运行脚本，请先执行："
+        "Set-ExecutionPolicy -Scope Process RemoteSigned）",
+    ),
     "file-in-the-way": (
         "{path} cannot be written: its folder is missing, or something that is no file is in its place.",
         "无法写入 {path}：目录不存在，或该位置不是普通文件。",

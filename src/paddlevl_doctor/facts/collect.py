@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink,
 from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.system import System
+from paddlevl_doctor.system_files import same_place
 
 STATE_FOLDER = ".paddlevl-doctor"
 """The doctor's own folder inside a target."""
@@ -110,8 +110,7 @@ def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
 def _link_state(system: System, path: Path, points_to: str | None, wanted: Path | None) -> str:
     if points_to is None:
         return "not-a-link" if system.exists(path) else "absent"
-    end = os.path.normpath(path.parent / points_to.removeprefix("\\\\?\\"))
-    if wanted is not None and end == os.path.normpath(wanted):
+    if wanted is not None and same_place(path.parent / points_to, wanted):
         return "right" if system.exists(path) else "dangling"
     return "other-link" if system.exists(path) else "dangling"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -10,8 +9,9 @@ from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 
-FILES = {"sh": "paddlevl-env.sh", "powershell": "paddlevl-env.ps1"}
+FILES = {SH: "paddlevl-env.sh", POWERSHELL: "paddlevl-env.ps1"}
 """What the activation file of an environment is called, by the shell that reads it."""
 
 
@@ -40,19 +40,17 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
 
 
 def _sh(variable: Variable) -> str:
-    value = shlex.quote(variable.value)
+    value = quoted(variable.value, SH)
     if variable.prepends:
         return f'export {variable.name}={value}"${{{variable.name}:+:${variable.name}}}"'
     return f"export {variable.name}={value}"
 
 
 def _powershell(variable: Variable) -> str:
-    value = "'" + variable.value.replace("'", "''") + "'"
+    name, value = f"$env:{variable.name}", literal(variable.value)
     if variable.prepends:
-        return (
-            f"$env:{variable.name} = {value} + $(if ($env:{variable.name}) {{ ';' + $env:{variable.name} }})"
-        )
-    return f"$env:{variable.name} = {value}"
+        return f"{name} = {value} + $(if ({name}) {{ [IO.Path]::PathSeparator + {name} }})"
+    return f"{name} = {value}"
 
 
 def _notebook(variable: Variable) -> str:
@@ -62,7 +60,7 @@ def _notebook(variable: Variable) -> str:
     return f"os.environ[{variable.name!r}] = {variable.value!r}"
 
 
-SHELLS: dict[str, Callable[[Variable], str]] = {"sh": _sh, "powershell": _powershell, "notebook": _notebook}
+SHELLS: dict[str, Callable[[Variable], str]] = {SH: _sh, POWERSHELL: _powershell, "notebook": _notebook}
 
 
 def script(found: tuple[Variable, ...], shell: str) -> str:
@@ -71,3 +69,8 @@ def script(found: tuple[Variable, ...], shell: str) -> str:
     for variable in found:
         lines += [f"# {variable.reason}", SHELLS[shell](variable)]
     return "".join(f"{line}\n" for line in lines or [f"# {text('env-nothing')}"])
+
+
+def content_of(found: tuple[Variable, ...], shell: str) -> str:
+    """Return the content of an activation file; Windows PowerShell 5 takes a file without a mark for ANSI text."""
+    return ("\ufeff" if shell == POWERSHELL else "") + script(found, shell)
