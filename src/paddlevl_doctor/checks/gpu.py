@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from paddlevl_doctor.checks.dlls import judge_libraries, wanted_dlls
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.pins import pins
 from paddlevl_doctor.facts.model import Gpu, PaddleBuild
@@ -122,10 +123,15 @@ def _no_gpu_visible(context: Context) -> Diagnosis:
 
 
 def _cuda_libraries(context: Context) -> Diagnosis:
-    """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else."""
+    """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else.
+
+    On Windows it does, so that there the files are looked at.
+    """
     target = context.target
     if target.version_of("paddlepaddle-gpu") is None:
         return skipped("no CUDA wheel")
+    if dlls := wanted_dlls(context):
+        return judge_libraries(context, dlls)
     wanted = pins(target, "paddlepaddle-gpu", context.facts.host)
     if not wanted:
         return skipped("the wheel asks for no CUDA libraries")

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from paddlevl_doctor.facts.cache import cache_root, collect_cache
+from paddlevl_doctor.facts.dlls import collect_dlls
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.long_paths import long_paths_allowed
@@ -49,6 +50,7 @@ def collect_facts(system: System, choice: Choice) -> Facts:
         free_disk_mb=disks,
         settings=collect_settings(system),
         long_paths=long_paths_allowed(system, target),
+        dlls=collect_dlls(system, target),
     )
 
 
