@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import pytest
 from checks_machines import CURRENT, target
 from paddlevl_doctor import system_files, system_processes
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.collect import PIPELINES, pipelines_link
+from paddlevl_doctor.facts.collect import PIPELINES, collect_facts, pipelines_link
 from paddlevl_doctor.facts.model import PipelinesLink, Target
+from paddlevl_doctor.facts.target import Choice
 from paddlevl_doctor.parsing import keeper
 from paddlevl_doctor.parsing.lines_child import LinesChild
 from paddlevl_doctor.repair import lock
@@ -27,6 +29,7 @@ from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
 from paddlevl_doctor.repair.steps import UNDO, Work, link_pipelines, write_text
 from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.system_fake import FakeSystem
 from paddlevl_doctor.values import Step
 from windows import with_byte_locks, with_junctions, without_sessions
 
@@ -319,3 +322,59 @@ def test_where_folders_cannot_be_opened_they_are_not_synced(
     monkeypatch.setattr(system_files, "WINDOWS", True)
     system_files.sync_folder(tmp_path)
     assert opened == [tmp_path]
+
+
+# --- the rest ---------------------------------------------------------------------------------------------
+
+
+class Windows(RealSystem):
+    """This machine, which says that it is Windows."""
+
+    platform = "win32"
+    env: Mapping[str, str] = {}
+
+    def __init__(self, **env: str) -> None:
+        self.env = env
+
+
+@pytest.mark.parametrize("place", ["System32/nvml.dll", "NVIDIA Corporation/NVSMI/nvml.dll"])
+def test_nvml_is_asked_where_one_of_its_two_places_has_it(place: str, tmp_path: Path) -> None:
+    system = Windows(WINDIR=str(tmp_path), ProgramFiles=str(tmp_path))
+    with pytest.raises(OSError, match=r"there is no .*System32.nvml\.dll"):
+        system.nvml()
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).touch()
+    assert system.nvml().__name__ == "pynvml"
+
+
+def test_uv_keeps_its_cache_elsewhere() -> None:
+    asked: list[Path] = []
+
+    class Asked(FakeSystem):
+        def free_disk_mb(self, path: Path) -> int | None:
+            asked.append(path)
+            return 1
+
+    home = {"LOCALAPPDATA": "C:/Users/a/AppData/Local", "TEMP": "C:/Users/a/AppData/Local/Temp"}
+    collect_facts(Asked(platform="win32", env=home), Choice(None, ".venv", explicit=False))
+    assert asked[1] == Path("C:/Users/a/AppData/Local/uv/cache")
+    assert asked[3] == Path("C:/Users/a/AppData/Local/Temp")
+
+
+SIGNS = (
+    "os.name",
+    "sys.platform",
+    "platform.system()",
+    "msvcrt",
+    "_winapi",
+    "winreg",
+    "killpg",
+    "creationflags",
+)
+SOURCE = Path(__file__).parents[1] / "src" / "paddlevl_doctor"
+
+
+def test_only_the_door_and_the_probes_ask_which_system_this_is() -> None:
+    modules = (p for p in SOURCE.rglob("*.py") if not p.name.startswith("system") and "probes" not in p.parts)
+    code = {p: re.sub(r'"""[\s\S]*?"""|#.*', "", p.read_text(encoding="utf-8")) for p in modules}
+    assert [(p.name, sign) for p, text in code.items() for sign in SIGNS if sign in text] == []

@@ -343,6 +343,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "driver and library differ in version, restart the machine: {detail}",
         "驱动与库版本不一致，请重启机器：{detail}",
     ),
+    "gpu-driver-of-linux-in-wsl": (
+        "a Linux driver that was installed in WSL hides the one of Windows: {detail}",
+        "WSL 中安装的 Linux 驱动遮住了 Windows 的驱动：{detail}",
+    ),
     "gpu-no-permission": ("no permission to ask the driver: {detail}", "没有查询驱动的权限：{detail}"),
     "gpu-no-devices": ("the driver sees no GPU", "驱动没有发现 GPU"),
     "gpu-nvml-error": ("NVML failed: {detail}", "NVML 出错：{detail}"),

@@ -34,6 +34,15 @@ def kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
+def end_followers(pid: int) -> None:
+    """Ask all that the leader of a group, who calls this, has started to end; on Windows end `pid` and its tree."""
+    if WINDOWS:
+        terminate_tree(pid)
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+
+
 def terminate_tree(pid: int, grace: float = 3.0) -> None:
     """End a process and all its descendants: ask first, then kill after `grace` seconds.
 

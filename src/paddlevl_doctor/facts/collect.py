@@ -117,10 +117,17 @@ def _link_state(system: System, path: Path, points_to: str | None, wanted: Path 
     return "other-link" if system.exists(path) else "dangling"
 
 
+def _uv_cache(system: System) -> Path:
+    """Return where uv keeps its cache unless it is told (docs.astral.sh/uv/concepts/cache, cache directory)."""
+    if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
+        return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
+    return system.home() / ".cache" / "uv"
+
+
 def _disks(system: System, target: Target | None, choice: Choice) -> dict[str, int]:
     places = {
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
-        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or system.home() / ".cache" / "uv"),
+        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or _uv_cache(system)),
         "model-cache": cache_root(system),
         "temp": Path(system.env.get("TMPDIR") or system.env.get("TEMP") or "/tmp"),  # noqa: S108 - only looked at
     }

@@ -56,7 +56,7 @@ class Gpus:
     """The CUDA version of the driver's API, for example 12.4."""
     reason: str | None = None
     """One of no-library, library-not-on-path, library-too-old, driver-not-loaded, driver-library-mismatch,
-    no-permission, no-devices, nvml-error; None with devices."""
+    driver-of-linux-in-wsl, no-permission, no-devices, nvml-error; None with devices."""
     detail: str = ""
     """NVML's own words for `reason`; with devices, what it said about those that could not be asked."""
 

@@ -266,13 +266,9 @@ class Keeper:
     def _end(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / NAME).unlink()
-        if system_processes.WINDOWS:
-            system_processes.terminate_tree(self.worker.pid)
-        else:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.killpg(0, signal.SIGTERM)  # the session is the keeper's own
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.worker.wait(2)
+        system_processes.end_followers(self.worker.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.worker.wait(2)
         self.worker.kill()
         self.worker.wait()
 

@@ -114,9 +114,14 @@ def release(version):
 
 
 def missing_libraries():
-    """Name the shared libraries that the dynamic loader does not find."""
+    """Name the shared libraries that the dynamic loader does not find.
+
+    Under WSL the driver's is among them, by the name that paddle asks for: NVML may be found and this one not.
+    """
     missing = []
-    for name in LIBRARIES.get(sys.platform, ()):
+    release = os.uname().release if hasattr(os, "uname") else ""
+    wsl = ("libcuda.so",) if "microsoft" in release.lower() else ()
+    for name in LIBRARIES.get(sys.platform, ()) + wsl:
         try:
             ctypes.CDLL(name)
         except OSError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
+from paddlevl_doctor.facts.wsl import hidden_driver
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
@@ -29,7 +30,7 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
     """Yield what helps on this machine with this paddle distribution (None: none) and version of paddlex."""
     from paddlevl_doctor.parsing.native import cached_version  # noqa: PLC0415 - start-up time
 
-    if facts.host.wsl and facts.gpus.reason == "library-not-on-path":
+    if hidden_driver(facts):
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, text("env-wsl"), prepends=True)
     if package == "paddlepaddle-gpu":
         yield Variable("FLAGS_allocator_strategy", "naive_best_fit", text("env-allocator"))
