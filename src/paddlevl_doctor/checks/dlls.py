@@ -73,4 +73,4 @@ def _copies(context: Context, name: str) -> list[str]:
     return [folder.path for folder in _holders(context, name)]
 
 
-CHECKS = (Check("windows-libpaddle-dll", _core, needs=("no-paddle-installed",)),)
+CHECKS = (Check("windows-libpaddle-dll", _core, needs=("target-environment",)),)
