@@ -22,7 +22,7 @@ from paddlevl_doctor.facts.model import PipelinesLink, Target
 from paddlevl_doctor.facts.target import Choice
 from paddlevl_doctor.parsing import keeper
 from paddlevl_doctor.parsing.lines_child import LinesChild
-from paddlevl_doctor.repair import lock
+from paddlevl_doctor.repair import lock, snapshot
 from paddlevl_doctor.repair.activation import Variable, content_of
 from paddlevl_doctor.repair.journal import Event, Transaction
 from paddlevl_doctor.repair.lock import locked
@@ -159,6 +159,24 @@ def test_the_target_of_a_link_is_told_without_the_prefix_of_windows(
 ) -> None:
     monkeypatch.setattr(os, "readlink", lambda _: read)
     assert RealSystem().link_target(Path("pipelines")) == meant
+
+
+def test_a_snapshot_keeps_away_from_what_lies_behind_a_junction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "venv"
+    for path in (root / "a.py", tmp_path / "mine" / "page.png"):
+        path.parent.mkdir()
+        path.write_text("1")
+    with_junctions(monkeypatch)
+    system_files.make_link(root / "documents", tmp_path / "mine")
+    kept = snapshot.take(root, root / STATE_FOLDER / "1")
+    (root / "a.py").write_text("2")
+    (tmp_path / "mine" / "second.png").write_text("2")
+    snapshot.trim(kept)
+    snapshot.restore(kept)
+    assert sorted(os.listdir(tmp_path / "mine")) == ["page.png", "second.png"]
+    assert system_files.is_junction(root / "documents")
 
 
 # --- the activation file ----------------------------------------------------------------------------------

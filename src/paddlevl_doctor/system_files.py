@@ -30,6 +30,8 @@ def _of_windows(name: str) -> Any:
 
 def is_junction(path: Path) -> bool:
     """Say whether this is a junction: a folder of Windows that stands for another."""
+    if not WINDOWS:  # a snapshot asks for every file of an environment
+        return False
     try:
         return getattr(os.lstat(path), "st_reparse_tag", 0) == _MOUNT_POINT
     except (OSError, ValueError):
