@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -171,6 +172,7 @@ def test_a_snapshot_keeps_away_from_what_lies_behind_a_junction(
     with_junctions(monkeypatch)
     system_files.make_link(root / "documents", tmp_path / "mine")
     kept = snapshot.take(root, root / STATE_FOLDER / "1")
+    assert (os.listdir(kept.kept), json.loads(kept.folders.read_text())) == (["a.py"], [])
     (root / "a.py").write_text("2")
     (tmp_path / "mine" / "second.png").write_text("2")
     snapshot.trim(kept)
@@ -228,10 +230,11 @@ def test_whoever_has_opened_the_lock_file_since_keeps_it(
         unlock(descriptor)
         second.append(os.open(tmp_path / STATE_FOLDER / "lock", os.O_RDWR))
         assert system_files.lock_file(second[0])
+        (tmp_path / STATE_FOLDER / "holder.json").write_text("{}")
 
     with locked(tmp_path):
         monkeypatch.setattr(lock, "unlock_file", let_go)
-    assert os.listdir(tmp_path / STATE_FOLDER) == ["lock"]
+    assert sorted(os.listdir(tmp_path / STATE_FOLDER)) == ["holder.json", "lock"]
     os.close(second[0])
 
 
@@ -265,9 +268,10 @@ def test_a_command_that_takes_too_long_ends_with_its_tree_without_any_group(
 ) -> None:
     signalled = without_sessions(monkeypatch)
     note = tmp_path / "leaf"
-    leaf = f"import os, pathlib; pathlib.Path({str(note)!r}).write_text(str(os.getpid())); {LEAF}"
-    script = TREE.format(leaf=leaf, then="time.sleep(60)")
-    done = RealSystem().run((sys.executable, "-c", script), timeout=2.0)
+    script = (
+        f"import os, time\nif not os.fork(): open({str(note)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
+    done = RealSystem().run((sys.executable, "-S", "-E", "-c", script), timeout=3.0)
     assert (done.timed_out, done.ok, signalled) == (True, False, [])
     assert not psutil.pid_exists(int(note.read_text()))
 

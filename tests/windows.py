@@ -28,6 +28,42 @@ class _JunctionStat:
         return getattr(self._behind, name)
 
 
+class _JunctionEntry:
+    """What scandir says of a junction: a folder, whether links are followed or not."""
+
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self._entry = entry
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        del follow_symlinks
+        return True
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+
+class _Entries:
+    """What scandir returns: an iterator that can be entered and left."""
+
+    def __init__(self, entries: list[Any]) -> None:
+        self._left = iter(entries)
+
+    def __iter__(self) -> _Entries:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._left)
+
+    def __enter__(self) -> _Entries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
 def with_junctions(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this system make junctions and no symbolic links, as Windows does for an ordinary user.
 
@@ -36,7 +72,7 @@ def with_junctions(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     made: set[str] = set()
     lstat, readlink, rmdir, symlink, unlink = os.lstat, os.readlink, os.rmdir, os.symlink, os.unlink
-    real_stat = os.stat
+    real_stat, scandir = os.stat, os.scandir
 
     def create(target: str, place: str) -> None:
         if os.path.lexists(place):
@@ -65,6 +101,10 @@ def with_junctions(monkeypatch: pytest.MonkeyPatch) -> None:
         made.remove(str(path))
         return unlink(path)
 
+    def entries(path: Any = ".") -> _Entries:
+        with scandir(path) as found:
+            return _Entries([_JunctionEntry(e) if e.path in made else e for e in found])
+
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError(1314, "A required privilege is not held by the client")
 
@@ -75,6 +115,7 @@ def with_junctions(monkeypatch: pytest.MonkeyPatch) -> None:
         "stat": any_stat,
         "readlink": read,
         "rmdir": remove_folder,
+        "scandir": entries,
         "symlink": refuse,
     }.items():
         monkeypatch.setattr(os, name, change)
