@@ -117,6 +117,10 @@ def _take(folder: Path) -> int | None:
         if folder.exists() and not folder.is_dir():
             raise
         return None  # removed between being found there and being looked at
+    except FileNotFoundError:
+        if not folder.parent.parent.is_dir():
+            raise
+        return None  # the target's folder was removed between being made and being entered
     path = folder / "lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -191,5 +195,5 @@ def _leave(prefix: Path, folder: Path, descriptor: int) -> None:
 def _clear(prefix: Path, folder: Path) -> None:
     if not journal.numbers(prefix):
         shutil.rmtree(folder, ignore_errors=True)
-    if prefix.is_dir() and not os.listdir(prefix):
+    with contextlib.suppress(OSError):  # something is in it, or the next one was faster
         prefix.rmdir()
