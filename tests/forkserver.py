@@ -76,7 +76,8 @@ def place(frame: FrameType | None) -> str:
     names = []
     while frame is not None:
         code = frame.f_code
-        if code.co_filename.startswith(f"{PACKAGE}/repair") and not code.co_name.startswith("<"):
+        ours = code.co_filename.startswith((f"{PACKAGE}/repair", f"{PACKAGE}/system_files"))
+        if ours and not code.co_name.startswith("<"):
             names.append(code.co_name.strip("_"))
         frame = frame.f_back
     return " ".join(reversed(names))

@@ -499,9 +499,10 @@ def env(
     from paddlevl_doctor.commands.env import variables
     from paddlevl_doctor.repair.activation import script
     from paddlevl_doctor.report.documents import document
+    from paddlevl_doctor.shells import shell_of
 
     found = variables(RealSystem(), common.target())
-    name = shell.value if shell else "powershell" if sys.platform == "win32" else "sh"
+    name = shell.value if shell else shell_of(RealSystem().platform)
     common.answer(
         lambda: document("env", variables=found),
         lambda screen: screen.console.out(script(found, name), end=""),

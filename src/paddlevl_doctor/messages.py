@@ -112,6 +112,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "step-write-undo": ("put the former file back, or remove this one", "恢复原文件，或删除新写入的文件"),
     "step-environment": ("Write the variables to start with into {path}", "将启动所需的环境变量写入 {path}"),
     "environment-how": ("in every new shell: {command}", "在每个新的终端中执行：{command}"),
+    "environment-how-powershell": (
+        "in every new PowerShell: {command} (where scripts are not allowed, before it: "
+        "Set-ExecutionPolicy -Scope Process RemoteSigned)",
+        "在每个新的 PowerShell 中执行：{command}（如果系统禁止运行脚本，请先执行："
+        "Set-ExecutionPolicy -Scope Process RemoteSigned）",
+    ),
     "file-in-the-way": (
         "{path} cannot be written: its folder is missing, or something that is no file is in its place.",
         "无法写入 {path}：目录不存在，或该位置不是普通文件。",
@@ -336,6 +342,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "gpu-driver-library-mismatch": (
         "driver and library differ in version, restart the machine: {detail}",
         "驱动与库版本不一致，请重启机器：{detail}",
+    ),
+    "gpu-driver-of-linux-in-wsl": (
+        "a Linux driver that was installed in WSL hides the one of Windows: {detail}",
+        "WSL 中安装的 Linux 驱动遮住了 Windows 的驱动：{detail}",
     ),
     "gpu-no-permission": ("no permission to ask the driver: {detail}", "没有查询驱动的权限：{detail}"),
     "gpu-no-devices": ("the driver sees no GPU", "驱动没有发现 GPU"),

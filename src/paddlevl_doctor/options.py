@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import locale
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ import typer
 
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.system import interface_locale
 from paddlevl_doctor.values import ExitCode
 
 if TYPE_CHECKING:
@@ -93,6 +93,13 @@ NoColor = Annotated[bool, typer.Option("--no-color", help="No colours.")]
 _SUFFIXES = {".json": "json", ".md": "markdown", ".xml": "junit", ".html": "html", ".htm": "html"}
 
 
+def language_of(env: Mapping[str, str], interface: str) -> str:
+    """Return en or zh: what the variables of POSIX ask for, else the system's own locale."""
+    names = [env.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    first = next((name for name in (*names, interface) if name), "")
+    return "zh" if first.lower().startswith(("zh", "chinese")) else "en"
+
+
 @dataclass(frozen=True)
 class Common:
     """The options that every command has."""
@@ -113,11 +120,7 @@ class Common:
         """The language that was asked for, else the locale's: en or zh."""
         if self.lang is not None:
             return self.lang.value
-        names = [os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
-        if sys.platform == "win32":
-            names.append(locale.getlocale()[0] or "")
-        first = next((name for name in names if name), "")
-        return "zh" if first.lower().startswith(("zh", "chinese")) else "en"
+        return language_of(os.environ, interface_locale())
 
     @property
     def format_name(self) -> str:

@@ -1,23 +1,32 @@
 """The one door to the operating system: run a command, read a file, look at the environment, the clock and NVML.
 
+What Windows does in other ways than POSIX lies beside it: system_processes.py, system_files.py, system_child.py.
 Everything that asks the machine something goes through a `System`, so that a test can put a `FakeSystem`
 (system_fake.py) there, which knows only what it was told and fails on anything else.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from paddlevl_doctor import system_processes
+from paddlevl_doctor.system_files import link_target
+from paddlevl_doctor.system_processes import (
+    hold_interrupts,
+    inherited,
+    kill_group,
+    own_group,
+    terminate_tree,
+)
 
 if TYPE_CHECKING:
     from paddlevl_doctor.system_child import Child
@@ -155,49 +164,6 @@ class System(Protocol):
         """Return the `pynvml` module; raises OSError where no NVML library can be loaded."""
 
 
-_PASSED_ON: list[int] = []
-
-
-@contextlib.contextmanager
-def passed_on(descriptor: int) -> Iterator[None]:
-    """Let every child that is started meanwhile inherit an open file, and so the lock on it (not on Windows)."""
-    if os.name == "posix":
-        _PASSED_ON.append(descriptor)
-    try:
-        yield
-    finally:
-        if descriptor in _PASSED_ON:
-            _PASSED_ON.remove(descriptor)
-
-
-def terminate_tree(pid: int, grace: float = 3.0) -> None:
-    """End a process and all its descendants: ask first, then kill after `grace` seconds."""
-    import psutil  # noqa: PLC0415 - only needed when something has to be ended
-
-    try:
-        root = psutil.Process(pid)
-        family = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for process in family:
-        _quietly(process.terminate)
-    _, alive = psutil.wait_procs(family, timeout=grace)
-    for process in alive:
-        _quietly(process.kill)
-    psutil.wait_procs(alive, timeout=grace)
-
-
-def hold_interrupts() -> Callable[[], object]:
-    """Hold Ctrl-C back while a child is being started, and return what lets it through again.
-
-    An interrupt that lands inside Popen would leave a child behind that nobody knows and nobody ends.
-    """
-    if os.name != "posix":
-        return lambda: None
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    return lambda: signal.pthread_sigmask(signal.SIG_SETMASK, former)
-
-
 def _end(pid: int) -> None:
     """End a process tree, deaf to Ctrl-C for the seconds that it takes."""
     release = hold_interrupts()
@@ -212,20 +178,11 @@ def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
 
     An orphan of its group may still hold them, so the group is killed; one in a group of its own is not waited for.
     """
-    if os.name == "posix":
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+    kill_group(process.pid)
     try:
         return process.communicate(timeout=1.0)
     except subprocess.TimeoutExpired:
         return "", ""
-
-
-def _quietly(action: Any) -> None:
-    import psutil  # noqa: PLC0415 - as above
-
-    with contextlib.suppress(psutil.Error):
-        action()
 
 
 class RealSystem:
@@ -311,10 +268,10 @@ class RealSystem:
                 stderr=subprocess.PIPE,
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
-                start_new_session=os.name == "posix",
-                pass_fds=tuple(_PASSED_ON),
+                pass_fds=inherited(),
                 encoding="utf-8",
                 errors="replace",
+                **own_group(),
             )
         except OSError as error:
             release()
@@ -401,11 +358,8 @@ class RealSystem:
             return 0
 
     def link_target(self, path: Path) -> str | None:
-        """Return what a link points to; os.readlink reads junctions as well."""
-        try:
-            return os.readlink(path)
-        except (OSError, ValueError):
-            return None
+        """Return what a link or a junction points to."""
+        return link_target(path)
 
     def link_count(self, path: Path) -> int:
         """Return st_nlink."""
@@ -519,3 +473,13 @@ def _nvml_on_windows(env: Mapping[str, str]) -> None:
     )
     if not any(place.exists() for place in places):
         raise OSError(f"there is no {places[0]}")
+
+
+def interface_locale() -> str:
+    """Return how Windows calls the locale of its user (zh_CN, or Chinese (Simplified)_China), "" elsewhere.
+
+    Elsewhere variables say it.
+    """
+    import locale  # noqa: PLC0415 - start-up time
+
+    return (locale.getlocale()[0] or "") if system_processes.WINDOWS else ""

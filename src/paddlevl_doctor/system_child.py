@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
+
+from paddlevl_doctor import system_processes
+from paddlevl_doctor.system_processes import hold_interrupts, kill_group, own_group, terminate_tree
 
 
 class Child(Protocol):
@@ -46,16 +47,10 @@ class RunningChild:
 
     def stop(self) -> None:
         """End the whole tree, and what is left of its process group; deaf to Ctrl-C meanwhile."""
-        from paddlevl_doctor.system import hold_interrupts, terminate_tree  # noqa: PLC0415 - it imports this module
-
         release = hold_interrupts()
         try:
             terminate_tree(self.pid, self._grace)
-            if (
-                os.name == "posix"
-            ):  # a child whose parent has died is in no tree any more, but still in the group
-                with contextlib.suppress(OSError):
-                    os.killpg(self.pid, signal.SIGKILL)
+            kill_group(self.pid)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(self._grace)
         finally:
@@ -67,8 +62,6 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
 
     `grace` seconds lie between asking it to end and killing it; vLLM frees its card within two or three.
     """
-    from paddlevl_doctor.system import hold_interrupts  # noqa: PLC0415 - as above
-
     release = hold_interrupts()
     try:
         with log.open("wb") as output:
@@ -78,7 +71,7 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
-                start_new_session=os.name == "posix",
+                **own_group(),
             )
         return RunningChild(process, grace)
     finally:
@@ -88,9 +81,7 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
 def port_is_free(port: int) -> bool:
     """Say whether a server could listen on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if (
-            os.name == "posix"
-        ):  # as servers do: a port in TIME_WAIT is free; on Windows it means something else
+        if not system_processes.WINDOWS:  # as servers do: a port in TIME_WAIT is free; there it shares a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -3,9 +3,10 @@
 `python tests/bundles/__init__.py` prints what it says today, for whoever adds a rule.
 
 One TOML file a machine: `[provenance]` (where its values were published), `[host]`, `[gpus]` and `[[gpus.device]]`
-in the words of facts/model.py, `[target]` with its Python, `[target.versions]`, and for a CUDA wheel `cuda` and
-`architectures`; `patched = false` where the source patches are not applied; `[deep]` with an error that the
-self-test met; `[expected]` with every finding that is no note about released versions.
+in the words of facts/model.py, `[[dlls]]` likewise, `[target]` with its Python (`prefix` where it lies on Windows),
+`[target.versions]`, and for a CUDA wheel `cuda` and `architectures`; `patched = false` where the source patches are
+not applied; `[deep]` with an error that the self-test met; `[expected]` with every finding that is no note about
+released versions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ if __name__ == "__main__":
 from checks_machines import distribution, hashes, machine, target
 from paddlevl_doctor.facts.deep import ProbeResult
 from paddlevl_doctor.facts.deep_facts import DeepFacts
-from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host, PaddleBuild
+from paddlevl_doctor.facts.model import (
+    DllFolder,
+    Facts,
+    Gpu,
+    Gpus,
+    Host,
+    ModelCache,
+    PaddleBuild,
+    PipelinesLink,
+)
 from paddlevl_doctor.facts.recording import Provenance, Recording
 
 FOLDER = Path(__file__).parent
@@ -66,8 +76,21 @@ def _facts(source: dict[str, Any]) -> Facts:
         target=_target(described) if described else None,
         patched_files=hashes(paddlex, patched=patched) if paddlex else (),
         settings=source.get("settings", {}),
+        dlls=_dlls(source),
     )
+    if host.system == "windows" and described:
+        base = replace(base, cache=ModelCache(r"C:\Users\somebody\.paddlex"), pipelines=_junction(base))
     return base if described else replace(base, pipelines=None)
+
+
+def _dlls(source: dict[str, Any]) -> tuple[DllFolder, ...] | None:
+    folders = source.get("dlls")
+    return None if folders is None else tuple(DllFolder(**{**f, "names": tuple(f["names"])}) for f in folders)
+
+
+def _junction(facts: Facts) -> PipelinesLink:
+    wanted = rf"{facts.target.purelib}\paddlex\configs\pipelines" if facts.target else ""
+    return PipelinesLink(r"C:\Users\somebody\pages\pipelines", "right", wanted, wanted)
 
 
 def _gpus(source: dict[str, Any]) -> Gpus:
@@ -82,8 +105,17 @@ def _target(source: dict[str, Any]) -> Any:
     build = PaddleBuild(version, cuda, "9.5" if cuda else None, tuple(source.get("architectures", ())))
     requires = {name: tuple(lines) for name, lines in source.get("requires", {}).items()}
     rows = (distribution(*item) for item in source["versions"].items())
+    prefix = source.get("prefix")
+    places = {
+        "prefix": prefix,
+        "python": rf"{prefix}\Scripts\python.exe",
+        "base_prefix": r"C:\Users\somebody\AppData\Local\Programs\Python\Python312",
+        "purelib": rf"{prefix}\Lib\site-packages",
+        "platlib": rf"{prefix}\Lib\site-packages",
+    }
     return target(
         source["versions"],
+        **(places if prefix else {}),
         version=source["python"],
         paddle=build if version != "0" else None,
         missing_libraries=tuple(source.get("missing_libraries", ())),

@@ -31,6 +31,17 @@ HIDDEN = Gpus(
 )
 
 
+OF_LINUX = Gpus(
+    reason="driver-of-linux-in-wsl",
+    detail="Driver Not Loaded; /usr/lib/x86_64-linux-gnu/libcuda.so.1 before /usr/lib/wsl/lib/libcuda.so.1",
+)
+
+
+def without_cuda_name(facts: Facts) -> Facts:
+    assert facts.target is not None
+    return replace(facts, target=replace(facts.target, missing_libraries=("libcuda.so",)))
+
+
 def gpu_machine(*gpus: Gpu, host: Host = LINUX, **changes: object) -> Facts:
     """A machine whose attention is as published: with the patch it needs less memory."""
     # cu118, whose wheel does not take the fused kernel that is a finding of its own on Windows
@@ -132,6 +143,18 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     "a CUDA wheel without its libraries": (with_libraries(), {"cudnn-not-found": "error"}),
     "WSL without the folder, and the CPU wheel": (
         machine(host=WSL, gpus=HIDDEN),
+        {"wsl-libcuda-not-found": "warning"},
+    ),
+    "Windows without the runtime of Visual C++": (
+        machine(host=WINDOWS, target=target(CURRENT, missing_libraries=("msvcp140.dll",))),
+        {"windows-libpaddle-dll": "warning"},
+    ),
+    "WSL with a driver of Linux before that of Windows": (
+        replace(gpu_machine(T4, host=WSL), gpus=OF_LINUX),
+        {"wsl-libcuda-not-found": "error"},
+    ),
+    "WSL whose loader has NVML, and not the name that paddle asks for": (
+        without_cuda_name(gpu_machine(RTX4090, host=WSL)),
         {"wsl-libcuda-not-found": "warning"},
     ),
     "WSL without the folder, and the CUDA wheel": (
@@ -264,6 +287,18 @@ def test_the_hidden_wsl_library_is_said_once() -> None:
     facts = replace(gpu_machine(T4, host=WSL), gpus=HIDDEN)
     assert finding(facts, "gpu-detection").status is Status.SKIPPED
     assert finding(facts, "gpu-wheel-no-gpu-visible").blocked_by == "wsl-libcuda-not-found"
+
+
+def test_what_wsl_hides_is_shown_with_what_the_loader_was_told() -> None:
+    facts = without_cuda_name(gpu_machine(RTX4090, host=WSL, settings={"LD_LIBRARY_PATH": "no"}))
+    shown = finding(facts, "wsl-libcuda-not-found")
+    words = "libcuda.so is not found; LD_LIBRARY_PATH names /usr/lib/wsl/lib: no"
+    assert shown.evidence == (Evidence("loader", words),)
+    assert finding(facts, "gpu-detection").status is Status.OK
+
+
+def test_a_driver_name_that_is_missing_outside_of_wsl_is_nothing() -> None:
+    assert problems(without_cuda_name(gpu_machine(RTX4090))) == {}
 
 
 def test_a_hidden_library_outside_of_wsl_is_left_to_the_detection() -> None:

@@ -14,7 +14,7 @@ from paddlevl_doctor.commands import env
 from paddlevl_doctor.commands.env import variables
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, context_of
 from paddlevl_doctor.facts.model import Facts, ModelCache
-from paddlevl_doctor.repair.activation import Variable, script
+from paddlevl_doctor.repair.activation import Variable, content_of, script
 from paddlevl_doctor.system import RealSystem
 
 ODD = Variable("ODD", "a 'quoted' $HOME `x`\\", "why")
@@ -71,12 +71,20 @@ def test_a_notebook_has_the_values_afterwards(before: str | None, monkeypatch: p
 
 
 def test_powershell_gets_its_own_quotes() -> None:
-    assert script((Variable("A", "it's", "why"), PATHS), "powershell").splitlines() == [
+    assert script((ODD, Variable("A", "it’s", "why"), PATHS), "powershell").splitlines() == [
         "# why",
-        "$env:A = 'it''s'",
+        "$env:ODD = 'a ''quoted'' $HOME `x`\\'",
         "# why",
-        "$env:LIBS = '/usr/lib/wsl/lib' + $(if ($env:LIBS) { ';' + $env:LIBS })",
+        "$env:A = 'it’’s'",
+        "# why",
+        "$env:LIBS = '/usr/lib/wsl/lib' + $(if ($env:LIBS) { [IO.Path]::PathSeparator + $env:LIBS })",
     ]
+
+
+def test_the_file_for_powershell_says_that_it_is_utf_8_and_the_one_for_shells_does_not() -> None:
+    lines = script((PATHS,), "powershell")
+    assert content_of((PATHS,), "powershell").encode() == b"\xef\xbb\xbf" + lines.encode()
+    assert content_of((PATHS,), "sh") == script((PATHS,), "sh")
 
 
 def test_the_command_prints_lines_that_a_shell_understands(tmp_path: Path) -> None:

@@ -300,6 +300,37 @@ def test_a_library_that_the_loader_does_not_find_is_pointed_out(folder: str) -> 
     assert [one.rule for one in choice.refusals] == ["library-not-on-path"]
 
 
+@pytest.mark.parametrize(
+    ("release", "files", "hides"),
+    [
+        (_WSL.release, ("/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"), True),
+        (_WSL.release, ("/usr/lib64/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"), True),
+        (_WSL.release, ("/usr/lib/wsl/lib/libcuda.so.1",), False),
+        (_WSL.release, ("/usr/lib/x86_64-linux-gnu/libcuda.so.1",), False),
+        ("6.1.0", ("/usr/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"), False),
+    ],
+)
+def test_under_wsl_a_driver_package_of_linux_that_finds_no_driver_is_named(
+    release: str, files: tuple[str, ...], hides: bool
+) -> None:
+    class NVMLError(Exception):
+        value = 9
+
+        def __str__(self) -> str:
+            return "Driver Not Loaded"
+
+    def refuse() -> None:
+        raise NVMLError
+
+    binding = _binding(nvmlInit=refuse)
+    found = collect_gpus(FakeSystem(release=release, files=dict.fromkeys(files, b""), nvml_module=binding))
+    if not hides:
+        assert found == Gpus(reason="driver-not-loaded", detail="Driver Not Loaded")
+        return
+    detail = f"Driver Not Loaded; {files[0]} before /usr/lib/wsl/lib/libcuda.so.1"
+    assert found == Gpus(reason="driver-of-linux-in-wsl", detail=detail)
+
+
 def _binding(**functions: object) -> SimpleNamespace:
     """Make a binding that knows one T4; old ones gave bytes for text."""
     answers = {

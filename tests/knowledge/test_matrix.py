@@ -17,6 +17,7 @@ from packaging.version import Version
 from paddlevl_doctor.facts.cache import collect_cache
 from paddlevl_doctor.facts.model import Distribution, Target
 from paddlevl_doctor.knowledge import (
+    dlls,
     downloads,
     gpus,
     matrix,
@@ -33,6 +34,7 @@ from paddlevl_doctor.system_fake import FakeSystem
 
 FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "architectures": {"minimum": wheels.Minimum, "compiled": wheels.Compiled},
+    "dlls": {"line": dlls.DllLine},
     "downloads": {
         "paddle": downloads.PaddleSize,
         "nvidia": downloads.NvidiaSize,

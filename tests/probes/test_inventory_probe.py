@@ -31,6 +31,18 @@ def look(site: Path, version: str = "3.11") -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.parametrize(
+    ("release", "asked"), [("5.15.153.1-microsoft-standard-WSL2", True), ("6.1.0", False)]
+)
+def test_under_wsl_the_drivers_library_is_asked_for_by_the_name_that_paddle_uses(
+    release: str, asked: bool
+) -> None:
+    kernel = f"os.uname = lambda: types.SimpleNamespace(release={release!r})"
+    run = f"import os, runpy, types; {kernel}; runpy.run_path({str(INVENTORY)!r}, run_name='__main__')"
+    done = subprocess.run([interpreter("3.11"), "-S", "-c", run], capture_output=True, text=True, check=True)
+    assert ("libcuda.so" in json.loads(done.stdout)["missing_libraries"]) is asked
+
+
 @pytest.mark.parametrize("version", ["3.8", "3.11", "3.13"])
 def test_what_an_interrupted_installer_leaves_is_told(version: str, tmp_path: Path) -> None:
     whole = {"METADATA": "Name: x\n", "RECORD": "", "INSTALLER": "uv"}

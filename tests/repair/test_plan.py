@@ -9,7 +9,7 @@ import pytest
 from checks_machines import CURRENT, SITE, T4, context, hashes, machine, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Facts, Gpus, PipelinesLink
+from paddlevl_doctor.facts.model import Facts, Gpus, Host, PipelinesLink
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status
 
@@ -235,12 +235,24 @@ def test_a_new_environment_for_a_gpu_gets_a_file_with_the_variables_to_start_wit
     assert "export FLAGS_allocator_strategy=naive_best_fit\n" in content
 
 
-def test_under_wsl_the_file_names_the_folder_of_the_driver_and_cures_the_finding() -> None:
-    hidden = Gpus(reason="library-not-on-path", detail="/usr/lib/wsl/lib/libcuda.so.1")
+@pytest.mark.parametrize("reason", ["library-not-on-path", "driver-of-linux-in-wsl"])
+def test_under_wsl_the_file_names_the_folder_of_the_driver_and_cures_the_finding(reason: str) -> None:
+    hidden = Gpus(reason=reason, detail="/usr/lib/wsl/lib/libcuda.so.1")
     wsl = machine(host=replace(machine().host, wsl="2"), gpus=hidden)
     path, content, resolves = activation(plan(wsl)) or ("", "", ())
     assert (path, resolves) == ("/srv/project/.venv/paddlevl-env.sh", ("wsl-libcuda-not-found",))
     assert "export LD_LIBRARY_PATH=/usr/lib/wsl/lib" in content
+
+
+def test_on_windows_the_file_is_one_for_powershell() -> None:
+    gpu = with_gpu({}, T4, driver="560.76", host=Host("windows", "10.0.22631", "x86_64", cpu_count=8))
+    made = plan(replace(gpu, target=None, pipelines=replace(LINK, wanted=None)))
+    path, content, _ = activation(made) or ("", "", ())
+    assert path == "/srv/project/.venv/paddlevl-env.ps1"
+    assert content.startswith("\ufeff# ")
+    assert "$env:FLAGS_allocator_strategy = 'naive_best_fit'\n" in content
+    step = next(s for s in made.steps if s.kind == "set-environment")
+    assert "\ufeff" not in step.diff
 
 
 def test_an_interpreter_without_an_environment_gets_no_file() -> None:

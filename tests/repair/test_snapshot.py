@@ -157,11 +157,16 @@ def test_bytecode_of_removed_modules_goes_with_them(tmp_path: Path) -> None:
     assert sorted(p.name for p in root.iterdir() if p.name != snapshot.STATE_FOLDER) == ["kept.py"]
 
 
-def test_a_file_system_without_hard_links_gets_copies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "refusal",
+    [OSError(1, "Operation not permitted"), NotImplementedError("follow_symlinks unavailable")],
+    ids=["file system", "system"],
+)
+def test_where_there_are_no_hard_links_there_are_copies(
+    refusal: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_links(*_: object, **__: object) -> None:
-        raise OSError(1, "Operation not permitted")
+        raise refusal
 
     monkeypatch.setattr(os, "link", no_links)
     root = build(tmp_path / "env", {"a.py": b"1", "b.py": b"2"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from packaging.version import Version
 
@@ -59,8 +60,23 @@ def _torch_on_windows(context: Context) -> Diagnosis:
     if system != "windows" or torch is None or paddle is None:
         return skipped(f"{system}, torch {torch or 'absent'}, paddlepaddle-gpu {paddle or 'absent'}")
     # A torch for the CPU has no cuDNN: it fails only in programs that import paddle before paddlex does torch.
-    status = Status.NOTE if torch.endswith("+cpu") else Status.WARNING
-    return bad(status, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}")
+    cudnn = _cudnn_of_torch(context)
+    plain = torch.endswith("+cpu") if cudnn is None else not cudnn
+    found = bad(
+        Status.NOTE if plain else Status.WARNING, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}"
+    )
+    return replace(found, evidence=(*found.evidence, *(Evidence("torch\\lib", name) for name in cudnn or ())))
+
+
+def _cudnn_of_torch(context: Context) -> tuple[str, ...] | None:
+    """Name the cuDNN that lies in torch's own folder, None where that was not looked at.
+
+    The versions that the default index has for Windows are for the CPU, and do not say so in their metadata.
+    """
+    if context.facts.dlls is None:
+        return None
+    names = (name for folder in context.facts.dlls if folder.role == "torch" for name in folder.names)
+    return tuple(name for name in names if name.lower().startswith("cudnn64_"))
 
 
 def _installed_servers(target: Target) -> dict[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from paddlevl_doctor.checks.dlls import judge_libraries, wanted_dlls
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.pins import pins
 from paddlevl_doctor.facts.model import Gpu, PaddleBuild
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
+from paddlevl_doctor.facts.wsl import hidden_driver
 from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system, required_driver
 from paddlevl_doctor.values import Status
 
@@ -22,22 +24,19 @@ def _wsl_library(context: Context) -> Diagnosis:
     host, gpus, settings = context.facts.host, context.facts.gpus, context.facts.settings
     if not host.wsl:
         return skipped(f"{host.system} is not WSL")
-    if not _hidden_by_wsl(context):
+    hidden = hidden_driver(context.facts)
+    if hidden is None:
         return ok("NVML", gpus.detail or gpus.reason or f"{len(gpus.devices)} GPUs")
     paddle = context.facts.target.version_of("paddlepaddle-gpu") if context.facts.target else None
-    shown = f"{gpus.detail}; LD_LIBRARY_PATH names it: {settings.get('LD_LIBRARY_PATH', 'no')}"
-    return bad(Status.ERROR if paddle else Status.WARNING, "NVML", shown, folder=WSL_LIBRARIES)
-
-
-def _hidden_by_wsl(context: Context) -> bool:
-    gpus = context.facts.gpus
-    named = WSL_LIBRARIES in gpus.detail
-    return bool(context.facts.host.wsl) and gpus.reason == "library-not-on-path" and named
+    shown = f"{hidden}; LD_LIBRARY_PATH names {WSL_LIBRARIES}: {settings.get('LD_LIBRARY_PATH', 'no')}"
+    # Where NVML was found, only the name that paddle asks for is missing; paddle itself merely warns of that.
+    status = Status.ERROR if paddle and not gpus.devices else Status.WARNING
+    return bad(status, "loader" if gpus.devices else "NVML", shown, folder=WSL_LIBRARIES)
 
 
 def _detection(context: Context) -> Diagnosis:
     gpus = context.facts.gpus
-    if _hidden_by_wsl(context):
+    if hidden_driver(context.facts) and not gpus.devices:
         return skipped("see wsl-libcuda-not-found")
     if gpus.devices:
         return ok("NVML", f"{len(gpus.devices)} x {gpus.devices[0].name}, driver {gpus.driver}")
@@ -122,10 +121,15 @@ def _no_gpu_visible(context: Context) -> Diagnosis:
 
 
 def _cuda_libraries(context: Context) -> Diagnosis:
-    """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else."""
+    """Compare what the CUDA wheel asks for with what is there: it looks for these libraries nowhere else.
+
+    On Windows it does, so that there the files are looked at.
+    """
     target = context.target
     if target.version_of("paddlepaddle-gpu") is None:
         return skipped("no CUDA wheel")
+    if dlls := wanted_dlls(context):
+        return judge_libraries(context, dlls)
     wanted = pins(target, "paddlepaddle-gpu", context.facts.host)
     if not wanted:
         return skipped("the wheel asks for no CUDA libraries")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from pathlib import Path
 
 from paddlevl_doctor.facts.cache import cache_root, collect_cache
+from paddlevl_doctor.facts.dlls import collect_dlls
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.long_paths import long_paths_allowed
@@ -15,6 +15,7 @@ from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink,
 from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.system import System
+from paddlevl_doctor.system_files import same_place
 
 STATE_FOLDER = ".paddlevl-doctor"
 """The doctor's own folder inside a target."""
@@ -49,6 +50,7 @@ def collect_facts(system: System, choice: Choice) -> Facts:
         free_disk_mb=disks,
         settings=collect_settings(system),
         long_paths=long_paths_allowed(system, target),
+        dlls=collect_dlls(system, target),
     )
 
 
@@ -110,16 +112,22 @@ def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
 def _link_state(system: System, path: Path, points_to: str | None, wanted: Path | None) -> str:
     if points_to is None:
         return "not-a-link" if system.exists(path) else "absent"
-    end = os.path.normpath(path.parent / points_to.removeprefix("\\\\?\\"))
-    if wanted is not None and end == os.path.normpath(wanted):
+    if wanted is not None and same_place(path.parent / points_to, wanted):
         return "right" if system.exists(path) else "dangling"
     return "other-link" if system.exists(path) else "dangling"
+
+
+def _uv_cache(system: System) -> Path:
+    """Return where uv keeps its cache unless it is told (docs.astral.sh/uv/concepts/cache, cache directory)."""
+    if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
+        return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
+    return system.home() / ".cache" / "uv"
 
 
 def _disks(system: System, target: Target | None, choice: Choice) -> dict[str, int]:
     places = {
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
-        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or system.home() / ".cache" / "uv"),
+        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or _uv_cache(system)),
         "model-cache": cache_root(system),
         "temp": Path(system.env.get("TMPDIR") or system.env.get("TEMP") or "/tmp"),  # noqa: S108 - only looked at
     }

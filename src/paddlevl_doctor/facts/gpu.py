@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddlevl_doctor.facts.model import Gpu, Gpus
+from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.system import System
 
 # NVML's error codes by the reason they mean (nvml.h, nvmlReturn_t).
@@ -21,6 +22,8 @@ _LIBRARY = "libnvidia-ml.so.1"
 # Folders with the driver's libraries on systems that tell the loader about them by an environment variable or
 # a configuration file, and sometimes do not: WSL, Kaggle and GKE, Colab, NixOS.
 _FOLDERS = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib64-nvidia", "/run/opengl-driver/lib")
+_PACKAGED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
+"""Where the packages of Debian, Ubuntu and Fedora put the libraries of a Linux driver."""
 _MIB = 20
 
 Answer = TypeVar("Answer")
@@ -38,7 +41,7 @@ def collect_gpus(system: System) -> Gpus:
     except OSError as error:
         return _without_library(system, str(error))
     except Exception as error:  # a broken binding must not hide the other facts
-        return Gpus(reason=_reason(error), detail=_words(error))
+        return _unless_of_linux(system, Gpus(reason=_reason(error), detail=_words(error)))
     try:
         return _ask(nvml)
     except Exception as error:  # as above
@@ -53,6 +56,20 @@ def _without_library(system: System, words: str) -> Gpus:
     if hidden is None:
         return Gpus(reason="no-library", detail=words)
     return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
+
+
+def _unless_of_linux(system: System, failed: Gpus) -> Gpus:
+    """Say where under WSL a driver package of Linux stands before the Windows driver's libraries.
+
+    NVIDIA's user guide of CUDA on WSL warns of it: such a package brings libraries that find no driver there.
+    """
+    ours = f"{WSL_LIBRARIES}/libcuda.so.1"
+    theirs = [
+        f"{folder}/libcuda.so.1" for folder in _PACKAGED if system.exists(Path(f"{folder}/libcuda.so.1"))
+    ]
+    if "microsoft" not in system.uname()[0].lower() or not theirs or not system.exists(Path(ours)):
+        return failed
+    return Gpus(reason="driver-of-linux-in-wsl", detail=f"{failed.detail}; {theirs[0]} before {ours}")
 
 
 class _NoInstanceError(Exception):

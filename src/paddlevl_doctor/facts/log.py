@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from paddlevl_doctor import system_processes
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
 
@@ -31,7 +32,7 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
         if sys.stdin is None:
             raise UsageError(text("log-none"))
         if sys.stdin.isatty():
-            sys.stderr.write(text("log-paste", end="Ctrl-Z, Enter" if sys.platform == "win32" else "Ctrl-D"))
+            sys.stderr.write(text("log-paste", end="Ctrl-Z, Enter" if system_processes.WINDOWS else "Ctrl-D"))
             sys.stderr.write("\n")
             sys.stderr.flush()
         yield sys.stdin.buffer

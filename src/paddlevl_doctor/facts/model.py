@@ -56,7 +56,7 @@ class Gpus:
     """The CUDA version of the driver's API, for example 12.4."""
     reason: str | None = None
     """One of no-library, library-not-on-path, library-too-old, driver-not-loaded, driver-library-mismatch,
-    no-permission, no-devices, nvml-error; None with devices."""
+    driver-of-linux-in-wsl, no-permission, no-devices, nvml-error; None with devices."""
     detail: str = ""
     """NVML's own words for `reason`; with devices, what it said about those that could not be asked."""
 
@@ -193,6 +193,19 @@ class PipelinesLink:
 
 
 @dataclass(frozen=True)
+class DllFolder:
+    """A folder of Windows with DLLs of CUDA in it.
+
+    `role` is wheel (nvidia\\*\\bin beside paddle), torch (torch\\lib), python (where python.exe lies), system
+    (Windows and its System32) or path.
+    """
+
+    role: str
+    path: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that the checks may look at."""
 
@@ -214,3 +227,5 @@ class Facts:
     """The environment variables that the stack heeds, as facts/settings.py lets them through."""
     long_paths: bool | None = None
     """Whether Windows allows paths of 260 characters and more; None elsewhere, and where nothing is that long."""
+    dlls: tuple[DllFolder, ...] | None = None
+    """The folders with CUDA's DLLs, in the order in which they are asked; None but on Windows with a CUDA wheel."""

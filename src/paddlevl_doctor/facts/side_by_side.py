@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from paddlevl_doctor.system import hold_interrupts, terminate_tree
+from paddlevl_doctor.system_processes import hold_interrupts, terminate_tree
 
 Answer = TypeVar("Answer")
 

@@ -264,6 +264,13 @@ RULES: dict[str, tuple[str, str, str]] = {
         "NVIDIA 驱动在运行期间被更新（{detail}）。请重启机器。",
         _NVML,
     ),
+    "driver-of-linux-in-wsl": (
+        "A Linux driver was installed in WSL and stands before the one of Windows ({detail}). Remove it, or put "
+        "/usr/lib/wsl/lib first in LD_LIBRARY_PATH.",
+        "WSL 中安装了 Linux 驱动，挡在 Windows 的驱动之前（{detail}）。请将其卸载，"
+        "或把 /usr/lib/wsl/lib 放在 LD_LIBRARY_PATH 的最前面。",
+        "docs:https://docs.nvidia.com/cuda/wsl-user-guide/index.html",
+    ),
     "no-permission": (
         "This user may not ask the GPU ({detail}). Allow access to /dev/nvidia*, or use another account.",
         "当前用户无权访问 GPU（{detail}）。请开放 /dev/nvidia* 的权限，或换用其他账户。",

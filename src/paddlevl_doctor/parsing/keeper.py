@@ -25,6 +25,8 @@ from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor import system_processes
+
 NAME = "keeper.json"
 _LOG = "worker.log"
 _TAIL = 4000
@@ -42,9 +44,7 @@ def main() -> None:
         return
     code = relay(Path(folder), minutes, command)
     sys.stderr.flush()
-    os._exit(
-        code if code >= 0 else 128 - code
-    )  # a thread waits for stdin, which Python would not leave in peace
+    os._exit(exit_status(code))  # a thread waits for stdin, which Python would not leave in peace
 
 
 # --- whoever wants a worker ---------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def relay(folder: Path, minutes: str, command: list[str]) -> int:
     """Pass lines on until either side ends; returns the worker's exit status where it was the one."""
     keeper = _connected(folder, minutes, command)
     if keeper is None:
-        os.execv(command[0], command)  # noqa: S606 - it is what was asked for
+        return _become(command)
     hello = json.loads(keeper.recv_bytes())
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, lambda *_: _tell_stacks(folder, hello["worker_pid"]))
@@ -68,6 +68,20 @@ def relay(folder: Path, minutes: str, command: list[str]) -> int:
                 return int(json.loads(line)["returncode"])
             _write(line)
     return 0
+
+
+def _become(command: list[str]) -> int:
+    """Be the command; Windows would start it beside and tell whoever waits that it has ended, so it is waited for."""
+    if not system_processes.WINDOWS:
+        os.execv(command[0], command)  # noqa: S606 - it is what was asked for
+    return subprocess.run(command, check=False).returncode
+
+
+def exit_status(code: int) -> int:
+    """Return what os._exit takes so that whoever waits sees this end: a signal, or an NTSTATUS above 2**31."""
+    if system_processes.WINDOWS:
+        return code - (1 << 32) if code >> 31 else code
+    return code if code >= 0 else 128 - code
 
 
 def _connected(folder: Path, minutes: str, command: list[str]) -> Connection | None:
@@ -92,7 +106,7 @@ def _begun(folder: Path, minutes: str, command: list[str]) -> Connection | None:
         (folder / NAME).unlink()
     argv = [sys.executable, "-m", "paddlevl_doctor.parsing.keeper", str(folder), minutes, "--keep", *command]
     null = subprocess.DEVNULL
-    subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, start_new_session=True)
+    subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, **system_processes.own_group())
     end = time.monotonic() + _START_SECONDS
     found = None
     while found is None and time.monotonic() < end:
@@ -252,11 +266,9 @@ class Keeper:
     def _end(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / NAME).unlink()
-        if os.name == "posix":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            os.killpg(0, signal.SIGTERM)  # the session is the keeper's own
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.worker.wait(2)
+        system_processes.end_followers(self.worker.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.worker.wait(2)
         self.worker.kill()
         self.worker.wait()
 

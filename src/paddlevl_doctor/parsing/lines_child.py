@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from paddlevl_doctor.system_processes import kill_group, own_group
 
 Event = dict[str, Any]
 _TAIL = 4000
@@ -45,9 +46,9 @@ class LinesChild:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=dict(env),
-                start_new_session=os.name == "posix",
                 encoding="utf-8",
                 errors="replace",
+                **own_group(),
             )
         self._elsewhere = 0
         """The process that really works, where this one only passes lines on to it."""
@@ -121,9 +122,7 @@ class LinesChild:
         self._kill(self.processes())
 
     def _kill(self, doomed: Sequence[psutil.Process]) -> None:
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+        kill_group(self.process.pid)
         for process in doomed:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -14,8 +14,12 @@ import sysconfig
 
 # Those whose requirements are looked at: the stack, and what is known to share libraries with it.
 STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
-# What the wheels need from the system (failures.md: libgl-missing, libgomp-missing).
-LIBRARIES = {"linux": ("libGL.so.1", "libglib-2.0.so.0", "libgomp.so.1")}
+# What the wheels need from the system (failures.md: libgl-missing, libgomp-missing); on Windows the runtime of
+# Visual C++, which paddle/__init__.py tries to load in the same way.
+LIBRARIES = {
+    "linux": ("libGL.so.1", "libglib-2.0.so.0", "libgomp.so.1"),
+    "win32": ("vcruntime140.dll", "vcruntime140_1.dll", "msvcp140.dll"),
+}
 
 
 def normalized(name):
@@ -110,9 +114,14 @@ def release(version):
 
 
 def missing_libraries():
-    """Name the shared libraries that the dynamic loader does not find."""
+    """Name the shared libraries that the dynamic loader does not find.
+
+    Under WSL the driver's is among them, by the name that paddle asks for: NVML may be found and this one not.
+    """
     missing = []
-    for name in LIBRARIES.get(sys.platform, ()):
+    release = os.uname().release if hasattr(os, "uname") else ""
+    wsl = ("libcuda.so",) if "microsoft" in release.lower() else ()
+    for name in LIBRARIES.get(sys.platform, ()) + wsl:
         try:
             ctypes.CDLL(name)
         except OSError:

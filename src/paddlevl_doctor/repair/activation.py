@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
+from paddlevl_doctor.facts.wsl import hidden_driver
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 
-FILES = {"sh": "paddlevl-env.sh", "powershell": "paddlevl-env.ps1"}
+FILES = {SH: "paddlevl-env.sh", POWERSHELL: "paddlevl-env.ps1"}
 """What the activation file of an environment is called, by the shell that reads it."""
 
 
@@ -29,7 +30,7 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
     """Yield what helps on this machine with this paddle distribution (None: none) and version of paddlex."""
     from paddlevl_doctor.parsing.native import cached_version  # noqa: PLC0415 - start-up time
 
-    if facts.host.wsl and facts.gpus.reason == "library-not-on-path":
+    if hidden_driver(facts):
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, text("env-wsl"), prepends=True)
     if package == "paddlepaddle-gpu":
         yield Variable("FLAGS_allocator_strategy", "naive_best_fit", text("env-allocator"))
@@ -40,19 +41,17 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
 
 
 def _sh(variable: Variable) -> str:
-    value = shlex.quote(variable.value)
+    value = quoted(variable.value, SH)
     if variable.prepends:
         return f'export {variable.name}={value}"${{{variable.name}:+:${variable.name}}}"'
     return f"export {variable.name}={value}"
 
 
 def _powershell(variable: Variable) -> str:
-    value = "'" + variable.value.replace("'", "''") + "'"
+    name, value = f"$env:{variable.name}", literal(variable.value)
     if variable.prepends:
-        return (
-            f"$env:{variable.name} = {value} + $(if ($env:{variable.name}) {{ ';' + $env:{variable.name} }})"
-        )
-    return f"$env:{variable.name} = {value}"
+        return f"{name} = {value} + $(if ({name}) {{ [IO.Path]::PathSeparator + {name} }})"
+    return f"{name} = {value}"
 
 
 def _notebook(variable: Variable) -> str:
@@ -62,7 +61,7 @@ def _notebook(variable: Variable) -> str:
     return f"os.environ[{variable.name!r}] = {variable.value!r}"
 
 
-SHELLS: dict[str, Callable[[Variable], str]] = {"sh": _sh, "powershell": _powershell, "notebook": _notebook}
+SHELLS: dict[str, Callable[[Variable], str]] = {SH: _sh, POWERSHELL: _powershell, "notebook": _notebook}
 
 
 def script(found: tuple[Variable, ...], shell: str) -> str:
@@ -71,3 +70,8 @@ def script(found: tuple[Variable, ...], shell: str) -> str:
     for variable in found:
         lines += [f"# {variable.reason}", SHELLS[shell](variable)]
     return "".join(f"{line}\n" for line in lines or [f"# {text('env-nothing')}"])
+
+
+def content_of(found: tuple[Variable, ...], shell: str) -> str:
+    """Return the content of an activation file; Windows PowerShell 5 takes a file without a mark for ANSI text."""
+    return ("\ufeff" if shell == POWERSHELL else "") + script(found, shell)

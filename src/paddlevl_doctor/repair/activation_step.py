@@ -8,7 +8,8 @@ from pathlib import PurePath
 from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.activation import FILES, script, variables_of
+from paddlevl_doctor.repair.activation import FILES, content_of, script, variables_of
+from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.values import Finding, Step
 
 
@@ -26,18 +27,18 @@ def activation_steps(
     found = tuple(v for v in wanted if v.prepends or v.name not in context.facts.settings)
     if not found or not (asking or installs) or (target is not None and not target.is_virtual):
         return []
-    shell = "powershell" if context.facts.host.system == "windows" else "sh"
-    content, path = script(found, shell), str(PurePath(prefix) / FILES[shell])
+    shell = shell_of(context.facts.host.system)
+    path = str(PurePath(prefix) / FILES[shell])
     return [
         Step(
             id="set-environment",
             kind="set-environment",
             summary=text("step-environment", path=path),
             resolves=asking,
-            diff="\n".join(f"+{line}" for line in content.splitlines()),
+            diff="\n".join(f"+{line}" for line in script(found, shell).splitlines()),
             precondition=text("step-write-before"),
             undo=text("step-write-undo"),
-            arguments={"path": path, "content": content},
+            arguments={"path": path, "content": content_of(found, shell)},
         )
     ]
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.patcher import sync_folder
+from paddlevl_doctor.system_files import sync_folder
 
 
 def move_away(site: Path, names: Sequence[str], keep: Path) -> None:

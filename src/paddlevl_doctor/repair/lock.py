@@ -22,7 +22,8 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
-from paddlevl_doctor.system import passed_on
+from paddlevl_doctor.system_files import lock_file, open_files_can_go, unlock_file
+from paddlevl_doctor.system_processes import passed_on
 
 WAIT = 120.0
 """Seconds: as long as what a killed doctor left behind may need to end; then the user is told what it is."""
@@ -73,8 +74,7 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
         with passed_on(descriptor):
             yield
     finally:
-        _clear(prefix, folder)
-        _let_go(descriptor)
+        _leave(prefix, folder, descriptor)
 
 
 def _wait_for(folder: Path, prefix: Path, wait: float) -> int:
@@ -117,6 +117,10 @@ def _take(folder: Path) -> int | None:
         if folder.exists() and not folder.is_dir():
             raise
         return None  # removed between being found there and being looked at
+    except FileNotFoundError:
+        if not folder.parent.parent.is_dir():
+            raise
+        return None  # the target's folder was removed between being made and being entered
     path = folder / "lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -141,33 +145,16 @@ def _has_name(descriptor: int, path: Path) -> bool:
 
 def _lock(descriptor: int, folder: Path) -> bool:
     """Lock an open file without waiting; where the file system has no locks, its last holder must have ended."""
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415 - Windows only
-
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl  # noqa: PLC0415 - POSIX only
-
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_file(descriptor)
     except OSError:
         holder = _holder(folder)
         return holder is None or not holder.is_alive()
-    return True
 
 
 def _let_go(descriptor: int) -> None:
     """Unlock, also for children that are still there, and close."""
-    if sys.platform != "win32":
-        import fcntl  # noqa: PLC0415 - POSIX only
-
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    unlock_file(descriptor)
     os.close(descriptor)
 
 
@@ -189,10 +176,24 @@ def _holder(folder: Path) -> Holder | None:
         return None
 
 
-def _clear(prefix: Path, folder: Path) -> None:
-    """Remove what is not needed any more, while the lock is still held: the next one makes a file of its own."""
+def _leave(prefix: Path, folder: Path, descriptor: int) -> None:
+    """Remove what is not needed any more, while the lock is still held: the next one makes a file of its own.
+
+    Windows removes no open file, so there it is let go first; whoever has opened it since keeps it from going.
+    """
     (folder / "holder.json").unlink(missing_ok=True)
+    if open_files_can_go():
+        _clear(prefix, folder)
+        _let_go(descriptor)
+        return
+    _let_go(descriptor)
+    with contextlib.suppress(OSError):
+        (folder / "lock").unlink()
+        _clear(prefix, folder)
+
+
+def _clear(prefix: Path, folder: Path) -> None:
     if not journal.numbers(prefix):
         shutil.rmtree(folder, ignore_errors=True)
-    if prefix.is_dir() and not os.listdir(prefix):
+    with contextlib.suppress(OSError):  # something is in it, or the next one was faster
         prefix.rmdir()

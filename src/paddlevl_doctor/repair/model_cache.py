@@ -15,7 +15,8 @@ from typing import Any
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.patcher import sha256_of_file, sync_folder
+from paddlevl_doctor.repair.patcher import sha256_of_file
+from paddlevl_doctor.system_files import sync_folder
 
 ASIDE = "set-aside-by-paddlevl-doctor"
 """The folder in the cache's root, where somebody who wonders about the space finds it and knows whose it is."""

@@ -22,6 +22,7 @@ from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.patches import PatchFile
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.system import System
+from paddlevl_doctor.system_files import sync_folder
 
 _COMPILE = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[2], 'exec')"
 _COMPILE_TIMEOUT = 60.0
@@ -232,18 +233,7 @@ def _is_untouched(leaf: Path, keep: Path, expect: str) -> bool:
     return leaf.samefile(keep) or (found == keep.read_bytes() and sha256_of(found) != expect)
 
 
-# --- folders ----------------------------------------------------------------------------------------------
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+# --- bytecode ---------------------------------------------------------------------------------------------
 
 
 def drop_bytecode(source: Path) -> None:

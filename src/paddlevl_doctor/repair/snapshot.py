@@ -17,6 +17,7 @@ from pathlib import Path
 
 from paddlevl_doctor.facts.collect import STATE_FOLDER
 from paddlevl_doctor.repair import uv_lock
+from paddlevl_doctor.system_files import is_junction
 
 __all__ = ["STATE_FOLDER", "Snapshot", "restore", "take", "trim", "write_durably"]
 
@@ -64,27 +65,34 @@ def _folders(root: Path) -> Iterator[str]:
     for folder, names, _ in os.walk(root):
         inside = os.path.relpath(folder, root)
         names[:] = [n for n in names if inside != "." or n != STATE_FOLDER]
-        names[:] = [n for n in names if not os.path.islink(f"{folder}/{n}")]  # noqa: PTH114 - as above
+        names[:] = [n for n in names if not _is_link(f"{folder}/{n}")]
         yield from (os.path.normpath(f"{inside}/{name}") for name in names)
+
+
+def _is_link(path: str) -> bool:
+    return os.path.islink(path) or is_junction(Path(path))  # noqa: PTH114 - as above
 
 
 def _link(source: str, place: str) -> None:
     try:
         os.link(source, place, follow_symlinks=False)
-    except OSError:  # another device, or a file system without hard links
+    except (OSError, NotImplementedError):  # another device, or a file system or system without such links
         shutil.copy2(source, place, follow_symlinks=False)
 
 
 def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield every file and link below `root` (folders that are links count as links).
 
-    Not our own folder, and not uv's lock file: whoever waits for it waits for this very inode.
+    Not our own folder, and not uv's lock file: whoever waits for it waits for this very inode. A junction of
+    Windows looks like a folder, cannot be kept by a hard link, and what lies behind it is not the environment's.
     """
     waiting = [(str(root), "")]
     while waiting:
         folder, prefix = waiting.pop()
         for entry in os.scandir(folder):
             if not prefix and entry.name in (STATE_FOLDER, uv_lock.NAME):
+                continue
+            if is_junction(Path(entry.path)):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append((entry.path, f"{prefix}{entry.name}/"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,9 @@ from paddlevl_doctor.repair.journal import Event, Transaction
 from paddlevl_doctor.repair.proof import prove
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.repair.uv_lock import uv_locked
+from paddlevl_doctor.shells import POWERSHELL, SH, read_in
 from paddlevl_doctor.system import System
+from paddlevl_doctor.system_files import is_junction, make_link, remove_link, restore_link, same_place
 from paddlevl_doctor.values import Step
 
 
@@ -184,9 +185,14 @@ def write_text(work: Work, step: Step) -> str:
     work.intend(step, keep=step.id, **event)
     text_files.write(event, content, work.transaction.folder / step.id)
     if step.kind == "set-environment":
-        command = f". {shlex.quote(str(path))}" if path.suffix == ".sh" else f'. "{path}"'
-        work.notes.append(text("environment-how", command=command))
+        work.notes.append(_how_to_read(path))
     return "applied"
+
+
+def _how_to_read(path: Path) -> str:
+    if path.suffix == ".sh":
+        return text("environment-how", command=read_in(str(path), SH))
+    return text("environment-how-powershell", command=read_in(str(path), POWERSHELL))
 
 
 def link_pipelines(work: Work, step: Step) -> str:
@@ -196,27 +202,11 @@ def link_pipelines(work: Work, step: Step) -> str:
     if not wanted.is_dir():
         raise DoctorError(text("no-pipelines", path=wanted))
     former = work.system.link_target(path)
-    if former is not None and path.exists() and path.resolve() == wanted.resolve():
+    if former is not None and path.exists() and path.samefile(wanted):
         return "already"
     work.intend(step, path=str(path), former=former, points_to=str(wanted))
-    make_link(path, wanted, work.system.platform)
+    make_link(path, wanted)
     return "applied"
-
-
-def make_link(path: Path, wanted: Path, platform: str) -> None:
-    """Create a folder link at `path`; a dangling link that is there is replaced, a real file is not.
-
-    Inside one folder tree the link is relative, so that the tree can be moved.
-    """
-    if path.is_symlink() and not path.exists():
-        path.unlink()
-    if platform == "win32":
-        import _winapi  # noqa: PLC0415 - Windows only
-
-        _winapi.CreateJunction(str(wanted), str(path))  # type: ignore[attr-defined,unused-ignore]
-        return
-    inside = wanted.is_relative_to(path.parent)
-    path.symlink_to(wanted.relative_to(path.parent) if inside else wanted, target_is_directory=True)
 
 
 DO: dict[str, Callable[[Work, Step], str]] = {
@@ -240,7 +230,9 @@ def _remove_environment(work: Work, undo: Event) -> None:
     for entry in os.scandir(work.prefix):
         if entry.name in (snapshot.STATE_FOLDER, *undo.get("found", ())):
             continue
-        if entry.is_dir(follow_symlinks=False):
+        if is_junction(Path(entry.path)):  # rmtree refuses it, and what it points to is not ours
+            remove_link(Path(entry.path))
+        elif entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)
         else:
             Path(entry.path).unlink()
@@ -282,15 +274,10 @@ def _remove_link(work: Work, undo: Event) -> None:
     """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
     path, former = Path(str(undo["path"])), undo["former"]
     current = work.system.link_target(path)
-    ours = current is not None and os.path.normpath(path.parent / current) == os.path.normpath(
-        str(undo["points_to"])
-    )
-    if ours and path.is_symlink():
-        path.unlink()
-    elif ours:
-        path.rmdir()  # a junction is removed like an empty folder; what it points to stays
+    if current is not None and same_place(path.parent / current, Path(str(undo["points_to"]))):
+        remove_link(path)
     if former is not None and not os.path.lexists(path):  # also where we were stopped between the two
-        path.symlink_to(former, target_is_directory=True)
+        restore_link(path, str(former))
 
 
 UNDO: dict[str, Callable[[Work, Event], None]] = {

@@ -13,6 +13,7 @@ from typing import Any
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import patcher
+from paddlevl_doctor.system_files import sync_folder
 
 _MODE = 0o644
 
@@ -42,7 +43,7 @@ def write(event: Mapping[str, Any], content: str, keep: Path) -> None:
         raise patcher.FileMovedError(text("file-moved", path=path)) from error
     finally:
         staged.unlink()
-    patcher.sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def is_edited(event: Mapping[str, Any]) -> bool:

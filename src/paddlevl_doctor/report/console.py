@@ -5,7 +5,6 @@ Colours repeat what a word says already. Text that came from files, logs or pack
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +15,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from paddlevl_doctor import shells
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
 from paddlevl_doctor.report.heading import describe_facts
 from paddlevl_doctor.report.privacy import without_home
+from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Command, Finding, Status
 
 if TYPE_CHECKING:
@@ -233,6 +234,6 @@ def make_table(*columns: str) -> Table:
     return table
 
 
-def command_line(command: Command) -> str:
-    """Show an argument list as one line that can be pasted into a POSIX shell."""
-    return shlex.join(command)
+def command_line(command: Command, system: str | None = None) -> str:
+    """Show an argument list as one line that can be pasted into the shell of a system, this one's unless named."""
+    return shells.command_line(command, shells.shell_of(system or RealSystem().platform))

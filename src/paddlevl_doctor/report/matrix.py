@@ -142,7 +142,7 @@ def _commands(screen: Screen, answer: Answer) -> None:
 
     screen.line(text("matrix-install"), "bold")
     for command in answer.commands:
-        _indented(screen, Text(command_line(command)), 2)
+        _indented(screen, Text(command_line(command, answer.machine.host.system)), 2)
     if not screen.quiet:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
