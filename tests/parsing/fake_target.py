@@ -3,7 +3,7 @@
 FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": FOLDER, "good_env": {NAME: VALUE},
 "keeps_mb": MIB, "keeps_vram_mb": MIB}. Every fault happens once; PAGE -1 is the loading of models. With `good_env`,
 pages are read only where these variables have these values, as in an environment that needs another rung of the
-ladder. `keeps_mb` is what a process keeps of every page, and never gives back.
+ladder. `joins` is the fault that happens to whoever asks for pages to be joined. `keeps_mb` is what a process keeps of every page, and never gives back.
 """
 
 from __future__ import annotations
@@ -99,12 +99,21 @@ ERRORS = {
     "oom": "ResourceExhaustedError: Out of memory error on GPU 0",
     "raised": "RuntimeError: CUDA error: an illegal memory access was encountered",
 }
+STRANGE: dict[str, dict[str, Any]] = {
+    "stranger": {"event": "joined", "text": "nobody asked"},
+    "other-page": {"event": "page", "page": 4711},
+    "torn": {"event": "page"},
+}
+"""Answers to something else, or none that can be used."""
 
 
 def happen(kind: str, page: int) -> bool:
     """Let a fault happen; returns whether the page is answered with it."""
     if kind in ERRORS:
         failed(page, ERRORS[kind])
+        return True
+    if kind in STRANGE:
+        say(**{"page": page, **STRANGE[kind]})
         return True
     DEEDS[kind]()
     return False
@@ -131,6 +140,9 @@ def page_of(task: dict[str, Any]) -> int:
 
 
 def answer(task: dict[str, Any]) -> None:
+    if "join" in task and "joins" in PLAN:
+        say("failed", error={"root": "no"}) if PLAN["joins"] == "failed" else happen(PLAN["joins"], 0)
+        return
     if "join" in task:
         say("joined", text="\n\n".join(page["markdown_texts"] for page in task["join"]))
         return
