@@ -1,15 +1,18 @@
 """Stands in for a target's Python that runs the native worker: same lines in and out, faults where they are wanted.
 
 FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": FOLDER, "good_env": {NAME: VALUE},
-"keeps_mb": MIB, "keeps_vram_mb": MIB}. Every fault happens once; PAGE -1 is the loading of models. With `good_env`,
-pages are read only where these variables have these values, as in an environment that needs another rung of the
-ladder. `joins` is the fault that happens to whoever asks for pages to be joined. `keeps_mb` is what a process keeps of every page, and never gives back.
+"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS}. Every fault happens once; PAGE -1 is the loading
+of models, and `joins` what happens to whoever asks for pages to be joined. With `good_env`, pages are read only where
+these variables have these values, as in an environment that needs another rung of the ladder; with `fits`, only where
+their pictures are no wider, as on a device with little memory. `keeps_mb` is what a process keeps of every page, and
+never gives back.
 """
 
 from __future__ import annotations
 
 import ctypes
 import json
+import math
 import os
 import signal
 import subprocess
@@ -139,6 +142,14 @@ def page_of(task: dict[str, Any]) -> int:
     return (255 - ones) // 2 + 100 * ((255 - hundreds) // 2)
 
 
+def width_of(task: dict[str, Any]) -> int:
+    """Return the width of a page's picture."""
+    from PIL import Image
+
+    with Image.open(task["image"]) as image:
+        return image.width
+
+
 def answer(task: dict[str, Any]) -> None:
     if "join" in task and "joins" in PLAN:
         say("failed", error={"root": "no"}) if PLAN["joins"] == "failed" else happen(PLAN["joins"], 0)
@@ -155,6 +166,9 @@ def read(task: dict[str, Any]) -> bool:
     """Read a page; returns whether it was read."""
     say("stage", stage="read", page=task["page"])
     number = page_of(task)
+    if width_of(task) > PLAN.get("fits", math.inf):
+        failed(task["page"], ERRORS["oom"])
+        return False
     wrong = [n for n, value in PLAN.get("good_env", {}).items() if os.environ.get(n) != value]
     if any(happen(kind, task["page"]) for kind in due(number)):
         return False

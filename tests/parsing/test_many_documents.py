@@ -50,14 +50,14 @@ def test_one_engine_finishes_documents_in_their_order(stage: Stage) -> None:
 
 
 def test_an_engine_that_is_lost_in_the_middle_of_a_batch_leaves_what_was_over_finished(stage: Stage) -> None:
-    faults = [[1, "exit"], *[[-1, "fatal"]] * 9]
+    faults = [[1, "exit"], [-1, "garbage"], *[[-1, "fatal"]] * 9]
     with pytest.raises(DoctorError, match="OSError: weights"):
         stage.run(paths(stage, 1, 3), [stage.engine()], faults=faults)
 
     assert stage.finished == ["from-0"]
 
 
-@pytest.mark.parametrize("kind", ["exit", "stranger", "torn", "failed", "deadlock"])
+@pytest.mark.parametrize("kind", ["exit", "other-page", "failed", "deadlock"])
 def test_pages_that_the_engine_cannot_join_are_left_to_their_flags(stage: Stage, kind: str) -> None:
     works = stage.run(paths(stage, 1, 1), [stage.engine()], joins=kind)
 

@@ -15,6 +15,8 @@ from paddlevl_doctor.parsing.model import Reading
 from paddlevl_doctor.parsing.pages import PageSource, PictureError
 from paddlevl_doctor.parsing.session import Work
 
+INCIDENTS = "incidents"
+"""The folder in that of the results for what stalled and crashed workers leave behind, where there were any."""
 _PICTURES = {"layout": "page_layout_det_res.*", "order": "page_layout_order_res.*"}
 """Name of the PDF, and what PaddleX calls such a picture of a page (`save_to_img`)."""
 _HAN = re.compile("[\u4e00-\u9fff]")

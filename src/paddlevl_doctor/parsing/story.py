@@ -34,11 +34,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory at one moment: seconds since the start of the run, MiB of all workers with their children."""
+    """Memory at one moment: seconds since the start of the run, MiB of a worker with its children.
+
+    `growth.summed` makes those of all workers out of them, which have no `worker`.
+    """
 
     seconds: float
     rss_mb: int
     vram_mb: int | None = None
+    """In use on the worker's GPU, by whomever."""
+    worker: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.session import PREVIEW, Work
@@ -28,7 +29,7 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
         device=report.device,
         documents=tuple(documents),
         seconds=report.seconds,
-        samples=tuple(samples),
+        samples=summed(samples),
         incidents=report.incidents,
     )
 
