@@ -276,6 +276,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "rung-queues-off": ("without queues", "关闭队列"),
     "rung-smaller": ("at half the size", "缩小一半"),
     "rung-cpu": ("on the processor", "改用 CPU"),
+    "rungs-helped": ("Pages not read on the first try: {rungs}.", "未在首次尝试中读出的页数：{rungs}。"),
     "worker-start": ("starting", "启动"),
     "worker-import": ("importing", "导入"),
     "worker-load": ("loading the models", "加载模型"),

@@ -11,6 +11,7 @@ never gives back.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
 import math
 import os
@@ -198,6 +199,8 @@ def read(task: dict[str, Any]) -> bool:
 
 
 def main() -> None:
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     say("stage", stage="load")
     for kind in due(-1):
         happen(kind, -1)

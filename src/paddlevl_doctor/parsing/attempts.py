@@ -63,6 +63,12 @@ def described(error: Mapping[str, Any] | None) -> str:
     return " ".join(str(known.get("root") or known.get("message")).split())[:_SHOWN]
 
 
+def helped(rungs: Mapping[str, int]) -> str:
+    """Return the sentence about pages that were not read on the first rung (pages by rung); empty where all were."""
+    others = [f"{text(f'rung-{name}')} ({pages})" for name, pages in rungs.items() if name != "first"]
+    return text("rungs-helped", rungs=", ".join(others)) if others else ""
+
+
 def left_of(error: Exception) -> str:
     """Return what a worker has left: where its threads stood, or the last that it wrote."""
     if isinstance(error, StalledError):

@@ -60,6 +60,8 @@ class PageStory:
     picture: Path | None = None
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+    rung: str = "first"
+    """Of the ladder; as in messages: rung-NAME."""
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,5 @@ class RunStory:
     seconds: dict[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     incidents: tuple[str, ...] = ()
+    rungs: str = ""
+    """Which rungs of the ladder helped, in one sentence; empty where none was needed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from paddlevl_doctor.parsing.attempts import helped
 from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.parsing.page_store import PageRead
@@ -31,6 +32,7 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
         seconds=report.seconds,
         samples=summed(samples),
         incidents=report.incidents,
+        rungs=helped(report.rungs),
     )
 
 
@@ -70,4 +72,5 @@ def _page(
         picture=preview if picture and preview.is_file() else None,
         differences=tuple(differences.get(index, ())),
         notes=read.notes,
+        rung=read.rung,
     )
