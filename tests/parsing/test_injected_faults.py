@@ -10,6 +10,7 @@ import pytest
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.pages import PageSource, Picture
+from paddlevl_doctor.parsing.watch import Limits, limits_for
 from parsing.sessions import Stage, document, texts
 
 KINDS = (
@@ -144,3 +145,19 @@ def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampl
         "Page 1, first try: reading did not end within 6 s"
     ]
     assert {sample.vram_mb for sample in stage.samples if sample.rss_mb} == {4321}
+
+
+def test_a_desktop_on_the_gpu_does_not_hide_a_worker_that_stands_still(stage: Stage) -> None:
+    engine = stage.engine("gpu:0", gpu=lambda _pids: (4321, 4))
+    (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
+
+    assert texts(work) == ["This is page 0."]
+    assert [incident.partition(" (")[0] for incident in stage.incidents] == [
+        "Page 1, first try: while reading, the process stood still for 3 s and was ended"
+    ]
+
+
+def test_a_page_may_take_an_hour_on_a_processor_and_ten_minutes_on_a_gpu() -> None:
+    assert [limits_for(device)["read"] for device in ("cpu", "gpu:0")] == [Limits(3600, 90), Limits(600, 90)]
+    assert {limits.idle for limits in limits_for("gpu:0", 7).values()} == {7}
+    assert limits_for("gpu:0", 7)["load"] == Limits(3600, 7)
