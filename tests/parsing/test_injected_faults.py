@@ -11,7 +11,7 @@ import pytest
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.pages import PageSource, Picture
 from paddlevl_doctor.parsing.watch import Limits, limits_for
-from parsing.sessions import Stage, document, texts
+from parsing.sessions import SHORT, Stage, document, texts
 
 KINDS = (
     "deadlock", "spin", "segv", "killed", "abort", "exit", "half-a-line", "garbage", "heir", "closed", "stubborn",
@@ -161,3 +161,20 @@ def test_a_page_may_take_an_hour_on_a_processor_and_ten_minutes_on_a_gpu() -> No
     assert [limits_for(device)["read"] for device in ("cpu", "gpu:0")] == [Limits(3600, 90), Limits(600, 90)]
     assert {limits.idle for limits in limits_for("gpu:0", 7).values()} == {7}
     assert limits_for("gpu:0", 7)["load"] == Limits(3600, 7)
+
+
+@pytest.mark.parametrize(("kind", "times"), [("segv", 2), ("deadlock", 2), ("fatal", 1)])
+def test_models_that_end_their_process_twice_or_say_why_are_downloaded_anew(
+    stage: Stage, kind: str, times: int
+) -> None:
+    fresh = stage.folder / "fresh"
+    stage.fresh_cache = lambda: fresh
+    good = {"PADDLE_PDX_CACHE_HOME": str(fresh)}
+    engine = stage.engine(limits={**SHORT, "load": Limits(busy=6, idle=1)})
+    (work,) = stage.run([document(stage.folder, 0, 2)], [engine], faults=[[-1, kind]] * times, good_env=good)
+
+    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert stage.incidents[-1].startswith("The models in the cache cannot be loaded (")
+    assert stage.incidents[-1].endswith(f"); they are downloaded anew to {fresh}.")
+    assert len(stage.incidents) == times
+    assert stage.left_behind() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 from itertools import accumulate
 from pathlib import Path
 
@@ -65,3 +67,33 @@ def test_pages_that_the_engine_cannot_join_are_left_to_their_flags(stage: Stage,
     assert [work.markdown for work in works] == [None, None]
     assert stage.finished == [work.name for work in works]
     assert stage.left_behind() == []
+
+
+def test_ctrl_c_keeps_what_was_read_of_many_documents_and_the_next_run_reads_the_rest(
+    stage: Stage,
+) -> None:
+    sizes = (1, 1, 3, 9, 1, 2, 1, 1)
+    over = iter(range(sum(sizes)))
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background would be deaf to it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stage.run(
+                paths(stage, *sizes),
+                [stage.engine(), stage.engine()],
+                on_over=lambda: signal.raise_signal(signal.SIGINT) if next(over) == 6 else None,
+                seconds=0.05,
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stage.left_behind() == []
+    shutil.rmtree(stage.folder / "log")
+    stage.finished.clear()
+    works = stage.run(paths(stage, *sizes), [stage.engine()], resume=True)
+    numbers = [number for worker in stage.read() for _, _, number in worker]
+
+    assert [texts(work) for work in works] == words(*sizes)
+    assert sorted(stage.finished) == sorted(work.name for work in works)
+    assert sum(work.resumed for work in works) >= 7
+    assert len(numbers) == len(set(numbers)) == sum(sizes) - sum(work.resumed for work in works)

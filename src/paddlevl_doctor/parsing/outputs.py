@@ -55,7 +55,7 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
 
 def _markdown(work: Work, reading: Reading) -> str:
     if work.markdown is not None:
-        return work.markdown.rstrip("\n") + "\n"
+        return work.markdown.strip("\n") + "\n"
     pages = [page.markdown for page in work.in_order()]
     return joined(pages) + "\n" if pages and all(pages) else as_markdown(reading)
 
