@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.parsing.warm import Warm
 from parsing.sessions import Stage, document, texts
 
 
@@ -43,6 +44,14 @@ def test_every_document_is_read_and_joined_by_the_engine(
     assert [work.markdown for work in works] == ["\n\n".join(said) for said in words(*pages)]
     assert sorted(stage.finished) == sorted(work.name for work in works)
     assert (stage.incidents, stage.lost, stage.left_behind()) == ([], [], [])
+
+
+def test_a_warm_worker_joins_documents_between_batches_too(stage: Stage) -> None:
+    engine = stage.engine(warm=Warm(stage.folder / "warm", 0, ""))
+    works = stage.run(paths(stage, 1, 9, 2), [engine])
+
+    assert [work.markdown for work in works] == ["\n\n".join(said) for said in words(1, 9, 2)]
+    assert stage.incidents == []
 
 
 def test_one_engine_finishes_documents_in_their_order(stage: Stage) -> None:

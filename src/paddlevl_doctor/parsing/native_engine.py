@@ -201,7 +201,7 @@ class NativeEngine:
                 self._draw_no_more(event, task)
                 self._measure(watcher, event)
                 read = _page_read(event, task.index, picture, rung, device)
-            except (LookupError, TypeError, ValueError) as error:
+            except (LookupError, AttributeError, TypeError, ValueError) as error:
                 raise StrangeError(watcher.stage, event) from error
             yield read
 
