@@ -152,6 +152,8 @@ def width_of(task: dict[str, Any]) -> int:
 
 
 def answer(task: dict[str, Any]) -> None:
+    if "join" in task:
+        say("stage", stage="join")
     if "join" in task and "joins" in PLAN:
         say("failed", error={"root": "no"}) if PLAN["joins"] == "failed" else happen(PLAN["joins"], 0)
         return

@@ -189,6 +189,7 @@ def serve(pipeline, device, speaker):
         task = json.loads(line)
         try:
             if "join" in task:
+                speaker.say("stage", stage="join")
                 speaker.say("joined", text=join(pipeline, task["join"]))
                 continue
             read(pipeline, task, device, speaker)
