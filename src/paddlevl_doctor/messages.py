@@ -271,6 +271,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Page {page}, {rung}: {detail}",
         "第 {page} 页（{rung}）：{detail}",
     ),
+    "incident-kept": ("{incident} (more in {path})", "{incident}（详见 {path}）"),
     "page-trouble": (
         "Page {page} was read, but not all of it was saved: {detail}",
         "第 {page} 页已读取，但未能全部保存：{detail}",
@@ -281,6 +282,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "rung-queues-off": ("without queues", "关闭队列"),
     "rung-smaller": ("at half the size", "缩小一半"),
     "rung-cpu": ("on the processor", "改用 CPU"),
+    "rungs-helped": ("Pages not read on the first try: {rungs}.", "未在首次尝试中读出的页数：{rungs}。"),
     "worker-start": ("starting", "启动"),
     "worker-import": ("importing", "导入"),
     "worker-load": ("loading the models", "加载模型"),
@@ -296,6 +298,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{stage}未能在 {seconds} 秒内完成，进程已被终止",
     ),
     "worker-died": ("the process ended ({how}): {words}", "进程已退出（{how}）：{words}"),
+    "worker-strange": (
+        "the process answered something that was not asked for, and was ended: {answer}",
+        "进程给出了不符合请求的应答，已被终止：{answer}",
+    ),
     "newest-instead": (
         "Not all of the tested versions could be had; the newest that fit were installed.",
         "未能获得全部经过测试的版本，已改为安装符合要求的最新版本。",

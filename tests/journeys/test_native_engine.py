@@ -80,6 +80,23 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
     assert json.loads((written / "page.json").read_text(encoding="utf-8"))["engine"] == "native"
 
 
+def test_two_documents_are_read_in_one_batch_and_each_is_joined_and_written(
+    desk: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, env = desk
+    for name in ("one.png", "two.png"):
+        shutil.copy(folder / "page.png", tmp_path / name)
+    words = ("--witness", "none", "--venv", environment("set-2025-11"), "--format", "json")
+    answer = doctor("parse", "one.png", "two.png", *words, cwd=tmp_path, env=env)
+
+    assert answer.code == 0, answer.stderr
+    assert [(d["pages"], d["failed"]) for d in answer.document["documents"]] == [(1, []), (1, [])]
+    assert (answer.document["incidents"], answer.document["rungs"]) == ([], {"first": 2})
+    one, two = ((tmp_path / "output" / f"{name}.md").read_text(encoding="utf-8") for name in ("one", "two"))
+    assert one.startswith("# TL:blue TR:green")
+    assert one == two
+
+
 def test_a_known_text_is_compared_with_what_paddleocr_vl_read(desk: tuple[Path, dict[str, str]]) -> None:
     folder, env = desk
     (folder / "other.md").write_text("Something else altogether stands on this page, as anybody can see.\n")

@@ -57,6 +57,13 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
         "Page 1, in a fresh process",
     ]
     assert list(answer.document["rungs"].values()) == [1]
+    stacks = Path("output", "incidents", "page-0001-first.txt")
+    assert "most recent call first" in (tmp_path / stacks).read_text(encoding="utf-8")
+    stalled = (
+        f"Page 1, first try: while reading, the process stood still for 5 s and was ended (more in {stacks})"
+    )
+    assert stalled in answer.document["incidents"]
+    assert stalled in (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
 
 
 def test_another_model_needs_no_target_and_is_compared_with_the_reader(tmp_path: Path) -> None:

@@ -47,6 +47,10 @@ class Machine:
     results: dict[str, int] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     library: bool = True
+    busy: int = 0
+    """Percent of the time in which anybody computes on the GPUs."""
+    ours: int | None = None
+    """What the process that asks has of it, 0: it is not known by its number; None: nobody tells about processes."""
 
 
 _T4 = Device("Tesla T4", "7.5", 15360, 15002)
@@ -127,6 +131,15 @@ MACHINES: dict[str, Machine] = {
     "no-devices": Machine("a driver without a GPU", "550.54.14", 12040),
 }
 
+BUSY: dict[str, Machine] = {
+    "busy-with-ours": Machine("a worker beside others", devices=(_RTX4090,), busy=80, ours=37),
+    "busy-in-a-container": Machine(
+        "processes have other numbers there", devices=(_RTX4090,), busy=80, ours=0
+    ),
+    "busy-under-wsl": Machine("nothing is told about processes", devices=(_RTX4090,), busy=80),
+}
+"""Machines on whose GPU somebody computes."""
+
 
 def build_stub(folder: Path, machine: str) -> dict[str, str]:
     """Compile the library of a machine into a folder and return the environment variables that make it found.
@@ -134,7 +147,7 @@ def build_stub(folder: Path, machine: str) -> dict[str, str]:
     A machine without a library gets an unloadable file of that name, so that a real one is not found either.
     Raises KeyError for an unknown machine, CalledProcessError where there is no working C compiler.
     """
-    described = MACHINES[machine]
+    described = {**MACHINES, **BUSY}[machine]
     place = folder / f"nvml-{machine}"
     place.mkdir(parents=True, exist_ok=True)
     library = place / "libnvidia-ml.so.1"
@@ -154,6 +167,7 @@ def _compile(place: Path, library: Path) -> None:
 def _header(machine: Machine) -> str:
     lines = [f'#define DRIVER "{machine.driver}"', f"#define CUDA {machine.cuda}"]
     lines += [f"#define RESULT_{name} {machine.results.get(name, 0)}" for name in _FAILING]
+    lines += [f"#define BUSY {machine.busy}", f"#define OURS {-1 if machine.ours is None else machine.ours}"]
     lines += [f"#define WITHOUT_{name}" for name in machine.without]
     lines += ["static const Device DEVICES[] = {", *map(_device, machine.devices), "  {0}", "};"]
     return "\n".join(lines) + "\n"

@@ -1,15 +1,19 @@
 """Stands in for a target's Python that runs the native worker: same lines in and out, faults where they are wanted.
 
 FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": FOLDER, "good_env": {NAME: VALUE},
-"keeps_mb": MIB, "keeps_vram_mb": MIB}. Every fault happens once; PAGE -1 is the loading of models. With `good_env`,
-pages are read only where these variables have these values, as in an environment that needs another rung of the
-ladder. `keeps_mb` is what a process keeps of every page, and never gives back.
+"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS}. Every fault happens once; PAGE -1 is the loading
+of models, and `joins` what happens to whoever asks for pages to be joined. With `good_env`, pages are read only where
+these variables have these values, as in an environment that needs another rung of the ladder; with `fits`, only where
+their pictures are no wider, as on a device with little memory. `keeps_mb` is what a process keeps of every page, and
+never gives back.
 """
 
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
+import math
 import os
 import signal
 import subprocess
@@ -99,12 +103,21 @@ ERRORS = {
     "oom": "ResourceExhaustedError: Out of memory error on GPU 0",
     "raised": "RuntimeError: CUDA error: an illegal memory access was encountered",
 }
+STRANGE: dict[str, dict[str, Any]] = {
+    "stranger": {"event": "joined", "text": "nobody asked"},
+    "other-page": {"event": "page", "page": 4711},
+    "torn": {"event": "page"},
+}
+"""Answers to something else, or none that can be used."""
 
 
 def happen(kind: str, page: int) -> bool:
     """Let a fault happen; returns whether the page is answered with it."""
     if kind in ERRORS:
         failed(page, ERRORS[kind])
+        return True
+    if kind in STRANGE:
+        say(**{"page": page, **STRANGE[kind]})
         return True
     DEEDS[kind]()
     return False
@@ -130,7 +143,20 @@ def page_of(task: dict[str, Any]) -> int:
     return (255 - ones) // 2 + 100 * ((255 - hundreds) // 2)
 
 
+def width_of(task: dict[str, Any]) -> int:
+    """Return the width of a page's picture."""
+    from PIL import Image
+
+    with Image.open(task["image"]) as image:
+        return image.width
+
+
 def answer(task: dict[str, Any]) -> None:
+    if "join" in task:
+        say("stage", stage="join")
+    if "join" in task and "joins" in PLAN:
+        say("failed", error={"root": "no"}) if PLAN["joins"] == "failed" else happen(PLAN["joins"], 0)
+        return
     if "join" in task:
         say("joined", text="\n\n".join(page["markdown_texts"] for page in task["join"]))
         return
@@ -143,6 +169,9 @@ def read(task: dict[str, Any]) -> bool:
     """Read a page; returns whether it was read."""
     say("stage", stage="read", page=task["page"])
     number = page_of(task)
+    if width_of(task) > PLAN.get("fits", math.inf):
+        failed(task["page"], ERRORS["oom"])
+        return False
     wrong = [n for n, value in PLAN.get("good_env", {}).items() if os.environ.get(n) != value]
     if any(happen(kind, task["page"]) for kind in due(number)):
         return False
@@ -172,6 +201,8 @@ def read(task: dict[str, Any]) -> bool:
 
 
 def main() -> None:
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     say("stage", stage="load")
     for kind in due(-1):
         happen(kind, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from PIL import Image
 from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
 from paddlevl_doctor.parsing.page_store import PageStore
 from paddlevl_doctor.parsing.pages import PageSource
+from paddlevl_doctor.parsing.remembered import Memory
 from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.warm import Warm
@@ -58,6 +59,12 @@ class Stage:
     lost: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     drawers: int = 2
+    fresh_cache: Callable[[], Path | None] = lambda: None
+
+    @property
+    def kept(self) -> Path:
+        """Where what is left of stalled and crashed workers is kept."""
+        return self.folder / "out" / "incidents"
 
     def engine(
         self,
@@ -65,7 +72,8 @@ class Stage:
         env: Mapping[str, str] | None = None,
         limits: Mapping[str, Limits] = SHORT,
         warm: Warm | None = None,
-        gpu: Callable[[], tuple[int, int] | None] = lambda: None,
+        gpu: Callable[[Collection[int]], tuple[int, int] | None] = lambda _pids: None,
+        memory: Memory | None = None,
     ) -> NativeEngine:
         """Return an engine whose target is the fake one."""
         python = self.folder / "python"
@@ -77,8 +85,11 @@ class Stage:
         variables = {**os.environ, "FAULTS": str(faults), "PYTHONPATH": str(site), **(env or {})}
         place = self.folder / f"worker-{device}-{len(list(self.folder.glob('worker-*')))}"
         place.mkdir()
-        setup = NativeSetup(str(python), device, variables, place, limits=limits, warm=warm, gpu=gpu)
-        return NativeEngine(setup, self.samples, self.incidents, label=device)
+        setup = NativeSetup(
+            str(python), device, variables, place, self.kept, limits=limits, warm=warm, gpu=gpu,
+            fresh_cache=self.fresh_cache,
+        )  # fmt: skip
+        return NativeEngine(setup, self.samples, self.incidents, label=device, memory=memory)
 
     def run(
         self,

@@ -19,13 +19,13 @@ from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
 from paddlevl_doctor.parsing.native import cached_version, nested_layout
 from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.parsing.outputs import INCIDENTS
 from paddlevl_doctor.parsing.pages import PageSource
 from paddlevl_doctor.parsing.pool import Engine
 from paddlevl_doctor.parsing.reader import ReaderEngine, available, threads_for
 from paddlevl_doctor.parsing.second_look import SecondLook
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.warm import Warm
-from paddlevl_doctor.parsing.watch import LIMITS, Limits
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Finding, Stage, Status
 
@@ -190,9 +190,10 @@ def _setup(
         folder=folder / f"worker-{number}",
         pipeline=request.pipeline,
         options=_options(examination, request),
-        limits=_limits(request.stall),
+        kept=request.output / INCIDENTS,
+        stall=request.stall,
         warm=_warm(system, examination, request),
-        gpu=GpuUse(system, alone["CUDA_VISIBLE_DEVICES"]) if device.startswith("gpu") else lambda: None,
+        gpu=GpuUse(system, alone["CUDA_VISIBLE_DEVICES"]) if device.startswith("gpu") else lambda _pids: None,
         fresh_cache=lambda: _fresh_cache(system, examination, request),
     )
 
@@ -201,10 +202,6 @@ def _warm(system: System, examination: Examination, request: ParseRequest) -> Wa
     if request.keep_warm is None:
         return None
     return Warm(user_cache(system) / "warm", request.keep_warm, _state(examination))
-
-
-def _limits(stall: float | None) -> dict[str, Limits]:
-    return {} if stall is None else {name: Limits(usual.busy, stall) for name, usual in LIMITS.items()}
 
 
 def _fresh_cache(system: System, examination: Examination, request: ParseRequest) -> Path | None:

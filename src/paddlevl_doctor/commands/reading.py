@@ -12,6 +12,7 @@ from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.commands.fix import FixReport
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.judging import Known, compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.model import Reading
 from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport, ParseRequest
@@ -172,9 +173,10 @@ def _report(
 ) -> ParseReport:
     pages = [page for work in works for page in work.in_order()]
     documents = tuple(run.documents[path] for path in run.order)
-    told = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in staff.samples))
+    samples = summed(staff.samples)
+    told = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in samples))
     vram = max((mb for mb in told if mb is not None), default=None)
-    rss = max((sample.rss_mb for sample in staff.samples), default=0)
+    rss = max((sample.rss_mb for sample in samples), default=0)
     started = {name: seconds for name, seconds in staff.seconds().items() if name != "read"}
     names = [page.rung for page in pages]
     return ParseReport(

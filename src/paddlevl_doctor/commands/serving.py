@@ -11,9 +11,10 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.chat_engine import ChatEngine, prompt_for
-from paddlevl_doctor.parsing.ladder import SERVER
+from paddlevl_doctor.parsing.ladder import server_rungs
 from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.parsing.outputs import INCIDENTS
 from paddlevl_doctor.parsing.pool import Engine
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.vision_server import BusyError, VisionServer
@@ -93,15 +94,17 @@ def _setup(
 ) -> NativeSetup:
     target = examination.facts.target
     assert target is not None  # noqa: S101 - _why_direct looked
+    layout = _layout(system, examination, incidents)
     limits = {**LIMITS, "read": Limits(LIMITS["read"].busy, served.server.seconds)}
     return NativeSetup(
         python=target.python,
         device="cpu",
         env={k: v for k, v in system.env.items() if k != "PYTHONDONTWRITEBYTECODE"} | _bypass(system),
         folder=folder / "worker-server",
-        options={**_options(request, served), **_layout(system, examination, incidents)},
+        kept=request.output / INCIDENTS,
+        options={**_options(request, served), **layout},
         limits=limits,
-        ladder=SERVER,
+        ladder=server_rungs(layout=not layout),
     )
 
 

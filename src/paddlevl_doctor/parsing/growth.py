@@ -1,8 +1,10 @@
-"""Does the memory of a worker keep rising, or has it only got to its size? Pure."""
+"""The memory of workers: does that of one keep rising, and how much is it of all together? Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from paddlevl_doctor.parsing.story import Sample
 
 _FEWEST = 10
 """Pages before anything is said: caches and kernels fill during the first ones."""
@@ -18,6 +20,23 @@ def keeps_rising(mb: Sequence[int]) -> bool:
         return False
     early, late = max(mb[2:6]), min(mb[-4:])
     return late > early * _SHARE and late - early > _LEAST_MB
+
+
+def summed(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return what all workers together had at the moment of each sample: RSS by worker, GPU memory by device.
+
+    A worker that has ended says so with a last sample of 0 MiB.
+    """
+    rss: dict[str, int] = {}
+    vram: dict[str, int] = {}
+    found = []
+    for sample in sorted(samples, key=lambda sample: sample.seconds):
+        rss[sample.worker] = sample.rss_mb
+        vram.pop(sample.device, None)
+        if sample.vram_mb is not None:
+            vram[sample.device] = sample.vram_mb
+        found.append(Sample(sample.seconds, sum(rss.values()), sum(vram.values()) if vram else None))
+    return tuple(found)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:

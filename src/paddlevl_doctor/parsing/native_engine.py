@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.errors import DoctorError
-from paddlevl_doctor.facts.deep import PROBES, death_of
+from paddlevl_doctor.facts.deep import PROBES
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.attempts import (
+    FAULTS,
+    RaisedError,
+    StrangeError,
+    described,
+    expect,
+    failure_of,
+    keep,
+    left_of,
+)
+from paddlevl_doctor.parsing.footing import Footing
 from paddlevl_doctor.parsing.growth import keeps_rising
 from paddlevl_doctor.parsing.ladder import Failure, Rung, following, rungs
 from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
@@ -22,11 +33,9 @@ from paddlevl_doctor.parsing.pool import PageFailedError, Task
 from paddlevl_doctor.parsing.remembered import Memory
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.warm import Warm
-from paddlevl_doctor.parsing.watch import DiedError, Limits, StalledError, Watcher, usage
+from paddlevl_doctor.parsing.watch import DiedError, Gpu, Limits, StalledError, Watcher, limits_for, usage
 
-_SHOWN = 300
 _SHOWN_TROUBLE = 120
-_KEPT_STACKS = 20_000
 _BATCH = 8
 """Pages in one call of the pipeline, which works on the next ones while one is read: twice as fast as one by one."""
 _HOPELESS = 3
@@ -41,18 +50,22 @@ class NativeSetup:
     device: str
     env: Mapping[str, str]
     folder: Path
-    """For the worker's log and the stacks of stalled ones."""
+    """For the worker's log; its name tells the worker from the others of the run."""
+    kept: Path | None = None
+    """Where the user finds what stalled and crashed workers leave behind; None where nobody looks."""
     pipeline: str = "PaddleOCR-VL"
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the pipeline's constructor."""
     ladder: tuple[Rung, ...] = ()
     """Instead of the usual one for the device and the pipeline."""
-    gpu: Callable[[], tuple[int, int] | None] = lambda: None
-    """MiB in use and percent busy of the device, where it is a GPU."""
+    gpu: Gpu = lambda _pids: None
+    """For the device, where it is a GPU."""
     warm: Warm | None = None
     """Where workers are kept between runs; None where they end with them."""
+    stall: float | None = None
+    """Seconds without any use of the processor that end a worker, instead of the usual ones."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
-    """Instead of the usual ones, by stage."""
+    """Instead of the device's, by stage."""
     fresh_cache: Callable[[], Path | None] = lambda: None
     """Gives an empty model cache to download into, for models that cannot be loaded; None where no hub answers."""
 
@@ -71,14 +84,15 @@ class NativeEngine:
     memory: Memory | None = None
     """Where the rung that helped is kept for the next run."""
     seconds: dict[str, float] = field(default_factory=dict)
-    first: int = 0
-    """The rung that pages begin with: the last lasting one that helped."""
     closed: bool = False
     batch: int = _BATCH
+    _footing: Footing = field(init=False)
     _watcher: Watcher | None = None
     _rung: Rung | None = None
     _pictures: bool = True
     _cache: Path | None = None
+    """Where the models are loaded from that could not be from the usual place."""
+    _crashed_loading: int = 0
     _rss: list[int] = field(default_factory=list)
     """MiB after each page of the present worker."""
     _held: list[int] = field(default_factory=list)
@@ -87,11 +101,9 @@ class NativeEngine:
 
     def __post_init__(self) -> None:
         """Begin where the last run got to."""
-        known = self.memory.rung() if self.memory else None
-        names = [rung.name for rung in self._ladder()]
-        if known in names:
-            self.first = names.index(known)
-            self.incidents.append(text("rung-remembered", rung=text(f"rung-{known}")))
+        self._footing = Footing(self._ladder(), self.memory)
+        if self._footing.remembered:
+            self.incidents.append(text("rung-remembered", rung=text(f"rung-{self._footing.remembered}")))
 
     def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
         """Read pages in one call of the pipeline; what is left where that fails is read page by page.
@@ -100,15 +112,15 @@ class NativeEngine:
         """
         left = list(tasks)
         failures: tuple[Failure, ...] = ()
-        step, ladder = self.first, self._ladder()
+        step, ladder = self._footing.step, self._ladder()
         if len(left) > 1:
             try:
                 for found in self._together(tuple(left), ladder[step]):
                     over(left.pop(0), found)
-                self._settle(step, ladder)
+                self._stood(step, len(tasks))
             except PageFailedError:
                 pass  # one of them cannot be drawn, and will say so below
-            except (StalledError, DiedError, _RaisedError) as error:
+            except FAULTS as error:
                 failures = (self._failed(error, left[0], ladder[step]),)
         while left:
             try:
@@ -124,15 +136,16 @@ class NativeEngine:
         Raises PageFailedError, DoctorError where nothing can be read.
         """
         ladder = self._ladder()
-        step = following(failures, self.first, ladder) if failures else self.first
+        first = self._footing.step
+        step = following(failures, first, ladder) if failures else first
         while step is not None:
             try:
                 (found,) = self._together((task,), ladder[step])
-            except (StalledError, DiedError, _RaisedError) as error:
+            except FAULTS as error:
                 failures = (*failures, self._failed(error, task, ladder[step]))
                 step = following(failures, step, ladder)
                 continue
-            self._settle(step, ladder)
+            self._stood(step)
             return found
         raise self._given_up(task, failures)
 
@@ -147,13 +160,9 @@ class NativeEngine:
             return DoctorError(text("native-failed", name=self.setup.pipeline, detail=failures[-1].detail))
         return PageFailedError(text("page-failed", page=task.index + 1, detail=failures[-1].detail))
 
-    def _settle(self, step: int, ladder: tuple[Rung, ...]) -> None:
-        """Go on where it worked, and remember it."""
-        rung, self._hopeless = ladder[step], 0
-        if rung.lasting and rung.name != "again" and step != self.first:
-            self.first = step
-            if self.memory is not None:
-                self.memory.keep(rung.name)
+    def _stood(self, step: int, pages: int = 1) -> None:
+        self._hopeless = 0
+        self._footing.stood(step, pages)
 
     def _renew(self) -> None:
         """End a worker whose memory keeps rising: the next page is read by a new one."""
@@ -173,7 +182,7 @@ class NativeEngine:
             self._held.append(int(event["held_mb"]))
 
     def _together(self, tasks: Sequence[Task], rung: Rung) -> Iterator[PageRead]:
-        """Yield pages as they are read, in order; raises StalledError, DiedError and _RaisedError."""
+        """Yield pages as they are read, in order; raises PageFailedError, and one of FAULTS."""
         watcher = self._ready(rung)
         pictures = [task.picture(rung.scale) for task in tasks]
         request = {
@@ -185,13 +194,16 @@ class NativeEngine:
             "pictures": rung.pictures and self._pictures,
         }
         device = self.label if self.label and rung.device == self.setup.device else rung.device
-        event = self._ask(watcher, request)
+        _send(watcher, request)
         for task, picture in zip(tasks, pictures, strict=True):
-            self._draw_no_more(event, task)
-            self._measure(watcher, event)
-            yield _page_read(event, task.index, picture, rung, device)
-            if task is not tasks[-1]:
-                event = self._answer(watcher)
+            event = expect(watcher.wait(), watcher.stage, event="page", page=task.index)
+            try:
+                self._draw_no_more(event, task)
+                self._measure(watcher, event)
+                read = _page_read(event, task.index, picture, rung, device)
+            except (LookupError, AttributeError, TypeError, ValueError) as error:
+                raise StrangeError(watcher.stage, event) from error
+            yield read
 
     def _draw_no_more(self, event: Event, task: Task) -> None:
         """Leave the pictures out from now on where one could not be drawn: its font is not to be had here."""
@@ -203,14 +215,19 @@ class NativeEngine:
             event["troubles"] = [trouble for trouble in event["troubles"] if trouble not in troubles]
 
     def join(self, pages: Sequence[Mapping[str, Any]]) -> str | None:
-        """Return the Markdown of all pages as the pipeline joins them, None where no worker is there to do it."""
-        if self._watcher is None or not all(pages):
+        """Return the Markdown of all pages as the pipeline joins them, None where no worker is there to do it.
+
+        To be asked between batches only: a worker answers one thing after the other.
+        """
+        watcher = self._watcher
+        if watcher is None or not pages or not all(pages):
             return None
         try:
-            return str(self._ask(self._watcher, {"join": list(pages)})["text"])
-        except _RaisedError:
+            _send(watcher, {"join": list(pages)})
+            return str(expect(watcher.wait(), watcher.stage, event="joined")["text"])
+        except RaisedError:
             return None
-        except (StalledError, DiedError):
+        except (*FAULTS, LookupError):
             self._end()
             return None
 
@@ -221,7 +238,7 @@ class NativeEngine:
 
     def _stop(self) -> None:
         if self._watcher is not None:
-            self._watcher.child.close()
+            self._watcher.close()
             self._watcher = None
 
     # --- the worker ---
@@ -237,21 +254,36 @@ class NativeEngine:
 
     def _started(self, rung: Rung) -> Watcher:
         """Return a worker that has loaded its models; raises DoctorError where none can, for this reason."""
-        watcher, event = self._launched(rung)
-        if event["event"] == "fatal" and watcher.stage == "load" and self._cache is None:
-            self._cache = self.setup.fresh_cache()
-            if self._cache is not None:
-                detail = _described(event["error"])
-                self.incidents.append(text("models-again", path=self._cache, detail=detail))
-                watcher, event = self._launched(rung)
+        try:
+            watcher, event = self._launched(rung)
+        except (StalledError, DiedError) as error:
+            if not self._crashed_again(error) or not self._renew_models(failure_of(error).detail):
+                raise
+            watcher, event = self._launched(rung)
+        loading = event["event"] == "fatal" and watcher.stage == "load"
+        if loading and self._renew_models(described(event.get("error"))):
+            watcher, event = self._launched(rung)
         if event["event"] == "fatal":
-            raise DoctorError(
-                text("native-failed", name=self.setup.pipeline, detail=_described(event["error"]))
-            )
+            detail = described(event.get("error"))
+            raise DoctorError(text("native-failed", name=self.setup.pipeline, detail=detail))
         for name, seconds in event.get("seconds", {}).items():
             self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
         self._rss, self._held = [], []
         return watcher
+
+    def _crashed_again(self, error: StalledError | DiedError) -> bool:
+        """Say whether models have ended their process a second time: once may be the machine's fault."""
+        self._crashed_loading += error.stage == "load"
+        return error.stage == "load" and self._crashed_loading > 1
+
+    def _renew_models(self, detail: str) -> bool:
+        """Load models that were downloaded anew from now on; returns whether that is possible, and was not tried."""
+        if self._cache is not None:
+            return False
+        self._cache = self.setup.fresh_cache()
+        if self._cache is not None:
+            self.incidents.append(text("models-again", path=self._cache, detail=detail))
+        return self._cache is not None
 
     def _launched(self, rung: Rung) -> tuple[Watcher, Event]:
         """Start a worker; return it with the event that ended its start. One that failed is ended."""
@@ -265,12 +297,22 @@ class NativeEngine:
         command: tuple[str, ...] = (*argv, *words)
         command = setup.warm.command(command, env) if setup.warm else command
         child = LinesChild(command, env, setup.folder / "worker.log")
-        watcher = Watcher(child, self.samples, self.started, self.on_stage, setup.gpu)
-        watcher.limits.update(setup.limits)
+        watcher = self._watching(child, rung)
         event = watcher.wait()
         if event["event"] == "fatal":
-            child.close()
+            watcher.close()
+        elif event["event"] != "ready":
+            watcher.kill()
+            raise StrangeError(watcher.stage, event)
         return watcher, event
+
+    def _watching(self, child: LinesChild, rung: Rung) -> Watcher:
+        setup = self.setup
+        gpu: Gpu = setup.gpu if rung.device.startswith("gpu") else lambda _pids: None
+        watcher = Watcher(child, self.samples, self.started, self.on_stage, gpu)
+        watcher.limits = {**limits_for(rung.device, setup.stall), **setup.limits}
+        watcher.worker, watcher.device = setup.folder.name, self.label or setup.device
+        return watcher
 
     def _env(self, rung: Rung) -> dict[str, str]:
         """Return the variables of a worker: what the user has set counts more than what usually helps, at first."""
@@ -278,61 +320,34 @@ class NativeEngine:
         env = {**setup.env, **rung.env} if rung.name == "allocator" else {**rung.env, **setup.env}
         return env if self._cache is None else {**env, "PADDLE_PDX_CACHE_HOME": str(self._cache)}
 
-    def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
-        try:
-            watcher.child.send(request)
-        except ChildEndedError as error:
-            raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
-        return self._answer(watcher)
-
-    def _answer(self, watcher: Watcher) -> Event:
-        event = watcher.wait()
-        if event["event"] == "failed":
-            raise _RaisedError(_described(event["error"]))
-        return event
-
     def _failed(self, error: Exception, task: Task, rung: Rung) -> Failure:
         """Note what happened, end what is left of the worker, and say it in a form that can be compared."""
-        failure = _failure(error)
+        failure = failure_of(error)
         if failure.kind != "raised" or "worker" in failure.detail:
             self._end()
         if failure.stage == "pictures":
             self._pictures = False
-        if isinstance(error, StalledError) and error.stacks:
-            path = self.setup.folder / f"stalled-{task.index + 1:04d}-{rung.name}.txt"
-            path.write_text(error.stacks[-_KEPT_STACKS:], encoding="utf-8")
         words = {"page": task.index + 1, "rung": text(f"rung-{rung.name}"), "detail": failure.detail}
-        self.incidents.append(text("page-incident", **words))
+        incident = text("page-incident", **words)
+        path = keep(
+            self.setup.kept, f"{task.folder.parent.stem}-{task.folder.name}-{rung.name}", left_of(error)
+        )
+        self.incidents.append(
+            incident if path is None else text("incident-kept", incident=incident, path=path)
+        )
         return failure
 
     def _end(self) -> None:
         if self._watcher is not None:
-            self._watcher.child.kill()
+            self._watcher.kill()
             self._watcher = None
 
 
-class _RaisedError(Exception):
-    """The pipeline raised an exception, and its process lives."""
-
-
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, StalledError):
-        key = "worker-idle" if error.idle else "worker-slow"
-        return Failure(
-            error.stage,
-            "stalled",
-            text(key, stage=text(f"worker-{error.stage}"), seconds=f"{error.waited:.0f}"),
-        )
-    if isinstance(error, DiedError):
-        last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
-        detail = text("worker-died", how=death_of(error.returncode), words=last.strip()[:_SHOWN])
-        return Failure(error.stage, "died", detail)
-    return Failure("read", "raised", str(error))
-
-
-def _described(error: Mapping[str, Any]) -> str:
-    """Return the root of an exception in one line: what went wrong before anything was said about it."""
-    return " ".join(str(error.get("root") or error.get("message")).split())[:_SHOWN]
+def _send(watcher: Watcher, request: Mapping[str, Any]) -> None:
+    try:
+        watcher.child.send(request)
+    except ChildEndedError as error:
+        raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
 
 
 def _page_read(event: Event, index: int, picture: Picture, rung: Rung, device: str) -> PageRead:

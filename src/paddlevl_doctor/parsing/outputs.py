@@ -15,6 +15,8 @@ from paddlevl_doctor.parsing.model import Reading
 from paddlevl_doctor.parsing.pages import PageSource, PictureError
 from paddlevl_doctor.parsing.session import Work
 
+INCIDENTS = "incidents"
+"""The folder in that of the results for what stalled and crashed workers leave behind, where there were any."""
 _PICTURES = {"layout": "page_layout_det_res.*", "order": "page_layout_order_res.*"}
 """Name of the PDF, and what PaddleX calls such a picture of a page (`save_to_img`)."""
 _HAN = re.compile("[\u4e00-\u9fff]")
@@ -53,7 +55,7 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
 
 def _markdown(work: Work, reading: Reading) -> str:
     if work.markdown is not None:
-        return work.markdown.rstrip("\n") + "\n"
+        return work.markdown.strip("\n") + "\n"
     pages = [page.markdown for page in work.in_order()]
     return joined(pages) + "\n" if pages and all(pages) else as_markdown(reading)
 

@@ -26,7 +26,7 @@ from paddlevl_doctor.parsing.pool import OneByOne, PageFailedError, Task
 from paddlevl_doctor.parsing.reading_order import blocks_of
 from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.turning import turned_back
-from paddlevl_doctor.parsing.watch import DiedError, Limits, StalledError, Watcher
+from paddlevl_doctor.parsing.watch import LIMITS, DiedError, Limits, StalledError, Watcher
 
 _WORKER = "paddlevl_doctor.parsing.reader_worker"
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ class ReaderEngine(OneByOne):
     def close(self) -> None:
         """End the process."""
         if self._watcher is not None:
-            self._watcher.child.close()
+            self._watcher.close()
             self._watcher = None
 
     def _ready(self) -> Watcher:
@@ -113,8 +113,7 @@ class ReaderEngine(OneByOne):
             threads = {"OMP_NUM_THREADS": str(self.threads)}
             safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
             child = LinesChild(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
-            watcher = Watcher(child, self.samples, self.started)
-            watcher.limits.update({**_LIMITS, **self.limits})
+            watcher = Watcher(child, self.samples, self.started, limits={**LIMITS, **_LIMITS, **self.limits})
             self._greet(watcher)
             self._watcher = watcher
         return self._watcher
@@ -126,7 +125,7 @@ class ReaderEngine(OneByOne):
         except (StalledError, DiedError) as error:
             raise DoctorError(text("reader-failed", detail=_described(error))) from error
         if event["event"] == "fatal":
-            watcher.child.close()
+            watcher.close()
             raise DoctorError(text("reader-failed", detail=event["detail"]))
         self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
 

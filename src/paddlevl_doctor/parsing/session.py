@@ -43,7 +43,7 @@ class Work:
 
 @dataclass
 class Session:
-    """One run over some documents. `finish` is called once for each, in the thread of the engine that read its end."""
+    """One run over some documents. `finish` is called once for each, in the thread of an engine between its batches."""
 
     works: Sequence[Work]
     source: PageSource
@@ -55,6 +55,8 @@ class Session:
     _places: dict[tuple[int, int], int] = field(default_factory=dict)
     _ended: set[tuple[int, int]] = field(default_factory=set)
     """Pages that are over: a slow engine must not have those drawn again that faster ones have long read."""
+    _complete: list[Work] = field(default_factory=list)
+    """Documents that are over and not finished yet."""
     _ahead: int = 1
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +80,7 @@ class Session:
         self._ahead = sum(engine.batch for engine in engines)
         for task in self._tasks[: self._ahead]:  # drawn while the engines load their models
             self._prepare(task)
-        return read_pages(engines, self._tasks, self._over)
+        return read_pages(engines, self._tasks, self._over, self._settle)
 
     def _task(self, number: int, index: int) -> Task:
         folder = self.works[number].store.clear(index)
@@ -113,8 +115,8 @@ class Session:
             self._ended.add((task.document, task.index))
         self.source.forget(self.works[task.document].path, task.index)
 
-    def _over(self, task: Task, found: PageRead | str, engine: Engine) -> None:
-        """Keep a page, and finish its document with it."""
+    def _over(self, task: Task, found: PageRead | str, _engine: Engine) -> None:
+        """Keep a page, and note that its document is over with it."""
         work = self.works[task.document]
         if isinstance(found, PageRead):
             picture = self._draw(task.document, task.index)
@@ -122,17 +124,23 @@ class Session:
             found = linked(self._noted(found, picture), folder)
             work.store.keep(found)
             self.on_page(work, found)
-        else:
-            work.failed[task.index] = found
         with self._lock:
             if isinstance(found, PageRead):
                 work.pages[task.index] = found
-            ended = work.over
-        if ended:
-            work.markdown = engine.join([page.markdown for page in work.in_order()])
-            self.finish(work)
+            else:
+                work.failed[task.index] = found
+            if work.over:
+                self._complete.append(work)
         self.on_over()
         self._forget(task)
+
+    def _settle(self, engine: Engine) -> None:
+        """Finish what is over, whoever read it: a worker in the middle of a batch could not be asked to join pages."""
+        with self._lock:
+            works, self._complete = self._complete, []
+        for work in works:
+            work.markdown = engine.join([page.markdown for page in work.in_order()])
+            self.finish(work)
 
     def _noted(self, found: PageRead, picture: Picture) -> PageRead:
         """Return the page with what the user should know about its picture."""

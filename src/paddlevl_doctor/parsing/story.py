@@ -34,11 +34,17 @@ class Difference:
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory at one moment: seconds since the start of the run, MiB of all workers with their children."""
+    """Memory at one moment: seconds since the start of the run, MiB of a worker with its children.
+
+    `growth.summed` makes those of all workers out of them, which have no `worker`.
+    """
 
     seconds: float
     rss_mb: int
     vram_mb: int | None = None
+    """In use on the worker's GPU, by whomever."""
+    worker: str = ""
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class PageStory:
     picture: Path | None = None
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+    rung: str = "first"
+    """Of the ladder; as in messages: rung-NAME."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +92,5 @@ class RunStory:
     seconds: dict[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     incidents: tuple[str, ...] = ()
+    rungs: str = ""
+    """Which rungs of the ladder helped, in one sentence; empty where none was needed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from paddlevl_doctor.parsing.attempts import helped
+from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.session import PREVIEW, Work
@@ -28,8 +30,9 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
         device=report.device,
         documents=tuple(documents),
         seconds=report.seconds,
-        samples=tuple(samples),
+        samples=summed(samples),
         incidents=report.incidents,
+        rungs=helped(report.rungs),
     )
 
 
@@ -69,4 +72,5 @@ def _page(
         picture=preview if picture and preview.is_file() else None,
         differences=tuple(differences.get(index, ())),
         notes=read.notes,
+        rung=read.rung,
     )

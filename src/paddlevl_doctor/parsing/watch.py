@@ -8,8 +8,8 @@ processor, and a much longer one with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import psutil
 
@@ -20,6 +20,11 @@ _TICK = 0.25
 _SAMPLE_SECONDS = 1.0
 _BUSY_SHARE = 0.02
 """Of one core: less than that is standing still. A thread that polls a queue twice a second uses less."""
+_BUSY_PERCENT = 5
+"""Of the GPU: a desktop uses less of it."""
+
+Gpu = Callable[[Collection[int]], "tuple[int, int] | None"]
+"""Gives MiB in use on a GPU, and for how many percent of the time processes keep it busy; None where nobody says."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,17 @@ LIMITS = {
     "join": Limits(300, 60),
 }
 """By stage. `load` may download 2 GB, in which a slow network may pause; a GPU that computes keeps one core busy."""
+_READ_ON_GPU = 600
+"""Seconds for a page there, or for a batch that ends all at once. A decoder that hangs keeps a core as busy as one that
+reads (failures.md: gpu-decode-hang), and a processor may need an hour for a page."""
+
+
+def limits_for(device: str, stall: float | None = None) -> dict[str, Limits]:
+    """Return the limits by stage on a device; `stall` takes the place of those without any use of the processor."""
+    found = dict(LIMITS)
+    if device.startswith("gpu"):
+        found["read"] = replace(found["read"], busy=_READ_ON_GPU)
+    return found if stall is None else {name: replace(limits, idle=stall) for name, limits in found.items()}
 
 
 class StalledError(Exception):
@@ -67,9 +83,11 @@ class Watcher:
     started: float
     """`time.monotonic()` at the start of the run."""
     on_stage: Callable[[str], None] = lambda _stage: None
-    gpu: Callable[[], tuple[int, int] | None] = lambda: None
-    """MiB in use and percent busy of the worker's GPU, where that can be asked."""
-    limits: dict[str, Limits] = field(default_factory=lambda: dict(LIMITS))
+    gpu: Gpu = lambda _pids: None
+    limits: Mapping[str, Limits] = field(default_factory=lambda: LIMITS)
+    worker: str = ""
+    """Tells it from the others of the run, as `device` does its GPU."""
+    device: str = ""
     stage: str = "start"
     _since: float = field(default_factory=time.monotonic)
     _last_use: float = field(default_factory=time.monotonic)
@@ -93,35 +111,56 @@ class Watcher:
         try:
             event = self.child.next_event(_TICK)
         except ChildEndedError as error:
+            self._note_end()
             raise DiedError(self.stage, error.returncode, self.child.last_words()) from error
+        now = time.monotonic()
+        if now - self._sampled >= _SAMPLE_SECONDS:
+            self._sample(now)
         if event is None:
-            self._look()
+            self._look(now)
         return event
+
+    def close(self) -> None:
+        """Let the worker end, or end it."""
+        self.child.close()
+        self._note_end()
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        self.child.kill()
+        self._note_end()
 
     def _progress(self) -> None:
         self._since = self._last_use = time.monotonic()
 
-    def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._sampled >= _SAMPLE_SECONDS:
-            self._sample(now)
+    def _look(self, now: float) -> None:
+        """End a worker that is beyond a limit."""
         limits = self.limits.get(self.stage, LIMITS["read"])
         busy, idle = now - self._since, now - self._last_use
         if busy > limits.busy or idle > limits.idle:
             stacks = self.child.ask_for_stacks()
-            self.child.kill()
+            self.kill()
             stood = idle > limits.idle
             raise StalledError(self.stage, idle if stood else busy, stacks, idle=stood)
 
     def _sample(self, now: float) -> None:
         """Note the memory, and whether processor or GPU were used since the last look."""
-        rss, cpu = usage(self.child.processes())
-        gpu = self.gpu()
+        processes = self.child.processes()
+        rss, cpu = usage(processes)
+        gpu = self.gpu({process.pid for process in processes})
         span = now - self._sampled if self._sampled else _SAMPLE_SECONDS
-        if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > 0):
+        if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > _BUSY_PERCENT):
             self._last_use = now
         self._cpu, self._sampled = cpu, now
-        self.samples.append(Sample(round(now - self.started, 1), rss >> 20, gpu[0] if gpu else None))
+        self._note(now, rss >> 20, gpu[0] if gpu else None)
+
+    def _note_end(self) -> None:
+        """Say that it needs no memory any more."""
+        self._note(time.monotonic(), 0, None)
+
+    def _note(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
+        seconds = round(now - self.started, 1)
+        self.samples.append(Sample(seconds, rss_mb, vram_mb, self.worker, self.device))
 
 
 def usage(processes: list[psutil.Process]) -> tuple[int, float]:

@@ -6,8 +6,9 @@ One JSON line on stdin asks for some pages: {"pages": [{"page": 3, "image": PATH
 "pictures": true}, or, as {"join": [...]}, for the Markdown of all pages in one. One JSON line on stdout tells every
 event: `stage` (what begins now), `ready`, `page`, `failed` (the page that is due, and those after it), `joined`,
 `fatal` (nothing will be read).
-The end of stdin ends the process, at once: threads of a failed pipeline would keep it alive. Whatever libraries print
-goes to stderr, and so do the stacks of all threads on SIGUSR1 and on a crash.
+The end of stdin ends the process, at once and in the middle of a page: nobody can ask any more, and threads of a
+pipeline would keep it alive. Whatever libraries print goes to stderr, and so do the stacks of all threads on SIGUSR1
+and on a crash.
 
 Runs with Python 3.8 or later. A page is saved before the next result is asked for.
 """
@@ -19,14 +20,18 @@ import gc
 import inspect
 import json
 import os
+import select
 import signal
 import sys
+import threading
 import time
 
 from _answer import _claim_stdout, describe
 
 CLASSES = {"PaddleOCR-VL": "PaddleOCRVL", "PP-StructureV3": "PPStructureV3", "OCR": "PaddleOCR"}
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+BROKEN_PIPE = 109
+LOOK_SECONDS = 1.0
 QUIET = {"use_doc_unwarping": False, "use_doc_orientation_classify": False}
 
 
@@ -37,9 +42,12 @@ class Speaker:
         self.out = out
 
     def say(self, event, **fields):
-        """Write one event."""
-        self.out.write(json.dumps(dict(fields, event=event)) + "\n")
-        self.out.flush()
+        """Write one event; where nobody listens any more, end."""
+        try:
+            self.out.write(json.dumps(dict(fields, event=event)) + "\n")
+            self.out.flush()
+        except OSError:
+            os._exit(1)
 
 
 def load(arguments, speaker):
@@ -185,6 +193,7 @@ def serve(pipeline, device, speaker):
         task = json.loads(line)
         try:
             if "join" in task:
+                speaker.say("stage", stage="join")
                 speaker.say("joined", text=join(pipeline, task["join"]))
                 continue
             read(pipeline, task, device, speaker)
@@ -199,6 +208,34 @@ def watch_over():
         faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 
+def end_with_asker():
+    """End the process as soon as the other end of stdin is closed, as the system does for one that is killed."""
+    threading.Thread(target=wait_for_nobody, daemon=True).start()
+
+
+def wait_for_nobody():
+    """Wait until nobody can ask any more, without reading what was asked; then end."""
+    if hasattr(select, "poll"):
+        asker = select.poll()
+        asker.register(0, 0)  # a hang-up is always told
+        asker.poll()
+    else:
+        while is_asked_on_windows():
+            time.sleep(LOOK_SECONDS)
+    os._exit(0)
+
+
+def is_asked_on_windows():
+    """Say whether somebody holds the other end of stdin, or it is no pipe."""
+    import ctypes
+    import msvcrt
+
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    handle = ctypes.c_void_p(msvcrt.get_osfhandle(0))
+    peeked = kernel.PeekNamedPipe(handle, None, 0, None, None, None)
+    return bool(peeked) or ctypes.get_last_error() != BROKEN_PIPE
+
+
 def main():
     """Load and serve."""
     parser = argparse.ArgumentParser()
@@ -209,6 +246,7 @@ def main():
     sys.path.pop(0)  # the folder of this script
     speaker = Speaker(_claim_stdout())
     watch_over()
+    end_with_asker()
     code = 0
     try:
         pipeline, seconds = load(arguments, speaker)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.attempts import helped
 from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, Judgement, ParseReport
 from paddlevl_doctor.report.console import STYLES, Screen, make_table
 from paddlevl_doctor.values import Status
@@ -40,6 +41,8 @@ def _reading(screen: Screen, report: ParseReport) -> None:
     for name, seconds in report.seconds.items():
         table.add_row(name, f"{seconds:.1f}")
     screen.console.print(table)
+    if helped(report.rungs):
+        screen.line(f"! {helped(report.rungs)}", "yellow")
     for incident in report.incidents:
         screen.line(f"! {incident}", "yellow")
     if len(report.documents) == 1:
