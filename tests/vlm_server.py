@@ -110,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.vlm.released.wait()
         elif fault == "drip":
             self._drip()
+        elif fault == "half":
+            self._begin(json.dumps(completion("Half of it"))[:40].encode())
+            self.vlm.released.wait()
         elif fault == "reset":
             self.connection.close()
         elif fault == "garbage":
@@ -121,11 +124,17 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "loop":
             self._send(200, completion(LOOP, "length"))
 
-    def _drip(self) -> None:
-        """Send a byte now and then, and never the end."""
+    def _begin(self, part: bytes) -> None:
+        """Send the beginning of a long body."""
         self.send_response(200)
         self.send_header("Content-Length", "100000")
         self.end_headers()
+        self.wfile.write(part)
+        self.wfile.flush()
+
+    def _drip(self) -> None:
+        """Send a byte now and then, and never the end."""
+        self._begin(b"{")
         while not self.vlm.released.wait(0.1):
             try:
                 self.wfile.write(b" ")

@@ -826,9 +826,21 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{url} wants a key ({code}). Set PADDLEVL_DOCTOR_API_KEY to it.",
         "{url} 需要密钥（{code}）。请设置环境变量 PADDLEVL_DOCTOR_API_KEY。",
     ),
+    "server-forbids": (
+        "{url} does not let this key read ({code}): {detail}. Set PADDLEVL_DOCTOR_API_KEY to one that may.",
+        "{url} 不允许该密钥访问（{code}）：{detail}。请将环境变量 PADDLEVL_DOCTOR_API_KEY 设为有权限的密钥。",
+    ),
+    "server-has-not": (
+        "{url} has no such model or address ({code}): {detail}. Look at --server-url and --server-model.",
+        "{url} 没有该模型或地址（{code}）：{detail}。请检查 --server-url 和 --server-model。",
+    ),
     "server-refuses": (
-        "{url} refuses ({code}): {detail}. Is the address right, and the name of the model?",
-        "{url} 拒绝请求（{code}）：{detail}。请检查地址和模型名称是否正确。",
+        "{url} refuses ({code}): {detail}. Is it the address of an OpenAI-compatible server?",
+        "{url} 拒绝请求（{code}）：{detail}。请检查该地址是否为 OpenAI 兼容的服务。",
+    ),
+    "server-refuses-all": (
+        "{count} pages in a row could not be read for the same reason, so no more were tried: {detail}",
+        "连续 {count} 页因同一原因无法读取，不再尝试其余页面：{detail}",
     ),
     "server-model": (
         "There is no model '{model}' on the server. It has: {models}",
