@@ -41,7 +41,7 @@ class VlmServer:
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_port}/v1"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
             yield self
@@ -110,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.vlm.released.wait()
         elif fault == "drip":
             self._drip()
+        elif fault == "half":
+            self._begin(json.dumps(completion("Half of it"))[:40].encode())
+            self.vlm.released.wait()
         elif fault == "reset":
             self.connection.close()
         elif fault == "garbage":
@@ -121,11 +124,17 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "loop":
             self._send(200, completion(LOOP, "length"))
 
-    def _drip(self) -> None:
-        """Send a byte now and then, and never the end."""
+    def _begin(self, part: bytes) -> None:
+        """Send the beginning of a long body."""
         self.send_response(200)
         self.send_header("Content-Length", "100000")
         self.end_headers()
+        self.wfile.write(part)
+        self.wfile.flush()
+
+    def _drip(self) -> None:
+        """Send a byte now and then, and never the end."""
+        self._begin(b"{")
         while not self.vlm.released.wait(0.1):
             try:
                 self.wfile.write(b" ")

@@ -143,14 +143,18 @@ def check(
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK
+    request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity, server_url)
     if ray is not None:
-        from paddlevl_doctor.commands.cluster import check_on_ray
+        from paddlevl_doctor.commands.cluster_check import check_on_ray
         from paddlevl_doctor.report import cluster as view
 
-        cluster = check_on_ray(ray, common.target(set_name))
-        common.answer(lambda: view.check_document(cluster), lambda screen: view.show_check(screen, cluster))
-        return cluster.exit_code()
-    request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity, server_url)
+        cluster = check_on_ray(ray, common.target(set_name), request, common.format_name)
+        common.answer(
+            lambda: view.check_document(cluster),
+            lambda screen: view.show_check(screen, cluster),
+            renderers=view.check_renderers(cluster),
+        )
+        return cluster.exit_code(strict=strict)
     progress = common.progress()
     report = look(RealSystem(), common.target(set_name), progress.stage, request, progress.bar)
     common.answer(
@@ -269,7 +273,7 @@ def parse(
     ] = ("auto"),
     resume: Annotated[bool, typer.Option("--resume", help="Keep the pages that were read before.")] = False,
     expect: Annotated[
-        Path | None, typer.Option(help="Known text, or a folder of them, to judge against.", metavar="PATH")
+        str | None, typer.Option(help="Known text, or a folder of them, to judge against.", metavar="PATH")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Similarity with it from which a document passes.")
@@ -329,7 +333,7 @@ def parse(
         pipeline=pipeline.value,
         device=device,
         resume=resume,
-        expect=expect,
+        expect=Path(expect) if expect else None,
         threshold=threshold,
         require=require.value if require else None,
         witness=witness.value,
@@ -348,9 +352,11 @@ def parse(
         from paddlevl_doctor.commands.cluster import parse_on_ray
         from paddlevl_doctor.report import cluster as view
 
-        cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar)
+        cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar, expect)
         common.answer(
-            lambda: view.reading_document(cluster), lambda screen: view.show_reading(screen, cluster)
+            lambda: view.reading_document(cluster),
+            lambda screen: view.show_reading(screen, cluster),
+            renderers=renderers(view.as_reading(cluster)),
         )
         return cluster.exit_code()
     report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)

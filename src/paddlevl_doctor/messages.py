@@ -852,9 +852,21 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{url} wants a key ({code}). Set PADDLEVL_DOCTOR_API_KEY to it.",
         "{url} 需要密钥（{code}）。请设置环境变量 PADDLEVL_DOCTOR_API_KEY。",
     ),
+    "server-forbids": (
+        "{url} does not let this key read ({code}): {detail}. Set PADDLEVL_DOCTOR_API_KEY to one that may.",
+        "{url} 不允许该密钥访问（{code}）：{detail}。请将环境变量 PADDLEVL_DOCTOR_API_KEY 设为有权限的密钥。",
+    ),
+    "server-has-not": (
+        "{url} has no such model or address ({code}): {detail}. Look at --server-url and --server-model.",
+        "{url} 没有该模型或地址（{code}）：{detail}。请检查 --server-url 和 --server-model。",
+    ),
     "server-refuses": (
-        "{url} refuses ({code}): {detail}. Is the address right, and the name of the model?",
-        "{url} 拒绝请求（{code}）：{detail}。请检查地址和模型名称是否正确。",
+        "{url} refuses ({code}): {detail}. Is it the address of an OpenAI-compatible server?",
+        "{url} 拒绝请求（{code}）：{detail}。请检查该地址是否为 OpenAI 兼容的服务。",
+    ),
+    "server-refuses-all": (
+        "{count} pages in a row could not be read for the same reason, so no more were tried: {detail}",
+        "连续 {count} 页因同一原因无法读取，不再尝试其余页面：{detail}",
     ),
     "server-model": (
         "There is no model '{model}' on the server. It has: {models}",
@@ -888,6 +900,56 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "ray-unreachable": (
         "There is no Ray cluster at {address}: {detail}",
         "{address} 处没有 Ray 集群：{detail}",
+    ),
+    "ray-another": (
+        "what listens there is no Ray cluster. Name the address of its head, such as 10.0.0.1:6379.",
+        "该端口上的服务不是 Ray 集群。请给出主节点地址，例如 10.0.0.1:6379。",
+    ),
+    "ray-none-here": (
+        "No Ray cluster runs on this machine. Start one (ray start --head), or name its address: --ray HOST:6379",
+        "本机没有运行 Ray 集群。请启动集群（ray start --head），或指定地址：--ray HOST:6379",
+    ),
+    "ray-versions": (
+        "The cluster at {address} runs Ray {ray} on Python {python}, the doctor Ray {own_ray} on Python {own_python}. "
+        "Both have to be the same: run the doctor from an environment with those of the cluster.",
+        "{address} 的集群使用 Ray {ray} 和 Python {python}，而 doctor 使用 Ray {own_ray} 和 Python {own_python}。"
+        "两者必须一致：请在与集群版本相同的环境中运行 doctor。",
+    ),
+    "ray-too-small": (
+        "No node of the cluster has {cpus} CPUs and {gpus} GPUs, which one document asks for. Ask for less with --device.",
+        "集群中没有节点同时具有 {cpus} 个 CPU 和 {gpus} 个 GPU（每个文档所需）。请用 --device 减少需求。",
+    ),
+    "ray-no-compare": (
+        "--compare does not work with --ray. Read with each engine in a run of its own, with an --output of its own.",
+        "--compare 不能与 --ray 同时使用。请用各引擎分别运行，并指定不同的 --output。",
+    ),
+    "ray-no-fix": (
+        "--fix does not work with --ray. Run `paddlevl-doctor fix --apply` on each node first.",
+        "--fix 不能与 --ray 同时使用。请先在每个节点上运行 `paddlevl-doctor fix --apply`。",
+    ),
+    "ray-no-selftest": (
+        "--engine selftest does not work with --ray. `paddlevl-doctor check --deep --ray` does it on every node.",
+        "--engine selftest 不能与 --ray 同时使用。`paddlevl-doctor check --deep --ray` 会在每个节点上自检。",
+    ),
+    "ray-no-recording": (
+        "--record and --replay do not work with --ray. Run `paddlevl-doctor check --record` on the node.",
+        "--record 和 --replay 不能与 --ray 同时使用。请在该节点上运行 `paddlevl-doctor check --record`。",
+    ),
+    "node-without-doctor": (
+        "On the node {node} Ray's Python has no paddlevl-doctor. Run there: "
+        "pip install 'paddlevl-doctor[ray,reader]=={version}'",
+        "节点 {node} 的 Ray 所用 Python 中没有 paddlevl-doctor。请在该节点运行："
+        "pip install 'paddlevl-doctor[ray,reader]=={version}'",
+    ),
+    "node-with-other-doctor": (
+        "The node {node} has paddlevl-doctor {found}, and this one is {version}. Run there: "
+        "pip install 'paddlevl-doctor[ray,reader]=={version}'",
+        "节点 {node} 上是 paddlevl-doctor {found}，而本机是 {version}。请在该节点运行："
+        "pip install 'paddlevl-doctor[ray,reader]=={version}'",
+    ),
+    "node-cannot-see": (
+        "{detail} (on the node {node}). Inputs, --expect and --output have to be URLs, or in folders that all nodes share.",
+        "{detail}（节点 {node}）。输入、--expect 和 --output 必须是 URL，或位于所有节点共享的目录中。",
     ),
     "ray-resumed": ("{count} of them were read in an earlier run.", "其中 {count} 个在之前的运行中已读取。"),
     "stage-ray": ("Reading {count} documents on the cluster", "在集群上读取 {count} 个文档"),

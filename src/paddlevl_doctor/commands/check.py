@@ -68,7 +68,7 @@ def check(
 
     Raises UsageError for unknown ids, for options that exclude each other, and for a recording that is not one.
     """
-    _known(request.only, request.ignore)
+    refuse_unknown(request.only, request.ignore)
     started = system.clock()
     if request.replay is not None:
         examination, findings = _replayed(request, options)
@@ -172,7 +172,8 @@ def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
         raise UsageError(text("recording-refused", path=path, reason=error)) from error
 
 
-def _known(*groups: Sequence[str]) -> None:
+def refuse_unknown(*groups: Sequence[str]) -> None:
+    """Raise UsageError for an id that no check has."""
     asked = [name for group in groups for name in group]
     known = {known.id for known in listing() if known.seen != "log"} if asked else set()
     for name in asked:

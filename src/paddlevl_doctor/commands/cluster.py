@@ -1,4 +1,4 @@
-"""`parse --ray` and `check --ray`: the same commands on the nodes of a Ray cluster.
+"""`parse --ray`: documents are read on the nodes of a Ray cluster.
 
 A document is a task. Ray gives the task of a node that is lost to another one; every document that is over is one line
 in documents.jsonl beside the results, so that the next run goes on where this one stopped.
@@ -6,46 +6,34 @@ in documents.jsonl beside the results, so that the next run goes on where this o
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import socket
-import sys
+import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor.commands.examine import TargetOptions
+from paddlevl_doctor.commands.joining import alive, joined, on_every_node, reason_of, strangers
 from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.messages import language, set_language, text
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.parsing.inputs import free_name
+from paddlevl_doctor.parsing.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.parsing.outcome import ParseRequest
-from paddlevl_doctor.parsing.places import Place
-from paddlevl_doctor.values import Bar, ExitCode, as_dict
+from paddlevl_doctor.parsing.places import Found, Place
+from paddlevl_doctor.parsing.truth import load_truth
+from paddlevl_doctor.report.privacy import without_secrets
+from paddlevl_doctor.values import Bar, ExitCode
 
-LINES = "documents.jsonl"
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.on_node import Errand, Job
+
 _RETRIES = 5
 """Of a document whose node is lost."""
 _WARM_MINUTES = 5.0
 """For which a node keeps its pipeline between two documents."""
-
-
-@dataclass(frozen=True)
-class ClusterDocument:
-    """What became of one document; `version` tells it from another one at the same place."""
-
-    input: str
-    version: str
-    node: str
-    passed: bool
-    pages: int
-    seconds: float
-    engine: str = ""
-    device: str = ""
-    summary: str = ""
-    reasons: tuple[str, ...] = ()
+_GPUS = ("gpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -65,209 +53,197 @@ class ClusterReport:
 
 
 @dataclass(frozen=True)
-class NodeCheck:
-    """What `check` says on one node; `document` is its whole JSON document, empty where the node did not answer."""
+class Share:
+    """What one document asks Ray for: processors, GPUs, and the devices as its task will see them."""
 
-    node: str
-    name: str
-    status: str
-    problems: tuple[str, ...] = ()
-    document: Mapping[str, Any] = field(default_factory=dict)
+    cpus: int
+    gpus: int
+    device: str
 
+    @classmethod
+    def of(cls, request: ParseRequest, *, gpus: bool) -> Share:
+        """Return as much as `--device` names; `auto` is a GPU where the cluster has `gpus` and the engine uses one."""
+        if request.device == "auto":
+            return cls(1, int(gpus and request.engine in ("auto", "native")), "auto")
+        words = [word.strip().lower() for word in request.device.split(",")]
+        numbered = [word for word in words if word.startswith(_GPUS)]
+        others = [word for word in words if word not in numbered]
+        # Ray says which GPUs these are: the task sees no others, and counts them from 0.
+        seen = [f"gpu:{number}" for number in range(len(numbered))]
+        return cls(max(1, others.count("cpu")), len(numbered), ",".join((*seen, *others)))
 
-@dataclass(frozen=True)
-class ClusterCheck:
-    """The whole answer of `check --ray`."""
-
-    address: str
-    nodes: tuple[NodeCheck, ...]
-
-    def exit_code(self) -> ExitCode:
-        """3 where a node did not answer, 1 where something is wrong on one."""
-        states = {node.status for node in self.nodes}
-        if "unknown" in states:
-            return ExitCode.NOT_LOOKED_AT
-        return ExitCode.PROBLEMS if "error" in states else ExitCode.OK
+    def fits(self, node: Mapping[str, Any]) -> bool:
+        """Say whether a node has so much."""
+        has = node["Resources"]
+        return bool(has.get("CPU", 0) >= self.cpus and has.get("GPU", 0) >= self.gpus)
 
 
 def parse_on_ray(
-    address: str, folder: str, options: TargetOptions, request: ParseRequest, bar: Bar
+    address: str, folder: str, options: TargetOptions, request: ParseRequest, bar: Bar, expect: str | None
 ) -> ClusterReport:
     """Read every document on whichever node is free, into a shared folder or a URL.
 
-    Raises UsageError and DoctorError before anything begins.
+    `expect` is the place of the known text or texts. Raises UsageError and DoctorError before anything begins.
     """
+    _refuse(request)
     started = time.monotonic()
-    output = Place(_absolute(folder))
-    wanted = [found for word in request.inputs for found in Place(_absolute(word)).documents()]
-    if not wanted:
-        raise UsageError(text("folder-empty", path=", ".join(request.inputs)))
-    known = _known(output) if request.resume else {}
-    left = [(place, version) for place, version in wanted if (place.url, version) not in known]
-    done = dict(known)
-    with _joined(address) as ray, bar(text("stage-ray", count=len(left)), len(left)) as advance:
-        nodes = len(_alive(ray))
-        for document in _read_all(ray, left, output, options, request):
-            done[document.input, document.version] = document
-            output.inside(LINES).write("".join(_line(one) for one in done.values()))
+    output = Place.named(folder)
+    ledger = Ledger.of(output) if request.resume else Ledger.new(output)
+    jobs = jobs_of(request, output, expect, ledger)
+    left = [job for job in jobs if not _is_done(job, ledger, request)]
+    with joined(address) as ray, bar(text("stage-ray", count=len(left)), len(left)) as advance:
+        nodes = alive(ray)
+        share = Share.of(request, gpus=bool(ray.cluster_resources().get("GPU")))
+        _look_at(ray, nodes, share)
+        ledger.tidy()
+        for document in _read_all(ray, left, share, _errand(output, options, request, share)):
+            ledger.add(document)
             advance(1)
-    documents = tuple(done[place.url, version] for place, version in wanted)
+    ledger.tidy()
+    documents = tuple(ledger.documents[job.called] for job in jobs)
     seconds = round(time.monotonic() - started, 2)
-    return ClusterReport(address, nodes, output.url, len(wanted) - len(left), documents, seconds)
+    return ClusterReport(address, len(nodes), output.url, len(jobs) - len(left), documents, seconds)
 
 
-def _absolute(word: str) -> str:
-    return word if "://" in word else str(Path(word).absolute())
+def _refuse(request: ParseRequest) -> None:
+    """Refuse what makes no sense on many machines at once."""
+    asked = {
+        "ray-no-compare": bool(request.compare),
+        "ray-no-fix": request.fix,
+        "ray-no-selftest": request.engine == "selftest",
+    }
+    for key, is_asked in asked.items():
+        if is_asked:
+            raise UsageError(text(key))
 
 
-def _known(output: Place) -> dict[tuple[str, str], ClusterDocument]:
-    """Return what an earlier run has read well enough; a line that is no whole one is left out."""
-    found = {}
-    for line in output.inside(LINES).words().splitlines():
+# --- what is to be read -----------------------------------------------------------------------------------
+
+
+def jobs_of(request: ParseRequest, output: Place, expect: str | None, ledger: Ledger) -> list[Job]:
+    """Return the documents, each with a folder for its results that no other one has.
+
+    One that has a line in the ledger keeps its folder. Raises UsageError where there is nothing to read, or to compare
+    with.
+    """
+    from paddlevl_doctor.commands.on_node import Job  # noqa: PLC0415 - loads all that reads
+
+    found, truths = _documents(request.inputs, output), _Truths.at(expect)
+    taken = {document.results.casefold() for document in ledger.documents.values()}
+    inside = (one.place.below(output) for one in found)
+    taken |= {way.as_posix().casefold() for way in inside if way is not None}
+    jobs = []
+    for one in found:
+        called = _called(one.place)
+        known = ledger.documents.get(called)
+        name = known.results if known else ""
+        name = name or free_name(one.place.name, PurePosixPath(one.folder), taken)
+        texts = truths.of_document(one.place)
+        places = tuple(truth.place for truth in texts)
+        jobs.append(Job(one, called, name, _key(request, texts), places, truths.one is not None))
+    return jobs
+
+
+def _documents(words: Sequence[str], output: Place) -> list[Found]:
+    """Return the documents in all that was named, each once; raises UsageError where there are none."""
+    found: dict[str, Found] = {}
+    for word in words:
+        inside = Place.named(word).documents(output)
+        if not inside:
+            raise UsageError(text("folder-empty", path=word))
+        for one in inside:
+            found.setdefault(one.place.url, one)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Truths:
+    """The known texts: one for all documents, or some by the name of the document without its suffix."""
+
+    one: Found | None = None
+    by_stem: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, expect: str | None) -> _Truths:
+        """Return what is at a place; raises UsageError where nothing is, or one that says nothing."""
+        if expect is None:
+            return cls()
+        files = Place.named(expect).files()
+        if PurePosixPath() in files:
+            return cls(_legible(files[PurePosixPath()]))
+        by_stem: dict[str, tuple[Found, ...]] = {}
+        for name in sorted(name for name in files if len(name.parts) == 1):
+            by_stem[name.stem] = (*by_stem.get(name.stem, ()), files[name])
+        return cls(by_stem=by_stem)
+
+    def of_document(self, place: Place) -> tuple[Found, ...]:
+        """Return what may be the known text of a document; which of several it is, whoever judges decides."""
+        return (self.one,) if self.one else self.by_stem.get(PurePosixPath(place.name).stem, ())
+
+
+def _legible(found: Found) -> Found:
+    """Return a known text; raises UsageError where it is none."""
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
+        local = Path(scratch) / found.place.name
+        found.place.fetch(local)
         try:
-            entry = json.loads(line)
-            document = ClusterDocument(**{**entry, "reasons": tuple(entry["reasons"])})
-        except (ValueError, TypeError, KeyError):
-            continue
-        if document.passed:
-            found[document.input, document.version] = document
+            load_truth(local, language())
+        except UsageError as error:
+            shown = found.place.url.removeprefix("file://")
+            raise UsageError(error.message.replace(str(local), shown)) from error
     return found
 
 
-def _line(document: ClusterDocument) -> str:
-    return json.dumps(as_dict(document), ensure_ascii=False) + "\n"
+def _called(place: Place) -> str:
+    """Return what a document is called in answers: its URL without credentials."""
+    return place.url if place.url.startswith("file://") else without_secrets(place.url)
 
 
-@contextlib.contextmanager
-def _joined(address: str) -> Iterator[Any]:
-    """Give ray, connected to the cluster; what it prints in its threads is no part of the answer on stdout."""
-    try:
-        import ray  # noqa: PLC0415 - an extra of its own
-    except ImportError as error:
-        raise UsageError(text("ray-missing")) from error
-    _knock(address)
-    with contextlib.redirect_stdout(sys.stderr):
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            detail = " ".join(str(error).split())[:200]
-            raise DoctorError(text("ray-unreachable", address=address, detail=detail)) from error
-        try:
-            yield ray
-        finally:
-            ray.shutdown()
+def _key(request: ParseRequest, texts: Sequence[Found]) -> str:
+    """Return in what way a document is read and judged; which engine does it is told apart from it."""
+    server = (request.server_url, request.server_backend, request.server_model, request.server_prompt)
+    truth = [(found.place.url, found.version) for found in texts]
+    how = (request.pipeline, *server, request.witness, request.threshold, truth)
+    return hashlib.sha256(repr(how).encode()).hexdigest()[:16]
 
 
-def _knock(address: str) -> None:
-    """See whether anybody listens at an address with a port: where nobody does, Ray ends this very process."""
-    host, _, port = address.rpartition("//")[2].rpartition(":")
-    if not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        detail = error.strerror or type(error).__name__
-        raise DoctorError(text("ray-unreachable", address=address, detail=detail)) from error
+def _is_done(job: Job, ledger: Ledger, request: ParseRequest) -> bool:
+    document = ledger.documents.get(job.called)
+    engine = request.require or request.engine
+    return document is not None and document.counts(job.found.version, job.key, engine)
 
 
-def _alive(ray: Any) -> list[Mapping[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+# --- the cluster ------------------------------------------------------------------------------------------
 
 
-def _read_all(
-    ray: Any,
-    left: Sequence[tuple[Place, str]],
-    output: Place,
-    options: TargetOptions,
-    request: ParseRequest,
-) -> Any:
+def _look_at(ray: Any, nodes: Sequence[Mapping[str, Any]], share: Share) -> None:
+    """Raise DoctorError where no node has what a document needs, and where one that has it lacks the doctor."""
+    usable = [node for node in nodes if share.fits(node)]
+    if not usable:
+        raise DoctorError(text("ray-too-small", cpus=share.cpus, gpus=share.gpus))
+    without = strangers(ray, usable)
+    if without:
+        raise DoctorError("\n".join(without.values()))
+
+
+def _errand(output: Place, options: TargetOptions, request: ParseRequest, share: Share) -> Errand:
+    from paddlevl_doctor.commands.on_node import Errand  # noqa: PLC0415 - loads all that reads
+
+    warm = request.keep_warm if request.keep_warm is not None else _WARM_MINUTES
+    one = replace(request, keep_warm=warm, resume=False, device=share.device)
+    return Errand(output, on_every_node(options), one, language(), share.cpus)
+
+
+def _read_all(ray: Any, left: Sequence[Job], share: Share, errand: Errand) -> Iterator[ClusterDocument]:
     """Yield documents as they are over."""
-    share = {"num_gpus": 1} if ray.cluster_resources().get("GPU") else {"num_cpus": 1}
-    task = ray.remote(_read_one).options(max_retries=_RETRIES, **share)
-    kept = request.keep_warm if request.keep_warm is not None else _WARM_MINUTES
-    one = replace(request, keep_warm=kept, resume=False)
-    waiting = {
-        task.remote(place, version, output, options, one, language()): (place, version)
-        for place, version in left
-    }
+    from paddlevl_doctor.commands.on_node import read_document  # noqa: PLC0415 - loads all that reads
+
+    task = ray.remote(read_document).options(max_retries=_RETRIES, num_cpus=share.cpus, num_gpus=share.gpus)
+    waiting = {task.remote(job, errand): job for job in left}
     while waiting:
         (ready,), _ = ray.wait(list(waiting))
-        place, version = waiting.pop(ready)
+        job = waiting.pop(ready)
         try:
             yield ray.get(ready)
         except ray.exceptions.RayError as error:
-            reason = " ".join(str(error).split())[:300]
-            yield ClusterDocument(place.url, version, "", False, 0, 0.0, summary=reason, reasons=(reason,))
-
-
-def _read_one(
-    place: Place, version: str, output: Place, options: TargetOptions, request: ParseRequest, lang: str
-) -> ClusterDocument:
-    """Read one document on the node that this runs on; what fails is its outcome."""
-    import platform  # noqa: PLC0415 - runs elsewhere
-
-    set_language(lang)
-    node, started = platform.node(), time.monotonic()
-    try:
-        report = _parsed(place, output, options, request)
-    except DoctorError as error:
-        seconds = round(time.monotonic() - started, 2)
-        reason = error.message
-        return ClusterDocument(place.url, version, node, False, 0, seconds, summary=reason, reasons=(reason,))
-    seconds = round(time.monotonic() - started, 2)
-    verdict, pages = report.verdict, len(report.pages)
-    head = (place.url, version, node, verdict.passed, pages, seconds, report.engine, report.device)
-    return ClusterDocument(*head, verdict.summary, verdict.reasons)
-
-
-def _parsed(place: Place, output: Place, options: TargetOptions, request: ParseRequest) -> Any:
-    """Fetch, read and put the results where they belong."""
-    from paddlevl_doctor.commands.parse import parse  # noqa: PLC0415 - runs elsewhere
-    from paddlevl_doctor.report.run_page import write_page  # noqa: PLC0415 - as above
-    from paddlevl_doctor.system import RealSystem  # noqa: PLC0415 - as above
-    from paddlevl_doctor.values import no_bar  # noqa: PLC0415 - as above
-
-    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-        local, results = Path(scratch) / "in" / place.name, Path(scratch) / "out"
-        local.parent.mkdir()
-        place.fetch(local)
-        one = replace(request, inputs=(str(local),), output=results)
-        report = parse(RealSystem(), options, one, lambda _title: contextlib.nullcontext(), no_bar)
-        if report.story is not None:
-            write_page(report.story, results)
-        output.inside(place.name).put(results)
-        return report
-
-
-def check_on_ray(address: str, options: TargetOptions) -> ClusterCheck:
-    """Look at every node of a cluster; raises UsageError and DoctorError where there is none."""
-    with _joined(address) as ray:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
-
-        asked = {}
-        for node in _alive(ray):
-            place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ray.remote(_check_one).options(scheduling_strategy=place, num_cpus=0, max_retries=0)
-            asked[node["NodeID"]] = (node["NodeManagerHostname"], task.remote(options, language()))
-        nodes = tuple(_answer(ray, node, *told) for node, told in sorted(asked.items()))
-    return ClusterCheck(address, nodes)
-
-
-def _answer(ray: Any, node: str, name: str, told: Any) -> NodeCheck:
-    try:
-        document = ray.get(told, timeout=120)
-    except ray.exceptions.RayError as error:
-        return NodeCheck(node[:8], name, "unknown", (" ".join(str(error).split())[:200],))
-    bad = [f for f in document["findings"] if f["status"] in ("error", "unknown")]
-    problems = tuple(f"{f['id']}: {f['title']}" for f in bad)
-    return NodeCheck(node[:8], name, document["summary"]["status"], problems, document)
-
-
-def _check_one(options: TargetOptions, lang: str) -> Mapping[str, Any]:
-    from paddlevl_doctor.commands.check import CheckRequest, check  # noqa: PLC0415 - runs elsewhere
-    from paddlevl_doctor.report.documents import check_document  # noqa: PLC0415 - as above
-    from paddlevl_doctor.system import RealSystem  # noqa: PLC0415 - as above
-
-    set_language(lang)
-    quiet = lambda _title: contextlib.nullcontext()  # noqa: E731 - a value like any other
-    return check_document(check(RealSystem(), options, quiet, CheckRequest()))
+            yield job.begun(errand.request.engine).failed(reason_of(error))

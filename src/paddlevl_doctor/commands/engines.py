@@ -15,7 +15,7 @@ from paddlevl_doctor.facts.gpu_use import GpuUse
 from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing import remembered
-from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, gpus_seen
 from paddlevl_doctor.parsing.native import cached_version, nested_layout
 from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
@@ -157,7 +157,8 @@ def _state(examination: Examination) -> str:
 
 
 def _devices(system: System, examination: Examination, request: ParseRequest, pages: int) -> tuple[str, ...]:
-    target, gpus = examination.facts.target, len(examination.facts.gpus.devices)
+    target = examination.facts.target
+    gpus = gpus_seen(examination.facts.gpus, system.env)
     wheel = target is not None and target.version_of("paddlepaddle-gpu") is not None
     usable = wheel and examination.context.wheel.device.startswith("gpu")
     found = devices(request.device, gpus, usable=usable)

@@ -14,12 +14,21 @@ from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.model import Block, Page
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.pool import OneByOne, PageFailedError, Task
-from paddlevl_doctor.parsing.vision_server import Answer, BusyError, VisionServer
+from paddlevl_doctor.parsing.vision_server import (
+    Answer,
+    BusyError,
+    PageRefusedError,
+    UnansweredError,
+    VisionServer,
+)
 
-_SCALES = (1.0, 1.0, 1.0, 0.5)
-"""Of the page at each attempt; a smaller picture is the last resort."""
+_RUNGS = ("rung-first", "rung-again", "rung-again", "rung-smaller")
+"""How a page is asked for at each attempt; a smaller picture is the last resort."""
+_SMALLER = 0.5
 _WAITS = (1.0, 4.0, 8.0)
-"""Seconds before the next attempt."""
+"""Seconds between two attempts."""
+_IN_A_ROW = 3
+"""So many pages that fail in the same way are the server's fault, and not theirs."""
 _MOST_TOKENS = 8192
 _PROMPTS = {"paddleocr-vl": "OCR:", "deepseek-ocr": "<|grounding|>Convert the document to markdown."}
 """What models were trained to be asked, by part of their names (their model cards)."""
@@ -49,11 +58,14 @@ class ChatEngine(OneByOne):
     device: str = "server"
     sleep: Callable[[float], None] = time.sleep
     waits: Sequence[float] = _WAITS
+    _lost: list[int] = field(default_factory=list)
+    """The codes of the pages that were lost one after the other, up to the last."""
 
     def read(self, task: Task) -> PageRead:
         """Read one page; raises PageFailedError for this page, DoctorError where the server reads nothing."""
         started = time.monotonic()
         answer, rung = self._answer(task)
+        self._lost.clear()
         picture = task.picture(1.0)
         blocks = tuple(blocks_of(answer.text, (0, 0, picture.width, picture.height)))
         seconds = round(time.monotonic() - started, 2)
@@ -66,31 +78,36 @@ class ChatEngine(OneByOne):
         """Let go of nothing: every request is over."""
 
     def _answer(self, task: Task) -> tuple[Answer, str]:
-        for attempt, scale in enumerate(_SCALES):
+        """Ask until there is an answer; return it and the rung. What is refused is only asked for smaller again."""
+        left = list(enumerate(_RUNGS))
+        while left:
+            attempt, rung = left.pop(0)
+            picture = task.picture(_SMALLER if rung == _RUNGS[-1] else 1.0)
             try:
-                picture = task.picture(scale)
                 answer = self.server.read(picture.path, self.model, self.prompt, _MOST_TOKENS)
-            except BusyError as error:
+            except UnansweredError as error:
                 last = error
-                self.incidents.append(
-                    text("page-incident", page=task.index + 1, rung=text(_rung(attempt)), detail=error)
-                )
-                self.sleep(self.waits[min(attempt, len(self.waits) - 1)])
+                self._note(task, rung, error)
+                left = left[-1:] if isinstance(error, PageRefusedError) else left
+                if left and isinstance(error, BusyError):
+                    self.sleep(self.waits[attempt])
                 continue
-            return answer, _rung(attempt).removeprefix("rung-")
+            return answer, rung.removeprefix("rung-")
         raise self._given_up(task, last)
 
-    def _given_up(self, task: Task, last: BusyError) -> Exception:
-        """Return what it means that a page was never answered: a server that says nothing at all is lost."""
+    def _note(self, task: Task, rung: str, error: UnansweredError) -> None:
+        self.incidents.append(text("page-incident", page=task.index + 1, rung=text(rung), detail=error))
+
+    def _given_up(self, task: Task, last: UnansweredError) -> Exception:
+        """Return what it means that a page was never answered: this page, or the whole server is lost."""
+        self._lost.append(last.code)
+        if self._lost[-_IN_A_ROW:] == [last.code] * _IN_A_ROW:
+            return DoctorError(text("server-refuses-all", count=_IN_A_ROW, detail=last))
         try:
             self.server.models()
         except BusyError:
             return DoctorError(str(last))
         return PageFailedError(text("page-failed", page=task.index + 1, detail=last))
-
-
-def _rung(attempt: int) -> str:
-    return ("rung-first", "rung-again", "rung-again", "rung-smaller")[attempt]
 
 
 def blocks_of(markdown: str, box: tuple[int, int, int, int]) -> Iterator[Block]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Gpus
+from paddlevl_doctor.knowledge.gpus import visible
 from paddlevl_doctor.messages import text
 
 _DEVICE = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
@@ -24,6 +26,13 @@ def devices(asked: str, gpus: int, *, usable: bool) -> tuple[str, ...]:
     if asked == "auto":
         return tuple(f"gpu:{n}" for n in range(gpus)) if usable and gpus else ("cpu",)
     return tuple(_device(word.strip().lower(), gpus) for word in asked.split(","))
+
+
+def gpus_seen(gpus: Gpus, env: Mapping[str, str]) -> int:
+    """Return how many GPUs of a machine a process sees: schedulers hand them out with CUDA_VISIBLE_DEVICES."""
+    named = env.get("CUDA_VISIBLE_DEVICES")
+    seen = len(visible(gpus, named)[0].devices)
+    return seen if named is None else min(seen, len(named.split(",")))
 
 
 def cpu_workers(cores: int, free_mb: int, pages: int, weights_mb: int) -> int:

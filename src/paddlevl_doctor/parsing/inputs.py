@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
@@ -16,8 +17,49 @@ PAGES = ".pages"
 """Suffix of the folder with what was read of each page."""
 DRAWN = (".layout.pdf", ".order.pdf")
 """Suffixes of the pictures of all pages."""
+_KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 _LONGEST = 200
 """Bytes of a result's name: file systems take 255, and suffixes are added."""
+_FIRST, _LAST = 2, 100_000
+
+Listed = TypeVar("Listed", bound=PurePath)
+
+
+def documents_among(files: Iterable[Listed]) -> list[Listed]:
+    """Return the documents among all files of a folder, given relative to it.
+
+    Those are the ones with the suffix of a document, but for hidden ones and for the results of an earlier run, which
+    are known by the folder of pages that lies beside them.
+    """
+    listed = list(files)
+    kept = {path.parent.parent for path in listed if _is_kept_page(path)}
+    drawn = {
+        folder.with_name(folder.name.removesuffix(PAGES) + suffix) for folder in kept for suffix in DRAWN
+    }
+    return [
+        path
+        for path in listed
+        if path.suffix.lower() in _KNOWN
+        and not any(part.startswith(".") for part in path.parts)
+        and path not in drawn
+        and kept.isdisjoint(path.parents)
+    ]
+
+
+def _is_kept_page(path: PurePath) -> bool:
+    return path.name == "page.json" and path.parent.name[:1].isdigit() and path.parent.parent.suffix == PAGES
+
+
+def free_name(name: str, folder: PurePath, taken: set[str], *others: str) -> str:
+    """Return a document's name below a folder that no other one has, and note it in `taken`.
+
+    `others` are what it may be called besides. File systems may think that upper and lower case are the same.
+    """
+    choices = (name, *others, *(f"{(others or (name,))[-1]}-{n}" for n in range(_FIRST, _LAST)))
+    names = ((folder / _short(choice)).as_posix() for choice in choices)
+    found = next(name for name in names if name.casefold() not in taken)
+    taken.add(found.casefold())
+    return found
 
 
 @dataclass(frozen=True)
@@ -53,39 +95,24 @@ def _rank(path: Path, named: Sequence[Path]) -> tuple[int, str]:
 
 
 def _walk(folder: Path, output: Path) -> Iterator[Path]:
-    """Yield the documents below a folder: no hidden ones, no links to folders, no results of an earlier run.
+    """Yield the documents below a folder: nothing in hidden ones, in links to folders, and in the output folder.
 
     A folder that nobody may look into is yielded itself: it is to be reported like a document that cannot be opened.
     """
-    known = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+    files: list[Path] = []
     closed: list[Path] = []
-    for here, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        results = {f.removesuffix(PAGES) for f in folders if f.endswith(PAGES) and _is_kept(Path(here, f))}
-        folders[:] = [
-            f
-            for f in folders
-            if f[0] != "." and f.removesuffix(PAGES) not in results and Path(here, f).resolve() != output
-        ]
-        drawn = {f"{name}{suffix}" for name in results for suffix in DRAWN}
-        paths = (Path(here, name) for name in files if name[0] != "." and name not in drawn)
-        yield from (path for path in paths if path.suffix.lower() in known)
+    for here, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = [f for f in folders if f[0] != "." and Path(here, f).resolve() != output]
+        files += (Path(here, name).relative_to(folder) for name in names)
+    yield from (folder / path for path in documents_among(files))
     yield from closed
 
 
-def _is_kept(folder: Path) -> bool:
-    """Return whether a folder holds pages that were read."""
-    return next(folder.glob("[0-9]*/page.json"), None) is not None
-
-
 def _named(found: Iterable[tuple[Path, Path]]) -> Iterator[Input]:
-    """Give every document a name that no other has, whatever the file system thinks of upper and lower case."""
+    """Give every document a name that no other has."""
     taken: set[str] = set()
     for path, folder in found:
-        choices = (path.stem, path.name, *(f"{path.name}-{n}" for n in range(2, 10_000)))
-        names = (str(folder / _short(choice)) for choice in choices)
-        name = next(name for name in names if name.casefold() not in taken)
-        taken.add(name.casefold())
-        yield Input(path, name)
+        yield Input(path, str(Path(free_name(path.stem, folder, taken, path.name))))
 
 
 def _short(name: str) -> str:

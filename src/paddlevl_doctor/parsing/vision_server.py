@@ -22,14 +22,29 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_BUSY = (429, 502, 503, 504)
-"""Answers that may be others a moment later: too many requests, a gateway without its server, still loading."""
+_BUSY = (408, 429)
+"""Answers that may be others a moment later, as those from 500 on: too many requests, overloaded, still loading."""
+_SERVERS_FAULT = 500
+_OF_THIS_PAGE = (400, 413, 422)
+"""Answers to one request: too large, more tokens than fit, a picture that the model cannot take."""
 _MOST_BYTES = 16 << 20
 _SHOWN = 200
 
 
-class BusyError(Exception):
+class UnansweredError(Exception):
+    """A request that got no answer; `code` is the HTTP status, 0 where there was none."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BusyError(UnansweredError):
     """The server did not answer, or not in this way; a moment later it may."""
+
+
+class PageRefusedError(UnansweredError):
+    """The server will not read this picture, however often it is asked; another one it may."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ class VisionServer:
         return tuple(str(model["id"]) for model in found if isinstance(model, Mapping) and "id" in model)
 
     def read(self, picture: Path, model: str, prompt: str, most_tokens: int) -> Answer:
-        """Return what the model reads in a picture; raises DoctorError and BusyError."""
+        """Return what the model reads in a picture; raises DoctorError, BusyError and PageRefusedError."""
         data = base64.b64encode(picture.read_bytes()).decode("ascii")
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
         question = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
@@ -84,7 +99,7 @@ class VisionServer:
             with self._opener().open(request, timeout=self.seconds) as answer:
                 found = json.loads(self._body(answer))
         except urllib.error.HTTPError as error:
-            raise self._refused(error) from error
+            raise self._refused(error, of_a_page=body is not None) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise BusyError(text("server-silent", url=self.url, detail=_reason(error))) from error
         if not isinstance(found, dict):
@@ -109,13 +124,26 @@ class VisionServer:
         local = (urlsplit(self.url).hostname or "") in _LOOPBACK
         return urllib.request.build_opener(_Straight(), *([urllib.request.ProxyHandler({})] if local else []))
 
-    def _refused(self, error: urllib.error.HTTPError) -> Exception:
-        said = " ".join(error.read(2000).decode("utf-8", errors="replace").split())[:_SHOWN]
-        if error.code in _BUSY:
-            return BusyError(text("server-busy", url=self.url, code=error.code, detail=said))
-        if error.code in (401, 403):
-            return DoctorError(text("server-key", url=self.url, code=error.code))
-        return DoctorError(text("server-refuses", url=self.url, code=error.code, detail=said))
+    def _refused(self, error: urllib.error.HTTPError, *, of_a_page: bool) -> Exception:
+        """Return what an answer with an error means: for the moment, for this page, or for good."""
+        said = {"url": self.url, "code": error.code, "detail": _words(error)}
+        if error.code in _BUSY or error.code >= _SERVERS_FAULT:
+            return BusyError(text("server-busy", **said), error.code)
+        if of_a_page and error.code in _OF_THIS_PAGE:
+            return PageRefusedError(text("server-busy", **said), error.code)
+        return DoctorError(text(_FOR_GOOD.get(error.code, "server-refuses"), **said))
+
+
+_FOR_GOOD = {401: "server-key", 403: "server-forbids", 404: "server-has-not"}
+
+
+def _words(error: urllib.error.HTTPError) -> str:
+    """Return what the server says; a body that stalls or breaks off says nothing."""
+    try:
+        body = error.read(2000)
+    except (OSError, http.client.HTTPException):
+        body = b""
+    return " ".join(body.decode("utf-8", errors="replace").split())[:_SHOWN] or "-"
 
 
 class _Straight(urllib.request.HTTPRedirectHandler):
