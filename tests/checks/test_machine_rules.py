@@ -236,6 +236,7 @@ def test_linux_has_no_shared_gpu_memory() -> None:
         ("", Status.WARNING),
         ("none", Status.WARNING),
         ("GPU-8932f937,7", Status.WARNING),
+        ("0,0", Status.WARNING),
     ],
 )
 def test_each_entry_of_cuda_visible_devices_has_to_name_a_gpu(value: str, status: Status) -> None:

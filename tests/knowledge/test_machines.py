@@ -8,8 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from paddlevl_doctor.commands.examine import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.gpu import collect_gpus
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.knowledge.answers import Answer
 from paddlevl_doctor.knowledge.gpus import find_gpus, known_names, load_models_of_gpus
 from paddlevl_doctor.knowledge.tables import numbers
@@ -180,17 +185,26 @@ DESCRIBED = (
     ),
 )
 
+BUS = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+UUIDS = ("GPU-75000000-1c2d-4e5f-8a9b-000000000001", "GPU-30900000-d72c-4106-c12f-20bd9faed9f6")
 TWO = ((7, 5, b"Tesla T4"), (8, 6, b"NVIDIA GeForce RTX 3090"))
 HIDDEN = ("Unset it to use them",)
+GUESSED = (*HIDDEN, "Set that variable, or name GPUs by their UUIDs")
 SEEN = (
     # --- this machine, with a T4 as gpu:0 and an RTX 3090 as gpu:1
     Row("", CU126),
     Row("", CU126, env=((VISIBLE, "0,1"),)),
-    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "1"),)),
-    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "0, 7, 1"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "1"), BUS)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "0, 7, 1"), BUS)),
+    Row("", CU126, "gpus-hidden gpu-order-guessed", GUESSED, env=((VISIBLE, "1"),)),
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "-1"),)),
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, ""),)),
-    Row("", CU126, env=((VISIBLE, "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "0,0"), BUS)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-30900000-d72c-4106-c12f-20bd9faed9f6"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090,0"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090,GPU-30900000"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-8932f937"),)),
     Row("--driver 450.80.02", CU118),
     Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
     Row("--glibc 2.17", NOTHING, "glibc-too-old", ("container",)),
@@ -226,6 +240,7 @@ def nvml() -> SimpleNamespace:
         nvmlDeviceGetCudaComputeCapability=lambda index: TWO[index][:2],
         nvmlDeviceGetMigMode=lambda _: [0, 0],
         nvmlDeviceGetMemoryInfo=lambda _: memory,
+        nvmlDeviceGetUUID=lambda index: UUIDS[index],
         nvmlDeviceGetName=lambda index: TWO[index][2],
         nvmlSystemGetDriverVersion=lambda: "560.35.03",
         nvmlSystemGetCudaDriverVersion=lambda: 12060,
@@ -283,12 +298,55 @@ def test_the_table_has_at_least_sixty_machines_and_each_only_once() -> None:
     assert len({(row.words, row.env) for row in (*DESCRIBED, *SEEN)}) == len(DESCRIBED) + len(SEEN) >= 60
 
 
-def test_a_hidden_gpu_is_not_counted_and_the_others_are_numbered_anew() -> None:
-    answer = ask(Row("", "", env=((VISIBLE, "1"),)), here=True)
-    assert [(gpu.index, gpu.name) for gpu in answer.used] == [(0, "NVIDIA GeForce RTX 3090")]
-    assert [said.en for said in answer.refusals] == [
-        "CUDA_VISIBLE_DEVICES=1 hides gpu:0 (Tesla T4) from every program. Unset it to use them."
+@pytest.mark.parametrize(
+    ("env", "used"),
+    [
+        # NVML counts by the PCI bus, CUDA the fastest first unless it is told otherwise.
+        (((VISIBLE, "1"), BUS), "NVIDIA GeForce RTX 3090"),
+        (((VISIBLE, "0"),), "NVIDIA GeForce RTX 3090"),
+        (((VISIBLE, "1"),), "Tesla T4"),
+        (((VISIBLE, "1"), ("CUDA_DEVICE_ORDER", "FASTEST_FIRST")), "Tesla T4"),
+        (((VISIBLE, "GPU-7500"),), "Tesla T4"),
+    ],
+)
+def test_a_number_means_what_cuda_means_by_it_and_the_gpus_that_are_left_are_numbered_anew(
+    env: tuple[tuple[str, str], ...], used: str
+) -> None:
+    answer = ask(Row("", "", env=env), here=True)
+    assert [(gpu.index, gpu.name) for gpu in answer.used] == [(0, used)]
+
+
+def test_what_is_hidden_and_what_was_guessed_is_said_with_the_way_out() -> None:
+    answer = ask(Row("", "", env=((VISIBLE, "0"),)), here=True)
+    assert [(said.en, said.verified) for said in answer.refusals] == [
+        (
+            "CUDA_VISIBLE_DEVICES=0 hides gpu:0 (Tesla T4) from every program. Unset it to use them.",
+            "docs",
+        ),
+        (
+            "These GPUs differ, and CUDA counts the fastest first, by an estimate of its own, unless "
+            "CUDA_DEVICE_ORDER=PCI_BUS_ID lets it count as nvidia-smi does: CUDA_VISIBLE_DEVICES=0 is taken to mean "
+            "gpu:1 (NVIDIA GeForce RTX 3090). Set that variable, or name GPUs by their UUIDs (nvidia-smi -L).",
+            "unverified",
+        ),
     ]
+
+
+@pytest.mark.parametrize("row", [row for row in SEEN if not row.words], ids=lambda row: str(row.env))
+def test_check_and_fix_choose_as_matrix_does(row: Row) -> None:
+    system, answer = FakeSystem(env=dict(row.env), nvml_module=nvml()), ask(row, here=True)
+    facts = Facts(collect_host(system), collect_gpus(system), settings=collect_settings(system))
+    context = context_of(facts, None)
+    chosen = (context.wheel.requirement, context.wheel.device, context.wheel.refusals)
+    assert chosen == (answer.wheel.requirement, answer.wheel.device, answer.refusals)
+    assert context.gpus == answer.machine.gpus.devices
+
+
+def test_uuids_that_nobody_can_look_up_hide_nothing() -> None:
+    mute = nvml()
+    mute.nvmlDeviceGetUUID = lambda _: None
+    answer = matrix(FakeSystem(env={VISIBLE: "GPU-3090"}, nvml_module=mute), MatrixRequest())
+    assert (len(answer.used), answer.refusals) == (2, ())
 
 
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:

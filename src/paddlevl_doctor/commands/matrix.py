@@ -114,9 +114,10 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
     gpus = replace(found, driver=request.driver or found.driver)
     if not gpus.devices:
         return gpus, ()
-    from paddlevl_doctor.knowledge.gpus import visible  # noqa: PLC0415 - only where there are GPUs
+    from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - only where there are GPUs
 
-    return visible(gpus, system.env.get("CUDA_VISIBLE_DEVICES"))
+    seen = visible(gpus, system.env)
+    return seen.gpus, seen.said
 
 
 def _python(system: System, venv: str | None, interpreter: str | None) -> str:

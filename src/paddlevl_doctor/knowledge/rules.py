@@ -34,10 +34,14 @@ def backed_by(said: Sentence, row: Fact) -> Sentence:
     return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
 
 
+_DOUBTFUL = ("matrix/architectures.toml", "matrix/indexes.toml", "estimate", "third-party")
+"""How sources of rules begin that nobody verified: both files have the contents of wheels that nobody could read."""
+
+
 def _mark(source: str) -> str:
     """Return how far a rule is verified: by wheels that were read, by pages, or not at all."""
-    if source.startswith(("matrix/architectures.toml", "matrix/indexes.toml")):
-        return "unverified"  # nobody could read these wheels, see the heads of both files
+    if source.startswith(_DOUBTFUL):
+        return "unverified"
     return "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
 
 
@@ -197,6 +201,15 @@ RULES: dict[str, tuple[str, str, str]] = {
         "CUDA_VISIBLE_DEVICES={value} hides {gpus} from every program. Unset it to use them.",
         "CUDA_VISIBLE_DEVICES={value} 使所有程序都看不到 {gpus}。如需使用，请取消该变量。",
         "docs:CUDA C++ programming guide (CUDA_VISIBLE_DEVICES)",
+    ),
+    "gpu-order-guessed": (
+        "These GPUs differ, and CUDA counts the fastest first, by an estimate of its own, unless "
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID lets it count as nvidia-smi does: CUDA_VISIBLE_DEVICES={value} is taken to mean "
+        "{gpus}. Set that variable, or name GPUs by their UUIDs (nvidia-smi -L).",
+        "各 GPU 型号不同，而 CUDA 默认按自行估计的速度从快到慢编号，只有设置 CUDA_DEVICE_ORDER=PCI_BUS_ID 才与 "
+        "nvidia-smi 一致：此处假定 CUDA_VISIBLE_DEVICES={value} 指 {gpus}。请设置该变量，或用 UUID 指定 GPU"
+        "（nvidia-smi -L）。",
+        "estimate; docs:CUDA C++ programming guide (CUDA_DEVICE_ORDER)",
     ),
     "glibc-too-old": (
         "The GNU C library is {glibc}, and paddlepaddle {version} needs {needed}. Use a newer release of the "
