@@ -129,6 +129,10 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         ),
         {"misprinted-source-check-env": "note"},
     ),
+    "Alpine Linux": (
+        machine(host=replace(LINUX, distribution="Alpine Linux v3.22", glibc=None, musl=True)),
+        {"musl-libc": "error"},
+    ),
     "a CUDA wheel without its libraries": (with_libraries(), {"cudnn-not-found": "error"}),
     "WSL without the folder, and the CPU wheel": (
         machine(host=WSL, gpus=HIDDEN),

@@ -106,7 +106,7 @@ CASES = (
         "rtx5070ti-wsl",
         _gpus("576.52", "12.9", _RTX5070TI),
         _CU129,
-        "architecture driver wsl-driver gpu-version",
+        "architecture driver wsl-driver wsl-blackwell-eager gpu-version",
         host=_WSL,
     ),
     Case("h200", _gpus("570.133.20", "12.8", _H200), _CU126, "architecture driver gpu-version"),

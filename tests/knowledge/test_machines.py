@@ -121,7 +121,14 @@ DESCRIBED = (
         ("Update the driver",),
     ),
     Row("--for linux --gpu 'GTX 1080' --gpu 'RTX 3090'", CU126.replace("gpu:0", "gpu:1"), LOW, (SERVER,)),
-    Row("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01", CU126),
+    Row(
+        "--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01",
+        CU126,
+        "gpu-memory-short",
+        ("Use a larger MIG profile",),
+    ),
+    Row("--for linux --gpu 'A100 MIG 2g.10gb' --driver 535.183.01", CU126),
+    Row("--for linux --gpu 'RTX 3050 6GB'", CU126, "gpu-memory-short", ("a card with more memory",)),
     Row("--for linux --gpu 'H100 MIG 3g.40gb' --driver 550.54.14", CU126),
     # --- WSL: Windows' driver, Linux' wheels
     Row("--for wsl --gpu 'RTX 4090 Laptop GPU' --driver 566.36", CU126_WINDOWS),
@@ -134,6 +141,8 @@ DESCRIBED = (
         ("driver 576.02 with it", "updated in Windows"),
     ),
     Row("--for wsl --gpu 'RTX 3060' --driver 525.60.13", CU118_WINDOWS),
+    Row("--for wsl1", CPU),
+    Row("--for wsl1 --gpu 'RTX 4090' --driver 566.36", CPU, "wsl-1", ("wsl --set-version NAME 2",)),
     # --- Windows
     Row("--for windows --gpu 'RTX 5070 Ti' --driver 576.02", CU129_WINDOWS),
     Row("--for windows --gpu 'RTX 5070 Ti' --driver 572.83", CPU, "blackwell-driver", ("Update the driver",)),
@@ -170,6 +179,8 @@ DESCRIBED = (
         ("virtual", "3.12"),
     ),
     # --- the C library
+    Row("--for alpine", NOTHING, "musl", ("Use a system or an image with glibc",)),
+    Row("--for alpine --gpu T4", NOTHING, "musl", ("python:3.12-slim",)),
     Row("--for linux --glibc 2.17", NOTHING, "glibc-too-old", ("or a container with one (debian:12",)),
     Row(
         "--for linux --gpu T4 --glibc 2.26", NOTHING, "glibc-too-old", ("Use a newer release of the system",)
@@ -349,6 +360,35 @@ def test_uuids_that_nobody_can_look_up_hide_nothing() -> None:
     assert (len(answer.used), answer.refusals) == (2, ())
 
 
+def test_alpine_linux_is_recognised_and_a_debian_with_musls_loader_beside_its_own_is_not() -> None:
+    files = {"/lib/ld-musl-x86_64.so.1": b"", "/etc/os-release": b'PRETTY_NAME="Alpine Linux v3.22"'}
+    alpine = FakeSystem(libc=None, files=files)
+    assert [said.rule for said in matrix(alpine, MatrixRequest()).refusals] == ["musl"]
+    assert matrix(FakeSystem(files=files), MatrixRequest()).possible
+    with pytest.raises(UsageError, match=r"Alpine Linux v3\.22 has none"):
+        matrix(alpine, MatrixRequest(glibc="2.36"))
+
+
+def test_a_gpu_that_is_named_for_a_machine_with_wsl_1_is_refused_there_too() -> None:
+    answer = matrix(FakeSystem(release="4.4.0-19041-Microsoft"), MatrixRequest(gpus=("T4",)))
+    assert (answer.wheel.tag, [said.rule for said in answer.refusals]) == ("cpu", ["wsl-1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--for wsl --gpu 'RTX 5090' --driver 576.02", True),
+        ("--for wsl --gpu 'RTX 4090' --gpu 'RTX 5090' --driver 576.02", True),
+        ("--for wsl --gpu 'RTX 4090' --driver 576.02", False),
+        ("--for linux --gpu 'RTX 5090' --driver 580.95.05", False),
+        ("--for windows --gpu 'RTX 5090' --driver 576.02", False),
+    ],
+)
+def test_rtx_50_cards_under_wsl_are_told_how_not_to_hang(words: str, told: bool) -> None:
+    said = {one.rule: one.verified for one in matrix(FakeSystem(), request_of(words)).reasons}
+    assert said.get("wsl-blackwell-eager") == ("unverified" if told else None)
+
+
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
     answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
     said = {one.rule: one for one in answer.reasons}
@@ -364,6 +404,13 @@ def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
 def test_memory_and_downloads_are_named_where_they_are_known() -> None:
     small = matrix(FakeSystem(), request_of("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01"))
     assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
+    assert [(said.en, said.verified) for said in small.refusals] == [
+        (
+            "A100 has 5.0 GB, and reading a large page is estimated to take 6.5 GB at the peak, with our patch too. "
+            "Use a larger MIG profile, a card with more memory or the CPU.",
+            "unverified",
+        )
+    ]
     known = matrix(FakeSystem(), request_of("--for kaggle")).download
     assert known is not None
     parts = (known.paddle_mb, known.nvidia_mb, known.stack_mb, known.models_mb)
@@ -439,12 +486,15 @@ def test_every_known_name_means_its_own_row() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, kaggle, colab, jetson, macos."),
+        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, wsl1, alpine,"),
         ("--for linux --gpu 'RTX 5O70'", "known as 'RTX 5O70'. Near it: RTX 5070"),
         ("--gpu Radeon", "Or give its compute capability, as in 8.9."),
         ("--for linux --driver newest", "--driver newest is no version"),
         ("--python three", "--python three is no version"),
         ("--glibc 2.x", "--glibc 2.x is no version"),
+        ("--for windows --glibc 2.17", "--glibc is for Linux with the GNU C library; windows has none."),
+        ("--for macos --glibc 2.36", "macos has none"),
+        ("--for alpine --glibc 2.36", "alpine has none"),
         ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
         ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
     ],

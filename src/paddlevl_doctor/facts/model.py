@@ -25,6 +25,8 @@ class Host:
     notebook: str | None = None
     """kaggle or colab."""
     glibc: str | None = None
+    musl: bool = False
+    """The C library is musl, as on Alpine Linux."""
     cpu: str | None = None
     cpu_count: int = 0
     cpu_flags: tuple[str, ...] = ()

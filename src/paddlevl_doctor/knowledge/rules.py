@@ -116,6 +116,13 @@ RULES: dict[str, tuple[str, str, str]] = {
         "更新也在 Windows 中进行。",
         "issue:microsoft/WSL#11277; issue:microsoft/WSL#11589",
     ),
+    "wsl-blackwell-eager": (
+        "Under WSL, RTX 50 cards with CUDA 12.9 are reported to hang while kernels are loaded (cuLibraryGetModule): "
+        "set CUDA_MODULE_LOADING=EAGER before paddle is imported. `paddlevl-doctor env` prints it there.",
+        "据报告，RTX 50 系列在 WSL 中使用 CUDA 12.9 时会卡在加载内核处（cuLibraryGetModule）：请在导入 paddle 之前设置 "
+        "CUDA_MODULE_LOADING=EAGER。在那里运行 `paddlevl-doctor env` 会输出该变量。",
+        "third-party evidence; issue:PaddlePaddle/docs#5498 (RTX 5090 D, cu129, 3.2.1)",
+    ),
     "gpu-version": (
         "paddlepaddle-gpu {version} is the version of this set on the {tag} index.",
         "本组合在 {tag} 源上采用 paddlepaddle-gpu {version}。",
@@ -190,6 +197,13 @@ RULES: dict[str, tuple[str, str, str]] = {
         "请使用 x86-64 机器，或 ARM 架构的 Linux、Mac。",
         _CPU_FILES,
     ),
+    "gpu-memory-short": (
+        "{gpu} has {has:.1f} GB, and reading a large page is estimated to take {peak:.1f} GB at the peak, with our "
+        "patch too. Use a larger MIG profile, a card with more memory or the CPU.",
+        "{gpu} 的显存为 {has:.1f} GB，而识别大图的峰值估计为 {peak:.1f} GB（已用本项目的补丁）。请改用更大的 MIG 配置、"
+        "显存更大的显卡或 CPU。",
+        "estimate; matrix/memory.toml",
+    ),
     "arm-gpu-unused": (
         "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server (vLLM, SGLang, "
         "llama.cpp) use it, and paddle the CPU.",
@@ -217,6 +231,21 @@ RULES: dict[str, tuple[str, str, str]] = {
         "GNU C 库（glibc）为 {glibc}，而 paddlepaddle {version} 需要 {needed}。"
         "请升级系统，或使用较新的容器（debian:12、ubuntu:22.04）。",
         "wheel:paddlepaddle-3.2.0, 3.3.1 (symbols of libphi_core.so); issue:PaddlePaddle/PaddleOCR#17373",
+    ),
+    "musl": (
+        "This system has the C library musl (Alpine Linux), and every paddlepaddle wheel needs the GNU C "
+        "library. Use a system or an image with glibc (debian:12, ubuntu:22.04, python:3.12-slim instead of "
+        "python:3.12-alpine).",
+        "本系统使用 musl C 库（Alpine Linux），而所有 paddlepaddle 安装包都需要 GNU C 库（glibc）。"
+        "请改用带 glibc 的系统或镜像（debian:12、ubuntu:22.04，或用 python:3.12-slim 代替 python:3.12-alpine）。",
+        _CPU_FILES,
+    ),
+    "wsl-1": (
+        "WSL 1 gives no program a GPU, so {gpus} cannot be used. Convert the distribution to WSL 2 (in Windows: "
+        "wsl --set-version NAME 2), or use the CPU.",
+        "WSL 1 中的程序无法使用 GPU，因此用不了 {gpus}。请把该发行版转换为 WSL 2"
+        "（在 Windows 中运行 wsl --set-version 名称 2），或使用 CPU。",
+        "docs:https://learn.microsoft.com/windows/wsl/compare-versions",
     ),
     "python-unsupported": (
         "This set installs for Python {wanted}, and {python} is not one of those. Use another, best 3.12.",
