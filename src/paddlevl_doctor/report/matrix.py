@@ -24,14 +24,21 @@ _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
 def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
-    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files."""
+    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files.
+
+    Where no GPU can be used that comes first: the rest is the second choice.
+    """
+    refused_first = answer.possible and not answer.used
+    if refused_first:
+        _refusals(screen, answer)
     if not screen.quiet:
         _table(screen, _rows(answer))
         _rules(screen, text("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
         _rules(screen, text("matrix-page", url=answer.index.url), answer.index.said, style)
-    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    if not refused_first:
+        _refusals(screen, answer)
     if not answer.possible:
         screen.line(text("matrix-impossible"), "bold red")
         return
@@ -39,6 +46,10 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
         screen.line(text("written", paths=", ".join(map(str, files))))
     else:
         _commands(screen, answer)
+
+
+def _refusals(screen: Screen, answer: Answer) -> None:
+    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
 
 
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
