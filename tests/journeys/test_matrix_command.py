@@ -103,6 +103,12 @@ def test_the_document_holds_the_whole_answer(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mirrors_password_is_not_shown(tmp_path: Path) -> None:
+    words = ("--for", "linux", "--mirror", "https://somebody:hunter22@h.example/simple")
+    shown = doctor("matrix", *words, cwd=tmp_path).stdout
+    assert ("hunter22" in shown, shown.count("https://***@h.example/simple")) == (False, 2)
+
+
 @pytest.mark.parametrize(
     "words", [("--python", "3.8"), ("--for", "macos", "--arch", "x86_64"), ("--glibc", "2.17")]
 )

@@ -389,6 +389,27 @@ def test_rtx_50_cards_under_wsl_are_told_how_not_to_hang(words: str, told: bool)
     assert said.get("wsl-blackwell-eager") == ("unverified" if told else None)
 
 
+@pytest.mark.parametrize("words", ["--for windows --driver 400.0", "--for macos --driver 1"])
+def test_a_driver_without_a_gpu_is_said_not_to_be_judged(words: str) -> None:
+    answer = matrix(FakeSystem(), request_of(words))
+    said = {one.rule: one.en for one in answer.reasons}
+    driver = words.rpartition(" ")[2]
+    assert said["driver-without-gpu"] == (
+        f"Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu."
+    )
+    assert "driver-without-gpu" not in {one.rule for one in matrix(FakeSystem(), MatrixRequest()).reasons}
+
+
+TUNA = "https://pypi.tuna.tsinghua.edu.cn/simple"
+
+
+@pytest.mark.parametrize(("mirror", "url"), [("tuna", TUNA), ("https://h/simple", "https://h/simple")])
+def test_a_mirror_stands_in_for_the_default_index(mirror: str, url: str) -> None:
+    command = matrix(FakeSystem(), request_of(f"--for kaggle --mirror {mirror}")).commands[1]
+    assert command[command.index("--default-index") + 1] == url
+    assert command[command.index("--find-links") + 1] == PAGE.format("cu126")
+
+
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
     answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
     said = {one.rule: one for one in answer.reasons}
@@ -521,6 +542,7 @@ def test_every_known_name_means_its_own_row() -> None:
         ("--for macos --glibc 2.36", "macos has none"),
         ("--for alpine --glibc 2.36", "alpine has none"),
         ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
+        ("--for linux --mirror nonsense", "no mirror 'nonsense'. Give a URL, or one of: auto, tuna, aliyun,"),
         ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
     ],
 )

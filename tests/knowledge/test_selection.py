@@ -291,6 +291,7 @@ def test_every_rule_is_used_by_a_machine_of_the_table_or_of_the_stub() -> None:
     by_stub_only = {"library-not-on-path", "library-too-old", "no-devices"}
     by_described_machines_only = {
         *("platform-gpus", "gpu-model", "gpus-hidden", "gpu-order-guessed", "gpu-memory-short"),
+        "driver-without-gpu",
     }
     by_pages_only = {rule for rule in RULES if rule.startswith("index-")}
     assert used | by_stub_only | by_described_machines_only | by_pages_only == set(RULES)

@@ -68,6 +68,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "{gpu} 属于 {architecture} 架构，计算能力为 {cc}。",
         "matrix/gpus.toml",
     ),
+    "driver-without-gpu": (
+        "Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu.",
+        "未判断驱动 {driver}，因为没有可用的 GPU。请用 --gpu 指定。",
+        "matrix/drivers.toml",
+    ),
     # --- why the CPU wheel
     "no-gpu": (
         "Without an NVIDIA GPU paddle runs on the CPU.",

@@ -76,7 +76,7 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
     rows += [
         (text("matrix-wheel"), text("matrix-wheel-line", **shown)),
-        (text("matrix-index"), wheel.find_links or text("matrix-default-index")),
+        (text("matrix-index"), _places(answer)),
     ]
     if answer.driver is not None:
         need = answer.driver
@@ -85,6 +85,13 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     if answer.download is not None:
         rows.append((text("matrix-download"), _download(answer.download)))
     return rows + [(text("matrix-vram"), _memory(need)) for need in answer.memory]
+
+
+def _places(answer: Answer) -> str:
+    """Name the page of the CUDA wheel, and where the other packages come from."""
+    default = answer.mirror or text("matrix-default-index")
+    page = answer.wheel.find_links
+    return default if page is None else f"{page}, {answer.mirror}" if answer.mirror else page
 
 
 def _machine(machine: Machine) -> str:
@@ -153,7 +160,7 @@ def _commands(screen: Screen, answer: Answer) -> None:
 
     screen.line(text("matrix-install"), "bold")
     for command in answer.commands:
-        _indented(screen, Text(command_line(command)), 2)
+        _indented(screen, Text(screen.clean(command_line(command))), 2)
     if not screen.quiet:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
