@@ -72,6 +72,14 @@ HEALTHY = {
     "RTX 4090 on Windows": gpu_machine(RTX4090, host=WINDOWS),
     "H200": gpu_machine(H200),
     "memory that NVML does not tell": gpu_machine(SHARED),
+    "two GPUs, one of them hidden": gpu_machine(
+        T4, replace(T4, index=1), settings={"CUDA_VISIBLE_DEVICES": "1"}
+    ),
+    "a small card beside a large one, hidden": gpu_machine(
+        RTX4090,
+        replace(RTX2060, index=1),
+        settings={"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+    ),
     "settings that mean nothing bad": gpu_machine(
         T4, settings={"FLAGS_use_mkldnn": "0", "CUDA_VISIBLE_DEVICES": "0", "HTTPS_PROXY": "set"}
     ),
@@ -116,6 +124,14 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     "a GPU that is not there": (
         gpu_machine(T4, replace(T4, index=1), settings={"CUDA_VISIBLE_DEVICES": "0, 2"}),
         {"cuda-visible-devices": "warning"},
+    ),
+    "the only GPU that can be used hidden": (
+        gpu_machine(
+            replace(T4, name="NVIDIA GeForce GTX 1080", compute_capability="6.1"),
+            replace(RTX4090, index=1),
+            settings={"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        ),
+        {"p100-and-other-unbuilt-arch": "error"},
     ),
     "the misprinted name": (
         machine(settings={"DISABLE_MODEL_SOURCE_CHECK": "True"}),
