@@ -375,7 +375,9 @@ def matrix(
     for_: Annotated[
         str | None,
         typer.Option(
-            "--for", help="linux, windows, wsl, kaggle, colab, jetson, macos; without: here.", metavar="NAME"
+            "--for",
+            help="linux, windows, wsl, wsl1, alpine, kaggle, colab, jetson, macos; without: here.",
+            metavar="NAME",
         ),
     ] = None,
     gpu: Annotated[
@@ -405,7 +407,7 @@ def matrix(
     from paddlevl_doctor.commands.matrix import matrix as choose
     from paddlevl_doctor.report import matrix as view
 
-    request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, online)
+    request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, mirror, online)
     answer = choose(RealSystem(), request, common.venv, common.interpreter)
     files: tuple[Path, ...] = ()
     if export is not None and answer.possible:
@@ -413,7 +415,7 @@ def matrix(
         from paddlevl_doctor.commands.export import export as write
 
         machine = answer.machine
-        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, mirror)
+        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror)
         files = write(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
     common.answer(
         lambda: view.matrix_document(answer, files), lambda screen: view.show(screen, answer, files)

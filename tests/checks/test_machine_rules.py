@@ -83,6 +83,14 @@ HEALTHY = {
     "RTX 4090 on Windows": gpu_machine(RTX4090, host=WINDOWS),
     "H200": gpu_machine(H200),
     "memory that NVML does not tell": gpu_machine(SHARED),
+    "two GPUs, one of them hidden": gpu_machine(
+        T4, replace(T4, index=1), settings={"CUDA_VISIBLE_DEVICES": "1"}
+    ),
+    "a small card beside a large one, hidden": gpu_machine(
+        RTX4090,
+        replace(RTX2060, index=1),
+        settings={"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+    ),
     "settings that mean nothing bad": gpu_machine(
         T4, settings={"FLAGS_use_mkldnn": "0", "CUDA_VISIBLE_DEVICES": "0", "HTTPS_PROXY": "set"}
     ),
@@ -128,6 +136,14 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         gpu_machine(T4, replace(T4, index=1), settings={"CUDA_VISIBLE_DEVICES": "0, 2"}),
         {"cuda-visible-devices": "warning"},
     ),
+    "the only GPU that can be used hidden": (
+        gpu_machine(
+            replace(T4, name="NVIDIA GeForce GTX 1080", compute_capability="6.1"),
+            replace(RTX4090, index=1),
+            settings={"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        ),
+        {"p100-and-other-unbuilt-arch": "error"},
+    ),
     "the misprinted name": (
         machine(settings={"DISABLE_MODEL_SOURCE_CHECK": "True"}),
         {"misprinted-source-check-env": "warning"},
@@ -139,6 +155,10 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
             patched_files=hashes("3.3.6", patched=True),
         ),
         {"misprinted-source-check-env": "note"},
+    ),
+    "Alpine Linux": (
+        machine(host=replace(LINUX, distribution="Alpine Linux v3.22", glibc=None, musl=True)),
+        {"musl-libc": "error"},
     ),
     "a CUDA wheel without its libraries": (with_libraries(), {"cudnn-not-found": "error"}),
     "WSL without the folder, and the CPU wheel": (
@@ -259,6 +279,7 @@ def test_linux_has_no_shared_gpu_memory() -> None:
         ("", Status.WARNING),
         ("none", Status.WARNING),
         ("GPU-8932f937,7", Status.WARNING),
+        ("0,0", Status.WARNING),
     ],
 )
 def test_each_entry_of_cuda_visible_devices_has_to_name_a_gpu(value: str, status: Status) -> None:

@@ -205,6 +205,17 @@ def test_a_dry_run_changes_nothing_and_shows_both_sides(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+def test_a_server_gets_no_card_that_is_hidden_from_the_user(tmp_path: Path) -> None:
+    stub = build_stub(tmp_path / "nvml", "gtx1080-and-rtx4090")
+    words = ("serve", "--dry-run", "--format", "json")
+    hidden = {**stub, "CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    assert doctor(*words, cwd=tmp_path, env=hidden).code == 1
+    chosen = doctor(*words, cwd=tmp_path, env={**stub, "CUDA_VISIBLE_DEVICES": "0"})
+    environment = chosen.document["plan"]["server"]["environment"]
+    assert (chosen.code, environment["CUDA_VISIBLE_DEVICES"]) == (0, "1")
+
+
 @pytest.mark.parametrize(
     ("machine", "backend", "code", "why"),
     [

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 typedef struct {
-  const char *name;
+  const char *name, *uuid;
   int major, minor;
   unsigned long long total, available; /* bytes */
   int mig;                             /* 1: MIG is on */
@@ -87,6 +87,10 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, const Device **device) {
 
 int nvmlDeviceGetName(const Device *device, char *name, unsigned length) {
   return copied(device->name, name, length);
+}
+
+int nvmlDeviceGetUUID(const Device *device, char *uuid, unsigned length) {
+  return copied(device->uuid, uuid, length);
 }
 
 #ifndef WITHOUT_nvmlDeviceGetCudaComputeCapability

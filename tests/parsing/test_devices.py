@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Gpu, Gpus
-from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, gpus_seen
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
 from paddlevl_doctor.parsing.growth import keeps_rising, slope
 
 
@@ -27,26 +26,6 @@ from paddlevl_doctor.parsing.growth import keeps_rising, slope
 )
 def test_the_devices_are_those_asked_for(asked: str, gpus: int, usable: bool, found: tuple[str, ...]) -> None:
     assert devices(asked, gpus, usable=usable) == found
-
-
-@pytest.mark.parametrize(
-    ("named", "count"),
-    [
-        (None, 4),
-        ("", 0),
-        ("-1", 0),
-        ("NoDevFiles", 0),
-        ("3", 1),
-        ("3,1", 2),
-        ("1, -1, 2", 1),
-        ("1,7,2", 1),
-        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", 1),
-    ],
-)
-def test_a_process_sees_the_gpus_that_it_was_given(named: str | None, count: int) -> None:
-    four = Gpus(devices=tuple(Gpu(n, "Tesla T4", "7.5", 15360, 15000) for n in range(4)))
-
-    assert gpus_seen(four, {} if named is None else {"CUDA_VISIBLE_DEVICES": named}) == count
 
 
 @pytest.mark.parametrize(
@@ -74,6 +53,21 @@ def test_a_process_sees_its_own_gpu_only_and_calls_it_the_first() -> None:
         "gpu:0",
         {"CUDA_VISIBLE_DEVICES": "GPU-8f", **order},
     )
+
+
+@pytest.mark.parametrize(
+    ("device", "setting", "guess", "found"),
+    [
+        ("gpu:0", "3", True, ("gpu:0", {"CUDA_VISIBLE_DEVICES": "3"})),
+        ("gpu:0", "", False, ("gpu:0", {"CUDA_VISIBLE_DEVICES": "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})),
+        ("gpu:1", "3", False, ("gpu:1", {})),
+    ],
+)
+def test_what_the_user_hid_stays_hidden_from_a_worker(
+    device: str, setting: str, guess: bool, found: tuple[str, dict[str, str]]
+) -> None:
+    env = {"CUDA_VISIBLE_DEVICES": setting}
+    assert alone_on(device, env, workers=1, cores=8, guess=guess) == found
 
 
 def test_several_workers_on_the_processor_share_its_cores() -> None:

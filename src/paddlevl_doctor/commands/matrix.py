@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Gpu, Gpus, Target
+from paddlevl_doctor.facts.model import Gpu, Gpus, Host, Target
 from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
 from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
 from paddlevl_doctor.knowledge.sets import VersionSet, load_sets
@@ -32,6 +32,8 @@ class MatrixRequest:
     set_name: str | None = None
     machine: str | None = None
     glibc: str | None = None
+    mirror: str | None = None
+    """A mirror's name, the URL of an index, or auto, which measures."""
     online: bool = False
     """Read the index page too, where it can be reached."""
 
@@ -47,7 +49,17 @@ def matrix(
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, venv, interpreter)
     answer = answer_for(machine, version_set)
+    if request.mirror is not None:
+        answer = replace(answer, mirror=_mirror(system, request.mirror, version_set))
     return _asked(system, answer) if request.online and answer.wheel.find_links else answer
+
+
+def _mirror(system: System, name: str, version_set: VersionSet) -> str | None:
+    """Return the URL as `fix` would take it; None where `auto` finds none that has the wheel."""
+    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - only for --mirror
+    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
+
+    return sources(system, Request(index=name), version_set.paddle_cpu).request.index
 
 
 def _asked(system: System, answer: Answer) -> Answer:
@@ -66,14 +78,21 @@ def _described(request: MatrixRequest) -> Machine:
     platform = platforms.get(request.platform or "linux")
     if platform is None:
         raise UsageError(text("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
-    host = platform.host(_machine(request.machine), request.glibc)
+    host = _with_glibc(platform.host(_machine(request.machine)), request.glibc, platform.name)
     devices = named_gpus(request.gpus or platform.gpus)
     notes = _models(devices)
     if devices and not request.gpus:
         taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
         notes = (backed_by(taken, platform), *notes)
     gpus = Gpus(devices, request.driver)
+    notes = (*notes, *_unjudged(gpus))
     return Machine(host, gpus, request.python or PLANNED_PYTHON, described=True, notes=notes)
+
+
+def _unjudged(gpus: Gpus) -> tuple[Sentence, ...]:
+    """Say that a driver alone decides nothing."""
+    told = gpus.driver is not None and not gpus.devices
+    return (sentence("driver-without-gpu", driver=gpus.driver),) if told else ()
 
 
 def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
@@ -96,12 +115,17 @@ def _this_machine(
     from paddlevl_doctor.facts.host import collect_host  # noqa: PLC0415 - not for described machines
 
     host = collect_host(system)
-    if request.glibc is not None:
-        host = replace(host, glibc=request.glibc)
+    host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
-    notes = _models(gpus.devices) if request.gpus else ()
+    notes = (*(_models(gpus.devices) if request.gpus else ()), *(_unjudged(gpus) if request.driver else ()))
     python = request.python or _python(system, venv, interpreter)
     return Machine(host, gpus, python, bool(request.gpus), hidden, notes)
+
+
+def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
+    if glibc is not None and (host.system != "linux" or host.musl):
+        raise UsageError(text("matrix-no-glibc", name=name))
+    return host if glibc is None else replace(host, glibc=glibc)
 
 
 def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
@@ -114,9 +138,10 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
     gpus = replace(found, driver=request.driver or found.driver)
     if not gpus.devices:
         return gpus, ()
-    from paddlevl_doctor.knowledge.gpus import visible  # noqa: PLC0415 - only where there are GPUs
+    from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - only where there are GPUs
 
-    return visible(gpus, system.env.get("CUDA_VISIBLE_DEVICES"))
+    seen = visible(gpus, system.env)
+    return seen.gpus, seen.said
 
 
 def _python(system: System, venv: str | None, interpreter: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddlevl_doctor.checks.model import Diagnosis, bad
@@ -20,6 +20,7 @@ from paddlevl_doctor.facts.target import collect_target, python_of
 from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import visible
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import server_process
 from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, plan_server, refusal, unseen, usable
@@ -115,13 +116,19 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
     """Return the report with its plan, and whether the server's environment was made by somebody else."""
     backend = _backend(request)
     examination = examine(system, options)
-    facts = examination.facts
+    facts = _seen(examination.facts)
     folder = system.cwd() / request.folder
     adopted = _adopted(system, folder, backend)
     installed = _inventory(system, folder) if adopted else None
     plan = plan_server(_choice(system, examination, request, backend, folder, adopted=adopted), facts)
     findings = _findings(system, backend, facts, plan, installed)
     return ServeReport(findings, plan, dry_run=request.dry_run), adopted
+
+
+def _seen(facts: Facts) -> Facts:
+    """Leave out the GPUs that CUDA_VISIBLE_DEVICES hides: they are somebody else's."""
+    devices = visible(facts.gpus, facts.settings).devices
+    return replace(facts, gpus=replace(facts.gpus, devices=devices))
 
 
 def _backend(request: ServeRequest) -> Backend:

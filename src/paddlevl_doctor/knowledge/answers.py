@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
 from paddlevl_doctor.knowledge.downloads import Download, expected_download
-from paddlevl_doctor.knowledge.rules import Sentence
+from paddlevl_doctor.knowledge.rules import Sentence, sentence
 from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel, driver_system
 from paddlevl_doctor.knowledge.sets import VersionSet
 from paddlevl_doctor.values import Command
@@ -48,6 +48,13 @@ class GpuNeed:
     memory_mb: int | None
     """What the GPU has, where it is known."""
 
+    def short(self) -> Sentence:
+        """Say that the GPU has less than it takes even with the patch."""
+        assert self.memory_mb is not None  # noqa: S101 - the caller looked
+        return sentence(
+            "gpu-memory-short", gpu=self.gpu, has=self.memory_mb / 1024, peak=self.patched_mb / 1024
+        )
+
 
 @dataclass(frozen=True)
 class DriverNeed:
@@ -74,6 +81,8 @@ class Answer:
     used: tuple[Gpu, ...]
     index: IndexLook | None = None
     """What the index page said, where it was asked."""
+    mirror: str | None = None
+    """URL of an index that stands in for the default one."""
 
     @property
     def possible(self) -> bool:
@@ -92,7 +101,8 @@ class Answer:
     @property
     def refusals(self) -> tuple[Sentence, ...]:
         """What cannot be used, each with its way out."""
-        return (*self.wheel.refusals, *self.machine.hidden)
+        short = (need.short() for need in self.memory if need.memory_mb and need.memory_mb < need.patched_mb)
+        return (*self.wheel.refusals, *short, *self.machine.hidden)
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -101,10 +111,11 @@ class Answer:
             return ()
         python = ".".join(self.machine.python.split(".")[:2])
         page = ("--find-links", self.wheel.find_links) if self.wheel.find_links else ()
+        index = ("--default-index", self.mirror) if self.mirror else ()
         wanted = (self.wheel.requirement, *self.version_set.stack())
         return (
             ("uv", "venv", "--python", python, ".venv"),
-            ("uv", "pip", "install", *_WHEELS, *page, *wanted),
+            ("uv", "pip", "install", *_WHEELS, *page, *index, *wanted),
         )
 
 

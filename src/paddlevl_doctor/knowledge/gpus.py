@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from paddlevl_doctor.facts.model import Gpu, Gpus
-from paddlevl_doctor.knowledge.rules import Sentence, sentence
+from paddlevl_doctor.facts.model import Gpu
 from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 _CAPABILITY = re.compile(r"(?:cc ?)?(\d{1,2})\.(\d)|sm_?(\d{1,2})(\d)", re.IGNORECASE)
 _TIMES = (re.compile(r"(\d{1,2}) ?[x×] ?(.+)"), re.compile(r"(.+?) ?[x×] ?(\d{1,2})"))
-_MEMORY = re.compile(r"(\d+) ?gb\b", re.IGNORECASE)
-_BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro"})
+_MEMORY = re.compile(r"\d+(?= ?gb\b)|(?<=-)\d+(?=[qc]\b)", re.IGNORECASE)
+_BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro", "grid", "gpu"})
 # What a product name may carry besides, without being another chip.
 _TRIMMINGS = re.compile(
     r"super|laptop|mobile|gpu|max|q|with|design|pcie|sxm\d?|hbm\d?e?|nvl|mig|\dg|\d+ ?gb|gb|\d+"
-    r"|workstation|server|edition|sff|generation|accelerator"
+    r"|workstation|server|edition|collectors|sff|generation|accelerator"
+    r"|\d+[qc]"  # profiles of virtual GPUs that have CUDA: T4-16Q, A100-40C
 )
 _MOST = 16
 """GPUs of one machine that a name may ask for: "T4 x2"."""
@@ -51,11 +51,16 @@ def known_names() -> tuple[str, ...]:
 
 
 def find_gpus(words: str) -> tuple[Gpu, ...]:
-    """Return the GPUs that somebody means by "T4", "2x T4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
+    """Return the GPUs that somebody means by "T4", "2x T4", "T4,L4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
 
-    Their memory is known where the name says it (a MIG instance is "A100 MIG 3g.20gb"), else 0. Nothing is
-    returned for a name that is not known, or that could mean several.
+    Their memory is known where the name says it ("A100 MIG 3g.20gb", the virtual "GRID T4-16Q"), else 0. Nothing
+    is returned for a name that is not known, or that could mean several.
     """
+    groups = [_of_one_kind(part) for part in words.split(",")]
+    return renumbered(groups) if all(groups) else ()
+
+
+def _of_one_kind(words: str) -> tuple[Gpu, ...]:
     plain = " ".join(words.split())
     capability = _CAPABILITY.fullmatch(plain)
     if capability:
@@ -85,30 +90,6 @@ def renumbered(groups: Sequence[Sequence[Gpu]]) -> tuple[Gpu, ...]:
     )
 
 
-def visible(gpus: Gpus, setting: str | None) -> tuple[Gpus, tuple[Sentence, ...]]:
-    """Leave the GPUs that CUDA_VISIBLE_DEVICES lets a program see, numbered as the program counts them.
-
-    CUDA ignores the first entry that names no GPU and all after it. An entry by UUID cannot be compared with
-    what NVML's facts hold: then nothing is left out. Source: CUDA C++ programming guide.
-    """
-    entries = [part.strip() for part in (setting or "").split(",")]
-    if setting is None or not gpus.devices or any(e.startswith(("GPU-", "MIG-")) for e in entries):
-        return gpus, ()
-    by_number = {str(gpu.index): gpu for gpu in gpus.devices}
-    seen = list(_until_unknown(entries, by_number))
-    hidden = [gpu for gpu in gpus.devices if gpu not in seen]
-    names = ", ".join(f"gpu:{gpu.index} ({gpu.name})" for gpu in hidden)
-    said = (sentence("gpus-hidden", value=setting or '""', gpus=names),) if hidden else ()
-    return Gpus(renumbered([seen]), gpus.driver, gpus.cuda, gpus.reason, gpus.detail), said
-
-
-def _until_unknown(entries: Sequence[str], known: dict[str, Gpu]) -> Iterator[Gpu]:
-    for entry in entries:
-        if entry not in known:
-            return
-        yield known[entry]
-
-
 def _readings(words: str) -> Iterator[tuple[str, int]]:
     """Yield what a text can mean: one GPU of this name (a Jetson TX2), or several of a shorter one (T4 x2)."""
     yield words, 1
@@ -122,7 +103,7 @@ def _readings(words: str) -> Iterator[tuple[str, int]]:
 
 def _words(name: str) -> tuple[str, ...]:
     """Split a name at spaces, hyphens and between a number and what follows it: rtx5070ti is RTX 5070 Ti."""
-    plain = re.sub(r"(?<=rtx)(?=\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
+    plain = re.sub(r"(?<=rtx)(?=a?\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
     return tuple(word for word in re.findall(r"[a-z0-9]+", plain) if word not in _BRANDS)
 
 

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from paddlevl_doctor import shells
-from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
 from paddlevl_doctor.report.heading import describe_facts
@@ -25,9 +22,12 @@ from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Command, Finding, Status
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from paddlevl_doctor.commands.check import CheckReport, Known
     from paddlevl_doctor.commands.fix import FixReport, UndoReport
     from paddlevl_doctor.commands.pipelines import PipelineRow
+    from paddlevl_doctor.facts.model import Facts
     from paddlevl_doctor.values import Outcome, Step
 
 STYLES = {
@@ -73,6 +73,8 @@ class Screen:
         self._counts(report)
 
     def _facts(self, facts: Facts) -> None:
+        from rich.table import Table  # noqa: PLC0415 - start-up time
+
         grid = Table.grid(padding=(0, 2))
         for name, value in describe_facts(facts):
             grid.add_row(Text(name, style="bold"), Text(self.clean(value)))
@@ -101,6 +103,8 @@ class Screen:
     def indented(self, words: Text, columns: int) -> None:
         """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
         if self.console.is_terminal:
+            from rich.padding import Padding  # noqa: PLC0415 - start-up time
+
             self.console.print(Padding(words, (0, 0, 0, columns)))
         else:
             self.console.print(Text(" " * columns) + words, soft_wrap=True)
@@ -228,6 +232,8 @@ def _console(color: bool | None) -> Console:
 
 def make_table(*columns: str) -> Table:
     """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
+    from rich.table import Table  # noqa: PLC0415 - start-up time
+
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(text(column) if column.startswith("column-") else column)

@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.report.documents import Document, document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,19 +14,27 @@ if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.downloads import Download
     from paddlevl_doctor.knowledge.rules import Sentence
     from paddlevl_doctor.report.console import Screen
+    from paddlevl_doctor.report.documents import Document
 
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
 def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
-    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files."""
+    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files.
+
+    Where no GPU can be used that comes first: the rest is the second choice.
+    """
+    refused_first = answer.possible and not answer.used
+    if refused_first:
+        _refusals(screen, answer)
     if not screen.quiet:
         _table(screen, _rows(answer))
         _rules(screen, text("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
         _rules(screen, text("matrix-page", url=answer.index.url), answer.index.said, style)
-    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    if not refused_first:
+        _refusals(screen, answer)
     if not answer.possible:
         screen.line(text("matrix-impossible"), "bold red")
         return
@@ -41,15 +44,23 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
         _commands(screen, answer)
 
 
+def _refusals(screen: Screen, answer: Answer) -> None:
+    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+
+
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
     """Print the figures: in columns on a terminal, elsewhere one unbroken line each, for an address may be long."""
-    grid = Table.grid(padding=(0, 2))
-    for name, value in rows:
-        grid.add_row(Text(name, style="bold"), Text(screen.clean(value), overflow="fold"))
-        if not screen.console.is_terminal:
-            screen.line(f"{name}: {value}")
     if screen.console.is_terminal:
+        from rich.table import Table  # noqa: PLC0415 - start-up time
+        from rich.text import Text  # noqa: PLC0415 - as above
+
+        grid = Table.grid(padding=(0, 2))
+        for name, value in rows:
+            grid.add_row(Text(name, style="bold"), Text(screen.clean(value), overflow="fold"))
         screen.console.print(grid)
+    else:
+        for name, value in rows:
+            screen.line(f"{name}: {value}")
     screen.console.print()
 
 
@@ -65,7 +76,7 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
     rows += [
         (text("matrix-wheel"), text("matrix-wheel-line", **shown)),
-        (text("matrix-index"), wheel.find_links or text("matrix-default-index")),
+        (text("matrix-index"), _places(answer)),
     ]
     if answer.driver is not None:
         need = answer.driver
@@ -74,6 +85,13 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     if answer.download is not None:
         rows.append((text("matrix-download"), _download(answer.download)))
     return rows + [(text("matrix-vram"), _memory(need)) for need in answer.memory]
+
+
+def _places(answer: Answer) -> str:
+    """Name the page of the CUDA wheel, and where the other packages come from."""
+    default = answer.mirror or text("matrix-default-index")
+    page = answer.wheel.find_links
+    return default if page is None else f"{page}, {answer.mirror}" if answer.mirror else page
 
 
 def _machine(machine: Machine) -> str:
@@ -87,7 +105,7 @@ def _machine(machine: Machine) -> str:
         place,
         *dict.fromkeys(counted),
         driver if gpus.devices else None,
-        f"glibc {host.glibc}" if host.glibc else None,
+        f"glibc {host.glibc}" if host.glibc else "musl" if host.musl else None,
         f"Python {machine.python}",
     ]
     return ", ".join(part for part in parts if part)
@@ -122,33 +140,31 @@ def _doubt(verified: str) -> str:
 def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str) -> None:
     if not sentences:
         return
+    from rich.text import Text  # noqa: PLC0415 - JSON does without
+
     screen.line(title, "bold")
     for said in sentences:
-        _indented(screen, Text(f"- {said.text(language())}{_doubt(said.verified)}", style=style), 2)
-        _indented(screen, Text(said.source, style="dim"), 4)
+        screen.indented(Text(f"- {said.text(language())}{_doubt(said.verified)}", style=style), 2)
+        screen.indented(Text(said.source, style="dim"), 4)
     screen.console.print()
 
 
-def _indented(screen: Screen, words: Text, columns: int) -> None:
-    """Wrap and indent on a terminal; elsewhere one unbroken line."""
-    if screen.console.is_terminal:
-        screen.console.print(Padding(words, (0, 0, 0, columns)))
-    else:
-        screen.console.print(Text(" " * columns) + words, soft_wrap=True)
-
-
 def _commands(screen: Screen, answer: Answer) -> None:
+    from rich.text import Text  # noqa: PLC0415 - JSON does without
+
     from paddlevl_doctor.report.console import command_line  # noqa: PLC0415 - it imports this screen's class
 
     screen.line(text("matrix-install"), "bold")
     for command in answer.commands:
-        _indented(screen, Text(command_line(command, answer.machine.host.system)), 2)
+        screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
     if not screen.quiet:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
 
 def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
     """Describe an answer, and what was written."""
+    from paddlevl_doctor.report.documents import document  # noqa: PLC0415 - brings json, which people do not need
+
     machine, chosen = answer.machine, answer.version_set
     return document(
         "matrix",
