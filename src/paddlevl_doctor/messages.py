@@ -826,6 +826,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{url} wants a key ({code}). Set PADDLEVL_DOCTOR_API_KEY to it.",
         "{url} 需要密钥（{code}）。请设置环境变量 PADDLEVL_DOCTOR_API_KEY。",
     ),
+    "server-key-unusable": (
+        "{name} holds no key: one has printable ASCII characters without spaces. Set it again, or unset it.",
+        "{name} 的值不是密钥：密钥只含可打印的 ASCII 字符且不含空格。请重新设置或取消该变量。",
+    ),
+    "server-key-missing": (
+        "no key was sent ({name} is not set)",
+        "请求未带密钥（未设置 {name}）",
+    ),
+    "server-key-wrong": (
+        "the key in {name} is not its key",
+        "{name} 中的密钥不正确",
+    ),
     "server-refuses": (
         "{url} refuses ({code}): {detail}. Is the address right, and the name of the model?",
         "{url} 拒绝请求（{code}）：{detail}。请检查地址和模型名称是否正确。",
@@ -1089,6 +1101,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "it needs compute capability {minimum} or more{below}, and this is {gpus}",
         "需要计算能力不低于 {minimum}{below}，而本机是 {gpus}",
     ),
+    "serve-pages": (
+        "it has wheels for the compute capabilities {capabilities} only, and this is {gpus}",
+        "只有计算能力 {capabilities} 的安装包，而本机是 {gpus}",
+    ),
+    "serve-hidden": (
+        "it needs an NVIDIA GPU, and none is left visible:",
+        "需要 NVIDIA 显卡，而可见的显卡一块也没有：",
+    ),
+    "serve-driver": (
+        "it is built with CUDA {cuda}, which needs driver {needed} or newer, and this is {driver}. Update NVIDIA's driver",
+        "它使用 CUDA {cuda} 构建，要求驱动不低于 {needed}，而本机是 {driver}。请升级 NVIDIA 驱动",
+    ),
+    "serve-glibc": (
+        "its wheels need the GNU C library {needed} or newer, and this is {glibc}. Use a newer release of the system, or Docker",
+        "其安装包要求 GNU C 库（glibc）不低于 {needed}，而本机是 {glibc}。请换用更新的系统版本或 Docker",
+    ),
     "serve-no-program": (
         "there is no program {program} on the PATH; install llama.cpp first",
         "PATH 中没有程序 {program}，请先安装 llama.cpp",
@@ -1160,6 +1188,6 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory and --port away.",
         "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory 和 --port。",
     ),
-    "seen-server": ("check --server-url", "check --server-url"),
+    "seen-server": ("serve, check --server-url", "serve、check --server-url"),
     "column-package": ("Package", "软件包"),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UsageError
-from paddlevl_doctor.facts.server import LIST_TIMEOUT, chat, model_names
+from paddlevl_doctor.facts.server import LIST_TIMEOUT, api_key, bearer, chat, model_names
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -130,14 +130,14 @@ def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path,
 
 def _answer(system: System, plan: ServerPlan, left: float) -> str:
     """Return what is missing until the server is ready; empty: nothing. Loopback needs no proxy."""
-    patience = min(LIST_TIMEOUT, max(left, 1.0))
+    patience, key = min(LIST_TIMEOUT, max(left, 1.0)), api_key(system.env)
     health = system.ask(plan.server.health, timeout=patience, direct=True)
     if health.status not in (200, 404):
         return f"{plan.server.health}: {health.status or health.error}"
-    listed = system.ask(f"{plan.url}/models", timeout=patience, direct=True)
+    listed = system.ask(f"{plan.url}/models", timeout=patience, headers=bearer(key), direct=True)
     if not model_names(listed):
         return f"{plan.url}/models: {listed.status or listed.error}"
-    reply = chat(system, plan.url, plan.model, max(left, 1.0), direct=True)
+    reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)
     return "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
 
 
