@@ -140,12 +140,10 @@ def _older(version: str, backend: Backend) -> bool:
     return numbers(version) < numbers(backend.native)
 
 
-def judge_platform(
-    backend: Backend, host: Host, gpus: tuple[Gpu, ...], lang: str, why: str | None
-) -> Finding:
-    """Say whether a server can run here; `why` is the reason why not."""
+def judge_platform(backend: Backend, host: Host, gpu: Gpu | None, lang: str, why: str | None) -> Finding:
+    """Say whether a server can run here, on which card; `why` is the reason why not."""
     if why is None:
-        shown = gpus[0].name if gpus and backend.minimum else f"{host.system} {host.machine}"
+        shown = gpu.name if gpu and backend.minimum else f"{host.system} {host.machine}"
         return describe("vllm-platform-and-cc", ok("machine", shown), lang)
     return describe(
         "vllm-platform-and-cc", bad(Status.ERROR, "machine", why, names=backend.name, why=why), lang

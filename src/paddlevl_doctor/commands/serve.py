@@ -19,10 +19,12 @@ from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
 from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
+from paddlevl_doctor.knowledge.sets import load_sets
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import server_process
-from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, plan_server, refusal, unseen, usable
+from paddlevl_doctor.repair.server_cards import card_of, refusal, unseen
+from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, is_too_old, plan_server
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
 
@@ -170,7 +172,7 @@ def _choice(
         folder,
         backend.python,
         context.wheel,
-        context.version_set,
+        next(one for one in load_sets() if one.default),
         load_server_memory(),
         request.fraction,
         _original(system, context.facts.target, pipeline),
@@ -204,6 +206,8 @@ def _findings(
     lang = language()
     platform = _platform(system, backend, facts)
     found = [platform]
+    if is_too_old(backend, facts.target):
+        found.append(describe("vl-backend-unknown", _client(backend, facts), lang))
     if platform.status is Status.OK and plan.share is not None:
         found.append(describe("vllm-gpu-memory", _memory(plan), lang))
     if installed is not None:
@@ -222,7 +226,12 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
         return describe(
             "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said), lang
         )
-    return judge_platform(backend, facts.host, usable(backend, facts.gpus.devices), lang, why)
+    return judge_platform(backend, facts.host, card_of(backend, facts), lang, why)
+
+
+def _client(backend: Backend, facts: Facts) -> Diagnosis:
+    version = facts.target.version_of("paddleocr") if facts.target else None
+    return bad(Status.ERROR, "paddleocr", f"{version}; {backend.client} is known since {backend.since}")
 
 
 def _memory(plan: ServerPlan) -> Diagnosis:

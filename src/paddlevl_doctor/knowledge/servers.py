@@ -24,6 +24,10 @@ class Backend(Fact):
     """The least compute capability; empty where it runs without an NVIDIA GPU."""
     below: str
     """The first compute capability that it does not run on; empty: none known."""
+    cuda: str
+    """The CUDA that its wheels are built with; it says which driver is needed. Empty: none."""
+    glibc: str
+    """The least GNU C library that its wheels and what they ask for promise to run with; empty: not known."""
     python: str
     """The Python that its environment is made with; empty where it is no Python program."""
     distribution: str
@@ -48,7 +52,9 @@ class Backend(Fact):
     flat: str = ""
     """A page of wheels for --find-links, by the pair of compute capabilities it was built for."""
     pairs: tuple[str, ...] = ()
-    """Those pairs, as 80_90."""
+    """Those pairs, as 80_90: there are no wheels for other cards."""
+    paddle: str = ""
+    """The index of the paddlepaddle-gpu that it is installed with (cu126); empty: it needs none."""
 
 
 @dataclass(frozen=True, kw_only=True)
