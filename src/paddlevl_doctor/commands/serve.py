@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddlevl_doctor.checks.model import Diagnosis, bad
@@ -121,9 +121,17 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
     folder = system.cwd() / request.folder
     adopted = _adopted(system, folder, backend)
     installed = _inventory(system, folder) if adopted else None
-    plan = plan_server(_choice(system, examination, request, backend, folder, adopted=adopted), facts)
+    choice = _choice(system, examination, request, backend, folder)
+    choice = replace(choice, target=_named(options), adopted=adopted)
+    plan = plan_server(choice, facts)
     findings = _findings(system, backend, facts, plan, installed)
     return ServeReport(findings, plan, dry_run=request.dry_run), adopted
+
+
+def _named(options: TargetOptions) -> tuple[str, ...]:
+    """Return the options that name the client's environment; none where it was found without them."""
+    pairs = (("--venv", options.venv), ("--python", options.python))
+    return tuple(word for name, value in pairs if value for word in (name, value))
 
 
 def _backend(request: ServeRequest) -> Backend:
@@ -159,8 +167,6 @@ def _choice(
     request: ServeRequest,
     backend: Backend,
     folder: Path,
-    *,
-    adopted: bool,
 ) -> Choice:
     context = examination.context
     pipeline = _pipeline(system, context.facts.target, request.model)
@@ -176,7 +182,6 @@ def _choice(
         load_server_memory(),
         request.fraction,
         _original(system, context.facts.target, pipeline),
-        adopted,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.network import answering_hubs
-from paddlevl_doctor.facts.server import api_key
+from paddlevl_doctor.facts.server import api_key, past_proxies
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.chat_engine import ChatEngine, prompt_for
 from paddlevl_doctor.parsing.ladder import SERVER
@@ -96,19 +96,13 @@ def _setup(
     return NativeSetup(
         python=target.python,
         device="cpu",
-        env={k: v for k, v in system.env.items() if k != "PYTHONDONTWRITEBYTECODE"} | _bypass(system),
+        env={k: v for k, v in system.env.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        | past_proxies(system.env),
         folder=folder / "worker-server",
         options={**_options(request, served), **_layout(system, examination, incidents)},
         limits=limits,
         ladder=SERVER,
     )
-
-
-def _bypass(system: System) -> dict[str, str]:
-    """Return the variables that keep a proxy out of the way to this machine (failures.md: proxy on loopback)."""
-    known = system.env.get("NO_PROXY", system.env.get("no_proxy", ""))
-    local = ",".join(part for part in (known, "localhost,127.0.0.1,::1") if part)
-    return {"NO_PROXY": local, "no_proxy": local}
 
 
 def _options(request: ParseRequest, served: _Served) -> dict[str, Any]:

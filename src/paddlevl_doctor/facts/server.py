@@ -203,6 +203,16 @@ def proxy_for(env: Mapping[str, str], url: str) -> str | None:
     return None if proxy is None or any(_covers(entry.strip().lower(), host) for entry in exempt) else proxy
 
 
+def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep a proxy out of the way to this machine (failures.md: proxy on loopback).
+
+    What was exempt stays so. Both spellings are set, because libraries differ in which one they read first.
+    """
+    known = env.get("NO_PROXY", env.get("no_proxy", ""))
+    local = ",".join(part for part in (known, "localhost,127.0.0.1,::1") if part)
+    return {"NO_PROXY": local, "no_proxy": local}
+
+
 def _covers(entry: str, host: str) -> bool:
     if entry == "*":
         return True

@@ -105,6 +105,8 @@ class Choice:
     fraction: float | None = None
     original: str | None = None
     """The text of the pipeline's file in the target; None where there is none."""
+    target: tuple[str, ...] = ()
+    """The options by which the user named the client's environment, for commands that mean the same one."""
     adopted: bool = False
     """The server's environment is there already, made by somebody else: nothing is installed into it."""
 
@@ -225,14 +227,26 @@ def _client_side(choice: Choice, facts: Facts, url: str, name: str) -> ClientSid
         settings["client_kwargs"] = {"model_name": name}
     yaml = with_server(choice.original, settings) if choice.original is not None else None
     newest = ("--set", choice.version_set.name) if is_too_old(choice.backend, target) else ()
+    fix = ("paddlevl-doctor", "fix", *choice.target, *newest, "--apply")
     return ClientSide(
         target.prefix if target else facts.planned_target,
-        () if ready and not newest else (("paddlevl-doctor", "fix", *newest, "--apply"),),
+        () if ready and not newest else (fix,),
         settings,
         CLIENT_FILE,
         yaml,
-        ("paddleocr", choice.pipeline.command, "-i", "page.png", "--paddlex_config", CLIENT_FILE),
+        (_reader(facts), choice.pipeline.command, "-i", "page.png", "--paddlex_config", CLIENT_FILE),
     )
+
+
+def _reader(facts: Facts) -> str:
+    """Return PaddleOCR's program: that of the client's environment, whether it is active or not.
+
+    Programs of an interpreter's own installation are where its distributor wants them: then the PATH knows.
+    """
+    if facts.target is not None and not facts.target.is_virtual:
+        return "paddleocr"
+    folder = facts.target.prefix if facts.target else facts.planned_target
+    return str(programs(PurePath(folder), facts.host.system) / "paddleocr")
 
 
 _NATIVE = re.compile(r"^(?P<indent> +)genai_config:[ ]*\n(?P=indent) +backend: *native[ ]*$", re.MULTILINE)

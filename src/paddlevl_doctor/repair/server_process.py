@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UsageError
-from paddlevl_doctor.facts.server import LIST_TIMEOUT, api_key, bearer, chat, model_names
+from paddlevl_doctor.facts.server import LIST_TIMEOUT, api_key, bearer, chat, model_names, past_proxies
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -104,7 +104,8 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
     begun = system.clock()
     with _hangup_is_interrupt(), contextlib.ExitStack() as end:
         try:
-            child = system.start(plan.server.start, {**system.env, **plan.server.environment}, log)
+            env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
+            child = system.start(plan.server.start, env, log)
         except OSError as error:
             raise DoctorError(
                 text("serve-not-started", program=plan.server.start[0], reason=error.strerror)
