@@ -369,7 +369,9 @@ def matrix(
     for_: Annotated[
         str | None,
         typer.Option(
-            "--for", help="linux, windows, wsl, kaggle, colab, jetson, macos; without: here.", metavar="NAME"
+            "--for",
+            help="linux, windows, wsl, wsl1, alpine, kaggle, colab, jetson, macos; without: here.",
+            metavar="NAME",
         ),
     ] = None,
     gpu: Annotated[

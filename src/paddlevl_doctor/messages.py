@@ -666,6 +666,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "reading on a GPU has hung with the default allocator; before Python starts",
         "使用默认分配器时 GPU 识别曾有卡住的反馈；须在启动 Python 之前设置",
     ),
+    "env-eager": (
+        "RTX 50 cards under WSL are reported to hang while kernels are loaded one by one (unverified)",
+        "据报告，RTX 50 系列在 WSL 中逐个加载内核时会卡住（未验证）",
+    ),
     "env-source-check": (
         "the models are here, so their hosts need not be asked at every start",
         "模型已在本机，无需每次启动都探测下载源",
@@ -924,6 +928,11 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "No wheels are published for {system} on {machine}.",
         "没有面向 {machine} 上 {system} 的 wheel。",
     ),
+    "house-glibc": (
+        "With glibc {glibc} no version could be found that has a wheel for it: {names}. Use a newer release of the "
+        "system, or a container with one (debian:12, ubuntu:22.04).",
+        "找不到带有适用于 glibc {glibc} 的 wheel 的版本：{names}。请升级系统，或使用较新的容器（debian:12、ubuntu:22.04）。",
+    ),
     "house-occupied": (
         "{path} is not empty and is no wheelhouse. Name a new folder.",
         "{path} 非空且不是 wheelhouse，请指定新的目录。",
@@ -1023,6 +1032,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "matrix-no-platform": (
         "There is no platform '{value}'. Known: {names}.",
         "没有名为 '{value}' 的平台。可用：{names}。",
+    ),
+    "matrix-no-glibc": (
+        "--glibc is for Linux with the GNU C library; {name} has none. Leave it out.",
+        "--glibc 仅适用于使用 GNU C 库的 Linux，{name} 没有该库。请去掉此选项。",
     ),
     "matrix-no-machine": (
         "There is no processor architecture '{value}'. Known: {names}.",

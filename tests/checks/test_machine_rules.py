@@ -129,6 +129,10 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         ),
         {"misprinted-source-check-env": "note"},
     ),
+    "Alpine Linux": (
+        machine(host=replace(LINUX, distribution="Alpine Linux v3.22", glibc=None, musl=True)),
+        {"musl-libc": "error"},
+    ),
     "a CUDA wheel without its libraries": (with_libraries(), {"cudnn-not-found": "error"}),
     "WSL without the folder, and the CPU wheel": (
         machine(host=WSL, gpus=HIDDEN),
@@ -236,6 +240,7 @@ def test_linux_has_no_shared_gpu_memory() -> None:
         ("", Status.WARNING),
         ("none", Status.WARNING),
         ("GPU-8932f937,7", Status.WARNING),
+        ("0,0", Status.WARNING),
     ],
 )
 def test_each_entry_of_cuda_visible_devices_has_to_name_a_gpu(value: str, status: Status) -> None:

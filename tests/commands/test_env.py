@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from doctor import doctor
 from paddlevl_doctor.commands import env
 from paddlevl_doctor.commands.env import variables
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, context_of
-from paddlevl_doctor.facts.model import Facts, ModelCache
+from paddlevl_doctor.facts.model import Facts, Gpus, ModelCache
 from paddlevl_doctor.repair.activation import Variable, script
 from paddlevl_doctor.system import RealSystem
 
@@ -40,6 +41,18 @@ def test_a_gpu_gets_another_allocator_and_complete_models_need_no_question(
         "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
     }
     assert wanted(monkeypatch, machine()) == {}
+
+
+def test_rtx_50_cards_under_wsl_load_all_kernels_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = replace(T4, name="NVIDIA GeForce RTX 5090", compute_capability="12.0")
+    wsl = replace(gpu().host, wsl=2)
+    here = replace(gpu(host=wsl), gpus=Gpus((card,), "576.02", "12.9"))
+    assert wanted(monkeypatch, here)["CUDA_MODULE_LOADING"] == "EAGER"
+    assert "CUDA_MODULE_LOADING" not in wanted(monkeypatch, gpu(host=wsl))
+    assert "CUDA_MODULE_LOADING" not in wanted(monkeypatch, replace(here, host=gpu().host))
+    assert "CUDA_MODULE_LOADING" not in wanted(
+        monkeypatch, replace(here, settings={"CUDA_MODULE_LOADING": "LAZY"})
+    )
 
 
 def test_what_the_user_has_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from nvml_stub import MACHINES, build_stub
+from nvml_stub import MACHINES, build_stub, uuid
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
 from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel
@@ -106,7 +106,7 @@ CASES = (
         "rtx5070ti-wsl",
         _gpus("576.52", "12.9", _RTX5070TI),
         _CU129,
-        "architecture driver wsl-driver gpu-version",
+        "architecture driver wsl-driver wsl-blackwell-eager gpu-version",
         host=_WSL,
     ),
     Case("h200", _gpus("570.133.20", "12.8", _H200), _CU126, "architecture driver gpu-version"),
@@ -120,6 +120,12 @@ CASES = (
     Case("h200-driver-470", _gpus("470.199.02", "11.4", _H200), _CPU, "cpu-version", "driver-too-old"),
     Case(
         "h200-mig",
+        _gpus("570.133.20", "12.8", ("NVIDIA H200 MIG 1g.18gb", "9.0", 16384, 16370)),
+        _CU126,
+        "architecture driver gpu-version",
+    ),
+    Case(
+        "h200-mig-two",
         _gpus("570.133.20", "12.8", ("NVIDIA H200 MIG 1g.18gb", "9.0", 16384, 16370)),
         _CU126,
         "architecture driver gpu-version",
@@ -249,6 +255,27 @@ def test_pynvml_sees_the_machine_and_the_right_wheel_follows(case: Case, tmp_pat
         found = Gpus(reason=found.reason)
     assert (found, answer["pynvml"], answer.get("open", 0)) == (case.gpus, case.machine != "no-library", 0)
     assert _summary(choose_wheel(case.host, found, "3.12", default_set())) == _expected(case)
+
+
+@pytest.mark.parametrize(
+    ("machine", "named", "found", "memory"),
+    [
+        ("kaggle-t4x2", "0,1", None, [15360, 15360]),
+        ("kaggle-t4x2", f"{uuid(1)}, {uuid(0)}", {uuid(1): 1, uuid(0): 0}, [15360, 15360]),
+        ("kaggle-t4x2", "GPU-00000001", {"GPU-00000001": 1}, [15360, 15360]),
+        ("kaggle-t4x2", "GPU-0000000", {}, [15360, 15360]),
+        ("kaggle-t4x2", uuid(7), {}, [15360, 15360]),
+        ("h200-mig", uuid(1, mig=True), {uuid(1, mig=True): 0}, [16384]),
+        ("h200-mig-two", uuid(2, mig=True), {uuid(2, mig=True): 0}, [71680]),
+        ("h200-mig-two", "0", None, [16384]),
+    ],
+)
+def test_uuids_of_cuda_visible_devices_are_looked_up_and_no_other_is_kept(
+    machine: str, named: str, found: dict[str, int] | None, memory: list[int], tmp_path: Path
+) -> None:
+    env = {**build_stub(tmp_path, machine), "CUDA_VISIBLE_DEVICES": named}
+    gpus = _as_gpus(_ask(env)["gpus"])
+    assert (gpus.by_uuid, [gpu.memory_total_mb for gpu in gpus.devices]) == (found, memory)
 
 
 def _ask(env: dict[str, str]) -> dict[str, Any]:

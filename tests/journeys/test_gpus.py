@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from doctor import doctor
-from nvml_stub import build_stub
+from nvml_stub import build_stub, uuid
 
 PAGE = "https://www.paddlepaddle.org.cn/packages/stable/{tag}/paddlepaddle-gpu/"
 # machine -> environment of the machine, what is installed, and the page it comes from (None: the default index)
@@ -35,6 +35,45 @@ def test_the_plan_installs_the_wheel_that_fits_and_says_why(machine: str, tmp_pa
     reasons = steps["install-packages"]["arguments"]["reasons"]
     assert reasons
     assert all(isinstance(reason, str) and reason for reason in reasons)
+
+
+ONE = "CUDA_VISIBLE_DEVICES"
+# machine -> variables, the GPUs that are left as `matrix` shows them, the wheel, and what is said of the others
+HIDING = {
+    "nothing of one": ("h200", {ONE: ""}, [], "cpu", ["gpus-hidden"]),
+    "the first by speed": (
+        "gtx1080-and-rtx4090",
+        {ONE: "0"},
+        ["NVIDIA GeForce RTX 4090"],
+        "cu126",
+        ["gpus-hidden", "gpu-order-guessed"],
+    ),
+    "one by its UUID": (
+        "rtx4090-and-rtx5090",
+        {ONE: uuid(1)},
+        ["NVIDIA GeForce RTX 5090"],
+        "cu129",
+        ["gpus-hidden"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_matrix_and_fix_choose_the_same_for_what_a_program_sees_and_say_what_is_hidden(
+    name: str, tmp_path: Path
+) -> None:
+    machine, variables, seen, tag, rules = HIDING[name]
+    env = {**build_stub(tmp_path / "nvml", machine), **variables}
+    words = ("--venv", tmp_path / "new", "--python", "3.12", "--format", "json")
+    answer = doctor("matrix", *words[2:], cwd=tmp_path, env=env).document
+    plan = doctor("fix", *words[:2], *words[4:], cwd=tmp_path, env=env).document["plan"]
+    step = next(step for step in plan["steps"] if step["id"] == "install-packages")
+    refusals = [rule for rule in answer["rules"] if rule["kind"] == "refusal"]
+
+    assert [gpu["name"] for gpu in answer["machine"]["gpus"]] == seen
+    assert (answer["wheel"]["tag"], [rule["rule"] for rule in refusals]) == (tag, rules)
+    assert set(answer["wheel"]["requirements"]) <= set(step["commands"][0])
+    assert {rule["text"] for rule in refusals} <= set(step["arguments"]["reasons"])
 
 
 def test_the_head_of_a_report_names_every_gpu(tmp_path: Path) -> None:

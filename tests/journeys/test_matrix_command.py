@@ -102,7 +102,12 @@ MACHINES = {
     "rtx5070ti-old-driver": ({}, "cpu", [False], ["blackwell-driver"]),
     "t4-driver-418": ({}, "cpu", [False], ["driver-too-old"]),
     "gtx1080-and-rtx4090": ({}, "cu126", [False, True], ["compute-capability-too-low"]),
-    "rtx4090-and-rtx5090": ({"CUDA_VISIBLE_DEVICES": "0"}, "cu126", [True], ["gpus-hidden"]),
+    "rtx4090-and-rtx5090": (
+        {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"},
+        "cu126",
+        [True],
+        ["gpus-hidden"],
+    ),
 }
 
 

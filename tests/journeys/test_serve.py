@@ -291,16 +291,23 @@ def test_a_machine_without_a_gpu_gets_the_whole_plan_of_every_server_and_why_not
 
 
 @pytest.mark.parametrize(
-    ("setting", "code", "card"),
-    [("0", 0, "NVIDIA GeForce RTX 4090"), ("", 1, 'CUDA_VISIBLE_DEVICES=""')],
+    ("setting", "code", "said"),
+    [
+        ("0", 0, "gpu:0 (NVIDIA GeForce RTX 4090); CUDA_VISIBLE_DEVICES=0 hides gpu:1"),
+        ("", 1, 'CUDA_VISIBLE_DEVICES="" hides gpu:0 (NVIDIA GeForce RTX 4090), gpu:1'),
+    ],
 )
-def test_a_card_that_the_user_hides_is_not_taken(setting: str, code: int, card: str, tmp_path: Path) -> None:
-    """The other card has more free memory."""
-    env = {**build_stub(tmp_path / "nvml", "rtx4090-and-rtx5090"), "CUDA_VISIBLE_DEVICES": setting}
+def test_a_card_that_the_user_hides_is_not_taken(setting: str, code: int, said: str, tmp_path: Path) -> None:
+    """The hidden one has more free memory."""
+    env = {
+        **build_stub(tmp_path / "nvml", "rtx4090-and-rtx5090"),
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": setting,
+    }
     shown = doctor("serve", "--dry-run", "--format", "json", cwd=tmp_path, env=env)
     platform, started = shown.document["findings"][0], shown.document["plan"]["server"]["environment"]
     assert (shown.code, started.get("CUDA_VISIBLE_DEVICES", "")) == (code, setting)
-    assert card in platform["title"] + platform["evidence"][0]["value"]
+    assert said in "; ".join(evidence["value"] for evidence in platform["evidence"])
 
 
 def test_a_card_that_others_use_has_too_little_memory_and_nothing_is_started(tmp_path: Path) -> None:

@@ -8,8 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from paddlevl_doctor.commands.examine import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.gpu import collect_gpus
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.knowledge.answers import Answer
 from paddlevl_doctor.knowledge.gpus import find_gpus, known_names, load_models_of_gpus
 from paddlevl_doctor.knowledge.tables import numbers
@@ -116,7 +121,14 @@ DESCRIBED = (
         ("Update the driver",),
     ),
     Row("--for linux --gpu 'GTX 1080' --gpu 'RTX 3090'", CU126.replace("gpu:0", "gpu:1"), LOW, (SERVER,)),
-    Row("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01", CU126),
+    Row(
+        "--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01",
+        CU126,
+        "gpu-memory-short",
+        ("Use a larger MIG profile",),
+    ),
+    Row("--for linux --gpu 'A100 MIG 2g.10gb' --driver 535.183.01", CU126),
+    Row("--for linux --gpu 'RTX 3050 6GB'", CU126, "gpu-memory-short", ("a card with more memory",)),
     Row("--for linux --gpu 'H100 MIG 3g.40gb' --driver 550.54.14", CU126),
     # --- WSL: Windows' driver, Linux' wheels
     Row("--for wsl --gpu 'RTX 4090 Laptop GPU' --driver 566.36", CU126_WINDOWS),
@@ -129,6 +141,8 @@ DESCRIBED = (
         ("driver 576.02 with it", "updated in Windows"),
     ),
     Row("--for wsl --gpu 'RTX 3060' --driver 525.60.13", CU118_WINDOWS),
+    Row("--for wsl1", CPU),
+    Row("--for wsl1 --gpu 'RTX 4090' --driver 566.36", CPU, "wsl-1", ("wsl --set-version NAME 2",)),
     # --- Windows
     Row("--for windows --gpu 'RTX 5070 Ti' --driver 576.02", CU129_WINDOWS),
     Row("--for windows --gpu 'RTX 5070 Ti' --driver 572.83", CPU, "blackwell-driver", ("Update the driver",)),
@@ -165,6 +179,8 @@ DESCRIBED = (
         ("virtual", "3.12"),
     ),
     # --- the C library
+    Row("--for alpine", NOTHING, "musl", ("Use a system or an image with glibc",)),
+    Row("--for alpine --gpu T4", NOTHING, "musl", ("python:3.12-slim",)),
     Row("--for linux --glibc 2.17", NOTHING, "glibc-too-old", ("or a container with one (debian:12",)),
     Row(
         "--for linux --gpu T4 --glibc 2.26", NOTHING, "glibc-too-old", ("Use a newer release of the system",)
@@ -180,17 +196,26 @@ DESCRIBED = (
     ),
 )
 
+BUS = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+UUIDS = ("GPU-75000000-1c2d-4e5f-8a9b-000000000001", "GPU-30900000-d72c-4106-c12f-20bd9faed9f6")
 TWO = ((7, 5, b"Tesla T4"), (8, 6, b"NVIDIA GeForce RTX 3090"))
 HIDDEN = ("Unset it to use them",)
+GUESSED = (*HIDDEN, "Set that variable, or name GPUs by their UUIDs")
 SEEN = (
     # --- this machine, with a T4 as gpu:0 and an RTX 3090 as gpu:1
     Row("", CU126),
     Row("", CU126, env=((VISIBLE, "0,1"),)),
-    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "1"),)),
-    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "0, 7, 1"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "1"), BUS)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "0, 7, 1"), BUS)),
+    Row("", CU126, "gpus-hidden gpu-order-guessed", GUESSED, env=((VISIBLE, "1"),)),
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "-1"),)),
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, ""),)),
-    Row("", CU126, env=((VISIBLE, "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "0,0"), BUS)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-30900000-d72c-4106-c12f-20bd9faed9f6"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090"),)),
+    Row("", CU126, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090,0"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-3090,GPU-30900000"),)),
+    Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-8932f937"),)),
     Row("--driver 450.80.02", CU118),
     Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
     Row("--glibc 2.17", NOTHING, "glibc-too-old", ("container",)),
@@ -226,6 +251,7 @@ def nvml() -> SimpleNamespace:
         nvmlDeviceGetCudaComputeCapability=lambda index: TWO[index][:2],
         nvmlDeviceGetMigMode=lambda _: [0, 0],
         nvmlDeviceGetMemoryInfo=lambda _: memory,
+        nvmlDeviceGetUUID=lambda index: UUIDS[index],
         nvmlDeviceGetName=lambda index: TWO[index][2],
         nvmlSystemGetDriverVersion=lambda: "560.35.03",
         nvmlSystemGetCudaDriverVersion=lambda: 12060,
@@ -283,12 +309,84 @@ def test_the_table_has_at_least_sixty_machines_and_each_only_once() -> None:
     assert len({(row.words, row.env) for row in (*DESCRIBED, *SEEN)}) == len(DESCRIBED) + len(SEEN) >= 60
 
 
-def test_a_hidden_gpu_is_not_counted_and_the_others_are_numbered_anew() -> None:
-    answer = ask(Row("", "", env=((VISIBLE, "1"),)), here=True)
-    assert [(gpu.index, gpu.name) for gpu in answer.used] == [(0, "NVIDIA GeForce RTX 3090")]
-    assert [said.en for said in answer.refusals] == [
-        "CUDA_VISIBLE_DEVICES=1 hides gpu:0 (Tesla T4) from every program. Unset it to use them."
+@pytest.mark.parametrize(
+    ("env", "used"),
+    [
+        # NVML counts by the PCI bus, CUDA the fastest first unless it is told otherwise.
+        (((VISIBLE, "1"), BUS), "NVIDIA GeForce RTX 3090"),
+        (((VISIBLE, "0"),), "NVIDIA GeForce RTX 3090"),
+        (((VISIBLE, "1"),), "Tesla T4"),
+        (((VISIBLE, "1"), ("CUDA_DEVICE_ORDER", "FASTEST_FIRST")), "Tesla T4"),
+        (((VISIBLE, "GPU-7500"),), "Tesla T4"),
+    ],
+)
+def test_a_number_means_what_cuda_means_by_it_and_the_gpus_that_are_left_are_numbered_anew(
+    env: tuple[tuple[str, str], ...], used: str
+) -> None:
+    answer = ask(Row("", "", env=env), here=True)
+    assert [(gpu.index, gpu.name) for gpu in answer.used] == [(0, used)]
+
+
+def test_what_is_hidden_and_what_was_guessed_is_said_with_the_way_out() -> None:
+    answer = ask(Row("", "", env=((VISIBLE, "0"),)), here=True)
+    assert [(said.en, said.verified) for said in answer.refusals] == [
+        (
+            "CUDA_VISIBLE_DEVICES=0 hides gpu:0 (Tesla T4) from every program. Unset it to use them.",
+            "docs",
+        ),
+        (
+            "These GPUs differ, and CUDA counts the fastest first, by an estimate of its own, unless "
+            "CUDA_DEVICE_ORDER=PCI_BUS_ID lets it count as nvidia-smi does: CUDA_VISIBLE_DEVICES=0 is taken to mean "
+            "gpu:1 (NVIDIA GeForce RTX 3090). Set that variable, or name GPUs by their UUIDs (nvidia-smi -L).",
+            "unverified",
+        ),
     ]
+
+
+@pytest.mark.parametrize("row", [row for row in SEEN if not row.words], ids=lambda row: str(row.env))
+def test_check_and_fix_choose_as_matrix_does(row: Row) -> None:
+    system, answer = FakeSystem(env=dict(row.env), nvml_module=nvml()), ask(row, here=True)
+    facts = Facts(collect_host(system), collect_gpus(system), settings=collect_settings(system))
+    context = context_of(facts, None)
+    chosen = (context.wheel.requirement, context.wheel.device, context.wheel.refusals)
+    assert chosen == (answer.wheel.requirement, answer.wheel.device, answer.refusals)
+    assert context.gpus == answer.machine.gpus.devices
+
+
+def test_uuids_that_nobody_can_look_up_hide_nothing() -> None:
+    mute = nvml()
+    mute.nvmlDeviceGetUUID = lambda _: None
+    answer = matrix(FakeSystem(env={VISIBLE: "GPU-3090"}, nvml_module=mute), MatrixRequest())
+    assert (len(answer.used), answer.refusals) == (2, ())
+
+
+def test_alpine_linux_is_recognised_and_a_debian_with_musls_loader_beside_its_own_is_not() -> None:
+    files = {"/lib/ld-musl-x86_64.so.1": b"", "/etc/os-release": b'PRETTY_NAME="Alpine Linux v3.22"'}
+    alpine = FakeSystem(libc=None, files=files)
+    assert [said.rule for said in matrix(alpine, MatrixRequest()).refusals] == ["musl"]
+    assert matrix(FakeSystem(files=files), MatrixRequest()).possible
+    with pytest.raises(UsageError, match=r"Alpine Linux v3\.22 has none"):
+        matrix(alpine, MatrixRequest(glibc="2.36"))
+
+
+def test_a_gpu_that_is_named_for_a_machine_with_wsl_1_is_refused_there_too() -> None:
+    answer = matrix(FakeSystem(release="4.4.0-19041-Microsoft"), MatrixRequest(gpus=("T4",)))
+    assert (answer.wheel.tag, [said.rule for said in answer.refusals]) == ("cpu", ["wsl-1"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--for wsl --gpu 'RTX 5090' --driver 576.02", True),
+        ("--for wsl --gpu 'RTX 4090' --gpu 'RTX 5090' --driver 576.02", True),
+        ("--for wsl --gpu 'RTX 4090' --driver 576.02", False),
+        ("--for linux --gpu 'RTX 5090' --driver 580.95.05", False),
+        ("--for windows --gpu 'RTX 5090' --driver 576.02", False),
+    ],
+)
+def test_rtx_50_cards_under_wsl_are_told_how_not_to_hang(words: str, told: bool) -> None:
+    said = {one.rule: one.verified for one in matrix(FakeSystem(), request_of(words)).reasons}
+    assert said.get("wsl-blackwell-eager") == ("unverified" if told else None)
 
 
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
@@ -306,6 +404,13 @@ def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
 def test_memory_and_downloads_are_named_where_they_are_known() -> None:
     small = matrix(FakeSystem(), request_of("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01"))
     assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
+    assert [(said.en, said.verified) for said in small.refusals] == [
+        (
+            "A100 has 5.0 GB, and reading a large page is estimated to take 6.5 GB at the peak, with our patch too. "
+            "Use a larger MIG profile, a card with more memory or the CPU.",
+            "unverified",
+        )
+    ]
     known = matrix(FakeSystem(), request_of("--for kaggle")).download
     assert known is not None
     parts = (known.paddle_mb, known.nvidia_mb, known.stack_mb, known.models_mb)
@@ -381,12 +486,15 @@ def test_every_known_name_means_its_own_row() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, kaggle, colab, jetson, macos."),
+        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, wsl1, alpine,"),
         ("--for linux --gpu 'RTX 5O70'", "known as 'RTX 5O70'. Near it: RTX 5070"),
         ("--gpu Radeon", "Or give its compute capability, as in 8.9."),
         ("--for linux --driver newest", "--driver newest is no version"),
         ("--python three", "--python three is no version"),
         ("--glibc 2.x", "--glibc 2.x is no version"),
+        ("--for windows --glibc 2.17", "--glibc is for Linux with the GNU C library; windows has none."),
+        ("--for macos --glibc 2.36", "macos has none"),
+        ("--for alpine --glibc 2.36", "alpine has none"),
         ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
         ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
     ],

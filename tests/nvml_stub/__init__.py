@@ -81,6 +81,16 @@ MACHINES: dict[str, Machine] = {
         12080,
         (_MIG_H200, Device("NVIDIA H200 MIG 1g.18gb", "9.0", 16384, 16370, parent=0)),
     ),
+    "h200-mig-two": Machine(
+        "a server with two MIG instances",
+        "570.133.20",
+        12080,
+        (
+            _MIG_H200,
+            Device("NVIDIA H200 MIG 1g.18gb", "9.0", 16384, 16370, parent=0),
+            Device("NVIDIA H200 MIG 4g.71gb", "9.0", 71680, 71600, parent=0),
+        ),
+    ),
     "h200-mig-empty": Machine("MIG on, nothing partitioned", "570.133.20", 12080, (_MIG_H200,)),
     "gtx1080-and-rtx4090": Machine("an old card beside a new one", "550.54.14", 12040, (_GTX1080, _RTX4090)),
     "rtx4090-and-rtx5090": Machine("two generations", "575.57.08", 12090, (_RTX4090, _RTX5090)),
@@ -161,12 +171,19 @@ def _header(machine: Machine) -> str:
     lines = [f'#define DRIVER "{machine.driver}"', f"#define CUDA {machine.cuda}"]
     lines += [f"#define RESULT_{name} {machine.results.get(name, 0)}" for name in _FAILING]
     lines += [f"#define WITHOUT_{name}" for name in machine.without]
-    lines += ["static const Device DEVICES[] = {", *map(_device, machine.devices), "  {0}", "};"]
+    devices = [_device(number, device) for number, device in enumerate(machine.devices)]
+    lines += ["static const Device DEVICES[] = {", *devices, "  {0}", "};"]
     return "\n".join(lines) + "\n"
 
 
-def _device(device: Device) -> str:
+def uuid(number: int, *, mig: bool = False) -> str:
+    """Return the UUID of a row's GPU or MIG instance, by its position in the list."""
+    return f"{'MIG' if mig else 'GPU'}-{number:08x}-1c2d-4e5f-8a9b-0123456789ab"
+
+
+def _device(number: int, device: Device) -> str:
     major, minor = device.capability.split(".")
     memory = f"{device.total * _MIB}ULL, {device.free * _MIB}ULL"
     rest = f"{int(device.mig)}, {device.parent}, {device.result}"
-    return f'  {{"{device.name}", {major}, {minor}, {memory}, {rest}}},'
+    name = uuid(number, mig=device.parent >= 0)
+    return f'  {{"{device.name}", "{name}", {major}, {minor}, {memory}, {rest}}},'

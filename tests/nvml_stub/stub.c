@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct {
-  const char *name;
+  const char *name, *uuid;
   int major, minor;
   unsigned long long total, available; /* bytes */
   int mig;                             /* 1: MIG is on */
@@ -86,6 +86,10 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, const Device **device) {
 
 int nvmlDeviceGetName(const Device *device, char *name, unsigned length) {
   return copied(device->name, name, length);
+}
+
+int nvmlDeviceGetUUID(const Device *device, char *uuid, unsigned length) {
+  return copied(device->uuid, uuid, length);
 }
 
 #ifndef WITHOUT_nvmlDeviceGetCudaComputeCapability

@@ -55,6 +55,21 @@ def test_a_process_sees_its_own_gpu_only_and_calls_it_the_first() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("device", "setting", "guess", "found"),
+    [
+        ("gpu:0", "3", True, ("gpu:0", {"CUDA_VISIBLE_DEVICES": "3"})),
+        ("gpu:0", "", False, ("gpu:0", {"CUDA_VISIBLE_DEVICES": "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})),
+        ("gpu:1", "3", False, ("gpu:1", {})),
+    ],
+)
+def test_what_the_user_hid_stays_hidden_from_a_worker(
+    device: str, setting: str, guess: bool, found: tuple[str, dict[str, str]]
+) -> None:
+    env = {"CUDA_VISIBLE_DEVICES": setting}
+    assert alone_on(device, env, workers=1, cores=8, guess=guess) == found
+
+
 def test_several_workers_on_the_processor_share_its_cores() -> None:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

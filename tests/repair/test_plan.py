@@ -34,6 +34,12 @@ def test_a_healthy_machine_needs_nothing() -> None:
     assert plan(machine()) == Plan()
 
 
+def test_a_c_library_older_than_that_of_the_tests_gets_the_newest_versions_that_fit() -> None:
+    old = machine(target=None)
+    old = replace(old, host=replace(old.host, glibc="2.27"))
+    assert "--requirements" not in words(plan(old, Request(python_version="3.11")), "install-packages")
+
+
 def test_nothing_there_becomes_environment_packages_patch_and_link() -> None:
     nothing = machine(target=None, pipelines=replace(LINK, wanted=None))
     made = plan(nothing, Request(interpreter="/usr/bin/python3.11", python_version="3.11"))

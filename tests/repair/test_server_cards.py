@@ -25,34 +25,51 @@ ORIN = Gpu(0, "Orin", "8.7", 30697, 29000)
 B200 = Gpu(0, "B200", "10.0", 183359, 182000)
 B300 = Gpu(0, "B300", "10.3", 275040, 274000)
 T4 = Gpu(0, "Tesla T4", "7.5", 15360, 15000)
-UUID = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
 
 
 def seeing(setting: str | None, *gpus: Gpu, driver: str = "575.57.08", **changes: object) -> Facts:
-    settings = {} if setting is None else {"CUDA_VISIBLE_DEVICES": setting}
+    """A machine whose user set this CUDA_VISIBLE_DEVICES, counting as nvidia-smi does."""
+    settings = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    settings |= {} if setting is None else {"CUDA_VISIBLE_DEVICES": setting}
     return with_gpu(CURRENT, *gpus, driver=driver, settings=settings, **changes)
 
 
+def by_uuid(facts: Facts, **uuids: int) -> Facts:
+    known = {name.replace("_", "-"): index for name, index in uuids.items()}
+    return replace(facts, gpus=replace(facts.gpus, by_uuid=known))
+
+
 @pytest.mark.parametrize(
-    ("setting", "name", "variables"),
+    ("facts", "card", "number"),
     [
-        (None, "RTX 5090", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "1"}),
-        ("0", "RTX 4090", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "0"}),
-        ("1", "RTX 5090", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "1"}),
-        ("1, 0", "RTX 5090", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "1"}),
-        ("0,7,1", "RTX 4090", {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "0"}),
-        (UUID, "RTX 4090", {}),
+        (seeing(None, RTX4090, RTX5090), RTX5090, "1"),
+        (seeing("0", RTX4090, RTX5090), RTX4090, "0"),
+        (seeing("1", RTX4090, RTX5090), RTX5090, "1"),
+        (seeing("1, 0", RTX4090, RTX5090), RTX5090, "1"),
+        (seeing("0,7,1", RTX4090, RTX5090), RTX4090, "0"),
+        (by_uuid(seeing("GPU-89", RTX4090, RTX5090), GPU_89=0), RTX4090, "0"),
+        (seeing("GPU-89", RTX4090, RTX5090), RTX4090, None),
+        (by_uuid(seeing("MIG-89", RTX4090, RTX5090), MIG_89=1), RTX5090, None),
     ],
+    ids=["all", "first", "second", "both", "up to an unknown", "UUID", "UUID of nobody", "MIG instance"],
 )
 def test_a_server_takes_only_a_card_that_the_user_left_visible(
-    setting: str | None, name: str, variables: dict[str, str]
+    facts: Facts, card: Gpu, number: str | None
 ) -> None:
-    """A card that was named by UUID stays as it was named; the smaller one then stands for it."""
-    facts, backend = seeing(setting, RTX4090, RTX5090), load_backends()["vllm"]
-    card = card_of(backend, facts)
-    assert card is not None
-    assert (card.name, card_environment(card, facts)) == (name, variables)
+    """A UUID that nobody could look up stays as it is; the smallest card then stands for the one it means."""
+    backend = load_backends()["vllm"]
+    variables = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number} if number else {}
+    assert card_of(backend, facts) == card
+    assert card_environment(card, facts) == variables
     assert refusal(backend, facts) is None
+
+
+def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> None:
+    """Without CUDA_DEVICE_ORDER the fastest card is CUDA's first; the server is told by nvidia-smi's number."""
+    settings = {"CUDA_VISIBLE_DEVICES": "0"}
+    facts = with_gpu(CURRENT, RTX4090, RTX5090, driver="575.57.08", settings=settings)
+    assert card_of(load_backends()["vllm"], facts) == RTX5090
+    assert card_environment(RTX5090, facts)["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +141,7 @@ def test_a_machine_that_cannot_run_a_server_gets_the_reason(backend: str, facts:
     [
         ("vllm", seeing(None, RTX4090, driver="525.60.13")),
         ("vllm", seeing(None, B300)),
-        ("vllm", seeing(UUID, RTX4090)),
+        ("vllm", seeing("GPU-89", RTX4090)),
         ("sglang", seeing(None, RTX4090, RTX5090)),
         ("fastdeploy", seeing(None, RTX4090)),
         ("llama-cpp", machine()),

@@ -60,6 +60,40 @@ def test_a_house_for_windows_is_made_on_any_machine(tmp_path: Path) -> None:
     assert [w.file for w in house.wheels] == [ABOVE[0], FOR_WINDOWS[0], ONLY_WINDOWS[0]]
 
 
+def _of_glibc(version: str, glibc: str) -> tuple[str, bytes]:
+    return wheel("below", version, tag=f"cp312-cp312-manylinux_{glibc}_x86_64")
+
+
+# What uv can resolve for jumps from 2.17 to 2.28 and ends with 2.40.
+@pytest.mark.parametrize(
+    ("glibc", "chosen"),
+    [
+        ("2.17", "2.1-py3-none-any"),
+        ("2.26", "2.1-py3-none-any"),
+        ("2.27", "2.2-cp312-cp312-manylinux_2_27_x86_64"),
+        ("2.28", "2.3-cp312-cp312-manylinux_2_28_x86_64"),
+        ("2.36", "2.4-cp312-cp312-manylinux_2_36_x86_64"),
+        ("2.41", "2.5-cp312-cp312-manylinux_2_39_x86_64"),
+    ],
+)
+def test_a_machine_gets_the_newest_wheels_that_its_c_library_runs(
+    glibc: str, chosen: str, tmp_path: Path
+) -> None:
+    rows = {"2.2": "2_27", "2.3": "2_28", "2.4": "2_36", "2.5": "2_39"}
+    wheels = (ABOVE, BELOW, *(_of_glibc(*row) for row in rows.items()))
+    house = collect(tmp_path / "house", replace(LINUX, glibc=glibc), *wheels)
+    assert [w.file for w in house.wheels] == [ABOVE[0], f"below-{chosen}.whl"]
+
+
+def test_a_c_library_that_no_wheel_runs_with_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(DoctorError) as caught:
+        collect(tmp_path / "house", replace(LINUX, glibc="2.27"), ABOVE, NEW_GLIBC)
+    assert caught.value.message == (
+        "With glibc 2.27 no version could be found that has a wheel for it: below. Use a newer release of the "
+        "system, or a container with one (debian:12, ubuntu:22.04)."
+    )
+
+
 def test_a_python_without_a_compiled_wheel_gets_the_pure_one(tmp_path: Path) -> None:
     house = collect(tmp_path / "house", replace(LINUX, python="3.11"))
     assert [w.file for w in house.wheels] == [ABOVE[0], BELOW[0]]
@@ -233,13 +267,8 @@ def test_a_wheel_named_by_its_address_is_read_from_the_lock() -> None:
         '[[packages]]\nname = "a"\nversion = "1"\n'
         'archive = { url = "http://h/a-1-py3-none-any.whl", hashes = { sha256 = "00" } }\n'
     )
-    (wheel_row,) = read_pylock(words, "3.12")
+    (wheel_row,) = read_pylock(words, LINUX)
     assert (wheel_row.file, wheel_row.url) == ("a-1-py3-none-any.whl", "http://h/a-1-py3-none-any.whl")
-
-
-def test_an_old_glibc_gets_wheels_for_it() -> None:
-    assert replace(LINUX, glibc="2.17").platform() == "x86_64-manylinux_2_17"
-    assert replace(LINUX, glibc="2.39").platform() == "x86_64-manylinux_2_28"
 
 
 def test_a_server_that_lies_about_a_small_wheel_is_not_believed(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def report(backend: str, facts: Facts, lang: str, original: str | None = None) -
         load_server_memory(),
         original=original,
     )
-    found = judge_platform(known, facts.host, card_of(known, facts), lang, refusal(known, facts))
+    found = judge_platform(known, facts, card_of(known, facts), lang, refusal(known, facts))
     return ServeReport((found,), plan_server(choice, facts), dry_run=True)
 
 

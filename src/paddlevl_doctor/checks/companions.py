@@ -94,10 +94,10 @@ def _server_here(context: Context) -> Diagnosis:
     names = ", ".join(servers)
     if host.system != "linux":
         return bad(Status.WARNING, "system", host.system, names=names, why=host.system)
-    if not context.facts.gpus.devices:
+    if not context.gpus:
         return skipped("no NVIDIA GPU")
-    weak = [g for g in context.facts.gpus.devices if Version(g.compute_capability) < _CAPABILITY]
-    if weak and len(weak) == len(context.facts.gpus.devices):
+    weak = [g for g in context.gpus if Version(g.compute_capability) < _CAPABILITY]
+    if weak and len(weak) == len(context.gpus):
         why = f"{weak[0].name} ({weak[0].compute_capability})"
         return bad(Status.WARNING, "NVML", why, names=names, why=why)
     return ok("distributions", names)

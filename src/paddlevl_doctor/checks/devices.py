@@ -18,7 +18,7 @@ def _capabilities(context: Context) -> list[Version]:
     """Return the compute capabilities that paddle would use: none with a CPU wheel."""
     if context.target.version_of("paddlepaddle-gpu") is None:
         return []
-    return [Version(gpu.compute_capability) for gpu in context.facts.gpus.devices]
+    return [Version(gpu.compute_capability) for gpu in context.gpus]
 
 
 def _concerned(context: Context, failure_id: str) -> bool:

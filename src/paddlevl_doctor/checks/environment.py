@@ -51,6 +51,15 @@ def _glibc(context: Context) -> Diagnosis:
     return ok("glibc", host.glibc)
 
 
+def _musl(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.system != "linux":
+        return skipped(host.system)
+    if host.musl:
+        return bad(Status.ERROR, "C library", f"musl, {host.distribution or 'linux'}")
+    return ok("C library", f"glibc {host.glibc}" if host.glibc else "not musl")
+
+
 def _avx(context: Context) -> Diagnosis:
     host = context.facts.host
     if host.machine != "x86_64" or host.cpu is None:
@@ -133,6 +142,7 @@ CHECKS = (
     Check("target-environment", _target_environment),
     Check("python-version-unsupported", _python_version, needs=("target-environment",)),
     Check("glibc-too-old", _glibc),
+    Check("musl-libc", _musl),
     Check("no-avx-illegal-instruction", _avx),
     Check("macos-intel", _intel_mac),
     Check("aarch64-no-gpu-wheel", _aarch64),

@@ -54,8 +54,7 @@ def _build(context: Context) -> PaddleBuild | None:
 
 
 def _weakest(context: Context) -> Gpu | None:
-    devices = context.facts.gpus.devices
-    return min(devices, key=lambda gpu: Version(gpu.compute_capability), default=None)
+    return min(context.gpus, key=lambda gpu: Version(gpu.compute_capability), default=None)
 
 
 def _named(gpu: Gpu) -> dict[str, object]:
@@ -66,17 +65,16 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
     weakest = _weakest(context)
     if weakest is None:
         return skipped("no NVIDIA GPU")
-    devices = context.facts.gpus.devices
     if Version(weakest.compute_capability) >= _MINIMUM:
         return ok("compute capability", weakest.compute_capability)
-    usable = any(Version(gpu.compute_capability) >= _MINIMUM for gpu in devices)
+    usable = any(Version(gpu.compute_capability) >= _MINIMUM for gpu in context.gpus)
     # With a CPU wheel the old GPU is simply not used: worth knowing, nothing is wrong.
     status = Status.ERROR if _build(context) and not usable else Status.NOTE
     return bad(status, "compute capability", weakest.compute_capability, **_named(weakest))
 
 
 def _architecture(context: Context) -> Diagnosis:
-    build, devices = _build(context), context.facts.gpus.devices
+    build, devices = _build(context), context.gpus
     if build is None or not devices:
         return skipped("no CUDA wheel with a GPU")
     if not build.architectures:
@@ -106,7 +104,7 @@ def _driver(context: Context) -> Diagnosis:
 def _cpu_wheel(context: Context) -> Diagnosis:
     if context.wheel.package != "paddlepaddle-gpu":
         return skipped("no GPU that paddle could use")
-    name = context.facts.gpus.devices[0].name
+    name = context.gpus[0].name
     if context.target.version_of("paddlepaddle-gpu") is None:
         return bad(Status.WARNING, "distributions", "paddlepaddle", gpu=name)
     return ok("distributions", "paddlepaddle-gpu")

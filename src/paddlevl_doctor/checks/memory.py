@@ -24,7 +24,7 @@ Estimated = tuple[Gpu, "Estimate"]
 def _estimated(context: Context) -> tuple[Estimated, ...]:
     """Pair every GPU that this stack would use, and whose memory is known, with what it needs there."""
     build = context.target.paddle
-    if build is None or build.cuda is None or not context.facts.gpus.devices:
+    if build is None or build.cuda is None or not context.gpus:
         return ()
     from paddlevl_doctor.knowledge.memory import estimate, in_blocks  # noqa: PLC0415 - only for machines with a GPU
 
@@ -33,7 +33,7 @@ def _estimated(context: Context) -> tuple[Estimated, ...]:
     as_it_is = in_blocks if patched else (lambda need: need)
     return tuple(
         (gpu, as_it_is(estimate(system, gpu.compute_capability, paddlex)))
-        for gpu in context.facts.gpus.devices
+        for gpu in context.gpus
         if gpu.memory_total_mb and numbers(gpu.compute_capability) >= _USABLE
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from paddlevl_doctor.facts.model import Facts, Target
+from paddlevl_doctor.facts.model import Facts, Gpu, Target
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.knowledge.sets import VersionSet
 from paddlevl_doctor.values import Evidence, Status
@@ -22,6 +22,9 @@ class Context:
     """The paddle wheel that fits this machine in that set."""
     followed: VersionSet | None = None
     """The set whose paddleocr and paddlex are installed, None for another mixture."""
+
+    gpus: tuple[Gpu, ...] = ()
+    """The GPUs that a program sees here, as it counts them: facts.gpus without what CUDA_VISIBLE_DEVICES hides."""
 
     @property
     def target(self) -> Target:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from paddlevl_doctor.checks.model import Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.run import describe
-from paddlevl_doctor.facts.model import Gpu, Host, Target
+from paddlevl_doctor.facts.model import Facts, Gpu, Target
 from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
 from paddlevl_doctor.knowledge.servers import Backend, load_backends
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import LIST, visible
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.values import Evidence, Finding, Status
 
@@ -140,11 +141,15 @@ def _older(version: str, backend: Backend) -> bool:
     return numbers(version) < numbers(backend.native)
 
 
-def judge_platform(backend: Backend, host: Host, gpu: Gpu | None, lang: str, why: str | None) -> Finding:
-    """Say whether a server can run here, on which card; `why` is the reason why not."""
-    if why is None:
-        shown = gpu.name if gpu and backend.minimum else f"{host.system} {host.machine}"
-        return describe("vllm-platform-and-cc", ok("machine", shown), lang)
-    return describe(
-        "vllm-platform-and-cc", bad(Status.ERROR, "machine", why, names=backend.name, why=why), lang
-    )
+def judge_platform(backend: Backend, facts: Facts, gpu: Gpu | None, lang: str, why: str | None) -> Finding:
+    """Say whether a server can run here, and on which card; `why` is the reason why not."""
+    if why is not None:
+        wrong = bad(Status.ERROR, "machine", why, names=backend.name, why=why)
+        return describe("vllm-platform-and-cc", wrong, lang)
+    if not (gpu and backend.minimum):
+        return describe(
+            "vllm-platform-and-cc", ok("machine", f"{facts.host.system} {facts.host.machine}"), lang
+        )
+    said = (Evidence(LIST, one.text(lang)) for one in visible(facts.gpus, facts.settings).said)
+    shown = (Evidence("machine", f"gpu:{gpu.index} ({gpu.name})"), *said)
+    return describe("vllm-platform-and-cc", Diagnosis(Status.OK, shown), lang)

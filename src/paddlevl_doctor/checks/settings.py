@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.facts.model import Gpus
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import LIST
 from paddlevl_doctor.values import Status
 
 _MISPRINT = "DISABLE_MODEL_SOURCE_CHECK"
 _RIGHT = "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"
 _FIRST_WITH_CHECK = (3, 3, 11)
 """The first paddlex that reads `_RIGHT`; none of the 26 releases 3.3.0-3.7.2 reads `_MISPRINT`."""
-_VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def _source_check(context: Context) -> Diagnosis:
@@ -26,31 +27,32 @@ def _source_check(context: Context) -> Diagnosis:
 
 
 def _visible_devices(context: Context) -> Diagnosis:
-    value, gpus = context.facts.settings.get(_VISIBLE), context.facts.gpus
+    value, gpus = context.facts.settings.get(LIST), context.facts.gpus
     if value is None:
-        return skipped(f"{_VISIBLE} is not set")
+        return skipped(f"{LIST} is not set")
     if context.target.version_of("paddlepaddle-gpu") is None or not gpus.devices:
         return skipped("no CUDA wheel with a GPU")
-    # A GPU that could not be asked still has a number, so that then only the ones that are known are judged.
-    count = None if gpus.detail else len(gpus.devices)
-    unknown = _first_unknown(value, count)
-    if unknown is None:
-        return ok(_VISIBLE, value)
+    if _wrong_entry(value, gpus) is None:
+        return ok(LIST, value)
     shown, there = value or "empty", len(gpus.devices)
-    return bad(Status.WARNING, _VISIBLE, shown, devices=shown, count=there)
+    return bad(Status.WARNING, LIST, shown, devices=shown, count=there)
 
 
-def _first_unknown(value: str, count: int | None) -> str | None:
-    """Return the first entry that names no GPU; CUDA ignores it and all after it.
+def _wrong_entry(value: str, gpus: Gpus) -> str | None:
+    """Return the first entry that names no GPU, or one that was named before; CUDA then sees fewer, or none.
 
-    Source: CUDA C++ programming guide, CUDA environment variables. Names as GPU-8932f937 or MIG-... are taken
-    as right, because NVML's facts do not have them; an empty value hides every GPU.
+    Source: see `visible`. A GPU that could not be asked still has a number, and UUIDs that nobody could look up
+    are taken as right; an empty value hides every GPU.
     """
+    count = None if gpus.detail else len(gpus.devices)
+    before: set[str] = set()
     for entry in (part.strip() for part in value.split(",")):
-        if entry.startswith(("GPU-", "MIG-")):
-            continue
-        if not entry.isdecimal() or (count is not None and int(entry) >= count):
+        by_uuid = entry.startswith(("GPU-", "MIG-"))
+        there = entry.isdecimal() and (count is None or int(entry) < count)
+        there = (gpus.by_uuid is None or entry in gpus.by_uuid) if by_uuid else there
+        if not there or entry in before:
             return entry
+        before.add(entry)
     return None
 
 

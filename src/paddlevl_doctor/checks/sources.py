@@ -58,7 +58,7 @@ def _cuda_major(context: Context) -> int:
 
 def _windows_kernel(context: Context) -> Diagnosis:
     host = context.facts.host
-    if host.system != "windows" or _cuda_major(context) < 12 or not context.facts.gpus.devices:  # noqa: PLR2004
+    if host.system != "windows" or _cuda_major(context) < 12 or not context.gpus:  # noqa: PLR2004
         return skipped(f"{host.system}, CUDA {_cuda_major(context) or 'none'}")
     # One thread reports it and nobody could reproduce it yet: a warning, not an error.
     return _by_patch(context, "fuse-rms-norm", Status.WARNING)
@@ -66,8 +66,8 @@ def _windows_kernel(context: Context) -> Diagnosis:
 
 def _cpu_kernel(context: Context) -> Diagnosis:
     paddlex = Version(context.target.version_of("paddlex") or "0")
-    if _cuda_major(context) < 12 or context.facts.gpus.devices:  # noqa: PLR2004
-        return skipped(f"CUDA {_cuda_major(context) or 'none'}, {len(context.facts.gpus.devices)} GPUs")
+    if _cuda_major(context) < 12 or context.gpus:  # noqa: PLR2004
+        return skipped(f"CUDA {_cuda_major(context) or 'none'}, {len(context.gpus)} GPUs")
     if paddlex >= Version("3.3.6"):  # from here on the device is asked, not the wheel alone
         return ok("paddlex", paddlex)
     return _by_patch(context, "fuse-rms-norm", Status.ERROR)

@@ -13,6 +13,7 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
 from paddlevl_doctor.facts.gpu_use import GpuUse
 from paddlevl_doctor.facts.network import answering_hubs
+from paddlevl_doctor.knowledge.visible import is_guess
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing import remembered
 from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
@@ -157,7 +158,7 @@ def _state(examination: Examination) -> str:
 
 
 def _devices(system: System, examination: Examination, request: ParseRequest, pages: int) -> tuple[str, ...]:
-    target, gpus = examination.facts.target, len(examination.facts.gpus.devices)
+    target, gpus = examination.facts.target, len(examination.context.gpus)
     wheel = target is not None and target.version_of("paddlepaddle-gpu") is not None
     usable = wheel and examination.context.wheel.device.startswith("gpu")
     found = devices(request.device, gpus, usable=usable)
@@ -178,9 +179,12 @@ def _setup(
 ) -> NativeSetup:
     target = examination.facts.target
     assert target is not None  # noqa: S101 - _native_obstacle looked
+    guess = is_guess(examination.facts.gpus.devices, system.env)
     device, alone = alone_on(
-        all_devices[number], system.env, workers=len(all_devices), cores=system.cpu_count()
+        all_devices[number], system.env, workers=len(all_devices), cores=system.cpu_count(), guess=guess
     )
+    # Nobody is asked about a card that may be another one.
+    card = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
     # A look at the environment has compiled it already, outside of it: that saves five seconds of an import.
     env = probe_environment(system, target)
     return NativeSetup(
@@ -192,7 +196,7 @@ def _setup(
         options=_options(examination, request),
         limits=_limits(request.stall),
         warm=_warm(system, examination, request),
-        gpu=GpuUse(system, alone["CUDA_VISIBLE_DEVICES"]) if device.startswith("gpu") else lambda: None,
+        gpu=GpuUse(system, card) if card else lambda: None,
         fresh_cache=lambda: _fresh_cache(system, examination, request),
     )
 

@@ -98,12 +98,15 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     from paddlevl_doctor.checks.model import Context  # noqa: PLC0415 - loaded with the rules
     from paddlevl_doctor.knowledge.selection import choose_wheel  # noqa: PLC0415 - as above
     from paddlevl_doctor.knowledge.sets import set_of  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - as above
 
     followed = set_of(facts.target) if facts.target else None
     version_set = _named_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else _PLANNED_PYTHON
-    wheel = choose_wheel(facts.host, facts.gpus, version, version_set)
-    return Context(facts, version_set, wheel, followed)
+    seen = visible(facts.gpus, facts.settings)
+    wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
+    told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
+    return Context(facts, version_set, told, followed, seen.gpus.devices)
 
 
 def _named_set(name: str) -> VersionSet:

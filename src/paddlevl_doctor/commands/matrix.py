@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Gpu, Gpus, Target
+from paddlevl_doctor.facts.model import Gpu, Gpus, Host, Target
 from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
 from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
 from paddlevl_doctor.knowledge.sets import VersionSet, load_sets
@@ -66,7 +66,7 @@ def _described(request: MatrixRequest) -> Machine:
     platform = platforms.get(request.platform or "linux")
     if platform is None:
         raise UsageError(text("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
-    host = platform.host(_machine(request.machine), request.glibc)
+    host = _with_glibc(platform.host(_machine(request.machine)), request.glibc, platform.name)
     devices = named_gpus(request.gpus or platform.gpus)
     notes = _models(devices)
     if devices and not request.gpus:
@@ -96,12 +96,17 @@ def _this_machine(
     from paddlevl_doctor.facts.host import collect_host  # noqa: PLC0415 - not for described machines
 
     host = collect_host(system)
-    if request.glibc is not None:
-        host = replace(host, glibc=request.glibc)
+    host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
     notes = _models(gpus.devices) if request.gpus else ()
     python = request.python or _python(system, venv, interpreter)
     return Machine(host, gpus, python, bool(request.gpus), hidden, notes)
+
+
+def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
+    if glibc is not None and (host.system != "linux" or host.musl):
+        raise UsageError(text("matrix-no-glibc", name=name))
+    return host if glibc is None else replace(host, glibc=glibc)
 
 
 def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
@@ -114,9 +119,10 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
     gpus = replace(found, driver=request.driver or found.driver)
     if not gpus.devices:
         return gpus, ()
-    from paddlevl_doctor.knowledge.gpus import visible  # noqa: PLC0415 - only where there are GPUs
+    from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - only where there are GPUs
 
-    return visible(gpus, system.env.get("CUDA_VISIBLE_DEVICES"))
+    seen = visible(gpus, system.env)
+    return seen.gpus, seen.said
 
 
 def _python(system: System, venv: str | None, interpreter: str | None) -> str:

@@ -231,7 +231,7 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
         return describe(
             "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said), lang
         )
-    return judge_platform(backend, facts.host, card_of(backend, facts), lang, why)
+    return judge_platform(backend, facts, card_of(backend, facts), lang, why)
 
 
 def _client(backend: Backend, facts: Facts) -> Diagnosis:

@@ -14,6 +14,7 @@ from paddlevl_doctor.facts.model import Facts, Target
 from paddlevl_doctor.facts.model_content import altered_models
 from paddlevl_doctor.facts.network import HubQuestion
 from paddlevl_doctor.facts.side_by_side import side_by_side
+from paddlevl_doctor.knowledge.visible import visible
 from paddlevl_doctor.system import System
 
 PROBE_TIMEOUT = 300.0
@@ -26,11 +27,10 @@ _Jobs = dict[str, tuple[str, tuple[str, ...]]]
 
 
 def devices(facts: Facts) -> tuple[str, ...]:
-    """Return what the stack could read on: every GPU where a CUDA wheel and GPUs are there, else the CPU."""
+    """Return what the stack could read on: every GPU that it sees with a CUDA wheel, else the CPU."""
     gpu_wheel = facts.target is not None and facts.target.version_of("paddlepaddle-gpu") is not None
-    if gpu_wheel and facts.gpus.devices:
-        return tuple(f"gpu:{gpu.index}" for gpu in facts.gpus.devices)
-    return ("cpu",)
+    seen = visible(facts.gpus, facts.settings).gpus.devices
+    return tuple(f"gpu:{gpu.index}" for gpu in seen) if gpu_wheel and seen else ("cpu",)
 
 
 def collect_deep(

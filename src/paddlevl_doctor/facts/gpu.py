@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,8 +29,9 @@ Answer = TypeVar("Answer")
 def collect_gpus(system: System) -> Gpus:
     """Return the NVIDIA GPUs of a machine, or the reason why none is known; never raises.
 
-    CUDA_VISIBLE_DEVICES does not matter here: NVML shows every GPU that the container or the account may see.
-    A GPU in MIG mode is described by its first instance, because a process can use one instance only.
+    CUDA_VISIBLE_DEVICES hides nothing here: NVML shows every GPU that the container or the account may see. Its
+    UUIDs are looked up, because nothing else says which GPUs they mean. A GPU in MIG mode is described by the
+    instance that is named there, else by its first, because a process can use one instance only.
     """
     try:
         nvml = system.nvml()
@@ -40,11 +41,16 @@ def collect_gpus(system: System) -> Gpus:
     except Exception as error:  # a broken binding must not hide the other facts
         return Gpus(reason=_reason(error), detail=_words(error))
     try:
-        return _ask(nvml)
+        return _ask(nvml, _uuids(system.env))
     except Exception as error:  # as above
         return Gpus(reason=_reason(error), detail=_words(error))
     finally:
         _try(nvml.nvmlShutdown, None)
+
+
+def _uuids(env: Mapping[str, str]) -> tuple[str, ...]:
+    entries = (part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", "").split(","))
+    return tuple(entry for entry in entries if entry.startswith(("GPU-", "MIG-")))
 
 
 def _without_library(system: System, words: str) -> Gpus:
@@ -78,12 +84,12 @@ def _try(ask: Callable[..., Answer], otherwise: Answer, *arguments: object) -> A
         return otherwise
 
 
-def _ask(nvml: Any) -> Gpus:
+def _ask(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
     devices: list[Gpu] = []
     problems: list[tuple[str, str]] = []
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            devices.append(_device(nvml, index))
+            devices.append(_device(nvml, index, uuids))
         except Exception as error:  # one lost GPU must not hide the others
             problems.append((_reason(error), f"GPU {index}: {_words(error)}"))
     reason, first = (problems or [("no-devices", "NVML counts 0 devices")])[0]
@@ -93,13 +99,28 @@ def _ask(nvml: Any) -> Gpus:
         cuda=_cuda(nvml),
         reason=None if devices else reason,
         detail="; ".join(words for _, words in problems) if devices else first,
+        by_uuid=_by_uuid(nvml, devices, uuids) if uuids else None,
     )
 
 
-def _device(nvml: Any, index: int) -> Gpu:
+def _by_uuid(nvml: Any, devices: list[Gpu], uuids: tuple[str, ...]) -> dict[str, int] | None:
+    """Return which GPUs these UUIDs mean, written out or by an unmistakable beginning; None where one is mute."""
+    known: list[tuple[str, int]] = []
+    for gpu in devices:
+        handle = nvml.nvmlDeviceGetHandleByIndex(gpu.index)
+        for part in (handle, *_instances(nvml, handle)):
+            uuid = _text(_try(nvml.nvmlDeviceGetUUID, None, part))
+            if uuid is None:
+                return None
+            known.append((uuid, gpu.index))
+    meant = {entry: [index for uuid, index in known if uuid.startswith(entry)] for entry in uuids}
+    return {entry: found[0] for entry, found in meant.items() if len(found) == 1}
+
+
+def _device(nvml: Any, index: int, uuids: tuple[str, ...]) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    part = _first_instance(nvml, handle)
+    part = _used_part(nvml, handle, uuids)
     memory = _try(nvml.nvmlDeviceGetMemoryInfo, None, part)
     return Gpu(
         index=index,
@@ -110,19 +131,35 @@ def _device(nvml: Any, index: int) -> Gpu:
     )
 
 
-def _first_instance(nvml: Any, handle: Any) -> Any:
-    """Return what CUDA would use of a GPU: its first MIG instance, or itself where MIG is off or unknown.
+def _used_part(nvml: Any, handle: Any, uuids: tuple[str, ...]) -> Any:
+    """Return what CUDA would use of a GPU: itself where MIG is off or unknown, else the named instance or the first.
 
     Inside a container that was given an instance the whole GPU refuses to tell its memory
     (NVIDIA/nvidia-container-toolkit#842). Raises _NoInstanceError where there is none to use.
     """
-    if _try(nvml.nvmlDeviceGetMigMode, [0, 0], handle)[0] != 1:
+    if not _has_mig(nvml, handle):
         return handle
-    for slot in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
-        instance = _try(nvml.nvmlDeviceGetMigDeviceHandleByIndex, None, handle, slot)
-        if instance is not None:
-            return instance
-    raise _NoInstanceError("MIG is on and has no instance")
+    instances = _instances(nvml, handle)
+    if not instances:
+        raise _NoInstanceError("MIG is on and has no instance")
+    wanted = [entry for entry in uuids if entry.startswith("MIG-")]
+    named = (
+        i for i in instances if (_text(_try(nvml.nvmlDeviceGetUUID, None, i)) or "").startswith(tuple(wanted))
+    )
+    return next(named, instances[0]) if wanted else instances[0]
+
+
+def _has_mig(nvml: Any, handle: Any) -> bool:
+    return bool(_try(nvml.nvmlDeviceGetMigMode, [0, 0], handle)[0] == 1)
+
+
+def _instances(nvml: Any, handle: Any) -> list[Any]:
+    """Return the MIG instances of a GPU, none where MIG is off."""
+    if not _has_mig(nvml, handle):
+        return []
+    slots = range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle))
+    found = (_try(nvml.nvmlDeviceGetMigDeviceHandleByIndex, None, handle, slot) for slot in slots)
+    return [instance for instance in found if instance is not None]
 
 
 def _text(value: object) -> str | None:

@@ -28,6 +28,7 @@ def collect_host(system: System) -> Host:
         container=_container(system) if name == "linux" else None,
         notebook=_notebook(system),
         glibc=system.glibc(),
+        musl=name == "linux" and _has_musl(system),
         cpu=cpu,
         cpu_count=system.cpu_count(),
         cpu_flags=flags,
@@ -47,6 +48,11 @@ def _wsl(release: str) -> int | None:
     if "microsoft" not in release.lower():
         return None
     return 1 if release.endswith("-Microsoft") else 2
+
+
+def _has_musl(system: System) -> bool:
+    """Say whether musl's loader is the only C library here: Debian has a package of it beside its own."""
+    return system.glibc() is None and any(name.startswith("ld-musl-") for name in system.names(Path("/lib")))
 
 
 def _container(system: System) -> str | None:

@@ -25,6 +25,8 @@ class Host:
     notebook: str | None = None
     """kaggle or colab."""
     glibc: str | None = None
+    musl: bool = False
+    """The C library is musl, as on Alpine Linux."""
     cpu: str | None = None
     cpu_count: int = 0
     cpu_flags: tuple[str, ...] = ()
@@ -59,6 +61,9 @@ class Gpus:
     no-permission, no-devices, nvml-error; None with devices."""
     detail: str = ""
     """NVML's own words for `reason`; with devices, what it said about those that could not be asked."""
+    by_uuid: Mapping[str, int] | None = None
+    """The entries of CUDA_VISIBLE_DEVICES that are UUIDs of GPUs that are there, with their indices; None where the
+    variable has none, or NVML does not tell. No other UUID is kept: it would identify the machine."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
 from paddlevl_doctor.knowledge.downloads import Download, expected_download
-from paddlevl_doctor.knowledge.rules import Sentence
+from paddlevl_doctor.knowledge.rules import Sentence, sentence
 from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel, driver_system
 from paddlevl_doctor.knowledge.sets import VersionSet
 from paddlevl_doctor.values import Command
@@ -47,6 +47,13 @@ class GpuNeed:
     dtype: str
     memory_mb: int | None
     """What the GPU has, where it is known."""
+
+    def short(self) -> Sentence:
+        """Say that the GPU has less than it takes even with the patch."""
+        assert self.memory_mb is not None  # noqa: S101 - the caller looked
+        return sentence(
+            "gpu-memory-short", gpu=self.gpu, has=self.memory_mb / 1024, peak=self.patched_mb / 1024
+        )
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,8 @@ class Answer:
     @property
     def refusals(self) -> tuple[Sentence, ...]:
         """What cannot be used, each with its way out."""
-        return (*self.wheel.refusals, *self.machine.hidden)
+        short = (need.short() for need in self.memory if need.memory_mb and need.memory_mb < need.patched_mb)
+        return (*self.wheel.refusals, *short, *self.machine.hidden)
 
     @property
     def commands(self) -> tuple[Command, ...]:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from paddlevl_doctor.facts.model import Gpu, Gpus
-from paddlevl_doctor.knowledge.rules import Sentence, sentence
+from paddlevl_doctor.facts.model import Gpu
 from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 _CAPABILITY = re.compile(r"(?:cc ?)?(\d{1,2})\.(\d)|sm_?(\d{1,2})(\d)", re.IGNORECASE)
@@ -83,30 +82,6 @@ def renumbered(groups: Sequence[Sequence[Gpu]]) -> tuple[Gpu, ...]:
         Gpu(i, g.name, g.compute_capability, g.memory_total_mb, g.memory_free_mb)
         for i, g in enumerate(together)
     )
-
-
-def visible(gpus: Gpus, setting: str | None) -> tuple[Gpus, tuple[Sentence, ...]]:
-    """Leave the GPUs that CUDA_VISIBLE_DEVICES lets a program see, numbered as the program counts them.
-
-    CUDA ignores the first entry that names no GPU and all after it. An entry by UUID cannot be compared with
-    what NVML's facts hold: then nothing is left out. Source: CUDA C++ programming guide.
-    """
-    entries = [part.strip() for part in (setting or "").split(",")]
-    if setting is None or not gpus.devices or any(e.startswith(("GPU-", "MIG-")) for e in entries):
-        return gpus, ()
-    by_number = {str(gpu.index): gpu for gpu in gpus.devices}
-    seen = list(_until_unknown(entries, by_number))
-    hidden = [gpu for gpu in gpus.devices if gpu not in seen]
-    names = ", ".join(f"gpu:{gpu.index} ({gpu.name})" for gpu in hidden)
-    said = (sentence("gpus-hidden", value=setting or '""', gpus=names),) if hidden else ()
-    return Gpus(renumbered([seen]), gpus.driver, gpus.cuda, gpus.reason, gpus.detail), said
-
-
-def _until_unknown(entries: Sequence[str], known: dict[str, Gpu]) -> Iterator[Gpu]:
-    for entry in entries:
-        if entry not in known:
-            return
-        yield known[entry]
 
 
 def _readings(words: str) -> Iterator[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
@@ -49,6 +49,11 @@ def choose_line(host: Host, gpus: Gpus, tags: Container[str]) -> LineChoice:
     return LineChoice(
         line, used, machine.why(line, used, gpus.devices), refusals, machine.needed_by(line, used)
     )
+
+
+def loads_eagerly(host: Host, gpus: Iterable[Gpu]) -> bool:
+    """Say whether CUDA has to load all kernels at once: RTX 50 cards under WSL (PaddlePaddle/docs#5498)."""
+    return bool(host.wsl) and any(numbers(gpu.compute_capability)[:1] == (12,) for gpu in gpus)
 
 
 def _distinct(sentences: list[Sentence]) -> tuple[Sentence, ...]:
@@ -98,6 +103,7 @@ class _Machine:
         return (
             *self._architectures(line, used),
             *self._driver(line, used),
+            *self._loading(used),
             *self._others(line, used, devices),
         )
 
@@ -121,6 +127,9 @@ class _Machine:
         if numbers(self.driver) < numbers(toolkit):
             said.append(sentence("minor-version-compatibility", cuda=line.cuda, toolkit=toolkit))
         return tuple(said)
+
+    def _loading(self, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
+        return (sentence("wsl-blackwell-eager"),) if loads_eagerly(self.host, used) else ()
 
     def _others(
         self, line: CudaLine, used: tuple[Gpu, ...], devices: tuple[Gpu, ...]

@@ -17,13 +17,19 @@ class Platform(Fact):
     system: str
     machine: str
     wsl: int | None = None
+    musl: bool = False
     notebook: str | None = None
     gpus: tuple[str, ...] = ()
 
-    def host(self, machine: str | None = None, glibc: str | None = None) -> Host:
-        """Return such a machine, with another processor architecture or C library where they are named."""
+    def host(self, machine: str | None = None) -> Host:
+        """Return such a machine, with another processor architecture where one is named."""
         return Host(
-            self.system, "", machine or self.machine, wsl=self.wsl, notebook=self.notebook, glibc=glibc
+            self.system,
+            "",
+            machine or self.machine,
+            wsl=self.wsl,
+            notebook=self.notebook,
+            musl=self.musl,
         )
 
 

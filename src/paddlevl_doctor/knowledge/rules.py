@@ -34,10 +34,14 @@ def backed_by(said: Sentence, row: Fact) -> Sentence:
     return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
 
 
+_DOUBTFUL = ("matrix/architectures.toml", "matrix/indexes.toml", "estimate", "third-party")
+"""How sources of rules begin that nobody verified: both files have the contents of wheels that nobody could read."""
+
+
 def _mark(source: str) -> str:
     """Return how far a rule is verified: by wheels that were read, by pages, or not at all."""
-    if source.startswith(("matrix/architectures.toml", "matrix/indexes.toml")):
-        return "unverified"  # nobody could read these wheels, see the heads of both files
+    if source.startswith(_DOUBTFUL):
+        return "unverified"
     return "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
 
 
@@ -111,6 +115,13 @@ RULES: dict[str, tuple[str, str, str]] = {
         "WSL 使用 Windows 的驱动：虽然安装的是 Linux 版，仍按 Windows 的驱动版本判断，"
         "更新也在 Windows 中进行。",
         "issue:microsoft/WSL#11277; issue:microsoft/WSL#11589",
+    ),
+    "wsl-blackwell-eager": (
+        "Under WSL, RTX 50 cards with CUDA 12.9 are reported to hang while kernels are loaded (cuLibraryGetModule): "
+        "set CUDA_MODULE_LOADING=EAGER before paddle is imported. `paddlevl-doctor env` prints it there.",
+        "据报告，RTX 50 系列在 WSL 中使用 CUDA 12.9 时会卡在加载内核处（cuLibraryGetModule）：请在导入 paddle 之前设置 "
+        "CUDA_MODULE_LOADING=EAGER。在那里运行 `paddlevl-doctor env` 会输出该变量。",
+        "third-party evidence; issue:PaddlePaddle/docs#5498 (RTX 5090 D, cu129, 3.2.1)",
     ),
     "gpu-version": (
         "paddlepaddle-gpu {version} is the version of this set on the {tag} index.",
@@ -186,6 +197,13 @@ RULES: dict[str, tuple[str, str, str]] = {
         "请使用 x86-64 机器，或 ARM 架构的 Linux、Mac。",
         _CPU_FILES,
     ),
+    "gpu-memory-short": (
+        "{gpu} has {has:.1f} GB, and reading a large page is estimated to take {peak:.1f} GB at the peak, with our "
+        "patch too. Use a larger MIG profile, a card with more memory or the CPU.",
+        "{gpu} 的显存为 {has:.1f} GB，而识别大图的峰值估计为 {peak:.1f} GB（已用本项目的补丁）。请改用更大的 MIG 配置、"
+        "显存更大的显卡或 CPU。",
+        "estimate; matrix/memory.toml",
+    ),
     "arm-gpu-unused": (
         "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server (vLLM, SGLang, "
         "llama.cpp) use it, and paddle the CPU.",
@@ -198,12 +216,36 @@ RULES: dict[str, tuple[str, str, str]] = {
         "CUDA_VISIBLE_DEVICES={value} 使所有程序都看不到 {gpus}。如需使用，请取消该变量。",
         "docs:CUDA C++ programming guide (CUDA_VISIBLE_DEVICES)",
     ),
+    "gpu-order-guessed": (
+        "These GPUs differ, and CUDA counts the fastest first, by an estimate of its own, unless "
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID lets it count as nvidia-smi does: CUDA_VISIBLE_DEVICES={value} is taken to mean "
+        "{gpus}. Set that variable, or name GPUs by their UUIDs (nvidia-smi -L).",
+        "各 GPU 型号不同，而 CUDA 默认按自行估计的速度从快到慢编号，只有设置 CUDA_DEVICE_ORDER=PCI_BUS_ID 才与 "
+        "nvidia-smi 一致：此处假定 CUDA_VISIBLE_DEVICES={value} 指 {gpus}。请设置该变量，或用 UUID 指定 GPU"
+        "（nvidia-smi -L）。",
+        "estimate; docs:CUDA C++ programming guide (CUDA_DEVICE_ORDER)",
+    ),
     "glibc-too-old": (
         "The GNU C library is {glibc}, and paddlepaddle {version} needs {needed}. Use a newer release of the "
         "system, or a container with one (debian:12, ubuntu:22.04).",
         "GNU C 库（glibc）为 {glibc}，而 paddlepaddle {version} 需要 {needed}。"
         "请升级系统，或使用较新的容器（debian:12、ubuntu:22.04）。",
         "wheel:paddlepaddle-3.2.0, 3.3.1 (symbols of libphi_core.so); issue:PaddlePaddle/PaddleOCR#17373",
+    ),
+    "musl": (
+        "This system has the C library musl (Alpine Linux), and every paddlepaddle wheel needs the GNU C "
+        "library. Use a system or an image with glibc (debian:12, ubuntu:22.04, python:3.12-slim instead of "
+        "python:3.12-alpine).",
+        "本系统使用 musl C 库（Alpine Linux），而所有 paddlepaddle 安装包都需要 GNU C 库（glibc）。"
+        "请改用带 glibc 的系统或镜像（debian:12、ubuntu:22.04，或用 python:3.12-slim 代替 python:3.12-alpine）。",
+        _CPU_FILES,
+    ),
+    "wsl-1": (
+        "WSL 1 gives no program a GPU, so {gpus} cannot be used. Convert the distribution to WSL 2 (in Windows: "
+        "wsl --set-version NAME 2), or use the CPU.",
+        "WSL 1 中的程序无法使用 GPU，因此用不了 {gpus}。请把该发行版转换为 WSL 2"
+        "（在 Windows 中运行 wsl --set-version 名称 2），或使用 CPU。",
+        "docs:https://learn.microsoft.com/windows/wsl/compare-versions",
     ),
     "python-unsupported": (
         "This set installs for Python {wanted}, and {python} is not one of those. Use another, best 3.12.",

@@ -50,6 +50,8 @@ def choose_wheel(host: Host, gpus: Gpus, python_version: str, version_set: Versi
         return _without_devices(host, gpus, version_set)
     if host.machine != "x86_64" or host.system == "macos":
         return _cpu(host, version_set, refusals=_unused_on_arm(host, gpus))
+    if host.wsl == 1:
+        return _cpu(host, version_set, refusals=(sentence("wsl-1", gpus=_kinds(gpus)),))
     return _with_devices(host, gpus, python_version, version_set)
 
 
@@ -83,7 +85,11 @@ def _unused_on_arm(host: Host, gpus: Gpus) -> tuple[Sentence, ...]:
     """Say that paddle cannot use these GPUs: Jetson, Grace Hopper and DGX Spark have ARM processors."""
     if host.system != "linux":
         return ()
-    return (sentence("arm-gpu-unused", gpus=", ".join(dict.fromkeys(gpu.name for gpu in gpus.devices))),)
+    return (sentence("arm-gpu-unused", gpus=_kinds(gpus)),)
+
+
+def _kinds(gpus: Gpus) -> str:
+    return ", ".join(dict.fromkeys(gpu.name for gpu in gpus.devices))
 
 
 def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tuple[Sentence, ...]:
@@ -99,6 +105,8 @@ def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tup
     if host.glibc is not None and numbers(host.glibc) < numbers(needed):
         version = version_set.paddle_cpu
         found.append(sentence("glibc-too-old", glibc=host.glibc, needed=needed, version=version))
+    if host.musl:
+        found.append(sentence("musl"))
     if not version_set.supports_python(python_version):
         found.append(sentence("python-unsupported", python=python_version, wanted=version_set.python))
     return tuple(found)

@@ -124,9 +124,10 @@ def resolved_list(version_set: VersionSet, host: Host, python_version: str) -> P
     """Return the file with the exact versions that a set resolved to when it was tested, None where there is none.
 
     It is a requirements file for uv: a new environment gets what the tests ran with, and not what was published
-    since. Recorded for Linux x86_64 only; elsewhere the newest versions that fit are taken.
+    since. Recorded for Linux x86_64 with glibc 2.28 only, as some of these versions have no wheels for an older
+    one; elsewhere the newest versions that fit are taken.
     """
-    if (host.system, host.machine) != ("linux", "x86_64"):
+    if (host.system, host.machine) != ("linux", "x86_64") or numbers(host.glibc or "2.28") < (2, 28):
         return None
     minor = ".".join(python_version.split(".")[:2])
     path = data_folder("matrix") / "resolved" / f"{version_set.name}-{minor}.txt"

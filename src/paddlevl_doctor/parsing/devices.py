@@ -49,16 +49,23 @@ def _device(word: str, gpus: int) -> str:
     return f"{kind}:{number}"
 
 
-def alone_on(device: str, env: Mapping[str, str], *, workers: int, cores: int) -> tuple[str, dict[str, str]]:
+def alone_on(
+    device: str, env: Mapping[str, str], *, workers: int, cores: int, guess: bool = False
+) -> tuple[str, dict[str, str]]:
     """Return how a process calls its device when it sees no other, and the variables that make it so.
 
-    Several workers on the processor share its cores; a single one is left to its own choice.
+    GPUs are counted as NVML counts them, so that it is asked about the card that reads. Where only CUDA knows what the
+    numbers of CUDA_VISIBLE_DEVICES mean (`guess`, see knowledge/visible.py), they stay CUDA's: what the user hid
+    must stay hidden. Several workers on the processor share its cores; a single one is left to its own choice.
     """
     kind, _, number = device.partition(":")
     if kind == "gpu":
-        seen = [part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
-        chosen = seen[int(number)] if int(number) < len(seen) else number
-        return "gpu:0", {"CUDA_VISIBLE_DEVICES": chosen, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        seen = [part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", number).split(",")]
+        place = int(number) if "CUDA_VISIBLE_DEVICES" in env else 0
+        if place >= len(seen):
+            return device, {}  # hidden: CUDA will say so
+        order = {} if guess else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        return "gpu:0", {"CUDA_VISIBLE_DEVICES": seen[place], **order}
     if kind != "cpu" or workers == 1:
         return device, {}
     share = str(max(1, cores // workers))

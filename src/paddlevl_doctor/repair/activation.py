@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import visible
 from paddlevl_doctor.messages import text
 
 FILES = {"sh": "paddlevl-env.sh", "powershell": "paddlevl-env.ps1"}
@@ -31,12 +32,22 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
 
     if facts.host.wsl and facts.gpus.reason == "library-not-on-path":
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, text("env-wsl"), prepends=True)
+    if package == "paddlepaddle-gpu" and _loads_eagerly(facts):
+        yield Variable("CUDA_MODULE_LOADING", "EAGER", text("env-eager"))
     if package == "paddlepaddle-gpu":
         yield Variable("FLAGS_allocator_strategy", "naive_best_fit", text("env-allocator"))
     # The name is read from 3.3.11 on (failures.md: misprinted-source-check-env).
     reads_it = numbers(paddlex or "0") >= (3, 3, 11)
     if reads_it and cached_version(facts.cache) is not None:
         yield Variable("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True", text("env-source-check"))
+
+
+def _loads_eagerly(facts: Facts) -> bool:
+    if not facts.host.wsl:
+        return False
+    from paddlevl_doctor.knowledge.lines import loads_eagerly  # noqa: PLC0415 - reads files that only GPUs need
+
+    return loads_eagerly(facts.host, visible(facts.gpus, facts.settings).devices)
 
 
 def _sh(variable: Variable) -> str:

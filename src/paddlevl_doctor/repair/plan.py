@@ -112,6 +112,7 @@ def _is_wanted(finding: Finding, request: Request) -> bool:
 _HOPELESS = (
     "python-version-unsupported",
     "glibc-too-old",
+    "musl-libc",
     "no-avx-illegal-instruction",
     "macos-intel",
     "disk-space",

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host
-from paddlevl_doctor.knowledge.gpus import visible
 from paddlevl_doctor.knowledge.selection import driver_system, required_driver
 from paddlevl_doctor.knowledge.servers import Backend, ServerMemory
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import BUS, LIST, ORDER, visible
 from paddlevl_doctor.messages import language, text
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NO_GPU = ("no-library", "no-devices")
 """Reasons that mean that there is no NVIDIA GPU; every other one means that nobody could look."""
-_BY_UUID = ("GPU-", "MIG-")
 
 
 @dataclass(frozen=True)
@@ -54,12 +52,12 @@ def _no_card(backend: Backend, facts: Facts) -> str | None:
     """Return why no card serves: there is none, the user hides it, or the server has no code for it."""
     if not facts.gpus.devices:
         return text("serve-no-gpu", minimum=backend.minimum)
-    devices, said = visible(facts.gpus, facts.settings.get(VISIBLE))
-    if not devices.devices:
-        return " ".join((text("serve-hidden"), *(one.text(language()) for one in said)))
-    if usable(backend, devices.devices):
+    seen = visible(facts.gpus, facts.settings)
+    if not seen.devices:
+        return " ".join((text("serve-hidden"), *(one.text(language()) for one in seen.said)))
+    if usable(backend, seen.devices):
         return None
-    gpus = _names(devices.devices)
+    gpus = _names(seen.devices)
     if backend.pairs:
         return text("serve-pages", capabilities=", ".join(capabilities(backend)), gpus=gpus)
     below = text("serve-below", below=backend.below) if backend.below else ""
@@ -105,31 +103,27 @@ def _names(devices: Sequence[Gpu]) -> str:
 def card_of(backend: Backend, facts: Facts) -> Gpu | None:
     """Return the card that a server gets: of the visible ones that it runs on, the one with most free memory.
 
-    Cards that the user named by UUID cannot be told apart in the facts: the one with least stands for them.
+    Where the user named cards by UUIDs that nobody could look up, the one with least stands for them.
     """
-    setting = facts.settings.get(VISIBLE)
-    fitting = usable(backend, visible(facts.gpus, setting)[0].devices)
-    choose = min if _is_by_uuid(setting) else max
+    fitting = usable(backend, visible(facts.gpus, facts.settings).devices)
+    choose = min if _is_riddle(facts) else max
     return choose(fitting, key=lambda one: one.memory_free_mb, default=None)
 
 
 def card_environment(gpu: Gpu | None, facts: Facts) -> Mapping[str, str]:
-    """Return the variables that leave one card to the server, in the user's own word for it where there is one.
+    """Return the variables that leave one card to the server, by its number as NVML counts.
 
-    `visible` may number the cards anew, so a card is found by its place among the user's words. UUIDs stay.
+    Nothing changes where there is none, for a MIG instance, which has no number, and for UUIDs as in `card_of`.
     """
-    setting = facts.settings.get(VISIBLE)
-    if gpu is None or _is_by_uuid(setting):
+    if gpu is None or facts.settings.get(LIST, "").startswith("MIG-") or _is_riddle(facts):
         return {}
-    number = str(gpu.index)
-    if setting is not None:
-        seen = visible(facts.gpus, setting)[0].devices
-        number = setting.split(",")[seen.index(gpu)].strip()
-    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", VISIBLE: number}
+    return {ORDER: BUS, LIST: str(gpu.index)}
 
 
-def _is_by_uuid(setting: str | None) -> bool:
-    return any(part.strip().startswith(_BY_UUID) for part in (setting or "").split(","))
+def _is_riddle(facts: Facts) -> bool:
+    """Say whether the user named cards by UUIDs that nobody could look up."""
+    by_uuid = facts.settings.get(LIST, "").startswith(("GPU-", "MIG-"))
+    return by_uuid and facts.gpus.by_uuid is None
 
 
 def share_of(gpu: Gpu | None, memory: ServerMemory, asked: float | None) -> Share | None:

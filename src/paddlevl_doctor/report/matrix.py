@@ -87,7 +87,7 @@ def _machine(machine: Machine) -> str:
         place,
         *dict.fromkeys(counted),
         driver if gpus.devices else None,
-        f"glibc {host.glibc}" if host.glibc else None,
+        f"glibc {host.glibc}" if host.glibc else "musl" if host.musl else None,
         f"Python {machine.python}",
     ]
     return ", ".join(part for part in parts if part)
