@@ -172,6 +172,7 @@ def _main() -> None:
         time.sleep(3600)
     name = _value("--served-model-name", _value("--alias", MODEL))
     server = OpenAIServer(models=(name,), loading=True, text=json.dumps(sys.argv[1:]))
+    server.key = os.environ.get("VLLM_API_KEY")
     with openai_server(server, int(_value("--port", "8000"))):
         time.sleep(0.7)
         server.loading = how == "loads for ever"

@@ -1127,8 +1127,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "它使用 CUDA {cuda} 构建，要求驱动不低于 {needed}，而本机是 {driver}。请升级 NVIDIA 驱动",
     ),
     "serve-glibc": (
-        "its wheels need the GNU C library {needed} or newer, and this is {glibc}. Use a newer release of the system, or Docker",
-        "其安装包要求 GNU C 库（glibc）不低于 {needed}，而本机是 {glibc}。请换用更新的系统版本或 Docker",
+        "its wheels need the GNU C library {needed} or newer, and this is {library}. Use a newer release of the system, or Docker",
+        "其安装包要求 GNU C 库（glibc）不低于 {needed}，而本机是 {library}。请换用更新的系统版本或 Docker",
     ),
     "serve-no-program": (
         "there is no program {program} on the PATH; install llama.cpp first",
@@ -1161,6 +1161,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "serve-ended": (
         "The server ended with status {code}. Its log is {log}:\n{words}",
         "服务已退出，状态 {code}。日志 {log}：\n{words}",
+    ),
+    "serve-wants-key": (
+        "The server wants a key and was ended: a variable such as VLLM_API_KEY or LLAMA_API_KEY gives it one. Unset that, or set {name} to the same key. Its log is {log}.",
+        "服务要求密钥，已将其结束：VLLM_API_KEY 或 LLAMA_API_KEY 等变量为它设置了密钥。请取消该变量，或将 {name} 设为相同的密钥。日志 {log}。",
     ),
     "serve-not-ready": (
         "The server did not become ready in time and was ended ({said}). Its log is {log}:\n{words}",

@@ -133,6 +133,17 @@ def test_a_server_that_never_gets_ready_is_a_failure_with_its_reason(
     assert left_over(tmp_path / "pids") == []
 
 
+def test_a_server_that_wants_a_key_is_given_it_or_ended_at_once(tmp_path: Path) -> None:
+    """Servers take a key from the environment as well, where somebody set it for another one."""
+    env, port = {**fake_llama(tmp_path, "slow"), "VLLM_API_KEY": "secret"}, free_port()
+    words = ("--backend", "llama-cpp", "--port", str(port))
+    answer = doctor("serve", *words, "--format", "json", cwd=tmp_path, env=env)
+    assert (answer.code, "wants a key" in answer.document["error"]["message"]) == (1, True)
+    assert left_over(tmp_path / "pids") == []
+    with serving(tmp_path, {**env, "PADDLEVL_DOCTOR_API_KEY": "secret"}, *words) as run:
+        assert run.end(signal.SIGINT) == 130
+
+
 def test_ctrl_c_while_the_server_loads_ends_it_too(tmp_path: Path) -> None:
     env = fake_llama(tmp_path, "loads for ever")
     words = ("--backend", "llama-cpp", "--port", str(free_port()))

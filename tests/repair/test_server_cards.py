@@ -110,6 +110,12 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
             "its wheels need the GNU C library 2.28 or newer, and this is 2.17. "
             "Use a newer release of the system, or Docker",
         ),
+        (
+            "vllm",
+            seeing(None, RTX4090, host=Host("linux", "6.6", "x86_64", musl=True)),
+            "its wheels need the GNU C library 2.28 or newer, and this is musl. "
+            "Use a newer release of the system, or Docker",
+        ),
         *(
             (
                 "fastdeploy",

@@ -41,8 +41,9 @@ def refusal(backend: Backend, facts: Facts) -> str | None:
         return " ".join(filter(None, (text("serve-system", systems=systems, system=host.system), way)))
     if host.machine not in backend.machines:
         return text("serve-machine", machines=", ".join(backend.machines), machine=host.machine)
-    if backend.glibc and host.glibc and numbers(host.glibc) < numbers(backend.glibc):
-        return text("serve-glibc", needed=backend.glibc, glibc=host.glibc)
+    library = "musl" if host.musl else host.glibc
+    if backend.glibc and library and numbers(library) < numbers(backend.glibc):
+        return text("serve-glibc", needed=backend.glibc, library=library)
     if not backend.minimum or unseen(backend, facts):
         return None
     return _no_card(backend, facts) or _old_driver(backend, facts.gpus, host)
