@@ -406,7 +406,7 @@ def matrix(
     from paddlevl_doctor.commands.matrix import matrix as choose
     from paddlevl_doctor.report import matrix as view
 
-    request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, online)
+    request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, mirror, online)
     answer = choose(RealSystem(), request, common.venv, common.interpreter)
     files: tuple[Path, ...] = ()
     if export is not None and answer.possible:
@@ -414,7 +414,7 @@ def matrix(
         from paddlevl_doctor.commands.export import export as write
 
         machine = answer.machine
-        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, mirror)
+        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror)
         files = write(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
     common.answer(
         lambda: view.matrix_document(answer, files), lambda screen: view.show(screen, answer, files)

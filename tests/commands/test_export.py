@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import dockerfile
@@ -106,6 +107,21 @@ def test_the_dockerfile_parses_and_its_run_lines_work(tmp_path: Path) -> None:
             ("/bin/sh", "-ec", line), env=env, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_a_mirror_is_in_every_file_and_its_password_in_none(tmp_path: Path) -> None:
+    index = "https://somebody:secret@h.example/simple"
+    mirrored = replace(chosen(gpus=T4), index=index)
+    for kind in ("dockerfile", "notebook"):
+        export(RealSystem(), kind, tmp_path, mirrored)
+    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    shown = {
+        "requirements.txt": "\n--index-url https://h.example/simple\n",
+        "Dockerfile": "pip install --no-cache-dir --index-url https://h.example/simple uv\n",
+        "paddleocr-vl.ipynb": "MIRROR = 'https://h.example/simple'",
+    }
+    assert [name for name in shown if shown[name] not in written[name] or "secret" in written[name]] == []
+    assert set(written) == set(shown)
 
 
 def test_a_dockerfile_for_windows_is_refused(tmp_path: Path) -> None:

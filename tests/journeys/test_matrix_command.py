@@ -32,6 +32,35 @@ def test_people_see_what_to_install_and_why(
     assert bool(HAN.search(answer.stdout)) == (lang == "zh")
 
 
+@pytest.mark.parametrize(
+    ("lang", "first"),
+    [
+        (
+            "en",
+            [
+                "What cannot be used, and the way out",
+                "P100 has compute capability 6.0, and PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
+                "On Kaggle choose the accelerator “GPU T4 x2” instead of P100.",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "无法使用的部分与解决办法",
+                "P100 的计算能力为 6.0，而 PaddleOCR-VL 要求 7.0。请改用 CPU、其他 GPU 或推理服务。",
+                "在 Kaggle 中请将加速器由 P100 改为“GPU T4 x2”。",
+            ],
+        ),
+    ],
+)
+def test_a_p100_on_kaggle_is_refused_in_the_first_sentence_with_the_way_out(
+    lang: str, first: list[str], tmp_path: Path
+) -> None:
+    answer = doctor("matrix", *SHOWN["p100"], "--lang", lang, cwd=tmp_path)
+    shown = [line.strip().removeprefix("- ") for line in answer.stdout.splitlines()]
+    assert (answer.code, [shown[0], shown[1], shown[3]]) == (0, first)
+
+
 def test_quiet_leaves_the_refusals_and_the_commands(tmp_path: Path) -> None:
     shown = doctor("matrix", "--for", "kaggle", "--gpu", "P100", "-q", cwd=tmp_path).stdout.splitlines()
     assert [line.strip() for line in shown if line.strip().startswith(("- ", "uv "))] == [
@@ -72,6 +101,12 @@ def test_the_document_holds_the_whole_answer(tmp_path: Path) -> None:
         ("driver", "reason", "docs"),
         ("gpu-version", "reason", "docs"),
     ]
+
+
+def test_a_mirrors_password_is_not_shown(tmp_path: Path) -> None:
+    words = ("--for", "linux", "--mirror", "https://somebody:hunter22@h.example/simple")
+    shown = doctor("matrix", *words, cwd=tmp_path).stdout
+    assert ("hunter22" in shown, shown.count("https://***@h.example/simple")) == (False, 2)
 
 
 @pytest.mark.parametrize(

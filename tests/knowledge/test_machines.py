@@ -389,6 +389,27 @@ def test_rtx_50_cards_under_wsl_are_told_how_not_to_hang(words: str, told: bool)
     assert said.get("wsl-blackwell-eager") == ("unverified" if told else None)
 
 
+@pytest.mark.parametrize("words", ["--for windows --driver 400.0", "--for macos --driver 1"])
+def test_a_driver_without_a_gpu_is_said_not_to_be_judged(words: str) -> None:
+    answer = matrix(FakeSystem(), request_of(words))
+    said = {one.rule: one.en for one in answer.reasons}
+    driver = words.rpartition(" ")[2]
+    assert said["driver-without-gpu"] == (
+        f"Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu."
+    )
+    assert "driver-without-gpu" not in {one.rule for one in matrix(FakeSystem(), MatrixRequest()).reasons}
+
+
+TUNA = "https://pypi.tuna.tsinghua.edu.cn/simple"
+
+
+@pytest.mark.parametrize(("mirror", "url"), [("tuna", TUNA), ("https://h/simple", "https://h/simple")])
+def test_a_mirror_stands_in_for_the_default_index(mirror: str, url: str) -> None:
+    command = matrix(FakeSystem(), request_of(f"--for kaggle --mirror {mirror}")).commands[1]
+    assert command[command.index("--default-index") + 1] == url
+    assert command[command.index("--find-links") + 1] == PAGE.format("cu126")
+
+
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
     answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
     said = {one.rule: one for one in answer.reasons}
@@ -451,7 +472,32 @@ def test_memory_and_downloads_are_named_where_they_are_known() -> None:
         ("sm120", "12.0", 0, 1),
         ("8.6", "8.6", 0, 1),
         ("CC 12.1", "12.1", 0, 1),
+        ("GPU T4 x2", "7.5", 0, 2),
+        ("T4,T4", "7.5", 0, 2),
+        ("2x T4, Tesla T4", "7.5", 0, 3),
+        ("NVIDIA TITAN X (Pascal)", "6.1", 0, 1),
+        ("NVIDIA TITAN Xp COLLECTORS EDITION", "6.1", 0, 1),
+        ("RTX PRO 6000", "12.0", 0, 1),
+        ("RTX PRO 6000 Blackwell Max-Q Workstation Edition", "12.0", 0, 1),
+        ("GRID T4-16Q", "7.5", 16, 1),
+        ("NVIDIA A10-24Q", "8.6", 24, 1),
+        ("NVIDIA A100-40C", "8.0", 40, 1),
+        ("NVIDIA RTXA6000-48Q", "8.6", 48, 1),
+        ("H20-3e", "9.0", 0, 1),
+        ("NVIDIA GeForce RTX 2050", "8.6", 0, 1),
+        ("NVIDIA GeForce GTX 1630", "7.5", 0, 1),
+        ("MX550", "7.5", 0, 1),
+        ("Tesla K40", "3.5", 0, 1),
+        ("Tesla K40c", "3.5", 0, 1),
+        ("RTX 4000 SFF", "8.9", 0, 1),
+        ("NVIDIA RTX 4000 SFF Ada Generation", "8.9", 0, 1),
+        ("Quadro RTX 4000", "7.5", 0, 1),
         ("99x T4", "", 0, 0),
+        ("T4,", "", 0, 0),
+        ("T4, Radeon", "", 0, 0),
+        ("GRID T4-16B", "", 0, 0),
+        ("6000", "", 0, 0),
+        ("GPU", "", 0, 0),
         ("Radeon RX 7900", "", 0, 0),
         ("RTX 9999", "", 0, 0),
         ("RTX 4090 Hopper", "", 0, 0),
@@ -496,6 +542,7 @@ def test_every_known_name_means_its_own_row() -> None:
         ("--for macos --glibc 2.36", "macos has none"),
         ("--for alpine --glibc 2.36", "alpine has none"),
         ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
+        ("--for linux --mirror nonsense", "no mirror 'nonsense'. Give a URL, or one of: auto, tuna, aliyun,"),
         ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
     ],
 )

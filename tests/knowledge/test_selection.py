@@ -22,6 +22,7 @@ from paddlevl_doctor.knowledge.wheels import Compiled
 
 LINUX = Host("linux", "6.8.0", "x86_64")
 WSL = Host("linux", "5.15.167.4-microsoft-standard-WSL2", "x86_64", wsl=2)
+WSL1 = Host("linux", "4.4.0-19041-Microsoft", "x86_64", wsl=1)
 KAGGLE = Host("linux", "6.6.56", "x86_64", notebook="kaggle")
 WINDOWS = Host("windows", "10.0.26100", "x86_64")
 WINDOWS_ARM = Host("windows", "10.0.26100", "aarch64")
@@ -29,6 +30,7 @@ ARM = Host("linux", "6.11.0", "aarch64")
 APPLE = Host("macos", "25.1.0", "aarch64")
 INTEL_MAC = Host("macos", "22.6.0", "x86_64")
 POWER = Host("linux", "6.8.0", "ppc64le")
+ALPINE = Host("linux", "6.12.0", "x86_64", musl=True)
 CENTOS = Host("linux", "3.10.0", "x86_64", glibc="2.17")
 FREEBSD = Host("freebsd", "14.2", "x86_64")
 
@@ -94,6 +96,7 @@ TABLE = (
     Row("Windows on ARM", WINDOWS_ARM, NONE, CPU, "", "windows-arm"),
     Row("POWER", POWER, NONE, CPU, "", "machine-unsupported"),
     Row("CentOS 7", CENTOS, gpus("460.91.03", "7.5"), CPU, "", "glibc-too-old"),
+    Row("Alpine Linux", ALPINE, NONE, CPU, "", "musl"),
     Row("FreeBSD", FREEBSD, NONE, CPU, "", "machine-unsupported"),
     Row("Python 3.8", LINUX, NONE, CPU, "", "python-unsupported", python="3.8.18"),
     Row("Python 3.14", LINUX, gpus("570.133.20", "8.9"), CPU, "", "python-unsupported", python="3.14.0"),
@@ -161,7 +164,14 @@ TABLE = (
     Row("a driver with a strange version", LINUX, gpus("550.54.14-grid", "8.6"), CU126, COMPATIBLE),
     # --- WSL: Windows' driver, Linux' wheels
     Row("RTX 4090 under WSL", WSL, gpus("566.36", "8.9"), CU126, ON_WSL),
-    Row("RTX 5070 Ti under WSL", WSL, gpus("576.02", "12.0"), CU129, ON_WSL),
+    Row(
+        "RTX 5070 Ti under WSL",
+        WSL,
+        gpus("576.02", "12.0"),
+        CU129,
+        "architecture driver wsl-driver wsl-blackwell-eager gpu-version",
+    ),
+    Row("RTX 4090 under WSL 1", WSL1, gpus("566.36", "8.9"), CPU, "cpu-version", "wsl-1"),
     Row(
         "the same, old driver", WSL, gpus("572.16", "12.0"), CPU, "cpu-version", "blackwell-driver wsl-driver"
     ),
@@ -279,7 +289,10 @@ def _rules(sentences: tuple[object, ...]) -> str:
 def test_every_rule_is_used_by_a_machine_of_the_table_or_of_the_stub() -> None:
     used = {one.rule for row in TABLE for one in (*_choose(row).reasons, *_choose(row).refusals)}
     by_stub_only = {"library-not-on-path", "library-too-old", "no-devices"}
-    by_described_machines_only = {"platform-gpus", "gpu-model", "gpus-hidden"}
+    by_described_machines_only = {
+        *("platform-gpus", "gpu-model", "gpus-hidden", "gpu-order-guessed", "gpu-memory-short"),
+        "driver-without-gpu",
+    }
     by_pages_only = {rule for rule in RULES if rule.startswith("index-")}
     assert used | by_stub_only | by_described_machines_only | by_pages_only == set(RULES)
 

@@ -98,10 +98,19 @@ def _requirement_lines(chosen: Chosen) -> list[str]:
     lines = [f"# {_mark()}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
     lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
     lines += _comments([*wheel.reasons, *wheel.refusals], lang)
+    if chosen.index:
+        lines += [f"--index-url {_without_login(chosen.index)}"]
     if wheel.find_links:
         lines += [f"# {text('export-flat')}", f"--find-links {wheel.find_links}"]
     lines += [wheel.requirement, "", f"# {version_set.why(lang)}", *version_set.stack()]
     return lines
+
+
+def _without_login(url: str) -> str:
+    """Leave out a name and a password: these files are for others. Who needs them has them in ~/.netrc."""
+    scheme, found, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _comments(sentences: Sequence[Sentence], lang: str) -> list[str]:
@@ -113,6 +122,7 @@ def _dockerfile(chosen: Chosen) -> dict[str, str]:
     if chosen.host.system != "linux":
         raise UsageError(text("export-linux-only", machine=chosen.machine))
     gpu = " --gpus all" if chosen.wheel.find_links else ""
+    index = f"--index-url {_without_login(chosen.index)} " if chosen.index else ""
     lines = [
         f"# {_mark()}: PaddleOCR-VL, {chosen.version_set.name}; {chosen.machine}",
         "# docker build -t paddleocr-vl . && "
@@ -121,7 +131,7 @@ def _dockerfile(chosen: Chosen) -> dict[str, str]:
         f"# {text('export-debian')}",
         "RUN apt-get update && apt-get install -y --no-install-recommends "
         f"{' '.join(_DEBIAN)} && rm -rf /var/lib/apt/lists/*",
-        "RUN python -m pip install --no-cache-dir uv",
+        f"RUN python -m pip install --no-cache-dir {index}uv",
         "COPY requirements.txt /requirements.txt",
         "RUN uv pip install --system --no-cache --only-binary :all: -r /requirements.txt",
         'RUN python -c "import paddle, paddlex, paddleocr"',
@@ -136,7 +146,7 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
     """Write a notebook (nbformat 4.5) for Kaggle or Colab: installs, checks, parses."""
     cells = [
         _cell("markdown", "about", text("export-about", set=chosen.version_set.name, machine=chosen.machine)),
-        _cell("code", "choose", _CHOOSE.replace("SET_NAME", repr(chosen.version_set.name))),
+        _cell("code", "choose", _chosen_in(chosen)),
         _cell("markdown", "installing", text("export-installing")),
         _cell("code", "install", _INSTALL),
         _cell("code", "check", _CHECK),
@@ -153,6 +163,11 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
     return {"paddleocr-vl.ipynb": json.dumps(book, indent=1, ensure_ascii=False) + "\n"}
 
 
+def _chosen_in(chosen: Chosen) -> str:
+    mirror = _without_login(chosen.index) if chosen.index else ""
+    return _CHOOSE.replace("SET_NAME", repr(chosen.version_set.name)).replace("INDEX_URL", repr(mirror))
+
+
 def _cell(kind: str, name: str, words: str) -> dict[str, object]:
     cell: dict[str, object] = {"cell_type": kind, "id": name, "metadata": {}, "source": words}
     return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
@@ -166,6 +181,7 @@ WHEELHOUSE = ""  # folder of a data set made with `matrix --export wheelhouse`: 
 PAGE = "demo.png"  # your image
 VENV = str(pathlib.Path.cwd() / "paddleocr-vl")  # an environment of its own: the notebook's packages stay as they are
 SET = SET_NAME
+MIRROR = INDEX_URL  # of a package index, or a mirror's name; empty: the default index
 
 
 def doctor(*words):
@@ -179,7 +195,8 @@ try:
     import paddlevl_doctor
 except ImportError:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", DOCTOR], check=True)
-doctor("fix", "--apply", "--set", SET, *(["--wheelhouse", WHEELHOUSE] if WHEELHOUSE else []))
+source = ["--wheelhouse", WHEELHOUSE] if WHEELHOUSE else ["--mirror", MIRROR] if MIRROR else []
+doctor("fix", "--apply", "--set", SET, *source)
 """
 _CHECK = """\
 assert doctor("check", "--deep") == 0, "see the findings above"

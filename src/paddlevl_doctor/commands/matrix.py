@@ -32,6 +32,8 @@ class MatrixRequest:
     set_name: str | None = None
     machine: str | None = None
     glibc: str | None = None
+    mirror: str | None = None
+    """A mirror's name, the URL of an index, or auto, which measures."""
     online: bool = False
     """Read the index page too, where it can be reached."""
 
@@ -47,7 +49,17 @@ def matrix(
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, venv, interpreter)
     answer = answer_for(machine, version_set)
+    if request.mirror is not None:
+        answer = replace(answer, mirror=_mirror(system, request.mirror, version_set))
     return _asked(system, answer) if request.online and answer.wheel.find_links else answer
+
+
+def _mirror(system: System, name: str, version_set: VersionSet) -> str | None:
+    """Return the URL as `fix` would take it; None where `auto` finds none that has the wheel."""
+    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - only for --mirror
+    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
+
+    return sources(system, Request(index=name), version_set.paddle_cpu).request.index
 
 
 def _asked(system: System, answer: Answer) -> Answer:
@@ -73,7 +85,14 @@ def _described(request: MatrixRequest) -> Machine:
         taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
         notes = (backed_by(taken, platform), *notes)
     gpus = Gpus(devices, request.driver)
+    notes = (*notes, *_unjudged(gpus))
     return Machine(host, gpus, request.python or PLANNED_PYTHON, described=True, notes=notes)
+
+
+def _unjudged(gpus: Gpus) -> tuple[Sentence, ...]:
+    """Say that a driver alone decides nothing."""
+    told = gpus.driver is not None and not gpus.devices
+    return (sentence("driver-without-gpu", driver=gpus.driver),) if told else ()
 
 
 def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
@@ -98,7 +117,7 @@ def _this_machine(
     host = collect_host(system)
     host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
-    notes = _models(gpus.devices) if request.gpus else ()
+    notes = (*(_models(gpus.devices) if request.gpus else ()), *(_unjudged(gpus) if request.driver else ()))
     python = request.python or _python(system, venv, interpreter)
     return Machine(host, gpus, python, bool(request.gpus), hidden, notes)
 

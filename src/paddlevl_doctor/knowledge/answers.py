@@ -81,6 +81,8 @@ class Answer:
     used: tuple[Gpu, ...]
     index: IndexLook | None = None
     """What the index page said, where it was asked."""
+    mirror: str | None = None
+    """URL of an index that stands in for the default one."""
 
     @property
     def possible(self) -> bool:
@@ -109,10 +111,11 @@ class Answer:
             return ()
         python = ".".join(self.machine.python.split(".")[:2])
         page = ("--find-links", self.wheel.find_links) if self.wheel.find_links else ()
+        index = ("--default-index", self.mirror) if self.mirror else ()
         wanted = (self.wheel.requirement, *self.version_set.stack())
         return (
             ("uv", "venv", "--python", python, ".venv"),
-            ("uv", "pip", "install", *_WHEELS, *page, *wanted),
+            ("uv", "pip", "install", *_WHEELS, *page, *index, *wanted),
         )
 
 

@@ -12,12 +12,13 @@ from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 _CAPABILITY = re.compile(r"(?:cc ?)?(\d{1,2})\.(\d)|sm_?(\d{1,2})(\d)", re.IGNORECASE)
 _TIMES = (re.compile(r"(\d{1,2}) ?[x×] ?(.+)"), re.compile(r"(.+?) ?[x×] ?(\d{1,2})"))
-_MEMORY = re.compile(r"(\d+) ?gb\b", re.IGNORECASE)
-_BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro"})
+_MEMORY = re.compile(r"\d+(?= ?gb\b)|(?<=-)\d+(?=[qc]\b)", re.IGNORECASE)
+_BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro", "grid", "gpu"})
 # What a product name may carry besides, without being another chip.
 _TRIMMINGS = re.compile(
     r"super|laptop|mobile|gpu|max|q|with|design|pcie|sxm\d?|hbm\d?e?|nvl|mig|\dg|\d+ ?gb|gb|\d+"
-    r"|workstation|server|edition|sff|generation|accelerator"
+    r"|workstation|server|edition|collectors|sff|generation|accelerator"
+    r"|\d+[qc]"  # profiles of virtual GPUs that have CUDA: T4-16Q, A100-40C
 )
 _MOST = 16
 """GPUs of one machine that a name may ask for: "T4 x2"."""
@@ -50,11 +51,16 @@ def known_names() -> tuple[str, ...]:
 
 
 def find_gpus(words: str) -> tuple[Gpu, ...]:
-    """Return the GPUs that somebody means by "T4", "2x T4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
+    """Return the GPUs that somebody means by "T4", "2x T4", "T4,L4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
 
-    Their memory is known where the name says it (a MIG instance is "A100 MIG 3g.20gb"), else 0. Nothing is
-    returned for a name that is not known, or that could mean several.
+    Their memory is known where the name says it ("A100 MIG 3g.20gb", the virtual "GRID T4-16Q"), else 0. Nothing
+    is returned for a name that is not known, or that could mean several.
     """
+    groups = [_of_one_kind(part) for part in words.split(",")]
+    return renumbered(groups) if all(groups) else ()
+
+
+def _of_one_kind(words: str) -> tuple[Gpu, ...]:
     plain = " ".join(words.split())
     capability = _CAPABILITY.fullmatch(plain)
     if capability:
@@ -97,7 +103,7 @@ def _readings(words: str) -> Iterator[tuple[str, int]]:
 
 def _words(name: str) -> tuple[str, ...]:
     """Split a name at spaces, hyphens and between a number and what follows it: rtx5070ti is RTX 5070 Ti."""
-    plain = re.sub(r"(?<=rtx)(?=\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
+    plain = re.sub(r"(?<=rtx)(?=a?\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
     return tuple(word for word in re.findall(r"[a-z0-9]+", plain) if word not in _BRANDS)
 
 

@@ -26,7 +26,7 @@ class Sentence:
 def sentence(rule: str, **params: object) -> Sentence:
     """Say a rule; raises KeyError for an unknown rule or a missing parameter."""
     en, zh, source = RULES[rule]
-    return Sentence(rule, en.format(**params), zh.format(**params), source, _mark(source))
+    return Sentence(rule, en.format(**params), zh.format(**params), source, _mark(rule, source))
 
 
 def backed_by(said: Sentence, row: Fact) -> Sentence:
@@ -34,13 +34,15 @@ def backed_by(said: Sentence, row: Fact) -> Sentence:
     return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
 
 
-_DOUBTFUL = ("matrix/architectures.toml", "matrix/indexes.toml", "estimate", "third-party")
-"""How sources of rules begin that nobody verified: both files have the contents of wheels that nobody could read."""
+_DOUBTFUL = ("matrix/architectures.toml", "matrix/indexes.toml", "matrix/memory.toml")
+"""Data that nobody verified: what is in wheels that could not be read, and estimates. See the heads of the files."""
+_GUESSES = ("gpu-order-guessed", "wsl-blackwell-eager")
+"""Rules that rest on an estimate, or on a report or two."""
 
 
-def _mark(source: str) -> str:
+def _mark(rule: str, source: str) -> str:
     """Return how far a rule is verified: by wheels that were read, by pages, or not at all."""
-    if source.startswith(_DOUBTFUL):
+    if rule in _GUESSES or source.startswith(_DOUBTFUL):
         return "unverified"
     return "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
 
@@ -65,6 +67,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "{gpu} is a {architecture} GPU with compute capability {cc}.",
         "{gpu} 属于 {architecture} 架构，计算能力为 {cc}。",
         "matrix/gpus.toml",
+    ),
+    "driver-without-gpu": (
+        "Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu.",
+        "未判断驱动 {driver}，因为没有可用的 GPU。请用 --gpu 指定。",
+        "matrix/drivers.toml",
     ),
     # --- why the CPU wheel
     "no-gpu": (
@@ -121,7 +128,7 @@ RULES: dict[str, tuple[str, str, str]] = {
         "set CUDA_MODULE_LOADING=EAGER before paddle is imported. `paddlevl-doctor env` prints it there.",
         "据报告，RTX 50 系列在 WSL 中使用 CUDA 12.9 时会卡在加载内核处（cuLibraryGetModule）：请在导入 paddle 之前设置 "
         "CUDA_MODULE_LOADING=EAGER。在那里运行 `paddlevl-doctor env` 会输出该变量。",
-        "third-party evidence; issue:PaddlePaddle/docs#5498 (RTX 5090 D, cu129, 3.2.1)",
+        "issue:PaddlePaddle/docs#5498 (RTX 5090 D, cu129, 3.2.1)",
     ),
     "gpu-version": (
         "paddlepaddle-gpu {version} is the version of this set on the {tag} index.",
@@ -202,7 +209,7 @@ RULES: dict[str, tuple[str, str, str]] = {
         "patch too. Use a larger MIG profile, a card with more memory or the CPU.",
         "{gpu} 的显存为 {has:.1f} GB，而识别大图的峰值估计为 {peak:.1f} GB（已用本项目的补丁）。请改用更大的 MIG 配置、"
         "显存更大的显卡或 CPU。",
-        "estimate; matrix/memory.toml",
+        "matrix/memory.toml",
     ),
     "arm-gpu-unused": (
         "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server (vLLM, SGLang, "
@@ -223,7 +230,7 @@ RULES: dict[str, tuple[str, str, str]] = {
         "各 GPU 型号不同，而 CUDA 默认按自行估计的速度从快到慢编号，只有设置 CUDA_DEVICE_ORDER=PCI_BUS_ID 才与 "
         "nvidia-smi 一致：此处假定 CUDA_VISIBLE_DEVICES={value} 指 {gpus}。请设置该变量，或用 UUID 指定 GPU"
         "（nvidia-smi -L）。",
-        "estimate; docs:CUDA C++ programming guide (CUDA_DEVICE_ORDER)",
+        "docs:CUDA C++ programming guide (CUDA_DEVICE_ORDER)",
     ),
     "glibc-too-old": (
         "The GNU C library is {glibc}, and paddlepaddle {version} needs {needed}. Use a newer release of the "

@@ -24,14 +24,21 @@ _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
 def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
-    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files."""
+    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files.
+
+    Where no GPU can be used that comes first: the rest is the second choice.
+    """
+    refused_first = answer.possible and not answer.used
+    if refused_first:
+        _refusals(screen, answer)
     if not screen.quiet:
         _table(screen, _rows(answer))
         _rules(screen, text("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
         _rules(screen, text("matrix-page", url=answer.index.url), answer.index.said, style)
-    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    if not refused_first:
+        _refusals(screen, answer)
     if not answer.possible:
         screen.line(text("matrix-impossible"), "bold red")
         return
@@ -39,6 +46,10 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
         screen.line(text("written", paths=", ".join(map(str, files))))
     else:
         _commands(screen, answer)
+
+
+def _refusals(screen: Screen, answer: Answer) -> None:
+    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
 
 
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
@@ -65,7 +76,7 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
     rows += [
         (text("matrix-wheel"), text("matrix-wheel-line", **shown)),
-        (text("matrix-index"), wheel.find_links or text("matrix-default-index")),
+        (text("matrix-index"), _places(answer)),
     ]
     if answer.driver is not None:
         need = answer.driver
@@ -74,6 +85,13 @@ def _rows(answer: Answer) -> list[tuple[str, str]]:
     if answer.download is not None:
         rows.append((text("matrix-download"), _download(answer.download)))
     return rows + [(text("matrix-vram"), _memory(need)) for need in answer.memory]
+
+
+def _places(answer: Answer) -> str:
+    """Name the page of the CUDA wheel, and where the other packages come from."""
+    default = answer.mirror or text("matrix-default-index")
+    page = answer.wheel.find_links
+    return default if page is None else f"{page}, {answer.mirror}" if answer.mirror else page
 
 
 def _machine(machine: Machine) -> str:
@@ -142,7 +160,7 @@ def _commands(screen: Screen, answer: Answer) -> None:
 
     screen.line(text("matrix-install"), "bold")
     for command in answer.commands:
-        _indented(screen, Text(command_line(command)), 2)
+        _indented(screen, Text(screen.clean(command_line(command))), 2)
     if not screen.quiet:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
