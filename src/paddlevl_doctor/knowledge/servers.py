@@ -24,10 +24,6 @@ class Backend(Fact):
     """The least compute capability; empty where it runs without an NVIDIA GPU."""
     below: str
     """The first compute capability that it does not run on; empty: none known."""
-    cuda: str
-    """The CUDA that its wheels are built with; it says which driver is needed. Empty: none."""
-    glibc: str
-    """The least GNU C library that its wheels and what they ask for promise to run with; empty: not known."""
     python: str
     """The Python that its environment is made with; empty where it is no Python program."""
     distribution: str
@@ -39,6 +35,10 @@ class Backend(Fact):
     argv: tuple[str, ...]
     health: str
     """The path that answers 200 once the model is loaded."""
+    cuda: str | None = None
+    """The CUDA that its wheels are built with; it says which driver is needed. None: no GPU needed."""
+    glibc: str | None = None
+    """The least GNU C library that its wheels and what they ask for promise to run with; None: not known."""
     fraction_option: str = ""
     """The option that takes the share of GPU memory."""
     fraction_key: str = ""
