@@ -27,26 +27,35 @@ MODEL = "PaddleOCR-VL-1.6-0.9B"
 
 @dataclass
 class OpenAIServer:
-    """What the server says, and what it was asked: (method, path, body)."""
+    """What the server says, and what it was asked: (method, path, body), and the keys that it was shown."""
 
     models: tuple[str, ...] = (MODEL,)
     prefix: str = "/v1"
     key: str | None = None
+    refusal: str = "Unauthorized"
+    """What is said to a wrong key; some servers repeat it."""
+    moved_to: str = ""
+    """Everything is redirected there."""
     loading: bool = False
     chat_status: int = 200
     text: str = "fine"
     url: str = ""
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: str, key: str | None) -> tuple[int, object]:
-        """Return status and body as vLLM 0.11 words them (llama.cpp's words while it loads)."""
+        """Return status and body as vLLM 0.11 words them (llama.cpp's words while it loads).
+
+        vLLM guards what begins with /v1 alone; elsewhere it says 404 as if there were no key.
+        """
         self.asked.append((method, path, body))
+        self.keys.append(key)
         if self.loading:
             return 503, {"error": {"message": "Loading model", "type": "unavailable_error", "code": 503}}
         if path == "/health":
             return 200, None
-        if self.key is not None and key != f"Bearer {self.key}":
-            return 401, {"error": "Unauthorized"}
+        if self.key is not None and path.startswith("/v1") and key != f"Bearer {self.key}":
+            return 401, {"error": self.refusal}
         if (method, path) == ("GET", f"{self.prefix}/models"):
             rows = [{"id": name, "object": "model", "created": 1, "owned_by": "vllm"} for name in self.models]
             return 200, {"object": "list", "data": rows}
@@ -78,8 +87,12 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
 
         def _reply(self, method: str, body: str) -> None:
             status, words = server.answer(method, self.path, body, self.headers.get("Authorization"))
+            if server.moved_to:
+                status, words = 302, None
             data = b"" if words is None else json.dumps(words).encode()
             self.send_response(status)
+            if server.moved_to:
+                self.send_header("Location", server.moved_to + self.path)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -159,6 +172,7 @@ def _main() -> None:
         time.sleep(3600)
     name = _value("--served-model-name", _value("--alias", MODEL))
     server = OpenAIServer(models=(name,), loading=True, text=json.dumps(sys.argv[1:]))
+    server.key = os.environ.get("VLLM_API_KEY")
     with openai_server(server, int(_value("--port", "8000"))):
         time.sleep(0.7)
         server.loading = how == "loads for ever"

@@ -130,7 +130,12 @@ def check(
     ] = None,
     set_name: SetName = None,
     server_url: Annotated[
-        str | None, typer.Option("--server-url", help="Also ask this server of the model.", metavar="URL")
+        str | None,
+        typer.Option(
+            "--server-url",
+            help="Also ask this server of the model; its key: $PADDLEVL_DOCTOR_API_KEY.",
+            metavar="URL",
+        ),
     ] = None,
 ) -> int:
     """What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing."""
@@ -444,7 +449,11 @@ def serve(
     ] = None,
     ready_timeout: Annotated[float, typer.Option(help="Seconds until it must answer.")] = 1800.0,
     url: Annotated[
-        str | None, typer.Option(help="Ask this running server instead of starting one.", metavar="URL")
+        str | None,
+        typer.Option(
+            help="Ask this running server instead of starting one; its key: $PADDLEVL_DOCTOR_API_KEY.",
+            metavar="URL",
+        ),
     ] = None,
 ) -> int:
     """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""

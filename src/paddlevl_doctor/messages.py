@@ -864,6 +864,18 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{url} has no such model or address ({code}): {detail}. Look at --server-url and --server-model.",
         "{url} 没有该模型或地址（{code}）：{detail}。请检查 --server-url 和 --server-model。",
     ),
+    "server-key-unusable": (
+        "{name} holds no key: one has printable ASCII characters without spaces. Set it again, or unset it.",
+        "{name} 的值不是密钥：密钥只含可打印的 ASCII 字符且不含空格。请重新设置或取消该变量。",
+    ),
+    "server-key-missing": (
+        "no key was sent ({name} is not set)",
+        "请求未带密钥（未设置 {name}）",
+    ),
+    "server-key-wrong": (
+        "the key in {name} is not its key",
+        "{name} 中的密钥不正确",
+    ),
     "server-refuses": (
         "{url} refuses ({code}): {detail}. Is it the address of an OpenAI-compatible server?",
         "{url} 拒绝请求（{code}）：{detail}。请检查该地址是否为 OpenAI 兼容的服务。",
@@ -1190,6 +1202,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "it needs compute capability {minimum} or more{below}, and this is {gpus}",
         "需要计算能力不低于 {minimum}{below}，而本机是 {gpus}",
     ),
+    "serve-pages": (
+        "it has wheels for the compute capabilities {capabilities} only, and this is {gpus}",
+        "只有计算能力 {capabilities} 的安装包，而本机是 {gpus}",
+    ),
+    "serve-hidden": (
+        "it needs an NVIDIA GPU, and none is left visible:",
+        "需要 NVIDIA 显卡，而可见的显卡一块也没有：",
+    ),
+    "serve-driver": (
+        "it is built with CUDA {cuda}, which needs driver {needed} or newer, and this is {driver}. Update NVIDIA's driver",
+        "它使用 CUDA {cuda} 构建，要求驱动不低于 {needed}，而本机是 {driver}。请升级 NVIDIA 驱动",
+    ),
+    "serve-glibc": (
+        "its wheels need the GNU C library {needed} or newer, and this is {library}. Use a newer release of the system, or Docker",
+        "其安装包要求 GNU C 库（glibc）不低于 {needed}，而本机是 {library}。请换用更新的系统版本或 Docker",
+    ),
     "serve-no-program": (
         "there is no program {program} on the PATH; install llama.cpp first",
         "PATH 中没有程序 {program}，请先安装 llama.cpp",
@@ -1222,6 +1250,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "The server ended with status {code}. Its log is {log}:\n{words}",
         "服务已退出，状态 {code}。日志 {log}：\n{words}",
     ),
+    "serve-wants-key": (
+        "The server wants a key and was ended: a variable such as VLLM_API_KEY or LLAMA_API_KEY gives it one. Unset that, or set {name} to the same key. Its log is {log}.",
+        "服务要求密钥，已将其结束：VLLM_API_KEY 或 LLAMA_API_KEY 等变量为它设置了密钥。请取消该变量，或将 {name} 设为相同的密钥。日志 {log}。",
+    ),
     "serve-not-ready": (
         "The server did not become ready in time and was ended ({said}). Its log is {log}:\n{words}",
         "服务未能按时就绪，已将其结束（{said}）。日志 {log}：\n{words}",
@@ -1231,36 +1263,78 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Waiting until {url} answers a real request",
         "等待 {url} 回应真实请求",
     ),
-    "serve-server": ("Server environment: {folder}", "服务端环境：{folder}"),
-    "serve-program": ("Server: a program that is there already", "服务端：使用已有的程序"),
-    "serve-start": ("start", "启动"),
-    "serve-share": (
-        "GPU memory: {fraction} of {total} MiB",
-        "显存：{total} MiB 中的 {fraction}",
+    "serve-server": (
+        "Server environment, which this command makes: {folder}",
+        "服务端环境，由本命令创建：{folder}",
     ),
-    "serve-client": ("Client environment: {folder}", "客户端环境：{folder}"),
-    "serve-file": ("Pipeline file between them: {file}", "两者之间的产线配置文件：{file}"),
+    "serve-adopted": (
+        "Server environment, which is there already and stays as it is: {folder}",
+        "服务端环境，已存在，保持原样：{folder}",
+    ),
+    "serve-program": (
+        "Server, a program that has to be there already: {program}",
+        "服务端，须事先安装的程序：{program}",
+    ),
+    "serve-start": ("started by this command with:", "由本命令启动："),
+    "serve-start-share": (
+        "started by this command with {fraction} of the {total} MiB of GPU memory:",
+        "由本命令启动，占用 {total} MiB 显存中的 {fraction}：",
+    ),
+    "serve-config": (
+        "reads a configuration file that this command writes, with: {config}",
+        "读取由本命令写入的配置文件，内容为：{config}",
+    ),
+    "serve-answers": ("answers at {url} as {model}", "在 {url} 提供服务，模型名 {model}"),
+    "serve-weights-cached": ("takes the weights that are here: {weights}", "使用本机已有的权重：{weights}"),
+    "serve-weights-hub": (
+        "fetches the weights from a hub at its first start: {weights}",
+        "首次启动时从模型平台下载权重：{weights}",
+    ),
+    "serve-client": (
+        "Client environment, PaddleOCR with its layout model: {folder}",
+        "客户端环境，PaddleOCR 及其版面模型：{folder}",
+    ),
+    "serve-client-first": ("is not ready; you make it so first with:", "尚未就绪，请先执行："),
+    "serve-client-reads": ("reads a page through the server with:", "通过该服务识别页面："),
+    "serve-file": (
+        "Pipeline file between them, which this command writes into this folder: {file}",
+        "两者之间的产线配置文件，由本命令写入当前目录：{file}",
+    ),
     "serve-file-later": (
-        "written once the client's paddlex is installed; its VLRecognition then holds",
-        "安装客户端的 paddlex 之后写入；其中 VLRecognition 将包含",
+        "written only once the client is ready; its VLRecognition then holds:",
+        "客户端就绪之后才会写入；其中 VLRecognition 将包含：",
     ),
+    "serve-file-now": ("its VLRecognition holds:", "其中 VLRecognition 包含："),
     "serve-proof": (
-        "Why two environments: {paddle} and {server} pin {count} of the same packages in other versions",
-        "为何需要两个环境：{paddle} 与 {server} 对 {count} 个同名软件包固定了不同版本",
+        "Why two environments: each package is there in one version, and the client's {paddle} and the server's {server} ask for {count} of them in different ones",
+        "为何需要两个环境：一个环境中每个软件包只能有一个版本，而客户端的 {paddle} 与服务端的 {server} 对其中 {count} 个要求不同版本",
     ),
     "serve-ready": (
         "Ready at {url} after {seconds} s. Ctrl-C ends it.",
         "{url} 已就绪，用时 {seconds} 秒。按 Ctrl-C 结束。",
     ),
-    "serve-next": ("Run it without --dry-run to do this.", "去掉 --dry-run 即可执行。"),
+    "serve-next": ("Nothing was changed. What to do next:", "未做任何更改。接下来："),
+    "serve-next-serve": (
+        "this command without --dry-run; it stays in its terminal until Ctrl-C",
+        "去掉 --dry-run 再次执行本命令；它会一直占用该终端，直到按下 Ctrl-C",
+    ),
+    "serve-next-read": ("in another terminal: {command}", "在另一个终端中：{command}"),
+    "serve-next-again": (
+        "The client is not ready, so {file} was not written: `{command}`, then this command again.",
+        "客户端尚未就绪，因此未写入 {file}：请执行 `{command}`，然后再次执行本命令。",
+    ),
     "serve-cannot": (
-        "It cannot run on this machine; this is what it would be where it can.",
-        "本机无法运行；以下是可运行的机器上的方案。",
+        "It cannot run as things are; this is what it would be:",
+        "目前无法运行；可运行时的方案如下：",
+    ),
+    "serve-nothing": (
+        "Nothing was installed or started. What is in the way stands at the top.",
+        "未安装也未启动任何内容。原因见最上方。",
     ),
     "serve-backend-only": (
         "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory and --port away.",
         "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory 和 --port。",
     ),
-    "seen-server": ("check --server-url", "check --server-url"),
+    "seen-server": ("serve, check --server-url", "serve、check --server-url"),
     "column-package": ("Package", "软件包"),
 }

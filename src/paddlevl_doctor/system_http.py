@@ -31,6 +31,7 @@ def ask(
 ) -> Reply:
     """Send GET, or POST with a JSON body, and wait for at most `timeout` seconds in all; raises nothing.
 
+    `Authorization` stays with the address that was named, where that leads elsewhere.
     `direct` ignores the proxies of the environment. The time limit of a socket starts anew with each byte, so
     the request runs in a thread that nobody waits for longer.
     """
@@ -53,7 +54,10 @@ def _send(url: str, timeout: float, body: bytes | None, headers: Mapping[str, st
 
     opener = build_opener(ProxyHandler({})) if direct else build_opener()
     try:
-        request = Request(url, data=body, headers=dict(headers))  # noqa: S310 - `ask` takes http and https only
+        request = Request(url, data=body)  # noqa: S310 - `ask` takes http and https only
+        for name, value in headers.items():
+            add = request.add_unredirected_header if name == "Authorization" else request.add_header
+            add(name, value)
         with opener.open(request, timeout=timeout) as answer:
             return Reply(answer.status, _text(answer))
     except HTTPError as error:

@@ -152,6 +152,12 @@ CASES = (
         "architecture architecture driver several-gpus gpu-version",
     ),
     Case(
+        "rtx4090-in-use",
+        _gpus("575.57.08", "12.9", ("NVIDIA GeForce RTX 4090", "8.9", 24564, 3012)),
+        _CU126,
+        "architecture driver gpu-version",
+    ),
+    Case(
         "rtx4090-and-rtx5090-old-driver",
         _gpus("570.86.16", "12.8", _RTX4090, _RTX5090),
         _CU126,

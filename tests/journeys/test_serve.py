@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 import signal
 import socket
 import subprocess
@@ -18,31 +16,12 @@ import pytest
 
 from doctor import doctor, environment
 from environments import fresh_copy
+from fake_servers import fake_llama, fake_vllm, free_port
 from nvml_stub import build_stub
-from openai_server import MODEL, fake_program, left_over
+from openai_server import MODEL, left_over
 
 pytestmark = pytest.mark.xdist_group("serve")
 CLIENT = "paddleocr-vl-client.yaml"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def fake_llama(folder: Path, how: str) -> dict[str, str]:
-    """Put a `llama-server` that behaves in this way on the PATH; it needs no GPU, so every machine can run it."""
-    fake_program(folder / "programs" / "llama-server")
-    path = f"{folder / 'programs'}{os.pathsep}{os.environ['PATH']}"
-    return {"PATH": path, "FAKE_SERVER": how, "FAKE_PIDS": str(folder / "pids")}
-
-
-def fake_vllm(folder: Path, machine: str = "h200") -> dict[str, str]:
-    """Make an environment with a `vllm` in it, on a machine with this GPU."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv-server"], check=True)
-    fake_program(folder / ".venv-server" / "bin" / "vllm")
-    return {**build_stub(folder / "nvml", machine), "FAKE_SERVER": "slow", "FAKE_PIDS": str(folder / "pids")}
 
 
 @dataclass
@@ -127,6 +106,17 @@ def test_a_server_that_never_gets_ready_is_a_failure_with_its_reason(
     assert left_over(tmp_path / "pids") == []
 
 
+def test_a_server_that_wants_a_key_is_given_it_or_ended_at_once(tmp_path: Path) -> None:
+    """Servers take a key from the environment as well, where somebody set it for another one."""
+    env, port = {**fake_llama(tmp_path, "slow"), "VLLM_API_KEY": "secret"}, free_port()
+    words = ("--backend", "llama-cpp", "--port", str(port))
+    answer = doctor("serve", *words, "--format", "json", cwd=tmp_path, env=env)
+    assert (answer.code, "wants a key" in answer.document["error"]["message"]) == (1, True)
+    assert left_over(tmp_path / "pids") == []
+    with serving(tmp_path, {**env, "PADDLEVL_DOCTOR_API_KEY": "secret"}, *words) as run:
+        assert run.end(signal.SIGINT) == 130
+
+
 def test_ctrl_c_while_the_server_loads_ends_it_too(tmp_path: Path) -> None:
     env = fake_llama(tmp_path, "loads for ever")
     words = ("--backend", "llama-cpp", "--port", str(free_port()))
@@ -186,77 +176,6 @@ def test_what_cannot_be_installed_leaves_no_folder_and_is_code_4(tmp_path: Path)
     assert (answer.code, answer.document["error"]["exit_code"]) == (4, 4)
     assert not (tmp_path / ".venv-server").exists()
     assert not (tmp_path / CLIENT).exists()
-
-
-def test_a_dry_run_changes_nothing_and_shows_both_sides(tmp_path: Path) -> None:
-    env = build_stub(tmp_path / "nvml", "h200")
-    before = sorted(path.name for path in tmp_path.iterdir())
-    answer = doctor("serve", "--dry-run", cwd=tmp_path, env=env)
-    assert answer.code == 0
-    for part in (
-        "uv venv --no-project --python 3.12",
-        "vllm==0.11.1",
-        "--gpu-memory-utilization 0.50",
-        "--paddlex_config paddleocr-vl-client.yaml",
-        "server_url: http://127.0.0.1:8118/v1",
-    ):
-        assert part in answer.stdout
-    assert re.search(r"nvidia-cudnn-cu12\s+9\.5\.1\.17\s+9\.10\.2\.21", answer.stdout)
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-
-
-def test_a_server_gets_no_card_that_is_hidden_from_the_user(tmp_path: Path) -> None:
-    stub = build_stub(tmp_path / "nvml", "gtx1080-and-rtx4090")
-    words = ("serve", "--dry-run", "--format", "json")
-    hidden = {**stub, "CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-
-    assert doctor(*words, cwd=tmp_path, env=hidden).code == 1
-    chosen = doctor(*words, cwd=tmp_path, env={**stub, "CUDA_VISIBLE_DEVICES": "0"})
-    environment = chosen.document["plan"]["server"]["environment"]
-    assert (chosen.code, environment["CUDA_VISIBLE_DEVICES"]) == (0, "1")
-
-
-@pytest.mark.parametrize(
-    ("machine", "backend", "code", "why"),
-    [
-        ("no-library", "vllm", 1, "there is none"),
-        ("kaggle-t4x2", "vllm", 1, "Tesla T4 (7.5)"),
-        ("rtx5070ti", "sglang", 1, "below 12.0"),
-        ("rtx5070ti", "vllm", 0, ""),
-        ("no-permission", "vllm", 3, "Insufficient Permissions"),
-        ("h200", "mlx-vlm", 1, "macos"),
-        ("h200", "llama-cpp", 1, "llama-server"),
-        ("h200", "fastdeploy", 0, ""),
-    ],
-)
-def test_a_machine_that_cannot_run_it_gets_the_plan_and_the_reason(
-    machine: str, backend: str, code: int, why: str, tmp_path: Path
-) -> None:
-    env = build_stub(tmp_path / "nvml", machine)
-    words = ("--backend", backend, "--format", "json")
-    shown = doctor("serve", *words, "--dry-run", cwd=tmp_path, env=env)
-    platform = shown.document["findings"][0]
-    assert (shown.code, platform["id"]) == (code, "vllm-platform-and-cc")
-    assert why in platform["title"]
-    assert shown.document["plan"]["backend"] == backend
-    if code:  # without --dry-run nothing else happens
-        assert doctor("serve", *words, cwd=tmp_path, env=env).code == code
-        assert not (tmp_path / ".venv-server").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "part"),
-    [
-        (("--port", "0"), "--port"[2:]),
-        (("--gpu-memory", "1.5"), "1.5"),
-        (("--model", "PaddleOCR-VL-9"), "PaddleOCR-VL-0.9B"),
-        (("--url", "http://127.0.0.1:1/v1", "--dry-run"), "--url"),
-    ],
-)
-def test_options_that_cannot_be_meant_are_refused(words: tuple[str, ...], part: str, tmp_path: Path) -> None:
-    answer = doctor("serve", *words, cwd=tmp_path)
-    assert answer.code == 2
-    assert part in answer.stderr
 
 
 def test_a_port_that_is_taken_and_a_file_of_somebody_else_are_refused(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from doctor import Answer, doctor
 from openai_server import MODEL, OpenAIServer, openai_server
 
+KEY = "PADDLEVL_DOCTOR_API_KEY"
 ORDER = ["connection", "proxy", "api-key", "missing-v1", "loading", "model-name"]
 
 
@@ -49,14 +50,6 @@ def test_an_address_where_nothing_listens_is_named(tmp_path: Path) -> None:
     assert answer.document["findings"][0]["evidence"] == [{"source": f"{url}/models", "value": "refused"}]
 
 
-def test_an_address_without_v1_is_named(tmp_path: Path) -> None:
-    with openai_server() as server:
-        bare = server.url.removesuffix("/v1")
-        answer = asked(bare, tmp_path)
-    assert (answer.code, statuses(answer)) == (1, fault("missing-v1"))
-    assert f"{bare}/v1" in answer.document["findings"][3]["title"]
-
-
 def test_a_server_that_is_still_loading_is_named(tmp_path: Path) -> None:
     with openai_server(OpenAIServer(loading=True)) as server:
         answer = asked(server.url, tmp_path)
@@ -67,6 +60,63 @@ def test_a_server_that_wants_a_key_is_named(tmp_path: Path) -> None:
     with openai_server(OpenAIServer(key="secret")) as server:
         answer = asked(server.url, tmp_path)
     assert (answer.code, statuses(answer)) == (1, fault("api-key"))
+    assert answer.document["findings"][2]["evidence"] == [
+        {"source": f"{server.url}/models", "value": '401 {"error": "Unauthorized"}'},
+        {"source": KEY, "value": "not set"},
+    ]
+
+
+def test_the_right_key_is_sent_with_every_question_and_shown_nowhere(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(key="secret")) as server:
+        answer = asked(server.url, tmp_path, "--verbose", env={KEY: " secret\n"})
+    assert answer.code == 0
+    assert statuses(answer) == {**dict.fromkeys(ORDER, "ok"), "proxy": "skipped"}
+    assert server.keys == ["Bearer secret"] * 2
+    assert "secret" not in answer.stdout + answer.stderr
+
+
+def test_a_wrong_key_is_told_apart_from_a_missing_one_and_not_repeated(tmp_path: Path) -> None:
+    with openai_server(OpenAIServer(key="secret", refusal="Incorrect API key: wr0ng")) as server:
+        answer = asked(server.url, tmp_path, env={KEY: "wr0ng"})
+    finding = answer.document["findings"][2]
+    assert (answer.code, statuses(answer)) == (1, fault("api-key"))
+    assert finding["title"] == f"The server wants its key: the key in {KEY} is not its key"
+    assert finding["evidence"] == [
+        {"source": f"{server.url}/models", "value": '401 {"error": "Incorrect API key: ***"}'},
+        {"source": KEY, "value": "sent, refused"},
+    ]
+    assert "wr0ng" not in answer.stdout + answer.stderr
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(tmp_path: Path) -> None:
+    with openai_server() as server:
+        answer = asked(server.url, tmp_path, env={KEY: "two\nlines"})
+    assert (answer.code, server.asked) == (2, [])
+    assert KEY in answer.document["error"]["message"]
+    assert "lines" not in answer.stdout + answer.stderr
+
+
+def test_a_redirect_does_not_take_the_key_elsewhere(tmp_path: Path) -> None:
+    with openai_server() as other, openai_server(OpenAIServer(key="secret")) as server:
+        server.moved_to = other.url.removesuffix("/v1")
+        asked(server.url, tmp_path, env={KEY: "secret"})
+    assert (server.keys[0], set(other.keys)) == ("Bearer secret", {None})
+
+
+@pytest.mark.parametrize("end", ["", "/v1/chat/completions", "/v1/models", "/health"])
+@pytest.mark.parametrize("key", [None, "secret"], ids=["open", "keyed"])
+def test_an_address_that_is_not_the_interface_is_corrected_and_the_key_asked_for(
+    key: str | None, end: str, tmp_path: Path
+) -> None:
+    """vLLM guards /v1 alone: without its key it says 404 to one wrong address, and 401 to another."""
+    with openai_server(OpenAIServer(key=key)) as server:
+        url = server.url.removesuffix("/v1") + end
+        answer = asked(url, tmp_path)
+    wanted = {**fault("missing-v1"), **({"api-key": "error"} if key else {})}
+    assert (answer.code, statuses(answer)) == (1, wanted)
+    finding = answer.document["findings"][3]
+    assert finding["title"] == f"The server's interface is not at {url} but at {server.url}"
+    assert finding["remedy"]["text"].endswith(server.url)
 
 
 def test_another_model_than_the_clients_is_named_and_both_are_shown(tmp_path: Path) -> None:
@@ -82,6 +132,14 @@ def test_a_dead_engine_behind_a_list_of_models_is_named(tmp_path: Path) -> None:
         answer = asked(server.url, tmp_path)
     assert (answer.code, statuses(answer)) == (1, fault("connection"))
     assert "EngineCore" in answer.document["findings"][0]["evidence"][0]["value"]
+
+
+def test_a_server_that_sees_nothing_in_the_picture_is_named(tmp_path: Path) -> None:
+    """The picture has a word in it, so that a model that works has an answer."""
+    with openai_server(OpenAIServer(text=" ")) as server:
+        answer = asked(server.url, tmp_path)
+    assert (answer.code, statuses(answer)) == (1, fault("connection"))
+    assert answer.document["findings"][0]["evidence"][0]["value"] == "the answer has no text"
 
 
 def test_a_proxy_on_the_way_to_loopback_is_named(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ MACHINES: dict[str, Machine] = {
     "rtx4090-and-rtx5090-old-driver": Machine(
         "two generations, a driver for one of them", "570.86.16", 12080, (_RTX4090, _RTX5090)
     ),
+    "rtx4090-in-use": Machine(
+        "somebody else's program has most of the card",
+        "575.57.08",
+        12090,
+        (Device("NVIDIA GeForce RTX 4090", "8.9", 24564, 3012),),
+    ),
     "one-gpu-lost": Machine(
         "a card that fell off the bus", "550.54.14", 12040, (Device("", "0.0", 0, 0, result=15), _T4)
     ),

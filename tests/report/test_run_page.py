@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from syrupy.assertion import SnapshotAssertion
 
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.parsing.model import Block
 from paddlevl_doctor.parsing.story import (
@@ -226,7 +226,7 @@ def test_of_many_pages_the_first_and_those_that_differ_are_open_and_each_can_be_
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
 
-    with pytest.raises(UsageError, match=r"report\.html"):
+    with pytest.raises(DoctorError, match=r"report\.html"):
         write_page(story("x"), tmp_path)
 
 

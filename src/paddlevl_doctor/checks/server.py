@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from paddlevl_doctor.checks.model import Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.run import describe
-from paddlevl_doctor.facts.model import Gpu, Host, Target
-from paddlevl_doctor.facts.server import ServerFacts
+from paddlevl_doctor.facts.model import Facts, Gpu, Target
+from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
 from paddlevl_doctor.knowledge.servers import Backend, load_backends
 from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible import LIST, visible
+from paddlevl_doctor.messages import text
 from paddlevl_doctor.values import Evidence, Finding, Status
 
 _OK, _UNAVAILABLE, _NOT_FOUND = 200, 503, 404
-_NO_KEY = (401, 403)
 
 ANSWERS = (
     "vlm-server-connection",
@@ -27,20 +28,18 @@ ANSWERS = (
 """What an asked server can be found to have, in the order in which one hides the next."""
 INSTALLED = ("vlm-server-too-old", "vllm-flash-attn-build")
 """What the environment of a server can be found to have."""
-SEEN_BY_SERVE = (*ANSWERS, *INSTALLED, "vllm-gpu-memory")
+SEEN_BY_SERVE = (*ANSWERS, *INSTALLED, "vllm-gpu-memory", "vl-backend-unknown")
 
 
 def judge_server(facts: ServerFacts, lang: str) -> tuple[Finding, ...]:
     """Say what is wrong with the answers of a server: one finding for each of ANSWERS, in their order."""
-    found = _fault(facts)
-    if found is None:
-        return tuple(describe(name, _right(name, facts), lang) for name in ANSWERS)
-    fault, diagnosis = found
-    before, after = ANSWERS[: ANSWERS.index(fault)], ANSWERS[ANSWERS.index(fault) + 1 :]
-    return (
-        *(describe(name, _right(name, facts), lang) for name in before),
-        describe(fault, diagnosis, lang),
-        *(describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=fault) for name in after),
+    faults = _faults(facts)
+    first = min((ANSWERS.index(name) for name in faults), default=len(ANSWERS))
+    return tuple(
+        describe(name, faults.get(name) or _right(name, facts), lang)
+        if name in faults or place < first
+        else describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=ANSWERS[first])
+        for place, name in enumerate(ANSWERS)
     )
 
 
@@ -49,39 +48,56 @@ def _right(name: str, facts: ServerFacts) -> Diagnosis:
         return skipped("no proxy applies to this address")
     if name == "vlm-server-model-name" and facts.models:
         return ok(f"{facts.url}/models", ", ".join(facts.models))
+    if name == "vlm-server-api-key" and facts.key_sent:
+        return ok(KEY, "sent")
     return ok(facts.url, facts.list_status)
 
 
-def _fault(facts: ServerFacts) -> tuple[str, Diagnosis] | None:
-    """Return the first fault: its entry, and the evidence."""
+def _faults(facts: ServerFacts) -> dict[str, Diagnosis]:
+    """Return what is wrong, by the entry: one thing, or a wrong address and the key that the right one wants."""
     address, status = f"{facts.url}/models", facts.list_status
     said = f"{status or ''} {facts.list_words}".strip()
     if facts.direct_status == _OK:
-        return "vlm-server-proxy", bad(Status.ERROR, address, said, proxy=facts.proxy)
-    if status in _NO_KEY:
-        return "vlm-server-api-key", bad(Status.ERROR, address, said)
-    if facts.with_v1:
-        return "vlm-server-missing-v1", bad(Status.ERROR, address, said, url=facts.url)
+        return {"vlm-server-proxy": bad(Status.ERROR, address, said, proxy=facts.proxy)}
+    if facts.interface:
+        return _wrong_address(facts, address, said)
+    if status in NO_KEY:
+        return {"vlm-server-api-key": _no_key(facts, address, said)}
     if _UNAVAILABLE in (status, facts.chat_status):
-        return "vlm-server-loading", bad(Status.ERROR, address, said)
+        return {"vlm-server-loading": bad(Status.ERROR, address, said)}
     if status != _OK or not facts.models:
-        return "vlm-server-connection", bad(Status.ERROR, address, said)
-    return _fault_of_a_request(facts)
+        return {"vlm-server-connection": bad(Status.ERROR, address, said)}
+    return _faults_of_a_request(facts)
 
 
-def _fault_of_a_request(facts: ServerFacts) -> tuple[str, Diagnosis] | None:
+def _wrong_address(facts: ServerFacts, address: str, said: str) -> dict[str, Diagnosis]:
+    wrong = bad(Status.ERROR, address, said, url=facts.url, interface=facts.interface)
+    if facts.interface_status not in NO_KEY:
+        return {"vlm-server-missing-v1": wrong}
+    no_key = _no_key(facts, f"{facts.interface}/models", str(facts.interface_status))
+    return {"vlm-server-missing-v1": wrong, "vlm-server-api-key": no_key}
+
+
+def _no_key(facts: ServerFacts, address: str, said: str) -> Diagnosis:
+    """Tell a key that is wrong from one that is missing; the key itself is shown to nobody."""
+    why = text("server-key-wrong" if facts.key_sent else "server-key-missing", name=KEY)
+    evidence = (Evidence(address, said), Evidence(KEY, "sent, refused" if facts.key_sent else "not set"))
+    return Diagnosis(Status.ERROR, evidence, {"why": why})
+
+
+def _faults_of_a_request(facts: ServerFacts) -> dict[str, Diagnosis]:
     asked, there = facts.asked_model, ", ".join(facts.models)
     said = f"{facts.chat_status or ''} {facts.chat_words}".strip()
     source = f"{facts.url}/chat/completions"
     unknown = asked is not None and asked not in facts.models
     if unknown or (facts.chat_status == _NOT_FOUND and "does not exist" in facts.chat_words):
         evidence = (Evidence("client", asked or "?"), Evidence(f"{facts.url}/models", there))
-        return "vlm-server-model-name", Diagnosis(Status.ERROR, evidence)
-    if facts.chat_status in _NO_KEY:
-        return "vlm-server-api-key", bad(Status.ERROR, source, said)
+        return {"vlm-server-model-name": Diagnosis(Status.ERROR, evidence)}
+    if facts.chat_status in NO_KEY:
+        return {"vlm-server-api-key": _no_key(facts, source, said)}
     if facts.chat_asked and facts.chat_status != _OK:
-        return "vlm-server-connection", bad(Status.ERROR, source, said)
-    return None
+        return {"vlm-server-connection": bad(Status.ERROR, source, said)}
+    return {}
 
 
 def judge_environment(target: Target, has_gpu: bool, lang: str) -> tuple[Finding, ...]:
@@ -125,13 +141,15 @@ def _older(version: str, backend: Backend) -> bool:
     return numbers(version) < numbers(backend.native)
 
 
-def judge_platform(
-    backend: Backend, host: Host, gpus: tuple[Gpu, ...], lang: str, why: str | None
-) -> Finding:
-    """Say whether a server can run here; `why` is the reason why not."""
-    if why is None:
-        shown = gpus[0].name if gpus and backend.minimum else f"{host.system} {host.machine}"
-        return describe("vllm-platform-and-cc", ok("machine", shown), lang)
-    return describe(
-        "vllm-platform-and-cc", bad(Status.ERROR, "machine", why, names=backend.name, why=why), lang
-    )
+def judge_platform(backend: Backend, facts: Facts, gpu: Gpu | None, lang: str, why: str | None) -> Finding:
+    """Say whether a server can run here, and on which card; `why` is the reason why not."""
+    if why is not None:
+        wrong = bad(Status.ERROR, "machine", why, names=backend.name, why=why)
+        return describe("vllm-platform-and-cc", wrong, lang)
+    if not (gpu and backend.minimum):
+        return describe(
+            "vllm-platform-and-cc", ok("machine", f"{facts.host.system} {facts.host.machine}"), lang
+        )
+    said = (Evidence(LIST, one.text(lang)) for one in visible(facts.gpus, facts.settings).said)
+    shown = (Evidence("machine", f"gpu:{gpu.index} ({gpu.name})"), *said)
+    return describe("vllm-platform-and-cc", Diagnosis(Status.OK, shown), lang)

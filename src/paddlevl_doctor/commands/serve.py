@@ -19,11 +19,12 @@ from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
 from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
+from paddlevl_doctor.knowledge.sets import load_sets
 from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.knowledge.visible import visible
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import server_process
-from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, plan_server, refusal, unseen, usable
+from paddlevl_doctor.repair.server_cards import card_of, refusal, unseen
+from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, is_too_old, plan_server
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
 
@@ -116,19 +117,21 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
     """Return the report with its plan, and whether the server's environment was made by somebody else."""
     backend = _backend(request)
     examination = examine(system, options)
-    facts = _seen(examination.facts)
+    facts = examination.facts
     folder = system.cwd() / request.folder
     adopted = _adopted(system, folder, backend)
     installed = _inventory(system, folder) if adopted else None
-    plan = plan_server(_choice(system, examination, request, backend, folder, adopted=adopted), facts)
+    choice = _choice(system, examination, request, backend, folder)
+    choice = replace(choice, target=_named(options), adopted=adopted)
+    plan = plan_server(choice, facts)
     findings = _findings(system, backend, facts, plan, installed)
     return ServeReport(findings, plan, dry_run=request.dry_run), adopted
 
 
-def _seen(facts: Facts) -> Facts:
-    """Leave out the GPUs that CUDA_VISIBLE_DEVICES hides: they are somebody else's."""
-    devices = visible(facts.gpus, facts.settings).devices
-    return replace(facts, gpus=replace(facts.gpus, devices=devices))
+def _named(options: TargetOptions) -> tuple[str, ...]:
+    """Return the options that name the client's environment; none where it was found without them."""
+    pairs = (("--venv", options.venv), ("--python", options.python))
+    return tuple(word for name, value in pairs if value for word in (name, value))
 
 
 def _backend(request: ServeRequest) -> Backend:
@@ -164,8 +167,6 @@ def _choice(
     request: ServeRequest,
     backend: Backend,
     folder: Path,
-    *,
-    adopted: bool,
 ) -> Choice:
     context = examination.context
     pipeline = _pipeline(system, context.facts.target, request.model)
@@ -177,11 +178,10 @@ def _choice(
         folder,
         backend.python,
         context.wheel,
-        context.version_set,
+        next(one for one in load_sets() if one.default),
         load_server_memory(),
         request.fraction,
         _original(system, context.facts.target, pipeline),
-        adopted,
     )
 
 
@@ -211,6 +211,8 @@ def _findings(
     lang = language()
     platform = _platform(system, backend, facts)
     found = [platform]
+    if is_too_old(backend, facts.target):
+        found.append(describe("vl-backend-unknown", _client(backend, facts), lang))
     if platform.status is Status.OK and plan.share is not None:
         found.append(describe("vllm-gpu-memory", _memory(plan), lang))
     if installed is not None:
@@ -229,7 +231,12 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
         return describe(
             "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said), lang
         )
-    return judge_platform(backend, facts.host, usable(backend, facts.gpus.devices), lang, why)
+    return judge_platform(backend, facts, card_of(backend, facts), lang, why)
+
+
+def _client(backend: Backend, facts: Facts) -> Diagnosis:
+    version = facts.target.version_of("paddleocr") if facts.target else None
+    return bad(Status.ERROR, "paddleocr", f"{version}; {backend.client} is known since {backend.since}")
 
 
 def _memory(plan: ServerPlan) -> Diagnosis:

@@ -9,6 +9,7 @@ from typing import Any
 from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.network import answering_hubs
+from paddlevl_doctor.facts.server import api_key, past_proxies
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.chat_engine import ChatEngine, prompt_for
 from paddlevl_doctor.parsing.ladder import server_rungs
@@ -21,8 +22,6 @@ from paddlevl_doctor.parsing.vision_server import BusyError, VisionServer
 from paddlevl_doctor.parsing.watch import LIMITS, Limits
 from paddlevl_doctor.system import System
 
-KEY = "PADDLEVL_DOCTOR_API_KEY"
-"""The variable with the server's key; a command line can be seen by others, and is kept in shells' histories."""
 _PATIENCE = 300.0
 """Seconds for which a server may say nothing: a page of a large model takes tens of them."""
 _LAYOUT = "PP-DocLayout"
@@ -59,7 +58,7 @@ def hire_server(
 def _served(system: System, examination: Examination, request: ParseRequest) -> _Served:
     if not request.server_url:
         raise UsageError(text("server-no-url"))
-    server = VisionServer.at(request.server_url, system.env.get(KEY, ""), request.stall or _PATIENCE)
+    server = VisionServer.at(request.server_url, api_key(system.env), request.stall or _PATIENCE)
     try:
         models = replace(server, seconds=min(server.seconds, 30.0)).models()
     except BusyError as error:
@@ -99,20 +98,14 @@ def _setup(
     return NativeSetup(
         python=target.python,
         device="cpu",
-        env={k: v for k, v in system.env.items() if k != "PYTHONDONTWRITEBYTECODE"} | _bypass(system),
+        env={k: v for k, v in system.env.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        | past_proxies(system.env),
         folder=folder / "worker-server",
         kept=request.output / INCIDENTS,
         options={**_options(request, served), **layout},
         limits=limits,
         ladder=server_rungs(layout=not layout),
     )
-
-
-def _bypass(system: System) -> dict[str, str]:
-    """Return the variables that keep a proxy out of the way to this machine (failures.md: proxy on loopback)."""
-    known = system.env.get("NO_PROXY", system.env.get("no_proxy", ""))
-    local = ",".join(part for part in (known, "localhost,127.0.0.1,::1") if part)
-    return {"NO_PROXY": local, "no_proxy": local}
 
 
 def _options(request: ParseRequest, served: _Served) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """What a server of the vision model answers: asked only where its address was given, and never more than is needed.
 
 The questions are those of an OpenAI client: the list of models, then one completion with a small picture. They go
-through the proxies of the environment, as the client's do; the direct way is tried where that fails on loopback.
+through the proxies of the environment, as the client's do; the direct way is tried where that fails on loopback. A key
+is sent, and never part of what is returned.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import struct
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.server_picture import picture
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.system import System
 from paddlevl_doctor.system_http import Reply
@@ -22,7 +22,13 @@ from paddlevl_doctor.system_http import Reply
 LIST_TIMEOUT = 10.0
 CHAT_TIMEOUT = 120.0
 """Seconds: the first request compiles kernels in some servers."""
+KEY = "PADDLEVL_DOCTOR_API_KEY"
+"""The variable with the server's key; a command line can be seen by others, and is kept in shells' histories."""
 _OK, _NOT_FOUND = 200, 404
+NO_KEY = (401, 403)
+"""What a server says to a request without its key."""
+_ENDS = ("/chat/completions", "/completions", "/models", "/health")
+"""Ends of addresses that people copy, and that a client adds by itself."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -42,8 +48,12 @@ class ServerFacts:
     loopback: bool = False
     direct_status: int | None = None
     """The status of the list without the proxy, asked where the way through it failed."""
-    with_v1: bool = False
-    """The list is there under `/v1`, which the address lacks."""
+    interface: str | None = None
+    """Where the list is instead, for an address that lacks `/v1` or goes on behind it."""
+    interface_status: int | None = None
+    """What was said there: 200, or one of `NO_KEY`."""
+    key_sent: bool = False
+    """A key was there and was sent with every question."""
     asked_model: str | None = None
     chat_status: int | None = None
     """The status of a completion with a picture; None where none was asked for, or none came."""
@@ -58,23 +68,39 @@ def ask_server(
 
     Raises UsageError for an address that is none.
     """
-    base = _address(url)
+    base, key = _address(url), api_key(system.env)
     host = urlsplit(base).hostname or ""
     proxy = proxy_for(system.env, base)
-    listed = system.ask(f"{base}/models", timeout=LIST_TIMEOUT)
+    listed = system.ask(f"{base}/models", timeout=LIST_TIMEOUT, headers=bearer(key))
     facts = ServerFacts(
         base,
         model_names(listed),
         listed.status,
-        _words(listed),
+        _words(listed, key),
         proxy,
         host in _LOOPBACK,
-        None,
         asked_model=model,
+        key_sent=bool(key),
     )
     if listed.status == _OK and facts.models:
-        return _with_chat(system, facts, chat_timeout)
-    return _why_no_list(system, facts)
+        return _with_chat(system, facts, chat_timeout, key)
+    return _why_no_list(system, facts, key)
+
+
+def api_key(env: Mapping[str, str]) -> str:
+    """Return the key of the server, empty for none.
+
+    Raises UsageError for what cannot stand in a header; urllib would refuse it in words that hold the key.
+    """
+    key = env.get(KEY, "").strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise UsageError(text("server-key-unusable", name=KEY))
+    return key
+
+
+def bearer(key: str) -> Mapping[str, str]:
+    """Return the header that carries a key; nothing for none."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _address(url: str) -> str:
@@ -88,63 +114,63 @@ def _address(url: str) -> str:
     return url.rstrip("/")
 
 
-def _why_no_list(system: System, facts: ServerFacts) -> ServerFacts:
-    from dataclasses import replace  # noqa: PLC0415 - only failures need it
-
+def _why_no_list(system: System, facts: ServerFacts, key: str) -> ServerFacts:
     if facts.proxy is not None and facts.loopback:
-        direct = system.ask(f"{facts.url}/models", timeout=LIST_TIMEOUT, direct=True)
+        direct = system.ask(f"{facts.url}/models", timeout=LIST_TIMEOUT, headers=bearer(key), direct=True)
         facts = replace(facts, direct_status=direct.status)
-    if facts.list_status == _NOT_FOUND and not facts.url.endswith("/v1"):
-        other = system.ask(f"{facts.url}/v1/models", timeout=LIST_TIMEOUT)
-        facts = replace(facts, with_v1=other.status == _OK)
-    return facts
+    elsewhere = _interface(facts)
+    if elsewhere is None:
+        return facts
+    status = system.ask(f"{elsewhere}/models", timeout=LIST_TIMEOUT, headers=bearer(key)).status
+    found = status == _OK or status in NO_KEY
+    return replace(facts, interface=elsewhere, interface_status=status) if found else facts
 
 
-def _with_chat(system: System, facts: ServerFacts, timeout: float) -> ServerFacts:
-    from dataclasses import replace  # noqa: PLC0415 - as above
+def _interface(facts: ServerFacts) -> str | None:
+    """Return where the interface would be if the address names something else; None where nothing says so.
 
+    vLLM wants its key for whatever begins with /v1 and says 404 to all else: what goes on behind /v1 is
+    told by its end, what lacks it by the 404.
+    """
+    cut = next((facts.url.removesuffix(end) for end in _ENDS if facts.url.endswith(end)), facts.url)
+    if cut == facts.url and (cut.endswith("/v1") or facts.list_status != _NOT_FOUND):
+        return None
+    return cut if cut.endswith("/v1") else f"{cut}/v1"
+
+
+def _with_chat(system: System, facts: ServerFacts, timeout: float, key: str) -> ServerFacts:
     if facts.asked_model is not None and facts.asked_model not in facts.models:
         return facts  # asking would only give 404
     name = facts.asked_model or facts.models[0]
-    reply = chat(system, facts.url, name, timeout)
-    return replace(facts, chat_status=reply.status, chat_words=_words(reply), chat_asked=True)
+    reply = chat(system, facts.url, name, timeout, key)
+    return replace(facts, chat_status=reply.status, chat_words=_words(reply, key), chat_asked=True)
 
 
-def chat(system: System, base: str, model: str, timeout: float, *, direct: bool = False) -> Reply:
-    """Ask for what stands in a small picture; an answer without a choice counts as an error."""
-    reply = system.ask(f"{base}/chat/completions", timeout=timeout, body=question(model), direct=direct)
-    if reply.status == _OK and not _has_choice(reply.body):
+def chat(
+    system: System, base: str, model: str, timeout: float, key: str = "", *, direct: bool = False
+) -> Reply:
+    """Ask for what stands in a small picture; an answer without text counts as an error."""
+    address = f"{base}/chat/completions"
+    reply = system.ask(address, timeout=timeout, body=question(model), headers=bearer(key), direct=direct)
+    if reply.status == _OK and not _has_text(reply.body):
         return Reply(None, error="the answer has no text")
     return reply
 
 
-def _has_choice(body: str) -> bool:
+def _has_text(body: str) -> bool:
     try:
-        return isinstance(json.loads(body)["choices"][0]["message"]["content"], str)
-    except (ValueError, LookupError, TypeError):
+        return bool(json.loads(body)["choices"][0]["message"]["content"].strip())
+    except (ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
 def question(model: str) -> bytes:
     """Return the body of a completion as PaddleX's client sends it: a picture, a prompt of the model, no chance."""
-    picture = "data:image/png;base64," + base64.b64encode(_picture()).decode("ascii")
-    content = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": "OCR:"}]
+    shown = "data:image/png;base64," + base64.b64encode(picture()).decode("ascii")
+    content = [{"type": "image_url", "image_url": {"url": shown}}, {"type": "text", "text": "OCR:"}]
     message = {"role": "user", "content": content}
     words = {"model": model, "messages": [message], "temperature": 0.0, "max_tokens": 8}
     return json.dumps(words).encode("ascii")
-
-
-def _picture(side: int = 112) -> bytes:
-    """Return a white PNG with a black bar, `side` pixels wide and high: four of the model's patches across."""
-    rows = b"".join(
-        b"\x00" + bytes(0 if side // 3 < y < side // 2 else 255 for _ in range(side)) for y in range(side)
-    )
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def model_names(reply: Reply) -> tuple[str, ...]:
@@ -157,8 +183,10 @@ def model_names(reply: Reply) -> tuple[str, ...]:
         return ()
 
 
-def _words(reply: Reply) -> str:
-    return reply.error or " ".join(reply.body.split())[:200]
+def _words(reply: Reply, key: str) -> str:
+    """Return why there was no answer, or how it begins, without the key that some servers repeat."""
+    said = reply.error or " ".join(reply.body.split())
+    return (said.replace(key, "***") if key else said)[:200]
 
 
 def proxy_for(env: Mapping[str, str], url: str) -> str | None:
@@ -173,6 +201,16 @@ def proxy_for(env: Mapping[str, str], url: str) -> str | None:
     exempt = (env.get("no_proxy") or env.get("NO_PROXY") or "").split(",")
     host = (parts.hostname or "").lower()
     return None if proxy is None or any(_covers(entry.strip().lower(), host) for entry in exempt) else proxy
+
+
+def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep a proxy out of the way to this machine (failures.md: proxy on loopback).
+
+    What was exempt stays so. Both spellings are set, because libraries differ in which one they read first.
+    """
+    known = env.get("NO_PROXY", env.get("no_proxy", ""))
+    local = ",".join(part for part in (known, "localhost,127.0.0.1,::1") if part)
+    return {"NO_PROXY": local, "no_proxy": local}
 
 
 def _covers(entry: str, host: str) -> bool:

@@ -35,6 +35,10 @@ class Backend(Fact):
     argv: tuple[str, ...]
     health: str
     """The path that answers 200 once the model is loaded."""
+    cuda: str | None = None
+    """The CUDA that its wheels are built with; it says which driver is needed. None: no GPU needed."""
+    glibc: str | None = None
+    """The least GNU C library that its wheels and what they ask for promise to run with; None: not known."""
     fraction_option: str = ""
     """The option that takes the share of GPU memory."""
     fraction_key: str = ""
@@ -48,7 +52,9 @@ class Backend(Fact):
     flat: str = ""
     """A page of wheels for --find-links, by the pair of compute capabilities it was built for."""
     pairs: tuple[str, ...] = ()
-    """Those pairs, as 80_90."""
+    """Those pairs, as 80_90: there are no wheels for other cards."""
+    paddle: str = ""
+    """The index of the paddlepaddle-gpu that it is installed with (cu126); empty: it needs none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from paddlevl_doctor.checks.pins import conflicts, published
-from paddlevl_doctor.facts.model import Facts, Gpu, Host
+from paddlevl_doctor.facts.model import Facts, Gpu, Host, Target
 from paddlevl_doctor.knowledge.matrix import Model, Pipeline
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.knowledge.servers import Backend, ServerMemory, pinned_of
 from paddlevl_doctor.knowledge.sets import VersionSet
 from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.knowledge.wheels import load_indexes
+from paddlevl_doctor.repair.server_cards import Share, card_environment, card_of, share_of
 from paddlevl_doctor.values import Command
 
 HOST = "127.0.0.1"
 CLIENT_FILE = "paddleocr-vl-client.yaml"
 HEADER = "# Written by paddlevl-doctor serve: PaddleOCR's own pipeline file with the server in it.\n"
-_NO_GPU = ("no-library", "no-devices")
-"""Reasons that mean that there is no NVIDIA GPU; every other one means that nobody could look."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +40,6 @@ class Proof:
     server: str
     clashes: tuple[Clash, ...]
     sources: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Share:
-    """How much of the GPU the server reserves. All sizes in MiB."""
-
-    fraction: float
-    reserved_mb: int
-    needed_mb: int
-    free_mb: int
-    total_mb: int
-
-    @property
-    def enough(self) -> bool:
-        """Whether one request of the greatest length can be served, and the card has that much free."""
-        return self.needed_mb <= self.reserved_mb <= self.free_mb
 
 
 @dataclass(frozen=True)
@@ -117,64 +100,21 @@ class Choice:
     python: str
     wheel: WheelChoice
     version_set: VersionSet
+    """What a server that is part of PaddleX installs, and a client that is too old is brought to."""
     memory: ServerMemory
     fraction: float | None = None
     original: str | None = None
     """The text of the pipeline's file in the target; None where there is none."""
+    target: tuple[str, ...] = ()
+    """The options by which the user named the client's environment, for commands that mean the same one."""
     adopted: bool = False
     """The server's environment is there already, made by somebody else: nothing is installed into it."""
 
 
-def refusal(backend: Backend, facts: Facts) -> str | None:
-    """Return why a server cannot run on this machine, None where it can, or where nobody could look."""
-    host, devices = facts.host, facts.gpus.devices
-    if host.system not in backend.systems:
-        way = text("serve-wsl") if host.system == "windows" else ""
-        systems = ", ".join(backend.systems)
-        return " ".join(filter(None, (text("serve-system", systems=systems, system=host.system), way)))
-    if host.machine not in backend.machines:
-        return text("serve-machine", machines=", ".join(backend.machines), machine=host.machine)
-    if not backend.minimum or unseen(backend, facts):
-        return None
-    if not devices:
-        return text("serve-no-gpu", minimum=backend.minimum)
-    if usable(backend, devices):
-        return None
-    below = text("serve-below", below=backend.below) if backend.below else ""
-    return text("serve-capability", minimum=backend.minimum, below=below, gpus=_names(devices))
-
-
-def unseen(backend: Backend, facts: Facts) -> bool:
-    """Say whether a GPU is needed and nobody could look whether there is one."""
-    gpus = facts.gpus
-    return bool(backend.minimum) and not gpus.devices and gpus.reason not in (None, *_NO_GPU)
-
-
-def usable(backend: Backend, devices: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """Return the GPUs that a server runs on."""
-    return tuple(gpu for gpu in devices if _fits(backend, numbers(gpu.compute_capability)))
-
-
-def _fits(backend: Backend, capability: tuple[int, ...]) -> bool:
-    enough = not backend.minimum or capability >= numbers(backend.minimum)
-    return enough and (not backend.below or capability < numbers(backend.below))
-
-
-def _names(devices: Sequence[Gpu]) -> str:
-    return ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in devices)
-
-
-def share_of(gpu: Gpu | None, memory: ServerMemory, asked: float | None) -> Share | None:
-    """Return what to reserve: PaddleX's half, more on a small card, less where others use it; None: not known.
-
-    A server counts its share from the card's whole memory and refuses to start where less than that is free.
-    """
-    if gpu is None or not gpu.memory_total_mb:
-        return None
-    total, free = gpu.memory_total_mb, gpu.memory_free_mb
-    wanted = max(memory.share, memory.needed_mb / total + 0.01)
-    fraction = asked or max(0.01, int(100 * min(wanted, (free - memory.spare_mb) / total)) / 100)
-    return Share(fraction, int(fraction * total), memory.needed_mb, free, total)
+def is_too_old(backend: Backend, target: Target | None) -> bool:
+    """Say whether the target's paddleocr has no such `vl_rec_backend` yet."""
+    version = target.version_of("paddleocr") if target else None
+    return version is not None and numbers(version) < numbers(backend.since)
 
 
 def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
@@ -201,14 +141,12 @@ def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
 
 def plan_server(choice: Choice, facts: Facts) -> ServerPlan:
     """Put both sides together. Nothing is looked at here and nothing is done."""
-    backend = choice.backend
-    devices = usable(backend, facts.gpus.devices) if backend.minimum else facts.gpus.devices
-    gpu = max(devices, key=lambda one: one.memory_free_mb, default=None)
+    backend, gpu = choice.backend, card_of(choice.backend, facts)
     share = share_of(gpu, choice.memory, choice.fraction) if backend.minimum else None
     weights = _weights(choice, facts)
     name = weights if backend.names_by_repository else choice.model.name
     url = f"http://{HOST}:{choice.port}"
-    server = _server_side(choice, facts.host, gpu, share, weights)
+    server = _server_side(choice, facts, gpu, share, weights)
     client = _client_side(choice, facts, f"{url}/v1", name)
     proof = proof_of(backend, choice.wheel, facts.host)
     return ServerPlan(backend.name, name, weights, f"{url}/v1", server, client, share, proof)
@@ -224,9 +162,9 @@ def _weights(choice: Choice, facts: Facts) -> str:
 
 
 def _server_side(
-    choice: Choice, host: Host, gpu: Gpu | None, share: Share | None, weights: str
+    choice: Choice, facts: Facts, gpu: Gpu | None, share: Share | None, weights: str
 ) -> ServerSide:
-    backend = choice.backend
+    backend, host = choice.backend, facts.host
     fraction = f"{share.fraction:.2f}" if share else f"{choice.memory.share:.2f}"
     config = f"{backend.fraction_key}: {fraction}\n" if backend.fraction_key else None
     values = {
@@ -242,16 +180,10 @@ def _server_side(
         None if backend.program else str(choice.folder),
         () if backend.program or choice.adopted else _prepare(choice, host, gpu),
         start,
-        _environment(gpu),
+        {**card_environment(gpu, facts), "NO_PROXY": f"{HOST},localhost"},  # its parts talk over loopback
         config,
         f"http://{HOST}:{choice.port}{backend.health}",
     )
-
-
-def _environment(gpu: Gpu | None) -> Mapping[str, str]:
-    """Return what the server is started with: one card, and no proxy for its own parts on loopback."""
-    card = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(gpu.index)} if gpu else {}
-    return {**card, "NO_PROXY": f"{HOST},localhost"}
 
 
 def programs(folder: PurePath, system: str) -> PurePath:
@@ -264,28 +196,27 @@ def _prepare(choice: Choice, host: Host, gpu: Gpu | None) -> tuple[Command, ...]
     """Make the environment and install the server, from wheels alone: what would be compiled fails at once."""
     name = "python.exe" if host.system == "windows" else "python"
     python = str(programs(choice.folder, host.system) / name)
-    page = _page(choice.backend, gpu)
-    links = [
-        word for link in (choice.wheel.find_links, page) if page and link for word in ("--find-links", link)
-    ]
-    versions = {
-        "paddle": choice.wheel.requirement,
-        "paddleocr": choice.version_set.paddleocr,
-        "paddlex": choice.version_set.paddlex,
+    backend, versions = choice.backend, choice.version_set
+    values = {
+        "paddle": f"paddlepaddle-gpu=={versions.paddle_gpu.get(backend.paddle)}",
+        "paddleocr": versions.paddleocr,
+        "paddlex": versions.paddlex,
     }
-    wanted = [requirement.format(**versions) for requirement in choice.backend.requirements]
+    links = [word for page in _pages(backend, gpu) for word in ("--find-links", page)]
+    wanted = [requirement.format(**values) for requirement in backend.requirements]
     return (
         ("uv", "venv", "--no-project", "--python", choice.python, str(choice.folder)),
         ("uv", "pip", "install", "--python", python, "--only-binary", ":all:", *links, *wanted),
     )
 
 
-def _page(backend: Backend, gpu: Gpu | None) -> str | None:
-    if not backend.flat or gpu is None:
-        return None
-    capability = gpu.compute_capability.replace(".", "")
-    pair = next((pair for pair in backend.pairs if capability in pair.split("_")), backend.pairs[0])
-    return backend.flat.replace("{pair}", pair)
+def _pages(backend: Backend, gpu: Gpu | None) -> tuple[str, ...]:
+    """Return the pages of wheels that are on no index: paddle's, and the server's for this card (else the first)."""
+    if not backend.flat:
+        return ()
+    word = gpu.compute_capability.replace(".", "") if gpu else ""
+    pair = next((pair for pair in backend.pairs if word in pair.split("_")), backend.pairs[0])
+    return str(load_indexes()[backend.paddle].flat), backend.flat.replace("{pair}", pair)
 
 
 def _client_side(choice: Choice, facts: Facts, url: str, name: str) -> ClientSide:
@@ -295,14 +226,27 @@ def _client_side(choice: Choice, facts: Facts, url: str, name: str) -> ClientSid
     if name != choice.model.name:
         settings["client_kwargs"] = {"model_name": name}
     yaml = with_server(choice.original, settings) if choice.original is not None else None
+    newest = ("--set", choice.version_set.name) if is_too_old(choice.backend, target) else ()
+    fix = ("paddlevl-doctor", "fix", *choice.target, *newest, "--apply")
     return ClientSide(
         target.prefix if target else facts.planned_target,
-        () if ready else (("paddlevl-doctor", "fix", "--apply"),),
+        () if ready and not newest else (fix,),
         settings,
         CLIENT_FILE,
         yaml,
-        ("paddleocr", choice.pipeline.command, "-i", "page.png", "--paddlex_config", CLIENT_FILE),
+        (_reader(facts), choice.pipeline.command, "-i", "page.png", "--paddlex_config", CLIENT_FILE),
     )
+
+
+def _reader(facts: Facts) -> str:
+    """Return PaddleOCR's program: that of the client's environment, whether it is active or not.
+
+    Programs of an interpreter's own installation are where its distributor wants them: then the PATH knows.
+    """
+    if facts.target is not None and not facts.target.is_virtual:
+        return "paddleocr"
+    folder = facts.target.prefix if facts.target else facts.planned_target
+    return str(programs(PurePath(folder), facts.host.system) / "paddleocr")
 
 
 _NATIVE = re.compile(r"^(?P<indent> +)genai_config:[ ]*\n(?P=indent) +backend: *native[ ]*$", re.MULTILINE)

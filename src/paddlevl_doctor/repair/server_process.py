@@ -15,7 +15,16 @@ from pathlib import Path
 from types import FrameType
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UsageError
-from paddlevl_doctor.facts.server import LIST_TIMEOUT, chat, model_names
+from paddlevl_doctor.facts.server import (
+    KEY,
+    LIST_TIMEOUT,
+    NO_KEY,
+    api_key,
+    bearer,
+    chat,
+    model_names,
+    past_proxies,
+)
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -104,7 +113,8 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
     begun = system.clock()
     with _hangup_is_interrupt(), contextlib.ExitStack() as end:
         try:
-            child = system.start(plan.server.start, {**system.env, **plan.server.environment}, log)
+            env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
+            child = system.start(plan.server.start, env, log)
         except OSError as error:
             raise DoctorError(
                 text("serve-not-started", program=plan.server.start[0], reason=error.strerror)
@@ -122,23 +132,29 @@ def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path,
         code = child.wait(_PAUSE)
         if code is not None:
             raise DoctorError(text("serve-ended", code=code, log=log, words=last_words(log)))
-        said = _answer(system, plan, left)
+        said, refused = _answer(system, plan, left)
+        if refused:  # it will not think otherwise later
+            raise DoctorError(text("serve-wants-key", name=KEY, log=log))
         if not said:
             return
     raise DoctorError(text("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
 
 
-def _answer(system: System, plan: ServerPlan, left: float) -> str:
-    """Return what is missing until the server is ready; empty: nothing. Loopback needs no proxy."""
-    patience = min(LIST_TIMEOUT, max(left, 1.0))
+def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
+    """Return what is missing until the server is ready, empty for nothing, and whether that is a key.
+
+    Loopback needs no proxy.
+    """
+    patience, key = min(LIST_TIMEOUT, max(left, 1.0)), api_key(system.env)
     health = system.ask(plan.server.health, timeout=patience, direct=True)
     if health.status not in (200, 404):
-        return f"{plan.server.health}: {health.status or health.error}"
-    listed = system.ask(f"{plan.url}/models", timeout=patience, direct=True)
+        return f"{plan.server.health}: {health.status or health.error}", False
+    listed = system.ask(f"{plan.url}/models", timeout=patience, headers=bearer(key), direct=True)
     if not model_names(listed):
-        return f"{plan.url}/models: {listed.status or listed.error}"
-    reply = chat(system, plan.url, plan.model, max(left, 1.0), direct=True)
-    return "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
+        return f"{plan.url}/models: {listed.status or listed.error}", listed.status in NO_KEY
+    reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)
+    said = "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
+    return said, reply.status in NO_KEY
 
 
 def last_words(log: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -29,8 +30,31 @@ def show(screen: Screen, report: ServeReport) -> None:
     if report.running is not None:
         seconds = f"{report.running.seconds:.1f}"
         screen.line(text("serve-ready", url=report.running.url, seconds=seconds), "bold green")
-    elif report.dry_run and report.exit_code() == 0 and not screen.quiet:
+    if report.plan is not None and not screen.quiet:
+        _next(screen, report, report.plan)
+
+
+def _next(screen: Screen, report: ServeReport, plan: ServerPlan) -> None:
+    """Say what is left to the reader: to clear the way, to make the client, to start, to read a page."""
+    read = command_line(plan.client.read)
+    if report.exit_code() != 0:
+        screen.line(text("serve-nothing"), "bold")
+    elif report.dry_run:
         screen.line(text("serve-next"), "bold")
+        first = map(command_line, plan.client.prepare)
+        steps = [*first, text("serve-next-serve"), text("serve-next-read", command=read)]
+        for number, step in enumerate(steps, 1):
+            _command(screen, f"{number}. {step}")
+    elif plan.client.yaml is None:
+        command = " && ".join(map(command_line, plan.client.prepare))
+        screen.line(text("serve-next-again", file=plan.client.file, command=command), "yellow")
+    else:
+        _command(screen, text("serve-next-read", command=read))
+
+
+def _command(screen: Screen, words: str) -> None:
+    """Print a line that the terminal wraps and not the doctor, so that it can be copied as one."""
+    screen.console.print(Text(screen.clean(f"      {words}")), soft_wrap=True)
 
 
 def _finding(screen: Screen, finding: Finding) -> None:
@@ -42,7 +66,7 @@ def _finding(screen: Screen, finding: Finding) -> None:
     screen.line(f"{label}: {finding.title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
     if calm and not screen.verbose:
         return
-    for evidence in finding.evidence:
+    for evidence in (one for one in finding.evidence if one.value not in finding.title):
         screen.line(f"   {evidence.source}: {evidence.value}", "dim")
     if finding.cause:
         screen.line(f"   {finding.cause}")
@@ -53,29 +77,47 @@ def _finding(screen: Screen, finding: Finding) -> None:
 def _plan(screen: Screen, plan: ServerPlan) -> None:
     screen.console.print()
     server = plan.server
-    title = text("serve-server", folder=server.folder) if server.folder else text("serve-program")
-    screen.line(title, "bold")
+    if server.folder is None:
+        screen.line(text("serve-program", program=server.start[0]), "bold")
+    else:
+        key = "serve-server" if server.prepare else "serve-adopted"
+        screen.line(text(key, folder=server.folder), "bold")
     for command in server.prepare:
-        screen.line(f"   {command_line(command)}")
-    words = " ".join(f"{name}={value}" for name, value in server.environment.items())
-    screen.line(f"   {text('serve-start')}: {words} {command_line(server.start)}")
-    if plan.share is not None:
-        fraction = f"{plan.share.fraction:.2f}"
-        screen.line("   " + text("serve-share", fraction=fraction, total=plan.share.total_mb), "dim")
+        _command(screen, command_line(command))
+    _start(screen, plan)
     _client(screen, plan.client)
     if plan.proof is not None:
         _proof(screen, plan.proof)
 
 
+def _start(screen: Screen, plan: ServerPlan) -> None:
+    share = plan.share
+    if share is None:
+        screen.line(f"   {text('serve-start')}", "dim")
+    else:
+        fraction = f"{share.fraction:.2f}"
+        screen.line("   " + text("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
+    words = " ".join(f"{name}={value}" for name, value in plan.server.environment.items())
+    _command(screen, f"{words} {command_line(plan.server.start)}")
+    if plan.server.config is not None:
+        screen.line("   " + text("serve-config", config=plan.server.config.strip()), "dim")
+    screen.line("   " + text("serve-answers", url=plan.url, model=plan.model), "dim")
+    key = "serve-weights-cached" if PurePath(plan.weights).is_absolute() else "serve-weights-hub"
+    screen.line("   " + text(key, weights=plan.weights), "dim")
+
+
 def _client(screen: Screen, client: ClientSide) -> None:
     screen.line(text("serve-client", folder=client.folder), "bold")
-    for command in (*client.prepare, client.read):
-        screen.line(f"   {command_line(command)}")
+    if client.prepare:
+        screen.line(f"   {text('serve-client-first')}", "dim")
+    for command in client.prepare:
+        _command(screen, command_line(command))
+    screen.line(f"   {text('serve-client-reads')}", "dim")
+    _command(screen, command_line(client.read))
     screen.line(text("serve-file", file=client.file), "bold")
-    if client.yaml is None:
-        screen.line("   " + text("serve-file-later"), "dim")
+    screen.line("   " + text("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
     for name, value in client.settings.items():
-        screen.line(f"   {name}: {value}")
+        screen.line(f"      {name}: {value}")
 
 
 def _proof(screen: Screen, proof: Proof) -> None:
