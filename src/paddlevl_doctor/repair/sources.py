@@ -15,7 +15,7 @@ from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Plan, Step
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.facts.mirrors import Mirror
+    from paddlevl_doctor.facts.rates import Measured
 
 TIMEOUT = 8.0
 """Seconds for all mirrors together."""
@@ -38,7 +38,7 @@ class Sources:
     """The index that was chosen, what was measured for it, and the settings that uv follows besides."""
 
     request: Request
-    mirrors: tuple[Mirror, ...] = ()
+    mirrors: tuple[Measured, ...] = ()
     notes: tuple[str, ...] = ()
 
     def shown_in(self, plan: Plan) -> Plan:
@@ -92,11 +92,13 @@ def _fastest(
     system: System, request: Request, paddle: str, timeout: float, settings: tuple[str, ...]
 ) -> Sources:
     from paddlevl_doctor.facts.mirrors import measure  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.knowledge.downloads import smallest_wheel  # noqa: PLC0415 - as above
 
     candidates = known_mirrors()
     if own := system.env.get("UV_DEFAULT_INDEX"):
         candidates = {"UV_DEFAULT_INDEX": own, **candidates}
-    measured = measure(candidates, re.compile(_WHEEL.format(version=re.escape(paddle))), timeout)
+    wheel = re.compile(_WHEEL.format(version=re.escape(paddle)))
+    measured = measure(candidates, wheel, timeout, smallest_wheel("cpu") // 2)
     best = measured[0] if measured[0].bytes_per_second else None
     numbers = text("mirrors-measured", numbers="; ".join(map(str, measured)))
     return Sources(replace(request, index=best.url if best else None), measured, (numbers, *settings))
