@@ -887,6 +887,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{name} could not be fetched; what was fetched is kept. Say the same again to go on, or name another mirror. {reasons}",
         "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传，或指定其他镜像。{reasons}",
     ),
+    "download-failed-bare": (
+        "{name} could not be fetched. Say the same again, or name another mirror. {reasons}",
+        "无法下载 {name}。请重新执行同一命令，或指定其他镜像。{reasons}",
+    ),
     "download-nowhere": ("no server has it", "没有服务器提供该文件"),
     "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
     "download-drips": ("only {rate} bytes a second", "速度仅为每秒 {rate} 字节"),
@@ -971,6 +975,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有名为 '{name}' 的镜像。请给出 URL，或从以下选择：{names}。",
     ),
     "mirrors-measured": ("mirrors, as measured just now: {numbers}", "刚刚测得的镜像速度：{numbers}"),
+    "servers-measured": (
+        "Servers of the CUDA wheel, as measured just now: {numbers}",
+        "刚刚测得的 CUDA 安装包服务器速度：{numbers}",
+    ),
     "index-of-pip": ("the index of pip's configuration is used: {url}", "使用 pip 配置中的索引：{url}"),
     "uv-follows": ("uv also follows: {settings}", "uv 还会遵循：{settings}"),
     # --- exports

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +68,35 @@ def test_the_plan_installs_the_file_that_was_fetched(system: RealSystem) -> None
     assert done.wheel.read_bytes() == DATA
     (step,) = done.plan.steps
     assert step.commands == (("uv", "pip", "install", str(done.wheel), "numpy<2.4"),)
+
+
+def test_the_fastest_server_that_has_it_gives_the_wheel_and_the_numbers_are_shown(system: RealSystem) -> None:
+    """The first is slow, one is silent, one refuses: nobody waits for them, and what was fetched before is kept."""
+    with contextlib.ExitStack() as stack:
+        slow, silent, refusing, fast = (
+            stack.enter_context(broken_server({NAME: DATA}, manners))
+            for manners in (
+                Manners(rate=50_000),
+                Manners(stall_after=0),
+                Manners(status=403),
+                Manners(rate=3_000_000),
+            )
+        )
+        urls = tuple(server.url(NAME) for server in (slow, silent, refusing, fast))
+        began = Wanted(NAME, urls[3:], least=100_000)
+        fast.manners = replace(fast.manners, cut_after=40_000)
+        with pytest.raises(DownloadError):
+            prefetch(system, PLAN, began, no_bar, replace(QUICK, attempts=1))
+        fast.manners = replace(fast.manners, cut_after=None)
+        done = prefetch(system, PLAN, replace(began, urls=urls), no_bar, QUICK)
+        asked = [[said for _, said in server.asked] for server in (slow, silent, refusing, fast)]
+    first = "bytes=0-1048575"
+    assert asked == [[first], [first], [first], [None, first, "bytes=40000-"]]
+    assert [one.url for one in done.measured][:2] == [urls[3], urls[0]]
+    reasons = {one.url: one.reason for one in done.measured}
+    assert (reasons[urls[2]], "no answer within" in (reasons[urls[1]] or "")) == ("HTTP 403", True)
+    numbers = done.plan.steps[0].arguments["reasons"][-1]
+    assert re.fullmatch(r"Servers of the CUDA wheel, as measured just now: 127.*B/s; 127.*B/s; .*", numbers)
 
 
 def test_where_every_server_refuses_uv_is_left_to_it(system: RealSystem) -> None:

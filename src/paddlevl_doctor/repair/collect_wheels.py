@@ -15,6 +15,7 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.answers import Wanted
 from paddlevl_doctor.repair.download import Limits, fetch
+from paddlevl_doctor.repair.fastest import fetch_from_fastest
 from paddlevl_doctor.repair.part import sha256_of
 from paddlevl_doctor.repair.pylock import LockedWheel, Machine, lock
 from paddlevl_doctor.repair.uv import UvError
@@ -53,7 +54,7 @@ def export_wheelhouse(
     contents.machine.platform()  # refuses what nothing is published for, before anything is made
     _prepare(folder)
     for wanted in contents.large:
-        fetch(wanted, folder, bar, limits)
+        fetch_from_fastest(wanted, folder, bar, limits)
     locked = _locked(system, contents, folder)
     with bar(text("stage-collect", count=len(locked)), sum(wheel.size or 0 for wheel in locked)) as told:
         one = _one_bar(told)
