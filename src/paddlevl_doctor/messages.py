@@ -980,6 +980,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "刚刚测得的 CUDA 安装包服务器速度：{numbers}",
     ),
     "index-of-pip": ("the index of pip's configuration is used: {url}", "使用 pip 配置中的索引：{url}"),
+    "own-index": ("the index that uv is set to", "uv 所设置的索引"),
     "uv-follows": ("uv also follows: {settings}", "uv 还会遵循：{settings}"),
     # --- exports
     "export-unknown": (

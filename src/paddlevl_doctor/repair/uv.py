@@ -59,6 +59,17 @@ def command(words: Sequence[str]) -> tuple[str, ...]:
     return (uv_program(), *words[1:])
 
 
+def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
+    """Return the words that name indexes by their URLs; none where uv is to choose by itself.
+
+    `extra` is searched as pip searches its extra-index-url: the newest that fits, from whichever index has it. uv's own
+    way, the first index that knows a name, would lose a package to an index that answers with an empty page.
+    """
+    default = ["--default-index", index] if index else []
+    besides = [word for url in extra for word in ("--index", url)]
+    return [*default, *besides, *(["--index-strategy", "unsafe-best-match"] if besides else [])]
+
+
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
     """Run a uv command of a plan; raises UvError with uv's own reason."""
     done = system.run(command(words), timeout=timeout, env=_environment(system, words))
