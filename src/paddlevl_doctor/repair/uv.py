@@ -27,6 +27,11 @@ _SHOWN = 8
 class UvError(DoctorError):
     """uv ended with an error; `message` holds what it said, shortened to the lines that matter."""
 
+    @property
+    def unsolvable(self) -> bool:
+        """Say whether no versions fit together, which nothing but other versions cures."""
+        return "solution" in self.message
+
 
 @dataclass(frozen=True)
 class Change:

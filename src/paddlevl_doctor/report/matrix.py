@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
-def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
-    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files."""
+def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> None:
+    """Print an answer, what was written and what is to be known of it; quiet leaves what cannot be used, and the
+    commands or files.
+    """
     if not screen.quiet:
         _table(screen, _rows(answer))
         _rules(screen, text("matrix-why"), answer.reasons, "")
@@ -35,6 +37,8 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
     if not answer.possible:
         screen.line(text("matrix-impossible"), "bold red")
         return
+    for note in notes:
+        screen.line(note, "yellow")
     if files:
         screen.line(text("written", paths=", ".join(map(str, files))))
     else:
@@ -147,8 +151,8 @@ def _commands(screen: Screen, answer: Answer) -> None:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
 
-def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
-    """Describe an answer, and what was written."""
+def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> Document:
+    """Describe an answer, what was written, and what is to be known of it."""
     machine, chosen = answer.machine, answer.version_set
     return document(
         "matrix",
@@ -173,6 +177,7 @@ def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
         commands=answer.commands,
         described=machine.described,
         files=[str(path) for path in files],
+        notes=list(notes),
     )
 
 
