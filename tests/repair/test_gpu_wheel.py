@@ -135,9 +135,14 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
 
     monkeypatch.setattr(fix_module, "apply_plan", apply)
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
-        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted_from(server.url(NAME)))
+        nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
+        wanted = Wanted(NAME, (nowhere, here), least=100_000)
+        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.knowledge.selection.choose_wheel", lambda *_: choice)
-        fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
+        done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
     assert seen == [(True, [])]
+    cut = "cut off after 120000 bytes"
+    assert [(one.url, one.reason) for one in done.mirrors] == [(nowhere, "HTTP 404"), (here, cut)]
+    assert re.fullmatch(rf"Servers of the CUDA wheel, .*: 127.*: HTTP 404; localhost:\d+: {cut}", done.note)
     assert not (tmp_path / "cache/paddlevl-doctor/wheels" / NAME).exists()

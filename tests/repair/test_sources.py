@@ -67,6 +67,8 @@ def test_an_index_that_uv_is_set_to_is_left_to_uv_and_shown(case: str, tmp_path:
 NOT_UVS = {
     "no-table": {"a/b/pyproject.toml": NO_UV},
     "no-toml": {"a/b/pyproject.toml": "[tool.uv"},
+    "no-table-at-all": {"a/b/pyproject.toml": "tool = 1\n"},
+    "no-lists": {"a/b/pyproject.toml": 'tool.uv = {index = "http://uv/simple", pip = 1}\n'},
     "hidden-by-a-nearer-one": {"a/b/uv.toml": 'link-mode = "copy"\n', "a/uv.toml": DEFAULT},
     "hidden-by-uv-toml": {"a/b/uv.toml": "", "a/b/pyproject.toml": OF_A_PROJECT},
 }

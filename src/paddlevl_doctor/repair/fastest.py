@@ -23,7 +23,9 @@ def fetch_from_fastest(
     """Fetch like `fetch`; where there is a choice of servers, `measured` says what each gave just before."""
     if len(wanted.urls) == 1 or (folder / wanted.name).is_file():
         return fetch(wanted, folder, bar, limits)
-    servers = {_name(url): url for url in reversed(wanted.urls)}  # of two at one host the better place
+    servers: dict[str, str] = {}
+    for url in wanted.urls:  # of two at one host the better place
+        servers.setdefault(_name(url), url)
     found = side_by_side(servers, lambda url, _: url, timeout=TIMEOUT, least=wanted.least, race=True)
     return replace(fetch(_ordered(wanted, found), folder, bar, limits), measured=found)
 

@@ -63,18 +63,26 @@ def _read(system: System, path: Path) -> Iterator[UvConfig]:
     if words is None:
         return
     try:
-        table: Any = tomli.loads(words)
+        table = tomli.loads(words)
     except tomli.TOMLDecodeError:
         table = {}
     if path.name == "pyproject.toml":
-        table = table.get("tool", {}).get("uv")
-    if isinstance(table, dict):
-        yield _config(path, table)
+        tools = _table(table.get("tool"))
+        if "uv" not in tools:
+            return
+        table = _table(tools["uv"])
+    yield _config(path, table)
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Return a table; what stands in its place and is none, which uv refuses, says nothing."""
+    return value if isinstance(value, dict) else {}
 
 
 def _config(path: Path, table: Mapping[str, Any]) -> UvConfig:
-    rows = [row for row in table.get("index", ()) if isinstance(row, dict) and "url" in row]
-    places = (table, table.get("pip", {}))
+    listed = table.get("index")
+    rows = [row for row in map(_table, listed if isinstance(listed, list) else ()) if "url" in row]
+    places = (table, _table(table.get("pip")))
     single = [str(place["index-url"]) for place in places if "index-url" in place]
     defaults = [*(str(row["url"]) for row in rows if row.get("default")), *single]
     named = (*(str(row["url"]) for row in rows), *single)
