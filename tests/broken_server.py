@@ -29,6 +29,8 @@ class Manners:
     content_type: str = "application/octet-stream"
     length: int | None = None
     """What is said instead of the true length."""
+    unsaid: bool = False
+    """No length is said; the connection's end is the body's."""
     body: bytes | None = None
     """What is sent instead of the file."""
     range_shift: int = 0
@@ -86,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404 if whole is None else manners.status)
             return
         whole = whole if manners.body is None else manners.body
-        start = self._start(manners)
+        start = self._start(manners) if whole else None  # an empty file has no ranges
         if start and start >= len(whole):
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{len(whole)}")
@@ -130,7 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200 if start is None else 206)
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
-        self.send_header("Content-Length", str(rest if manners.length is None else manners.length))
+        if not manners.unsaid:
+            self.send_header("Content-Length", str(rest if manners.length is None else manners.length))
         self.send_header("Content-Type", "text/html" if self.path.endswith("/") else manners.content_type)
         if manners.etag:
             self.send_header("ETag", manners.etag)

@@ -68,6 +68,7 @@ def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[st
         **base,
         "PADDLE_PDX_CACHE_HOME": str(folder / "model-cache"),
         "LC_ALL": "C.UTF-8",
+        "PIP_CONFIG_FILE": os.devnull,  # whose indexes the doctor would take
         **(extra or {}),
     }
 

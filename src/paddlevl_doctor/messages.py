@@ -991,6 +991,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{name} could not be fetched; what was fetched is kept. Say the same again to go on, or name another mirror. {reasons}",
         "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传，或指定其他镜像。{reasons}",
     ),
+    "download-failed-bare": (
+        "{name} could not be fetched. Say the same again, or name another mirror. {reasons}",
+        "无法下载 {name}。请重新执行同一命令，或指定其他镜像。{reasons}",
+    ),
     "download-nowhere": ("no server has it", "没有服务器提供该文件"),
     "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
     "download-drips": ("only {rate} bytes a second", "速度仅为每秒 {rate} 字节"),
@@ -1051,18 +1055,49 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "house-page": (
         "# Wheels for PaddleOCR-VL without a network\n\n"
         "For {machine}; set {set}; {count} wheels, {size} MB. `{index}` lists them with their SHA-256.\n\n"
-        "On the machine, with the doctor:\n\n"
+        "On the machine, the doctor first (its own wheels are in `{doctor}`):\n\n"
+        "    python -m pip install --no-index --find-links DIR/{doctor} 'paddlevl-doctor[reader]'\n"
         "    paddlevl-doctor fix --wheelhouse DIR --apply\n\n"
-        "without it, in a new environment:\n\n"
+        "or without the doctor, in a new environment:\n\n"
         "    python -m pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt\n\n"
         "DIR is this folder. On Kaggle, make it a data set once and attach it to the notebook.\n",
         "# 无网络安装 PaddleOCR-VL 所需的 wheel\n\n"
         "面向 {machine}；版本组合 {set}；共 {count} 个 wheel，{size} MB。`{index}` 列出了它们的 SHA-256。\n\n"
-        "在目标机器上，使用 doctor：\n\n"
+        "在目标机器上，先安装 doctor（其 wheel 位于 `{doctor}`）：\n\n"
+        "    python -m pip install --no-index --find-links DIR/{doctor} 'paddlevl-doctor[reader]'\n"
         "    paddlevl-doctor fix --wheelhouse DIR --apply\n\n"
-        "不使用 doctor 时，在新环境中：\n\n"
+        "或者不使用 doctor，在新环境中：\n\n"
         "    python -m pip install --no-index --find-links DIR --require-hashes -r DIR/requirements.txt\n\n"
         "DIR 即本目录。在 Kaggle 上，可将其一次性做成数据集并挂载到笔记本。\n",
+    ),
+    "house-newer-glibc": (
+        "The wheelhouse {path} needs glibc {needed} ({file}), and this machine has {here}. Nothing was changed; make one "
+        "with `paddlevl-doctor matrix --glibc {here} --export wheelhouse DIR`.",
+        "wheelhouse {path} 需要 glibc {needed}（{file}），而本机为 {here}。未做任何更改；请用 "
+        "`paddlevl-doctor matrix --glibc {here} --export wheelhouse DIR` 重新生成。",
+    ),
+    "house-untested": (
+        "The tested versions could not all be had; these are the newest that fit.",
+        "无法获得全部经过测试的版本；此处为最新的可用版本。",
+    ),
+    "export-untested": (
+        "The tested versions could not all be had, so the wheelhouse holds the newest that fit. {reason}",
+        "无法获得全部经过测试的版本，wheelhouse 中为最新的可用版本。{reason}",
+    ),
+    "export-no-doctor": (
+        "The wheelhouse is complete, but the doctor itself cannot be had for {machine}, so it has to be there "
+        "already. {reason}",
+        "wheelhouse 已完整，但无法为 {machine} 获得 doctor 本身，目标机器上须已安装。{reason}",
+    ),
+    "own-wheel-none": (
+        "The doctor cannot put itself into the wheelhouse: the files of its own installation are not listed. "
+        "Install it with pip or uv and say the same again.",
+        "doctor 无法将自身放入 wheelhouse：其安装文件没有清单。请用 pip 或 uv 安装后重试。",
+    ),
+    "own-wheel-sources": (
+        "The doctor cannot put itself into the wheelhouse: it is a development installation, and its sources are no more "
+        "in {path}. Install it again and say the same again.",
+        "doctor 无法将自身放入 wheelhouse：它是开发安装，而源码已不在 {path}。请重新安装后重试。",
     ),
     "house-alone": (
         "--wheelhouse installs without a network: leave --mirror and --dev-safetensors out.",
@@ -1080,7 +1115,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有名为 '{name}' 的镜像。请给出 URL，或从以下选择：{names}。",
     ),
     "mirrors-measured": ("mirrors, as measured just now: {numbers}", "刚刚测得的镜像速度：{numbers}"),
+    "servers-measured": (
+        "Servers of the CUDA wheel, as measured just now: {numbers}",
+        "刚刚测得的 CUDA 安装包服务器速度：{numbers}",
+    ),
     "index-of-pip": ("the index of pip's configuration is used: {url}", "使用 pip 配置中的索引：{url}"),
+    "own-index": ("the index that uv is set to", "uv 所设置的索引"),
     "uv-follows": ("uv also follows: {settings}", "uv 还会遵循：{settings}"),
     # --- exports
     "export-unknown": (

@@ -18,7 +18,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from broken_server import Manners, broken_server
-from paddlevl_doctor.repair.download import Limits, Wanted, fetch
+from paddlevl_doctor.repair.download import Limits, Wanted
+from paddlevl_doctor.repair.fastest import fetch_from_fastest
 from wheels import wheel
 
 STALL = 1.0
@@ -26,13 +27,13 @@ LIMITS = Limits(stall=STALL, pause=0.1)
 
 
 def measured(name: str, data: bytes, manners: list[Manners], *, hashed: bool) -> float:
-    """Seconds for a wheel from servers that are tried in this order."""
+    """Seconds for a wheel from servers that are named in this order, their comparison included."""
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         servers = [stack.enter_context(broken_server({name: data}, kind)) for kind in manners]
         sha256 = hashlib.sha256(data).hexdigest() if hashed else None
         wanted = Wanted(name, tuple(server.url(name) for server in servers), sha256)
         started = time.perf_counter()
-        fetch(wanted, Path(folder), limits=LIMITS)
+        fetch_from_fastest(wanted, Path(folder), limits=LIMITS)
         return time.perf_counter() - started
 
 
@@ -51,6 +52,8 @@ def main() -> None:
         "throttled, cut ten times": [Manners(rate=rate, cut_after=tenth)],
         "the first of two refuses": [Manners(status=403), Manners(rate=rate)],
         "the first of two lies about its length": [Manners(length=7), Manners(rate=rate)],
+        "the first of two gives a tenth of the rate": [Manners(rate=rate / 10), Manners(rate=rate)],
+        "the first of two never says a word": [Manners(stall_after=0), Manners(rate=rate)],
         "the first of two stalls after a tenth": [Manners(rate=rate, stall_after=tenth), Manners(rate=rate)],
     }
     for title, manners in cases.items():

@@ -1,7 +1,8 @@
 """Prints how fast the doctor is as ratios against a peer in the same run (machines are noisy, seconds say little).
 
-    python tests/benchmarks/speed.py [--runs 5]
+    python tests/benchmarks/speed.py [--runs 5] [--pip]
 
+`--pip` only compares a new environment by the doctor with one by pip from its warm cache, once, for pip takes minutes.
 Makes its environments in a temporary folder; nothing is asserted here, the aims stand beside the figures.
 """
 
@@ -76,11 +77,35 @@ def installed_by_uv(folder: Path, resolved: Path) -> float:
     return seconds(argv, folder.parent)
 
 
+def installed_by_pip(folder: Path, resolved: Path) -> float:
+    """Install the same list with pip into a new environment (whose creation is not counted)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run((sys.executable, "-m", "venv", str(folder)), check=True)
+    words = ("-m", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:", "-r", str(resolved))
+    return seconds((str(folder / "bin" / "python"), *words), folder.parent)
+
+
+def against_pip() -> None:
+    """Print the ratio to pip; both install twice, and the first time only fills the caches."""
+    with tempfile.TemporaryDirectory() as temporary:
+        project, bare = Path(temporary, "project"), Path(temporary, "bare")
+        installed_by_doctor(project)
+        resolved = resolved_list(project)
+        times = compare(1, lambda: installed_by_doctor(project), lambda: installed_by_pip(bare, resolved))
+    print(f"{'':58} {'doctor':>9}  {'pip':>9}")
+    show("fix --apply of current : pip install of the same list", times, "<= 0.1")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--pip", action="store_true")
+    options = parser.parse_args()
+    runs = options.runs
+    if options.pip:
+        against_pip()
+        return
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the peer keeps its bytecode as in real life
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)

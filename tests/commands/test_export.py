@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dockerfile
@@ -16,19 +18,32 @@ import uv
 from broken_server import broken_server
 from doctor import environment as clean_environment
 from environments import interpreter
+from paddle_index import nvidia_pins, paddle_index
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host
 from paddlevl_doctor.knowledge.selection import choose_wheel
 from paddlevl_doctor.knowledge.sets import default_set
+from paddlevl_doctor.repair import gpu_wheel as gpu_wheel_module
 from paddlevl_doctor.repair.wheelhouse import Wheelhouse
 from paddlevl_doctor.system import RealSystem
-from wheels import wheel
+from wheels import index, wheel
 
 pytestmark = pytest.mark.xdist_group("export")
 LINUX = Host("linux", "6.1", "x86_64", glibc="2.36")
 T4 = Gpus((Gpu(0, "Tesla T4", "7.5", 15_000, 15_000),), driver="560.35.03", cuda="12.6")
 GPU_NAME, GPU_DATA = wheel("paddlepaddle-gpu", "3.2.1", ["numpy"], tag="cp312-cp312-linux_x86_64")
+
+
+STACK = [
+    wheel(*pin.split("=="))
+    for pin in (
+        *("paddleocr==3.7.0", "paddlex==3.7.2", "numpy==2.3.0", "safetensors==0.7.0", "setuptools==80.0"),
+        *("httpx==0.28", "protobuf==6.0", "pillow==12.0", "opt-einsum==3.3.0", "networkx==3.4"),
+        "typing-extensions==4.15",
+    )
+]
+"""What the set and the CUDA wheel ask for, and nothing of the doctor's."""
 
 
 def chosen(host: Host = LINUX, gpus: Gpus | None = None, python: str = "3.12") -> Chosen:
@@ -63,7 +78,7 @@ def compiled(file: Path, *more: str) -> dict[str, str]:
 
 
 def test_the_requirements_file_is_commented_and_resolves(tmp_path: Path) -> None:
-    (file,) = export(RealSystem(), "requirements", tmp_path, chosen())
+    (file,) = export(RealSystem(), "requirements", tmp_path, chosen()).files
     found = compiled(file)
     assert {name: found[name] for name in ("paddlepaddle", "paddleocr", "paddlex")} == {
         "paddlepaddle": "3.2.2",
@@ -75,7 +90,7 @@ def test_the_requirements_file_is_commented_and_resolves(tmp_path: Path) -> None
 
 
 def test_the_requirements_file_for_a_gpu_takes_the_wheel_from_paddles_page(tmp_path: Path) -> None:
-    (file,) = export(RealSystem(), "requirements", tmp_path, chosen(gpus=T4))
+    (file,) = export(RealSystem(), "requirements", tmp_path, chosen(gpus=T4)).files
     words = file.read_text(encoding="utf-8")
     page = "https://www.paddlepaddle.org.cn/packages/stable/cu126/paddlepaddle-gpu/"
     assert f"\n--find-links {page}\npaddlepaddle-gpu==3.2.1\n" in words
@@ -86,7 +101,7 @@ def test_the_requirements_file_for_a_gpu_takes_the_wheel_from_paddles_page(tmp_p
 
 
 def test_the_dockerfile_parses_and_its_run_lines_work(tmp_path: Path) -> None:
-    file, requirements = export(RealSystem(), "dockerfile", tmp_path, chosen(python="3.11"))
+    file, requirements = export(RealSystem(), "dockerfile", tmp_path, chosen(python="3.11")).files
     commands = dockerfile.parse_file(str(file))
     assert [command.cmd.upper() for command in commands] == [
         *("FROM", "RUN", "RUN", "COPY", "RUN", "RUN", "ENV", "WORKDIR", "ENTRYPOINT"),
@@ -130,7 +145,7 @@ def test_a_dockerfile_for_windows_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: Path) -> None:
-    (file,) = export(RealSystem(), "notebook", tmp_path, chosen())
+    (file,) = export(RealSystem(), "notebook", tmp_path, chosen()).files
     book = nbformat.read(file, as_version=nbformat.NO_CONVERT)
     nbformat.validate(book)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
@@ -156,20 +171,44 @@ def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: P
 def test_an_export_is_written_again_but_never_over_somebody_elses_file(kind: str, tmp_path: Path) -> None:
     written = export(RealSystem(), kind, tmp_path, chosen())
     assert export(RealSystem(), kind, tmp_path, chosen()) == written
-    written[0].write_text("mine", encoding="utf-8")
+    written.files[0].write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="was not written by the doctor"):
         export(RealSystem(), kind, tmp_path, chosen())
-    assert written[0].read_text(encoding="utf-8") == "mine"
+    assert written.files[0].read_text(encoding="utf-8") == "mine"
 
 
 def test_a_wheelhouse_for_windows_is_exported_from_here(tmp_path: Path) -> None:
-    index, *_ = export(
-        RealSystem(), "wheelhouse", tmp_path / "house", chosen(Host("windows", "10", "x86_64"))
-    )
-    house = Wheelhouse.check(index.parent)
-    tags = {w.file.rpartition("-")[2] for w in house.wheels}
+    made = export(RealSystem(), "wheelhouse", tmp_path / "house", chosen(Host("windows", "10", "x86_64")))
+    house, doctor = Wheelhouse.check(made.files[0].parent), Wheelhouse.check(tmp_path / "house/doctor")
+    tags = {w.file.rpartition("-")[2] for w in (*house.wheels, *doctor.wheels)}
     assert tags <= {"any.whl", "win_amd64.whl", "win32.win_amd64.whl"}
     assert "paddlepaddle-3.2.2-cp312-cp312-win_amd64.whl" in {w.file for w in house.wheels}
+
+
+def test_a_wheelhouse_for_a_gpu_holds_the_cuda_wheel_and_its_libraries_and_says_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From an index like Paddle's and a small one beside it, which has other versions than were tested, and no uv."""
+    monkeypatch.setattr(gpu_wheel_module, "gpu_wheel", partial(gpu_wheel_module.gpu_wheel, least=512))
+    with paddle_index() as paddle:
+        nvidia = [
+            (name, paddle.wheels[path])
+            for path in paddle.wheels
+            if "nvidia" in (name := path.rpartition("/")[2]) and "manylinux" in name
+        ]
+        with broken_server(index(*STACK, *nvidia)) as server:
+            for_gpu = replace(chosen(gpus=T4), index=server.url("simple"))
+            for_gpu = replace(for_gpu, wheel=replace(for_gpu.wheel, find_links=paddle.page("cu126")))
+            made = export(RealSystem(), "wheelhouse", tmp_path / "house", for_gpu)
+    house = Wheelhouse.check(tmp_path / "house")
+    found = {f"{w.name}=={w.version}" for w in house.wheels}
+    assert {for_gpu.wheel.requirement, "paddleocr==3.7.0"} | nvidia_pins("cu126", "linux") <= found
+    assert GPU_NAME in {w.file for w in house.wheels}
+    servers, untested, lacking = made.notes[-3:]
+    assert re.search(r"Servers of the CUDA wheel.*: 127\.0\.0\.1:\d+: \S+ .B/s; paddle-whl", servers)
+    assert "The tested versions could not all be had" in untested
+    assert "the doctor itself cannot be had for linux x86_64, Python 3.12" in lacking
+    assert not (tmp_path / "house/doctor").exists()
 
 
 def test_nothing_is_exported_for_a_machine_that_nothing_runs_on(tmp_path: Path) -> None:

@@ -13,22 +13,27 @@ from broken_server import Broken, Manners, broken_server
 from doctor import doctor
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.mirrors import measure
+from paddlevl_doctor.knowledge.downloads import smallest_wheel
 from paddlevl_doctor.repair import sources as module
 from paddlevl_doctor.repair.plan import Request
 from paddlevl_doctor.repair.sources import known_mirrors, sources
 from paddlevl_doctor.system import RealSystem
-from wheels import index, wheel
+from wheels import index
 
-WHEEL = wheel("paddlepaddle", "3.2.2", tag="cp312-cp312-win_amd64", padding=400_000)
-FILES = index(WHEEL)
+LEAST = smallest_wheel("cpu") // 2
+WHEEL = ("paddlepaddle-3.2.2-cp312-cp312-win_amd64.whl", b"PK\3\4" + bytes(smallest_wheel("cpu")))
+FILES = index(WHEEL, hashes=False)
 PAGE = "simple/paddlepaddle/"
 PATTERN = re.compile(r"paddlepaddle-3\.2\.2-cp\d+-cp\d+-[\w.]+\.whl")
 KINDS = {
     "slow": Manners(rate=500_000),
     "fast": Manners(rate=5_000_000),
+    "very-slow": Manners(rate=15_000),
     "empty": Manners(body=b""),
-    "page": Manners(body=b"<html>" + bytes(200_000)),
+    "page": Manners(body=b"<html>" + bytes(LEAST)),
     "small": Manners(body=b"PK" + bytes(100)),
+    "far-too-small": Manners(body=b"PK" + bytes(100_000)),
+    "cut": Manners(cut_after=100_000),
     "refuses": Manners(status=403),
     "stalls": Manners(stall_after=10),
 }
@@ -49,13 +54,15 @@ def urls(running: dict[str, Broken]) -> dict[str, str]:
 def test_the_fastest_that_has_the_wheel_comes_first_and_the_others_say_why_not() -> None:
     with servers(*KINDS) as running, broken_server({}) as nothing, broken_server({PAGE: b""}) as bare:
         asked = {**urls(running), "nothing": nothing.url("simple"), "bare": bare.url("simple/")}
-        found = measure(asked, PATTERN, timeout=2)
-    assert [mirror.name for mirror in found[:2]] == ["fast", "slow"]
-    assert all(mirror.bytes_per_second and mirror.reason is None for mirror in found[:2])
-    assert {mirror.name: mirror.reason for mirror in found[2:]} == {
+        found = measure(asked, PATTERN, 2, LEAST)
+    assert [mirror.name for mirror in found[:3]] == ["fast", "slow", "very-slow"]
+    assert all(mirror.bytes_per_second and mirror.reason is None for mirror in found[:3])
+    assert {mirror.name: mirror.reason for mirror in found[3:]} == {
         "empty": "0 bytes cannot be this wheel",
         "page": "what it sends is no wheel",
         "small": "102 bytes cannot be this wheel",
+        "far-too-small": "100002 bytes cannot be this wheel",
+        "cut": "cut off after 100000 bytes",
         "refuses": "HTTP 403",
         "stalls": "no answer within 2 s",
         "nothing": "HTTP 404",
@@ -64,11 +71,29 @@ def test_the_fastest_that_has_the_wheel_comes_first_and_the_others_say_why_not()
 
 
 def test_no_more_than_the_beginning_is_read() -> None:
-    large = wheel("paddlepaddle", "3.2.2", tag="cp312-cp312-win_amd64", padding=3_000_000)
-    with broken_server(index(large)) as server:
-        (found,) = measure({"here": server.url("simple")}, PATTERN, timeout=5)
+    with broken_server(FILES) as server:
+        (found,) = measure({"here": server.url("simple")}, PATTERN, 5, LEAST)
         ranges = [asked for path, asked in server.asked if path.startswith("/files/")]
     assert (found.reason, ranges) == (None, ["bytes=0-1048575"])
+
+
+@pytest.mark.parametrize("unsaid", [False, True], ids=["with-a-length", "without-one"])
+def test_a_body_that_ends_too_early_is_not_believed_whatever_was_promised(unsaid: bool) -> None:
+    """An honest length that is too short, and a body without any length that simply ends."""
+    short = Manners(body=b"PK" + bytes(100_000), ranges=False, unsaid=unsaid)
+    with broken_server(FILES, short, only_files=True) as server:
+        (found,) = measure({"short": server.url("simple")}, PATTERN, 2, LEAST)
+    assert (found.bytes_per_second, found.reason) == (None, "100002 bytes cannot be this wheel")
+
+
+def test_a_slow_line_is_shown_by_its_rate_and_a_page_that_does_not_come_too() -> None:
+    padded = {**FILES, PAGE: FILES[PAGE] + b" " * 100_000}
+    with broken_server(FILES, Manners(rate=15_000), only_files=True) as slow:
+        (found,) = measure({"slow": slow.url("simple")}, PATTERN, 2, LEAST)
+    with broken_server(padded, Manners(rate=15_000)) as page:
+        (late,) = measure({"late": page.url("simple")}, PATTERN, 2, LEAST)
+    assert re.fullmatch(r"slow: \d+\.\d kB/s", str(found)), found
+    assert re.fullmatch(r"only \d+ bytes a second", late.reason or ""), late
 
 
 def test_auto_takes_the_fastest_and_shows_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import pytest
 import uv
 
-from doctor import doctor
+from doctor import doctor, environment
 from environments import interpreter
+from paddlevl_doctor import __version__
+from paddlevl_doctor.commands.export import Chosen, export
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.knowledge.sets import default_set, resolved_list
-from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
-from paddlevl_doctor.repair.pylock import Machine
+from paddlevl_doctor.facts.model import Gpus
+from paddlevl_doctor.knowledge.selection import choose_wheel
+from paddlevl_doctor.knowledge.sets import default_set
 from paddlevl_doctor.repair.wheelhouse import Wheelhouse
 from paddlevl_doctor.system import RealSystem
 
@@ -32,33 +35,50 @@ def cut_off() -> tuple[tuple[str, ...], Mapping[str, str]]:
     return (NAMESPACE, {}) if made else ((), NOWHERE)
 
 
+def chosen() -> Chosen:
+    wanted, host = default_set(), collect_host(RealSystem())
+    return Chosen(wanted, choose_wheel(host, Gpus(), "3.11", wanted), host, "3.11")
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
-    chosen, host = default_set(), collect_host(RealSystem())
-    machine = Machine(host.system, host.machine, "3.11", host.glibc)
-    wanted = (f"paddlepaddle=={chosen.paddle_cpu}", *chosen.stack())
-    contents = Contents(chosen.name, wanted, machine, resolved_list(chosen, host, "3.11"))
-    return export_wheelhouse(RealSystem(), contents, tmp_path_factory.mktemp("wheels") / "house")
+    folder = tmp_path_factory.mktemp("wheels") / "house"
+    notes = " ".join(export(RealSystem(), "wheelhouse", folder, chosen()).notes)
+    assert ("newest that fit" in notes, "doctor itself" in notes) == (False, False)
+    return Wheelhouse.check(folder)
 
 
-def test_a_machine_without_network_and_cache_gets_a_stack_that_reads(
+def test_a_notebook_without_network_and_cache_installs_the_doctor_and_a_stack_that_reads(
     house: Wheelhouse, tmp_path: Path
 ) -> None:
+    """Every cell, in a kernel that has pip and nothing else: the doctor comes from the house, too."""
+    (book,) = export(RealSystem(), "notebook", tmp_path, chosen()).files
+    cells = [cell["source"] for cell in json.loads(book.read_text("utf-8"))["cells"] if "outputs" in cell]
+    script = "\n".join(cells).replace('WHEELHOUSE = ""', f"WHEELHOUSE = {str(house.folder)!r}")
+    (tmp_path / "cells.py").write_text(script, encoding="utf-8")
+    subprocess.run((interpreter("3.11"), "-m", "venv", tmp_path / "kernel"), check=True, timeout=120)
     under, extra = cut_off()
-    env = {**extra, "UV_CACHE_DIR": str(tmp_path / "empty-cache")}
-    options = ("--wheelhouse", house.folder, "--base-python", interpreter("3.11"), "--format", "json")
-    made = doctor("fix", "--apply", *options, cwd=tmp_path, env=env, under=under)
-    assert made.code == 0, made.stderr
-    assert {step["status"] for step in made.document["outcome"]} == {"applied"}
-
-    deep = doctor("check", "--deep", "--format", "json", cwd=tmp_path, env=env, under=under)
-    assert (deep.code, deep.statuses("self-test", "version-set")) == (
-        0,
-        {"self-test": "ok", "version-set": "ok"},
+    env = environment(tmp_path, {**extra, "UV_CACHE_DIR": str(tmp_path / "empty-cache")})
+    argv = (*under, tmp_path / "kernel/bin/python", "cells.py")
+    done = subprocess.run(
+        argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=900
     )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "output" / "demo.md").read_text("utf-8")[:3000] in done.stdout
 
+    options = ("--wheelhouse", house.folder, "--venv", "paddleocr-vl", "--format", "json")
     again = doctor("fix", "--apply", *options, cwd=tmp_path, env=env, under=under)
     assert (again.code, again.document["plan"]["steps"]) == (0, [])
+
+
+def test_the_doctor_in_the_house_is_a_house_of_its_own(house: Wheelhouse) -> None:
+    own = Wheelhouse.check(house.folder / "doctor")
+    assert (own.set, own.machine, own.requirements) == (
+        "paddlevl-doctor",
+        house.machine,
+        (f"paddlevl-doctor[reader]=={__version__}",),
+    )
+    assert {"paddlevl-doctor", "uv", "rapidocr", "onnxruntime"} <= {wheel.name for wheel in own.wheels}
 
 
 def test_one_package_of_an_environment_is_cured_from_the_house(house: Wheelhouse, tmp_path: Path) -> None:

@@ -12,15 +12,25 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
 from uv import find_uv_bin
 
+from checks_machines import T4, with_gpu
 from paddle_index import PaddleIndex, nvidia_pins, paddle_index
+from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.run import run_checks
+from paddlevl_doctor.commands.examine import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.knowledge.answers import Answer
+from paddlevl_doctor.knowledge.location import data_folder
+from paddlevl_doctor.knowledge.sets import find_set
+from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.repair.pylock import Machine, lock
+from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.system_fake import FakeSystem
 
 UV = find_uv_bin()
@@ -139,6 +149,73 @@ def test_outside_of_the_promised_pythons_nothing_resolves(python: str, tmp_path:
     assert done.returncode == 1
     assert f"cp{python.replace('.', '')}" in done.stderr or "Python" in done.stderr
     assert not matrix(FakeSystem(), MatrixRequest(platform="linux", python=python)).possible
+
+
+# --- the lists of what was tested
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_list_of_tested_versions_fits_the_first_release_of_its_python_as_the_last(
+    name: str, tmp_path: Path
+) -> None:
+    """Wheelhouses and `fix` take these versions for X.Y of any patch release; X.Y stands for X.Y.0."""
+
+    def resolve(path: Path) -> None:
+        python = path.stem.rpartition("-")[2]
+        chosen = find_set(name)
+        assert chosen is not None
+        wanted = [f"paddlepaddle=={chosen.paddle_cpu}", *chosen.stack()]
+        (tmp_path / python).mkdir()
+        options = ("--constraints", str(path))
+        found = lock(RealSystem(), wanted, Machine("linux", "x86_64", python), tmp_path / python, options)
+        listed = re.findall(r"^([\w.-]+)==(\S+)$", path.read_text("utf-8"), re.MULTILINE)
+        of_the_set = ("paddlepaddle", "paddleocr", "paddlex")
+        assert {(w.name, w.version) for w in found if w.name not in of_the_set} == set(listed)
+
+    lists = sorted((data_folder("matrix") / "resolved").glob(f"{name}-*.txt"))
+    assert [path.stem for path in lists] == [f"{name}-{python}" for python in PYTHONS[1:]]
+    with ThreadPoolExecutor(len(lists)) as pool:
+        list(pool.map(resolve, lists))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_command_of_fix_for_a_gpu_resolves_with_the_tested_versions(
+    name: str, index: PaddleIndex, tmp_path: Path
+) -> None:
+    """uv is asked with the very words of the plan; only where to and for which machine is added."""
+    new = Site("/new/.venv", "/new/.venv/bin/python", exists=False)
+    known = context_of(replace(with_gpu({}, T4), target=None), name)
+    pins = nvidia_pins("cu126", "linux")
+
+    def resolve(python: str) -> None:
+        made = build_plan(run_checks(known, ALL, "en"), known, new, Request(python_version=python))
+        (words,) = [step.commands[0] for step in made.steps if step.kind == "install-packages"]
+        tested = Path(words[words.index("--requirements") + 1])
+        found = would_install(index.local(words), python, index, tmp_path / python)
+        assert tested.name == f"{name}-{python}.txt"
+        assert set(tested.read_text("utf-8").split("\n")[1:-1]) | pins <= found
+        assert known.wheel.requirement in found
+
+    with ThreadPoolExecutor(len(PYTHONS)) as pool:
+        list(pool.map(resolve, PYTHONS[1:]))
+
+
+def would_install(words: list[str], python: str, index: PaddleIndex, folder: Path) -> set[str]:
+    """Return what an installation command would bring into an empty folder on Linux."""
+    at = words.index("--python")
+    where = (
+        "--target",
+        str(folder),
+        "--python-version",
+        python,
+        "--python-platform",
+        "x86_64-manylinux_2_28",
+    )
+    more = ("--find-links", index.nvidia, "--dry-run", "--no-python-downloads", *where)
+    argv = (UV, *words[1:at], "--python", sys.executable, *more, *words[at + 2 :])
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"^ \+ (\S+==\S+)$", done.stderr, re.MULTILINE))
 
 
 # --- why uv is called as it is

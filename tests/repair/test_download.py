@@ -90,6 +90,51 @@ def test_a_server_that_drips_is_left_like_one_that_is_silent(tmp_path: Path) -> 
     assert "bytes a second" in fetched.troubles[0]
 
 
+def test_a_server_is_left_for_one_that_was_measured_to_be_far_faster_but_never_to_and_fro(
+    tmp_path: Path,
+) -> None:
+    """Both have become slow: each is tried for one window, and the one that is no better is stayed with."""
+    limits = replace(QUICK, window=0.3)
+    with (
+        broken_server(FILES, Manners(rate=400_000)) as one,
+        broken_server(FILES, Manners(rate=500_000)) as two,
+    ):
+        measured = {one.url(NAME): 9_000_000, two.url(NAME): 8_000_000}
+        fetched = fetch(replace(wanted(one, two), rates=measured), tmp_path, limits=limits)
+        assert (len(one.asked), len(two.asked), fetched.url) == (1, 1, two.url(NAME))
+        assert 0 < one.sent < len(DATA) < one.sent + two.sent + limits.window * 1_000_000
+    assert len(fetched.troubles) == 1
+    assert_whole(tmp_path)
+
+
+def test_a_server_that_is_only_somewhat_slower_than_measured_is_kept(tmp_path: Path) -> None:
+    with broken_server(FILES, Manners(rate=800_000)) as one, broken_server(FILES) as two:
+        measured = {one.url(NAME): 3_000_000, two.url(NAME): 2_000_000}
+        asked = replace(wanted(one, two), rates=measured)
+        assert fetch(asked, tmp_path, limits=replace(QUICK, window=0.2)).url == one.url(NAME)
+        assert two.asked == []
+
+
+def test_a_body_without_a_length_that_was_cut_is_kept_and_continued(tmp_path: Path) -> None:
+    """Nobody says how long it is: what has no end of an archive was cut."""
+    asked, once = wanted(sha256=None, size=None), replace(QUICK, attempts=1)
+    with broken_server(FILES, Manners(cut_after=30_000, unsaid=True)) as server:
+        asked = replace(asked, urls=(server.url(NAME),))
+        with pytest.raises(DownloadError, match=r"what was fetched is kept.*cut off after 30000 bytes"):
+            fetch(asked, tmp_path, limits=once)
+        assert left(tmp_path) == [f".{NAME}.part", f".{NAME}.part.json"]
+        server.manners = Manners(unsaid=True)
+        fetch(asked, tmp_path, limits=once)
+        assert [said for _, said in server.asked] == [None, "bytes=30000-"]
+    assert_whole(tmp_path)
+
+
+def test_nothing_is_said_to_be_kept_where_nothing_is(tmp_path: Path) -> None:
+    with broken_server(FILES, Manners(status=403)) as server, pytest.raises(DownloadError) as raised:
+        fetch(wanted(server), tmp_path, limits=QUICK)
+    assert "kept" not in raised.value.message
+
+
 LIES = {
     "forbidden": (Manners(status=403), "HTTP 403"),
     "not-found": (Manners(status=404), "HTTP 404"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +70,35 @@ def test_the_plan_installs_the_file_that_was_fetched(system: RealSystem) -> None
     assert step.commands == (("uv", "pip", "install", str(done.wheel), "numpy<2.4"),)
 
 
+def test_the_fastest_server_that_has_it_gives_the_wheel_and_the_numbers_are_shown(system: RealSystem) -> None:
+    """The first is slow, one is silent, one refuses: nobody waits for them, and what was fetched before is kept."""
+    with contextlib.ExitStack() as stack:
+        slow, silent, refusing, fast = (
+            stack.enter_context(broken_server({NAME: DATA}, manners))
+            for manners in (
+                Manners(rate=50_000),
+                Manners(stall_after=0),
+                Manners(status=403),
+                Manners(rate=3_000_000),
+            )
+        )
+        urls = tuple(server.url(NAME) for server in (slow, silent, refusing, fast))
+        began = Wanted(NAME, urls[3:], least=100_000)
+        fast.manners = replace(fast.manners, cut_after=40_000)
+        with pytest.raises(DownloadError):
+            prefetch(system, PLAN, began, no_bar, replace(QUICK, attempts=1))
+        fast.manners = replace(fast.manners, cut_after=None)
+        done = prefetch(system, PLAN, replace(began, urls=urls), no_bar, QUICK)
+        asked = [[said for _, said in server.asked] for server in (slow, silent, refusing, fast)]
+    first = "bytes=0-1048575"
+    assert asked == [[first], [first], [first], [None, first, "bytes=40000-"]]
+    assert [one.url for one in done.measured][:2] == [urls[3], urls[0]]
+    reasons = {one.url: one.reason for one in done.measured}
+    assert (reasons[urls[2]], "no answer within" in (reasons[urls[1]] or "")) == ("HTTP 403", True)
+    numbers = done.plan.steps[0].arguments["reasons"][-1]
+    assert re.fullmatch(r"Servers of the CUDA wheel, as measured just now: 127.*B/s; 127.*B/s; .*", numbers)
+
+
 def test_where_every_server_refuses_uv_is_left_to_it(system: RealSystem) -> None:
     with broken_server({}) as server:
         done = prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
@@ -104,9 +135,14 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
 
     monkeypatch.setattr(fix_module, "apply_plan", apply)
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
-        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted_from(server.url(NAME)))
+        nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
+        wanted = Wanted(NAME, (nowhere, here), least=100_000)
+        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.knowledge.selection.choose_wheel", lambda *_: choice)
-        fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
+        done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
     assert seen == [(True, [])]
+    cut = "cut off after 120000 bytes"
+    assert [(one.url, one.reason) for one in done.mirrors] == [(nowhere, "HTTP 404"), (here, cut)]
+    assert re.fullmatch(rf"Servers of the CUDA wheel, .*: 127.*: HTTP 404; localhost:\d+: {cut}", done.note)
     assert not (tmp_path / "cache/paddlevl-doctor/wheels" / NAME).exists()

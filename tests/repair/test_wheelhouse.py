@@ -17,7 +17,8 @@ from paddlevl_doctor.repair.answers import Wanted
 from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
 from paddlevl_doctor.repair.download import DownloadError, Limits
 from paddlevl_doctor.repair.pylock import Machine, read_pylock
-from paddlevl_doctor.repair.wheelhouse import Wheelhouse
+from paddlevl_doctor.repair.uv import UvError
+from paddlevl_doctor.repair.wheelhouse import Wheelhouse, least_glibc
 from paddlevl_doctor.system import RealSystem
 from wheels import index, wheel
 
@@ -35,7 +36,8 @@ QUICK = Limits(stall=5, attempts=2, pause=0.01)
 def collect(folder: Path, machine: Machine, *wheels: tuple[str, bytes], **more: object) -> Wheelhouse:
     with broken_server(index(*(wheels or EVERYTHING))) as server:
         contents = Contents("test", ("above",), machine, index=server.url("simple"))
-        return export_wheelhouse(RealSystem(), replace(contents, **more), folder, limits=QUICK)  # type: ignore[arg-type]
+        made = export_wheelhouse(RealSystem(), replace(contents, **more), folder, limits=QUICK)  # type: ignore[arg-type]
+        return made.house
 
 
 def files(folder: Path) -> list[str]:
@@ -122,6 +124,45 @@ def test_versions_that_the_index_has_no_more_give_way_to_newer_ones(tmp_path: Pa
     assert [w.version for w in collect(tmp_path / "b", LINUX, tested=tested).wheels] == ["1.0", "2.2"]
 
 
+def test_the_fallback_to_newer_versions_is_said_with_its_reason(tmp_path: Path) -> None:
+    tested = tmp_path / "tested.txt"
+    tested.write_text("below==2.1\n", encoding="utf-8")
+    picky = wheel("below", "2.1", python=">=3.12.5")
+    with broken_server(index(ABOVE, BELOW)) as fine, broken_server(index(ABOVE, picky, OLD_GLIBC)) as other:
+        made = [
+            export_wheelhouse(
+                RealSystem(),
+                Contents("test", ("above",), LINUX, tested, index=server.url("simple")),
+                tmp_path / name,
+                limits=QUICK,
+            )
+            for name, server in (("fine", fine), ("other", other))
+        ]
+    assert [made[0].untested, *(w.version for w in made[0].house.wheels)] == [None, "1.0", "2.1"]
+    assert [w.version for w in made[1].house.wheels] == ["1.0", "2.2"]
+    assert ">=3.12.5" in (made[1].untested or "")
+    pages = [(one.house.folder / "README.md").read_text(encoding="utf-8") for one in made]
+    assert ["these are the newest that fit" in page for page in pages] == [False, True]
+
+
+def test_an_index_that_does_not_answer_is_no_reason_for_other_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tested = tmp_path / "tested.txt"
+    tested.write_text("below==2.1\n", encoding="utf-8")
+    asked = []
+
+    def silent(*words: object) -> None:
+        asked.append(words)
+        raise UvError("cannot reach the package index: dns error")
+
+    monkeypatch.setattr("paddlevl_doctor.repair.collect_wheels.lock", silent)
+    contents = Contents("test", ("above",), LINUX, tested)
+    with pytest.raises(UvError, match="dns error"):
+        export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK)
+    assert len(asked) == 1
+
+
 def test_a_stopped_collection_is_no_house_and_is_continued(tmp_path: Path) -> None:
     folder = tmp_path / "house"
     served = index(ABOVE, OLD_GLIBC)
@@ -136,7 +177,7 @@ def test_a_stopped_collection_is_no_house_and_is_continued(tmp_path: Path) -> No
         with pytest.raises(DoctorError, match="no finished wheelhouse"):
             Wheelhouse.check(folder)
         server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file
-        assert len(export_wheelhouse(RealSystem(), contents, folder, limits=QUICK).wheels) == 2
+        assert len(export_wheelhouse(RealSystem(), contents, folder, limits=QUICK).house.wheels) == 2
         asked = [path for path, _ in server.asked if path == f"/files/{ABOVE[0]}"]
     assert files(folder) == sorted([*LISTS, ABOVE[0], OLD_GLIBC[0]])
     assert asked != []
@@ -269,6 +310,33 @@ def test_a_wheel_named_by_its_address_is_read_from_the_lock() -> None:
     )
     (wheel_row,) = read_pylock(words, LINUX)
     assert (wheel_row.file, wheel_row.url) == ("a-1-py3-none-any.whl", "http://h/a-1-py3-none-any.whl")
+
+
+@pytest.mark.parametrize(
+    ("file", "least"),
+    [
+        ("a-1-py3-none-any.whl", (0,)),
+        ("a-1-cp312-cp312-linux_x86_64.whl", (0,)),
+        ("a-1-cp312-cp312-manylinux_2_28_x86_64.whl", (2, 28)),
+        ("a-1-cp312-cp312-manylinux_2_17_x86_64.manylinux2014_x86_64.whl", (2, 17)),
+        ("a-1-cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl", (2, 27)),
+        ("a-1-cp312-cp312-manylinux1_x86_64.whl", (2, 5)),
+        ("a-1-cp312-cp312-manylinux2010_x86_64.whl", (2, 12)),
+    ],
+)
+def test_a_wheels_name_says_which_glibc_it_needs(file: str, least: tuple[int, ...]) -> None:
+    assert least_glibc(file) == least
+
+
+def test_a_house_with_wheels_for_a_newer_glibc_is_refused(tmp_path: Path) -> None:
+    """By what its wheels need, not by where it was made: one made on a newer system may well fit."""
+    house = collect(tmp_path / "house", replace(LINUX, glibc="2.36"), ABOVE, NEW_GLIBC)
+    house.refuse_other(replace(LINUX, glibc="2.28"))
+    house.refuse_other(LINUX)
+    with pytest.raises(
+        DoctorError, match=rf"needs glibc 2\.28 \({NEW_GLIBC[0]}\), and this machine has 2\.17"
+    ):
+        house.refuse_other(replace(LINUX, glibc="2.17"))
 
 
 def test_a_server_that_lies_about_a_small_wheel_is_not_believed(tmp_path: Path) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from paddlevl_doctor import __version__
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Host
 from paddlevl_doctor.knowledge.rules import Sentence
@@ -17,6 +21,9 @@ from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.pylock import Machine
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, no_bar
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.repair.collect_wheels import Collected, Contents
 
 KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
 _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
@@ -33,7 +40,7 @@ class Chosen:
     python: str
     """3.12 or 3.12.1."""
     index: str | None = None
-    """URL of an index to use instead of the default one."""
+    """URL or name of an index to use instead of the default one, or auto."""
 
     @property
     def minor(self) -> str:
@@ -51,8 +58,16 @@ class Chosen:
         return Machine(self.host.system, self.host.machine, self.minor, self.host.glibc)
 
 
-def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = no_bar) -> tuple[Path, ...]:
-    """Write an export into `folder` and return the files for people, the chief one first.
+@dataclass(frozen=True)
+class Exported:
+    """The files for people, the chief one first, and what the user should know of them, in sentences."""
+
+    files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = no_bar) -> Exported:
+    """Write an export into `folder`.
 
     Raises UsageError for an unknown kind, for a machine that nothing can be installed on, and for a file of that
     name that the doctor did not write; for a wheelhouse what `export_wheelhouse` raises.
@@ -65,21 +80,61 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
         return _wheelhouse(system, folder, chosen, bar)
     files = _WRITERS[kind](chosen)
     _refuse_foreign(folder, files)
-    return tuple(_write(folder / name, words) for name, words in files.items())
+    return Exported(tuple(_write(folder / name, words) for name, words in files.items()))
 
 
-def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> tuple[Path, ...]:
+def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
+    """Collect the stack, and in a folder below the doctor itself, so that the machine needs no network at all."""
     from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.repair.gpu_wheel import gpu_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.own_wheel import own_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
     from paddlevl_doctor.repair.wheelhouse import INDEX  # noqa: PLC0415 - as above
 
+    source = sources(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
-    large = (gpu_wheel(chosen.wheel, chosen.host.system, chosen.python),) if on_page else ()
-    tested = resolved_list(chosen.version_set, chosen.host, chosen.python)
-    wanted = chosen.requirements
-    contents = Contents(chosen.version_set.name, wanted, chosen.machine, tested, large, chosen.index)
-    house = export_wheelhouse(system, contents, folder, bar)
-    return (folder / INDEX, house.requirements_file, folder / "README.md")
+    contents = Contents(
+        chosen.version_set.name,
+        chosen.requirements,
+        chosen.machine,
+        resolved_list(chosen.version_set, chosen.host, chosen.python),
+        (gpu_wheel(chosen.wheel, chosen.host.system, chosen.python),) if on_page else (),
+        index=source.request.index,
+        extra_indexes=source.request.extra_indexes,
+    )
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
+        own_wheel(system, Path(work))  # refuses before anything is collected
+        made = export_wheelhouse(system, contents, folder, bar)
+        lacking = _doctor(system, replace(contents, links=Path(work)), folder, bar)
+    files = (folder / INDEX, made.house.requirements_file, folder / "README.md")
+    return Exported(files, (*source.notes, *_notes(made), *lacking))
+
+
+def _notes(made: Collected) -> tuple[str, ...]:
+    from paddlevl_doctor.repair.fastest import shown  # noqa: PLC0415 - start-up time
+
+    servers = (shown(made.measured),) if made.measured else ()
+    return (*servers, *((text("export-untested", reason=made.untested),) if made.untested else ()))
+
+
+def _doctor(system: System, contents: Contents, folder: Path, bar: Bar) -> tuple[str, ...]:
+    """Collect the doctor for the same machine; returns why it cannot be had there, nothing where it can."""
+    from paddlevl_doctor.repair.collect_wheels import export_wheelhouse  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.repair.own_wheel import EXTRA, NAME  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.uv import UvError  # noqa: PLC0415 - as above
+    from paddlevl_doctor.repair.wheelhouse import DOCTOR  # noqa: PLC0415 - as above
+
+    wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
+    own = replace(contents, set=NAME, requirements=wanted, tested=None, large=())
+    try:
+        export_wheelhouse(system, own, folder / DOCTOR, bar)
+    except UvError as error:
+        if not error.unsolvable:
+            raise
+        shutil.rmtree(folder / DOCTOR)
+        return (text("export-no-doctor", machine=contents.machine, reason=error.message),)
+    return ()
 
 
 # --- the words ----------------------------------------------------------------------------------------------
@@ -176,7 +231,7 @@ def _cell(kind: str, name: str, words: str) -> dict[str, object]:
 _CHOOSE = """\
 import os, pathlib, subprocess, sys
 
-DOCTOR = "paddlevl-doctor[reader]"  # or the path of its wheel in a data set
+DOCTOR = "paddlevl-doctor[reader]"  # or the path of its wheel
 WHEELHOUSE = ""  # folder of a data set made with `matrix --export wheelhouse`: no downloads at all
 PAGE = "demo.png"  # your image
 VENV = str(pathlib.Path.cwd() / "paddleocr-vl")  # an environment of its own: the notebook's packages stay as they are
@@ -194,7 +249,8 @@ _INSTALL = """\
 try:
     import paddlevl_doctor
 except ImportError:
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", DOCTOR], check=True)
+    house = ["--no-index", "--find-links", f"{WHEELHOUSE}/doctor"] if WHEELHOUSE else []
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *house, DOCTOR], check=True)
 source = ["--wheelhouse", WHEELHOUSE] if WHEELHOUSE else ["--mirror", MIRROR] if MIRROR else []
 doctor("fix", "--apply", "--set", SET, *source)
 """

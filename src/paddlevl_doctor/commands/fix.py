@@ -29,7 +29,7 @@ from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, ExitCode, Plan, Stage, Status, Step, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.facts.mirrors import Mirror
+    from paddlevl_doctor.facts.rates import Measured
     from paddlevl_doctor.knowledge.selection import WheelChoice
     from paddlevl_doctor.repair.gpu_wheel import Prefetched
     from paddlevl_doctor.repair.wheelhouse import Wheelhouse
@@ -53,8 +53,8 @@ class FixReport:
     """Whether what was to be cured is seen by a deep look only."""
     choice: WheelChoice | None = None
     """The paddle wheel for this machine."""
-    mirrors: tuple[Mirror, ...] = ()
-    """What --mirror auto measured, the fastest first."""
+    mirrors: tuple[Measured, ...] = ()
+    """What --mirror auto measured, the fastest first, then the servers of a CUDA wheel."""
     recovered: int | None = None
     """The number of an interrupted transaction that was put back first."""
     note: str = ""
@@ -101,8 +101,7 @@ def fix(
         if prefetched.wheel is not None:  # uv has it in its own cache now
             prefetched.wheel.unlink(missing_ok=True)
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
-    if prefetched.trouble is not None:
-        report = replace(report, note=text("wheel-not-fetched", reason=prefetched.trouble))
+    report = replace(report, note=_told_of(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
     return replace(report, applied=applied, recheck=_report(after))
 
@@ -116,6 +115,17 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     facts = report.before.facts
     python = facts.target.version if facts.target else report.request.python_version
     return prefetch(system, report.plan, gpu_wheel(report.choice, facts.host.system, python), bar)
+
+
+def _told_of(prefetched: Prefetched) -> str:
+    """Say how the CUDA wheel was had: by uv itself, or from which of several servers."""
+    if prefetched.trouble is not None:
+        return text("wheel-not-fetched", reason=prefetched.trouble)
+    if not prefetched.measured:
+        return ""
+    from paddlevl_doctor.repair.fastest import shown  # noqa: PLC0415 - GPUs
+
+    return shown(prefetched.measured)
 
 
 def _needs_deep(examination: Examination, request: Request) -> bool:

@@ -12,6 +12,7 @@ from paddlevl_doctor.knowledge.sets import VersionSet
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 
 _Row = TypeVar("_Row", bound=Fact)
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +97,11 @@ def expected_download(host: Host, tag: str, version_set: VersionSet) -> Download
     )
 
 
+def smallest_wheel(tag: str) -> int:
+    """Return the bytes of the smallest of paddle's wheels for an index tag (cpu, cu126 …), over all systems."""
+    return min(row.megabytes for row in load_rows("downloads", "paddle", PaddleSize) if row.tag == tag) * _MB
+
+
 def _key(row: PaddleSize) -> tuple[str, str, str]:
     return row.tag, row.system, row.machine
 
@@ -115,4 +121,4 @@ def _models_mb(paddlex: str) -> int | None:
     sizes = {model.name: model.bytes for model in load_models()}
     parts = [sizes.get(name or "") for name in (pipeline.layout_model, pipeline.language_model)]
     known = [part for part in parts if part is not None]
-    return round(sum(known) / 1_000_000) if len(known) == len(parts) else None
+    return round(sum(known) / _MB) if len(known) == len(parts) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.message import Message
 from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import Request
@@ -32,6 +33,8 @@ class Wanted:
     """Bytes, as an index promises them."""
     least: int = 512
     """Bytes; what is smaller cannot be the file, whatever the server says."""
+    rates: Mapping[str, int] = field(default_factory=dict)
+    """Bytes a second that servers, by URL, were measured to give."""
 
 
 @dataclass(frozen=True)

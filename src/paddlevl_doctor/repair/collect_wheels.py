@@ -12,12 +12,14 @@ from pathlib import Path
 from urllib.request import url2pathname
 
 from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.answers import Wanted
 from paddlevl_doctor.repair.download import Limits, fetch
+from paddlevl_doctor.repair.fastest import fetch_from_fastest
 from paddlevl_doctor.repair.part import sha256_of
 from paddlevl_doctor.repair.pylock import LockedWheel, Machine, lock
-from paddlevl_doctor.repair.uv import UvError
+from paddlevl_doctor.repair.uv import UvError, index_words
 from paddlevl_doctor.repair.wheelhouse import INDEX, HouseWheel, Wheelhouse, wheels_in, write
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Advance, Bar, no_bar
@@ -38,13 +40,28 @@ class Contents:
     """A requirements file with the versions that were tested there."""
     large: tuple[Wanted, ...] = ()
     """Wheels whose index promises nothing: fetched first, so that uv reads them here and not over the line."""
+    links: Path | None = None
+    """A folder with further wheels."""
     index: str | None = None
     """URL of an index to use instead of the default one."""
+    extra_indexes: tuple[str, ...] = ()
+    """URLs of indexes to look into besides."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """A finished wheelhouse, and what whoever made it should know."""
+
+    house: Wheelhouse
+    untested: str | None = None
+    """Why it holds the newest versions that fit and not the tested ones."""
+    measured: tuple[Measured, ...] = ()
+    """What the servers of a large wheel gave, the fastest first."""
 
 
 def export_wheelhouse(
     system: System, contents: Contents, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
-) -> Wheelhouse:
+) -> Collected:
     """Collect every wheel into `folder`; a run that was stopped goes on where it was.
 
     Raises UsageError for a folder with other things in it, UvError where nothing fits, DownloadError where a wheel
@@ -52,14 +69,15 @@ def export_wheelhouse(
     """
     contents.machine.platform()  # refuses what nothing is published for, before anything is made
     _prepare(folder)
-    for wanted in contents.large:
-        fetch(wanted, folder, bar, limits)
-    locked = _locked(system, contents, folder)
+    large = [fetch_from_fastest(wanted, folder, bar, limits) for wanted in contents.large]
+    locked, untested = _locked(system, contents, folder)
     with bar(text("stage-collect", count=len(locked)), sum(wheel.size or 0 for wheel in locked)) as told:
         one = _one_bar(told)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             wheels = tuple(pool.map(lambda wheel: _have(wheel, folder, one, limits), locked))
-    return _finish(Wheelhouse(folder, contents.set, contents.machine, contents.requirements, wheels))
+    house = Wheelhouse(folder, contents.set, contents.machine, contents.requirements, wheels)
+    measured = tuple(one for fetched in large for one in fetched.measured)
+    return Collected(_finish(house, tested=untested is None), untested, measured)
 
 
 def _prepare(folder: Path) -> None:
@@ -74,19 +92,25 @@ def _prepare(folder: Path) -> None:
         raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
 
 
-def _locked(system: System, contents: Contents, folder: Path) -> tuple[LockedWheel, ...]:
-    """Resolve with the tested versions; where an index does not have them (any more), with the newest that fit."""
-    options: list[str] = []
-    if contents.large:
-        options += ["--find-links", str(folder)]
-    if contents.index:
-        options += ["--default-index", contents.index]
+def _locked(system: System, contents: Contents, folder: Path) -> tuple[tuple[LockedWheel, ...], str | None]:
+    """Resolve with the tested versions; where an index does not have them (any more), with the newest that fit.
+
+    Also returns why it had to be those, None where it had not.
+    """
+    links = (*((folder,) if contents.large else ()), *((contents.links,) if contents.links else ()))
+    options = [word for place in links for word in ("--find-links", str(place))]
+    options += index_words(contents.index, contents.extra_indexes)
+    wanted, machine, untested = contents.requirements, contents.machine, None
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         if contents.tested is not None:
             tested = ("--constraints", str(contents.tested))
-            with contextlib.suppress(UvError):
-                return lock(system, contents.requirements, contents.machine, Path(work), (*options, *tested))
-        return lock(system, contents.requirements, contents.machine, Path(work), options)
+            try:
+                return lock(system, wanted, machine, Path(work), (*options, *tested)), None
+            except UvError as error:
+                if not error.unsolvable:
+                    raise
+                untested = error.message
+        return lock(system, wanted, machine, Path(work), options), untested
 
 
 def _have(wheel: LockedWheel, folder: Path, bar: Bar, limits: Limits | None) -> HouseWheel:
@@ -114,10 +138,10 @@ def _one_bar(told: Advance) -> Bar:
     return bar
 
 
-def _finish(house: Wheelhouse) -> Wheelhouse:
+def _finish(house: Wheelhouse, *, tested: bool) -> Wheelhouse:
     """Remove wheels that an earlier run wanted, write the lists, and look at everything once more."""
     _remove_others(house.folder, [wheel.file for wheel in house.wheels])
-    write(house)
+    write(house, tested=tested)
     (house.folder / _MARK).unlink(missing_ok=True)
     return Wheelhouse.check(house.folder)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.answers import Answered, Origin, RefusalError, Wanted, judge, request
 from paddlevl_doctor.repair.part import Part, wrong_wheel
@@ -31,7 +33,7 @@ _LONGEST_PAUSE = 5.0
 
 
 class DownloadError(DoctorError):
-    """No server gave the file; the message says of each why. What was fetched is kept for the next time."""
+    """No server gave the file; the message says of each why, and whether a part is kept for the next time."""
 
 
 class _CutError(Exception):
@@ -39,7 +41,11 @@ class _CutError(Exception):
 
 
 class _StallError(_CutError):
-    """The server is there and sends next to nothing."""
+    """The server is there and sends next to nothing, or far less than another one would."""
+
+    def __init__(self, rate: int) -> None:
+        super().__init__(text("download-drips", rate=rate))
+        self.rate = rate
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ class Limits:
     """Seconds without a byte, for the connection too."""
     slowest: int = 2048
     """Bytes a second; slower than this over a `window` is as bad as silence."""
+    part: float = 0.25
+    """The part of the rate that another server was measured to give; slower than that is left for it, too."""
     window: float = 60.0
     attempts: int = 6
     """Connections without progress, over all servers."""
@@ -65,6 +73,8 @@ class Fetched:
     size: int
     url: str | None
     troubles: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    """What the servers gave when they were compared, the fastest first."""
 
 
 def fetch(wanted: Wanted, folder: Path, bar: Bar = no_bar, limits: Limits | None = None) -> Fetched:
@@ -91,6 +101,7 @@ class _Download:
         self._told: Callable[[int], None] | None = None
         self._shown = 0
         self._urls = list(wanted.urls)
+        self._rates = dict(wanted.rates)
         self._troubles: list[str] = []
         self._failures = 0
 
@@ -101,7 +112,8 @@ class _Download:
                 self._part.finish(path)
                 return Fetched(path, path.stat().st_size, url, tuple(self._troubles))
         reasons = "; ".join(dict.fromkeys(self._troubles)) or text("download-nowhere")
-        raise DownloadError(text("download-failed", name=self._wanted.name, reasons=reasons))
+        key = "download-failed" if self._part.size() else "download-failed-bare"
+        raise DownloadError(text(key, name=self._wanted.name, reasons=reasons))
 
     def _get_further(self, url: str) -> bool:
         """Say whether the file seems complete; else the servers are in the order to be asked next."""
@@ -121,6 +133,8 @@ class _Download:
 
     def _after_cut(self, url: str, error: Exception, gained: int) -> None:
         self._note(url, str(error) or type(error).__name__)
+        if isinstance(error, _StallError):  # so that nobody comes back for what it once gave
+            self._rates[url] = error.rate
         further = gained >= _PROGRESS
         if not further or isinstance(error, (TimeoutError, _StallError)):
             self._urls.append(self._urls.pop(0))
@@ -179,7 +193,7 @@ class _Download:
 
     def _copy(self, read: Callable[[int], bytes], skip: int, total: int | None) -> None:
         """Append what comes; `skip` bytes of it are here already."""
-        pace = _Pace(self._limits)
+        pace = _Pace(self._limits.window, self._slowest())
         with self._part.path.open("ab") as file:
             while data := read(_CHUNK):
                 pace.add(len(data))
@@ -190,8 +204,18 @@ class _Download:
                 self._show(total, file.tell())
                 if total is not None and file.tell() > total:
                     raise RefusalError(text("download-too-long", size=total))
-        if skip or (total is not None and self._part.size() < total):
+        if skip or self._is_cut(total):
             raise _CutError(text("download-cut", size=self._part.size()))
+
+    def _is_cut(self, total: int | None) -> bool:
+        """Say whether more must come; without any length, whether the archive's directory, its end, is missing."""
+        total = total if total is not None else self._wanted.size
+        return self._part.size() < total if total is not None else not zipfile.is_zipfile(self._part.path)
+
+    def _slowest(self) -> float:
+        """Return the bytes a second below which the present server is left."""
+        others = (self._rates.get(url, 0) for url in self._urls[1:])
+        return max(self._limits.slowest, self._limits.part * max(others, default=0))
 
     def _show(self, total: int | None, size: int | None = None) -> None:
         if self._told is None:
@@ -204,17 +228,17 @@ class _Download:
 class _Pace:
     """Raises _StallError where a server drips: each byte comes in time, and the file never."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, window: float, slowest: float) -> None:
+        self._window, self._slowest = window, slowest
         self._since, self._bytes = time.monotonic(), 0
 
     def add(self, count: int) -> None:
         self._bytes += count
         elapsed = time.monotonic() - self._since
-        if elapsed < self._limits.window:
+        if elapsed < self._window:
             return
-        if self._bytes < self._limits.slowest * elapsed:
-            raise _StallError(text("download-drips", rate=round(self._bytes / elapsed)))
+        if self._bytes < self._slowest * elapsed:
+            raise _StallError(round(self._bytes / elapsed))
         self._since, self._bytes = time.monotonic(), 0
 
 

@@ -38,5 +38,5 @@ def refuse_foreign(house: Wheelhouse | None, facts: Facts, plan: Plan, python_ve
 
     version = facts.target.version if facts.target else python_version
     minor = ".".join(version.split(".")[:2])
-    house.refuse_other(Machine(facts.host.system, facts.host.machine, minor))
+    house.refuse_other(Machine(facts.host.system, facts.host.machine, minor, facts.host.glibc))
     house.refuse_missing([r for step in steps for r in step.arguments["requirements"]])

@@ -12,11 +12,13 @@ from urllib.request import urlopen
 
 from filelock import FileLock
 
+from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.knowledge.matrix import load_wheel_hosts
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.answers import Origin, RefusalError, Wanted, request
-from paddlevl_doctor.repair.download import DownloadError, Limits, fetch
+from paddlevl_doctor.repair.download import DownloadError, Fetched, Limits
+from paddlevl_doctor.repair.fastest import fetch_from_fastest, shown
 from paddlevl_doctor.repair.part import Part
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Plan, Step
@@ -35,10 +37,14 @@ class Prefetched:
     plan: Plan
     wheel: Path | None = None
     trouble: str | None = None
+    measured: tuple[Measured, ...] = ()
+    """What the servers gave, the fastest first."""
 
 
 def gpu_wheel(choice: WheelChoice, system: str, python: str, *, least: int = LEAST) -> Wanted:
     """Return the CUDA wheel of a choice and where it is to be had: where its page says, the CDN, the CDN's origin.
+
+    Which of them is the fastest is measured when it is fetched.
 
     `python` is 3.12 or 3.12.1. Names as on Paddle's own pages (matrix/indexes.toml).
     """
@@ -74,13 +80,13 @@ def prefetch(
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{wanted.name}.lock"):
         try:
-            fetched = fetch(wanted, folder, bar, limits)
+            fetched = fetch_from_fastest(wanted, folder, bar, limits)
         except DownloadError as error:
             if Part(folder, wanted.name).size():
                 raise
             return Prefetched(plan, trouble=error.message)
-    steps = tuple(_from_file(step, fetched.path) for step in plan.steps)
-    return Prefetched(replace(plan, steps=steps), fetched.path)
+    steps = tuple(_from_file(step, fetched) for step in plan.steps)
+    return Prefetched(replace(plan, steps=steps), fetched.path, measured=fetched.measured)
 
 
 def cache_folder(system: System) -> Path:
@@ -102,12 +108,14 @@ def _position(command: Sequence[str]) -> int | None:
     return next((n for n, word in enumerate(command) if word.startswith("paddlepaddle-gpu==")), None)
 
 
-def _from_file(step: Step, wheel: Path) -> Step:
+def _from_file(step: Step, fetched: Fetched) -> Step:
     if not _installs(step) or (at := _position(step.commands[0])) is None:
         return step
     words = list(step.commands[0])
-    words[at] = str(wheel)
+    words[at] = str(fetched.path)
     links = words.index("--find-links")
-    reasons = [*step.arguments.get("reasons", ()), text("wheel-fetched", name=wheel.name)]
+    reasons = [*step.arguments.get("reasons", ()), text("wheel-fetched", name=fetched.path.name)]
+    if fetched.measured:
+        reasons.append(shown(fetched.measured))
     del words[links : links + 2]
     return replace(step, commands=(tuple(words),), arguments={**step.arguments, "reasons": reasons})

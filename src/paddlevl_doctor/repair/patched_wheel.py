@@ -32,7 +32,7 @@ MANIFEST = "paddlevl-doctor.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can hold; the same in every build."""
 # What an installer writes by itself; a wheel must not have them.
-_WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", MANIFEST)
+_WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,15 @@ def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
     info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
     members = dict(_renamed({**source.members, **_patched(source, patches)}, source, local, info))
     members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
+    return _packed(info, members, folder)
+
+
+def repack(source: Published, folder: Path) -> Path:
+    """Write a wheel of the distribution as it was published into `folder`; raises OSError."""
+    return _packed(source.info, source.members, folder)
+
+
+def _packed(info: str, members: Mapping[str, Member], folder: Path) -> Path:
     tag = _tag(members[f"{info}/WHEEL"].data)
     path = folder / f"{info.removesuffix('.dist-info')}-{tag}.whl"
     _write(path, members, f"{info}/RECORD")
@@ -157,11 +166,18 @@ def from_installation(system: System, target: Target, name: str) -> Published:
     is absent, or where a file is not what RECORD promises.
     """
     found = next((d for d in target.distributions if d.name == name), None)
-    record = system.read_text(Path(found.path) / "RECORD") if found else None
-    if found is None or record is None or found.editable:
+    if found is None or found.editable:
         raise UsageError(text("no-wheel-source", name=name))
+    return published(system, found)
+
+
+def published(system: System, found: Distribution) -> Published:
+    """Collect the published files of an installed distribution; raises UsageError like `from_installation`."""
+    record = system.read_text(Path(found.path) / "RECORD")
+    if record is None:
+        raise UsageError(text("no-wheel-source", name=found.name))
     members = dict(_installed(system, found, record))
-    return Published(name, found.version, Path(found.path).name, members)
+    return Published(found.name, found.version, Path(found.path).name, members)
 
 
 def _installed(system: System, found: Distribution, record: str) -> Iterator[tuple[str, Member]]:

@@ -19,6 +19,7 @@ from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
 from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
 from paddlevl_doctor.repair.offers import asked_for, is_applied, is_automatic, is_only_offered, is_open
+from paddlevl_doctor.repair.uv import index_words
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
@@ -36,6 +37,8 @@ class Request:
     set_name: str | None = None
     index: str | None = None
     """URL of an index to use instead of the default one."""
+    extra_indexes: tuple[str, ...] = ()
+    """URLs of indexes to look into besides, as pip does: whichever has the newest that fits."""
     interpreter: str | None = None
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
     python_version: str = "3.12"
@@ -299,7 +302,7 @@ def _of_index(context: Context, site: Site, requirements: Sequence[str], request
     tested = resolved_list(version_set, host, request.python_version) if as_tested else None
     if tested is not None:
         words += ["--requirements", str(tested)]
-    return [*words, "--default-index", request.index] if request.index else words
+    return [*words, *index_words(request.index, request.extra_indexes)]
 
 
 def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:

@@ -74,7 +74,7 @@ def load_plan(path: Path) -> SavedPlan:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(text("plan-schema", schema=SCHEMA))
         request = msgspec.convert(document["request"], Request)
-        if "***" in (request.index or ""):
+        if "***" in " ".join((request.index or "", *request.extra_indexes)):
             raise ValueError(text("plan-credentials"))
         return SavedPlan(
             request,

@@ -110,7 +110,7 @@ def _install_as_tested(work: Work, step: Step) -> None:
     try:
         run_uv(work.system, command, timeout=INSTALL_TIMEOUT)
     except UvError as error:
-        if "--requirements" not in command or "--no-index" in command or "solution" not in error.message:
+        if "--requirements" not in command or "--no-index" in command or not error.unsolvable:
             raise
         at = command.index("--requirements")
         run_uv(work.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)

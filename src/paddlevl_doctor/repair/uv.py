@@ -27,6 +27,11 @@ _SHOWN = 8
 class UvError(DoctorError):
     """uv ended with an error; `message` holds what it said, shortened to the lines that matter."""
 
+    @property
+    def unsolvable(self) -> bool:
+        """Say whether no versions fit together, which nothing but other versions cures."""
+        return "solution" in self.message
+
 
 @dataclass(frozen=True)
 class Change:
@@ -57,6 +62,17 @@ def uv_program() -> str:
 def command(words: Sequence[str]) -> tuple[str, ...]:
     """Return a plan's command, which starts with the bare word `uv`, as one that can be started."""
     return (uv_program(), *words[1:])
+
+
+def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
+    """Return the words that name indexes by their URLs; none where uv is to choose by itself.
+
+    `extra` is searched as pip searches its extra-index-url: the newest that fits, from whichever index has it. uv's own
+    way, the first index that knows a name, would lose a package to an index that answers with an empty page.
+    """
+    default = ["--default-index", index] if index else []
+    besides = [word for url in extra for word in ("--index", url)]
+    return [*default, *besides, *(["--index-strategy", "unsafe-best-match"] if besides else [])]
 
 
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:

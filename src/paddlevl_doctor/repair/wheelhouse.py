@@ -14,14 +14,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.part import wrong_wheel
 from paddlevl_doctor.repair.pylock import Machine
 
 INDEX = "wheelhouse.toml"
 REQUIREMENTS = "requirements.txt"
+DOCTOR = "doctor"
+"""The folder below with the doctor itself, which is a wheelhouse too."""
 SCHEMA = "paddlevl-doctor/wheelhouse/1"
 _WORKERS = 4
+_OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _SHOWN = 4
 
 
@@ -74,13 +78,18 @@ class Wheelhouse:
         return house
 
     def refuse_other(self, here: Machine) -> None:
-        """Raise DoctorError where the wheels are for another kind of machine."""
+        """Raise DoctorError where the wheels are for another kind of machine, or for a newer GNU C library."""
         if (here.system, here.machine, here.python) != (
             self.machine.system,
             self.machine.machine,
             self.machine.python,
         ):
             raise DoctorError(text("house-other-machine", path=self.folder, made=self.machine, here=here))
+        newest = max(self.wheels, key=lambda wheel: least_glibc(wheel.file), default=None)
+        if newest and here.glibc and numbers(here.glibc) < least_glibc(newest.file):
+            needed = ".".join(map(str, least_glibc(newest.file)))
+            told = {"file": newest.file, "needed": needed, "here": here.glibc}
+            raise DoctorError(text("house-newer-glibc", path=self.folder, **told))
 
     def refuse_missing(self, requirements: Sequence[str]) -> None:
         """Raise DoctorError where a requirement of a plan has no wheel here."""
@@ -101,15 +110,26 @@ class Wheelhouse:
             )
 
 
+def least_glibc(file: str) -> tuple[int, ...]:
+    """Return the oldest GNU C library that a wheel runs with, by its name (PEP 600); (0,) where it does not say."""
+    tags = file.removesuffix(".whl").rpartition("-")[2].split(".")
+    new = [(int(m[1]), int(m[2])) for tag in tags if (m := re.match(r"manylinux_(\d+)_(\d+)_", tag))]
+    old = [version for tag in tags for name, version in _OLD_TAGS.items() if tag.startswith(f"{name}_")]
+    return min((*new, *old), default=(0,))
+
+
 def wheels_in(folder: Path) -> list[Path]:
     """Return the wheels in a folder, sorted by name."""
     return sorted(folder.glob("*.whl"))
 
 
-def write(house: Wheelhouse) -> None:
-    """Write the lists and the page for people beside the wheels, the list that makes it valid last."""
+def write(house: Wheelhouse, *, tested: bool) -> None:
+    """Write the lists and the page for people beside the wheels, the list that makes it valid last.
+
+    The page says where it holds other versions than were tested.
+    """
     _replace(house.requirements_file, _lines(house.wheels))
-    _replace(house.folder / "README.md", _page(house))
+    _replace(house.folder / "README.md", _page(house, tested=tested))
     _replace(house.folder / INDEX, _toml(house))
 
 
@@ -134,11 +154,11 @@ def _toml(house: Wheelhouse) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _page(house: Wheelhouse) -> str:
+def _page(house: Wheelhouse, *, tested: bool) -> str:
     size = sum(wheel.size for wheel in house.wheels) >> 20
-    return text(
-        "house-page", machine=house.machine, set=house.set, count=len(house.wheels), size=size, index=INDEX
-    )
+    told = {"machine": house.machine, "set": house.set, "count": len(house.wheels), "size": size}
+    page = text("house-page", **told, index=INDEX, doctor=DOCTOR)
+    return page if tested else f"{page}\n{text('house-untested')}\n"
 
 
 def _read(folder: Path) -> Wheelhouse:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
-def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
-    """Print an answer, and what was written; quiet leaves what cannot be used, and the commands or files.
+def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> None:
+    """Print an answer, what was written and what is to be known of it; quiet leaves what cannot be used, and the
+    commands or files.
 
     Where no GPU can be used that comes first: the rest is the second choice.
     """
@@ -38,6 +39,8 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = ()) -> None:
     if not answer.possible:
         screen.line(text("matrix-impossible"), "bold red")
         return
+    for note in notes:
+        screen.line(note, "yellow")
     if files:
         screen.line(text("written", paths=", ".join(map(str, files))))
     else:
@@ -161,8 +164,8 @@ def _commands(screen: Screen, answer: Answer) -> None:
         screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
 
 
-def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
-    """Describe an answer, and what was written."""
+def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> Document:
+    """Describe an answer, what was written, and what is to be known of it."""
     from paddlevl_doctor.report.documents import document  # noqa: PLC0415 - brings json, which people do not need
 
     machine, chosen = answer.machine, answer.version_set
@@ -189,6 +192,7 @@ def matrix_document(answer: Answer, files: Sequence[Path] = ()) -> Document:
         commands=answer.commands,
         described=machine.described,
         files=[str(path) for path in files],
+        notes=list(notes),
     )
 
 
