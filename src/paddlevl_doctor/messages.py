@@ -422,8 +422,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "读取不合格：与已知文本相似度 {similarity}（要求 {threshold}）。",
     ),
     "verdict-none": (
-        "Not judged: no known text to compare with (give one with --expect FILE).",
-        "未评判：没有可供比较的已知文本（用 --expect FILE 指定）。",
+        "Not judged: no known text to compare with (give one with --expect PATH).",
+        "未评判：没有可供比较的已知文本（用 --expect PATH 指定）。",
     ),
     "selftest-passed": (
         "The self-test passed: the stack reads what it has never seen.",
@@ -759,6 +759,23 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "verdict-documents": (
         "{good} of {count} documents were read well enough.",
         "{count} 个文档中有 {good} 个读取合格。",
+    ),
+    "verdict-unjudged": ("Not judged: {unjudged}.", "未评判：{unjudged} 个。"),
+    "known-missing": (
+        "No known text for {name}: neither {stem}.md (.json, .txt) nor {name}.md is at its place in {folder}. Add it, or leave the document out.",
+        "{name} 没有已知文本：{folder} 的对应位置既没有 {stem}.md（.json、.txt）也没有 {name}.md。请补上，或不要读取该文档。",
+    ),
+    "known-none": (
+        "{folder} has no known text for any of the documents ({count}): looked for {place} and the like. Put a text for each there, with the names and folders of the documents.",
+        "{folder} 中没有任何一个文档（共 {count} 个）的已知文本：查找过 {place} 等。请按文档的名称和文件夹为每个文档放一个文本。",
+    ),
+    "known-one-for-many": (
+        "--expect names one text, {path}, for {count} documents. Name a folder with a text for each, or read one document.",
+        "--expect 只指定了一个文本 {path}，却要读取 {count} 个文档。请指定为每个文档各有一个文本的文件夹，或只读取一个文档。",
+    ),
+    "threshold-alone": (
+        "--threshold has nothing to be compared with: name the known text with --expect PATH.",
+        "--threshold 没有可比较的内容：请用 --expect PATH 指定已知文本。",
     ),
     "engine-required": (
         "'{required}' was required, but '{engine}' has read.",

@@ -57,7 +57,8 @@ class Judgement:
     reasons: tuple[str, ...] = ()
     summary: str = ""
     judged: bool = True
-    """False where nothing was there to judge by: neither a known text nor a witness; then `passed` means nothing."""
+    """False where nothing was there to judge by, neither a known text nor a witness: then it is neither good nor bad,
+    and fails only where a known text was promised."""
 
 
 @dataclass(frozen=True)
