@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from dataclasses import replace
 from enum import Enum
@@ -319,7 +320,7 @@ def parse(
     from paddlevl_doctor.parsing.outcome import ParseRequest
     from paddlevl_doctor.report.documents import parse_document
     from paddlevl_doctor.report.parsed import show
-    from paddlevl_doctor.report.readings import renderers
+    from paddlevl_doctor.report.readings import checkout, renderers
     from paddlevl_doctor.report.run_page import write_page
 
     request = ParseRequest(
@@ -358,7 +359,9 @@ def parse(
         page = write_page(report.story, Path(output))
         report = replace(report, outputs=(*report.outputs, str(page)))
     common.answer(
-        lambda: parse_document(report), lambda screen: show(screen, report), renderers=renderers(report)
+        lambda: parse_document(report),
+        lambda screen: show(screen, report),
+        renderers=renderers(report, checkout(os.environ, Path.cwd())),
     )
     return report.exit_code()
 

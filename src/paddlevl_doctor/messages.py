@@ -890,6 +890,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "column-node": ("node", "节点"),
     "column-machine": ("machine", "主机"),
+    "compare-failed": (
+        "Failed with {failed} of {count} engines: {engines}.",
+        "{count} 个引擎中有 {failed} 个不合格：{engines}。",
+    ),
     "compare-engines": (
         "'{words}' is no comparison: name two or more of {names}.",
         "'{words}' 无法比较：请指定 {names} 中的两个或更多。",

@@ -24,9 +24,7 @@ def found(documents: Path, expect: Path | None) -> Known:
 
 
 def words(known: Known) -> dict[str, str]:
-    return {
-        "/".join(path.parts[-2:]): truth.pages[0].blocks[0].text for path, truth in known.texts.items()
-    }
+    return {"/".join(path.parts[-2:]): truth.pages[0].blocks[0].text for path, truth in known.texts.items()}
 
 
 def test_a_folder_of_known_texts_mirrors_the_folder_of_documents(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor.commands import fix as repair
 from paddlevl_doctor.commands.deep import look_deep
-from paddlevl_doctor.commands.engines import choose
+from paddlevl_doctor.commands.engines import check_options, choose
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.commands.reading import Run, read_documents
 from paddlevl_doctor.errors import UsageError
@@ -46,6 +47,8 @@ def parse(
             finally:
                 source.close()
 
+    for engine in request.compare or (request.engine,):
+        check_options(replace(request, engine=engine))
     return side_by_side(request.compare, request, once) if request.compare else once(request)
 
 

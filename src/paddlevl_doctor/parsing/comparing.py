@@ -20,6 +20,7 @@ from paddlevl_doctor.parsing.outcome import (
     ParseReport,
     ParseRequest,
 )
+from paddlevl_doctor.parsing.telling import beside
 from paddlevl_doctor.parsing.text_diff import readable_diff
 from paddlevl_doctor.parsing.truth import without_markdown
 
@@ -57,22 +58,32 @@ def side_by_side(
         one = replace(request, engine=engine, compare=(), output=request.output / engine)
         try:
             reports[engine] = read(one)
-        except UsageError:
-            raise
         except DoctorError as error:
+            if isinstance(error, UsageError) and not reports:
+                raise
             reports[engine] = error
     done = {name: report for name, report in reports.items() if isinstance(report, ParseReport)}
     if not done:
         raise DoctorError("\n".join(str(error) for error in reports.values()))
     base = next(iter(done))
     compared = tuple(_compared(name, report, done[base]) for name, report in reports.items())
-    others = [engine for engine in compared if engine.engine != base]
-    return replace(done[base], compared=compared, verdict=_verdict(done[base].verdict, others))
+    return replace(
+        done[base],
+        compared=compared,
+        verdict=_verdict(done[base].verdict, compared),
+        story=beside([report.story for report in done.values()], compared),
+    )
 
 
 def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
-    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in compared if engine.failure)
-    return replace(first, passed=first.passed and not reasons, reasons=(*first.reasons, *reasons))
+    """Return the first engine's verdict, or which engines failed and why."""
+    failed = [engine for engine in compared if engine.failure]
+    if not failed:
+        return first
+    names = ", ".join(engine.engine for engine in failed)
+    summary = text("compare-failed", failed=len(failed), count=len(compared), engines=names)
+    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in failed)
+    return replace(first, passed=False, summary=summary, reasons=(*reasons, *first.reasons))
 
 
 def _compared(name: str, report: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:

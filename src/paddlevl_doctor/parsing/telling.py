@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, ParseReport
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.session import PREVIEW, Work
-from paddlevl_doctor.parsing.story import Difference, DocumentStory, PageStory, RunStory, Sample
+from paddlevl_doctor.parsing.story import (
+    Difference,
+    DocumentStory,
+    EngineStory,
+    OtherReading,
+    PageStory,
+    RunStory,
+    Sample,
+)
 
 _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
@@ -31,6 +40,26 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
         samples=tuple(samples),
         incidents=report.incidents,
     )
+
+
+def beside(stories: Sequence[RunStory | None], compared: Sequence[ComparedEngine]) -> RunStory | None:
+    """Return the first story with what the other engines read beside it; None where there is none."""
+    told = [story for story in stories if story is not None]
+    if not told:
+        return None
+    first, *rest = told
+    by_name = {engine.engine: engine for engine in compared}
+    documents = tuple(
+        replace(document, others=tuple(_other(story, by_name[story.engine], n) for story in rest))
+        for n, document in enumerate(first.documents)
+    )
+    engines = tuple(EngineStory(e.engine, e.device, e.seconds, e.failure) for e in compared)
+    return replace(first, documents=documents, engines=engines)
+
+
+def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading:
+    found = engine.documents[number]
+    return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
 
 
 def _document(document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:

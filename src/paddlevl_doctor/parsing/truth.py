@@ -20,7 +20,8 @@ _SENTENCES = {
         "zh": "无法读取预期文本 {path}：{detail}。",
     },
     "not-utf8": {
-        "en": "The expected text {path} is not UTF-8 (line {detail}). Save it as UTF-8 text, Markdown or the JSON of a page.",
+        "en": "The expected text {path} is not UTF-8 (line {detail}). "
+        "Save it as UTF-8 text, Markdown or the JSON of a page.",
         "zh": "预期文本 {path} 不是 UTF-8 编码（第 {detail} 行）。请保存为 UTF-8 的文本、Markdown 或页面 JSON。",
     },
     "malformed": {
