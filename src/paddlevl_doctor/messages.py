@@ -760,6 +760,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{good} of {count} documents were read well enough.",
         "{count} 个文档中有 {good} 个读取合格。",
     ),
+    "verdict-order": (
+        "Parts in the order of the page: {order} (needed: {needed}).",
+        "顺序与页面一致的部分：{order}（要求 {needed}）。",
+    ),
     "verdict-unjudged": ("Not judged: {unjudged}.", "未评判：{unjudged} 个。"),
     "known-missing": (
         "No known text for {name}: neither {stem}.md (.json, .txt) nor {name}.md is at its place in {folder}. Add it, or leave the document out.",

@@ -110,6 +110,16 @@ def test_the_threshold_is_the_one_asked_for(asked: float | None, passed: bool) -
     assert (verdict.passed, verdict.threshold) == (passed, asked or 0.9)
 
 
+def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
+    parts = [TruthBlock("text", words) for words in (WORDS, "Another paragraph.", "The end.")]
+    verdict = compare(
+        reading("Another paragraph.", WORDS, "The end."), Truth("x", (TruthPage(tuple(parts)),)), 0.1, []
+    )
+
+    assert (verdict.passed, verdict.order) == (False, 0.6667)
+    assert verdict.summary.endswith(" Parts in the order of the page: 67% (needed: 95%).")
+
+
 def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
     assert difference_of(reading(WORDS.replace("second", "last")), TRUTH).splitlines() == [
         "--- page.txt",

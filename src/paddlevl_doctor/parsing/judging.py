@@ -14,7 +14,7 @@ from paddlevl_doctor.parsing.second_look import Look
 from paddlevl_doctor.parsing.story import Difference, DifferenceKind
 from paddlevl_doctor.parsing.text_diff import readable_diff
 from paddlevl_doctor.parsing.truth import Truth, without_markdown
-from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, judge
+from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
 
 _HALF = 0.5
 _FEW = 3
@@ -32,8 +32,16 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
     numbers = {"similarity": f"{verdict.similarity:.1%}", "threshold": f"{verdict.threshold:.0%}"}
     passed = verdict.passed and not failed
     summary = text("verdict-passed" if passed else "verdict-failed", **numbers)
+    if verdict.order < ORDER:
+        summary += " " + text("verdict-order", order=f"{verdict.order:.0%}", needed=f"{ORDER:.0%}")
     return Judgement(
-        passed, verdict.similarity, threshold, verdict.reference, (*failed, *verdict.reasons), summary
+        passed=passed,
+        similarity=verdict.similarity,
+        threshold=threshold,
+        reference=verdict.reference,
+        reasons=(*failed, *verdict.reasons),
+        summary=summary,
+        order=verdict.order,
     )
 
 
@@ -115,10 +123,17 @@ def judge_run(
         return replace(only, passed=passed, reasons=reasons, summary=summary)
     bad = [document for document in documents if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
+    orders = [d.verdict.order for d in documents if d.verdict.order is not None]
     reasons = (*flaws, *(f"{Path(d.input).name}: {_first(d.verdict)}" for d in bad))
     judged = bool(reasons) or any(document.verdict.judged for document in documents)
-    summary = _count(documents)
-    return Judgement(not reasons, min(known, default=None), reasons=reasons, summary=summary, judged=judged)
+    return Judgement(
+        passed=not reasons,
+        similarity=min(known, default=None),
+        reasons=reasons,
+        summary=_count(documents),
+        judged=judged,
+        order=min(orders, default=None),
+    )
 
 
 def _count(documents: Sequence[DocumentReport]) -> str:

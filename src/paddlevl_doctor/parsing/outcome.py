@@ -59,6 +59,8 @@ class Judgement:
     judged: bool = True
     """False where nothing was there to judge by, neither a known text nor a witness: then it is neither good nor bad,
     and fails only where a known text was promised."""
+    order: float | None = None
+    """The share of the known text's parts that follow each other as they should, 0 to 1; None without a known text."""
 
 
 @dataclass(frozen=True)
