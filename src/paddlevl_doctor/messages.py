@@ -810,6 +810,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "run-layout": ("The blocks on the page, numbered in reading order", "页面上的区块，按阅读顺序编号"),
     "run-difference": ("Difference from the known text", "与已知文本的差异"),
+    "run-other-difference": (
+        "Difference from {one} to {other} ({similarity} alike)",
+        "从 {one} 到 {other} 的差异（相似度 {similarity}）",
+    ),
     "run-kind-lost": ("Lost:", "缺失："),
     "run-kind-made-up": ("Not seen by the witness:", "佐证阅读器未看到："),
     "run-kind-repeated": ("Repeated:", "重复："),

@@ -54,6 +54,8 @@ class PageStory:
     picture: Path | None = None
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    """What was saved of the page, with the pictures that were cut out of it in `imgs`; None: none is shown."""
 
 
 @dataclass(frozen=True)

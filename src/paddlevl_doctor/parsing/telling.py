@@ -98,4 +98,5 @@ def _page(
         picture=preview if picture and preview.is_file() else None,
         differences=tuple(differences.get(index, ())),
         notes=read.notes,
+        folder=work.store.place(index) if picture else None,
     )
