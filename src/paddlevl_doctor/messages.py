@@ -766,8 +766,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "verdict-unjudged": ("Not judged: {unjudged}.", "未评判：{unjudged} 个。"),
     "known-missing": (
-        "No known text for {name}: neither {stem}.md (.json, .txt) nor {name}.md is at its place in {folder}. Add it, or leave the document out.",
-        "{name} 没有已知文本：{folder} 的对应位置既没有 {stem}.md（.json、.txt）也没有 {name}.md。请补上，或不要读取该文档。",
+        "No known text: {place} (or .json, .txt) is not there. Add it, or leave the document out.",
+        "没有已知文本：{place}（或 .json、.txt）不存在。请补上，或不要读取该文档。",
     ),
     "known-none": (
         "{folder} has no known text for any of the documents ({count}): looked for {place} and the like. Put a text for each there, with the names and folders of the documents.",

@@ -145,6 +145,12 @@ def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None
     )
 
 
+def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
+    documents = [report(f"/in/{folder}/1.png", BAD) for folder in ("a", "b")]
+
+    assert judge_run(documents, [], "native", None).reasons == ("a/1.png: lost", "b/1.png: lost")
+
+
 def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
     verdict = judge_run([report("a", GOOD)], [], "reader", "native")
 

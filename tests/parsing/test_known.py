@@ -56,12 +56,11 @@ def test_a_document_without_its_promised_text_is_named(tmp_path: Path) -> None:
     texts = files(tmp_path / "truths", "a/1.md")
     known = found(documents, texts)
 
-    assert known.missing(documents / "a/1.png") == ""
-    assert known.missing(documents / "b/1.png") == (
-        f"No known text for 1.png: neither 1.md (.json, .txt) nor 1.png.md is at its place in {texts}. "
-        "Add it, or leave the document out."
+    assert known.why_missing(documents / "a/1.png") == ""
+    assert known.why_missing(documents / "b/1.png") == (
+        f"No known text: {texts / 'b/1.md'} (or .json, .txt) is not there. Add it, or leave the document out."
     )
-    assert found(documents, None).missing(documents / "b/1.png") == "", "nothing was promised"
+    assert found(documents, None).why_missing(documents / "b/1.png") == "", "nothing was promised"
 
 
 def test_a_folder_without_any_text_for_the_documents_is_a_usage_error(tmp_path: Path) -> None:

@@ -45,8 +45,25 @@ def test_markdown_is_taken_without_its_marks(tmp_path):
     (page,) = load_truth(file).pages
 
     words = [" ".join(block.text.split()) for block in page.blocks if block.kind == "text"]
-    assert words == ["A title", "a b 1 *2", "a & b", "End"]
+    assert words == ["A title", "a & b", "End"]
+    assert [block.rows for block in page.blocks if block.kind == "table"] == [(("a", "b"), ("1", "*2"))]
     assert [block.latex for block in page.blocks if block.kind == "formula"] == ["x^2"]
+
+
+def test_tables_in_markdown_have_their_cells(tmp_path):
+    html = "<table>\n<tr><td colspan=2>A &amp; B</td></tr>\n\n<tr><td>1</td><td>2</td></tr></table>"
+    pipes = "| a \\| b | **c** |\n|---|:-:|\n|  | d |\n"
+    file = written(tmp_path, "page.md", f"Before\n\n{html}\n\nBetween | the\n\n{pipes}\nAfter\n")
+
+    (page,) = load_truth(file).pages
+
+    assert page.blocks == (
+        TruthBlock("text", "Before"),
+        TruthBlock("table", "", rows=(("A & B", ""), ("1", "2"))),
+        TruthBlock("text", "Between  the"),
+        TruthBlock("table", "", rows=(("a | b", "c"), ("", "d"))),
+        TruthBlock("text", "After"),
+    )
 
 
 def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):

@@ -150,7 +150,7 @@ def _judged(run: Run, work: Work, choice: Choice, known: Known, looks: Mapping[i
     failed = tuple(work.failed[index] for index in sorted(work.failed))
     blank = all(page.blank for page in work.pages.values())
     verdict = (
-        judge_alone(reading, looks, failed, blank=blank, missing=known.missing(work.path))
+        judge_alone(reading, looks, failed, blank=blank, missing=known.why_missing(work.path))
         if truth is None
         else compare(reading, truth, run.request.threshold, failed)
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.markdown import plain_text
 from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, names_of
 from paddlevl_doctor.parsing.second_look import Look
 from paddlevl_doctor.parsing.story import Difference, DifferenceKind
 from paddlevl_doctor.parsing.text_diff import readable_diff
@@ -121,10 +120,11 @@ def judge_run(
         passed = only.passed and not flaws
         summary = only.summary if passed or not only.passed else flaws[0]
         return replace(only, passed=passed, reasons=reasons, summary=summary)
-    bad = [document for document in documents if not document.verdict.passed]
+    named = zip(names_of([document.input for document in documents]), documents, strict=True)
+    bad = [(name, document.verdict) for name, document in named if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
     orders = [d.verdict.order for d in documents if d.verdict.order is not None]
-    reasons = (*flaws, *(f"{Path(d.input).name}: {_first(d.verdict)}" for d in bad))
+    reasons = (*flaws, *(f"{name}: {_first(verdict)}" for name, verdict in bad))
     judged = bool(reasons) or any(document.verdict.judged for document in documents)
     return Judgement(
         passed=not reasons,

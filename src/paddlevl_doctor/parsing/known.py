@@ -17,16 +17,15 @@ SUFFIXES = (".json", ".md", ".markdown", ".txt")
 
 @dataclass(frozen=True)
 class Known:
-    """The known texts of the documents that have one; `expected` is what `--expect` named."""
+    """The known texts of the documents that have one; `missing` says where that of each other one was promised."""
 
     texts: Mapping[Path, Truth] = field(default_factory=dict)
-    expected: Path | None = None
+    missing: Mapping[Path, Path] = field(default_factory=dict)
 
-    def missing(self, document: Path) -> str:
+    def why_missing(self, document: Path) -> str:
         """Return why a document fails for want of its known text, empty where none was promised."""
-        if self.expected is None or document in self.texts:
-            return ""
-        return text("known-missing", name=document.name, stem=document.stem, folder=self.expected)
+        place = self.missing.get(document)
+        return "" if place is None else text("known-missing", place=place)
 
 
 def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, lang: str) -> Known:
@@ -40,13 +39,14 @@ def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, lang
     if not expect.is_dir():
         if len(inputs) > 1:
             raise UsageError(text("known-one-for-many", path=expect, count=len(inputs)))
-        return Known({inputs[0].path: load_truth(expect, lang)}, expect)
+        return Known({inputs[0].path: load_truth(expect, lang)})
     places = {item.path: _place(expect, item) for item in inputs}
     texts = {path: load_truth(place, lang) for path, place in places.items() if place is not None}
+    missing = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
     if not texts:
-        name = inputs[0].name
-        raise UsageError(text("known-none", folder=expect, count=len(inputs), place=expect / f"{name}.md"))
-    return Known(texts, expect)
+        place = missing[inputs[0].path]
+        raise UsageError(text("known-none", folder=expect, count=len(inputs), place=place))
+    return Known(texts, missing)
 
 
 def _place(folder: Path, item: Input) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,20 @@ class DocumentReport:
     """Where it saw something else."""
     diff: str = ""
     """Unified diff of the known text and what was read; empty where there is none."""
+
+
+def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
+    paths = [Path(name) for name in inputs]
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return tuple(names)
+    common = next(
+        folder
+        for folder in (paths[0].parent, *paths[0].parents)
+        if all(p.is_relative_to(folder) for p in paths)
+    )
+    return tuple(path.relative_to(common).as_posix() for path in paths)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, ParseReport, names_of
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.session import PREVIEW, Work
 from paddlevl_doctor.parsing.story import (
@@ -27,12 +26,12 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
     """Return the story of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
-    for document in report.documents:
-        work = by_path.get(document.input)
-        documents.append(_document(document, work, _PICTURES - shown))
+    names = names_of([document.input for document in report.documents])
+    for name, document in zip(names, report.documents, strict=True):
+        documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
         shown += document.pages
     return RunStory(
-        title=", ".join(Path(document.input).name for document in report.documents[:3]),
+        title=", ".join(names[:3]),
         engine=report.engine,
         device=report.device,
         documents=tuple(documents),
@@ -62,7 +61,7 @@ def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading
     return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
 
 
-def _document(document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
+def _document(name: str, document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
     places = {found.page for found in document.differences}
     found = {page: [d for d in document.differences if d.page == page] for page in places}
     pages = work.pages if work is not None else {}
@@ -72,7 +71,7 @@ def _document(document: DocumentReport, work: Work | None, pictures: int) -> Doc
         if work is not None
     ]
     return DocumentStory(
-        name=Path(document.input).name,
+        name=name,
         pages=tuple(stories),
         passed=document.verdict.passed,
         summary=document.verdict.summary,

@@ -40,6 +40,13 @@ _MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
 _Made = TypeVar("_Made")
 
 _FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_BLANK = re.compile(r"\n\s*\n")
+_TABLE = re.compile(
+    r"(<table\b.*?</table>|^[ \t]*\|[^\n]*\|[ \t]*\n[ \t]*\|[ \t|:-]*-[ \t|:-]*\|[ \t]*(?:\n[ \t]*\|[^\n]*\|[ \t]*)*$)",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+"""A table in HTML, or lines between pipes of which the second one is a rule."""
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
 _TABLE_RULE = re.compile(r"^(?=.*(?:\||---))[ \t|:-]*-[ \t|:-]*$\n?", re.MULTILINE)
 _LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}\s+|>\s?|[-+*]\s+)", re.MULTILINE)
 _INLINE_MARKS = re.compile(r"(?<!\\)(?:\*\*|__|[*`|])|\\$", re.MULTILINE)
@@ -145,9 +152,28 @@ def _text_page(path: Path, text: str) -> TruthPage:
         if number % 2:
             blocks.append(TruthBlock("formula", "", latex=piece))
             continue
-        words = without_markdown(piece) if is_markdown else piece
-        blocks += [TruthBlock("text", part.strip()) for part in re.split(r"\n\s*\n", words) if part.strip()]
+        blocks += _markdown_blocks(piece) if is_markdown else _paragraphs(piece)
     return TruthPage(tuple(blocks))
+
+
+def _paragraphs(text: str) -> list[TruthBlock]:
+    return [TruthBlock("text", part.strip()) for part in _BLANK.split(text) if part.strip()]
+
+
+def _markdown_blocks(text: str) -> list[TruthBlock]:
+    """Return the paragraphs of Markdown; tables, with pipes or in HTML, have their cells taken out."""
+    blocks: list[TruthBlock] = []
+    for number, piece in enumerate(_TABLE.split(text)):
+        rows = _table_rows(piece) if number % 2 else ()
+        blocks += [TruthBlock("table", "", rows=rows)] if rows else _paragraphs(without_markdown(piece))
+    return blocks
+
+
+def _table_rows(table: str) -> tuple[tuple[str, ...], ...]:
+    if table.lstrip().startswith("<"):
+        return rows_of(table)
+    lines = [line.strip().strip("|") for n, line in enumerate(table.strip().splitlines()) if n != 1]
+    return tuple(tuple(without_markdown(cell).strip() for cell in _CELL_BORDER.split(line)) for line in lines)
 
 
 def without_markdown(text: str) -> str:
