@@ -764,7 +764,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Parts in the order of the page: {order} (needed: {needed}).",
         "顺序与页面一致的部分：{order}（要求 {needed}）。",
     ),
-    "verdict-unjudged": ("Not judged: {unjudged}.", "未评判：{unjudged} 个。"),
+    "verdict-apart": (
+        "Of {count} documents {good} read well enough, {bad} not, {unjudged} not judged.",
+        "{count} 个文档：{good} 个读取合格，{bad} 个不合格，{unjudged} 个未评判。",
+    ),
     "known-missing": (
         "No known text: {place} (or .json, .txt) is not there. Add it, or leave the document out.",
         "没有已知文本：{place}（或 .json、.txt）不存在。请补上，或不要读取该文档。",

@@ -83,10 +83,10 @@ def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart(
     documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
 
     assert judge_run(documents[1:], [], "native", None).summary == (
-        "0 of 2 documents were read well enough. Not judged: 2."
+        "Of 2 documents 0 read well enough, 0 not, 2 not judged."
     )
     assert judge_run(documents, [], "native", None).summary == (
-        "1 of 3 documents were read well enough. Not judged: 2."
+        "Of 3 documents 1 read well enough, 0 not, 2 not judged."
     )
 
 

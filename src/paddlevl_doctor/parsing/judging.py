@@ -140,9 +140,11 @@ def _count(documents: Sequence[DocumentReport]) -> str:
     """Return how many documents were read well, and how many nobody could judge: those are neither good nor bad."""
     verdicts = [document.verdict for document in documents]
     good = sum(verdict.passed and verdict.judged for verdict in verdicts)
-    summary = text("verdict-documents", good=good, count=len(documents))
     unjudged = sum(not verdict.judged for verdict in verdicts)
-    return f"{summary} {text('verdict-unjudged', unjudged=unjudged)}" if unjudged else summary
+    if not unjudged:
+        return text("verdict-documents", good=good, count=len(verdicts))
+    bad = len(verdicts) - good - unjudged
+    return text("verdict-apart", count=len(verdicts), good=good, bad=bad, unjudged=unjudged)
 
 
 def _first(verdict: Judgement) -> str:
