@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from dataclasses import replace
 from enum import Enum
@@ -328,7 +329,7 @@ def parse(
     from paddlevl_doctor.parsing.outcome import ParseRequest
     from paddlevl_doctor.report.documents import parse_document
     from paddlevl_doctor.report.parsed import show
-    from paddlevl_doctor.report.readings import renderers
+    from paddlevl_doctor.report.readings import checkout, renderers
     from paddlevl_doctor.report.run_page import write_page
 
     request = ParseRequest(
@@ -361,7 +362,7 @@ def parse(
         common.answer(
             lambda: view.reading_document(cluster),
             lambda screen: view.show_reading(screen, cluster),
-            renderers=renderers(view.as_reading(cluster)),
+            renderers=renderers(view.as_reading(cluster), checkout(os.environ, Path.cwd())),
         )
         return cluster.exit_code()
     report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
@@ -369,7 +370,9 @@ def parse(
         page = write_page(report.story, Path(output))
         report = replace(report, outputs=(*report.outputs, str(page)))
     common.answer(
-        lambda: parse_document(report), lambda screen: show(screen, report), renderers=renderers(report)
+        lambda: parse_document(report),
+        lambda screen: show(screen, report),
+        renderers=renderers(report, checkout(os.environ, Path.cwd())),
     )
     return report.exit_code()
 

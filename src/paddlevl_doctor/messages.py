@@ -438,8 +438,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "读取不合格：与已知文本相似度 {similarity}（要求 {threshold}）。",
     ),
     "verdict-none": (
-        "Not judged: no known text to compare with (give one with --expect FILE).",
-        "未评判：没有可供比较的已知文本（用 --expect FILE 指定）。",
+        "Not judged: no known text to compare with (give one with --expect PATH).",
+        "未评判：没有可供比较的已知文本（用 --expect PATH 指定）。",
     ),
     "selftest-passed": (
         "The self-test passed: the stack reads what it has never seen.",
@@ -790,6 +790,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{good} of {count} documents were read well enough.",
         "{count} 个文档中有 {good} 个读取合格。",
     ),
+    "verdict-order": (
+        "Parts in the order of the page: {order} (needed: {needed}).",
+        "顺序与页面一致的部分：{order}（要求 {needed}）。",
+    ),
+    "verdict-apart": (
+        "Of {count} documents {good} read well enough, {bad} not, {unjudged} not judged.",
+        "{count} 个文档：{good} 个读取合格，{bad} 个不合格，{unjudged} 个未评判。",
+    ),
+    "known-missing": (
+        "No known text: {place} (or .json, .txt) is not there. Add it, or leave the document out.",
+        "没有已知文本：{place}（或 .json、.txt）不存在。请补上，或不要读取该文档。",
+    ),
+    "known-none": (
+        "{folder} has no known text for any of the documents ({count}): looked for {place} and the like. Put a text for each there, with the names and folders of the documents.",
+        "{folder} 中没有任何一个文档（共 {count} 个）的已知文本：查找过 {place} 等。请按文档的名称和文件夹为每个文档放一个文本。",
+    ),
+    "known-one-for-many": (
+        "--expect names one text, {path}, for {count} documents. Name a folder with a text for each, or read one document.",
+        "--expect 只指定了一个文本 {path}，却要读取 {count} 个文档。请指定为每个文档各有一个文本的文件夹，或只读取一个文档。",
+    ),
+    "threshold-alone": (
+        "--threshold has nothing to be compared with: name the known text with --expect PATH.",
+        "--threshold 没有可比较的内容：请用 --expect PATH 指定已知文本。",
+    ),
     "engine-required": (
         "'{required}' was required, but '{engine}' has read.",
         "要求使用 '{required}'，但实际读取的是 '{engine}'。",
@@ -819,6 +843,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "run-layout": ("The blocks on the page, numbered in reading order", "页面上的区块，按阅读顺序编号"),
     "run-difference": ("Difference from the known text", "与已知文本的差异"),
+    "run-other-difference": (
+        "Difference from {one} to {other} ({similarity} alike)",
+        "从 {one} 到 {other} 的差异（相似度 {similarity}）",
+    ),
     "run-kind-lost": ("Lost:", "缺失："),
     "run-kind-made-up": ("Not seen by the witness:", "佐证阅读器未看到："),
     "run-kind-repeated": ("Repeated:", "重复："),
@@ -977,6 +1005,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "column-node": ("node", "节点"),
     "column-machine": ("machine", "主机"),
+    "compare-failed": (
+        "Failed with {failed} of {count} engines: {engines}.",
+        "{count} 个引擎中有 {failed} 个不合格：{engines}。",
+    ),
     "compare-engines": (
         "'{words}' is no comparison: name two or more of {names}.",
         "'{words}' 无法比较：请指定 {names} 中的两个或更多。",

@@ -64,7 +64,9 @@ def test_a_folder_of_documents_that_hurt_is_read_to_its_end(tmp_path: Path) -> N
         "/none.pdf is a PDF without any page.",
         found["torn.pdf"]["failed"][0].removeprefix(str(folder)),
     ]
-    assert answer.document["verdict"]["summary"] == "8 of 12 documents were read well enough."
+    assert answer.document["verdict"]["summary"] == (
+        "Of 12 documents 1 read well enough, 4 not, 7 not judged."
+    )
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -168,6 +170,22 @@ def test_a_threshold_that_is_not_reached_fails_and_shows_the_difference(tmp_path
     assert answer.code == 1
     assert "Not read well enough" in answer.stdout
     assert "\n  -And nothing else.\n" in answer.stdout
+
+
+def test_known_texts_mirror_the_documents_and_one_that_is_missing_fails_the_run(tmp_path: Path) -> None:
+    for folder, words in (("a", "ALPHA"), ("b", "BETA")):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        documents.page(words).save(tmp_path / "in" / folder / "1.png")
+        (tmp_path / "truths" / folder).mkdir(parents=True)
+    (tmp_path / "truths" / "a" / "1.md").write_text("ALPHA\n")
+    words = ("parse", "in", "--engine", "reader", "--expect", "truths", "--format", "github")
+    answer = doctor(*words, cwd=tmp_path, env={"GITHUB_WORKSPACE": str(tmp_path)})
+
+    assert (answer.code, answer.stdout) == (
+        1,
+        "::error file=in/b/1.png::No known text: truths/b/1.md (or .json, .txt) is not there. "
+        "Add it, or leave the document out.\n",
+    )
 
 
 def test_an_input_is_read_from_a_folder_that_is_also_the_one_for_results(tmp_path: Path) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from paddlevl_doctor.commands.parse import ASSETS
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.parsing.judging import Known, compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.judging import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.model import Block, Page, Reading
 from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement
 from paddlevl_doctor.parsing.second_look import Look
@@ -72,6 +68,28 @@ def test_only_what_something_was_compared_with_counts_as_judged() -> None:
     assert judge_run([unjudged, report("b", GOOD)], [], "native", None).judged
 
 
+def test_a_document_whose_promised_text_is_missing_fails_unjudged_whatever_the_witness_saw() -> None:
+    missing = "No known text for a.png."
+
+    assert judge_alone(reading(WORDS), look(), (), blank=False, missing=missing) == Judgement(
+        False, reasons=(missing,), summary=missing, judged=False
+    )
+    bad = judge_alone(reading(), {}, (), blank=False, missing=missing)
+    assert bad.reasons == (missing, "nothing was read")
+
+
+def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart() -> None:
+    unjudged = judge_alone(reading(WORDS), {}, (), blank=False)
+    documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
+
+    assert judge_run(documents[1:], [], "native", None).summary == (
+        "Of 2 documents 0 read well enough, 0 not, 2 not judged."
+    )
+    assert judge_run(documents, [], "native", None).summary == (
+        "Of 3 documents 1 read well enough, 0 not, 2 not judged."
+    )
+
+
 def test_a_page_that_could_not_be_read_fails_its_document() -> None:
     assert alone(reading(WORDS), {}, "Page 2 could not be read: x") == (
         False,
@@ -90,6 +108,16 @@ def test_the_threshold_is_the_one_asked_for(asked: float | None, passed: bool) -
     verdict = compare(reading(WORDS.replace("second", "sec0nb")), TRUTH, asked, [])
 
     assert (verdict.passed, verdict.threshold) == (passed, asked or 0.9)
+
+
+def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
+    parts = [TruthBlock("text", words) for words in (WORDS, "Another paragraph.", "The end.")]
+    verdict = compare(
+        reading("Another paragraph.", WORDS, "The end."), Truth("x", (TruthPage(tuple(parts)),)), 0.1, []
+    )
+
+    assert (verdict.passed, verdict.order) == (False, 0.6667)
+    assert verdict.summary.endswith(" Parts in the order of the page: 67% (needed: 95%).")
 
 
 def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
@@ -117,31 +145,14 @@ def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None
     )
 
 
+def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
+    documents = [report(f"/in/{folder}/1.png", BAD) for folder in ("a", "b")]
+
+    assert judge_run(documents, [], "native", None).reasons == ("a/1.png: lost", "b/1.png: lost")
+
+
 def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
     verdict = judge_run([report("a", GOOD)], [], "reader", "native")
 
     assert (verdict.passed, verdict.summary) == (False, "'native' was required, but 'reader' has read.")
     assert judge_run([report("a", GOOD)], [], "native", "native").passed
-
-
-def test_known_texts_are_found_by_the_names_of_their_documents(tmp_path: Path) -> None:
-    (tmp_path / "one.md").write_text("# One")
-    known = Known.of(tmp_path, ASSETS, "en")
-    found = known.of_document(Path("elsewhere/one.png"))
-
-    assert found is not None
-    assert found.name == "one.md"
-    assert known.of_document(Path("elsewhere/two.png")) is None
-    with pytest.raises(UsageError):
-        Known.of(tmp_path / "none.md", ASSETS, "en")
-
-
-def test_the_page_that_ships_is_known_under_any_name(tmp_path: Path) -> None:
-    (tmp_path / "copy.png").write_bytes((ASSETS / "demo.png").read_bytes())
-    (tmp_path / "other.png").write_bytes(b"other")
-    known = Known.of(None, ASSETS, "en")
-    found = known.of_document(tmp_path / "copy.png")
-
-    assert found is not None
-    assert found.name == "demo.json"
-    assert known.of_document(tmp_path / "other.png") is None

@@ -45,8 +45,25 @@ def test_markdown_is_taken_without_its_marks(tmp_path):
     (page,) = load_truth(file).pages
 
     words = [" ".join(block.text.split()) for block in page.blocks if block.kind == "text"]
-    assert words == ["A title", "a b 1 *2", "a & b", "End"]
+    assert words == ["A title", "a & b", "End"]
+    assert [block.rows for block in page.blocks if block.kind == "table"] == [(("a", "b"), ("1", "*2"))]
     assert [block.latex for block in page.blocks if block.kind == "formula"] == ["x^2"]
+
+
+def test_tables_in_markdown_have_their_cells(tmp_path):
+    html = "<table>\n<tr><td colspan=2>A &amp; B</td></tr>\n\n<tr><td>1</td><td>2</td></tr></table>"
+    pipes = "| a \\| b | **c** |\n|---|:-:|\n|  | d |\n"
+    file = written(tmp_path, "page.md", f"Before\n\n{html}\n\nBetween | the\n\n{pipes}\nAfter\n")
+
+    (page,) = load_truth(file).pages
+
+    assert page.blocks == (
+        TruthBlock("text", "Before"),
+        TruthBlock("table", "", rows=(("A & B", ""), ("1", "2"))),
+        TruthBlock("text", "Between  the"),
+        TruthBlock("table", "", rows=(("a | b", "c"), ("", "d"))),
+        TruthBlock("text", "After"),
+    )
 
 
 def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
@@ -67,18 +84,20 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"\xff\xfe\x00", "is not UTF-8"),
-        ("a.json", "{", "is no ground truth of a page (JSONDecodeError"),
-        ("a.json", "[]", "is no ground truth of a page (TypeError"),
+        ("a.txt", b"one\ntwo \xff\xfe\x00", "is not UTF-8 (line 2)"),
+        ("a.json", '{"pages":\n{', "(Expecting property name enclosed in double quotes: line 2 column 2"),
+        ("a.json", "[]", "is no ground truth of a page (the file: "),
+        ("a.json", '{"blocks": []}', "is no ground truth of a page (the file: no 'pages')"),
+        ("a.json", '{"pages": [{"blocks": []}]}', "(pages[0]: no 'width')"),
         (
             "a.json",
             '{"pages": [{"width": 1, "height": 1, "blocks": [{"kind": "text"}]}]}',
-            "(KeyError: 'text')",
+            "(pages[0].blocks[0]: no 'text')",
         ),
         (
             "a.json",
             '{"pages": [{"width": 1, "height": 1, "blocks": [{"kind": "text", "text": "", "box": [1]}]}]}',
-            "(ValueError",
+            "(pages[0].blocks[0]: not enough values to unpack",
         ),
         ("a.json", '{"pages": []}', "says nothing"),
         ("a.md", " \n\n", "says nothing"),
@@ -110,3 +129,13 @@ def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):
     assert load_truth(file).pages == (
         TruthPage((TruthBlock("text", "What was read.", (0, 0, 9, 9)),), 1240, 1754),
     )
+
+
+def test_a_table_that_an_engine_wrote_as_html_is_known_by_its_cells(tmp_path):
+    from paddlevl_doctor.parsing.markdown import as_document
+
+    one = reading(Block("table", "<table><tr><td>A</td><td>1</td></tr></table>", (0, 0, 9, 9)))
+    file = written(tmp_path, "page.json", json.dumps(as_document(one)))
+
+    (block,) = load_truth(file).pages[0].blocks
+    assert block.rows == (("A", "1"),)

@@ -256,6 +256,63 @@ def test_nothing_is_made_up_or_repeated_where_only_some_of_the_lines_are_known()
     assert [d.kind for d in compared(blocks, LINES, seen=2)] == [MADE_UP, REPEATED]
 
 
+ROWS = (("Name", "Size"), ("Alpha", "100"), ("Gamma lost row here", "300"), ("Delta", "400"))
+TABLE_BOX = (100, 100, 1100, 300)
+
+
+def table_of(*rows):
+    cells = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return text(f"<table>{cells}</table>", TABLE_BOX, "table")
+
+
+def cells_seen(*rows, score=0.97):
+    return [
+        Line(cell, (120 + 500 * n, 105 + 50 * r, 420 + 500 * n, 145 + 50 * r), score)
+        for r, row in enumerate(rows)
+        for n, cell in enumerate(row)
+        if cell
+    ]
+
+
+def test_a_row_in_the_place_of_another_one_is_made_up_and_the_other_one_lost():
+    lines = cells_seen(*ROWS)
+
+    assert compared([table_of(ROWS[0], ROWS[1], ("Beta", "200"), ROWS[3])], lines) == (
+        found(LOST, "Gamma lost row here", lines[4].box),
+        found(MADE_UP, "Beta 200", (100, 200, 1100, 250)),
+    )
+
+
+def test_a_long_row_that_is_one_more_than_the_witness_saw_is_made_up():
+    invented = ("Epsilon and others", "1500")
+
+    assert compared([table_of(*ROWS, invented)], cells_seen(*ROWS)) == (
+        found(MADE_UP, "Epsilon and others 1500", (100, 260, 1100, 300)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("read", "saw"),
+    [
+        ((*ROWS, ("Eta", "50")), ROWS),  # short, and nothing else was seen in its place
+        ((*ROWS, ("Beta", "200")), (*ROWS, ("8eta", "2OO"))),
+        ((*ROWS, ("12", "34"), ("-", "")), (*ROWS, ("I2", "84"))),
+        ((*ROWS, ("Epsilon and others", "1500")), ROWS[:2]),  # the witness saw too little of the table
+        ((*ROWS, ("$\\alpha_{i}$ of $x^2$ in $y_{j}$", "")), ROWS),
+    ],
+)
+def test_a_row_that_the_witness_may_have_missed_or_misread_is_not_made_up(read, saw):
+    kinds = [difference.kind for difference in compared([table_of(*read)], cells_seen(*saw))]
+
+    assert MADE_UP not in kinds
+
+
+def test_no_row_is_made_up_where_the_witness_is_not_sure_of_the_table():
+    lines = [*cells_seen(*ROWS), Line("Ebsi1on", (120, 260, 400, 290), 0.6)]
+
+    assert compared([table_of(*ROWS, ("Epsilon and others", "1500"))], lines) == ()
+
+
 # --- repeated -------------------------------------------------------------------------------------------------
 
 
@@ -441,6 +498,16 @@ def test_an_invented_paragraph_on_the_demo_page_is_made_up(demo_lines):
     assert on_demo([*PERFECT, Block("text", INVENTED, box)], demo_lines) == (
         Difference(MADE_UP, 0, INVENTED, box),
     )
+
+
+@real_page
+def test_an_invented_row_in_the_table_of_the_demo_page_is_made_up(demo_lines):
+    number = next(n for n, block in enumerate(TRUTH) if block.rows)
+    invented = PERFECT[number].text.replace("A4", "Tabloid").replace("1240 × 1754", "none at all")
+    invented = invented.replace("210", "ninety").replace("297", "twenty")
+
+    (difference,) = (d for d in on_demo(replaced(number, text=invented), demo_lines) if d.kind is MADE_UP)
+    assert difference.text == "Tabloid ninety twenty none at all"
 
 
 @real_page

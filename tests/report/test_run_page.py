@@ -22,6 +22,8 @@ from paddlevl_doctor.parsing.story import (
     Difference,
     DifferenceKind,
     DocumentStory,
+    EngineStory,
+    OtherReading,
     PageStory,
     RunStory,
     Sample,
@@ -32,15 +34,17 @@ HOME = Path("/home/somebody")
 TAGS = frozenset(
     re.findall(
         r"\w+",
-        "html head meta title style body main header h1 h2 h4 h5 p table thead tbody tr th td a b section div details "
-        "summary pre span ul li img svg g rect text line polyline figure figcaption footer",
+        "html head meta title style body main header h1 h2 h3 h4 h5 p table thead tbody tr th td a b section div "
+        "details summary pre span ul ol li hr br i u strong em code sup sub blockquote img svg g rect text line "
+        "polyline figure figcaption footer",
     )
 )
 ATTRIBUTES = frozenset(
     re.findall(
         r"\S+",
-        "lang charset name content http-equiv class id href open dir title role scope colspan rowspan src alt loading "
-        "width height x y x1 y1 x2 y2 points viewbox preserveaspectratio font-size text-anchor aria-label aria-hidden",
+        "lang start charset name content http-equiv class id href open dir title role scope colspan rowspan src alt "
+        "loading width height x y x1 y1 x2 y2 points viewbox preserveaspectratio font-size text-anchor aria-label "
+        "aria-hidden",
     )
 )
 MARKS = [("ok", "✓"), ("bad", "✗"), ("unjudged", "-")]
@@ -56,6 +60,13 @@ HOSTILE = (
     "<table><tr><td colspan=99999999>x<iframe src=//example.org></td></tr></table>",
     "half a surrogate \ud800, the other \udfff, and \ufeff\u061c\u200f",
     "</title></textarea><!--<![CDATA[",
+    "[x](javascript:alert(1)) ![y](http://example.org/z.png) <http://example.org> [a]: data:text/html,x",
+    "```js onclick=alert(1)\n</code></pre><script>alert(1)</script>\n```",
+    "<b><script>alert(1)</script></b> <sup onclick=x>1</sup> <b>open </i> $</code><script>$ &#60;script&#62; &#x202e;",
+    '<img src="imgs/../../secret.png"><img src=\'imgs/x.png" onerror="alert(1)\'><IMG SRC=imgs/x.png onerror=alert(1)>',
+    "| a | b |\n| :-: | -: |\n| <td onclick=x> | `</table>` |",
+    "# one\n\n> - 3. deep\n" + "> " * 200 + "- " * 200,
+    "$a" * 10_000 + "\\(" * 10_000 + "**_`" * 5_000,
     "x" * 100_000,
     "<td>" * 30_000,
 )
@@ -91,7 +102,10 @@ def story(words: str, picture: Path | None = None) -> RunStory:
     page = PageStory(0, 100, 200, blocks, 1.5, "cpu", picture, found, (words,))
     document = DocumentStory(words, (page,), False, words, (words,), (words,), f"-{words}\n+{words}")
     samples = (Sample(0, 100, 50), Sample(60, 160, 80), Sample(120, 220, 80))
-    return RunStory(words, words, words, (document, document), {"read": 2.0}, samples, (words,))
+    other = OtherReading("server", replace(document, others=()), 0.5, f"-{words}\n+{words}")
+    engines = (EngineStory(words, words, 1.0, words), EngineStory("server", words, 1.0, ""))
+    documents = (document, replace(document, others=(other,)))
+    return RunStory(words, words, words, documents, {"read": 2.0}, samples, (words,), engines)
 
 
 def assert_harmless(page: str) -> None:
@@ -99,7 +113,7 @@ def assert_harmless(page: str) -> None:
     assert {tag for tag, _ in found} <= TAGS
     assert {name for _, attributes in found for name in attributes} <= ATTRIBUTES
     links = [a[name] or "" for _, a in found for name in ("href", "src", "xlink:href") if name in a]
-    assert all(link.startswith(("#", "data:image/jpeg;base64,")) for link in links)
+    assert all(link.startswith(("#", "data:image/jpeg;base64,", "data:image/png;base64,")) for link in links)
     assert sum(tag == "style" for tag, _ in found) == 1
 
 
@@ -174,7 +188,7 @@ def test_a_document_that_nothing_was_there_to_judge_by_is_neither_good_nor_bad()
 
 def test_a_difference_is_marked_in_the_list_on_the_picture_and_in_what_was_read(tmp_path: Path) -> None:
     page = run_page(small(tmp_path), HOME)
-    made_up, lost, blank = (page.count(f'"{place}"') for place in ("differs made-up", "lost", "blank"))
+    made_up, lost, blank = (page.count(f'"{place}"') for place in ("block differs made-up", "lost", "blank"))
     on_picture = re.findall(r'<g class="difference ([\w-]+)"><title>(Δ\d)', page)
 
     assert (made_up, lost, blank) == (1, 1, 1)
@@ -188,6 +202,76 @@ def test_a_table_is_shown_as_its_cells_with_their_spans(tmp_path: Path) -> None:
     assert '<tr><td dir="auto">one</td><td dir="auto">two &amp; three</td></tr>' in page
 
 
+def read_as(engine: str, *blocks: Block, folder: Path | None = None) -> str:
+    page = PageStory(0, 100, 200, blocks, 1.0, "cpu", folder=folder)
+    page_words = run_page(RunStory("a", engine, "cpu", (DocumentStory("a", (page,), True, "Good."),)), HOME)
+    return page_words.partition('<div class="read">')[2].partition("<section")[0]
+
+
+MARKDOWN = "Some **bold** words, H<sub>2</sub>O and $x^2 < 3$.\n\n- one\n- two\n\n<b onclick=x>no</b>"
+
+
+def test_the_markdown_that_an_engine_writes_is_shown_as_what_it_means() -> None:
+    page = read_as(
+        "native", Block("text", MARKDOWN, (0, 0, 9, 9)), Block("doc_title", "A *title*", (0, 9, 9, 19))
+    )
+
+    assert (
+        "<p>Some <strong>bold</strong> words, H<sub>2</sub>O and <code>x^2 &lt; 3</code>.</p>\n"
+        "<ul>\n<li>one</li>\n<li>two</li>\n</ul>\n<p>&lt;b onclick=x&gt;no&lt;/b&gt;</p>"
+    ) in page
+    assert '<h4 dir="auto">A <em>title</em></h4>' in page
+
+
+def test_what_the_embedded_reader_read_is_no_markdown() -> None:
+    page = read_as("reader", Block("text", "2 * 3 * 4\n1. **one**", (0, 0, 9, 9)))
+
+    assert '<p class="plain" dir="auto">2 * 3 * 4\n1. **one**</p>' in page
+
+
+def test_a_picture_that_was_cut_out_of_the_page_is_shown_where_it_is_small(tmp_path: Path) -> None:
+    (tmp_path / "imgs").mkdir()
+    for name, size in (("img_in_chart_box_1_2_30_40.jpg", (9, 9)), ("small.png", (9, 9))):
+        Image.new("RGB", size, "white").save(tmp_path / "imgs" / name)
+    (tmp_path / "imgs" / "huge.jpg").write_bytes(b"\xff\xd8\xff" + b"0" * 200_000)
+    (tmp_path / "imgs" / "text.jpg").write_text("no picture")
+    text = "".join(
+        f'<img src="imgs/{name}" alt="Image">' for name in ("small.png", "huge.jpg", "text.jpg", "no.jpg")
+    )
+    page = read_as(
+        "native", Block("chart", "", (1, 2, 30, 40)), Block("text", text, (0, 0, 9, 9)), folder=tmp_path
+    )
+
+    assert re.findall(r'<img src="(data:image/\w+;base64,)[^"]+" alt="([^"]+)">', page) == [
+        ("data:image/jpeg;base64,", "chart"),
+        ("data:image/png;base64,", "imgs/small.png"),
+    ]
+    assert re.findall(r"<code>(.+?)</code>", page) == ["imgs/huge.jpg", "imgs/text.jpg", "imgs/no.jpg"]
+
+
+def test_a_comparison_shows_every_engine_beside_the_page() -> None:
+    def told(words: str, *indexes: int) -> DocumentStory:
+        blocks = (Block("text", words, (0, 0, 9, 9)),)
+        pages = tuple(PageStory(n, 10, 10, blocks, 1.0, "cpu") for n in indexes)
+        return DocumentStory("a.png", pages, True, f"{words} is good.")
+
+    other = OtherReading("reader", told("two", 0, 1), 0.5, "--- native\n+++ reader\n-one\n+two")
+    failed = EngineStory("server", "", 0.0, "No answer.")
+    engines = (EngineStory("native", "gpu:0", 1.0, ""), EngineStory("reader", "cpu", 2.0, ""), failed)
+    story = RunStory("a", "native", "gpu:0", (replace(told("one", 0), others=(other,)),), engines=engines)
+    page = run_page(story, HOME)
+
+    assert re.findall(r'<p class="verdict">(.+?)</p>', page) == [
+        "✓ native: one is good.",
+        "✓ reader: two is good.",
+    ]
+    assert re.findall(r"<h3>(\w+)", page) == ["native", "reader"] * 2
+    assert [words in page for words in ("Difference from native to reader (50.0% alike)", "No answer.")] == [
+        True
+    ] * 2
+    assert page.count(">two</p>") == 2, "also on the page that only this engine read"
+
+
 def test_secrets_and_the_home_folder_are_not_on_the_page() -> None:
     words = f"{HOME}/secret/page.png from https://me:hunter2@example.org is damaged"
     pages = (PageStory(0, 10, 10, (), 0.1, words, notes=(words,)),)
@@ -195,7 +279,7 @@ def test_secrets_and_the_home_folder_are_not_on_the_page() -> None:
     page = run_page(RunStory(words, words, words, (document, document), incidents=(words,)), HOME)
 
     assert (page.count(str(HOME)), page.count("hunter2")) == (0, 0)
-    assert page.count("~/secret/page.png from https://***@example.org is damaged") == 20
+    assert page.count("~/secret/page.png from https://***@example.org is damaged") == 18
 
 
 def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:

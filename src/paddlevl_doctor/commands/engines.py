@@ -26,6 +26,7 @@ from paddlevl_doctor.parsing.pool import Engine
 from paddlevl_doctor.parsing.reader import ReaderEngine, available, threads_for
 from paddlevl_doctor.parsing.second_look import SecondLook
 from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.vision_server import VisionServer
 from paddlevl_doctor.parsing.warm import Warm
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Finding, Stage, Status
@@ -71,6 +72,17 @@ class Staff:
             engine.close()
 
 
+def check_options(request: ParseRequest) -> None:
+    """Raise UsageError where the engine cannot run with what was asked for, before anything is read."""
+    devices(request.device, 0, usable=False)
+    if request.engine == "reader" and not available():
+        raise UsageError(text("reader-missing"))
+    if request.engine == "server" and not request.server_url:
+        raise UsageError(text("server-no-url"))
+    if request.engine == "server":
+        VisionServer.at(request.server_url)
+
+
 def choose(
     system: System, stage: Stage, examination: Examination, request: ParseRequest, deep: Sequence[Finding]
 ) -> Choice:
@@ -78,8 +90,6 @@ def choose(
     if request.engine == "server" or (request.engine == "auto" and request.server_url):
         return Choice("server")
     if request.engine in ("reader", "selftest"):
-        if request.engine == "reader" and not available():
-            raise UsageError(text("reader-missing"))
         return Choice(request.engine)
     obstacle = _native_obstacle(system, stage, examination, request, deep)
     if obstacle is None:

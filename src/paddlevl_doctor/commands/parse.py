@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor.commands import fix as repair
 from paddlevl_doctor.commands.deep import look_deep
-from paddlevl_doctor.commands.engines import choose
+from paddlevl_doctor.commands.engines import check_options, choose
 from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.commands.reading import Run, read_documents
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.comparing import side_by_side
 from paddlevl_doctor.parsing.document import check_input, check_output_folder
-from paddlevl_doctor.parsing.inputs import PAGES, expand
-from paddlevl_doctor.parsing.judging import Known
+from paddlevl_doctor.parsing.inputs import PAGES, Input, expand
+from paddlevl_doctor.parsing.known import known_texts
 from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, ParseRequest
 from paddlevl_doctor.parsing.page_store import PageStore
 from paddlevl_doctor.parsing.pages import PageSource, drawers_for
@@ -48,13 +49,18 @@ def parse(
             finally:
                 source.close()
 
+    for engine in request.compare or (request.engine,):
+        check_options(replace(request, engine=engine))
     return side_by_side(request.compare, request, once) if request.compare else once(request)
 
 
 def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     system, request = run.system, run.request
-    known = Known.of(request.expect, ASSETS, language())
-    works = _works(run, source, [_document(run, word) for word in request.inputs])
+    inputs = expand([_document(run, word) for word in request.inputs], request.output)
+    known = known_texts(request.expect, inputs, ASSETS, language())
+    if request.threshold is not None and not known.texts:
+        raise UsageError(text("threshold-alone"))
+    works = _works(run, source, inputs)
     check_output_folder(request.output, language())
     fixed = _fixed(run, options) if request.fix else None
     with run.timed("check", text("stage-check")):
@@ -78,9 +84,8 @@ def _document(run: Run, word: str) -> Path:
     return path
 
 
-def _works(run: Run, source: PageSource, paths: Sequence[Path]) -> list[Work]:
+def _works(run: Run, source: PageSource, inputs: Sequence[Input]) -> list[Work]:
     """Open every document; one that cannot be read is reported, and ends the run only where it is the only one."""
-    inputs = expand(paths, run.request.output)
     run.order = [item.path for item in inputs]
     works = []
     for item in inputs:

@@ -13,7 +13,8 @@ from paddlevl_doctor.commands.fix import FixReport
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.growth import summed
-from paddlevl_doctor.parsing.judging import Known, compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.judging import compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.known import Known
 from paddlevl_doctor.parsing.model import Reading
 from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport, ParseRequest
 from paddlevl_doctor.parsing.outputs import write_outputs
@@ -146,11 +147,11 @@ def _reading(work: Work, engine: str) -> Reading:
 
 
 def _judged(run: Run, work: Work, choice: Choice, known: Known, looks: Mapping[int, Look]) -> DocumentReport:
-    reading, truth = _reading(work, choice.name), known.of_document(work.path)
+    reading, truth = _reading(work, choice.name), known.texts.get(work.path)
     failed = tuple(work.failed[index] for index in sorted(work.failed))
     blank = all(page.blank for page in work.pages.values())
     verdict = (
-        judge_alone(reading, looks, failed, blank=blank)
+        judge_alone(reading, looks, failed, blank=blank, missing=known.why_missing(work.path))
         if truth is None
         else compare(reading, truth, run.request.threshold, failed)
     )

@@ -56,8 +56,6 @@ def hire_server(
 
 
 def _served(system: System, examination: Examination, request: ParseRequest) -> _Served:
-    if not request.server_url:
-        raise UsageError(text("server-no-url"))
     server = VisionServer.at(request.server_url, api_key(system.env), request.stall or _PATIENCE)
     try:
         models = replace(server, seconds=min(server.seconds, 30.0)).models()

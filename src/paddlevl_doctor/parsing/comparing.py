@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rapidfuzz.distance import Levenshtein
 
@@ -19,7 +18,9 @@ from paddlevl_doctor.parsing.outcome import (
     Judgement,
     ParseReport,
     ParseRequest,
+    names_of,
 )
+from paddlevl_doctor.parsing.telling import beside
 from paddlevl_doctor.parsing.text_diff import readable_diff
 from paddlevl_doctor.parsing.truth import without_markdown
 
@@ -30,7 +31,6 @@ ENGINES = ("native", "server", "reader")
 class _Read:
     """One document as one engine read it."""
 
-    input: str
     pages: tuple[Page, ...]
 
     def words(self) -> str:
@@ -57,31 +57,40 @@ def side_by_side(
         one = replace(request, engine=engine, compare=(), output=request.output / engine)
         try:
             reports[engine] = read(one)
-        except UsageError:
-            raise
         except DoctorError as error:
+            if isinstance(error, UsageError) and not reports:
+                raise
             reports[engine] = error
     done = {name: report for name, report in reports.items() if isinstance(report, ParseReport)}
     if not done:
         raise DoctorError("\n".join(str(error) for error in reports.values()))
     base = next(iter(done))
     compared = tuple(_compared(name, report, done[base]) for name, report in reports.items())
-    others = [engine for engine in compared if engine.engine != base]
-    return replace(done[base], compared=compared, verdict=_verdict(done[base].verdict, others))
+    return replace(
+        done[base],
+        compared=compared,
+        verdict=_verdict(done[base].verdict, compared),
+        story=beside([report.story for report in done.values()], compared),
+    )
 
 
 def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
-    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in compared if engine.failure)
-    return replace(first, passed=first.passed and not reasons, reasons=(*first.reasons, *reasons))
+    """Return the first engine's verdict, or which engines failed and why."""
+    failed = [engine for engine in compared if engine.failure]
+    if not failed:
+        return first
+    names = ", ".join(engine.engine for engine in failed)
+    summary = text("compare-failed", failed=len(failed), count=len(compared), engines=names)
+    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in failed)
+    return replace(first, passed=False, summary=summary, reasons=(*reasons, *first.reasons))
 
 
 def _compared(name: str, report: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:
     if isinstance(report, DoctorError):
         return ComparedEngine(name, failure=report.message)
-    documents = tuple(
-        _document(one, other, (base.engine, name))
-        for one, other in zip(_documents(base), _documents(report), strict=True)
-    )
+    names = names_of([document.input for document in base.documents])
+    pairs = zip(names, _documents(base), _documents(report), strict=True)
+    documents = tuple(_document(called, one, other, (base.engine, name)) for called, one, other in pairs)
     seconds = report.seconds.get("read", 0.0)
     failure = "" if report.verdict.passed else report.verdict.summary
     return ComparedEngine(name, report.device, seconds, len(report.pages), documents, failure)
@@ -91,13 +100,11 @@ def _documents(report: ParseReport) -> list[_Read]:
     """Return the pages of each document; they follow each other in the report."""
     found, start = [], 0
     for document in report.documents:
-        found.append(_Read(document.input, report.pages[start : start + document.pages]))
+        found.append(_Read(report.pages[start : start + document.pages]))
         start += document.pages
     return found
 
 
-def _document(one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
+def _document(called: str, one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
     similarity = Levenshtein.normalized_similarity(characters(one.words()), characters(other.words()))
-    return ComparedDocument(
-        Path(one.input).name, round(similarity, 4), readable_diff(one.words(), other.words(), names)
-    )
+    return ComparedDocument(called, round(similarity, 4), readable_diff(one.words(), other.words(), names))

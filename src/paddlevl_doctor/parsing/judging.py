@@ -3,56 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.markdown import plain_text
 from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, names_of
 from paddlevl_doctor.parsing.second_look import Look
 from paddlevl_doctor.parsing.story import Difference, DifferenceKind
 from paddlevl_doctor.parsing.text_diff import readable_diff
-from paddlevl_doctor.parsing.truth import Truth, load_truth, without_markdown
-from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, judge
+from paddlevl_doctor.parsing.truth import Truth, without_markdown
+from paddlevl_doctor.parsing.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
 
-_SUFFIXES = (".json", ".md", ".markdown", ".txt")
-"""Of a known text in a folder of them, beside the name of its document."""
 _HALF = 0.5
 _FEW = 3
 """So many lines have to be lost before a page counts as not read."""
 _SHOWN = 60
 """Characters of a text that a reason quotes."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known about the documents: one text, a folder of texts, and the page that ships."""
-
-    assets: Path
-    lang: str
-    only: Truth | None = None
-    folder: Path | None = None
-
-    @classmethod
-    def of(cls, expect: Path | None, assets: Path, lang: str) -> Known:
-        """Return what `--expect` names; raises UsageError where it cannot be read."""
-        if expect is None:
-            return cls(assets, lang)
-        if expect.is_dir():
-            return cls(assets, lang, folder=expect)
-        return cls(assets, lang, only=load_truth(expect, lang))
-
-    def of_document(self, document: Path) -> Truth | None:
-        """Return the known text of a document, None where there is none."""
-        if self.only is not None:
-            return self.only
-        if self.folder is not None:
-            places = (self.folder / f"{document.stem}{suffix}" for suffix in _SUFFIXES)
-            return next((load_truth(place, self.lang) for place in places if place.is_file()), None)
-        shipped = (self.assets / "demo.png").read_bytes()
-        same = document.stat().st_size == len(shipped) and document.read_bytes() == shipped
-        return load_truth(self.assets / "demo.json", self.lang) if same else None
 
 
 def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequence[str]) -> Judgement:
@@ -64,18 +31,36 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
     numbers = {"similarity": f"{verdict.similarity:.1%}", "threshold": f"{verdict.threshold:.0%}"}
     passed = verdict.passed and not failed
     summary = text("verdict-passed" if passed else "verdict-failed", **numbers)
+    if verdict.order < ORDER:
+        summary += " " + text("verdict-order", order=f"{verdict.order:.0%}", needed=f"{ORDER:.0%}")
     return Judgement(
-        passed, verdict.similarity, threshold, verdict.reference, (*failed, *verdict.reasons), summary
+        passed=passed,
+        similarity=verdict.similarity,
+        threshold=threshold,
+        reference=verdict.reference,
+        reasons=(*failed, *verdict.reasons),
+        summary=summary,
+        order=verdict.order,
     )
 
 
 def judge_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool, missing: str = ""
 ) -> Judgement:
     """Return how well a document was read of which nothing is known.
 
-    `failed` says which pages were not read, `blank` that nothing is on any page.
+    `failed` says which pages were not read, `blank` that nothing is on any page, `missing` that a known text was
+    promised for it and is not there: then it fails, whatever else can be said.
     """
+    found = _judged_alone(reading, looks, failed, blank=blank)
+    if not missing:
+        return found
+    return Judgement(False, reasons=(missing, *found.reasons), summary=missing, judged=False)
+
+
+def _judged_alone(
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool
+) -> Judgement:
     read = any(block.text.strip() for page in reading.pages for block in page.blocks)
     nothing = () if read or blank or not reading.pages else (text("nothing-read"),)
     reasons = (*failed, *nothing, *_testimony(looks))
@@ -135,12 +120,31 @@ def judge_run(
         passed = only.passed and not flaws
         summary = only.summary if passed or not only.passed else flaws[0]
         return replace(only, passed=passed, reasons=reasons, summary=summary)
-    bad = [document for document in documents if not document.verdict.passed]
+    named = zip(names_of([document.input for document in documents]), documents, strict=True)
+    bad = [(name, document.verdict) for name, document in named if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
-    reasons = (*flaws, *(f"{Path(d.input).name}: {_first(d.verdict)}" for d in bad))
-    summary = text("verdict-documents", good=len(documents) - len(bad), count=len(documents))
+    orders = [d.verdict.order for d in documents if d.verdict.order is not None]
+    reasons = (*flaws, *(f"{name}: {_first(verdict)}" for name, verdict in bad))
     judged = bool(reasons) or any(document.verdict.judged for document in documents)
-    return Judgement(not reasons, min(known, default=None), reasons=reasons, summary=summary, judged=judged)
+    return Judgement(
+        passed=not reasons,
+        similarity=min(known, default=None),
+        reasons=reasons,
+        summary=_count(documents),
+        judged=judged,
+        order=min(orders, default=None),
+    )
+
+
+def _count(documents: Sequence[DocumentReport]) -> str:
+    """Return how many documents were read well, and how many nobody could judge: those are neither good nor bad."""
+    verdicts = [document.verdict for document in documents]
+    good = sum(verdict.passed and verdict.judged for verdict in verdicts)
+    unjudged = sum(not verdict.judged for verdict in verdicts)
+    if not unjudged:
+        return text("verdict-documents", good=good, count=len(verdicts))
+    bad = len(verdicts) - good - unjudged
+    return text("verdict-apart", count=len(verdicts), good=good, bad=bad, unjudged=unjudged)
 
 
 def _first(verdict: Judgement) -> str:

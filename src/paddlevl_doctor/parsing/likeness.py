@@ -83,10 +83,10 @@ def gaps(line: str, text: str) -> list[str]:
         return [line] if weight(line) >= _PIECE else []
     margin = len(line) // 4 + _ANCHOR  # the text may say a little more within the line
     near = text[max(0, place.dest_start - margin) : place.dest_end + margin]
-    return [line[start:end] for start, end in _holes(line, near)]
+    return [line[start:end] for start, end in holes(line, near)]
 
 
-def _holes(line: str, near: str) -> Iterator[tuple[int, int]]:
+def holes(line: str, near: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each part of `line` for which `near` has too little between two anchors."""
     same = [step for step in Levenshtein.opcodes(line, near) if step.tag == "equal"]
     kept = {at for step in same for at in range(step.src_start, step.src_end)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,10 @@ class Judgement:
     reasons: tuple[str, ...] = ()
     summary: str = ""
     judged: bool = True
-    """False where nothing was there to judge by: neither a known text nor a witness; then `passed` means nothing."""
+    """False where nothing was there to judge by, neither a known text nor a witness: then it is neither good nor bad,
+    and fails only where a known text was promised."""
+    order: float | None = None
+    """The share of the known text's parts that follow each other as they should, 0 to 1; None without a known text."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,20 @@ class DocumentReport:
     """Where it saw something else."""
     diff: str = ""
     """Unified diff of the known text and what was read; empty where there is none."""
+
+
+def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
+    paths = [Path(name) for name in inputs]
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return tuple(names)
+    common = next(
+        folder
+        for folder in (paths[0].parent, *paths[0].parents)
+        if all(p.is_relative_to(folder) for p in paths)
+    )
+    return tuple(path.relative_to(common).as_posix() for path in paths)
 
 
 @dataclass(frozen=True)

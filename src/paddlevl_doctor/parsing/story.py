@@ -62,6 +62,8 @@ class PageStory:
     notes: tuple[str, ...] = ()
     rung: str = "first"
     """Of the ladder; as in messages: rung-NAME."""
+    folder: Path | None = None
+    """What was saved of the page, with the pictures that were cut out of it in `imgs`; None: none is shown."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,28 @@ class DocumentStory:
     """False where there was nothing to judge by."""
     difference: str = ""
     """Unified diff between the known text and what was read, where a known text was given."""
+    others: tuple[OtherReading, ...] = ()
+    """In a comparison: the same document as every other engine read it."""
+
+
+@dataclass(frozen=True)
+class OtherReading:
+    """A document as another engine read it, and its unified diff from the first engine's text; similarity 0 to 1."""
+
+    engine: str
+    document: DocumentStory
+    similarity: float
+    difference: str
+
+
+@dataclass(frozen=True)
+class EngineStory:
+    """One engine of a comparison: the seconds it read for, and why it failed, empty where it did not."""
+
+    engine: str
+    device: str
+    seconds: float
+    failure: str
 
 
 @dataclass(frozen=True)
@@ -94,3 +118,5 @@ class RunStory:
     incidents: tuple[str, ...] = ()
     rungs: str = ""
     """Which rungs of the ladder helped, in one sentence; empty where none was needed."""
+    engines: tuple[EngineStory, ...] = ()
+    """In a comparison: all of them; everything else is the first one's that could read."""

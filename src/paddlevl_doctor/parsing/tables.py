@@ -33,6 +33,17 @@ def cells_of(html: str) -> tuple[tuple[Cell, ...], ...]:
     return tuple(map(tuple, rows)) if parser.cells else ()
 
 
+def filled_rows_of(html: str) -> tuple[tuple[str, ...], ...]:
+    """Return the cells of all rows like `rows_of`, but with the text of a merged cell wherever it reaches."""
+    parser = _parsed(html)
+    rows = [[" ".join(cell.split()) for cell in row] for row in parser.rows]
+    for row, column, cell in parser.cells:
+        for below in rows[row : row + cell.down]:
+            reached = len(below[column : column + cell.across])
+            below[column : column + reached] = [rows[row][column]] * reached
+    return tuple(tuple(row) for row in rows if row)
+
+
 def shape(rows: tuple[tuple[str, ...], ...]) -> tuple[int, int]:
     """Return how many rows and columns a table has."""
     return len(rows), max(map(len, rows), default=0)

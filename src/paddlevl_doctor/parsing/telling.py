@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 
 from paddlevl_doctor.parsing.attempts import helped
 from paddlevl_doctor.parsing.growth import summed
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, ParseReport, names_of
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.session import PREVIEW, Work
-from paddlevl_doctor.parsing.story import Difference, DocumentStory, PageStory, RunStory, Sample
+from paddlevl_doctor.parsing.story import (
+    Difference,
+    DocumentStory,
+    EngineStory,
+    OtherReading,
+    PageStory,
+    RunStory,
+    Sample,
+)
 
 _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
@@ -20,12 +28,12 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
     """Return the story of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
-    for document in report.documents:
-        work = by_path.get(document.input)
-        documents.append(_document(document, work, _PICTURES - shown))
+    names = names_of([document.input for document in report.documents])
+    for name, document in zip(names, report.documents, strict=True):
+        documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
         shown += document.pages
     return RunStory(
-        title=", ".join(Path(document.input).name for document in report.documents[:3]),
+        title=", ".join(names[:3]),
         engine=report.engine,
         device=report.device,
         documents=tuple(documents),
@@ -36,7 +44,27 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
     )
 
 
-def _document(document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
+def beside(stories: Sequence[RunStory | None], compared: Sequence[ComparedEngine]) -> RunStory | None:
+    """Return the first story with what the other engines read beside it; None where there is none."""
+    told = [story for story in stories if story is not None]
+    if not told:
+        return None
+    first, *rest = told
+    by_name = {engine.engine: engine for engine in compared}
+    documents = tuple(
+        replace(document, others=tuple(_other(story, by_name[story.engine], n) for story in rest))
+        for n, document in enumerate(first.documents)
+    )
+    engines = tuple(EngineStory(e.engine, e.device, e.seconds, e.failure) for e in compared)
+    return replace(first, documents=documents, engines=engines)
+
+
+def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading:
+    found = engine.documents[number]
+    return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
+
+
+def _document(name: str, document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
     places = {found.page for found in document.differences}
     found = {page: [d for d in document.differences if d.page == page] for page in places}
     pages = work.pages if work is not None else {}
@@ -46,7 +74,7 @@ def _document(document: DocumentReport, work: Work | None, pictures: int) -> Doc
         if work is not None
     ]
     return DocumentStory(
-        name=Path(document.input).name,
+        name=name,
         pages=tuple(stories),
         passed=document.verdict.passed,
         summary=document.verdict.summary,
@@ -73,4 +101,5 @@ def _page(
         differences=tuple(differences.get(index, ())),
         notes=read.notes,
         rung=read.rung,
+        folder=work.store.place(index) if picture else None,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.parsing.model import Box, box_of
+from paddlevl_doctor.parsing.tables import rows_of
 
 _SENTENCES = {
     "unreadable": {
@@ -18,8 +20,9 @@ _SENTENCES = {
         "zh": "无法读取预期文本 {path}：{detail}。",
     },
     "not-utf8": {
-        "en": "The expected text {path} is not UTF-8. Save it as UTF-8 text, Markdown or the JSON of a page.",
-        "zh": "预期文本 {path} 不是 UTF-8 编码。请保存为 UTF-8 的文本、Markdown 或页面 JSON。",
+        "en": "The expected text {path} is not UTF-8 (line {detail}). "
+        "Save it as UTF-8 text, Markdown or the JSON of a page.",
+        "zh": "预期文本 {path} 不是 UTF-8 编码（第 {detail} 行）。请保存为 UTF-8 的文本、Markdown 或页面 JSON。",
     },
     "malformed": {
         "en": "The expected text {path} is no ground truth of a page ({detail}). "
@@ -33,7 +36,17 @@ _SENTENCES = {
     },
 }
 
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
+_Made = TypeVar("_Made")
+
 _FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
+_BLANK = re.compile(r"\n\s*\n")
+_TABLE = re.compile(
+    r"(<table\b.*?</table>|^[ \t]*\|[^\n]*\|[ \t]*\n[ \t]*\|[ \t|:-]*-[ \t|:-]*\|[ \t]*(?:\n[ \t]*\|[^\n]*\|[ \t]*)*$)",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+"""A table in HTML, or lines between pipes of which the second one is a rule."""
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
 _TABLE_RULE = re.compile(r"^(?=.*(?:\||---))[ \t|:-]*-[ \t|:-]*$\n?", re.MULTILINE)
 _LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}\s+|>\s?|[-+*]\s+)", re.MULTILINE)
 _INLINE_MARKS = re.compile(r"(?<!\\)(?:\*\*|__|[*`|])|\\$", re.MULTILINE)
@@ -76,11 +89,12 @@ def load_truth(path: Path, lang: str = "en") -> Truth:
     except OSError as error:
         raise _error("unreadable", lang, path, error.strerror or error) from error
     except UnicodeDecodeError as error:
-        raise _error("not-utf8", lang, path) from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _error("not-utf8", lang, path, line) from error
     try:
         pages = _json_pages(json.loads(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise _error("malformed", lang, path, f"{type(error).__name__}: {error}") from error
+    except _MALFORMED as error:
+        raise _error("malformed", lang, path, error) from error
     if not any(block.text.strip() or block.rows or block.latex for page in pages for block in page.blocks):
         raise _error("empty", lang, path)
     return Truth(path.name, pages)
@@ -91,18 +105,40 @@ def _error(key: str, lang: str, path: Path, detail: object = "") -> UsageError:
 
 
 def _json_pages(document: dict[str, Any]) -> tuple[TruthPage, ...]:
-    return tuple(
-        TruthPage(tuple(map(_json_block, page["blocks"])), int(page["width"]), int(page["height"]))
-        for page in document["pages"]
-    )
+    pages = _at("the file", lambda: list(document["pages"]))
+    return tuple(_at(f"pages[{n}]", _json_page, page, f"pages[{n}]") for n, page in enumerate(pages))
+
+
+def _json_page(page: dict[str, Any], place: str) -> TruthPage:
+    blocks = enumerate(list(page["blocks"]))
+    found = tuple(_at(f"{place}.blocks[{n}]", _json_block, block) for n, block in blocks)
+    return TruthPage(found, int(page["width"]), int(page["height"]))
+
+
+def _at(place: str, make: Callable[..., _Made], *values: object) -> _Made:
+    """Return what is made of a part of the file; raises ValueError that names the part."""
+    try:
+        return make(*values)
+    except _MisplacedError:
+        raise
+    except _MALFORMED as error:
+        what = f"no {error}" if isinstance(error, KeyError) else error
+        raise _MisplacedError(f"{place}: {what}") from error
+
+
+class _MisplacedError(ValueError):
+    """Says what is wrong in a ground truth, and where."""
 
 
 def _json_block(block: dict[str, Any]) -> TruthBlock:
+    """Return a block; a table that is given as HTML, as an engine writes it, has its cells taken out."""
+    kind, words = str(block["kind"]), str(block["text"])
+    rows = tuple(tuple(str(cell) for cell in row) for row in block.get("rows", ()))
     return TruthBlock(
-        kind=str(block["kind"]),
-        text=str(block["text"]),
+        kind=kind,
+        text=words,
         box=box_of(block["box"]) if "box" in block else None,
-        rows=tuple(tuple(str(cell) for cell in row) for row in block.get("rows", ())),
+        rows=rows or (rows_of(words) if kind == "table" else ()),
         latex=str(block.get("latex", "")),
     )
 
@@ -116,9 +152,28 @@ def _text_page(path: Path, text: str) -> TruthPage:
         if number % 2:
             blocks.append(TruthBlock("formula", "", latex=piece))
             continue
-        words = without_markdown(piece) if is_markdown else piece
-        blocks += [TruthBlock("text", part.strip()) for part in re.split(r"\n\s*\n", words) if part.strip()]
+        blocks += _markdown_blocks(piece) if is_markdown else _paragraphs(piece)
     return TruthPage(tuple(blocks))
+
+
+def _paragraphs(text: str) -> list[TruthBlock]:
+    return [TruthBlock("text", part.strip()) for part in _BLANK.split(text) if part.strip()]
+
+
+def _markdown_blocks(text: str) -> list[TruthBlock]:
+    """Return the paragraphs of Markdown; tables, with pipes or in HTML, have their cells taken out."""
+    blocks: list[TruthBlock] = []
+    for number, piece in enumerate(_TABLE.split(text)):
+        rows = _table_rows(piece) if number % 2 else ()
+        blocks += [TruthBlock("table", "", rows=rows)] if rows else _paragraphs(without_markdown(piece))
+    return blocks
+
+
+def _table_rows(table: str) -> tuple[tuple[str, ...], ...]:
+    if table.lstrip().startswith("<"):
+        return rows_of(table)
+    lines = [line.strip().strip("|") for n, line in enumerate(table.strip().splitlines()) if n != 1]
+    return tuple(tuple(without_markdown(cell).strip() for cell in _CELL_BORDER.split(line)) for line in lines)
 
 
 def without_markdown(text: str) -> str:

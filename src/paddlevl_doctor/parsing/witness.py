@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
+from rapidfuzz.distance import Levenshtein
+
 from paddlevl_doctor.parsing.likeness import (
     FORMULA,
     IDEOGRAPHS,
@@ -25,6 +27,7 @@ from paddlevl_doctor.parsing.likeness import (
 )
 from paddlevl_doctor.parsing.model import Block, Box, Line, Page
 from paddlevl_doctor.parsing.story import Difference, DifferenceKind
+from paddlevl_doctor.parsing.tables import rows_of
 
 FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer_image"})
 """Layout labels of what the engine does not read as text, or reads into a form of its own (a chart as a table)."""
@@ -48,6 +51,10 @@ _NOTHING = 0.3
 """The engine's text shares less than this with what the witness saw: there is nothing like it."""
 _THERE = 0.5
 """The engine's text shares at least this with what the witness saw: it says the same."""
+_CELL = 0.7
+"""Similarity from which a cell of a table was seen: "Beta" misread in one letter has 0.75, "200" for "300" 0.67."""
+_SHORT_ROW = 6
+"""Below this weight a row of a table is never made up."""
 _LEGIBLE = 9
 """Pixels that the side of a character must have for the witness to be believed when it saw nothing."""
 _ENDLESS = 5
@@ -188,6 +195,8 @@ def _made_up(sides: _Sides) -> Iterator[Difference]:
     for block, place in zip(sides.page.blocks, sides.read, strict=True):
         if block.kind not in FIGURES and _is_made_up(sides, block, place):
             yield Difference(DifferenceKind.MADE_UP, sides.page.index, _shown(block), block.box)
+        elif block.kind == "table":
+            yield from _made_up_rows(sides, block)
 
 
 def _is_made_up(sides: _Sides, block: Block, place: _Place) -> bool:
@@ -198,8 +207,54 @@ def _is_made_up(sides: _Sides, block: Block, place: _Place) -> bool:
     if any(line.score < _CONFIDENT for line in there):
         return False
     if there and block.kind == "table":
-        return False  # the witness sees its cells in another order
+        return False  # the witness sees its cells in another order: they are looked at row by row
     return share(known, sides.saw_at(block.box)) < _NOTHING and not _is_elsewhere(known, sides.all_saw)
+
+
+def _made_up_rows(sides: _Sides, block: Block) -> Iterator[Difference]:
+    """Yield the rows of a table of which the witness saw no word, where it surely saw most of the other rows.
+
+    A short row is believed to be made up only where the witness saw in the table what the engine does not have.
+    """
+    there = [line for line in sides.lines if _overlap(line.box, block.box) > 0]
+    rows = rows_of(block.text)
+    saw = sides.saw_at(block.box)
+    read = characters(block.text)
+    left = [known for line in there if (known := characters(line.text)) not in read]
+    seen = [_is_row_seen(row, saw, left) for row in rows]
+    if any(line.score < _CONFIDENT for line in there) or seen.count(True) < max(2, len(rows) / 2):
+        return
+    is_other = any(_is_sure(line) and _is_lost(sides, line) for line in there)
+    for number, row in enumerate(rows):
+        enough = weight(characters(" ".join(row))) >= (_SHORT_ROW if is_other else _LONG)
+        if seen[number] is False and enough:
+            box = _row_box(block.box, number, len(rows))
+            yield Difference(DifferenceKind.MADE_UP, sides.page.index, " ".join(filter(None, row)), box)
+
+
+def _is_row_seen(row: Sequence[str], saw: str, left: Sequence[str]) -> bool | None:
+    """Say whether any cell of a row was seen, maybe misread; None where no cell says enough to tell.
+
+    `left` is what the witness saw and the engine does not have: only that can be a cell that either misread.
+    """
+    cells = [characters(cell) for cell in row]
+    telling = [cell for cell in cells if weight(cell) >= _STRAY and FORMULA not in cell]
+    seen = (cell in saw or any(_is_misread(cell, line) for line in left) for cell in telling)
+    return any(seen) if telling else None
+
+
+def _is_misread(cell: str, line: str) -> bool:
+    """Say whether a line may be a cell as the other one read it; in a short one a part of it is chance."""
+    if weight(cell) < _SHORT:
+        return Levenshtein.normalized_similarity(cell, line) >= _CELL
+    return is_like(cell, line, _CELL)
+
+
+def _row_box(table: Box, number: int, count: int) -> Box:
+    """Return about where a row is: an engine says it of the whole table only."""
+    left, top, right, bottom = table
+    high = (bottom - top) / count
+    return left, round(top + number * high), right, round(top + (number + 1) * high)
 
 
 def _is_legible(known: str, box: Box) -> bool:

@@ -53,25 +53,28 @@ def template(name: str) -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_visible,
+        finalize=_shown,
     )
     environment.filters["spans"] = _spans
     return environment.get_template(name)
 
 
-def _visible(value: object) -> object:
-    """Replace what would steer the reader's eye, and leave everything else to the escaping."""
+def visible(words: str) -> str:
+    """Return text in which what would steer the reader's eye is a mark."""
+    return _STEERING.sub("\ufffd", words)
+
+
+def _shown(value: object) -> object:
+    """Make a text visible, and leave everything else to the escaping."""
     from markupsafe import Markup  # noqa: PLC0415 - as above
 
-    return (
-        _STEERING.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value
-    )
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _spans(words: str) -> object:
     """Return text with its `code` as code elements, everything else escaped."""
     from markupsafe import Markup, escape  # noqa: PLC0415 - as above
 
-    parts = _CODE.split(_STEERING.sub("\ufffd", words))
+    parts = _CODE.split(visible(words))
     shown = [Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)]
     return Markup("").join(shown)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.text import Text
 
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.attempts import helped
-from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, Judgement, ParseReport
+from paddlevl_doctor.parsing.outcome import ComparedEngine, DocumentReport, Judgement, ParseReport, names_of
 from paddlevl_doctor.report.console import STYLES, Screen, make_table
 from paddlevl_doctor.values import Status
 
@@ -51,12 +50,11 @@ def _reading(screen: Screen, report: ParseReport) -> None:
 
 def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
     table = make_table("column-status", "column-document", "column-pages", "column-written")
-    for document in documents:
+    names = names_of([document.input for document in documents])
+    for name, document in zip(names, documents, strict=True):
         mark, style = _mark(document.verdict)
         written = next(iter(document.outputs), "-")
-        row = (
-            Text(screen.clean(words)) for words in (Path(document.input).name, str(document.pages), written)
-        )
+        row = (Text(screen.clean(words)) for words in (name, str(document.pages), written))
         table.add_row(Text(mark, style=style), *row)
     screen.console.print(table)
 

@@ -2,69 +2,105 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, names_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-def renderers(report: ParseReport) -> Mapping[str, Callable[[], str]]:
-    """Return what writes a run in each format; redacted, and imported only where it is asked for."""
-    return {"junit": lambda: junit(_redacted(report)), "github": lambda: github(_redacted(report))}
+def renderers(report: ParseReport, root: Path) -> Mapping[str, Callable[[], str]]:
+    """Return what writes a run in each format; redacted, and imported only where it is asked for.
+
+    Documents are named from `root`, the folder of the checkout.
+    """
+    return {
+        "junit": lambda: junit(for_everybody(report, root)),
+        "github": lambda: github(for_everybody(report, root)),
+    }
 
 
-def _redacted(report: ParseReport) -> ParseReport:
+def checkout(env: Mapping[str, str], here: Path) -> Path:
+    """Return the folder from which a CI system names files: GitHub says it, else it is the working folder."""
+    return Path(env.get("GITHUB_WORKSPACE") or here)
+
+
+def for_everybody(report: ParseReport, root: Path) -> ParseReport:
+    """Return a report without names and home folders, in which every document is a path that a CI system can resolve.
+
+    A document in the checkout is named from there, as it is: a path with anything taken out is no path. One that
+    lies elsewhere is called by its name only.
+    """
     from paddlevl_doctor.report.redaction import Redactor  # noqa: PLC0415 - start-up time
 
     redacted: ParseReport = Redactor.of_this_machine().value(replace(report, story=None, fix=None))
-    return redacted
+    names = (_from(Path(document.input), root) for document in report.documents)
+    documents = zip(redacted.documents, names, strict=True)
+    return replace(redacted, documents=tuple(replace(document, input=name) for document, name in documents))
+
+
+def _from(document: Path, root: Path) -> str:
+    """Return a path from the root, also where one of them is reached through a link; else the name."""
+    ways = ((Path(os.path.abspath(path)) for path in (document, root)), (document.resolve(), root.resolve()))  # noqa: PTH100 - keeps links
+    for inside, folder in ways:
+        if inside.is_relative_to(folder):
+            return inside.relative_to(folder).as_posix()
+    return document.name
 
 
 def junit(report: ParseReport) -> str:
-    """Return the document: a document that was not read well enough is a failure, and so is the run's own."""
+    """Return the document: what was not read well enough is a failure, what nobody could judge is skipped."""
     from xml.etree import ElementTree  # noqa: PLC0415 - start-up time
 
-    bad = sum(not document.verdict.passed for document in report.documents)
     alone = _alone(report)
-    counts = {
-        "name": "paddlevl-doctor parse",
-        "tests": str(len(report.documents) + 1),
-        "failures": str(bad + bool(alone)),
-        "time": f"{sum(report.seconds.values()):.3f}",
-    }
+    counts = _counts(report, alone)
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", counts)
     seconds = iter(report.pages)
     for document in report.documents:
         time = sum(page.seconds for _, page in zip(range(document.pages), seconds, strict=False))
-        _case(suite, Path(document.input).name, document.verdict.reasons, time)
-    _case(suite, f"engine {report.engine}", alone, 0)
+        _case(suite, document.input, document.verdict, time)
+    _case(suite, f"engine {report.engine}", Judgement(not alone, reasons=alone), 0)
     ElementTree.indent(suites)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
     return head + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: Element, name: str, failures: tuple[str, ...], seconds: float) -> None:
+def _counts(report: ParseReport, alone: tuple[str, ...]) -> dict[str, str]:
+    verdicts = [document.verdict for document in report.documents]
+    return {
+        "name": "paddlevl-doctor parse",
+        "tests": str(len(verdicts) + 1),
+        "failures": str(sum(not verdict.passed for verdict in verdicts) + bool(alone)),
+        "skipped": str(sum(verdict.passed and not verdict.judged for verdict in verdicts)),
+        "time": f"{sum(report.seconds.values()):.3f}",
+    }
+
+
+def _case(suite: Element, name: str, verdict: Judgement, seconds: float) -> None:
     from xml.etree import ElementTree  # noqa: PLC0415 - as above
 
     from paddlevl_doctor.report.junit import writable  # noqa: PLC0415 - as above
 
     words = {"classname": "paddlevl-doctor.parse", "name": writable(name), "time": f"{seconds:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", words)
-    if failures:
-        failure = ElementTree.SubElement(case, "failure", message=writable(failures[0]))
-        failure.text = writable("\n".join(failures))
+    if not verdict.passed:
+        reasons = verdict.reasons or (verdict.summary,)
+        failure = ElementTree.SubElement(case, "failure", message=writable(reasons[0]))
+        failure.text = writable("\n".join(reasons))
+    elif not verdict.judged:
+        ElementTree.SubElement(case, "skipped", message=writable(verdict.summary))
 
 
 def _alone(report: ParseReport) -> tuple[str, ...]:
     """Return why the run fails although its documents may not: the environment, or the wrong engine."""
     of_documents = {reason for document in report.documents for reason in document.verdict.reasons}
-    named = tuple(f"{Path(document.input).name}: " for document in report.documents)
+    named = tuple(f"{name}: " for name in names_of([document.input for document in report.documents]))
     reasons = () if report.verdict.passed else report.verdict.reasons
     return tuple(reason for reason in reasons if reason not in of_documents and not reason.startswith(named))
 
@@ -80,4 +116,4 @@ def github(report: ParseReport) -> str:
 
 
 def _words(document: DocumentReport) -> str:
-    return "\n".join((document.verdict.summary, *document.verdict.reasons))
+    return "\n".join(dict.fromkeys((document.verdict.summary, *document.verdict.reasons)))

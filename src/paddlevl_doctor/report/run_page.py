@@ -1,6 +1,6 @@
 """A run of `parse` as one HTML page: pages beside what was read of them, differences, times, memory, incidents.
 
-No script, no request to anywhere; everything that was read is text and never markup.
+No script, no request to anywhere; nothing that was read can become more than words, their emphasis and tables.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from paddlevl_doctor.parsing.story import Difference, DifferenceKind, DocumentSt
 from paddlevl_doctor.parsing.tables import Cell, cells_of
 from paddlevl_doctor.report.html import template
 from paddlevl_doctor.report.memory_plot import HIGH, WIDE, plot_of
+from paddlevl_doctor.report.reading_html import Pictures, as_html, cut_out, pictures_in
 
 NAME = "report.html"
 _OPEN = 3
@@ -32,6 +33,8 @@ _LEVELS = {"title": "h4", "doc_title": "h4", "heading": "h5", "paragraph_title":
 _FORMULAS = frozenset({"formula", "display_formula", "inline_formula"})
 _FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer_image"})
 _CAPTIONS = frozenset({"caption", "figure_title", "table_title", "chart_title"})
+_PLAIN = frozenset({"reader"})
+"""Engines that read plain text and no Markdown."""
 _INVENTED = (DifferenceKind.MADE_UP, DifferenceKind.REPEATED)
 """Differences that are part of what was read, and not only of the page."""
 _SHARED = 0.5
@@ -67,6 +70,10 @@ class _Shown:
     """What gives it its colour: heading, text, table, formula, figure or caption."""
     tag: str
     text: str
+    html: str
+    """The text as HTML where the engine writes Markdown; else empty."""
+    picture: str
+    """What was cut out of the page, as a data URI; else empty."""
     cut: int
     """How many characters are not shown."""
     rows: tuple[tuple[Cell, ...], ...]
@@ -75,16 +82,32 @@ class _Shown:
 
 
 @dataclass(frozen=True)
+class _Column:
+    """A page as one engine read it; without a story where it did not read this page."""
+
+    engine: str
+    story: PageStory | None
+    blocks: tuple[_Shown, ...]
+    found: tuple[_Found, ...]
+
+
+@dataclass(frozen=True)
 class _Page:
-    """One page as it is shown; `sign` is the height of a label in pixels of the page."""
+    """One page as it is shown; `sign` is the height of a label in pixels of the page.
+
+    The picture has the blocks and differences of the first column's engine.
+    """
 
     story: PageStory
     anchor: str
     is_open: bool
     picture: str
-    blocks: tuple[_Shown, ...]
-    found: tuple[_Found, ...]
+    columns: tuple[_Column, ...]
     sign: int
+
+    @property
+    def first(self) -> _Column:
+        return self.columns[0]
 
 
 def write_page(story: RunStory, folder: Path) -> Path:
@@ -106,7 +129,10 @@ def run_page(story: RunStory, home: Path) -> str:
         t=text,
         version=__version__,
         story=story,
-        documents=[(document, tuple(_pages(n, document))) for n, document in enumerate(story.documents, 1)],
+        documents=[
+            (document, tuple(_pages(n, document, story.engine)))
+            for n, document in enumerate(story.documents, 1)
+        ],
         slowest=max(story.seconds.values(), default=0.0),
         memory=plot_of(story.samples),
         size=(WIDE, HIGH),
@@ -123,19 +149,34 @@ def _tone(document: DocumentStory) -> tuple[str, str]:
     return ("ok", "✓") if document.judged else ("unjudged", "-")
 
 
-def _pages(number: int, document: DocumentStory) -> Iterator[_Page]:
+def _pages(number: int, document: DocumentStory, engine: str) -> Iterator[_Page]:
+    """Yield the pages that any engine read."""
+    read = [(engine, document), *((other.engine, other.document) for other in document.others)]
+    by_index = [(name, {page.index: page for page in one.pages}) for name, one in read]
     differing = [page.index for page in document.pages if page.differences][:_OPEN_DIFFERING]
-    for place, page in enumerate(document.pages):
-        found = tuple(_found(n, difference) for n, difference in enumerate(page.differences, 1))
+    for place, index in enumerate(sorted({index for _, pages in by_index for index in pages})):
+        columns = tuple(_column(name, pages.get(index)) for name, pages in by_index)
+        story = next(column.story for column in columns if column.story is not None)
         yield _Page(
-            story=page,
-            anchor=f"document-{number}-page-{page.index + 1}",
-            is_open=place < _OPEN or page.index in differing,
-            picture=_picture(page),
-            blocks=tuple(_shown(n, block, found) for n, block in enumerate(page.blocks, 1)),
-            found=found,
-            sign=max(1, page.width // 48),
+            story=story,
+            anchor=f"document-{number}-page-{index + 1}",
+            is_open=place < _OPEN or index in differing,
+            picture=_picture(story),
+            columns=columns,
+            sign=max(1, story.width // 48),
         )
+
+
+def _column(engine: str, page: PageStory | None) -> _Column:
+    if page is None:
+        return _Column(engine, None, (), ())
+    found = tuple(_found(n, difference) for n, difference in enumerate(page.differences, 1))
+    look_up = None if engine in _PLAIN else pictures_in(page.folder)
+    blocks = (
+        _shown(n, block, found, cut_out(block.box, page.folder) if block.kind in _FIGURES else "", look_up)
+        for n, block in enumerate(page.blocks, 1)
+    )
+    return _Column(engine, page, tuple(blocks), found)
 
 
 def _picture(page: PageStory) -> str:
@@ -158,15 +199,24 @@ def _frame(label: str, box: Box) -> _Frame:
     return _Frame(label, left, top, max(right - left, 0), max(bottom - top, 0))
 
 
-def _shown(number: int, block: Block, found: tuple[_Found, ...]) -> _Shown:
+def _shown(
+    number: int, block: Block, found: tuple[_Found, ...], picture: str, look_up: Pictures | None
+) -> _Shown:
+    """Return a block as it is shown: as Markdown where there is something to look its pictures up."""
     words = block.text[:_LONGEST]
+    is_table, level = block.kind == "table", _LEVELS.get(block.kind)
+    is_markdown = look_up is not None and block.kind not in _FORMULAS and not is_table
     return _Shown(
         kind=block.kind,
         group=_group(block.kind),
-        tag="pre" if block.kind in _FORMULAS else _LEVELS.get(block.kind, "p"),
-        text=words,
+        tag="pre" if block.kind in _FORMULAS else level or ("div" if is_markdown else "p"),
+        text=words.strip().removeprefix("$$").removesuffix("$$").strip()
+        if block.kind in _FORMULAS
+        else words,
+        html=as_html(words, look_up, inline=level is not None) if look_up and is_markdown else "",
+        picture="" if words.strip() else picture,
         cut=len(block.text) - len(words),
-        rows=cells_of(words) if block.kind == "table" else (),
+        rows=cells_of(words) if is_table else (),
         frame=_frame(str(number), block.box),
         differs=tuple(f for f in found if _is_of(f.difference, block)),
     )

@@ -1,0 +1,51 @@
+"""Options of `parse` that cannot be met end the run before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from paddlevl_doctor.commands.examine import TargetOptions
+from paddlevl_doctor.commands.parse import parse
+from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.report.progress import Progress
+from paddlevl_doctor.system import RealSystem
+from parsing import documents
+
+
+def broken(folder: Path) -> Path:
+    (folder / "page.json").write_text('{"pages":\n[')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"compare": ("reader", "server")}, "The engine 'server' needs --server-url"),
+        ({"compare": ("reader", "server"), "server_url": "ftp://x"}, "'ftp://x' is no URL of a server."),
+        ({"compare": ("reader", "native"), "device": "gpuu"}, "There is no device called 'gpuu'."),
+        ({"threshold": 0.9}, "--threshold has nothing to be compared with: name the known text"),
+        (
+            {"expect": Path()},
+            "The expected text page.json is no ground truth of a page (Expecting value: line 2",
+        ),
+    ],
+    ids=["server", "url", "device", "threshold", "text"],
+)
+def test_what_cannot_be_met_is_said_before_anything_is_read(
+    wrong: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents.page().save(broken(tmp_path) / "page.png")
+    monkeypatch.chdir(tmp_path)
+    request = replace(ParseRequest(("page.png",), Path("output"), engine="reader"), **wrong)
+    progress = Progress(enabled=False)
+
+    with pytest.raises(UsageError) as caught:
+        parse(RealSystem(), TargetOptions(None, None, None), request, progress.stage, progress.bar)
+
+    assert caught.value.message.startswith(sentence)
+    assert not (tmp_path / "output").exists()
