@@ -411,7 +411,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{path} 中没有 PaddleOCR-VL 权重，且没有模型仓库应答。",
     ),
     "native-no-target": ("There is no environment with PaddleOCR.", "没有装好 PaddleOCR 的环境。"),
-    "native-failed": ("PaddleOCR-VL failed on {name}: {detail}", "PaddleOCR-VL 读取 {name} 失败：{detail}"),
+    "native-failed": ("{name} failed on {device}: {detail}", "{name} 在 {device} 上运行失败：{detail}"),
     "selftest-failed": ("The self-test failed: {detail}", "自检失败：{detail}"),
     "verdict-passed": (
         "Read well enough: {similarity} of the known text (needed: {threshold}).",

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from paddlevl_doctor.parsing.model import Page
+from paddlevl_doctor.parsing.model import Block, Page
 from paddlevl_doctor.parsing.outputs import joined
-from paddlevl_doctor.parsing.page_store import PageRead, PageStore, linked
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore, presentable
 
 
 def markdown(words: str, starts: bool = True, ends: bool = True) -> dict[str, Any]:
@@ -37,12 +37,25 @@ def test_pictures_are_named_from_the_folder_of_the_results() -> None:
     words = '<img src="imgs/img_in_image_box_1_2_3_4.jpg" alt="x"> and ![](imgs/c.png) and "images"'
     page = PageRead(Page(0, 1, 1, (), 0), markdown(words))
 
-    assert linked(page, "my doc.pages/0001").markdown["markdown_texts"] == (
+    assert presentable(page, "my doc.pages/0001").markdown["markdown_texts"] == (
         '<img src="my%20doc.pages/0001/imgs/img_in_image_box_1_2_3_4.jpg" alt="x">'
         ' and ![](my%20doc.pages/0001/imgs/c.png) and "images"'
     )
     bare = PageRead(Page(0, 1, 1, (), 0))
-    assert linked(bare, "x") is bare
+    assert presentable(bare, "x") == bare
+
+
+def test_what_no_file_can_hold_is_written_as_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    """A model may stop in the middle of a character: half of a pair of surrogates."""
+    half, stands = "a\ud83d b", "a\ufffd b"
+    page = Page(0, 1, 1, (Block("text", half, (0, 0, 1, 1)), Block("text", "😀", (0, 0, 1, 1))), 0)
+    read = presentable(PageRead(page, markdown(half), notes=(half,)), "x")
+    store = PageStore(tmp_path, "key")
+    store.keep(read)
+
+    assert [block.text for block in read.page.blocks] == [stands, "😀"]
+    assert (read.markdown, read.notes) == (markdown(stands), (stands,))
+    assert store.found(0) == read
 
 
 def test_a_page_is_found_again_only_under_its_key_and_when_it_is_whole(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -144,8 +144,12 @@ class NativeEngine:
         self._hopeless = self._hopeless + 1 if failures[-1].kind != "raised" else 0
         never_ready = all(failure.stage in ("start", "import", "load") for failure in failures)
         if never_ready or self._hopeless == _HOPELESS:
-            return DoctorError(text("native-failed", name=self.setup.pipeline, detail=failures[-1].detail))
+            return self._lost(failures[-1].detail)
         return PageFailedError(text("page-failed", page=task.index + 1, detail=failures[-1].detail))
+
+    def _lost(self, detail: str) -> DoctorError:
+        device = self.label or self.setup.device
+        return DoctorError(text("native-failed", name=self.setup.pipeline, device=device, detail=detail))
 
     def _settle(self, step: int, ladder: tuple[Rung, ...]) -> None:
         """Go on where it worked, and remember it."""
@@ -245,9 +249,7 @@ class NativeEngine:
                 self.incidents.append(text("models-again", path=self._cache, detail=detail))
                 watcher, event = self._launched(rung)
         if event["event"] == "fatal":
-            raise DoctorError(
-                text("native-failed", name=self.setup.pipeline, detail=_described(event["error"]))
-            )
+            raise self._lost(_described(event["error"]))
         for name, seconds in event.get("seconds", {}).items():
             self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
         self._rss, self._held = [], []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.page_store import PageRead, PageStore, linked
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore, presentable
 from paddlevl_doctor.parsing.pages import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.pool import Engine, PageFailedError, Task, read_pages
 
@@ -119,7 +119,7 @@ class Session:
         if isinstance(found, PageRead):
             picture = self._draw(task.document, task.index)
             folder = f"{work.store.folder.name}/{task.folder.name}"
-            found = linked(self._noted(found, picture), folder)
+            found = presentable(self._noted(found, picture), folder)
             work.store.keep(found)
             self.on_page(work, found)
         else:
