@@ -62,6 +62,14 @@ class Pipeline(str, Enum):
     OCR = "OCR"
 
 
+class PipelineVersion(str, Enum):
+    """The versions of PaddleOCR-VL, as PaddleOCR's own command calls them."""
+
+    V1_6 = "v1.6"
+    V1_5 = "v1.5"
+    V1 = "v1"
+
+
 class Witness(str, Enum):
     """Which pages are looked at by the embedded reader as well."""
 
@@ -264,6 +272,10 @@ def parse(
     ] = "output",
     engine: Annotated[Engine, typer.Option(help="What reads the documents.")] = Engine.AUTO,
     pipeline: Annotated[Pipeline, typer.Option(help="Which pipeline of PaddleOCR.")] = Pipeline.VL,
+    pipeline_version: Annotated[
+        PipelineVersion | None,
+        typer.Option(help="Of PaddleOCR-VL (default: the newest whose weights are here)."),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, gpu:0 or several: gpu:0,gpu:1", metavar="DEVICE")
     ] = ("auto"),
@@ -294,7 +306,10 @@ def parse(
         str,
         typer.Option(help="OpenAI-compatible server; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"),
     ] = "",
-    server_backend: Annotated[Backend, typer.Option(help="What serves PaddleOCR-VL there.")] = Backend.VLLM,
+    server_backend: Annotated[
+        Backend | None,
+        typer.Option(help="What serves PaddleOCR-VL there (vllm), under whatever name of the model."),
+    ] = None,
     server_model: Annotated[str, typer.Option(help="Which of its models.", metavar="NAME")] = "",
     server_prompt: Annotated[
         str, typer.Option(help="What a model other than PaddleOCR-VL is asked.", metavar="TEXT")
@@ -327,6 +342,7 @@ def parse(
         output=Path(output),
         engine=engine.value,
         pipeline=pipeline.value,
+        pipeline_version=pipeline_version.value if pipeline_version else "",
         device=device,
         resume=resume,
         expect=expect,
@@ -335,7 +351,7 @@ def parse(
         witness=witness.value,
         compare=engines_of(compare) if compare else (),
         server_url=server_url,
-        server_backend=f"{server_backend.value}-server",
+        server_backend=f"{server_backend.value}-server" if server_backend else "",
         server_model=server_model,
         server_prompt=server_prompt,
         keep_warm=keep_warm,

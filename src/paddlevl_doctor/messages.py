@@ -410,6 +410,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "There are no PaddleOCR-VL weights in {path}, and no model hub answers.",
         "{path} 中没有 PaddleOCR-VL 权重，且没有模型仓库应答。",
     ),
+    "native-no-version": (
+        "The target's PaddleX does not know PaddleOCR-VL {version}; it knows: {known}. Update it with `paddlevl-doctor fix --set current`, or choose another one with --pipeline-version.",
+        "目标环境中的 PaddleX 不支持 PaddleOCR-VL {version}，仅支持：{known}。请用 `paddlevl-doctor fix --set current` 升级，或用 --pipeline-version 另选版本。",
+    ),
     "native-no-target": ("There is no environment with PaddleOCR.", "没有装好 PaddleOCR 的环境。"),
     "native-failed": ("{name} failed on {device}: {detail}", "{name} 在 {device} 上运行失败：{detail}"),
     "selftest-failed": ("The self-test failed: {detail}", "自检失败：{detail}"),
@@ -843,6 +847,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "直接让模型 {model} 读取整页：{reason}",
     ),
     "server-other-model": ("it is not PaddleOCR-VL.", "它不是 PaddleOCR-VL。"),
+    "server-no-backend": (
+        "The target's PaddleOCR {version} cannot speak with {backend}; it can with: {known}. Update it with `paddlevl-doctor fix --set current`, or choose another --server-backend.",
+        "目标环境中的 PaddleOCR {version} 不支持 {backend}，仅支持：{known}。请用 `paddlevl-doctor fix --set current` 升级，或用 --server-backend 另选一种。",
+    ),
     "server-no-paddle": (
         "There is no paddlepaddle in the target, so pages are read whole, without their layout.",
         "目标环境中没有 paddlepaddle，因此不做版面分析，直接读取整页。",

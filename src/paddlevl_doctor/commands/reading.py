@@ -71,7 +71,7 @@ def read_documents(
     pages = sum(work.count for work in works)
     staff = hire(run.system, examination, run.request, choice.name, source.folder, pages)
     look = hire_witness(run.system, run.request, choice.name, source, staff)
-    _sign(works, choice, run.request)
+    _sign(works, staff.reads_with)
     session = Session(works, source, lambda work: _write(run, work, choice, source), look.page)
     if run.request.resume:
         session.resume()
@@ -88,10 +88,10 @@ def read_documents(
     return replace(report, story=tell(report, works, staff.samples))
 
 
-def _sign(works: list[Work], choice: Choice, request: ParseRequest) -> None:
-    """Give every document the key under which its pages are kept: its bytes, and what reads them."""
+def _sign(works: list[Work], reads_with: str) -> None:
+    """Give every document the key under which its pages are kept: its bytes, and what decides how they read."""
     for work in works:
-        work.store = PageStore(work.store.folder, key_of(work.path, f"{choice.name} {request.pipeline}"))
+        work.store = PageStore(work.store.folder, key_of(work.path, reads_with))
 
 
 def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], choice: Choice) -> None:

@@ -115,9 +115,9 @@ def _whole(words: str) -> str:
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def key_of(document: Path, engine: str) -> str:
-    """Return what tells one document read by one engine from any other; raises OSError."""
-    state = hashlib.sha256(engine.encode())
+def key_of(document: Path, reads_with: str) -> str:
+    """Return what tells one document from any other, and from itself read with anything else; raises OSError."""
+    state = hashlib.sha256(reads_with.encode())
     with document.open("rb") as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)
