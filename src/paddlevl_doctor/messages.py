@@ -716,6 +716,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{name}, page {page} does not stand upright, and was read so. Turn it by {degrees} degrees against the clock.",
         "{name} 第 {page} 页方向不正，并按原样读取。请将其逆时针旋转 {degrees} 度。",
     ),
+    "sheet-name": ("Page {page}, table {number}", "第{page}页 表{number}"),
     "page-blank": ("Page {page} is blank.", "第 {page} 页是空白页。"),
     "reader-failed": (
         "The embedded reader cannot run: {detail}",

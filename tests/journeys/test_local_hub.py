@@ -147,7 +147,11 @@ def error(answer: Answer) -> str:
 
 
 def test_the_weights_are_downloaded_once_and_the_page_is_read(place: Place) -> None:
-    assert read(place.parse()) == WHOLE
+    answer = place.parse()
+    assert read(answer) == WHOLE
+    ends = ("md", "json", "tables.xlsx", "layout.pdf", "order.pdf")
+    names = [Path(path).name for path in answer.document["outputs"]]
+    assert names == [*(f"page.{end}" for end in ends), "report.html"]
     repository = place.desk / "repositories" / "PaddleOCR-VL-1.6"
     model = {f"PaddleOCR-VL-1.6/{path.name}" for path in repository.iterdir()}
     assert dict(place.hub.fetched) == dict.fromkeys(model | LAYOUT, 1)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, drawers_for
+from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, Sheet, drawers_for
 from parsing import documents
 from parsing.samples import png
 
@@ -254,6 +254,6 @@ def test_a_preview_is_at_most_1600_pixels_wide(source: PageSource, tmp_path: Pat
 def test_pictures_are_bound_to_one_pdf_with_a_page_each(source: PageSource, tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         documents.page(name).save(tmp_path / name)
-    source.bind([tmp_path / "1.png", tmp_path / "2.png"], tmp_path / "all.pdf")
+    source.bind([Sheet(tmp_path / "1.png"), Sheet(tmp_path / "2.png")], tmp_path / "all.pdf")
 
     assert len(pypdfium2.PdfDocument(tmp_path / "all.pdf")) == 2

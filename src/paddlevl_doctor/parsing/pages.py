@@ -18,6 +18,7 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.document import SCALED_ABOVE
 from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.model import Box
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _SECONDS = 120.0
@@ -53,6 +54,21 @@ class Picture:
     share: float = 1.0
     """Of the page's width: less than 1 where it was too large to be read whole."""
     blank: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One page of a PDF that is bound: a picture, and numbered boxes in pixels of a page of `size` where it has any."""
+
+    picture: Path
+    size: tuple[int, int] = (0, 0)
+    boxes: tuple[tuple[int, Box], ...] | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Return it as the process that draws wants it."""
+        width, height = self.size
+        boxes = {} if self.boxes is None else {"boxes": self.boxes, "width": width, "height": height}
+        return {"picture": str(self.picture), **boxes}
 
 
 @dataclass
@@ -117,10 +133,10 @@ class PageSource:
         for folder in self.folder.glob(f"{_name(document, page)}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def bind(self, pictures: Sequence[Path], pdf: Path) -> None:
+    def bind(self, sheets: Sequence[Sheet], pdf: Path) -> None:
         """Write a PDF with a picture on each page; raises PictureError."""
-        request = {"pdf": str(pdf), "pictures": [str(path) for path in pictures]}
-        answer = self._drawing.submit(self._ask, request, self.seconds + len(pictures)).result()
+        request = {"pdf": str(pdf), "sheets": [sheet.request() for sheet in sheets]}
+        answer = self._drawing.submit(self._ask, request, self.seconds + len(sheets)).result()
         if answer["event"] == "failed":
             raise PictureError(text("pdf-failed", path=pdf, detail=answer["detail"]))
 
