@@ -713,8 +713,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "第 {page} 页方向不正，已逆时针旋转 {degrees} 度后读取。",
     ),
     "page-lies": (
-        "{name}, page {page} does not stand upright, and was read so. Turn it by {degrees} degrees against the clock.",
-        "{name} 第 {page} 页方向不正，并按原样读取。请将其逆时针旋转 {degrees} 度。",
+        "Page {page} does not stand upright and was read so, because it could not be read turned. Turn it by {degrees} degrees against the clock, or use --engine reader, which turns pages itself.",
+        "第 {page} 页方向不正，且无法转正后重读，只能按原样读取。请将其逆时针旋转 {degrees} 度，或使用会自动转正页面的 --engine reader。",
     ),
     "sheet-name": ("Page {page}, table {number}", "第{page}页 表{number}"),
     "page-blank": ("Page {page} is blank.", "第 {page} 页是空白页。"),
@@ -753,6 +753,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "pictures-off": (
         "The layout of page {page} could not be drawn, so there are no such pictures from here on: {detail}…",
         "第 {page} 页的版面图无法绘制，此后不再生成此类图片：{detail}…",
+    ),
+    "stage-upright": (
+        "Reading pages that lie on their sides again, upright",
+        "正在将方向不正的页面转正后重读",
     ),
     "stage-witness": ("The embedded reader looks at the pages as well", "内置阅读器也在查看页面"),
     "verdict-blank": ("There is nothing to read: every page is blank.", "没有可读的内容：所有页面都是空白。"),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import paddlevl_doctor
 from doctor import doctor
@@ -170,6 +171,21 @@ def test_pages_that_another_model_or_another_question_read_are_read_again(tmp_pa
     assert [answer.code for answer in said] == [0, 0, 0, 0], said
     assert [answer.document["documents"][0]["resumed"] for answer in said] == [0, 1, 0, 0]
     assert [request["model"] for request in server.requests] == ["one", "two", "two"]
+
+
+def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
+    with Image.open(PROBES.parent / "assets" / "demo.png") as page:
+        page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
+        across, down = page.size
+    with VlmServer("other").open() as server:
+        argv = ("parse", "page.png", "--server-url", server.url, "--format", "json")
+        document = doctor(*argv, cwd=tmp_path).document
+    (read,) = document["pages"]
+
+    assert read["blocks"][1]["text"] == f"It is {across} by {down}, and light."
+    assert (read["width"], read["height"], len(server.requests)) == (down, across, 2)
+    turned = "Page 1 does not stand upright; it was turned by 270 degrees against the clock to be read."
+    assert turned in document["incidents"]
 
 
 def test_another_model_needs_no_target_and_is_compared_with_the_reader(tmp_path: Path) -> None:

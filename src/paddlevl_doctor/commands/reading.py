@@ -21,6 +21,7 @@ from paddlevl_doctor.parsing.pages import PageSource
 from paddlevl_doctor.parsing.second_look import Look, SecondLook
 from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.telling import tell
+from paddlevl_doctor.parsing.upright import read_upright
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Stage
 
@@ -79,6 +80,7 @@ def read_documents(
         with run.clocked("read"):
             _run_through(run, session, staff, works, choice)
         _hear(run, look, works)
+        _turn(run, look, session, staff)
     finally:
         look.close()
         staff.close()
@@ -126,6 +128,23 @@ def _hear(run: Run, look: SecondLook, works: list[Work]) -> None:
     if look.left():
         with run.timed("witness", text("stage-witness")):
             look.wait()
+
+
+def _turn(run: Run, look: SecondLook, session: Session, staff: Staff) -> None:
+    """Read pages again that lie on their sides, and let the witness look at them once more."""
+    for work in session.works:
+        lying = {index: seen.lies for index, seen in look.of(work).items() if seen.lies}
+        if not lying:
+            continue
+        with run.timed("upright", text("stage-upright")):
+            to_read = (staff.engines, session.source)
+            turned = [index for index, turn in lying.items() if read_upright(work, index, turn, *to_read)]
+            for index in turned:
+                look.page(work, work.pages[index])
+            look.wait()
+        if turned:
+            work.markdown = staff.engines[0].join([page.markdown for page in work.in_order()])
+            session.finish(work)
     run.incidents += look.troubles
 
 

@@ -23,7 +23,8 @@ def numbered(
     for number, (left, top, right, bottom) in boxes:
         x, y = left * across, top * down
         draw.rectangle((x, y, max(x, right * across), max(y, bottom * down)), outline=_COLOUR, width=2)
-        tag = draw.textbbox((x + 3, y + 1), str(number), font=font)
+        place = max(3, x - font.getlength(str(number)) - 3), y + 1  # beside the words, where there is room
+        tag = draw.textbbox(place, str(number), font=font)
         draw.rectangle((tag[0] - 3, tag[1] - 2, tag[2] + 3, tag[3] + 2), fill=_COLOUR)
-        draw.text((x + 3, y + 1), str(number), font=font, fill="white")
+        draw.text(place, str(number), font=font, fill="white")
     return drawn

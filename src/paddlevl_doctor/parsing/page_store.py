@@ -40,6 +40,8 @@ class PageRead:
     notes: tuple[str, ...] = ()
     blank: bool = False
     """Nothing is on the page, as its picture says."""
+    turned: int = 0
+    """Degrees against the clock by which the page was turned to be read; its boxes are those of the page as it lies."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def _read(document: Mapping[str, Any]) -> PageRead:
         document["vram_mb"],
         tuple(str(note) for note in document["notes"]),
         bool(document["blank"]),
+        int(document.get("turned", 0)),
     )
 
 

@@ -32,6 +32,9 @@ _PAGED = ("TIFF",)
 """Formats whose frames are pages; the frames of all others are a film or previews."""
 _PREVIEW_WIDTH = 1600
 """Pixels: text of a page can be read at that."""
+_UPSIDE_DOWN = 180
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+"""By degrees against the clock, as `turning` counts them."""
 _BLANK_RANGE = 32
 """Of 256 shades: a page that has no more of them between its darkest and lightest spot has nothing on it."""
 
@@ -121,6 +124,9 @@ def _picture(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     path, most = Path(request["path"]), int(request["max_pixels"])
     drawn = _drawn if _is_pdf(path) else _loaded
     image, width, height = drawn(path, int(request["page"]), most, kept)
+    if request["turn"]:
+        image = image.transpose(_TURNS[request["turn"]])
+        width, height = (height, width) if request["turn"] != _UPSIDE_DOWN else (width, height)
     if request["scale"] != 1:
         size = (max(1, round(n * request["scale"])) for n in image.size)
         image = image.resize(tuple(size), Image.Resampling.BOX)

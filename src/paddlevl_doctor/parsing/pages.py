@@ -116,6 +116,11 @@ class PageSource:
                 self._ahead[document, page] = drawn
             return self._ahead[document, page]
 
+    def turned(self, document: Path, page: int, scale: float, turn: int) -> Picture:
+        """Return a page turned so many degrees against the clock, until `forget` is called; raises PictureError."""
+        name = f"{_name(document, page)}-{scale:g}-{turn}"
+        return self._drawing.submit(self._drawn, document, page, scale, None, name, turn).result()
+
     @contextmanager
     def another(self, document: Path, page: int) -> Iterator[Picture]:
         """Give a picture of its own to whoever looks at a page besides; raises PictureError."""
@@ -149,15 +154,20 @@ class PageSource:
                 child.close()
 
     def _drawn(
-        self, document: Path, page: int, scale: float, preview: Path | None, name: str = ""
+        self,
+        document: Path,
+        page: int,
+        scale: float,
+        preview: Path | None,
+        name: str = "",
+        turn: int = 0,
     ) -> Picture:
         place = name or f"{_name(document, page)}-{scale:g}"
         path = self.folder / place / "page.png"  # pipelines name results after it
         path.parent.mkdir(exist_ok=True)
         request = {"page": page, "path": str(document), "picture": str(path), "scale": scale}
-        answer = self._ask(
-            {**request, "max_pixels": self.max_pixels, "preview": str(preview) if preview else None}
-        )
+        how = {"max_pixels": self.max_pixels, "preview": str(preview) if preview else None, "turn": turn}
+        answer = self._ask({**request, **how})
         if answer["event"] == "failed":
             raise PictureError(_sentence(answer, document, page))
         return Picture(path, answer["width"], answer["height"], answer["share"], answer["blank"])

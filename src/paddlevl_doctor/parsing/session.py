@@ -119,7 +119,7 @@ class Session:
         if isinstance(found, PageRead):
             picture = self._draw(task.document, task.index)
             folder = f"{work.store.folder.name}/{task.folder.name}"
-            found = presentable(self._noted(found, picture), folder)
+            found = presentable(noted(found, picture), folder)
             work.store.keep(found)
             self.on_page(work, found)
         else:
@@ -134,14 +134,15 @@ class Session:
         self.on_over()
         self._forget(task)
 
-    def _noted(self, found: PageRead, picture: Picture) -> PageRead:
-        """Return the page with what the user should know about its picture."""
-        notes = list(found.notes)
-        if picture.share < 1:
-            notes.append(text("page-scaled", page=found.page.index + 1, percent=round(picture.share * 100)))
-        if picture.blank:
-            notes.append(text("page-blank", page=found.page.index + 1))
-        return replace(found, notes=tuple(notes), blank=picture.blank)
+
+def noted(found: PageRead, picture: Picture) -> PageRead:
+    """Return the page with what the user should know about its picture."""
+    notes = list(found.notes)
+    if picture.share < 1:
+        notes.append(text("page-scaled", page=found.page.index + 1, percent=round(picture.share * 100)))
+    if picture.blank:
+        notes.append(text("page-blank", page=found.page.index + 1))
+    return replace(found, notes=tuple(notes), blank=picture.blank)
 
 
 def _missing(work: Work) -> list[int]:
