@@ -330,12 +330,7 @@ def parse(
 ) -> int:
     """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
-    from paddlevl_doctor.parsing.comparing import engines_of
     from paddlevl_doctor.parsing.outcome import ParseRequest
-    from paddlevl_doctor.report.documents import parse_document
-    from paddlevl_doctor.report.parsed import show
-    from paddlevl_doctor.report.readings import renderers
-    from paddlevl_doctor.report.run_page import write_page
 
     request = ParseRequest(
         inputs=tuple(inputs),
@@ -349,7 +344,7 @@ def parse(
         threshold=threshold,
         require=require.value if require else None,
         witness=witness.value,
-        compare=engines_of(compare) if compare else (),
+        compare=_compared(compare),
         server_url=server_url,
         server_backend=f"{server_backend.value}-server" if server_backend else "",
         server_model=server_model,
@@ -370,6 +365,11 @@ def parse(
         )
         return cluster.exit_code()
     report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
+    from paddlevl_doctor.report.documents import parse_document
+    from paddlevl_doctor.report.parsed import show
+    from paddlevl_doctor.report.readings import renderers
+    from paddlevl_doctor.report.run_page import write_page
+
     if report.story is not None:
         page = write_page(report.story, Path(output))
         report = replace(report, outputs=(*report.outputs, str(page)))
@@ -377,6 +377,14 @@ def parse(
         lambda: parse_document(report), lambda screen: show(screen, report), renderers=renderers(report)
     )
     return report.exit_code()
+
+
+def _compared(words: str | None) -> tuple[str, ...]:
+    if not words:
+        return ()
+    from paddlevl_doctor.parsing.comparing import engines_of
+
+    return engines_of(words)
 
 
 @command(app, "matrix")

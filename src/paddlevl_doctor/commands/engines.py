@@ -10,7 +10,6 @@ from typing import Any
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.examine import Examination
-from paddlevl_doctor.commands.serving import hire_server
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
 from paddlevl_doctor.facts.gpu_use import GpuUse
@@ -133,6 +132,8 @@ def hire(
         staff.engines.append(ReaderEngine(system.env, folder, threads, staff.samples))
         return staff
     if engine == "server":
+        from paddlevl_doctor.commands.serving import hire_server  # noqa: PLC0415 - start-up time
+
         staff.devices = ("server",)
         hired = hire_server(system, examination, request, folder, staff.samples, staff.incidents)
         staff.engines.append(hired.engine)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from paddlevl_doctor.commands.engines import Choice, Staff, hire, hire_witness
 from paddlevl_doctor.commands.examine import Examination
-from paddlevl_doctor.commands.fix import FixReport
+from paddlevl_doctor.commands.run import Run
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.judging import Known, compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport, ParseRequest
+from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.parsing.outputs import write_outputs
 from paddlevl_doctor.parsing.page_store import PageStore, key_of
 from paddlevl_doctor.parsing.pages import PageSource
@@ -22,41 +21,9 @@ from paddlevl_doctor.parsing.second_look import Look, SecondLook
 from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.telling import tell
 from paddlevl_doctor.parsing.upright import read_upright
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Bar, Stage
 
-
-@dataclass
-class Run:
-    """What one run has learnt so far."""
-
-    system: System
-    request: ParseRequest
-    stage: Stage
-    bar: Bar
-    seconds: dict[str, float] = field(default_factory=dict)
-    incidents: list[str] = field(default_factory=list)
-    flaws: list[str] = field(default_factory=list)
-    """Why the run fails although the documents may have been read."""
-    order: list[Path] = field(default_factory=list)
-    """All documents, as they were named."""
-    documents: dict[Path, DocumentReport] = field(default_factory=dict)
-    """Those that are over."""
-    written: dict[Path, tuple[str, ...]] = field(default_factory=dict)
-    """The results of those that were read and wait for their verdict."""
-
-    @contextmanager
-    def timed(self, name: str, title: str) -> Iterator[None]:
-        """Announce a stage and remember how long it took."""
-        with self.stage(title), self.clocked(name):
-            yield
-
-    @contextmanager
-    def clocked(self, name: str) -> Iterator[None]:
-        """Remember how long something took."""
-        started = self.system.clock()
-        yield
-        self.seconds[name] = round(self.system.clock() - started, 2)
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.fix import FixReport
 
 
 def read_documents(

@@ -208,7 +208,7 @@ class NativeEngine:
 
     def join(self, pages: Sequence[Mapping[str, Any]]) -> str | None:
         """Return the Markdown of all pages as the pipeline joins them, None where no worker is there to do it."""
-        if self._watcher is None or not all(pages):
+        if self._watcher is None or len(pages) == 1 or not all(pages):
             return None
         try:
             return str(self._ask(self._watcher, {"join": list(pages)})["text"])

@@ -92,6 +92,11 @@ class PageSource:
         for _ in range(self.drawers):
             self._idle.put(None)
 
+    def begin(self) -> None:
+        """Start the first process before anything is asked of it."""
+        self._idle.get()
+        self._idle.put(self._started())
+
     def count(self, document: Path) -> Count:
         """Return how many pages a document has; raises UsageError with the reason where it cannot be read."""
         answer = self._drawing.submit(self._ask, {"open": str(document)}).result()
