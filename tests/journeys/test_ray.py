@@ -70,12 +70,15 @@ def test_a_node_that_is_killed_half_way_loses_no_document_and_the_next_run_reads
     assert run.returncode == 0, errors
     report = json.loads(said)
     again = doctor(*words(cluster, "--resume", "--format", "json"), cwd=shared)
+    one = [str(Path("in", "0.png")) if word == "in" else word for word in words(cluster)]
+    other = doctor(*one, "--resume", "--server-prompt", "other", "--format", "json", cwd=shared)
 
     assert read(shared) == [f"SHEET {21 + number}" for number in range(COUNT)]
     assert [d["passed"] for d in report["documents"]] == [True] * COUNT
     assert len(lines.read_text().splitlines()) == COUNT
     assert (again.code, again.document["resumed"]) == (0, COUNT)
     assert again.document["documents"] == report["documents"]
+    assert (other.code, other.document["resumed"]) == (0, 0), "asked for in another way"
 
 
 def test_every_node_is_looked_at_and_an_address_without_a_cluster_is_one_sentence(

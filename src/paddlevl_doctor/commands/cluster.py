@@ -34,7 +34,7 @@ _WARM_MINUTES = 5.0
 
 @dataclass(frozen=True)
 class ClusterDocument:
-    """What became of one document; `version` tells it from another one at the same place."""
+    """What became of one document; `version` tells it from another one at the same place, `asked` how it was read."""
 
     input: str
     version: str
@@ -46,6 +46,7 @@ class ClusterDocument:
     device: str = ""
     summary: str = ""
     reasons: tuple[str, ...] = ()
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,15 @@ def parse_on_ray(
     wanted = [found for word in request.inputs for found in Place(_absolute(word)).documents()]
     if not wanted:
         raise UsageError(text("folder-empty", path=", ".join(request.inputs)))
+    asked = _asked(request)
     known = _known(output) if request.resume else {}
-    left = [(place, version) for place, version in wanted if (place.url, version) not in known]
+    over = {key for key, document in known.items() if document.asked == asked}
+    left = [(place, version) for place, version in wanted if (place.url, version) not in over]
     done = dict(known)
     with _joined(address) as ray, bar(text("stage-ray", count=len(left)), len(left)) as advance:
         nodes = len(_alive(ray))
         for document in _read_all(ray, left, output, options, request):
-            done[document.input, document.version] = document
+            done[document.input, document.version] = replace(document, asked=asked)
             output.inside(LINES).write("".join(_line(one) for one in done.values()))
             advance(1)
     documents = tuple(done[place.url, version] for place, version in wanted)
@@ -118,6 +121,12 @@ def parse_on_ray(
 
 def _absolute(word: str) -> str:
     return word if "://" in word else str(Path(word).absolute())
+
+
+def _asked(request: ParseRequest) -> str:
+    """Return what decides the text, as far as it was asked for; the nodes have their own versions."""
+    how = (request.engine, request.pipeline, request.pipeline_version)
+    return " ".join(filter(None, (*how, request.server_model, request.server_prompt)))
 
 
 def _known(output: Place) -> dict[tuple[str, str], ClusterDocument]:
