@@ -63,6 +63,14 @@ class Pipeline(str, Enum):
     OCR = "OCR"
 
 
+class PipelineVersion(str, Enum):
+    """The versions of PaddleOCR-VL, as PaddleOCR's own command calls them."""
+
+    V1_6 = "v1.6"
+    V1_5 = "v1.5"
+    V1 = "v1"
+
+
 class Witness(str, Enum):
     """Which pages are looked at by the embedded reader as well."""
 
@@ -274,6 +282,10 @@ def parse(
     ] = "output",
     engine: Annotated[Engine, typer.Option(help="What reads the documents.")] = Engine.AUTO,
     pipeline: Annotated[Pipeline, typer.Option(help="Which pipeline of PaddleOCR.")] = Pipeline.VL,
+    pipeline_version: Annotated[
+        PipelineVersion | None,
+        typer.Option(help="Of PaddleOCR-VL (default: the newest whose weights are here)."),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="auto, cpu, gpu:0 or several: gpu:0,gpu:1", metavar="DEVICE")
     ] = ("auto"),
@@ -304,7 +316,10 @@ def parse(
         str,
         typer.Option(help="OpenAI-compatible server; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"),
     ] = "",
-    server_backend: Annotated[Backend, typer.Option(help="What serves PaddleOCR-VL there.")] = Backend.VLLM,
+    server_backend: Annotated[
+        Backend | None,
+        typer.Option(help="What serves PaddleOCR-VL there (vllm), under whatever name of the model."),
+    ] = None,
     server_model: Annotated[str, typer.Option(help="Which of its models.", metavar="NAME")] = "",
     server_prompt: Annotated[
         str, typer.Option(help="What a model other than PaddleOCR-VL is asked.", metavar="TEXT")
@@ -325,27 +340,23 @@ def parse(
 ) -> int:
     """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
-    from paddlevl_doctor.parsing.comparing import engines_of
     from paddlevl_doctor.parsing.outcome import ParseRequest
-    from paddlevl_doctor.report.documents import parse_document
-    from paddlevl_doctor.report.parsed import show
-    from paddlevl_doctor.report.readings import checkout, renderers
-    from paddlevl_doctor.report.run_page import write_page
 
     request = ParseRequest(
         inputs=tuple(inputs),
         output=Path(output),
         engine=engine.value,
         pipeline=pipeline.value,
+        pipeline_version=pipeline_version.value if pipeline_version else "",
         device=device,
         resume=resume,
         expect=Path(expect) if expect else None,
         threshold=threshold,
         require=require.value if require else None,
         witness=witness.value,
-        compare=engines_of(compare) if compare else (),
+        compare=_compared(compare),
         server_url=server_url,
-        server_backend=f"{server_backend.value}-server",
+        server_backend=f"{server_backend.value}-server" if server_backend else "",
         server_model=server_model,
         server_prompt=server_prompt,
         keep_warm=keep_warm,
@@ -357,6 +368,7 @@ def parse(
     if ray is not None:
         from paddlevl_doctor.commands.cluster import parse_on_ray
         from paddlevl_doctor.report import cluster as view
+        from paddlevl_doctor.report.readings import checkout, renderers
 
         cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar, expect)
         common.answer(
@@ -366,6 +378,11 @@ def parse(
         )
         return cluster.exit_code()
     report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
+    from paddlevl_doctor.report.documents import parse_document
+    from paddlevl_doctor.report.parsed import show
+    from paddlevl_doctor.report.readings import checkout, renderers
+    from paddlevl_doctor.report.run_page import write_page
+
     if report.story is not None:
         page = write_page(report.story, Path(output))
         report = replace(report, outputs=(*report.outputs, str(page)))
@@ -375,6 +392,14 @@ def parse(
         renderers=renderers(report, checkout(os.environ, Path.cwd())),
     )
     return report.exit_code()
+
+
+def _compared(words: str | None) -> tuple[str, ...]:
+    if not words:
+        return ()
+    from paddlevl_doctor.parsing.comparing import engines_of
+
+    return engines_of(words)
 
 
 @command(app, "matrix")

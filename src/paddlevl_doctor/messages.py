@@ -426,8 +426,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "There are no PaddleOCR-VL weights in {path}, and no model hub answers.",
         "{path} 中没有 PaddleOCR-VL 权重，且没有模型仓库应答。",
     ),
+    "native-no-version": (
+        "The target's PaddleX does not know PaddleOCR-VL {version}; it knows: {known}. Update it with `paddlevl-doctor fix --set current`, or choose another one with --pipeline-version.",
+        "目标环境中的 PaddleX 不支持 PaddleOCR-VL {version}，仅支持：{known}。请用 `paddlevl-doctor fix --set current` 升级，或用 --pipeline-version 另选版本。",
+    ),
     "native-no-target": ("There is no environment with PaddleOCR.", "没有装好 PaddleOCR 的环境。"),
-    "native-failed": ("PaddleOCR-VL failed on {name}: {detail}", "PaddleOCR-VL 读取 {name} 失败：{detail}"),
+    "native-failed": ("{name} failed on {device}: {detail}", "{name} 在 {device} 上运行失败：{detail}"),
     "selftest-failed": ("The self-test failed: {detail}", "自检失败：{detail}"),
     "verdict-passed": (
         "Read well enough: {similarity} of the known text (needed: {threshold}).",
@@ -739,9 +743,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "第 {page} 页方向不正，已逆时针旋转 {degrees} 度后读取。",
     ),
     "page-lies": (
-        "{name}, page {page} does not stand upright, and was read so. Turn it by {degrees} degrees against the clock.",
-        "{name} 第 {page} 页方向不正，并按原样读取。请将其逆时针旋转 {degrees} 度。",
+        "Page {page} does not stand upright and was read so, because it could not be read turned. Turn it by {degrees} degrees against the clock, or use --engine reader, which turns pages itself.",
+        "第 {page} 页方向不正，且无法转正后重读，只能按原样读取。请将其逆时针旋转 {degrees} 度，或使用会自动转正页面的 --engine reader。",
     ),
+    "sheet-name": ("Page {page}, table {number}", "第{page}页 表{number}"),
     "page-blank": ("Page {page} is blank.", "第 {page} 页是空白页。"),
     "reader-failed": (
         "The embedded reader cannot run: {detail}",
@@ -778,6 +783,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "pictures-off": (
         "The layout of page {page} could not be drawn, so there are no such pictures from here on: {detail}…",
         "第 {page} 页的版面图无法绘制，此后不再生成此类图片：{detail}…",
+    ),
+    "stage-upright": (
+        "Reading pages that lie on their sides again, upright",
+        "正在将方向不正的页面转正后重读",
     ),
     "stage-witness": ("The embedded reader looks at the pages as well", "内置阅读器也在查看页面"),
     "verdict-blank": ("There is nothing to read: every page is blank.", "没有可读的内容：所有页面都是空白。"),
@@ -925,6 +934,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "直接让模型 {model} 读取整页：{reason}",
     ),
     "server-other-model": ("it is not PaddleOCR-VL.", "它不是 PaddleOCR-VL。"),
+    "server-no-backend": (
+        "The target's PaddleOCR {version} cannot speak with {backend}; it can with: {known}. Update it with `paddlevl-doctor fix --set current`, or choose another --server-backend.",
+        "目标环境中的 PaddleOCR {version} 不支持 {backend}，仅支持：{known}。请用 `paddlevl-doctor fix --set current` 升级，或用 --server-backend 另选一种。",
+    ),
     "server-no-paddle": (
         "There is no paddlepaddle in the target, so pages are read whole, without their layout.",
         "目标环境中没有 paddlepaddle，因此不做版面分析，直接读取整页。",

@@ -53,6 +53,7 @@ def test_the_main_job_on_a_bare_folder_reads_the_demo_page(tmp_path: Path) -> No
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "demo.json",
         "demo.md",
+        "demo.order.pdf",
         "demo.pages",
         "report.html",
     ]

@@ -30,7 +30,7 @@ import os, shutil, sys
 sys.path.insert(0, sys.argv[1])
 from selftest import checkpoint, layout, pages, settings
 os.mkdir("repositories")
-for folder in ("PaddleOCR-VL", "PaddleOCR-VL-1.6"):
+for folder in ("PaddleOCR-VL", "PaddleOCR-VL-1.5", "PaddleOCR-VL-1.6"):
     settings.MODEL_NAME = folder + "-0.9B"
     checkpoint.write_colour("repositories/" + folder)
 for folder in ("PP-DocLayoutV2", "PP-DocLayoutV3"):
@@ -147,7 +147,11 @@ def error(answer: Answer) -> str:
 
 
 def test_the_weights_are_downloaded_once_and_the_page_is_read(place: Place) -> None:
-    assert read(place.parse()) == WHOLE
+    answer = place.parse()
+    assert read(answer) == WHOLE
+    ends = ("md", "json", "tables.xlsx", "layout.pdf", "order.pdf")
+    names = [Path(path).name for path in answer.document["outputs"]]
+    assert names == [*(f"page.{end}" for end in ends), "report.html"]
     repository = place.desk / "repositories" / "PaddleOCR-VL-1.6"
     model = {f"PaddleOCR-VL-1.6/{path.name}" for path in repository.iterdir()}
     assert dict(place.hub.fetched) == dict.fromkeys(model | LAYOUT, 1)
@@ -171,6 +175,16 @@ def test_the_layout_model_that_lies_inside_the_first_model_is_used_and_not_fetch
     assert read(place.parse()) == WHOLE
     assert dict(place.hub.fetched) == {}
     assert [folder.name for folder in place.models.iterdir()] == ["PaddleOCR-VL"]
+
+
+def test_another_version_is_read_where_it_is_asked_for_and_its_pages_are_its_own(place: Place) -> None:
+    assert read(place.parse()) == WHOLE
+    older = place.parse("--pipeline-version", "v1.5", "--resume")
+    assert read(older) == WHOLE
+    assert older.document["documents"][0]["resumed"] == 0, "v1.6 read another text"
+    assert "PaddleOCR-VL-1.5/model.safetensors" in place.hub.fetched
+    again = place.parse("--pipeline-version", "v1.5", "--resume", "--device", "cpu,cpu")
+    assert again.document["documents"][0]["resumed"] == 1, "the devices do not count"
 
 
 def test_a_download_that_is_cut_twice_goes_on_where_it_was(place: Place, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from PIL import Image
 
@@ -27,6 +28,12 @@ root.mkdir(parents=True)
 checkpoint.write_colour(str(root / "PaddleOCR-VL"))
 layout.export(str(root / "PP-DocLayoutV2"))
 pages.paint_page(sys.argv[3], [("red", "green", "blue", "yellow")] * 4)
+"""
+# Reads a workbook with another program than the one that wrote it.
+SHEETS = """
+import json, openpyxl, sys
+book = openpyxl.load_workbook(sys.argv[1])
+print(json.dumps({sheet.title: [list(row) for row in sheet.values] for sheet in book}))
 """
 
 
@@ -79,6 +86,16 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
     written = folder / "output"
     assert "TL:blue TR:green" in (written / "page.md").read_text(encoding="utf-8")
     assert json.loads((written / "page.json").read_text(encoding="utf-8"))["engine"] == "native"
+    ends = ("md", "json", "tables.xlsx", "layout.pdf", "order.pdf")
+    assert [Path(path).name for path in document["outputs"]] == [
+        *(f"page.{end}" for end in ends),
+        "report.html",
+    ]
+    for end in ("layout", "order"):
+        assert len(pypdfium2.PdfDocument(written / f"page.{end}.pdf")) == 1
+    argv = [str(python_in(venv)), "-c", SHEETS, str(written / "page.tables.xlsx")]
+    sheets = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    assert sheets == {"Page 1, table 1": [["TL=blue", "TR=green"], ["BL=red", "BR=cyan"]]}
 
 
 def test_two_documents_are_read_in_one_batch_and_each_is_joined_and_written(

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import paddlevl_doctor
 from doctor import doctor
-from environments import environment
+from environments import environment, python_in
 from parsing import documents
 from vlm_server import VlmServer
 
-pytestmark = pytest.mark.xdist_group("set-2025-11")
+pytestmark = pytest.mark.xdist_group("current-311")
+PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
+WHOLE = "The layout model is not here and no model hub answers, so pages are read whole."
+# Written by the target's Python: the layout model of the first PaddleOCR-VL, and that of the later ones.
+LAYOUTS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from selftest import layout, pages
+for folder in ("PP-DocLayoutV2", "PP-DocLayoutV3"):
+    layout.MODEL_NAME = folder
+    layout.export(folder)
+pages.paint_page("page.png", [("red", "green", "blue", "yellow")] * 4)
+"""
 
 
 @pytest.fixture
@@ -36,10 +53,7 @@ def test_paddleocrs_own_client_reads_with_the_server_and_without_a_layout_model(
     assert answer.code == 0, answer.stderr
     assert (document["engine"], document["device"]) == ("server", "server")
     assert "It is " in document["pages"][0]["blocks"][0]["text"]
-    assert (
-        "The layout model is not here and no model hub answers, so pages are read whole."
-        in document["incidents"]
-    )
+    assert WHOLE in document["incidents"]
     assert {request["model"] for request in server.requests} == {"PaddleOCR-VL-0.9B"}
 
 
@@ -64,6 +78,121 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
     )
     assert stalled in answer.document["incidents"]
     assert stalled in (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the layout models and a page of four charts."""
+    folder = tmp_path_factory.mktemp("layouts")
+    python = str(python_in(environment("current-311")))
+    subprocess.run([python, "-c", LAYOUTS, str(PROBES)], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("layout", "place", "blocks"),
+    [
+        ("PP-DocLayoutV2", "PaddleOCR-VL/PP-DocLayoutV2", 4),
+        ("PP-DocLayoutV3", "PP-DocLayoutV3", 1),
+    ],
+    ids=["inside-paddleocr-vl", "of-another-version"],
+)
+def test_the_layout_is_found_where_the_version_has_its_own(
+    server: VlmServer, layouts: Path, layout: str, place: str, blocks: int, tmp_path: Path
+) -> None:
+    shutil.copy(layouts / "page.png", tmp_path)
+    shutil.copytree(layouts / layout, tmp_path / "model-cache" / "official_models" / place)
+    answer = doctor(*words(server), cwd=tmp_path, env={"HTTPS_PROXY": "http://127.0.0.1:9"})
+
+    assert answer.code == 0, answer.stderr
+    assert len(answer.document["pages"][0]["blocks"]) == len(server.requests) == blocks
+    assert (WHOLE in answer.document["incidents"]) is (blocks == 1)
+
+
+def test_a_model_of_any_name_is_asked_by_paddleocrs_client_where_the_user_says_what_serves_it(
+    tmp_path: Path,
+) -> None:
+    documents.page().save(tmp_path / "page.png")
+    with VlmServer("ocr").open() as server:
+        answer = doctor(
+            *words(server, "--server-backend", "sglang"),
+            cwd=tmp_path,
+            env={"HTTPS_PROXY": "http://127.0.0.1:9"},
+        )
+
+    assert answer.code == 0, answer.stderr
+    assert answer.document["incidents"] == [WHOLE]
+    assert [request["model"] for request in server.requests] == ["ocr"]
+    assert server.requests[0]["messages"][0]["content"][-1]["text"] == "OCR:", "what PaddleOCR's client asks"
+
+
+def test_a_target_without_paddlepaddle_reads_pages_whole(server: VlmServer, tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    without = shutil.ignore_patterns("paddle", "paddlepaddle-*", "__pycache__")
+    venv = tmp_path / "venv"
+    shutil.copytree(environment("current-311"), venv, symlinks=True, ignore=without, copy_function=os.link)
+    answer = doctor(*words(server), "--venv", venv, cwd=tmp_path)
+
+    assert answer.code == 0, answer.stderr
+    assert "It is " in answer.document["pages"][0]["blocks"][0]["text"]
+    assert answer.document["incidents"] == [
+        "There is no paddlepaddle in the target, so pages are read whole, without their layout."
+    ]
+    assert list(venv.rglob("*.pyc")) == [], "nothing is written into the target"
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (
+            ("--server-backend", "llama-cpp"),
+            "The target's PaddleOCR 3.3.1 cannot speak with llama-cpp-server; it can with: vllm-server, sglang-server.",
+        ),
+        (
+            ("--pipeline-version", "v1.6"),
+            "The target's PaddleX does not know PaddleOCR-VL v1.6; it knows: v1.",
+        ),
+    ],
+    ids=["backend", "version"],
+)
+def test_what_the_targets_client_does_not_know_is_one_sentence(
+    server: VlmServer, more: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    documents.page().save(tmp_path / "page.png")
+    answer = doctor(*words(server, *more), "--venv", environment("set-2025-11"), cwd=tmp_path)
+
+    assert answer.code == 1
+    assert answer.document["error"]["message"].startswith(sentence)
+    assert server.requests == []
+
+
+def test_pages_that_another_model_or_another_question_read_are_read_again(tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    with VlmServer(models=("one", "two")).open() as server:
+        said = [
+            doctor("parse", "page.png", "--server-url", server.url, "--witness", "none", "--resume", "--format",
+                   "json", "--server-model", model, "--server-prompt", prompt, cwd=tmp_path)
+            for model, prompt in [("one", "a"), ("one", "a"), ("two", "a"), ("two", "b")]
+        ]  # fmt: skip
+
+    assert [answer.code for answer in said] == [0, 0, 0, 0], said
+    assert [answer.document["documents"][0]["resumed"] for answer in said] == [0, 1, 0, 0]
+    assert [request["model"] for request in server.requests] == ["one", "two", "two"]
+
+
+def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
+    with Image.open(PROBES.parent / "assets" / "demo.png") as page:
+        page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
+        across, down = page.size
+    with VlmServer("other").open() as server:
+        argv = ("parse", "page.png", "--server-url", server.url, "--format", "json")
+        document = doctor(*argv, cwd=tmp_path).document
+    (read,) = document["pages"]
+
+    assert read["blocks"][1]["text"] == f"It is {across} by {down}, and light."
+    assert (read["width"], read["height"], len(server.requests)) == (down, across, 2)
+    turned = "Page 1 does not stand upright; it was turned by 270 degrees against the clock to be read."
+    assert turned in document["incidents"]
 
 
 def test_another_model_needs_no_target_and_is_compared_with_the_reader(tmp_path: Path) -> None:

@@ -163,7 +163,9 @@ def test_check_asks_the_server_as_well(tmp_path: Path) -> None:
     assert (answer.code, answer.problems()) == (1, {"vlm-server-loading": "error"})
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8118", "ftp://host/v1", "http://", "http://host:port/v1"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8118", "ftp://host/v1", "http://", "http://host:port/v1", "http://[::1"]
+)
 def test_what_is_no_address_is_refused_with_one_sentence(url: str, tmp_path: Path) -> None:
     answer = asked(url, tmp_path)
     assert (answer.code, answer.document["error"]["exit_code"]) == (2, 2)

@@ -243,10 +243,29 @@ def test_an_address_is_taken_with_and_without_its_version(given: str, url: str) 
     assert VisionServer.at(given).url == url
 
 
-@pytest.mark.parametrize("given", ["", "ftp://host", "http://", "http://host/v1?key=1"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "ftp://host",
+        "http://",
+        "http://host/v1?key=1",
+        "http://[::1",
+        "http://host:no",
+        "http://host:99999",
+    ],
+)
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(UsageError, match="is no URL of a server"):
         VisionServer.at(given)
+
+
+@pytest.mark.parametrize("listed", [None, {}, "PaddleOCR-VL", 7])
+def test_a_list_of_models_that_is_none_names_no_model(
+    listed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(VisionServer, "_ask", lambda *_arguments: {"data": listed})
+    assert VisionServer.at("http://host").models() == ()
 
 
 def test_markdown_becomes_blocks() -> None:

@@ -91,7 +91,8 @@ def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> N
     (work,) = stage.run([document(stage.folder, 0, 10)], engines, faults=[[-1, "fatal"]], seconds=0.2)
 
     assert texts(work) == [f"This is page {n}." for n in range(10)]
-    assert stage.lost == ["PaddleOCR-VL failed on PaddleOCR-VL: OSError: weights"]
+    failed = [f"PaddleOCR-VL failed on gpu:{n}: OSError: weights" for n in (0, 1)]
+    assert stage.lost in ([failed[0]], [failed[1]]), "the one that was first to load"
 
 
 def test_a_page_is_drawn_once_however_uneven_the_devices_are(

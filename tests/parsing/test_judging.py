@@ -46,6 +46,8 @@ def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() 
         False,
         ("Page 1: said again and again: a line of text",),
     )
+    (passed, (reason,)) = alone(reading(WORDS), {0: Look(10, (), lies=90)})
+    assert (passed, reason.partition(",")[0]) == (False, "Page 1 does not stand upright and was read so")
     assert alone(reading(), look(DifferenceKind.BLANK)) == (
         False,
         ("nothing was read", "Page 1: nothing was read where the witness saw: a line of text"),

@@ -79,6 +79,15 @@ def test_zero_minutes_end_it_with_the_run(stage: Stage) -> None:
     assert ended(stage)
 
 
+def test_the_minutes_of_the_last_run_count(stage: Stage) -> None:
+    path = document(stage.folder, 0, 1)
+    for minutes in (1, 0):
+        stage.run([path], [stage.engine(warm=warm(stage, minutes=minutes))])
+
+    assert ended(stage)
+    assert len(workers(stage)) == 1, "the second run read with the process of the first"
+
+
 def test_other_versions_in_the_target_get_a_process_of_their_own(stage: Stage) -> None:
     path = document(stage.folder, 0, 1)
     for state in ("paddlex=1", "paddlex=2"):

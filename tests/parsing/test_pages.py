@@ -13,7 +13,7 @@ from PIL import Image
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
-from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, _sentence, drawers_for
+from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, Sheet, _sentence, drawers_for
 from paddlevl_doctor.system import RealSystem
 from parsing import documents
 from parsing.samples import png
@@ -289,6 +289,6 @@ def test_a_strip_that_no_jpeg_can_hold_has_a_smaller_preview(
 def test_pictures_are_bound_to_one_pdf_with_a_page_each(source: PageSource, tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         documents.page(name).save(tmp_path / name)
-    source.bind([tmp_path / "1.png", tmp_path / "2.png"], tmp_path / "all.pdf")
+    source.bind([Sheet(tmp_path / "1.png"), Sheet(tmp_path / "2.png")], tmp_path / "all.pdf")
 
     assert len(pypdfium2.PdfDocument(tmp_path / "all.pdf")) == 2

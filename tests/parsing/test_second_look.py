@@ -26,13 +26,14 @@ class Witness(ReaderEngine):
     """Sees the same line on every page but one that it cannot read."""
 
     asked: list[int]
+    turn: int = 0
 
     def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
         assert picture.path.is_file()
         self.asked = [*getattr(self, "asked", []), page]
         if page == 4:
             raise PageFailedError("Page 5 cannot be read.")
-        return (Line(WORDS, BOX, 0.99),), 0
+        return (Line(WORDS, BOX, 0.99),), self.turn
 
 
 @pytest.fixture
@@ -83,3 +84,23 @@ def test_a_page_that_the_witness_cannot_read_is_one_sentence_and_no_verdict(
     _, second, work = looked(source, tmp_path / "a", "all", *[WORDS] * 5)
     assert sorted(second.of(work)) == [0, 1, 2, 3]
     assert second.troubles == ["Page 5 cannot be read."]
+
+
+def test_a_page_that_was_read_lying_is_looked_at_again_and_one_that_was_turned_is_not(
+    source: PageSource, tmp_path: Path
+) -> None:
+    work = Work(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
+    work.store.place(0).mkdir(parents=True)
+    witness = Witness({}, tmp_path)
+    witness.turn = 90
+    second = SecondLook(source, "all", witness)
+    seen = []
+    for turned in (0, 90, 0):
+        page = Page(0, 100, 40, (Block("text", WORDS, BOX),), 0.1)
+        second.page(work, PageRead(page, turned=turned))
+        second.wait()
+        seen.append(second.of(work)[0])
+    second.close()
+
+    assert seen == [Look(1, (), lies=90), Look(1, ()), Look(1, ())]
+    assert witness.asked == [0, 0], "what was seen of a page that was read upright is remembered"

@@ -18,14 +18,14 @@ def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFact
     """Run the probes; None where a quick finding makes it pointless."""
     from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.facts.collect_deep import collect_deep, devices  # noqa: PLC0415 - as above
-    from paddlevl_doctor.parsing.native import cached_version  # noqa: PLC0415 - as above
+    from paddlevl_doctor.parsing.native import cached_versions  # noqa: PLC0415 - as above
 
     facts = examination.facts
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:
         return None
     with stage(text("stage-selftest", device=", ".join(devices(facts)))):
         index = examination.context.wheel.find_links if facts.gpus.devices else None
-        return collect_deep(system, facts, ask_hubs=cached_version(facts.cache) is None, index=index)
+        return collect_deep(system, facts, ask_hubs=not cached_versions(facts.cache), index=index)
 
 
 def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.examine import Examination
-from paddlevl_doctor.commands.serving import hire_server
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
 from paddlevl_doctor.facts.gpu_use import GpuUse
@@ -17,7 +18,13 @@ from paddlevl_doctor.knowledge.visible import is_guess
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing import remembered
 from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
-from paddlevl_doctor.parsing.native import cached_version, nested_layout
+from paddlevl_doctor.parsing.native import (
+    cached_versions,
+    known_versions,
+    nested_layout,
+    readers_of,
+    version_for,
+)
 from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
 from paddlevl_doctor.parsing.outputs import INCIDENTS
@@ -52,6 +59,8 @@ class Staff:
     samples: list[Sample] = field(default_factory=list)
     incidents: list[str] = field(default_factory=list)
     devices: tuple[str, ...] = ()
+    reads_with: str = ""
+    """Whatever decides the text that they read: pages that something else read are no pages of this run."""
 
     def seconds(self) -> dict[str, float]:
         """Return the seconds of starting, by stage: the slowest engine's."""
@@ -111,8 +120,10 @@ def _native_obstacle(
     wrong = [f for f in (*examination.findings, *deep) if f.status is Status.ERROR]
     if wrong:
         return text("native-broken", id=wrong[0].id, title=wrong[0].title)
-    complete = [model for model in (facts.cache.models if facts.cache else ()) if not model.missing]
-    if cached_version(facts.cache) is not None if request.pipeline == VL else complete:
+    if request.pipeline == VL and _version(system, examination, request) is None:
+        known = known_versions(system, facts.target)
+        return text("native-no-version", version=request.pipeline_version, known=", ".join(known) or "-")
+    if _are_here(system, examination, request):
         return None
     with stage(text("stage-hub")):
         hubs = answering_hubs(system)
@@ -127,14 +138,19 @@ def hire(
     staff = Staff()
     if engine == "reader":
         staff.devices = ("cpu",)
+        staff.reads_with = f"reader rapidocr={metadata.version('rapidocr')} doctor={__version__}"
         threads = threads_for(system.cpu_count())
         staff.engines.append(ReaderEngine(system.env, folder, threads, staff.samples))
         return staff
     if engine == "server":
+        from paddlevl_doctor.commands.serving import hire_server  # noqa: PLC0415 - start-up time
+
         staff.devices = ("server",)
-        told = (staff.samples, staff.incidents)
-        staff.engines.append(hire_server(system, examination, request, folder, *told))
+        hired = hire_server(system, examination, request, folder, staff.samples, staff.incidents)
+        staff.engines.append(hired.engine)
+        staff.reads_with = f"server {hired.reads_with}"
         return staff
+    staff.reads_with = _reads_with(system, examination, request)
     staff.devices = _devices(system, examination, request, pages)
     for number, device in enumerate(staff.devices):
         setup = _setup(system, examination, request, staff.devices, number, folder)
@@ -203,7 +219,7 @@ def _setup(
         env={**env, **alone},
         folder=folder / f"worker-{number}",
         pipeline=request.pipeline,
-        options=_options(examination, request),
+        options=_options(system, examination, request),
         kept=request.output / INCIDENTS,
         stall=request.stall,
         warm=_warm(system, examination, request),
@@ -223,18 +239,36 @@ def _fresh_cache(system: System, examination: Examination, request: ParseRequest
 
     Models that were only now downloaded would come as they did.
     """
-    cache = examination.facts.cache
-    complete = any(not model.missing for model in cache.models) if cache else False
-    there = cached_version(cache) is not None if request.pipeline == VL else complete
+    there = _are_here(system, examination, request)
     return user_cache(system) / "models" if there and answering_hubs(system) else None
 
 
-def _options(examination: Examination, request: ParseRequest) -> dict[str, Any]:
+def _options(system: System, examination: Examination, request: ParseRequest) -> dict[str, Any]:
     """Return the arguments of the pipeline's constructor: which version, and a layout model that lies elsewhere."""
-    if request.pipeline != VL:
+    version = _version(system, examination, request) if request.pipeline == VL else None
+    if version is None:
         return {}
+    return {"pipeline_version": version, **nested_layout(version, examination.facts.cache)}
+
+
+def _version(system: System, examination: Examination, request: ParseRequest) -> str | None:
+    """Return the version of PaddleOCR-VL that reads, None where the target has none, or not the one asked for."""
+    target, cached = examination.facts.target, cached_versions(examination.facts.cache)
+    assert target is not None  # noqa: S101 - _native_obstacle looked
+    return version_for(request.pipeline_version, known_versions(system, target), cached)
+
+
+def _are_here(system: System, examination: Examination, request: ParseRequest) -> bool:
+    """Say whether the models are in the cache, as far as that can be told from outside."""
     cache = examination.facts.cache
-    version = cached_version(cache)
-    nested = nested_layout(cache) if version == "v1" else None
-    found = {} if version is None else {"pipeline_version": version}
-    return found if nested is None else {**found, "layout_detection_model_dir": nested}
+    if request.pipeline == VL:
+        return _version(system, examination, request) in cached_versions(cache)
+    return any(not model.missing for model in cache.models) if cache else False
+
+
+def _reads_with(system: System, examination: Examination, request: ParseRequest) -> str:
+    """Return what decides the text of a native reading: the pipeline and its version, and the code; no device."""
+    target = examination.facts.target
+    assert target is not None  # noqa: S101 - as above
+    version = _version(system, examination, request) if request.pipeline == VL else ""
+    return f"native {request.pipeline} {version} {readers_of(target)}"

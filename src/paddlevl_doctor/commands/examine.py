@@ -54,7 +54,7 @@ def examine(system: System, options: TargetOptions) -> Examination:
     if options.python and options.venv:
         raise UsageError(text("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
-    facts = _Background(lambda: collect_facts(system, choice))
+    facts = Background(lambda: collect_facts(system, choice))
     # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
     from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415 - loaded beside the facts
 
@@ -71,7 +71,7 @@ def examine_facts(facts: Facts, set_name: str | None) -> Examination:
     return Examination(context, run_checks(context, ALL, language()))
 
 
-class _Background(Generic[Answer]):
+class Background(Generic[Answer]):
     """A function that runs in a thread; `result` waits for it and raises what it raised."""
 
     def __init__(self, work: Callable[[], Answer]) -> None:
@@ -87,6 +87,7 @@ class _Background(Generic[Answer]):
             self._errors.append(error)
 
     def result(self) -> Answer:
+        """Wait, and return what it returned."""
         self._thread.join()
         if self._errors:
             raise self._errors[0]

@@ -6,25 +6,23 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands import fix as repair
-from paddlevl_doctor.commands.deep import look_deep
-from paddlevl_doctor.commands.engines import check_options, choose
-from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
-from paddlevl_doctor.commands.reading import Run, read_documents
+from paddlevl_doctor.commands.examine import Background, Examination, TargetOptions, examine
+from paddlevl_doctor.commands.run import Run
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.parsing.comparing import side_by_side
 from paddlevl_doctor.parsing.document import check_input, check_output_folder
 from paddlevl_doctor.parsing.inputs import PAGES, Input, expand
-from paddlevl_doctor.parsing.known import known_texts
 from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, ParseRequest
 from paddlevl_doctor.parsing.page_store import PageStore
 from paddlevl_doctor.parsing.pages import PageSource, drawers_for
 from paddlevl_doctor.parsing.session import Work
-from paddlevl_doctor.repair.plan import Request
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Finding, Stage, Status
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands import fix as repair
 
 ASSETS = Path(__file__).parents[1] / "assets"
 DEMO = "demo.png"
@@ -41,21 +39,33 @@ def parse(
     def once(one: ParseRequest) -> ParseReport:
         run = Run(system, one, stage, bar)
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-            source = PageSource(
-                Path(scratch), system.env, drawers=drawers_for(system.cpu_count(), system.memory_mb()[1])
-            )
+            drawers = drawers_for(system.cpu_count(), system.memory_mb()[1])
+            source = PageSource(Path(scratch), system.env, drawers=drawers)
+            source.begin()
             try:
                 return _parse(run, options, source)
             finally:
                 source.close()
 
-    for engine in request.compare or (request.engine,):
-        check_options(replace(request, engine=engine))
-    return side_by_side(request.compare, request, once) if request.compare else once(request)
+    if request.compare:
+        from paddlevl_doctor.commands.engines import check_options  # noqa: PLC0415 - start-up time
+        from paddlevl_doctor.parsing.comparing import side_by_side  # noqa: PLC0415 - as above
+
+        for engine in request.compare:
+            check_options(replace(request, engine=engine))
+        return side_by_side(request.compare, request, once)
+    return once(request)
 
 
 def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     system, request = run.system, run.request
+    # The target's Python answers, and the process that draws starts, while the rest of the doctor is loaded.
+    looking = None if request.fix else Background(lambda: examine(system, options))
+    from paddlevl_doctor.commands.engines import check_options, choose  # noqa: PLC0415 - as above
+    from paddlevl_doctor.commands.reading import read_documents  # noqa: PLC0415 - as above
+    from paddlevl_doctor.parsing.known import known_texts  # noqa: PLC0415 - as above
+
+    check_options(request)
     inputs = expand([_document(run, word) for word in request.inputs], request.output)
     known = known_texts(request.expect, inputs, ASSETS, language())
     if request.threshold is not None and not known.texts:
@@ -64,7 +74,7 @@ def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     check_output_folder(request.output, language())
     fixed = _fixed(run, options) if request.fix else None
     with run.timed("check", text("stage-check")):
-        examination = examine(system, _after(options, fixed, system))
+        examination = looking.result() if looking else examine(system, _after(options, fixed, system))
     deep = _selftest(run, examination, fixed)
     choice = choose(system, run.stage, examination, request, deep)
     if choice.name == "selftest":
@@ -116,6 +126,9 @@ def _unreadable(path: Path, error: UsageError) -> DocumentReport:
 
 def _fixed(run: Run, options: TargetOptions) -> repair.FixReport:
     """Cure what can be cured; an environment that stays broken is a problem even if the page can be read."""
+    from paddlevl_doctor.commands import fix as repair  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - as above
+
     report = repair.fix(
         run.system, options, Request(index=run.request.index), run.stage, apply=True, bar=run.bar
     )
@@ -136,6 +149,8 @@ def _selftest(run: Run, examination: Examination, fixed: repair.FixReport | None
     """Prove the native stack where it was just installed or is what was asked for."""
     if fixed is None and run.request.engine != "selftest":
         return ()
+    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - start-up time
+
     started = run.system.clock()
     findings = look_deep(run.system, examination, run.stage)
     run.seconds["self-test"] = round(run.system.clock() - started, 2)

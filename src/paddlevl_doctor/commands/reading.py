@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from paddlevl_doctor.commands.engines import Choice, Staff, hire, hire_witness
 from paddlevl_doctor.commands.examine import Examination
-from paddlevl_doctor.commands.fix import FixReport
+from paddlevl_doctor.commands.run import Run
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.judging import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.known import Known
 from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport, ParseRequest
+from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.parsing.outputs import write_outputs
 from paddlevl_doctor.parsing.page_store import PageStore, key_of
 from paddlevl_doctor.parsing.pages import PageSource
 from paddlevl_doctor.parsing.second_look import Look, SecondLook
 from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.telling import tell
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Bar, Stage
+from paddlevl_doctor.parsing.upright import read_upright
 
-
-@dataclass
-class Run:
-    """What one run has learnt so far."""
-
-    system: System
-    request: ParseRequest
-    stage: Stage
-    bar: Bar
-    seconds: dict[str, float] = field(default_factory=dict)
-    incidents: list[str] = field(default_factory=list)
-    flaws: list[str] = field(default_factory=list)
-    """Why the run fails although the documents may have been read."""
-    order: list[Path] = field(default_factory=list)
-    """All documents, as they were named."""
-    documents: dict[Path, DocumentReport] = field(default_factory=dict)
-    """Those that are over."""
-    written: dict[Path, tuple[str, ...]] = field(default_factory=dict)
-    """The results of those that were read and wait for their verdict."""
-
-    @contextmanager
-    def timed(self, name: str, title: str) -> Iterator[None]:
-        """Announce a stage and remember how long it took."""
-        with self.stage(title), self.clocked(name):
-            yield
-
-    @contextmanager
-    def clocked(self, name: str) -> Iterator[None]:
-        """Remember how long something took."""
-        started = self.system.clock()
-        yield
-        self.seconds[name] = round(self.system.clock() - started, 2)
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.fix import FixReport
 
 
 def read_documents(
@@ -73,7 +41,7 @@ def read_documents(
     pages = sum(work.count for work in works)
     staff = hire(run.system, examination, run.request, choice.name, source.folder, pages)
     look = hire_witness(run.system, run.request, choice.name, source, staff)
-    _sign(works, choice, run.request)
+    _sign(works, staff.reads_with)
     session = Session(works, source, lambda work: _write(run, work, choice, source), look.page)
     if run.request.resume:
         session.resume()
@@ -81,6 +49,7 @@ def read_documents(
         with run.clocked("read"):
             _run_through(run, session, staff, works, choice)
         _hear(run, look, works)
+        _turn(run, look, session, staff)
     finally:
         look.close()
         staff.close()
@@ -90,10 +59,10 @@ def read_documents(
     return replace(report, story=tell(report, works, staff.samples))
 
 
-def _sign(works: list[Work], choice: Choice, request: ParseRequest) -> None:
-    """Give every document the key under which its pages are kept: its bytes, and what reads them."""
+def _sign(works: list[Work], reads_with: str) -> None:
+    """Give every document the key under which its pages are kept: its bytes, and what decides how they read."""
     for work in works:
-        work.store = PageStore(work.store.folder, key_of(work.path, f"{choice.name} {request.pipeline}"))
+        work.store = PageStore(work.store.folder, key_of(work.path, reads_with))
 
 
 def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], choice: Choice) -> None:
@@ -128,6 +97,23 @@ def _hear(run: Run, look: SecondLook, works: list[Work]) -> None:
     if look.left():
         with run.timed("witness", text("stage-witness")):
             look.wait()
+
+
+def _turn(run: Run, look: SecondLook, session: Session, staff: Staff) -> None:
+    """Read pages again that lie on their sides, and let the witness look at them once more."""
+    for work in session.works:
+        lying = {index: seen.lies for index, seen in look.of(work).items() if seen.lies}
+        if not lying:
+            continue
+        with run.timed("upright", text("stage-upright")):
+            to_read = (staff.engines, session.source)
+            turned = [index for index, turn in lying.items() if read_upright(work, index, turn, *to_read)]
+            for index in turned:
+                look.page(work, work.pages[index])
+            look.wait()
+        if turned:
+            work.markdown = staff.engines[0].join([page.markdown for page in work.in_order()])
+            session.finish(work)
     run.incidents += look.troubles
 
 

@@ -104,10 +104,10 @@ def bearer(key: str) -> Mapping[str, str]:
 
 
 def _address(url: str) -> str:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # half an IPv6 address, or a port that is no number
         usable = False
     if not usable:
         raise UsageError(text("server-url-unusable", url=url))

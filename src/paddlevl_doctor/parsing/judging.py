@@ -77,6 +77,8 @@ def _testimony(looks: Mapping[int, Look]) -> list[str]:
     """Return what the witness saw that no reading can be right with; lesser differences are shown, and pass."""
     reasons = []
     for index, look in sorted(looks.items()):
+        if look.lies:
+            reasons.append(text("page-lies", page=index + 1, degrees=look.lies))
         reasons += [_reason(index, found) for found in look.differences if _is_grave(found)]
         lost = sum(found.kind is DifferenceKind.LOST for found in look.differences)
         if lost >= _FEW and lost >= _HALF * look.seen:

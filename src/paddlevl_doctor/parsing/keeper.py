@@ -5,7 +5,8 @@
 takes the place of COMMAND: it passes lines on between its own stdin and stdout and a worker that a keeper holds. Where
 there is no keeper, one is started; one that serves somebody else is left alone, and COMMAND is run as it is. A keeper
 ends its worker after MINUTES without anybody, when somebody leaves in the middle of a page, and at once where MINUTES
-is 0. Whoever wants to speak with it must be able to read FOLDER, which is for one user only.
+is 0; the last one's MINUTES count. Whoever wants to speak with it must be able to read FOLDER, which is for one user
+only.
 
 It imports little: it is on the way of every warm start.
 """
@@ -92,7 +93,10 @@ def _connected(folder: Path, minutes: str, command: list[str]) -> Connection | N
     while True:
         with FileLock(folder / "lock"):  # two runs that begin at once are to find one keeper
             found = _try(folder) or _begun(folder, minutes, command)
-        if found is None or found.recv_bytes() == b"welcome":
+        if found is None:
+            return None
+        if found.recv_bytes() == b"welcome":
+            found.send_bytes(json.dumps({"minutes": float(minutes)}).encode())
             return found
         found.close()  # whoever was there may be about to leave
         if time.monotonic() > end:
@@ -247,7 +251,11 @@ class Keeper:
         with contextlib.suppress(EOFError, OSError):
             while True:
                 line = visitor.recv_bytes()
-                self.due += len(json.loads(line).get("pages", (1,)))
+                asked = json.loads(line)
+                if "minutes" in asked:  # the visitor's word to the keeper itself
+                    self.idle = asked["minutes"] * 60
+                    continue
+                self.due += len(asked.get("pages", (1,)))
                 self.worker.stdin.write(line)
                 self.worker.stdin.flush()
         gone.set()

@@ -157,8 +157,12 @@ class NativeEngine:
         self._hopeless = self._hopeless + 1 if failures[-1].kind != "raised" else 0
         never_ready = all(failure.stage in ("start", "import", "load") for failure in failures)
         if never_ready or self._hopeless == _HOPELESS:
-            return DoctorError(text("native-failed", name=self.setup.pipeline, detail=failures[-1].detail))
+            return self._lost(failures[-1].detail)
         return PageFailedError(text("page-failed", page=task.index + 1, detail=failures[-1].detail))
+
+    def _lost(self, detail: str) -> DoctorError:
+        device = self.label or self.setup.device
+        return DoctorError(text("native-failed", name=self.setup.pipeline, device=device, detail=detail))
 
     def _stood(self, step: int, pages: int = 1) -> None:
         self._hopeless = 0
@@ -220,7 +224,7 @@ class NativeEngine:
         To be asked between batches only: a worker answers one thing after the other.
         """
         watcher = self._watcher
-        if watcher is None or not pages or not all(pages):
+        if watcher is None or len(pages) <= 1 or not all(pages):
             return None
         try:
             _send(watcher, {"join": list(pages)})
@@ -264,8 +268,7 @@ class NativeEngine:
         if loading and self._renew_models(described(event.get("error"))):
             watcher, event = self._launched(rung)
         if event["event"] == "fatal":
-            detail = described(event.get("error"))
-            raise DoctorError(text("native-failed", name=self.setup.pipeline, detail=detail))
+            raise self._lost(described(event.get("error")))
         for name, seconds in event.get("seconds", {}).items():
             self.seconds[name] = round(self.seconds.get(name, 0.0) + seconds, 2)
         self._rss, self._held = [], []

@@ -27,6 +27,8 @@ class ParseRequest:
     fix: bool = False
     index: str | None = None
     pipeline: str = "PaddleOCR-VL"
+    pipeline_version: str = ""
+    """Of PaddleOCR-VL, such as v1.5; empty: the newest whose weights are at hand."""
     resume: bool = False
     require: str | None = None
     """Only this engine counts: a stand-in fails."""
@@ -35,7 +37,8 @@ class ParseRequest:
     compare: tuple[str, ...] = ()
     """These engines read everything, one after the other, and are compared."""
     server_url: str = ""
-    server_backend: str = "vllm-server"
+    server_backend: str = ""
+    """What serves PaddleOCR-VL there; empty: nobody said."""
     server_model: str = ""
     """Which of the server's models; empty: its only one."""
     server_prompt: str = ""

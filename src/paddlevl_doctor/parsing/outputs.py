@@ -1,24 +1,25 @@
-"""Writes what was read of a document: Markdown, JSON, and the pictures of its layout as PDFs."""
+"""Writes what was read of a document: Markdown, JSON, tables, and pictures of its layout and order as PDFs."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.markdown import as_document, as_markdown
-from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.pages import PageSource, PictureError
-from paddlevl_doctor.parsing.session import Work
+from paddlevl_doctor.parsing.model import Box, Page, Reading
+from paddlevl_doctor.parsing.pages import PageSource, PictureError, Sheet
+from paddlevl_doctor.parsing.session import PREVIEW, Work
+from paddlevl_doctor.parsing.workbook import tables_of, workbook
 
 INCIDENTS = "incidents"
 """The folder in that of the results for what stalled and crashed workers leave behind, where there were any."""
-_PICTURES = {"layout": "page_layout_det_res.*", "order": "page_layout_order_res.*"}
-"""Name of the PDF, and what PaddleX calls such a picture of a page (`save_to_img`)."""
+_LAYOUT = "page_layout_det_res.*"
+"""What PaddleX calls the picture of a page's layout (`save_to_img`)."""
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -44,9 +45,11 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
         markdown = _markdown(work, reading)
-        written = [_put(Path(f"{base}.md"), markdown)]
+        written = [_put(Path(f"{base}.md"), markdown.encode())]
         words = json.dumps(as_document(reading), ensure_ascii=False, indent=2) + "\n"
-        written.append(_put(Path(f"{base}.json"), words))
+        written.append(_put(Path(f"{base}.json"), words.encode()))
+        tables = list(tables_of(reading.pages))
+        written += [_put(Path(f"{base}.tables.xlsx"), workbook(tables))] if tables else []
     except OSError as error:
         raise DoctorError(text("results-not-kept", path=folder, reason=error.strerror or error)) from error
     written += _bound(work, base, source)
@@ -60,29 +63,43 @@ def _markdown(work: Work, reading: Reading) -> str:
     return joined(pages) + "\n" if pages and all(pages) else as_markdown(reading)
 
 
-def _put(path: Path, words: str) -> Path:
+def _put(path: Path, data: bytes) -> Path:
     """Write a file so that it is whole or as before."""
     new = path.with_name(f"{path.name}.new")
     try:
-        new.write_text(words, encoding="utf-8", newline="\n")
+        new.write_bytes(data)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
     return path
 
 
-def _bound(work: Work, base: Path, source: PageSource) -> Sequence[Path]:
-    """Bind the layout and order pictures of all pages into one PDF each."""
-    written = []
-    for name, pattern in _PICTURES.items():
-        found = [path for i in sorted(work.pages) for path in sorted(work.store.place(i).glob(pattern))]
-        if not found:
-            continue
+def _bound(work: Work, base: Path, source: PageSource) -> Iterator[Path]:
+    """Bind the layout and order pictures of all pages into one PDF each; yields those that were written."""
+    for name, sheets in (("layout", _layouts(work)), ("order", _orders(work))):
         pdf = Path(f"{base}.{name}.pdf")
         try:
-            source.bind(found, pdf)
+            if sheets:
+                source.bind(sheets, pdf)
+                yield pdf
         except PictureError as error:
             work.notes.append(str(error))
-            continue
-        written.append(pdf)
-    return written
+
+
+def _layouts(work: Work) -> list[Sheet]:
+    """Return the pictures that the pipeline has drawn."""
+    return [Sheet(path) for i in sorted(work.pages) for path in sorted(work.store.place(i).glob(_LAYOUT))]
+
+
+def _orders(work: Work) -> list[Sheet]:
+    """Return the pages with their blocks numbered; none where no engine said where anything is."""
+    seen = [(read.page, work.store.place(read.page.index) / PREVIEW) for read in work.in_order()]
+    sheets = [Sheet(path, (p.width, p.height), tuple(_placed(p))) for p, path in seen if path.is_file()]
+    return sheets if any(sheet.boxes for sheet in sheets) else []
+
+
+def _placed(page: Page) -> Iterator[tuple[int, Box]]:
+    """Yield the boxes of the blocks with their numbers; a block that covers the page has no place on it."""
+    for number, block in enumerate(page.blocks, 1):
+        if block.box != (0, 0, page.width, page.height):
+            yield number, block.box

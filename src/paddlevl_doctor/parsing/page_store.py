@@ -43,6 +43,8 @@ class PageRead:
     notes: tuple[str, ...] = ()
     blank: bool = False
     """Nothing is on the page, as its picture says."""
+    turned: int = 0
+    """Degrees against the clock by which the page was turned to be read; its boxes are those of the page as it lies."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +108,33 @@ def _read(document: Mapping[str, Any]) -> PageRead:
         document["vram_mb"],
         tuple(str(note) for note in document["notes"]),
         bool(document["blank"]),
+        int(document.get("turned", 0)),
     )
 
 
-def linked(page: PageRead, folder: str) -> PageRead:
-    """Return a page whose Markdown names its pictures from beside the document; `folder` is the page's from there."""
-    if not page.markdown:
-        return page
-    words = _IMAGE.sub(lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown["markdown_texts"]))
-    return replace(page, markdown={**page.markdown, "markdown_texts": words})
+def presentable(page: PageRead, folder: str) -> PageRead:
+    """Return a page as it can be written down; `folder` is the page's, seen from beside the document.
+
+    Its Markdown names its pictures from there, and half characters, which no file can hold, are marked as such.
+    """
+    blocks = tuple(replace(block, text=_whole(block.text)) for block in page.page.blocks)
+    words = _IMAGE.sub(lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown.get("markdown_texts")))
+    return replace(
+        page,
+        page=replace(page.page, blocks=blocks),
+        markdown={**page.markdown, "markdown_texts": _whole(words)} if page.markdown else page.markdown,
+        notes=tuple(map(_whole, page.notes)),
+    )
 
 
-def key_of(document: Path, engine: str) -> str:
-    """Return what tells one document read by one engine from any other; raises OSError."""
-    state = hashlib.sha256(engine.encode())
+def _whole(words: str) -> str:
+    """Return a text with U+FFFD for every half of a surrogate pair: a model may stop in the middle of a character."""
+    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def key_of(document: Path, reads_with: str) -> str:
+    """Return what tells one document from any other, and from itself read with anything else; raises OSError."""
+    state = hashlib.sha256(reads_with.encode())
     with document.open("rb") as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)

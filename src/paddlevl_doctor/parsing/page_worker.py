@@ -6,7 +6,7 @@ One JSON line on stdin asks for one thing, one JSON line on stdout answers:
 
     {"open": PATH}                                      -> {"event": "opened", "pages": 3, "frames": 3}
     {"page": 0, "path": PATH, "picture": OUT, ...}      -> {"event": "picture", "width": 1240, "height": 1754, ...}
-    {"pdf": OUT, "pictures": [PATH, ...]}               -> {"event": "bound"}
+    {"pdf": OUT, "sheets": [{"picture": PATH}, ...]}    -> {"event": "bound"}
     anything that cannot be done                        -> {"event": "failed", "kind": "encrypted", "detail": "..."}
 
 PDFs are drawn at 144 dots an inch, as PaddleX does it, so that a page has the pixels that it would have there.
@@ -25,6 +25,7 @@ from typing import Any
 from PIL import Image
 
 from paddlevl_doctor.parsing.decoding import UnreadableImageError, frame_of, opened
+from paddlevl_doctor.parsing.order_picture import numbered
 
 PDF_SCALE = 2.0
 """Pixels a point: 144 dots an inch, PaddleX's own `zoom` (paddlex/inference/utils/io/readers.py)."""
@@ -32,6 +33,9 @@ _PAGED = ("TIFF",)
 """Formats whose frames are pages; the frames of all others are a film or previews."""
 _PREVIEW_SIZE = (1600, 16_000)
 """Pixels: text of a page can be read at that. JPEG takes 65,500, and a page of a PDF is at most 200 inches long."""
+_UPSIDE_DOWN = 180
+_TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+"""By degrees against the clock, as `turning` counts them."""
 _BLANK_RANGE = 32
 """Of 256 shades: a page that has no more of them between its darkest and lightest spot has nothing on it."""
 
@@ -61,7 +65,7 @@ def _answer(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
         if "open" in request:
             return {"event": "opened", **_count(Path(request["open"]))}
         if "pdf" in request:
-            _bind(request["pictures"], Path(request["pdf"]))
+            _bind(request["sheets"], Path(request["pdf"]))
             return {"event": "bound"}
         return {"event": "picture", **_picture(request, kept)}
     except (UnreadablePdfError, UnreadableImageError) as error:
@@ -119,6 +123,9 @@ def _picture(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     path, most = Path(request["path"]), int(request["max_pixels"])
     drawn = _drawn if _is_pdf(path) else _loaded
     image, width, height = drawn(path, int(request["page"]), most, kept)
+    if request["turn"]:
+        image = image.transpose(_TURNS[request["turn"]])
+        width, height = (height, width) if request["turn"] != _UPSIDE_DOWN else (width, height)
     if request["scale"] != 1:
         size = (max(1, round(n * request["scale"])) for n in image.size)
         image = image.resize(tuple(size), Image.Resampling.BOX)
@@ -177,20 +184,24 @@ def _preview(image: Image.Image) -> Image.Image:
     return image.reduce(factor) if factor > 1 else image
 
 
-def _bind(pictures: list[str], pdf: Path) -> None:
+def _bind(sheets: list[dict[str, Any]], pdf: Path) -> None:
     """Write a PDF with one picture a page, as JPEG of screen size; whole or not at all."""
     import img2pdf  # noqa: PLC0415 - only the end of a document needs it
 
     new = pdf.with_name(f"{pdf.name}.new")
     with new.open("wb") as out:
-        img2pdf.convert([_jpeg(Path(path)) for path in pictures], outputstream=out)
+        img2pdf.convert([_jpeg(sheet) for sheet in sheets], outputstream=out)
     new.replace(pdf)
 
 
-def _jpeg(path: Path) -> bytes:
+def _jpeg(sheet: dict[str, Any]) -> bytes:
+    """Return a picture for people, with numbered boxes where the sheet has any, in pixels of `width` x `height`."""
     data = io.BytesIO()
-    with Image.open(path) as image:
-        _preview(image.convert("RGB")).save(data, format="JPEG", quality=80)
+    with Image.open(sheet["picture"]) as image:
+        seen = _preview(image.convert("RGB"))
+        if "boxes" in sheet:
+            seen = numbered(seen, sheet["boxes"], sheet["width"], sheet["height"])
+        seen.save(data, format="JPEG", quality=80)
     return data.getvalue()
 
 

@@ -18,6 +18,7 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.document import SCALED_ABOVE
 from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.model import Box
 
 _PACKAGE_ROOT = Path(__file__).parents[2]
 _SECONDS = 120.0
@@ -61,6 +62,21 @@ class Picture:
     blank: bool = False
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """One page of a PDF that is bound: a picture, and numbered boxes in pixels of a page of `size` where it has any."""
+
+    picture: Path
+    size: tuple[int, int] = (0, 0)
+    boxes: tuple[tuple[int, Box], ...] | None = None
+
+    def request(self) -> dict[str, Any]:
+        """Return it as the process that draws wants it."""
+        width, height = self.size
+        boxes = {} if self.boxes is None else {"boxes": self.boxes, "width": width, "height": height}
+        return {"picture": str(self.picture), **boxes}
+
+
 @dataclass
 class PageSource:
     """Draws pages into `folder`. Thread-safe; `drawers` pages at a time, in processes that are started when needed."""
@@ -81,6 +97,11 @@ class PageSource:
         self._drawing = ThreadPoolExecutor(self.drawers)
         for _ in range(self.drawers):
             self._idle.put(None)
+
+    def begin(self) -> None:
+        """Start the first process before anything is asked of it."""
+        self._idle.get()
+        self._idle.put(self._started())
 
     def count(self, document: Path) -> Count:
         """Return how many pages a document has; raises UsageError with the reason where it cannot be read."""
@@ -106,6 +127,11 @@ class PageSource:
                 self._ahead[document, page] = drawn
             return self._ahead[document, page]
 
+    def turned(self, document: Path, page: int, scale: float, turn: int) -> Picture:
+        """Return a page turned so many degrees against the clock, until `forget` is called; raises PictureError."""
+        name = f"{_name(document, page)}-{scale:g}-{turn}"
+        return self._drawing.submit(self._drawn, document, page, scale, None, name, turn).result()
+
     @contextmanager
     def another(self, document: Path, page: int) -> Iterator[Picture]:
         """Give a picture of its own to whoever looks at a page besides; raises PictureError."""
@@ -123,10 +149,10 @@ class PageSource:
         for folder in self.folder.glob(f"{_name(document, page)}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def bind(self, pictures: Sequence[Path], pdf: Path) -> None:
+    def bind(self, sheets: Sequence[Sheet], pdf: Path) -> None:
         """Write a PDF with a picture on each page; raises PictureError."""
-        request = {"pdf": str(pdf), "pictures": [str(path) for path in pictures]}
-        answer = self._drawing.submit(self._ask, request, self.seconds + len(pictures)).result()
+        request = {"pdf": str(pdf), "sheets": [sheet.request() for sheet in sheets]}
+        answer = self._drawing.submit(self._ask, request, self.seconds + len(sheets)).result()
         if answer["event"] == "failed":
             raise PictureError(text("pdf-failed", path=pdf, detail=answer["detail"]))
 
@@ -139,15 +165,20 @@ class PageSource:
                 child.close()
 
     def _drawn(
-        self, document: Path, page: int, scale: float, preview: Path | None, name: str = ""
+        self,
+        document: Path,
+        page: int,
+        scale: float,
+        preview: Path | None,
+        name: str = "",
+        turn: int = 0,
     ) -> Picture:
         place = name or f"{_name(document, page)}-{scale:g}"
         path = self.folder / place / "page.png"  # pipelines name results after it
         path.parent.mkdir(exist_ok=True)
         request = {"page": page, "path": str(document), "picture": str(path), "scale": scale}
-        answer = self._ask(
-            {**request, "max_pixels": self.max_pixels, "preview": str(preview) if preview else None}
-        )
+        how = {"max_pixels": self.max_pixels, "preview": str(preview) if preview else None, "turn": turn}
+        answer = self._ask({**request, **how})
         if answer["event"] == "failed":
             raise PictureError(_sentence(answer, document, page))
         return Picture(path, answer["width"], answer["height"], answer["share"], answer["blank"])

@@ -76,7 +76,7 @@ class ReaderEngine(OneByOne):
         )
         page = Page(task.index, *size, blocks, round(time.monotonic() - started, 2))
         notes = (text("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
-        return PageRead(page, device=self.device, notes=notes)
+        return PageRead(page, device=self.device, notes=notes, turned=turn)
 
     def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
         """Return the lines of text, boxes in pixels of the page, and its turn (`turning`); raises as `read` does."""

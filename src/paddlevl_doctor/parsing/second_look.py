@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError
-from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.model import Line, box_of
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.pages import PageSource, PictureError
@@ -33,6 +32,8 @@ class Look:
     seen: int
     """Lines that it saw."""
     differences: tuple[Difference, ...]
+    lies: int = 0
+    """Of a page that does not stand upright and was read so: degrees against the clock by which it is to be turned."""
 
 
 @dataclass
@@ -86,24 +87,29 @@ class SecondLook:
     def _look(self, work: Work, read: PageRead) -> None:
         place = work.store.place(read.page.index) / NAME
         try:
-            lines = _remembered(place) or self._lines(work, read.page.index)
+            lines, lies = _remembered(place), 0
+            if not lines:
+                lines, lies = self._lines(work, read)
         except (PictureError, PageFailedError, DoctorError) as error:
             self.troubles.append(str(error))
             return
-        with contextlib.suppress(OSError):
-            place.write_text(json.dumps([vars(line) for line in lines], ensure_ascii=False), encoding="utf-8")
-        self._keep(work, read, len(lines), differences(read.page, lines))
+        if not lies:  # what is to be read again will be looked at again
+            with contextlib.suppress(OSError):
+                words = json.dumps([vars(line) for line in lines], ensure_ascii=False)
+                place.write_text(words, encoding="utf-8")
+        self._keep(work, read, len(lines), differences(read.page, lines), lies)
 
-    def _lines(self, work: Work, index: int) -> tuple[Line, ...]:
+    def _lines(self, work: Work, read: PageRead) -> tuple[tuple[Line, ...], int]:
         assert self.reader is not None  # noqa: S101 - `page` looked
+        index = read.page.index
         with self.source.another(work.path, index) as picture:
             lines, turn = self.reader.lines(picture, index)
-        if turn:
-            self.troubles.append(text("page-lies", name=work.path.name, page=index + 1, degrees=turn))
-        return lines
+        return lines, 0 if turn == read.turned else turn
 
-    def _keep(self, work: Work, read: PageRead, seen: int, found: Sequence[Difference]) -> None:
-        self.looks[work.path, read.page.index] = Look(seen, tuple(found))
+    def _keep(
+        self, work: Work, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
+    ) -> None:
+        self.looks[work.path, read.page.index] = Look(seen, tuple(found), lies)
 
 
 def _remembered(place: Path) -> tuple[Line, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.page_store import PageRead, PageStore, linked
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore, presentable
 from paddlevl_doctor.parsing.pages import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.pool import Engine, PageFailedError, Task, read_pages
 
@@ -121,7 +121,7 @@ class Session:
         if isinstance(found, PageRead):
             picture = self._draw(task.document, task.index)
             folder = f"{work.store.folder.name}/{task.folder.name}"
-            found = linked(self._noted(found, picture), folder)
+            found = presentable(noted(found, picture), folder)
             work.store.keep(found)
             self.on_page(work, found)
         with self._lock:
@@ -142,14 +142,15 @@ class Session:
             work.markdown = engine.join([page.markdown for page in work.in_order()])
             self.finish(work)
 
-    def _noted(self, found: PageRead, picture: Picture) -> PageRead:
-        """Return the page with what the user should know about its picture."""
-        notes = list(found.notes)
-        if picture.share < 1:
-            notes.append(text("page-scaled", page=found.page.index + 1, percent=round(picture.share * 100)))
-        if picture.blank:
-            notes.append(text("page-blank", page=found.page.index + 1))
-        return replace(found, notes=tuple(notes), blank=picture.blank)
+
+def noted(found: PageRead, picture: Picture) -> PageRead:
+    """Return the page with what the user should know about its picture."""
+    notes = list(found.notes)
+    if picture.share < 1:
+        notes.append(text("page-scaled", page=found.page.index + 1, percent=round(picture.share * 100)))
+    if picture.blank:
+        notes.append(text("page-blank", page=found.page.index + 1))
+    return replace(found, notes=tuple(notes), blank=picture.blank)
 
 
 def _missing(work: Work) -> list[int]:

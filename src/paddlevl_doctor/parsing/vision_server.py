@@ -66,8 +66,12 @@ class VisionServer:
     @classmethod
     def at(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
         """Return the server at a URL with or without `/v1`; raises UsageError for what is no URL."""
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # half an IPv6 address, or a port that is no number
+            usable = False
+        if not usable or parts.query or parts.fragment:
             raise UsageError(text("server-url", url=url))
         path = parts.path.rstrip("/")
         path = path if path.endswith("/v1") else f"{path}/v1"
@@ -75,8 +79,9 @@ class VisionServer:
 
     def models(self) -> tuple[str, ...]:
         """Return the names of its models; raises DoctorError where it does not say them, BusyError for the moment."""
-        found = self._ask("/models", None).get("data", ())
-        return tuple(str(model["id"]) for model in found if isinstance(model, Mapping) and "id" in model)
+        found = self._ask("/models", None).get("data")
+        listed = found if isinstance(found, list) else ()
+        return tuple(str(model["id"]) for model in listed if isinstance(model, Mapping) and "id" in model)
 
     def read(self, picture: Path, model: str, prompt: str, most_tokens: int) -> Answer:
         """Return what the model reads in a picture; raises DoctorError, BusyError and PageRefusedError."""

@@ -115,8 +115,13 @@ def drawn(save, folder):
 
 
 def markdown_of(result):
-    """Return what joining pages needs: the text, and whether paragraphs go on from and to the neighbours."""
-    found = getattr(result, "markdown", None) or {}
+    """Return what joining pages needs: the text, and whether paragraphs go on from and to the neighbours.
+
+    A pipeline that finds lines only has none.
+    """
+    found = getattr(result, "markdown", None)
+    if not found:
+        return {}
     flags = found.get("page_continuation_flags")
     return {
         "markdown_texts": str(found.get("markdown_texts", "")),
@@ -156,7 +161,7 @@ def keep(result, page, pictures, speaker):
     """Save a page that was read; return its description."""
     width, height = size_of(result)
     os.makedirs(page["folder"], exist_ok=True)
-    troubles = saved(result, page["folder"], ("markdown", "json", "xlsx"))
+    troubles = saved(result, page["folder"], ("markdown", "json"))
     if pictures:
         speaker.say("stage", stage="pictures", page=page["page"])
         troubles += saved(result, page["folder"], ("img",))

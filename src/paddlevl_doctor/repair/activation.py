@@ -29,7 +29,7 @@ class Variable:
 
 def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iterator[Variable]:
     """Yield what helps on this machine with this paddle distribution (None: none) and version of paddlex."""
-    from paddlevl_doctor.parsing.native import cached_version  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.parsing.native import cached_versions  # noqa: PLC0415 - start-up time
 
     if hidden_driver(facts):
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, text("env-wsl"), prepends=True)
@@ -39,7 +39,7 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
         yield Variable("FLAGS_allocator_strategy", "naive_best_fit", text("env-allocator"))
     # The name is read from 3.3.11 on (failures.md: misprinted-source-check-env).
     reads_it = numbers(paddlex or "0") >= (3, 3, 11)
-    if reads_it and cached_version(facts.cache) is not None:
+    if reads_it and cached_versions(facts.cache):
         yield Variable("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True", text("env-source-check"))
 
 
