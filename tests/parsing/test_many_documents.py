@@ -70,9 +70,9 @@ def test_an_engine_that_is_lost_in_the_middle_of_a_batch_leaves_what_was_over_fi
 
 @pytest.mark.parametrize("kind", ["exit", "other-page", "failed", "deadlock"])
 def test_pages_that_the_engine_cannot_join_are_left_to_their_flags(stage: Stage, kind: str) -> None:
-    works = stage.run(paths(stage, 1, 1), [stage.engine()], joins=kind)
+    works = stage.run(paths(stage, 2, 2), [stage.engine()], joins=kind)
 
-    assert [texts(work) for work in works] == words(1, 1)
+    assert [texts(work) for work in works] == words(2, 2)
     assert [work.markdown for work in works] == [None, None]
     assert stage.finished == [work.name for work in works]
     assert stage.left_behind() == []

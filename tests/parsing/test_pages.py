@@ -282,7 +282,7 @@ def test_a_strip_that_no_jpeg_can_hold_has_a_smaller_preview(
 
     with Image.open(tmp_path / "page.jpg") as preview:
         assert max(preview.size) <= 16_000
-    source.bind([drawn.path], tmp_path / "all.pdf")
+    source.bind([Sheet(drawn.path)], tmp_path / "all.pdf")
     assert (drawn.width, drawn.height, len(pypdfium2.PdfDocument(tmp_path / "all.pdf"))) == (*size, 1)
 
 

@@ -28,17 +28,26 @@ GOOD = ClusterDocument(
     summary="Read well enough.",
     results="a/1.png",
 )
-UNJUDGED = replace(GOOD, input="s3://bucket/b/2.png?versionId=1", judged=False, results="b/2.png", node="two")
+UNJUDGED = replace(
+    GOOD,
+    input="s3://bucket/b/2.png?versionId=1",
+    judged=False,
+    summary="Not judged.",
+    results="b/2.png",
+    node="two",
+)
 BAD = replace(
     GOOD, input="s3://bucket/b/1.png", passed=False, summary="Bad.", reasons=("lost",), results="b/1.png"
 )
 REPORT = ClusterReport("10.0.0.1:6379", 2, "/out", 1, (GOOD, UNJUDGED, BAD), 9.5)
 JUNIT = """<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="paddlevl-doctor parse" tests="4" failures="1" time="9.500">
-  <testsuite name="paddlevl-doctor parse" tests="4" failures="1" time="9.500">
-    <testcase classname="paddlevl-doctor.parse" name="1.png" time="3.000" />
-    <testcase classname="paddlevl-doctor.parse" name="2.png" time="3.000" />
-    <testcase classname="paddlevl-doctor.parse" name="1.png" time="3.000">
+<testsuites name="paddlevl-doctor parse" tests="4" failures="1" skipped="1" time="9.500">
+  <testsuite name="paddlevl-doctor parse" tests="4" failures="1" skipped="1" time="9.500">
+    <testcase classname="paddlevl-doctor.parse" name="/in/a/1.png" time="3.000" />
+    <testcase classname="paddlevl-doctor.parse" name="b/2.png" time="3.000">
+      <skipped message="Not judged." />
+    </testcase>
+    <testcase classname="paddlevl-doctor.parse" name="b/1.png" time="3.000">
       <failure message="lost">lost</failure>
     </testcase>
     <testcase classname="paddlevl-doctor.parse" name="engine native" time="0.000" />
@@ -63,7 +72,7 @@ def test_a_table_tells_documents_of_one_name_apart_and_marks_what_nothing_judged
         ["-", "b/2.png", "2", "3.0", "native", "two"],
         ["✗", "b/1.png", "2", "3.0", "native", "one"],
         ["b/1.png:", "lost"],
-        ["2", "of", "3", "documents", "were", "read", "well", "enough."],
+        ["Of", "3", "documents", "1", "read", "well", "enough,", "1", "not,", "1", "not", "judged."],
         ["1", "of", "them", "were", "read", "in", "an", "earlier", "run."],
         ["Written:", "/out"],
     ]

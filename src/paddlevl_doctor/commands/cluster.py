@@ -203,7 +203,7 @@ def _key(request: ParseRequest, texts: Sequence[Found]) -> str:
     """Return in what way a document is read and judged; which engine does it is told apart from it."""
     server = (request.server_url, request.server_backend, request.server_model, request.server_prompt)
     truth = [(found.place.url, found.version) for found in texts]
-    how = (request.pipeline, *server, request.witness, request.threshold, truth)
+    how = (request.pipeline, request.pipeline_version, *server, request.witness, request.threshold, truth)
     return hashlib.sha256(repr(how).encode()).hexdigest()[:16]
 
 

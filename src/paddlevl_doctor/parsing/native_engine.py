@@ -224,8 +224,10 @@ class NativeEngine:
         To be asked between batches only: a worker answers one thing after the other.
         """
         watcher = self._watcher
-        if watcher is None or len(pages) <= 1 or not all(pages):
+        if watcher is None or not pages or not all(pages):
             return None
+        if len(pages) == 1:
+            return str(pages[0]["markdown_texts"])
         try:
             _send(watcher, {"join": list(pages)})
             return str(expect(watcher.wait(), watcher.stage, event="joined")["text"])

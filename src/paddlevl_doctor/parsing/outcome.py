@@ -94,12 +94,11 @@ def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return tuple(names)
-    common = next(
-        folder
-        for folder in (paths[0].parent, *paths[0].parents)
-        if all(p.is_relative_to(folder) for p in paths)
+    folders = (paths[0].parent, *paths[0].parents)
+    common = next((folder for folder in folders if all(p.is_relative_to(folder) for p in paths)), Path())
+    return tuple(
+        (path.relative_to(common) if path.is_relative_to(common) else path).as_posix() for path in paths
     )
-    return tuple(path.relative_to(common).as_posix() for path in paths)
 
 
 @dataclass(frozen=True)

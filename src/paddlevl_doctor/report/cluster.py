@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 from rich.text import Text
 
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.judging import judge_run
 from paddlevl_doctor.parsing.model import Page
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport
+from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
 from paddlevl_doctor.report.console import STYLES, Screen, make_table
 from paddlevl_doctor.report.documents import Document, document
 from paddlevl_doctor.values import Status
@@ -38,8 +39,7 @@ def as_reading(report: ClusterReport) -> ParseReport:
         for d in report.documents
     )
     pages = (Page(n, 0, 0, (), d.seconds / d.pages) for d in report.documents for n in range(d.pages))
-    bad = tuple(f"{PurePosixPath(d.input).name}: {d.summary}" for d in report.documents if not d.passed)
-    verdict = Judgement(not bad, reasons=bad, summary=_summary(report))
+    verdict = judge_run(documents, (), engines, None)
     head = (report.output, engines, devices, engines, "", tuple(pages))
     return ParseReport(*head, (), verdict, {"read": report.seconds}, {}, documents=documents)
 
@@ -50,8 +50,7 @@ def _path(found: ClusterDocument) -> str:
 
 
 def _summary(report: ClusterReport) -> str:
-    good = sum(found.passed for found in report.documents)
-    return text("verdict-documents", good=good, count=len(report.documents))
+    return as_reading(report).verdict.summary
 
 
 def show_reading(screen: Screen, report: ClusterReport) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, names_of
+from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -100,9 +100,10 @@ def _case(suite: Element, name: str, verdict: Judgement, seconds: float) -> None
 def _alone(report: ParseReport) -> tuple[str, ...]:
     """Return why the run fails although its documents may not: the environment, or the wrong engine."""
     of_documents = {reason for document in report.documents for reason in document.verdict.reasons}
-    named = tuple(f"{name}: " for name in names_of([document.input for document in report.documents]))
+    bad = (document.verdict for document in report.documents if not document.verdict.passed)
+    named = tuple(f": {(*verdict.reasons, verdict.summary)[0]}" for verdict in bad)
     reasons = () if report.verdict.passed else report.verdict.reasons
-    return tuple(reason for reason in reasons if reason not in of_documents and not reason.startswith(named))
+    return tuple(reason for reason in reasons if reason not in of_documents and not reason.endswith(named))
 
 
 def github(report: ParseReport) -> str:
