@@ -8,9 +8,13 @@ from __future__ import annotations
 import ast
 import json
 import struct
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from environments import interpreter
@@ -85,3 +89,33 @@ def test_every_answer_of_the_colour_model_is_a_token_of_its_own() -> None:
     assert len(set(pieces)) == len(pieces)
     assert vocabulary.token_ids()["</s>"] == vocabulary.EOS
     assert {"TL:red", "\u2581BR:white", "<fcel>TR=cyan<nl>", "\u2581[Table]"} <= set(pieces)
+
+
+HANGING = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from _answer import answer
+def hang(document, folder):
+    print(folder, file=sys.stderr, flush=True)
+    threading.Thread(target=threading.Event().wait).start()
+    threading.Event().wait()
+answer({}, hang)
+"""
+ASKER = """
+import os, signal, subprocess, sys
+probe = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+print(probe.pid, probe.stderr.readline(), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_probe_that_hangs_ends_with_whoever_asked_and_leaves_no_folder() -> None:
+    argv = [sys.executable, "-c", ASKER, "-c", HANGING, str(PROBES)]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
+    pid, folder = int(said[0]), Path(said[1])
+    end = time.monotonic() + 60
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" and time.monotonic() < end:
+        time.sleep(0.1)
+
+    assert time.monotonic() < end
+    assert not folder.exists()
