@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +96,12 @@ def test_every_reason_for_no_gpu_has_its_sentence() -> None:
     reasons = set(re.findall(r'"((?:no|library|driver|nvml)-[a-z-]+)"', text))
     assert reasons
     assert {reason for reason in reasons if f"gpu-{reason}" not in SENTENCES} == set()
+
+
+@pytest.mark.xdist_group("together")
+def test_the_processes_of_a_run_know_the_groups_of_tests(request: pytest.FixtureRequest) -> None:
+    """What a module builds once is else built by every process, and the run takes twice as long."""
+    assert request.node.nodeid.endswith("@together") == ("PYTEST_XDIST_WORKER" in os.environ)
 
 
 def test_no_page_names_a_machine_or_a_registry() -> None:
