@@ -9,7 +9,7 @@ from sessions import Stage, document
 
 from paddlevl_doctor.parsing import growth
 
-PAGES = 40
+PAGES = 80
 
 
 @pytest.fixture

@@ -36,8 +36,13 @@ from paddlevl_doctor.parsing.warm import Warm
 from paddlevl_doctor.parsing.watch import DiedError, Gpu, Limits, StalledError, Watcher, limits_for, usage
 
 _SHOWN_TROUBLE = 120
-_BATCH = 8
-"""Pages in one call of the pipeline, which works on the next ones while one is read: twice as fast as one by one."""
+_BATCH, _MOST = 2, 24
+"""Pages in the first call of the pipeline, and in any: it works on some while others are read, and ends each call half
+a second after the last of them; but results may come all at once, and what is not there is lost with a kill."""
+_CALL_SECONDS = 20.0
+"""So long a call should take at most, by what pages took until now: a page of minutes is asked for alone."""
+_MOST_PIXELS = 200_000_000
+"""In one call: the pipeline decodes all of its pages at once."""
 _HOPELESS = 3
 """Pages in a row that no rung of the ladder could read, each for many minutes: then the engine is lost."""
 
@@ -106,29 +111,43 @@ class NativeEngine:
             self.incidents.append(text("rung-remembered", rung=text(f"rung-{self._footing.remembered}")))
 
     def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
-        """Read pages in one call of the pipeline; what is left where that fails is read page by page.
+        """Read pages in as few calls of the pipeline as can be; one at which a call fails is read by itself.
 
         Raises DoctorError where nothing can be read.
         """
         left = list(tasks)
-        failures: tuple[Failure, ...] = ()
-        step, ladder = self._footing.step, self._ladder()
-        if len(left) > 1:
-            try:
-                for found in self._together(tuple(left), ladder[step]):
-                    over(left.pop(0), found)
-                self._stood(step, len(tasks))
-            except PageFailedError:
-                pass  # one of them cannot be drawn, and will say so below
-            except FAULTS as error:
-                failures = (self._failed(error, left[0], ladder[step]),)
         while left:
-            try:
-                read: PageRead | str = self.read(left[0], failures)
-            except PageFailedError as error:
-                read = str(error)
-            failures = ()
-            over(left.pop(0), read)
+            failures = self._calls(left, over)
+            if left:
+                try:
+                    read: PageRead | str = self.read(left[0], failures)
+                except PageFailedError as error:
+                    read = str(error)
+                over(left.pop(0), read)
+
+    def _calls(self, left: list[Task], over: Callable[[Task, PageRead | str], None]) -> tuple[Failure, ...]:
+        """Read pages and take them off the list, until only one is left or one fails; returns how it did."""
+        step = self._footing.step
+        try:
+            while len(left) > 1:
+                self._call(left, step, over)
+        except PageFailedError:
+            pass  # the first one cannot be drawn, and will say so when it is read
+        except FAULTS as error:
+            return (self._failed(error, left[0], self._ladder()[step]),)
+        return ()
+
+    def _call(self, left: list[Task], step: int, over: Callable[[Task, PageRead | str], None]) -> None:
+        """Read the first of some pages in one call, take them off the list, and learn how many the next ones may be."""
+        rung = self._ladder()[step]
+        self._ready(rung)
+        pages = _bearable(left) if rung.scale == 1 else (left[0],)
+        started = time.monotonic()
+        for found in self._together(pages, rung):
+            over(left.pop(0), found)
+        self._stood(step, len(pages))
+        each = (time.monotonic() - started) / len(pages)
+        self.batch = max(1, min(_MOST, int(_CALL_SECONDS / max(each, 0.001))))
 
     def read(self, task: Task, failures: tuple[Failure, ...] = ()) -> PageRead:
         """Read one page on whatever rung it takes, after those on which it failed already.
@@ -353,6 +372,24 @@ def _send(watcher: Watcher, request: Mapping[str, Any]) -> None:
         watcher.child.send(request)
     except ChildEndedError as error:
         raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
+
+
+def _bearable(tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """Return the first pages, as many as the pipeline can decode at once; raises PageFailedError of the first one."""
+    found: list[Task] = []
+    pixels = 0.0
+    for task in tasks:
+        try:
+            picture = task.picture(1.0)
+        except PageFailedError:
+            if not found:
+                raise
+            break
+        pixels += picture.width * picture.height * picture.share**2
+        if found and pixels > _MOST_PIXELS:
+            break
+        found.append(task)
+    return tuple(found)
 
 
 def _page_read(event: Event, index: int, picture: Picture, rung: Rung, device: str) -> PageRead:

@@ -17,6 +17,9 @@ from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.pages import Picture
 
+_PARTS = 3
+"""Into so many parts for each engine the pages that wait are divided: one of half the usual speed is not waited for."""
+
 
 class PageFailedError(Exception):
     """A page that could not be read in any way; the message is one sentence."""
@@ -159,7 +162,7 @@ class _Work:
             self._changed.wait_for(lambda: self._waiting or not self._left or self.error is not None)
             if self.error is not None:
                 return []
-            fair = -(-len(self._waiting) // (2 * self._engines)) if self._engines > 1 else most
+            fair = -(-len(self._waiting) // (_PARTS * self._engines)) if self._engines > 1 else most
             count = min(most, max(1, fair), len(self._waiting))
             return [self._waiting.pop() for _ in range(count)]
 

@@ -16,6 +16,10 @@ PREVIEW = "page.jpg"
 """The picture of a page for people, beside what was read from it."""
 
 
+_AHEAD = 16
+"""Pages that are drawn for each engine before it asks for them."""
+
+
 @dataclass
 class Work:
     """One document of a run, and what has come of its pages so far."""
@@ -77,7 +81,7 @@ class Session:
                 self.finish(work)
         if not self._tasks:
             return []
-        self._ahead = sum(engine.batch for engine in engines)
+        self._ahead = _AHEAD * len(engines)
         for task in self._tasks[: self._ahead]:  # drawn while the engines load their models
             self._prepare(task)
         return read_pages(engines, self._tasks, self._over, self._settle)
