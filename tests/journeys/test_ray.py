@@ -28,7 +28,10 @@ from parsing import documents
 
 pytestmark = pytest.mark.xdist_group("ray")
 NAMES = ("left/0.png", "left/1.png", "left/2.png", "right/0.png", "right/1.png", "right/2.png")
-WRITTEN = ("page.md", "page.json", "page.layout.pdf", "page.order.pdf", "report.html")
+WRITTEN = (
+    *("page.md", "page.json", "page.tables.xlsx"),
+    *("page.layout.pdf", "page.order.pdf", "report.html"),
+)
 WORDS = {name: f"SHEET {21 + number}" for number, name in enumerate(NAMES)}
 
 
@@ -137,7 +140,7 @@ def test_a_document_is_read_natively_and_its_line_says_what_the_next_program_nee
         "seconds": document["seconds"],
         "engine": "native",
         "device": "cpu",
-        "summary": "Not judged: no known text to compare with (give one with --expect FILE).",
+        "summary": "Not judged: no known text to compare with (give one with --expect PATH).",
         "reasons": [],
         "requested_engine": "native",
         "reason": "",
@@ -177,7 +180,7 @@ def test_documents_come_from_an_archive_behind_a_chain_and_go_to_a_url(
 
     assert answer.code == 0, answer.stderr
     cases = [case.get("name") for case in ElementTree.fromstring(answer.stdout).iter("testcase")]  # noqa: S314 - our own
-    assert cases == ["page.png", "page.png", "engine reader"]
+    assert cases == ["lost/page.png", "page.png", "engine reader"]
     assert "SHEET 21" in (tmp_path / "store" / "lost" / "page.png" / "page.md").read_text("utf-8")
     assert sorted(os.listdir(tmp_path / "store")) == ["documents.jsonl", "lost", "page.png"]
     rows = [json.loads(line) for line in (tmp_path / "store" / "documents.jsonl").read_text().splitlines()]
