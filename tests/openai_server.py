@@ -132,13 +132,20 @@ def fake_program(path: Path) -> Path:
 
 
 def left_over(pids: Path) -> list[int]:
-    """Return which of the processes in a file of $FAKE_PIDS still run."""
-    alive = []
+    """Return which of the processes in a file of $FAKE_PIDS still run; a killed one may take a moment to be gone."""
+    found = []
     for line in pids.read_text(encoding="utf-8").split():
         with contextlib.suppress(psutil.NoSuchProcess):
-            if psutil.Process(int(line)).status() != psutil.STATUS_ZOMBIE:
-                alive.append(int(line))
-    return alive
+            found.append(psutil.Process(int(line)))
+    _, alive = psutil.wait_procs(found, timeout=5)
+    return [process.pid for process in alive if not _is_zombie(process)]
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _note_pid() -> None:

@@ -25,15 +25,24 @@ def events(name: str, pipeline: str, folder: Path) -> list[dict[str, Any]]:
     page = {"page": 0, "image": str(folder / "page.png"), "folder": str(folder / "out")}
     pages = [{"markdown_texts": words, "page_continuation_flags": [True, True]} for words in ("One.", "Two.")]
     tasks = [{"pages": [page]}, {"join": pages}]
-    done = subprocess.run(
+    with subprocess.Popen(
         [str(python_in(environment(name))), "-X", "utf8", str(WORKER), "--pipeline", pipeline],
         env={**os.environ, "PYTHONPATH": str(STUB), "PADDLE_PDX_CACHE_HOME": str(folder / "cache")},
-        input="".join(json.dumps(task) + "\n" for task in tasks),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        check=True,
-    )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write("".join(json.dumps(task) + "\n" for task in tasks))
+        worker.stdin.flush()
+        said = []
+        for line in worker.stdout:
+            said.append(json.loads(line))
+            if said[-1]["event"] in ("joined", "failed", "fatal"):
+                break
+        worker.stdin.close()  # which ends it
     dropped = ("seconds", "vram_mb", "held_mb")
     shown = [{key: value for key, value in event.items() if key not in dropped} for event in said]
     return [event for event in shown if event["event"] != "stage"]
