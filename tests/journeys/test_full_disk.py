@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -118,7 +119,8 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
         check=True,
     )
     code, printed, said, later, (document,) = json.loads(done.stdout)
-    assert (code, printed, said) == (
+    # which file is the first that does not fit depends on whose page is drawn first
+    assert (code, printed, re.sub(r"^out/\S+", "out", said)) == (
         1,
         "",
         "out cannot be written: No space left on device. Make room there, or name another folder with --output. "
