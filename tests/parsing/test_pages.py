@@ -169,10 +169,10 @@ def test_a_large_scan_of_many_shades_keeps_its_words_when_it_is_scaled_in_bands(
     mode: str, white: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "_BAND_PIXELS", 400 * 40)
-    grey = documents.page("DEEP").convert("L").convert("F").point(lambda value: value * (white / 255) + 0)
-    grey.convert("I").convert(mode).save(tmp_path / "deep.tif") if mode != "F" else grey.save(
-        tmp_path / "deep.tif"
-    )
+    grey = documents.page("DEEP").convert("L").point(lambda value: 40 + value * 215 // 255)
+    deep = grey.convert("F").point(lambda value: value * (white / 255) + 0)
+    deep = deep if mode == "F" else deep.convert("I").convert(mode)
+    deep.save(tmp_path / "deep.tif")
     image, width, height = load(tmp_path / "deep.tif", 30_000)
     image.save(tmp_path / "small.png")
 
