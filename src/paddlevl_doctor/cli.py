@@ -340,6 +340,7 @@ def parse(
 ) -> int:
     """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
+    from paddlevl_doctor.hangups import hangup_is_interrupt
     from paddlevl_doctor.parsing.outcome import ParseRequest
 
     request = ParseRequest(
@@ -377,7 +378,8 @@ def parse(
             renderers=renderers(view.as_reading(cluster), checkout(os.environ, Path.cwd())),
         )
         return cluster.exit_code()
-    report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
+    with hangup_is_interrupt():
+        report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
     from paddlevl_doctor.report.documents import parse_document
     from paddlevl_doctor.report.parsed import show
     from paddlevl_doctor.report.readings import checkout, renderers

@@ -423,8 +423,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "native 引擎无法运行：{reason} 详情见 `paddlevl-doctor check`，`parse --fix` 可修复能修复的问题。",
     ),
     "native-no-weights": (
-        "There are no PaddleOCR-VL weights in {path}, and no model hub answers.",
-        "{path} 中没有 PaddleOCR-VL 权重，且没有模型仓库应答。",
+        "What the pipeline needs is missing in {path} ({models}), and no model hub answers.",
+        "{path} 中缺少流程所需的模型（{models}），且没有模型仓库应答。",
     ),
     "native-no-version": (
         "The target's PaddleX does not know PaddleOCR-VL {version}; it knows: {known}. Update it with `paddlevl-doctor fix --set current`, or choose another one with --pipeline-version.",

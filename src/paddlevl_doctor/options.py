@@ -276,7 +276,8 @@ def _outcome(common: Common, body: Callable[[Common], int]) -> int:
     except DoctorError as error:
         return _report_error(common, error)
     except KeyboardInterrupt as stop:  # who can go on later says how
-        sys.stderr.write((str(stop) or text("interrupted")) + "\n")
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            sys.stderr.write((str(stop) or text("interrupted")) + "\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,10 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from doctor import doctor, environment, fingerprint
 from environments import fresh_copy
+from paddlevl_doctor.hangups import hangup_is_interrupt
+from parsing import documents
 
 pytestmark = pytest.mark.xdist_group("interruptions")
 
@@ -105,3 +109,61 @@ def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:
     assert (second.code, second.stdout) == (2, "")
     assert "Another paddlevl-doctor" in second.stderr
     assert os.listdir(tmp_path) == [".venv"]
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_reading_that_is_told_to_end_leaves_its_pages_and_nothing_else(
+    sign: signal.Signals, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(60)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "paddlevl_doctor", "parse", "long.pdf", "--engine", "reader"],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"TMPDIR": str(scratch)}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - as above
+    )
+    while not list((tmp_path / "output").rglob("page.json")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(sign)
+    said = process.communicate(timeout=60)[1]
+
+    assert process.returncode == 130, said
+    assert "of 60 pages, which are kept. The same command with --resume reads the rest." in said
+    assert list(scratch.glob("paddlevl-doctor-*")) == []
+    assert processes_with("TMPDIR", str(scratch)) == []
+
+
+def processes_with(name: str, value: str) -> list[str]:
+    """Return the processes whose variable has a value."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(name) == value:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def test_what_is_told_to_ignore_a_closed_terminal_goes_on_when_it_is_closed() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with hangup_is_interrupt():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+def test_a_second_signal_does_not_break_off_the_tidying_of_the_first() -> None:
+    tidied = False
+    with pytest.raises(KeyboardInterrupt), hangup_is_interrupt():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGHUP)
+            tidied = True
+    assert tidied
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -140,7 +140,24 @@ def test_native_without_weights_and_without_a_hub_says_so(tmp_path: Path) -> Non
     words = ("parse", "page.png", "--engine", "native", "--venv", environment("set-2025-11"))
     answer = doctor(*words, cwd=tmp_path, env=env)
     assert answer.code == 1
-    assert "no model hub answers" in answer.stderr
+    assert "(PaddleOCR-VL, PP-DocLayoutV2), and no model hub answers" in answer.stderr
+
+
+def test_without_a_layout_model_and_without_a_hub_the_reader_reads(
+    desk: tuple[Path, dict[str, str]], tmp_path: Path
+) -> None:
+    folder, env = desk
+    models = tmp_path / "models" / "official_models"
+    shutil.copytree(
+        Path(env["PADDLE_PDX_CACHE_HOME"]) / "official_models" / "PaddleOCR-VL", models / "PaddleOCR-VL"
+    )
+    shutil.copy(folder / "page.png", tmp_path)
+    more = {"HTTPS_PROXY": "http://127.0.0.1:9", "PADDLE_PDX_CACHE_HOME": str(models.parent)}
+    words = ("parse", "page.png", "--venv", environment("set-2025-11"), "--format", "json")
+    document = doctor(*words, cwd=tmp_path, env=more).document
+
+    assert document["engine"] == "reader"
+    assert "(PP-DocLayoutV2), and no model hub answers" in document["reason"]
 
 
 def test_a_model_that_cannot_be_loaded_is_one_sentence_with_the_cause(

@@ -80,6 +80,24 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
     assert stalled in (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
 
 
+def test_a_client_that_is_kept_warm_reads_for_the_next_run_without_being_loaded_again(
+    server: VlmServer, tmp_path: Path
+) -> None:
+    documents.page().save(tmp_path / "page.png")
+    env = {"HTTPS_PROXY": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    first, second = (
+        doctor(*words(server, "--keep-warm", minutes), cwd=tmp_path, env=env).document
+        for minutes in ("5", "0")
+    )
+
+    assert [document["engine"] for document in (first, second)] == ["server", "server"]
+    assert [{"import", "load"} & set(document["seconds"]) for document in (first, second)] == [
+        {"import", "load"},
+        set(),
+    ]
+    assert first["pages"][0]["blocks"] == second["pages"][0]["blocks"]
+
+
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the layout models and a page of four charts."""

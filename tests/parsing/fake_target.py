@@ -1,11 +1,12 @@
 """Stands in for a target's Python that runs the native worker: same lines in and out, faults where they are wanted.
 
 FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": FOLDER, "good_env": {NAME: VALUE},
-"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS}. Every fault happens once; PAGE -1 is the loading
+"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS,
+"deaf_after": PAGE, "dots": NUMBER}. Every fault happens once; PAGE -1 is the loading
 of models, and `joins` what happens to whoever asks for pages to be joined. With `good_env`, pages are read only where
 these variables have these values, as in an environment that needs another rung of the ladder; with `fits`, only where
 their pictures are no wider, as on a device with little memory. `keeps_mb` is what a process keeps of every page, and
-never gives back.
+never gives back; `dots` is how many end a page's text, and after page `deaf_after` its process stands still as a whole.
 """
 
 from __future__ import annotations
@@ -183,7 +184,11 @@ def read(task: dict[str, Any]) -> bool:
     with (LOG / f"read-{os.getpid()}").open("a") as log:
         log.write(f"{began} {time.time()} {number}\n")
     KEPT.append(bytes(range(256)) * (PLAN.get("keeps_mb", 0) << 12))
-    block = {"kind": "text", "text": f"This is page {number}.", "box": [0, 0, 50, 20]}
+    block = {
+        "kind": "text",
+        "text": f"This is page {number}." + "." * PLAN.get("dots", 0),
+        "box": [0, 0, 50, 20],
+    }
     markdown = {"markdown_texts": block["text"], "page_continuation_flags": [True, True]}
     Path(task["folder"], "page.md").write_text(str(block["text"]))
     say(
@@ -197,6 +202,8 @@ def read(task: dict[str, Any]) -> bool:
         seconds=0.1,
         held_mb=PLAN["keeps_vram_mb"] * len(KEPT) if "keeps_vram_mb" in PLAN else None,
     )
+    if number == PLAN.get("deaf_after"):
+        os.kill(os.getpid(), signal.SIGSTOP)
     return True
 
 

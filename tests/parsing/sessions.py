@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 from PIL import Image
 
-from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
+from paddlevl_doctor.parsing.native_engine import NativeEngine
+from paddlevl_doctor.parsing.native_start import NativeSetup
 from paddlevl_doctor.parsing.page_store import PageStore
 from paddlevl_doctor.parsing.pages import PageSource
 from paddlevl_doctor.parsing.remembered import Memory

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.attempts import keep
 from parsing.sessions import Stage, document, texts
 
@@ -43,6 +45,20 @@ def test_a_worker_that_crashes_leaves_its_last_words(stage: Stage) -> None:
     (words,) = kept(stage).values()
     assert "Segmentation fault" in words
     assert stage.incidents[0].endswith(f"(more in {stage.kept / 'from-0-0001-first.txt'})")
+
+
+def test_a_worker_that_is_ended_because_nobody_waits_any_more_is_no_incident(stage: Stage) -> None:
+    engine = stage.engine()
+
+    def interrupt(doing: str) -> None:
+        if doing == "read":
+            threading.Thread(target=engine.close).start()
+
+    engine.on_stage = interrupt
+    with pytest.raises(DoctorError, match="Interrupted"):
+        stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
+
+    assert (stage.incidents, kept(stage), stage.left_behind()) == ([], {}, [])
 
 
 def test_a_run_without_an_incident_leaves_no_folder_for_them(stage: Stage) -> None:

@@ -86,6 +86,23 @@ def test_a_worker_that_never_ends_is_ended(stage: Stage) -> None:
     assert stage.left_behind() == []
 
 
+def test_a_worker_that_stops_before_pages_are_joined_is_ended_and_they_are_joined_without_it(
+    stage: Stage,
+) -> None:
+    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], deaf_after=1, dots=200_000)
+
+    assert [len(words) > 200_000 for words in texts(work)] == [True, True]
+    assert (work.markdown, stage.finished, stage.left_behind()) == (None, ["from-0"], [])
+
+
+def test_pages_that_were_slow_at_first_do_not_keep_an_engine_at_one_page_a_call(stage: Stage) -> None:
+    engine = stage.engine()
+    engine.batch = 1
+    stage.run([document(stage.folder, 0, 8)], [engine])
+
+    assert engine.batch == 24
+
+
 def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> None:
     engines = [stage.engine("gpu:0"), stage.engine("gpu:1")]
     (work,) = stage.run([document(stage.folder, 0, 10)], engines, faults=[[-1, "fatal"]], seconds=0.2)
@@ -93,6 +110,7 @@ def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> N
     assert texts(work) == [f"This is page {n}." for n in range(10)]
     failed = [f"PaddleOCR-VL failed on gpu:{n}: OSError: weights" for n in (0, 1)]
     assert stage.lost in ([failed[0]], [failed[1]]), "the one that was first to load"
+    assert sorted(engine.lost for engine in engines) == [False, True]
 
 
 def test_a_page_is_drawn_once_however_uneven_the_devices_are(

@@ -11,6 +11,8 @@ from paddlevl_doctor.parsing.native import (
     cached_versions,
     has_layout,
     known_versions,
+    missing_of_pipeline,
+    missing_of_version,
     nested_layout,
     version_for,
 )
@@ -80,3 +82,37 @@ def test_what_lies_whole_in_the_cache_is_found_inside_other_models_too() -> None
 )
 def test_a_version_needs_its_own_layout_model(version: str, names: tuple[str, ...], there: bool) -> None:
     assert has_layout(version, cache(*names)) is there
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        ((), ("PaddleOCR-VL-1.6", "PP-DocLayoutV3")),
+        (("PaddleOCR-VL-1.6",), ("PP-DocLayoutV3",)),
+        (("PP-DocLayoutV3",), ("PaddleOCR-VL-1.6",)),
+        (("PaddleOCR-VL-1.6", "PP-DocLayoutV3"), ()),
+    ],
+)
+def test_a_version_needs_both_of_its_models(names: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    assert missing_of_version("v1.6", cache(*names)) == missing
+
+
+OCR = ("PP-OCRv5_server_det", "PP-OCRv5_server_rec")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "names", "missing"),
+    [
+        ("OCR", ("PP-DocLayoutV3",), OCR),
+        ("OCR", OCR, ()),
+        ("PP-StructureV3", OCR, ("PP-DocLayout_plus-L",)),
+        ("PP-StructureV3", ("PP-DocLayout_plus-L", *OCR), ()),
+        ("another", ("PP-DocLayoutV3",), ()),
+        ("another", (), ("another",)),
+    ],
+)
+def test_another_pipeline_needs_the_models_that_its_file_in_the_target_names(
+    pipeline: str, names: tuple[str, ...], missing: tuple[str, ...]
+) -> None:
+    found = missing_of_pipeline(RealSystem(), target("set-2025-11"), pipeline, cache(*names))
+    assert found == missing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,17 @@ import pytest
 from PIL import Image
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.parsing import decoding, pages
 from paddlevl_doctor.parsing.decoding import UnreadableImageError, load
-from paddlevl_doctor.parsing.pages import Count, PageSource, PictureError, Sheet, _sentence, drawers_for
+from paddlevl_doctor.parsing.pages import (
+    Count,
+    NoRoomError,
+    PageSource,
+    PictureError,
+    Sheet,
+    _sentence,
+    drawers_for,
+)
 from paddlevl_doctor.system import RealSystem
 from parsing import documents
 from parsing.samples import png
@@ -153,6 +164,22 @@ def test_a_scan_that_is_too_large_is_scaled_and_its_size_told(tmp_path: Path) ->
     assert 0.05 < drawn.share < 0.1
 
 
+@pytest.mark.parametrize(("mode", "white"), [("I;16", 65_535), ("I", 65_535), ("I", 255), ("F", 1.0)])
+def test_a_large_scan_of_many_shades_keeps_its_words_when_it_is_scaled_in_bands(
+    mode: str, white: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_BAND_PIXELS", 400 * 40)
+    grey = documents.page("DEEP").convert("L").point(lambda value: 40 + value * 215 // 255)
+    deep = grey.convert("F").point(lambda value: value * (white / 255) + 0)
+    deep = deep if mode == "F" else deep.convert("I").convert(mode)
+    deep.save(tmp_path / "deep.tif")
+    image, width, height = load(tmp_path / "deep.tif", 30_000)
+    image.save(tmp_path / "small.png")
+
+    assert (image.size, width, height) == ((200, 150), 400, 300)
+    assert 0.005 < ink(tmp_path / "small.png") < 0.1
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -216,6 +243,58 @@ def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
     assert len(psutil.Process().children(recursive=True)) == 1
 
 
+def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_drawn(
+    source: PageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = documents.pdf(tmp_path / "many.pdf", [documents.page(str(number)) for number in range(4)])
+    monkeypatch.setattr(pages, "_MOST_AHEAD", source.draw(path, 0).path.stat().st_size - 1)
+    ahead = [source.prepare(path, number) for number in (1, 2, 3)]
+
+    assert [type(future.exception()) for future in ahead] == [NoRoomError] * 3
+    assert sorted(os.listdir(source.folder / "..")) == ["many.pdf", "scratch"]
+    assert source.draw(path, 1).width == source.draw(path, 0).width
+    for number in (0, 1):
+        source.forget(path, number)
+    assert source.prepare(path, 2).result().width == source.draw(path, 1).width
+
+
+SMALL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from paddlevl_doctor.parsing.pages import NoRoomError, PageSource
+place, document = Path(sys.argv[1]), Path(sys.argv[2])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
+source = PageSource(place, os.environ)
+begun = [source.prepare(document, page) for page in range(4)]
+ahead = [type(one.exception()).__name__ for one in begun]
+said = []
+for page in range(4):
+    try:
+        said.append(source.draw(document, page).width)
+    except NoRoomError as error:
+        said.append(str(error))
+    source.forget(document, page)
+source.close()
+print(said, ahead)
+"""
+
+
+def test_pages_that_do_not_fit_at_once_are_drawn_one_by_one_and_one_that_never_fits_is_one_sentence(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "disk").mkdir()
+    noise = [Image.effect_noise((side, side), 90) for side in (800, 800, 2000, 800)]
+    path = tmp_path / "noise.tif"
+    noise[0].save(path, save_all=True, append_images=noise[1:])
+    argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", SMALL_DISK]
+    done = subprocess.run([*argv, tmp_path / "disk", path], capture_output=True, text=True, check=True)
+
+    full = "Page 3 cannot be drawn: OSError: [Errno 28] No space left on device"
+    assert (
+        done.stdout == f"{[800, 800, full, 800]} ['NoneType', 'NoRoomError', 'NoRoomError', 'NoRoomError']\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("cores", "free_mb", "expected"),
     [
@@ -256,10 +335,13 @@ def test_a_decoder_that_takes_too_long_fails_one_page(tmp_path: Path) -> None:
     folder.mkdir()
     source = PageSource(folder, os.environ, seconds=0.001)
     (tmp_path / "page.png").write_bytes(png(64, 64))
+    os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
 
     with pytest.raises(PictureError, match=r"^Page 1 cannot be drawn: drawing it took more than 0\.001 s$"):
         source.draw(tmp_path / "page.png", 0)
 
+    with pytest.raises(PictureError, match=r"drawing it took more than 1\.001 s"):
+        source.bind([Sheet(tmp_path / "pipe")], tmp_path / "all.pdf")
     source.seconds = 60
     assert source.draw(tmp_path / "page.png", 0, scale=0.5).width == 64
     source.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,10 @@ class Sees(OneByOne):
 class Lost(OneByOne):
     """Reads nothing any more."""
 
+    asked = 0
+
     def read(self, task: Task) -> PageRead:
+        self.asked += 1
         (task.folder / "half").touch()
         raise DoctorError("The device fell off.")
 
@@ -60,9 +64,15 @@ def work(tmp_path: Path) -> Work:
     return made
 
 
+def files(work: Work) -> list[str]:
+    """Return what lies in the folder of a document's pages."""
+    folder = work.store.folder
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_the_page_is_read_turned_and_told_as_it_lies(turn: int, work: Work, source: PageSource) -> None:
-    assert read_upright(work, 0, turn, [Lost(), Sees()], source)
+    assert read_upright(work, 0, turn, [Lost(), Sees()], source, [])
     read = work.pages[0]
 
     assert read.page == Page(0, 300, 200, (Block("text", "mark", MARK),), 0.1)
@@ -77,6 +87,69 @@ def test_the_page_is_read_turned_and_told_as_it_lies(turn: int, work: Work, sour
 def test_a_page_that_cannot_be_read_again_stays_as_it_was(work: Work, source: PageSource) -> None:
     before = work.pages[0]
 
-    assert not read_upright(work, 0, 90, [Lost()], source)
+    assert not read_upright(work, 0, 90, [Lost()], source, [])
     assert (work.pages[0], work.store.found(0)) == (before, before)
-    assert sorted(os.listdir(work.store.place(0))) == ["page.jpg", "page.json"]
+    assert files(work) == ["0001", "0001/page.jpg", "0001/page.json"]
+
+
+def test_an_engine_that_was_lost_is_not_asked_again(work: Work, source: PageSource) -> None:
+    lost = Lost()
+    asked = [read_upright(work, 0, 90, [lost], source, []) for _ in range(2)]
+
+    assert (asked, lost.asked) == ([False, False], 1)
+
+
+class Interrupted(OneByOne):
+    """Is stopped with Ctrl-C in the middle of a page."""
+
+    def read(self, task: Task) -> PageRead:
+        (task.folder / "half").touch()
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_page_is_turned_leaves_it_as_it_was(work: Work, source: PageSource) -> None:
+    before = work.pages[0]
+    with pytest.raises(KeyboardInterrupt):
+        read_upright(work, 0, 90, [Interrupted()], source, [])
+
+    assert (work.pages[0], work.store.found(0)) == (before, before)
+    assert files(work) == ["0001", "0001/page.jpg", "0001/page.json"]
+
+
+class Breaks(Sees):
+    """Reads, and then takes away what the page is drawn from, or where it is written to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, task: Task) -> PageRead:
+        found = super().read(task)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.touch()
+        return found
+
+
+def test_what_the_disk_refuses_is_a_trouble_and_the_page_stays(work: Work, source: PageSource) -> None:
+    before, troubles = work.pages[0], list[str]()
+    taken = work.store.place(0).with_suffix(".again")
+
+    assert not read_upright(work, 0, 90, [Breaks(taken)], source, troubles)
+    assert (work.pages[0], work.store.found(0)) == (before, before)
+    assert [sentence.partition(": ")[0] for sentence in troubles] == [f"{taken} cannot be written"]
+
+
+class Half(OneByOne):
+    """Reads a picture of half the size, as the rung `smaller` does."""
+
+    def read(self, task: Task) -> PageRead:
+        picture = task.picture(0.5)
+        return PageRead(Page(task.index, picture.width, picture.height, (), 0.1))
+
+
+def test_a_page_that_was_read_at_half_its_size_is_not_told_as_a_page_that_was_too_large(
+    work: Work, source: PageSource
+) -> None:
+    assert read_upright(work, 0, 90, [Half()], source, [])
+    assert work.pages[0].notes == (
+        "Page 1 does not stand upright; it was turned by 90 degrees against the clock to be read.",
+    )

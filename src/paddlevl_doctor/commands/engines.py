@@ -21,11 +21,14 @@ from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
 from paddlevl_doctor.parsing.native import (
     cached_versions,
     known_versions,
+    missing_of_pipeline,
+    missing_of_version,
     nested_layout,
     readers_of,
     version_for,
 )
-from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
+from paddlevl_doctor.parsing.native_engine import NativeEngine
+from paddlevl_doctor.parsing.native_start import NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
 from paddlevl_doctor.parsing.outputs import INCIDENTS
 from paddlevl_doctor.parsing.pages import PageSource
@@ -123,12 +126,13 @@ def _native_obstacle(
     if request.pipeline == VL and _version(system, examination, request) is None:
         known = known_versions(system, facts.target)
         return text("native-no-version", version=request.pipeline_version, known=", ".join(known) or "-")
-    if _are_here(system, examination, request):
+    missing = _missing(system, examination, request)
+    if not missing:
         return None
     with stage(text("stage-hub")):
         hubs = answering_hubs(system)
     root = facts.cache.root if facts.cache else "?"
-    return None if hubs else text("native-no-weights", path=root)
+    return None if hubs else text("native-no-weights", path=root, models=", ".join(missing))
 
 
 def hire(
@@ -222,13 +226,14 @@ def _setup(
         options=_options(system, examination, request),
         kept=request.output / INCIDENTS,
         stall=request.stall,
-        warm=_warm(system, examination, request),
+        warm=warm_for(system, examination, request),
         gpu=GpuUse(system, card) if card else lambda _pids: None,
         fresh_cache=lambda: _fresh_cache(system, examination, request),
     )
 
 
-def _warm(system: System, examination: Examination, request: ParseRequest) -> Warm | None:
+def warm_for(system: System, examination: Examination, request: ParseRequest) -> Warm | None:
+    """Return where workers are kept for the next run; None where they are not to be kept."""
     if request.keep_warm is None:
         return None
     return Warm(user_cache(system) / "warm", request.keep_warm, _state(examination))
@@ -239,8 +244,8 @@ def _fresh_cache(system: System, examination: Examination, request: ParseRequest
 
     Models that were only now downloaded would come as they did.
     """
-    there = _are_here(system, examination, request)
-    return user_cache(system) / "models" if there and answering_hubs(system) else None
+    are_here = not _missing(system, examination, request)
+    return user_cache(system) / "models" if are_here and answering_hubs(system) else None
 
 
 def _options(system: System, examination: Examination, request: ParseRequest) -> dict[str, Any]:
@@ -258,12 +263,14 @@ def _version(system: System, examination: Examination, request: ParseRequest) ->
     return version_for(request.pipeline_version, known_versions(system, target), cached)
 
 
-def _are_here(system: System, examination: Examination, request: ParseRequest) -> bool:
-    """Say whether the models are in the cache, as far as that can be told from outside."""
-    cache = examination.facts.cache
-    if request.pipeline == VL:
-        return _version(system, examination, request) in cached_versions(cache)
-    return any(not model.missing for model in cache.models) if cache else False
+def _missing(system: System, examination: Examination, request: ParseRequest) -> tuple[str, ...]:
+    """Return which models are not in the cache, as far as that can be told from outside."""
+    target, cache = examination.facts.target, examination.facts.cache
+    assert target is not None  # noqa: S101 - _native_obstacle looked
+    if request.pipeline != VL:
+        return missing_of_pipeline(system, target, request.pipeline, cache)
+    version = _version(system, examination, request)
+    return (VL,) if version is None else missing_of_version(version, cache)
 
 
 def _reads_with(system: System, examination: Examination, request: ParseRequest) -> str:

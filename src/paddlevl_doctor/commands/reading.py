@@ -106,7 +106,7 @@ def _turn(run: Run, look: SecondLook, session: Session, staff: Staff) -> None:
         if not lying:
             continue
         with run.timed("upright", text("stage-upright")):
-            to_read = (staff.engines, session.source)
+            to_read = (staff.engines, session.source, look.troubles)
             turned = [index for index, turn in lying.items() if read_upright(work, index, turn, *to_read)]
             for index in turned:
                 look.page(work, work.pages[index])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor.commands.engines import warm_for
 from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.bytecode import probe_environment
@@ -24,7 +25,8 @@ from paddlevl_doctor.parsing.native import (
     readers_of,
     version_for,
 )
-from paddlevl_doctor.parsing.native_engine import NativeEngine, NativeSetup
+from paddlevl_doctor.parsing.native_engine import NativeEngine
+from paddlevl_doctor.parsing.native_start import NativeSetup
 from paddlevl_doctor.parsing.outcome import ParseRequest
 from paddlevl_doctor.parsing.outputs import INCIDENTS
 from paddlevl_doctor.parsing.pool import Engine
@@ -76,6 +78,7 @@ def hire_server(
     layout = _layout(system, examination, client["pipeline_version"], incidents)
     options = {**client, "vl_rec_server_url": served.server.url, **layout}
     setup = _setup(system, target, served, folder, request.output / INCIDENTS, options)
+    setup = replace(setup, warm=warm_for(system, examination, request))
     decides = (served.model, client["pipeline_version"], layout == _WHOLE, readers_of(target))
     return Hired(NativeEngine(setup, samples, incidents, label="server"), f"{decides}")
 

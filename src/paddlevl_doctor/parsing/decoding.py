@@ -99,9 +99,9 @@ def _factor(size: tuple[int, int], max_pixels: int) -> int:
 def _reduced(image: Image.Image, factor: int, low: float, high: float) -> Image.Image:
     """Return the mean of every square of `factor` pixels, band by band."""
     small = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
-    high = max(1, _BAND_PIXELS // image.width // factor) * factor
-    for top in range(0, image.height, high):
-        band = image.crop((0, top, image.width, min(top + high, image.height)))
+    rows = max(1, _BAND_PIXELS // image.width // factor) * factor
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
         small.paste(_rgb(band, low, high).reduce(factor), (0, top // factor))
     return small
 

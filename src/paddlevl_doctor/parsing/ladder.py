@@ -23,7 +23,6 @@ class Rung:
     """What `predict` gets besides."""
     scale: float = 1.0
     """Of the page's width and height."""
-    pictures: bool = True
     lasting: bool = True
     """What helped here is kept for the following pages: it is the environment, and not the page, that needs it."""
 

@@ -53,7 +53,9 @@ class LinesChild:
         self._elsewhere = 0
         """The process that really works, where this one only passes lines on to it."""
         self._events: queue.Queue[Event | None] = queue.Queue()
+        self._requests: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._speak, daemon=True).start()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - it was asked for
@@ -64,15 +66,22 @@ class LinesChild:
                     self._elsewhere = int(event.get("worker_pid") or self._elsewhere)
                     self._events.put(event)
         self._events.put(None)
+        self._requests.put(None)
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Ask for something; raises ChildEndedError where nobody is there any more."""
+    def _speak(self) -> None:
+        """Pass on what is asked for: a child that does not listen must not hold up whoever watches it."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         try:
-            self.process.stdin.write(json.dumps(message) + "\n")
-            self.process.stdin.flush()
-        except (OSError, ValueError) as error:
-            raise ChildEndedError(self._wait()) from error
+            with self.process.stdin as stdin:
+                while (line := self._requests.get()) is not None:
+                    stdin.write(line)
+                    stdin.flush()
+        except (OSError, ValueError):
+            self._events.put(None)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Ask for something, without waiting until it was heard; `next_event` raises where nobody is there any more."""
+        self._requests.put(json.dumps(message) + "\n")
 
     def next_event(self, timeout: float) -> Event | None:
         """Return the next event, None where none came within `timeout` seconds; raises ChildEndedError."""
@@ -134,9 +143,7 @@ class LinesChild:
 
         Who only worked for it is left alone: it waits for the next one.
         """
-        assert self.process.stdin is not None  # noqa: S101 - it was asked for
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
+        self._requests.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
         self._kill(_trees(self.process.pid))

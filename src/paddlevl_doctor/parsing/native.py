@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from paddlevl_doctor.system import System
 VERSIONS = {"v1.6": "PaddleOCR-VL-1.6", "v1.5": "PaddleOCR-VL-1.5", "v1": "PaddleOCR-VL"}
 """Newest first: what PaddleOCRVL takes as `pipeline_version`, and the name of the pipeline's file in PaddleX and of the
 cache folder of its language model (matrix.md, 3.3)."""
+_NEEDED = ("layout_detection", "text_detection", "text_recognition")
+"""Modules of the other pipelines without which none of them reads; what else they name may be switched off."""
 _CLIENT = Path("paddleocr") / "_pipelines" / "paddleocr_vl.py"
 """The file that lists which servers the target's client can speak with."""
 
@@ -23,9 +26,36 @@ def known_versions(system: System, target: Target) -> tuple[str, ...]:
     return tuple(version for version, name in VERSIONS.items() if system.exists(folder / f"{name}.yaml"))
 
 
+def complete_models(cache: ModelCache | None) -> frozenset[str]:
+    """Return the names of the models that lie complete in the cache."""
+    return frozenset(model.name for model in (cache.models if cache else ()) if not model.missing)
+
+
+def missing_of_version(version: str, cache: ModelCache | None) -> tuple[str, ...]:
+    """Return which models of a version of PaddleOCR-VL do not lie complete in the cache."""
+    language = () if version in cached_versions(cache) else (VERSIONS[version],)
+    return language if has_layout(version, cache) else (*language, layout_model(version))
+
+
+def missing_of_pipeline(
+    system: System, target: Target, pipeline: str, cache: ModelCache | None
+) -> tuple[str, ...]:
+    """Return which models that a pipeline cannot do without, as its file says, do not lie complete in the cache.
+
+    The first of a module is the pipeline's own; those of pipelines inside of it follow. Where the file does not say,
+    any model counts.
+    """
+    words = system.read_text(Path(target.purelib) / PIPELINES / f"{pipeline}.yaml") or ""
+    found = (re.search(rf"module_name: {name}\s+model_name: (\S+)", words) for name in _NEEDED)
+    named, complete = [match[1] for match in found if match], complete_models(cache)
+    if not named:
+        return () if complete else (pipeline,)
+    return tuple(name for name in named if name not in complete)
+
+
 def cached_versions(cache: ModelCache | None) -> tuple[str, ...]:
     """Return the versions whose language model lies complete in the cache, newest first."""
-    complete = {model.name for model in cache.models if not model.missing} if cache else set()
+    complete = complete_models(cache)
     nested = {
         name.partition("/")[0] for name in complete if name.rpartition("/")[2].startswith("PaddleOCR-VL")
     }
@@ -61,8 +91,7 @@ def nested_layout(version: str, cache: ModelCache | None) -> dict[str, Any]:
 
 def has_layout(version: str, cache: ModelCache | None) -> bool:
     """Say whether a version's layout model lies whole in the cache, inside PaddleOCR-VL too."""
-    complete = {model.name for model in (cache.models if cache else ()) if not model.missing}
-    return layout_model(version) in complete or bool(nested_layout(version, cache))
+    return layout_model(version) in complete_models(cache) or bool(nested_layout(version, cache))
 
 
 def backends_known(system: System, target: Target) -> tuple[str, ...] | None:

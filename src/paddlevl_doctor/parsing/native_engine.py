@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.errors import DoctorError
-from paddlevl_doctor.facts.deep import PROBES
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.attempts import (
     FAULTS,
@@ -25,15 +23,14 @@ from paddlevl_doctor.parsing.attempts import (
 from paddlevl_doctor.parsing.footing import Footing
 from paddlevl_doctor.parsing.growth import keeps_rising
 from paddlevl_doctor.parsing.ladder import Failure, Rung, following, rungs
-from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
-from paddlevl_doctor.parsing.model import Block, Page
+from paddlevl_doctor.parsing.lines_child import Event, LinesChild
+from paddlevl_doctor.parsing.native_start import NativeSetup, start
+from paddlevl_doctor.parsing.page_events import page_read
 from paddlevl_doctor.parsing.page_store import PageRead
-from paddlevl_doctor.parsing.pages import Picture
 from paddlevl_doctor.parsing.pool import PageFailedError, Task
 from paddlevl_doctor.parsing.remembered import Memory
 from paddlevl_doctor.parsing.story import Sample
-from paddlevl_doctor.parsing.warm import Warm
-from paddlevl_doctor.parsing.watch import DiedError, Gpu, Limits, StalledError, Watcher, limits_for, usage
+from paddlevl_doctor.parsing.watch import DiedError, Gpu, StalledError, Watcher, limits_for, usage
 
 _SHOWN_TROUBLE = 120
 _BATCH, _MOST = 2, 24
@@ -45,34 +42,6 @@ _MOST_PIXELS = 200_000_000
 """In one call: the pipeline decodes all of its pages at once."""
 _HOPELESS = 3
 """Pages in a row that no rung of the ladder could read, each for many minutes: then the engine is lost."""
-
-
-@dataclass(frozen=True)
-class NativeSetup:
-    """What a worker is started with."""
-
-    python: str
-    device: str
-    env: Mapping[str, str]
-    folder: Path
-    """For the worker's log; its name tells the worker from the others of the run."""
-    kept: Path | None = None
-    """Where the user finds what stalled and crashed workers leave behind; None where nobody looks."""
-    pipeline: str = "PaddleOCR-VL"
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments of the pipeline's constructor."""
-    ladder: tuple[Rung, ...] = ()
-    """Instead of the usual one for the device and the pipeline."""
-    gpu: Gpu = lambda _pids: None
-    """For the device, where it is a GPU."""
-    warm: Warm | None = None
-    """Where workers are kept between runs; None where they end with them."""
-    stall: float | None = None
-    """Seconds without any use of the processor that end a worker, instead of the usual ones."""
-    limits: Mapping[str, Limits] = field(default_factory=dict)
-    """Instead of the device's, by stage."""
-    fresh_cache: Callable[[], Path | None] = lambda: None
-    """Gives an empty model cache to download into, for models that cannot be loaded; None where no hub answers."""
 
 
 @dataclass
@@ -90,6 +59,7 @@ class NativeEngine:
     """Where the rung that helped is kept for the next run."""
     seconds: dict[str, float] = field(default_factory=dict)
     closed: bool = False
+    lost: bool = False
     batch: int = _BATCH
     _footing: Footing = field(init=False)
     _watcher: Watcher | None = None
@@ -138,16 +108,18 @@ class NativeEngine:
         return ()
 
     def _call(self, left: list[Task], step: int, over: Callable[[Task, PageRead | str], None]) -> None:
-        """Read the first of some pages in one call, take them off the list, and learn how many the next ones may be."""
+        """Read the first of some pages in one call, and take them off the list."""
         rung = self._ladder()[step]
-        self._ready(rung)
+        self._ready(rung)  # loads its models while pages are drawn
         pages = _bearable(left) if rung.scale == 1 else (left[0],)
-        started = time.monotonic()
         for found in self._together(pages, rung):
             over(left.pop(0), found)
         self._stood(step, len(pages))
-        each = (time.monotonic() - started) / len(pages)
-        self.batch = max(1, min(_MOST, int(_CALL_SECONDS / max(each, 0.001))))
+
+    def _pace(self, seconds: float, pages: int) -> None:
+        """Learn from a call how many pages the next ones may have; one page alone, maybe an empty one, tells little."""
+        most = _MOST if pages > 1 else max(_BATCH, self.batch)
+        self.batch = max(1, min(most, int(_CALL_SECONDS * pages / max(seconds, 0.001))))
 
     def read(self, task: Task, failures: tuple[Failure, ...] = ()) -> PageRead:
         """Read one page on whatever rung it takes, after those on which it failed already.
@@ -214,19 +186,21 @@ class NativeEngine:
                 for task, picture in zip(tasks, pictures, strict=True)
             ],
             "options": dict(rung.options),
-            "pictures": rung.pictures and self._pictures,
+            "pictures": self._pictures,
         }
         device = self.label if self.label and rung.device == self.setup.device else rung.device
-        _send(watcher, request)
+        started = time.monotonic()
+        watcher.child.send(request)
         for task, picture in zip(tasks, pictures, strict=True):
             event = expect(watcher.wait(), watcher.stage, event="page", page=task.index)
             try:
                 self._draw_no_more(event, task)
                 self._measure(watcher, event)
-                read = _page_read(event, task.index, picture, rung, device)
+                read = page_read(event, task.index, picture, rung, device)
             except (LookupError, AttributeError, TypeError, ValueError) as error:
                 raise StrangeError(watcher.stage, event) from error
             yield read
+        self._pace(time.monotonic() - started, len(tasks))
 
     def _draw_no_more(self, event: Event, task: Task) -> None:
         """Leave the pictures out from now on where one could not be drawn: its font is not to be had here."""
@@ -248,7 +222,7 @@ class NativeEngine:
         if len(pages) == 1:
             return str(pages[0]["markdown_texts"])
         try:
-            _send(watcher, {"join": list(pages)})
+            watcher.child.send({"join": list(pages)})
             return str(expect(watcher.wait(), watcher.stage, event="joined")["text"])
         except RaisedError:
             return None
@@ -311,17 +285,9 @@ class NativeEngine:
 
     def _launched(self, rung: Rung) -> tuple[Watcher, Event]:
         """Start a worker; return it with the event that ended its start. One that failed is ended."""
-        setup = self.setup
         if self.closed:
             raise DoctorError(text("interrupted"))
-        setup.folder.mkdir(parents=True, exist_ok=True)
-        argv = (setup.python, "-X", "utf8", str(PROBES / "native_worker.py"), "--pipeline", setup.pipeline)
-        words = ("--device", rung.device, "--options", json.dumps(dict(setup.options)))
-        env = self._env(rung)
-        command: tuple[str, ...] = (*argv, *words)
-        command = setup.warm.command(command, env) if setup.warm else command
-        child = LinesChild(command, env, setup.folder / "worker.log")
-        watcher = self._watching(child, rung)
+        watcher = self._watching(start(self.setup, rung, self._cache), rung)
         event = watcher.wait()
         if event["event"] == "fatal":
             watcher.close()
@@ -338,12 +304,6 @@ class NativeEngine:
         watcher.worker, watcher.device = setup.folder.name, self.label or setup.device
         return watcher
 
-    def _env(self, rung: Rung) -> dict[str, str]:
-        """Return the variables of a worker: what the user has set counts more than what usually helps, at first."""
-        setup = self.setup
-        env = {**setup.env, **rung.env} if rung.name == "allocator" else {**rung.env, **setup.env}
-        return env if self._cache is None else {**env, "PADDLE_PDX_CACHE_HOME": str(self._cache)}
-
     def _failed(self, error: Exception, task: Task, rung: Rung) -> Failure:
         """Note what happened, end what is left of the worker, and say it in a form that can be compared."""
         failure = failure_of(error)
@@ -351,6 +311,11 @@ class NativeEngine:
             self._end()
         if failure.stage == "pictures":
             self._pictures = False
+        if not self.closed:  # who was ended because nobody waits any more is no incident
+            self._tell(error, failure, task, rung)
+        return failure
+
+    def _tell(self, error: Exception, failure: Failure, task: Task, rung: Rung) -> None:
         words = {"page": task.index + 1, "rung": text(f"rung-{rung.name}"), "detail": failure.detail}
         incident = text("page-incident", **words)
         path = keep(
@@ -359,19 +324,11 @@ class NativeEngine:
         self.incidents.append(
             incident if path is None else text("incident-kept", incident=incident, path=path)
         )
-        return failure
 
     def _end(self) -> None:
         if self._watcher is not None:
             self._watcher.kill()
             self._watcher = None
-
-
-def _send(watcher: Watcher, request: Mapping[str, Any]) -> None:
-    try:
-        watcher.child.send(request)
-    except ChildEndedError as error:
-        raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
 
 
 def _bearable(tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -390,19 +347,3 @@ def _bearable(tasks: Sequence[Task]) -> tuple[Task, ...]:
             break
         found.append(task)
     return tuple(found)
-
-
-def _page_read(event: Event, index: int, picture: Picture, rung: Rung, device: str) -> PageRead:
-    """Return the event as a page; boxes and size are those of the page, whatever the scale it was read at."""
-    across = picture.width / (event["width"] or picture.width)
-    down = picture.height / (event["height"] or picture.height)
-    blocks = tuple(_block(block, across, down) for block in event["blocks"])
-    page = Page(index, picture.width, picture.height, blocks, float(event["seconds"]))
-    notes = tuple(text("page-trouble", page=index + 1, detail=trouble) for trouble in event["troubles"])
-    return PageRead(page, event["markdown"], device, rung.name, event.get("vram_mb"), notes)
-
-
-def _block(block: Mapping[str, Any], across: float, down: float) -> Block:
-    left, top, right, bottom = block["box"]
-    box = (round(left * across), round(top * down), round(right * across), round(bottom * down))
-    return Block(str(block["kind"]), str(block["text"] or ""), box)

@@ -25,6 +25,8 @@ from paddlevl_doctor.values import as_dict
 
 SCHEMA = "paddlevl-doctor/page/1"
 _NAME = "page.json"
+_ANOTHER, _FORMER = ".again", ".former"
+"""What is added to the name of a page's folder while it is read again, and while what came of that takes its place."""
 _CHUNK = 1 << 20
 _IMAGE = re.compile(r"""(?<=["(])(imgs/[^"()\s]+)""")
 """Where a page's Markdown names a picture that the pipeline cut out of it."""
@@ -60,15 +62,42 @@ class PageStore:
 
     def clear(self, index: int) -> Path:
         """Make the empty folder of a page that is to be read; returns it. Raises DoctorError (a full disk)."""
-        place = self.place(index)
-        shutil.rmtree(place, ignore_errors=True)
-        with _told(place):
-            place.mkdir(parents=True)
-        return place
+        for name in (_ANOTHER, _FORMER):
+            shutil.rmtree(self._beside(index, name), ignore_errors=True)
+        return _emptied(self.place(index))
 
-    def keep(self, found: PageRead) -> None:
-        """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk)."""
-        place = self.place(found.page.index)
+    def another(self, index: int) -> Path:
+        """Make an empty folder for a page that is to be read again; what is there stays. Raises DoctorError."""
+        return _emptied(self._beside(index, _ANOTHER))
+
+    def forget_another(self, index: int) -> None:
+        """Remove that folder where it is still there."""
+        shutil.rmtree(self._beside(index, _ANOTHER), ignore_errors=True)
+
+    def exchange(self, found: PageRead) -> None:
+        """Put a page that was read into `another` folder in the place of the one before. Raises DoctorError."""
+        index = found.page.index
+        place, new, old = self.place(index), self._beside(index, _ANOTHER), self._beside(index, _FORMER)
+        self.keep(found, new)
+        shutil.rmtree(old, ignore_errors=True)
+        with _told(place):
+            place.rename(old)
+            try:
+                new.rename(place)
+            finally:
+                if not place.exists():
+                    old.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _beside(self, index: int, name: str) -> Path:
+        return self.place(index).with_suffix(name)
+
+    def keep(self, found: PageRead, place: Path | None = None) -> None:
+        """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk).
+
+        `place` is where it was read to, unless that is the page's own folder.
+        """
+        place = place or self.place(found.page.index)
         new = place / f"{_NAME}.new"
         document = {"schema": SCHEMA, "key": self.key, **as_dict(found)}
         with _told(place):
@@ -86,6 +115,13 @@ class PageStore:
             return _read(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def _emptied(place: Path) -> Path:
+    shutil.rmtree(place, ignore_errors=True)
+    with _told(place):
+        place.mkdir(parents=True)
+    return place
 
 
 @contextmanager

@@ -8,6 +8,7 @@ One JSON line on stdin asks for one thing, one JSON line on stdout answers:
     {"page": 0, "path": PATH, "picture": OUT, ...}      -> {"event": "picture", "width": 1240, "height": 1754, ...}
     {"pdf": OUT, "sheets": [{"picture": PATH}, ...]}    -> {"event": "bound"}
     anything that cannot be done                        -> {"event": "failed", "kind": "encrypted", "detail": "..."}
+    anything for which the disk is too full             -> {"event": "failed", "kind": "full", "detail": "..."}
 
 PDFs are drawn at 144 dots an inch, as PaddleX does it, so that a page has the pixels that it would have there.
 """
@@ -15,6 +16,7 @@ PDFs are drawn at 144 dots an inch, as PaddleX does it, so that a page has the p
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -36,6 +38,7 @@ _PREVIEW_SIZE = (1600, 16_000)
 _UPSIDE_DOWN = 180
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 """By degrees against the clock, as `turning` counts them."""
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BLANK_RANGE = 32
 """Of 256 shades: a page that has no more of them between its darkest and lightest spot has nothing on it."""
 
@@ -71,7 +74,8 @@ def _answer(request: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     except (UnreadablePdfError, UnreadableImageError) as error:
         return {"event": "failed", "kind": error.kind, "detail": str(error)}
     except Exception as error:
-        return {"event": "failed", "kind": "damaged", "detail": f"{type(error).__name__}: {error}"}
+        kind = "full" if getattr(error, "errno", None) in _FULL else "damaged"
+        return {"event": "failed", "kind": kind, "detail": f"{type(error).__name__}: {error}"}
 
 
 def _count(path: Path) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import shutil
@@ -28,6 +29,8 @@ _LARGEST_MB = 2500
 """MiB for the largest page that is not refused."""
 _KINDS = ("encrypted", "no-pages")
 _REASONS = ("crashed", "late", "memory")
+_MOST_AHEAD = 1 << 30
+"""Bytes of pictures from which on no more are drawn ahead: those of a hundred pages, or of ten posters."""
 
 
 def drawers_for(cores: int, free_mb: int) -> int:
@@ -40,6 +43,10 @@ def drawers_for(cores: int, free_mb: int) -> int:
 
 class PictureError(Exception):
     """A page that cannot be drawn; the message is one sentence."""
+
+
+class NoRoomError(PictureError):
+    """A page that found no room; there may be some once other pages are over."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,10 @@ class PageSource:
     """The processes that draw nothing now; None is one that has not been started."""
     _drawing: ThreadPoolExecutor = field(init=False)
     _ahead: dict[tuple[Path, int], Future[Picture]] = field(default_factory=dict)
+    _wanted: set[tuple[Path, int]] = field(default_factory=set)
+    """Pages that somebody waits for: they are drawn whatever room is left."""
+    _bytes: dict[tuple[Path, int], int] = field(default_factory=dict)
+    """Of the pictures of pages that are not over."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -115,17 +126,36 @@ class PageSource:
 
         The file stays until `forget` is called. Where a preview is wanted, a small JPEG is written there.
         """
-        if scale == 1:
+        if scale != 1:
+            return self._drawing.submit(self._drawn, document, page, scale, None).result()
+        with self._lock:
+            self._wanted.add((document, page))
+        try:
             return self.prepare(document, page, preview).result()
-        return self._drawing.submit(self._drawn, document, page, scale, None).result()
+        except NoRoomError:  # when it was drawn ahead
+            return self.prepare(document, page, preview).result()
 
     def prepare(self, document: Path, page: int, preview: Path | None = None) -> Future[Picture]:
-        """Begin to draw a page that will be asked for; one that was begun already is not drawn again."""
+        """Begin to draw a page that will be asked for; one that was begun already is not drawn again.
+
+        One that finds no room, because too many others wait, ends with NoRoomError and may be begun again.
+        """
         with self._lock:
-            if (document, page) not in self._ahead:
-                drawn = self._drawing.submit(self._drawn, document, page, 1.0, preview)
-                self._ahead[document, page] = drawn
-            return self._ahead[document, page]
+            begun = self._ahead.get((document, page))
+            if begun is None or _had_no_room(begun):
+                begun = self._drawing.submit(self._drawn_ahead, document, page, preview)
+                self._ahead[document, page] = begun
+            return begun
+
+    def _drawn_ahead(self, document: Path, page: int, preview: Path | None) -> Picture:
+        with self._lock:
+            held, is_wanted = sum(self._bytes.values()), (document, page) in self._wanted
+        if held > min(_MOST_AHEAD, shutil.disk_usage(self.folder).free) and not is_wanted:
+            raise _no_room(page, os.strerror(errno.ENOSPC))
+        picture = self._drawn(document, page, 1.0, preview)
+        with self._lock:
+            self._bytes[document, page] = picture.path.stat().st_size
+        return picture
 
     def turned(self, document: Path, page: int, scale: float, turn: int) -> Picture:
         """Return a page turned so many degrees against the clock, until `forget` is called; raises PictureError."""
@@ -146,6 +176,8 @@ class PageSource:
         """Remove the pictures of a page that is over."""
         with self._lock:
             self._ahead.pop((document, page), None)
+            self._bytes.pop((document, page), None)
+            self._wanted.discard((document, page))
         for folder in self.folder.glob(f"{_name(document, page)}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -154,7 +186,7 @@ class PageSource:
         request = {"pdf": str(pdf), "sheets": [sheet.request() for sheet in sheets]}
         answer = self._drawing.submit(self._ask, request, self.seconds + len(sheets)).result()
         if answer["event"] == "failed":
-            raise PictureError(text("pdf-failed", path=pdf, detail=answer["detail"]))
+            raise PictureError(text("pdf-failed", path=pdf, detail=_reason(answer)))
 
     def close(self) -> None:
         """End the process."""
@@ -175,25 +207,31 @@ class PageSource:
     ) -> Picture:
         place = name or f"{_name(document, page)}-{scale:g}"
         path = self.folder / place / "page.png"  # pipelines name results after it
-        path.parent.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _no_room(page, str(error.strerror)) from error
         request = {"page": page, "path": str(document), "picture": str(path), "scale": scale}
         how = {"max_pixels": self.max_pixels, "preview": str(preview) if preview else None, "turn": turn}
         answer = self._ask({**request, **how})
         if answer["event"] == "failed":
-            raise PictureError(_sentence(answer, document, page))
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise (NoRoomError if answer["kind"] == "full" else PictureError)(
+                _sentence(answer, document, page)
+            )
         return Picture(path, answer["width"], answer["height"], answer["share"], answer["blank"])
 
     def _ask(self, request: Mapping[str, Any], seconds: float | None = None) -> Event:
         """Return the answer; a process that died or takes too long is a failure of this page alone."""
-        child = self._idle.get()
+        child, limit = self._idle.get(), seconds or self.seconds
         try:
             child = child or self._started()
             child.send(request)
-            answer = child.next_event(seconds or self.seconds)
+            answer = child.next_event(limit)
             if answer is None:
                 child.kill()
                 child = None
-                return {"event": "failed", "kind": "late", "detail": f"{self.seconds:g}"}
+                return {"event": "failed", "kind": "late", "detail": f"{limit:g}"}
         except ChildEndedError as error:
             child = None
             return {"event": "failed", "kind": "crashed", "detail": str(error.returncode)}
@@ -208,6 +246,14 @@ class PageSource:
         return LinesChild(argv, env, self.folder / "pages.log")
 
 
+def _no_room(page: int, detail: str) -> NoRoomError:
+    return NoRoomError(text("picture-failed", page=page + 1, detail=detail))
+
+
+def _had_no_room(begun: Future[Picture]) -> bool:
+    return begun.done() and not begun.cancelled() and isinstance(begun.exception(), NoRoomError)
+
+
 def _name(document: Path, page: int) -> str:
     return f"{abs(hash(document)):x}-{page + 1:05d}"
 
@@ -216,7 +262,12 @@ def _sentence(answer: Event, document: Path, page: int | None = None) -> str:
     kind = str(answer["kind"])
     if kind in _KINDS:
         return text(f"document-{kind}", path=document)
-    detail = text(f"picture-{kind}", detail=answer["detail"]) if kind in _REASONS else answer["detail"]
+    detail = _reason(answer)
     if page is None:
         return text("document-damaged", path=document, detail=detail)
     return text("picture-failed", page=page + 1, detail=detail)
+
+
+def _reason(answer: Event) -> str:
+    kind, detail = answer["kind"], str(answer["detail"])
+    return text(f"picture-{kind}", detail=detail) if kind in _REASONS else detail

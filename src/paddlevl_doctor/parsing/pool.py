@@ -42,6 +42,8 @@ class Engine(Protocol):
 
     batch: int
     """How many pages it takes at once at most."""
+    lost: bool
+    """Whether it reads nothing any more, and need not be asked again."""
 
     def read_all(self, tasks: Sequence[Task], over: Callable[[Task, PageRead | str], None]) -> None:
         """Read pages and tell each as it is over; raises DoctorError where the engine is lost."""
@@ -57,6 +59,7 @@ class OneByOne:
     """An engine that reads one page after the other."""
 
     batch: int = 1
+    lost: bool = False
 
     def read(self, task: Task) -> PageRead:
         """Read one page; raises PageFailedError for this page, DoctorError where the engine is lost."""
@@ -143,6 +146,7 @@ class _Work:
         try:
             engine.read_all(tasks, lambda task, found: self._over(task, found, engine, left))
         except DoctorError as error:
+            engine.lost = True
             if self._lose(left, error):
                 self._settle(engine)
                 self._end(error)

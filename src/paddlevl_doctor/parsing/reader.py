@@ -18,7 +18,7 @@ from typing import Any
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.deep import death_of
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.lines_child import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.lines_child import Event, LinesChild
 from paddlevl_doctor.parsing.model import Line, Page, box_of
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.pages import Picture
@@ -130,10 +130,7 @@ class ReaderEngine(OneByOne):
         self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
 
     def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
-        try:
-            watcher.child.send(request)
-        except ChildEndedError as error:
-            raise DiedError(watcher.stage, error.returncode, watcher.child.last_words()) from error
+        watcher.child.send(request)
         return watcher.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,56 +15,68 @@ from paddlevl_doctor.parsing.pool import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.session import PREVIEW, Work, noted
 from paddlevl_doctor.parsing.turning import turned_back
 
-_ASIDE = ".lying"
-"""What is added to the name of a page's folder while the page is read again."""
 
-
-def read_upright(work: Work, index: int, turn: int, engines: Sequence[Engine], source: PageSource) -> bool:
+def read_upright(
+    work: Work, index: int, turn: int, engines: Sequence[Engine], source: PageSource, troubles: list[str]
+) -> bool:
     """Read a page turned by so many degrees against the clock, in place of how it was read before.
 
-    Returns whether that could be done; where not, what was read before stays. Raises OSError.
+    Returns whether that could be done. Where not, what was read before stays, and what is no fault of an engine (a full
+    disk) is added to `troubles`.
     """
-    place = work.store.place(index)
-    aside = place.with_name(place.name + _ASIDE)
-    shutil.rmtree(aside, ignore_errors=True)
-    place.rename(aside)
-    task = _Upright(work, index, turn, source).task()
-    found = next(filter(None, (_read(engine, task) for engine in engines)), None)
-    if found is None:
-        shutil.rmtree(place)
-        aside.rename(place)
+    pages = _Upright(work, index, turn, source)
+    try:
+        found = pages.read(engines)
+        if found is not None:
+            work.store.exchange(found)
+            work.pages[index] = found
+    except (PageFailedError, DoctorError) as error:
+        troubles.append(str(error))
         return False
-    if (aside / PREVIEW).exists():
-        (aside / PREVIEW).replace(place / PREVIEW)
-    shutil.rmtree(aside)
-    page = _as_it_lies(noted(found, task.picture(1.0)), turn)
-    source.forget(work.path, index)
-    work.pages[index] = presentable(page, f"{work.store.folder.name}/{place.name}")
-    work.store.keep(work.pages[index])
-    return True
+    finally:
+        pages.forget()
+    return found is not None
 
 
 class _Upright:
-    """A page that is drawn turned."""
+    """A page that is drawn turned, and read into a folder of its own."""
 
     def __init__(self, work: Work, index: int, turn: int, source: PageSource) -> None:
         self._work, self._index, self._turn, self._source = work, index, turn, source
+        self._drawn: dict[float, Picture] = {}
 
-    def task(self) -> Task:
-        return Task(self._index, self._work.store.clear(self._index), self._picture)
+    def read(self, engines: Sequence[Engine]) -> PageRead | None:
+        """Return the page as it lies, None where no engine could read it; raises PageFailedError and DoctorError."""
+        store = self._work.store
+        task = Task(self._index, store.another(self._index), self._picture)
+        found = next(filter(None, (_read(engine, task) for engine in engines if not engine.lost)), None)
+        if found is None:
+            return None
+        with contextlib.suppress(OSError):  # there is none, or no room: the page itself was read
+            shutil.copyfile(store.place(self._index) / PREVIEW, task.folder / PREVIEW)
+        page = _as_it_lies(noted(found, self._picture(1.0)), self._turn)
+        return presentable(page, f"{store.folder.name}/{store.place(self._index).name}")
 
     def _picture(self, scale: float) -> Picture:
-        try:
-            return self._source.turned(self._work.path, self._index, scale, self._turn)
-        except PictureError as error:
-            raise PageFailedError(str(error)) from error
+        if scale not in self._drawn:
+            try:
+                self._drawn[scale] = self._source.turned(self._work.path, self._index, scale, self._turn)
+            except PictureError as error:
+                raise PageFailedError(str(error)) from error
+        return self._drawn[scale]
+
+    def forget(self) -> None:
+        """Remove what was drawn, and what was read where it has not taken the page's place."""
+        self._source.forget(self._work.path, self._index)
+        self._work.store.forget_another(self._index)
 
 
 def _read(engine: Engine, task: Task) -> PageRead | None:
     heard: list[PageRead | str] = []
     try:
         engine.read_all((task,), lambda _task, found: heard.append(found))
-    except DoctorError:  # the engine is lost; another one may be left
+    except DoctorError:  # another one may be left
+        engine.lost = True
         return None
     return next((found for found in heard if isinstance(found, PageRead)), None)
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TELLING = (
+    "ALL_PROXY",
     "CUDA",
     "FLAGS_",
     "GLOG_",
     "HF_",
+    "HTTP",
     "LD_",
     "MKL_",
+    "NO_PROXY",
     "OMP_",
     "PADDLE",
     "PATH",
@@ -22,7 +25,7 @@ _TELLING = (
     "HOME",
     "TMP",
 )
-"""Beginnings of the variables that a worker may have been started with in another way."""
+"""Beginnings of the variables, proxies in either spelling, that a worker may have been started with in another way."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Warm:
 
     def command(self, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
         """Return the command that stands for `argv` and goes to a worker like it that is warm."""
-        telling = sorted((name, value) for name, value in env.items() if name.startswith(_TELLING))
+        telling = sorted((name, value) for name, value in env.items() if name.upper().startswith(_TELLING))
         key = hashlib.sha256(repr((argv, telling, self.state)).encode()).hexdigest()[:16]
         place = self.folder / key
         place.mkdir(parents=True, exist_ok=True)

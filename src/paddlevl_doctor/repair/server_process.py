@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UsageError
 from paddlevl_doctor.facts.server import (
@@ -25,6 +22,7 @@ from paddlevl_doctor.facts.server import (
     model_names,
     past_proxies,
 )
+from paddlevl_doctor.hangups import hangup_is_interrupt
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
@@ -111,7 +109,7 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
     """
     log = system.cwd() / LOG
     begun = system.clock()
-    with _hangup_is_interrupt(), contextlib.ExitStack() as end:
+    with hangup_is_interrupt(), contextlib.ExitStack() as end:
         try:
             env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
             child = system.start(plan.server.start, env, log)
@@ -178,22 +176,3 @@ def _known(words: str) -> str:
     failure = load_failure(found[0].id)
     lang = language()
     return f"{failure.id}: {failure.text('title.short', lang)}. {failure.general('remedy', lang)}"
-
-
-@contextlib.contextmanager
-def _hangup_is_interrupt() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the server as Ctrl-C does, instead of leaving it behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    former = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
