@@ -88,6 +88,11 @@ class DocumentReport:
     """Unified diff of the known text and what was read; empty where there is none."""
 
 
+def unreadable(path: Path, reason: str) -> DocumentReport:
+    """Return the report of a document that could not be opened."""
+    return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
+
+
 def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
     """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
     paths = [Path(name) for name in inputs]
