@@ -78,7 +78,7 @@ def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     deep = _selftest(run, examination, fixed)
     choice = choose(system, run.stage, examination, request, deep)
     if choice.name == "selftest":
-        return _proven(run, examination, works[0].path)
+        return _proven(run, works[0].path)
     return read_documents(run, examination, choice, works, source, known, fixed)
 
 
@@ -149,10 +149,13 @@ def _selftest(run: Run, examination: Examination, fixed: repair.FixReport | None
     """Prove the native stack where it was just installed or is what was asked for."""
     if fixed is None and run.request.engine != "selftest":
         return ()
-    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.deep import judge_deep, see_deep  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.facts.collect_deep import devices  # noqa: PLC0415 - as above
 
     started = run.system.clock()
-    findings = look_deep(run.system, examination, run.stage)
+    seen = see_deep(run.system, examination, run.stage)
+    findings = judge_deep(examination, seen)
+    run.proved_on = seen.read_on() if seen else devices(examination.facts)
     run.seconds["self-test"] = round(run.system.clock() - started, 2)
     run.flaws += [_flaw(f) for f in findings if f.status in (Status.ERROR, Status.UNKNOWN)]
     blocked = next((f.blocked_by for f in findings if f.status is Status.BLOCKED), None)
@@ -166,13 +169,11 @@ def _flaw(finding: Finding) -> str:
     return text("selftest-failed", detail=f"{finding.id}: {value}")
 
 
-def _proven(run: Run, examination: Examination, document: Path) -> ParseReport:
+def _proven(run: Run, document: Path) -> ParseReport:
     """Return the report of a self-test, which reads no document."""
     passed = not run.flaws
     summary = text("selftest-passed") if passed else run.flaws[0]
     verdict = Judgement(passed, reasons=tuple(run.flaws), summary=summary)
-    gpu = examination.context.wheel.device.startswith("gpu") and examination.facts.gpus.devices
     memory: dict[str, int | None] = {"rss_mb": 0, "vram_mb": None}
-    device = run.request.device if run.request.device != "auto" else "gpu:0" if gpu else "cpu"
-    head = (str(document), "selftest", device, run.request.engine, "")
+    head = (str(document), "selftest", ",".join(run.proved_on), run.request.engine, "")
     return ParseReport(*head, (), (), verdict, run.seconds, memory, tuple(run.incidents))
