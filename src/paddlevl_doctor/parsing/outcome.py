@@ -108,10 +108,11 @@ def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ComparedDocument:
-    """One document as an engine read it, beside how the first one did; similarity from 0 to 1."""
+    """One document as an engine read it, beside how the first one did."""
 
     name: str
-    similarity: float
+    similarity: float | None
+    """From 0 to 1; None where neither could read anything of it."""
     diff: str
     """Unified, from the first engine's text to this one's."""
 

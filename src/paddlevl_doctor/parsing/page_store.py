@@ -53,6 +53,8 @@ class PageStore:
 
     folder: Path
     key: str
+    document: str = ""
+    """The name of its file, by which the next run knows whose pages these are."""
 
     def place(self, index: int) -> Path:
         """Return the folder of a page; `index` counts from 0."""
@@ -70,7 +72,7 @@ class PageStore:
         """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk)."""
         place = self.place(found.page.index)
         new = place / f"{_NAME}.new"
-        document = {"schema": SCHEMA, "key": self.key, **as_dict(found)}
+        document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(found)}
         with _told(place):
             place.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
@@ -86,6 +88,16 @@ class PageStore:
             return _read(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def document_of(folder: Path) -> str | None:
+    """Return the name of the file whose pages are kept in a folder, None where nothing says it."""
+    page = next(folder.glob(f"*/{_NAME}"), None)
+    try:
+        found = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 @contextmanager
