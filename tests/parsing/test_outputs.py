@@ -120,15 +120,15 @@ def test_what_an_earlier_run_wrote_and_this_one_has_not_is_removed_and_nothing_e
     out = tmp_path / "out"
     for name in ("a.notes.md", "a.tables.csv", "b.tables.xlsx", "a.pages/notes.txt"):
         (out / name).touch()
-    (out / "a.pages/0001.lying").mkdir()
-    (out / "a.pages/2024-drafts").mkdir()
+    for name in ("0001.lying", "0002.again", "2024-drafts", "2024.mine"):
+        (out / "a.pages" / name).mkdir()
     names = written(tmp_path, (Block("text", "x", (0, 0, 400, 600)),), drawn=False)
 
     assert names == ["a.md", "a.json"]
     assert sorted(path.relative_to(out).as_posix() for path in out.glob("*")) == [
         "a.json", "a.md", "a.notes.md", "a.pages", "a.tables.csv", "b.tables.xlsx",
     ]  # fmt: skip
-    assert sorted(os.listdir(out / "a.pages")) == ["0001", "2024-drafts", "notes.txt"]
+    assert sorted(os.listdir(out / "a.pages")) == ["0001", "2024-drafts", "2024.mine", "notes.txt"]
 
 
 def test_an_engine_that_draws_nothing_and_knows_no_places_has_no_pdf(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from paddlevl_doctor.parsing.page_store import document_of
 
 PAGES = ".pages"
 """Suffix of the folder with what was read of each page."""
-PAGE = re.compile(r"(\d{4,})(\.lying)?")
-"""What the folder of a page is called in it, and where it is while the page is read again."""
+PAGE = re.compile(r"(\d{4,})(\.(?:lying|again|former))?")
+"""What the folder of a page is called in it, and what lies beside it while the page is read again."""
 DRAWN = (".layout.pdf", ".order.pdf")
 """Suffixes of the pictures of all pages."""
 _KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
