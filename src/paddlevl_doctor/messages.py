@@ -819,6 +819,14 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "--expect names one text, {path}, for {count} documents. Name a folder with a text for each, or read one document.",
         "--expect 只指定了一个文本 {path}，却要读取 {count} 个文档。请指定为每个文档各有一个文本的文件夹，或只读取一个文档。",
     ),
+    "result-needed": (
+        "The results would replace {path}, which this run reads. Choose another folder with --output.",
+        "结果会覆盖本次运行要读取的 {path}。请用 --output 指定其他目录。",
+    ),
+    "result-foreign": (
+        "The results would replace {path}, which no run of parse has written. Move it, or choose another folder with --output.",
+        "结果会覆盖 {path}，而该文件不是 parse 写出的。请移走该文件，或用 --output 指定其他目录。",
+    ),
     "threshold-alone": (
         "--threshold has nothing to be compared with: name the known text with --expect PATH.",
         "--threshold 没有可比较的内容：请用 --expect PATH 指定已知文本。",
@@ -1021,6 +1029,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "compare-failed": (
         "Failed with {failed} of {count} engines: {engines}.",
         "{count} 个引擎中有 {failed} 个不合格：{engines}。",
+    ),
+    "compare-require": (
+        "'{required}' is required, and none of the engines that are compared: {engines}.",
+        "要求使用 '{required}'，但它不在要比较的引擎之中：{engines}。",
     ),
     "compare-engines": (
         "'{words}' is no comparison: name two or more of {names}.",

@@ -213,6 +213,19 @@ def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
     assert turned in document["incidents"]
 
 
+def test_all_pages_of_a_long_document_on_its_side_are_read_again_upright(tmp_path: Path) -> None:
+    with Image.open(PROBES.parent / "assets" / "demo.png") as page:
+        small = page.convert("L").resize((page.width // 2, page.height // 2))
+    documents.pdf(tmp_path / "long.pdf", [small.transpose(Image.Transpose.ROTATE_90)] * 5)
+    with VlmServer("other").open() as server:
+        argv = ("parse", "long.pdf", "--server-url", server.url, "--format", "json")
+        answer = doctor(*argv, cwd=tmp_path)
+    turned = [note for note in answer.document["incidents"] if "it was turned by 270 degrees" in note]
+
+    assert [note.split()[1] for note in turned] == ["1", "2", "3", "4", "5"]
+    assert answer.document["documents"][0]["witnessed"] == 5
+
+
 def test_another_model_needs_no_target_and_is_compared_with_the_reader(tmp_path: Path) -> None:
     documents.page("COMPARED").save(tmp_path / "page.png")
     with VlmServer("deepseek-ai/DeepSeek-OCR").open() as server:

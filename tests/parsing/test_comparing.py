@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,14 @@ import pytest
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.parsing.comparing import side_by_side
 from paddlevl_doctor.parsing.model import Block, Page
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, ParseRequest
+from paddlevl_doctor.parsing.outcome import (
+    ComparedDocument,
+    DocumentReport,
+    Judgement,
+    ParseReport,
+    ParseRequest,
+    unreadable,
+)
 from paddlevl_doctor.parsing.story import (
     DocumentStory,
     EngineStory,
@@ -33,16 +42,51 @@ def read_as(words: str, verdict: Judgement = GOOD) -> ParseReport:
 
 
 def compared(**answers: ParseReport | DoctorError) -> ParseReport:
-    def read(request: ParseRequest) -> ParseReport:
-        from dataclasses import replace
+    return compared_as(REQUEST, [], answers)
 
+
+def compared_as(
+    asked: ParseRequest, heard: list[ParseRequest], answers: Mapping[str, ParseReport | DoctorError]
+) -> ParseReport:
+    def read(request: ParseRequest) -> ParseReport:
+        heard.append(request)
         answer = answers[request.engine]
         if isinstance(answer, DoctorError):
             raise answer
         assert answer.story is not None
         return replace(answer, engine=request.engine, story=replace(answer.story, engine=request.engine))
 
-    return side_by_side(tuple(answers), REQUEST, read)
+    return side_by_side(tuple(answers), asked, read)
+
+
+def unread() -> ParseReport:
+    """A document that could not be opened."""
+    bad = unreadable(Path("in/page.png"), "It is empty.")
+    told = (DocumentStory("page.png", (), False, "It is empty."),)
+    story = RunStory("page.png", "?", "cpu", told)
+    return replace(read_as("", bad.verdict), pages=(), documents=(bad,), story=story)
+
+
+def test_a_document_that_no_engine_could_read_is_like_nothing() -> None:
+    both = compared(native=unread(), reader=unread())
+    one = compared(native=read_as("one"), reader=unread())
+
+    assert [engine.documents for engine in both.compared] == [(ComparedDocument("page.png", None, ""),)] * 2
+    assert [[d.similarity for d in engine.documents] for engine in one.compared] == [[1.0], [0.0]]
+
+
+def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_others() -> None:
+    answers = {"native": read_as("one"), "reader": read_as("one")}
+    heard: list[ParseRequest] = []
+    report = compared_as(replace(REQUEST, require="native"), heard, answers)
+
+    assert [(one.engine, one.require) for one in heard] == [("native", "native"), ("reader", None)]
+    assert report.verdict == GOOD
+    with pytest.raises(UsageError) as caught:
+        compared_as(replace(REQUEST, require="server"), [], answers)
+    assert caught.value.message == (
+        "'server' is required, and none of the engines that are compared: native,reader."
+    )
 
 
 def test_the_story_has_what_every_engine_read_beside_the_first_one() -> None:

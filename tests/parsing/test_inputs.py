@@ -10,6 +10,8 @@ import pytest
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.parsing.document import check_input
 from paddlevl_doctor.parsing.inputs import expand
+from paddlevl_doctor.parsing.model import Page
+from paddlevl_doctor.parsing.page_store import PageRead, PageStore
 from parsing.samples import ordinary_user
 
 
@@ -45,6 +47,35 @@ def test_documents_of_one_name_keep_their_results_apart_whatever_the_case(tmp_pa
         ("x/PAGE.jpg", "PAGE.jpg"),
         ("x/page.pdf", "page.pdf"),
         ("x/page.png", "page.png"),
+    ]
+
+
+def test_what_is_left_of_a_page_that_was_never_read_is_no_document(tmp_path: Path) -> None:
+    files(tmp_path, "in/a.png", "in/old/bad.pages/0001/page.jpg", "in/old/bad.layout.pdf")
+    files(tmp_path, "in/old/bad.pages/0002.lying/imgs/1.jpg", "in/my.pages/cover.png")
+
+    assert named(tmp_path, "in") == [("in/a.png", "a"), ("in/my.pages/cover.png", "my.pages/cover")]
+
+
+def read_before(folder: Path, name: str, document: str) -> None:
+    store = PageStore(folder / f"{name}.pages", "key", document)
+    store.keep(PageRead(Page(1, 1, 1, (), 0)))
+
+
+def test_a_document_keeps_the_name_of_its_results_whatever_comes_beside_it_or_goes(tmp_path: Path) -> None:
+    files(tmp_path, "in/a.jpg", "in/a.png", "in/b.png", "in/c.jpg", "in/c.png")
+    read_before(tmp_path / "output", "a", "a.png")
+    read_before(tmp_path / "output", "b", "b.jpg")
+    read_before(tmp_path / "output", "b.png", "b.png")
+    (tmp_path / "output/c.pages/0001").mkdir(parents=True)
+    (tmp_path / "output/c.pages/0001/page.json").write_text("[]")
+
+    assert named(tmp_path, "in") == [
+        ("in/a.jpg", "a.jpg"),
+        ("in/a.png", "a"),
+        ("in/b.png", "b.png"),
+        ("in/c.jpg", "c"),
+        ("in/c.png", "c.png"),
     ]
 
 

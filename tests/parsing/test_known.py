@@ -51,6 +51,15 @@ def test_documents_that_were_named_one_by_one_have_their_texts_beside_each_other
     }
 
 
+def test_the_texts_that_documents_are_judged_by_are_named(tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "a/1.png", "b/1.png")
+    texts = files(tmp_path / "truths", "a/1.md", "a/2.md")
+
+    assert found(documents, texts).places == (texts / "a/1.md",)
+    assert found(documents / "a/1.png", texts / "a/2.md").places == (texts / "a/2.md",)
+    assert found(documents, None).places == ()
+
+
 def test_a_document_without_its_promised_text_is_named(tmp_path: Path) -> None:
     documents = files(tmp_path / "in", "a/1.png", "b/1.png")
     texts = files(tmp_path / "truths", "a/1.md")

@@ -115,6 +115,22 @@ def test_every_page_has_its_layout_and_its_order_in_a_pdf(tmp_path: Path) -> Non
     ]
 
 
+def test_what_an_earlier_run_wrote_and_this_one_has_not_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    written(tmp_path, PLACED, PLACED, PLACED)
+    out = tmp_path / "out"
+    for name in ("a.notes.md", "a.tables.csv", "b.tables.xlsx", "a.pages/notes.txt"):
+        (out / name).touch()
+    for name in ("0001.lying", "0002.again", "2024-drafts", "2024.mine"):
+        (out / "a.pages" / name).mkdir()
+    names = written(tmp_path, (Block("text", "x", (0, 0, 400, 600)),), drawn=False)
+
+    assert names == ["a.md", "a.json"]
+    assert sorted(path.relative_to(out).as_posix() for path in out.glob("*")) == [
+        "a.json", "a.md", "a.notes.md", "a.pages", "a.tables.csv", "b.tables.xlsx",
+    ]  # fmt: skip
+    assert sorted(os.listdir(out / "a.pages")) == ["0001", "2024-drafts", "2024.mine", "notes.txt"]
+
+
 def test_an_engine_that_draws_nothing_and_knows_no_places_has_no_pdf(tmp_path: Path) -> None:
     whole = (Block("text", "x", (0, 0, 400, 600)),)
     assert written(tmp_path, whole, drawn=False) == ["a.md", "a.json"]

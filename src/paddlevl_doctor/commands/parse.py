@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.document import check_input, check_output_folder
 from paddlevl_doctor.parsing.inputs import PAGES, Input, expand
-from paddlevl_doctor.parsing.outcome import DocumentReport, Judgement, ParseReport, ParseRequest
+from paddlevl_doctor.parsing.outcome import Judgement, ParseReport, ParseRequest, unreadable
 from paddlevl_doctor.parsing.page_store import PageStore
 from paddlevl_doctor.parsing.pages import PageSource, drawers_for
+from paddlevl_doctor.parsing.results import refuse_to_replace
 from paddlevl_doctor.parsing.session import Work
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Finding, Stage, Status
@@ -36,6 +38,10 @@ def parse(
     Raises UsageError for unusable input, DoctorError where the engine cannot run, and what `fix` raises.
     """
 
+    outputs = tuple(request.output / engine for engine in request.compare) or (request.output,)
+    # All engines of a comparison read the same documents, under the same names.
+    found = functools.cache(lambda *named: expand(named, *{*outputs, request.output}))
+
     def once(one: ParseRequest) -> ParseReport:
         run = Run(system, one, stage, bar)
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
@@ -43,7 +49,7 @@ def parse(
             source = PageSource(Path(scratch), system.env, drawers=drawers)
             source.begin()
             try:
-                return _parse(run, options, source)
+                return _parse(run, options, source, found, outputs)
             finally:
                 source.close()
 
@@ -57,7 +63,13 @@ def parse(
     return once(request)
 
 
-def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
+def _parse(
+    run: Run,
+    options: TargetOptions,
+    source: PageSource,
+    found: Callable[..., tuple[Input, ...]],
+    outputs: Sequence[Path],
+) -> ParseReport:
     system, request = run.system, run.request
     # The target's Python answers, and the process that draws starts, while the rest of the doctor is loaded.
     looking = None if request.fix else Background(lambda: examine(system, options))
@@ -66,11 +78,14 @@ def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     from paddlevl_doctor.parsing.known import known_texts  # noqa: PLC0415 - as above
 
     check_options(request)
-    inputs = expand([_document(run, word) for word in request.inputs], request.output)
+    inputs = found(*(_document(run, word) for word in request.inputs))
     known = known_texts(request.expect, inputs, ASSETS, language())
     if request.threshold is not None and not known.texts:
         raise UsageError(text("threshold-alone"))
     works = _works(run, source, inputs)
+    if request.engine != "selftest":  # which writes nothing
+        needed = (*known.places, *(item.path for item in inputs))
+        refuse_to_replace([work.name for work in works], outputs, needed)
     check_output_folder(request.output, language())
     fixed = _fixed(run, options) if request.fix else None
     with run.timed("check", text("stage-check")):
@@ -78,7 +93,7 @@ def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
     deep = _selftest(run, examination, fixed)
     choice = choose(system, run.stage, examination, request, deep)
     if choice.name == "selftest":
-        return _proven(run, examination, works[0].path)
+        return _proven(run, works[0].path)
     return read_documents(run, examination, choice, works, source, known, fixed)
 
 
@@ -105,20 +120,15 @@ def _works(run: Run, source: PageSource, inputs: Sequence[Input]) -> list[Work]:
         except UsageError as error:
             if len(inputs) == 1:
                 raise
-            run.documents[item.path] = _unreadable(item.path, error)
+            run.documents[item.path] = unreadable(item.path, error.message)
             continue
         if count.frames > count.pages:
             notes.append(text("first-frame", name=item.path.name, frames=count.frames))
-        store = PageStore(run.request.output / f"{item.name}{PAGES}", "")
+        store = PageStore(run.request.output / f"{item.name}{PAGES}", "", item.path.name)
         works.append(Work(item.path, item.name, count.pages, store, notes))
     if not works:
         raise UsageError(text("no-readable-document", count=len(inputs)))
     return works
-
-
-def _unreadable(path: Path, error: UsageError) -> DocumentReport:
-    reason = error.message
-    return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
 
 
 # --- the environment --------------------------------------------------------------------------------------
@@ -149,10 +159,13 @@ def _selftest(run: Run, examination: Examination, fixed: repair.FixReport | None
     """Prove the native stack where it was just installed or is what was asked for."""
     if fixed is None and run.request.engine != "selftest":
         return ()
-    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.commands.deep import judge_deep, see_deep  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.facts.collect_deep import devices  # noqa: PLC0415 - as above
 
     started = run.system.clock()
-    findings = look_deep(run.system, examination, run.stage)
+    seen = see_deep(run.system, examination, run.stage)
+    findings = judge_deep(examination, seen)
+    run.proved_on = seen.read_on() if seen else devices(examination.facts)
     run.seconds["self-test"] = round(run.system.clock() - started, 2)
     run.flaws += [_flaw(f) for f in findings if f.status in (Status.ERROR, Status.UNKNOWN)]
     blocked = next((f.blocked_by for f in findings if f.status is Status.BLOCKED), None)
@@ -166,13 +179,11 @@ def _flaw(finding: Finding) -> str:
     return text("selftest-failed", detail=f"{finding.id}: {value}")
 
 
-def _proven(run: Run, examination: Examination, document: Path) -> ParseReport:
+def _proven(run: Run, document: Path) -> ParseReport:
     """Return the report of a self-test, which reads no document."""
     passed = not run.flaws
     summary = text("selftest-passed") if passed else run.flaws[0]
     verdict = Judgement(passed, reasons=tuple(run.flaws), summary=summary)
-    gpu = examination.context.wheel.device.startswith("gpu") and examination.facts.gpus.devices
     memory: dict[str, int | None] = {"rss_mb": 0, "vram_mb": None}
-    device = run.request.device if run.request.device != "auto" else "gpu:0" if gpu else "cpu"
-    head = (str(document), "selftest", device, run.request.engine, "")
+    head = (str(document), "selftest", ",".join(run.proved_on), run.request.engine, "")
     return ParseReport(*head, (), (), verdict, run.seconds, memory, tuple(run.incidents))

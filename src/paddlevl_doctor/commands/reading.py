@@ -10,19 +10,20 @@ from paddlevl_doctor.commands.engines import Choice, Staff, hire, hire_witness
 from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.commands.run import Run
 from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.parsing.document import refusal
 from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.judging import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.known import Known
 from paddlevl_doctor.parsing.model import Reading
-from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport
+from paddlevl_doctor.parsing.outcome import DocumentReport, ParseReport, unreadable
 from paddlevl_doctor.parsing.outputs import write_outputs
-from paddlevl_doctor.parsing.page_store import PageStore, key_of
+from paddlevl_doctor.parsing.page_store import key_of
 from paddlevl_doctor.parsing.pages import PageSource
 from paddlevl_doctor.parsing.second_look import Look, SecondLook
 from paddlevl_doctor.parsing.session import Session, Work
 from paddlevl_doctor.parsing.telling import tell
-from paddlevl_doctor.parsing.upright import read_upright
+from paddlevl_doctor.parsing.upright import may_lie, set_upright
 
 if TYPE_CHECKING:
     from paddlevl_doctor.commands.fix import FixReport
@@ -41,7 +42,7 @@ def read_documents(
     pages = sum(work.count for work in works)
     staff = hire(run.system, examination, run.request, choice.name, source.folder, pages)
     look = hire_witness(run.system, run.request, choice.name, source, staff)
-    _sign(works, staff.reads_with)
+    works = _signed(run, works, staff.reads_with)
     session = Session(works, source, lambda work: _write(run, work, choice, source), look.page)
     if run.request.resume:
         session.resume()
@@ -59,10 +60,23 @@ def read_documents(
     return replace(report, story=tell(report, works, staff.samples))
 
 
-def _sign(works: list[Work], reads_with: str) -> None:
-    """Give every document the key under which its pages are kept: its bytes, and what decides how they read."""
+def _signed(run: Run, works: list[Work], reads_with: str) -> list[Work]:
+    """Give every document the key under which its pages are kept: its bytes, and what decides how they read.
+
+    One that is gone by now is reported; raises UsageError where none is left.
+    """
     for work in works:
-        work.store = PageStore(work.store.folder, key_of(work.path, reads_with))
+        try:
+            work.store = replace(work.store, key=key_of(work.path, reads_with))
+        except OSError as error:
+            reason = refusal(work.path, error, language())
+            if len(run.order) == 1:
+                raise reason from error
+            run.documents[work.path] = unreadable(work.path, reason.message)
+    signed = [work for work in works if work.path not in run.documents]
+    if not signed:
+        raise UsageError(text("no-readable-document", count=len(run.order)))
+    return signed
 
 
 def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], choice: Choice) -> None:
@@ -74,8 +88,7 @@ def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], ch
             staff.on_stage(lambda stage: advance.say(text(f"worker-{stage}")))
             run.incidents += session.run(staff.engines)
     except KeyboardInterrupt:
-        done = sum(len(work.pages) for work in works)
-        raise KeyboardInterrupt(text("parse-interrupted", done=done, count=total)) from None
+        raise KeyboardInterrupt(_interrupted(works)) from None
     except DoctorError as error:
         if isinstance(error, UsageError) or not any(work.pages for work in works):
             raise
@@ -85,6 +98,11 @@ def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], ch
             session.finish(work)
 
 
+def _interrupted(works: list[Work]) -> str:
+    done, count = sum(len(work.pages) for work in works), sum(work.count for work in works)
+    return text("parse-interrupted", done=done, count=count)
+
+
 def _called(works: list[Work]) -> str:
     return works[0].path.name if len(works) == 1 else text("documents-count", count=len(works))
 
@@ -92,29 +110,23 @@ def _called(works: list[Work]) -> str:
 def _hear(run: Run, look: SecondLook, works: list[Work]) -> None:
     """Wait for the witness; pages of an earlier run are looked at as well."""
     for work in works:
-        for page in work.in_order()[: work.resumed]:
-            look.page(work, page)
+        for index in sorted(work.kept):
+            look.page(work, work.pages[index])
     if look.left():
         with run.timed("witness", text("stage-witness")):
             look.wait()
 
 
 def _turn(run: Run, look: SecondLook, session: Session, staff: Staff) -> None:
-    """Read pages again that lie on their sides, and let the witness look at them once more."""
-    for work in session.works:
-        lying = {index: seen.lies for index, seen in look.of(work).items() if seen.lies}
-        if not lying:
-            continue
+    """Read pages again that lie on their sides, and join and write their documents anew."""
+    lying = [work for work in session.works if may_lie(work, look)]
+    if lying:
         with run.timed("upright", text("stage-upright")):
-            to_read = (staff.engines, session.source, look.troubles)
-            turned = [index for index, turn in lying.items() if read_upright(work, index, turn, *to_read)]
-            for index in turned:
-                look.page(work, work.pages[index])
-            look.wait()
-        if turned:
-            work.markdown = staff.engines[0].join([page.markdown for page in work.in_order()])
-            session.finish(work)
-    run.incidents += look.troubles
+            for work in lying:
+                if set_upright(work, look, staff.engines, session.source):
+                    work.markdown = staff.engines[0].join([page.markdown for page in work.in_order()])
+                    session.finish(work)
+    run.incidents += dict.fromkeys(look.troubles)
 
 
 def _write(run: Run, work: Work, choice: Choice, source: PageSource) -> None:

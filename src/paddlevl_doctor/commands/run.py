@@ -24,6 +24,8 @@ class Run:
     incidents: list[str] = field(default_factory=list)
     flaws: list[str] = field(default_factory=list)
     """Why the run fails although the documents may have been read."""
+    proved_on: tuple[str, ...] = ()
+    """The devices that a self-test ran on."""
     order: list[Path] = field(default_factory=list)
     """All documents, as they were named."""
     documents: dict[Path, DocumentReport] = field(default_factory=dict)

@@ -54,6 +54,12 @@ class DeepFacts:
         parts = {key: key.partition(" ") for key in self.probes}
         return {part[2]: self.probes[key] for key, part in parts.items() if part[0] == kind}
 
+    def read_on(self) -> tuple[str, ...]:
+        """Return the devices that self-tests ran on, by their own words where they answered."""
+        return tuple(
+            (result.data or {}).get("device", name) for name, result in self.of_kind("selftest").items()
+        )
+
 
 def did_import(result: ProbeResult) -> bool:
     """Say whether a self-test came past its imports."""

@@ -50,11 +50,15 @@ def side_by_side(
 ) -> ParseReport:
     """Read everything with each engine, into a folder of its own; return the first one's report with the comparison.
 
-    An engine that cannot read is said, and fails the run; raises DoctorError where none can, UsageError for bad input.
+    An engine that cannot read is said, and fails the run; raises DoctorError where none can, UsageError for bad input
+    and where an engine is required that is none of them.
     """
+    if request.require not in (None, *engines):
+        raise UsageError(text("compare-require", required=request.require, engines=",".join(engines)))
     reports: dict[str, ParseReport | DoctorError] = {}
     for engine in engines:
         one = replace(request, engine=engine, compare=(), output=request.output / engine)
+        one = replace(one, require=engine if request.require == engine else None)
         try:
             reports[engine] = read(one)
         except DoctorError as error:
@@ -106,5 +110,7 @@ def _documents(report: ParseReport) -> list[_Read]:
 
 
 def _document(called: str, one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
+    if not one.pages and not other.pages:
+        return ComparedDocument(called, None, "")
     similarity = Levenshtein.normalized_similarity(characters(one.words()), characters(other.words()))
     return ComparedDocument(called, round(similarity, 4), readable_diff(one.words(), other.words(), names))

@@ -115,19 +115,20 @@ def check_input(path: Path, lang: str = "en") -> InputKind:
             damage = png_damage(file, length) if image_format == "png" else None
             size = size_of(file, image_format)
     except OSError as error:
-        raise UsageError(sentence("forbidden", lang, path=path, detail=error.strerror or error)) from error
+        raise refusal(path, error, lang) from error
     if damage is not None:
         raise UsageError(sentence("truncated", lang, path=path, chunk=damage[0], bytes=damage[1]))
     return _accept(path, image_format, size, lang)
 
 
+def refusal(path: Path, error: OSError, lang: str = "en") -> UsageError:
+    """Return what to say of a document that the system does not open."""
+    key = "missing" if error.errno in _NO_FILE else "forbidden"
+    return UsageError(sentence(key, lang, path=path, detail=error.strerror or error))
+
+
 def _check_is_file(path: Path, lang: str) -> None:
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        if error.errno in _NO_FILE:
-            raise UsageError(sentence("missing", lang, path=path)) from error
-        raise
+    mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         os.scandir(path).close()  # a folder comes here only where this is forbidden
     if not stat.S_ISREG(mode):

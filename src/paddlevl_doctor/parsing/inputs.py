@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
@@ -12,9 +13,12 @@ from typing import TypeVar
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.document import SUFFIXES
+from paddlevl_doctor.parsing.page_store import document_of
 
 PAGES = ".pages"
 """Suffix of the folder with what was read of each page."""
+PAGE = re.compile(r"(\d{4,})(\.(?:lying|again|former))?")
+"""What the folder of a page is called in it, and what lies beside it while the page is read again."""
 DRAWN = (".layout.pdf", ".order.pdf")
 """Suffixes of the pictures of all pages."""
 _KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
@@ -29,10 +33,10 @@ def documents_among(files: Iterable[Listed]) -> list[Listed]:
     """Return the documents among all files of a folder, given relative to it.
 
     Those are the ones with the suffix of a document, but for hidden ones and for the results of an earlier run, which
-    are known by the folder of pages that lies beside them.
+    are known by the folder of pages that lies beside them; of a page that was never read it has the picture only.
     """
     listed = list(files)
-    kept = {path.parent.parent for path in listed if _is_kept_page(path)}
+    kept = {folder for path in listed for folder in _pages_around(path)}
     drawn = {
         folder.with_name(folder.name.removesuffix(PAGES) + suffix) for folder in kept for suffix in DRAWN
     }
@@ -46,8 +50,11 @@ def documents_among(files: Iterable[Listed]) -> list[Listed]:
     ]
 
 
-def _is_kept_page(path: PurePath) -> bool:
-    return path.name == "page.json" and path.parent.name[:1].isdigit() and path.parent.parent.suffix == PAGES
+def _pages_around(path: PurePath) -> Iterator[PurePath]:
+    """Yield the folder of pages that a file lies in."""
+    for page in path.parents:
+        if page.parent.suffix == PAGES and PAGE.fullmatch(page.name):
+            yield page.parent
 
 
 def free_name(name: str, folder: PurePath, taken: set[str], *others: str) -> str:
@@ -70,23 +77,24 @@ class Input:
     name: str
 
 
-def expand(named: Sequence[Path], output: Path) -> tuple[Input, ...]:
+def expand(named: Sequence[Path], *outputs: Path) -> tuple[Input, ...]:
     """Return the documents in files and folders, each once, in the order named; folders are walked in order of name.
 
-    In a folder only files with the suffix of a document count, and nothing below `output`, which may lie in it.
-    Raises UsageError for a folder without any.
+    In a folder only files with the suffix of a document count, and nothing below `outputs`, which may lie in it. A
+    document whose results are in one of them keeps their name. Raises UsageError for a folder without any.
     """
+    results = {output.resolve() for output in outputs}
     found: dict[Path, Path] = {}
     for path in named:
         if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have raises in pathlib
-            inside = {file: file.relative_to(path).parent for file in _walk(path, output.resolve())}
+            inside = {file: file.relative_to(path).parent for file in _walk(path, results)}
             if not inside:
                 raise UsageError(text("folder-empty", path=path))
             found = {**inside, **found}
         else:
             found.setdefault(path, Path())
     ordered = sorted(found, key=lambda path: _rank(path, named))
-    return tuple(_named((path, found[path]) for path in ordered))
+    return tuple(_named([(path, found[path]) for path in ordered], outputs))
 
 
 def _rank(path: Path, named: Sequence[Path]) -> tuple[int, str]:
@@ -94,25 +102,36 @@ def _rank(path: Path, named: Sequence[Path]) -> tuple[int, str]:
     return place, str(path)
 
 
-def _walk(folder: Path, output: Path) -> Iterator[Path]:
-    """Yield the documents below a folder: nothing in hidden ones, in links to folders, and in the output folder.
+def _walk(folder: Path, outputs: Collection[Path]) -> Iterator[Path]:
+    """Yield the documents below a folder: nothing in hidden ones, in links to folders, and in those of results.
 
     A folder that nobody may look into is yielded itself: it is to be reported like a document that cannot be opened.
     """
     files: list[Path] = []
     closed: list[Path] = []
     for here, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = [f for f in folders if f[0] != "." and Path(here, f).resolve() != output]
+        folders[:] = [f for f in folders if f[0] != "." and Path(here, f).resolve() not in outputs]
         files += (Path(here, name).relative_to(folder) for name in names)
     yield from (folder / path for path in documents_among(files))
     yield from closed
 
 
-def _named(found: Iterable[tuple[Path, Path]]) -> Iterator[Input]:
-    """Give every document a name that no other has."""
+def _named(found: Sequence[tuple[Path, Path]], outputs: Sequence[Path]) -> Iterator[Input]:
+    """Give every document a name that no other has, whatever has come beside it since it was read."""
     taken: set[str] = set()
+    own = {path: _own_name(path, folder, outputs, taken) for path, folder in found}
     for path, folder in found:
-        yield Input(path, str(Path(free_name(path.stem, folder, taken, path.name))))
+        yield Input(path, str(Path(own[path] or free_name(path.stem, folder, taken, path.name))))
+
+
+def _own_name(path: Path, folder: Path, outputs: Sequence[Path], taken: set[str]) -> str:
+    """Return the name of a document's results of an earlier run, empty where there are none; note it in `taken`."""
+    for name in ((folder / _short(choice)).as_posix() for choice in (path.stem, path.name)):
+        kept = (document_of(output / f"{name}{PAGES}") for output in outputs)
+        if name.casefold() not in taken and path.name in kept:
+            taken.add(name.casefold())
+            return name
+    return ""
 
 
 def _short(name: str) -> str:

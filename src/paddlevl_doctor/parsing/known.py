@@ -17,10 +17,14 @@ SUFFIXES = (".json", ".md", ".markdown", ".txt")
 
 @dataclass(frozen=True)
 class Known:
-    """The known texts of the documents that have one; `missing` says where that of each other one was promised."""
+    """The known texts of the documents that have one; `missing` says where that of each other one was promised.
+
+    `places` are the files that the user gave.
+    """
 
     texts: Mapping[Path, Truth] = field(default_factory=dict)
     missing: Mapping[Path, Path] = field(default_factory=dict)
+    places: tuple[Path, ...] = ()
 
     def why_missing(self, document: Path) -> str:
         """Return why a document fails for want of its known text, empty where none was promised."""
@@ -39,14 +43,14 @@ def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, lang
     if not expect.is_dir():
         if len(inputs) > 1:
             raise UsageError(text("known-one-for-many", path=expect, count=len(inputs)))
-        return Known({inputs[0].path: load_truth(expect, lang)})
+        return Known({inputs[0].path: load_truth(expect, lang)}, places=(expect,))
     places = {item.path: _place(expect, item) for item in inputs}
     texts = {path: load_truth(place, lang) for path, place in places.items() if place is not None}
     missing = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
     if not texts:
         place = missing[inputs[0].path]
         raise UsageError(text("known-none", folder=expect, count=len(inputs), place=place))
-    return Known(texts, missing)
+    return Known(texts, missing, tuple(place for place in places.values() if place is not None))
 
 
 def _place(folder: Path, item: Input) -> Path | None:

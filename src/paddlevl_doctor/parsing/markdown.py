@@ -9,6 +9,9 @@ from paddlevl_doctor import __version__
 from paddlevl_doctor.parsing.model import Block, Page, Reading, reading_to_dict
 from paddlevl_doctor.parsing.tables import rows_of
 
+READING = "paddlevl-doctor/reading/1"
+"""The schema of a reading's JSON document."""
+
 # Labels of the native layout models stand beside the doctor's own kinds.
 _LEVELS = {"title": "# ", "doc_title": "# ", "heading": "## ", "paragraph_title": "## "}
 _FORMULAS = ("formula", "display_formula")
@@ -28,7 +31,7 @@ def as_markdown(reading: Reading) -> str:
 def as_document(reading: Reading) -> dict[str, Any]:
     """Return the JSON document that lies beside the Markdown: pages, blocks and boxes as they were read."""
     doctor = {"version": __version__}
-    return {"schema": "paddlevl-doctor/reading/1", "doctor": doctor, **reading_to_dict(reading)}
+    return {"schema": READING, "doctor": doctor, **reading_to_dict(reading)}
 
 
 def plain_text(page: Page) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,27 +56,9 @@ class Reading:
 
 
 def reading_to_dict(reading: Reading) -> dict[str, Any]:
-    """Return a reading as plain JSON types; `reading_from_dict` takes it back."""
+    """Return a reading as plain JSON types."""
     document: dict[str, Any] = as_dict(reading)
     return document
-
-
-def reading_from_dict(document: Mapping[str, Any]) -> Reading:
-    """Return the reading that `reading_to_dict` wrote; raises KeyError, TypeError or ValueError for anything else."""
-    return Reading(
-        engine=str(document["engine"]),
-        device=str(document["device"]),
-        pages=tuple(_page(page) for page in document["pages"]),
-        stages={str(name): float(seconds) for name, seconds in document["stages"].items()},
-        rss_mb=int(document["rss_mb"]),
-        vram_mb=None if document["vram_mb"] is None else int(document["vram_mb"]),
-        notes=tuple(str(note) for note in document["notes"]),
-    )
-
-
-def _page(page: Mapping[str, Any]) -> Page:
-    blocks = tuple(Block(str(b["kind"]), str(b["text"]), box_of(b["box"])) for b in page["blocks"])
-    return Page(int(page["index"]), int(page["width"]), int(page["height"]), blocks, float(page["seconds"]))
 
 
 def box_of(numbers: Any) -> Box:

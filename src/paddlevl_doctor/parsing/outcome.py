@@ -88,6 +88,11 @@ class DocumentReport:
     """Unified diff of the known text and what was read; empty where there is none."""
 
 
+def unreadable(path: Path, reason: str) -> DocumentReport:
+    """Return the report of a document that could not be opened."""
+    return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
+
+
 def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
     """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
     paths = [Path(name) for name in inputs]
@@ -103,10 +108,11 @@ def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ComparedDocument:
-    """One document as an engine read it, beside how the first one did; similarity from 0 to 1."""
+    """One document as an engine read it, beside how the first one did."""
 
     name: str
-    similarity: float
+    similarity: float | None
+    """From 0 to 1; None where neither could read anything of it."""
     diff: str
     """Unified, from the first engine's text to this one's."""
 

@@ -13,6 +13,7 @@ from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.model import Box, Page, Reading
 from paddlevl_doctor.parsing.pages import PageSource, PictureError, Sheet
+from paddlevl_doctor.parsing.results import remove_stale
 from paddlevl_doctor.parsing.session import PREVIEW, Work
 from paddlevl_doctor.parsing.workbook import tables_of, workbook
 
@@ -40,7 +41,10 @@ def joined(pages: Iterable[Mapping[str, Any]]) -> str:
 
 
 def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource) -> tuple[str, ...]:
-    """Write everything; returns the paths. Raises DoctorError where it cannot be written (a full disk)."""
+    """Write everything, and remove what an earlier run wrote that this reading lacks; returns the paths.
+
+    Raises DoctorError where it cannot be written (a full disk).
+    """
     base = folder / work.name
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
@@ -50,9 +54,10 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
         written.append(_put(Path(f"{base}.json"), words.encode()))
         tables = list(tables_of(reading.pages))
         written += [_put(Path(f"{base}.tables.xlsx"), workbook(tables))] if tables else []
+        written += _bound(work, base, source)
+        remove_stale(base, written, work.count)
     except OSError as error:
         raise DoctorError(text("results-not-kept", path=folder, reason=error.strerror or error)) from error
-    written += _bound(work, base, source)
     return tuple(map(str, written))
 
 

@@ -55,6 +55,8 @@ class PageStore:
 
     folder: Path
     key: str
+    document: str = ""
+    """The name of its file, by which the next run knows whose pages these are."""
 
     def place(self, index: int) -> Path:
         """Return the folder of a page; `index` counts from 0."""
@@ -99,7 +101,7 @@ class PageStore:
         """
         place = place or self.place(found.page.index)
         new = place / f"{_NAME}.new"
-        document = {"schema": SCHEMA, "key": self.key, **as_dict(found)}
+        document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(found)}
         with _told(place):
             place.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
@@ -122,6 +124,16 @@ def _emptied(place: Path) -> Path:
     with _told(place):
         place.mkdir(parents=True)
     return place
+
+
+def document_of(folder: Path) -> str | None:
+    """Return the name of the file whose pages are kept in a folder, None where nothing says it."""
+    page = next(folder.glob(f"*/{_NAME}"), None)
+    try:
+        found = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +44,8 @@ class SecondLook:
     scope: str
     reader: ReaderEngine | None
     """None where the reader is not installed: then only what needs no second reader is said."""
-    looks: dict[tuple[Path, int], Look] = field(default_factory=dict)
+    looks: dict[Path, dict[int, Look]] = field(default_factory=dict)
+    """By document and page."""
     troubles: list[str] = field(default_factory=list)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _waiting: list[Future[None]] = field(default_factory=list)
@@ -65,6 +66,16 @@ class SecondLook:
         elif self.scope == "all" or work.count <= _WHOLE or read.page.index == 0 or endless or empty:
             self._waiting.append(self._thread.submit(self._look, work, read))
 
+    def pages(self, work: Work, indices: Iterable[int]) -> None:
+        """Look at these pages of a document, whatever they look like; raises as `wait` does."""
+        for index in indices:
+            self._waiting.append(self._thread.submit(self._look, work, work.pages[index]))
+        self.wait()
+
+    def lying(self, work: Work) -> dict[int, int]:
+        """Return the pages of a document that were read as they lie, and by how many degrees they are to be turned."""
+        return {index: look.lies for index, look in self.of(work).items() if look.lies}
+
     def left(self) -> int:
         """Return how many pages are still to be looked at."""
         return sum(not future.done() for future in self._waiting)
@@ -82,7 +93,7 @@ class SecondLook:
 
     def of(self, work: Work) -> dict[int, Look]:
         """Return what was said of the pages of a document."""
-        return {index: look for (path, index), look in self.looks.items() if path == work.path}
+        return dict(self.looks.get(work.path, {}))
 
     def _look(self, work: Work, read: PageRead) -> None:
         place = work.store.place(read.page.index) / NAME
@@ -109,7 +120,7 @@ class SecondLook:
     def _keep(
         self, work: Work, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
     ) -> None:
-        self.looks[work.path, read.page.index] = Look(seen, tuple(found), lies)
+        self.looks.setdefault(work.path, {})[read.page.index] = Look(seen, tuple(found), lies)
 
 
 def _remembered(place: Path) -> tuple[Line, ...]:

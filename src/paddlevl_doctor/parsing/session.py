@@ -31,9 +31,15 @@ class Work:
     notes: list[str] = field(default_factory=list)
     pages: dict[int, PageRead] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
-    resumed: int = 0
+    kept: frozenset[int] = frozenset()
+    """Pages that an earlier run has read."""
     markdown: str | None = None
     """All pages in one, as the engine joined them."""
+
+    @property
+    def resumed(self) -> int:
+        """Return how many pages an earlier run has read."""
+        return len(self.kept)
 
     @property
     def over(self) -> bool:
@@ -69,7 +75,7 @@ class Session:
         for work in self.works:
             found = (work.store.found(index) for index in range(work.count))
             work.pages = {page.page.index: page for page in found if page is not None}
-            work.resumed = len(work.pages)
+            work.kept = frozenset(work.pages)
         return sum(work.resumed for work in self.works)
 
     def run(self, engines: Sequence[Engine]) -> list[str]:

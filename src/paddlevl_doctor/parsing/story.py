@@ -87,11 +87,12 @@ class DocumentStory:
 
 @dataclass(frozen=True)
 class OtherReading:
-    """A document as another engine read it, and its unified diff from the first engine's text; similarity 0 to 1."""
+    """A document as another engine read it, and its unified diff from the first engine's text; similarity 0 to 1,
+    None where neither could read anything."""
 
     engine: str
     document: DocumentStory
-    similarity: float
+    similarity: float | None
     difference: str
 
 

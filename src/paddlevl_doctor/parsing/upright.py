@@ -1,4 +1,4 @@
-"""Reads a page again, upright, that the witness saw lying on its side: a pipeline reads a page as it lies."""
+"""Reads pages again, upright, that the witness saw lying on their sides: a pipeline reads a page as it lies."""
 
 from __future__ import annotations
 
@@ -12,8 +12,29 @@ from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.page_store import PageRead, presentable
 from paddlevl_doctor.parsing.pages import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.pool import Engine, PageFailedError, Task
+from paddlevl_doctor.parsing.second_look import SecondLook
 from paddlevl_doctor.parsing.session import PREVIEW, Work, noted
 from paddlevl_doctor.parsing.turning import turned_back
+
+
+def may_lie(work: Work, look: SecondLook) -> bool:
+    """Say whether pages of a document may lie that the witness has passed over: where one does, or did, others do."""
+    turned = any(page.turned for page in work.pages.values())
+    return look.reader is not None and (turned or bool(look.lying(work)))
+
+
+def set_upright(work: Work, look: SecondLook, engines: Sequence[Engine], source: PageSource) -> bool:
+    """Read every page of a document again that lies, and let the witness look at it once more.
+
+    The pages that it had passed over are looked at first. Returns whether any page was read again.
+    """
+    look.pages(work, sorted(work.pages.keys() - look.of(work).keys()))
+    lying = sorted(look.lying(work).items())
+    turned = [
+        index for index, turn in lying if read_upright(work, index, turn, engines, source, look.troubles)
+    ]
+    look.pages(work, turned)
+    return bool(turned)
 
 
 def read_upright(

@@ -95,20 +95,17 @@ class _Sides:
         return "".join(place.characters for place in self.saw if _overlap(place.box, box) > 0)
 
 
-def differences(page: Page, lines: Sequence[Line], *, seen: int | None = None) -> tuple[Difference, ...]:
+def differences(page: Page, lines: Sequence[Line]) -> tuple[Difference, ...]:
     """Return what the engine read differently from what the witness saw; boxes in pixels of the page.
 
-    `lines` are the witness's, in the same pixels. `seen` is how many it saw in all where `lines` are only some of
-    them: then nothing is made up or repeated, for the witness may have seen it. First comes what is lost, in the
-    witness's order, then what is made up and what is repeated, in the engine's.
+    `lines` are the witness's, in the same pixels. First comes what is lost, in the witness's order, then what is made
+    up and what is repeated, in the engine's.
     """
     sides = _sides(page, lines)
     sure = [line for line in lines if _is_sure(line)]
     if not sides.all_read:
         return _blank(page, sure)
     lost = tuple(_lost(sides, sure))
-    if seen is not None and seen > len(lines):
-        return lost
     repeated = tuple(_repeated(sides))
     boxes = {difference.box for difference in repeated}
     return (*lost, *(new for new in _made_up(sides) if new.box not in boxes), *repeated)

@@ -71,7 +71,8 @@ def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:
     table = make_table("column-engine", "column-document", "column-similarity", "column-seconds")
     for engine in engines:
         for document in engine.documents:
-            row = (engine.engine, document.name, f"{document.similarity:.1%}", f"{engine.seconds:.1f}")
+            alike = "-" if document.similarity is None else f"{document.similarity:.1%}"
+            row = (engine.engine, document.name, alike, f"{engine.seconds:.1f}")
             table.add_row(*(Text(screen.clean(words)) for words in row))
         if not engine.documents:
             table.add_row(engine.engine, Text(screen.clean(engine.failure)), "-", "-")

@@ -138,7 +138,7 @@ def _break(state: StateInline, silent: bool) -> bool:
 def _picture(state: StateInline, silent: bool) -> bool:
     def push(found: re.Match[str]) -> None:
         token = state.push("picture", "img", 0)
-        token.content = found[1] or found[2]
+        token.content = found[1]
         token.meta = {"uri": state.env["pictures"](token.content)}
 
     return state.src[state.pos] == "<" and _taken(state, silent, _PICTURE, push)
