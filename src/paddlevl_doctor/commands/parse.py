@@ -67,8 +67,8 @@ def _parse(run: Run, options: TargetOptions, source: PageSource) -> ParseReport:
 
     check_options(request)
     inputs = expand([_document(run, word) for word in request.inputs], request.output)
-    known = known_texts(request.expect, inputs, ASSETS, language())
-    if request.threshold is not None and not known.texts:
+    known = known_texts(request.expect, inputs, ASSETS, language(), request.missing)
+    if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(text("threshold-alone"))
     works = _works(run, source, inputs)
     check_output_folder(request.output, language())
