@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from nvml_stub import build_stub
 from openai_server import fake_program
+from wheels import wheel
 
 
 def free_port() -> int:
@@ -25,8 +28,18 @@ def fake_llama(folder: Path, how: str) -> dict[str, str]:
     return {"PATH": path, "FAKE_SERVER": how, "FAKE_PIDS": str(folder / "pids")}
 
 
-def fake_vllm(folder: Path, machine: str = "h200") -> dict[str, str]:
-    """Make an environment with a `vllm` in it, on a machine with this GPU."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / ".venv-server"], check=True)
-    fake_program(folder / ".venv-server" / "bin" / "vllm")
+def put(folder: Path, *packages: tuple[str, str]) -> None:
+    """Install packages of these names and versions, and nothing in them, into an environment."""
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    for name, version in packages:
+        zipfile.ZipFile(io.BytesIO(wheel(name, version)[1])).extractall(site)
+
+
+def fake_vllm(folder: Path, machine: str = "h200", version: str = "0.11.1") -> dict[str, str]:
+    """Make an environment with a `vllm` in it, on a machine with this GPU; without it where there is no version."""
+    venv = folder / ".venv-server"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    if version:
+        fake_program(venv / "bin" / "vllm")
+        put(venv, ("vllm", version))
     return {**build_stub(folder / "nvml", machine), "FAKE_SERVER": "slow", "FAKE_PIDS": str(folder / "pids")}

@@ -10,6 +10,9 @@ import sys
 import time
 
 import psutil
+import pytest
+
+from paddlevl_doctor.system_processes import hangup_is_interrupt, hold_interrupts
 
 # Starts children one after the other until Ctrl-C ends it; the marker tells its children from others.
 RUNS_CHILDREN = """
@@ -52,3 +55,68 @@ def test_ctrl_c_at_any_moment_leaves_no_child_behind() -> None:
         process.wait(timeout=60)
         process.stdout.close()
         assert left_behind(marker) == []
+
+
+# Starts a child; a signal comes in the middle of it.
+STARTS_A_CHILD = """
+import os, subprocess, sys
+from pathlib import Path
+from paddlevl_doctor import system_child
+from paddlevl_doctor.system_processes import hangup_is_interrupt
+
+class Interrupted(subprocess.Popen):
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        os.kill(os.getpid(), int(sys.argv[2]))
+        for _ in range(1000):
+            pass
+
+subprocess.Popen = Interrupted
+child = (sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)", sys.argv[1])
+with hangup_is_interrupt():
+    try:
+        system_child.start(child, {}, Path(os.devnull))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_a_signal_while_a_child_is_started_ends_the_child(sign: signal.Signals) -> None:
+    marker = f"paddlevl-doctor-test-{os.getpid()}-{sign.name}"
+    run = subprocess.run(
+        [sys.executable, "-c", STARTS_A_CHILD, marker, str(int(sign))],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=heed_ctrl_c,
+    )
+    assert (run.stdout, run.stderr) == ("interrupted\n", "")
+    assert left_behind(marker) == []
+
+
+def test_the_first_hangup_interrupts_and_further_ones_do_not_cut_the_end_off() -> None:
+    with hangup_is_interrupt():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGHUP)
+        for sign in (signal.SIGHUP, signal.SIGTERM):
+            signal.raise_signal(sign)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_hangup_waits_while_interrupts_are_held() -> None:
+    with hangup_is_interrupt():
+        release = hold_interrupts()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            release()
+
+
+def test_what_is_ignored_stays_ignored_as_nohup_wants_it() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with hangup_is_interrupt():
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)

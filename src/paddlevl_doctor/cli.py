@@ -340,8 +340,8 @@ def parse(
 ) -> int:
     """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
-    from paddlevl_doctor.hangups import hangup_is_interrupt
     from paddlevl_doctor.parsing.outcome import ParseRequest
+    from paddlevl_doctor.system_processes import hangup_is_interrupt
 
     request = ParseRequest(
         inputs=tuple(inputs),

@@ -290,9 +290,9 @@ def _outcome(common: Common, body: Callable[[Common], int]) -> int:
 
 def _report_error(common: Common, error: DoctorError) -> int:
     from paddlevl_doctor.report.documents import as_json, error_document  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.report.privacy import without_home  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.report.privacy import printable, without_home  # noqa: PLC0415 - start-up time
 
     if common.format_name == "json" and common.output is None:
         sys.stdout.write(as_json(error_document(common.verb, error)) + "\n")
-    sys.stderr.write(without_home(error.message, Path.home()) + "\n")
+    sys.stderr.write(printable(without_home(error.message, Path.home())) + "\n")
     return error.exit_code

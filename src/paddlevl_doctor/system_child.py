@@ -60,6 +60,7 @@ class RunningChild:
 def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float = 10.0) -> RunningChild:
     """Start a process whose output goes to `log`; raises OSError where it cannot be started.
 
+    An interrupt while it is being started ends it again: nobody would know it.
     `grace` seconds lie between asking it to end and killing it; vLLM frees its card within two or three.
     """
     release = hold_interrupts()
@@ -73,9 +74,16 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
                 env=dict(env),
                 **own_group(),
             )
-        return RunningChild(process, grace)
-    finally:
+    except BaseException:
         release()
+        raise
+    child = RunningChild(process, grace)
+    try:
+        release()
+    except BaseException:
+        child.stop()
+        raise
+    return child
 
 
 def port_is_free(port: int) -> bool:

@@ -10,13 +10,27 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 WINDOWS = sys.platform == "win32"
 """Which of the two ways is taken; a test of the other way sets it."""
 _NEW_PROCESS_GROUP = 0x200
 _INHERITED: list[int] = []
+
+
+@dataclass
+class _Hangups:
+    """How often the main thread holds them back, and whether one waits."""
+
+    held: int = 0
+    waiting: bool = False
+
+
+_HANGUPS = _Hangups()
 
 
 def own_group() -> dict[str, Any]:
@@ -71,14 +85,60 @@ def _quietly(action: Callable[[], object]) -> None:
 
 
 def hold_interrupts() -> Callable[[], object]:
-    """Hold Ctrl-C back while a child is being started, and return what lets it through again (not on Windows).
+    """Hold interrupts back while a child is being started or ended, and return what lets them through again.
 
-    An interrupt that lands inside Popen would leave a child behind that nobody knows and nobody ends.
+    One that lands inside Popen would leave a child behind that nobody knows and nobody ends. Ctrl-C is held on POSIX
+    only; what `hangup_is_interrupt` turns into one everywhere, and not by a mask, which a child would inherit.
     """
-    if WINDOWS:
-        return lambda: None
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    return lambda: signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    mine = threading.current_thread() is threading.main_thread()
+    _HANGUPS.held += mine
+    former = None if WINDOWS else signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def release() -> None:
+        _HANGUPS.held -= mine
+        if former is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        if mine and _HANGUPS.waiting and not _HANGUPS.held:
+            _HANGUPS.waiting = False
+            raise KeyboardInterrupt
+
+    return release
+
+
+@contextlib.contextmanager
+def hangup_is_interrupt() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the work as Ctrl-C does, instead of leaving children behind.
+
+    The first one does; further ones (a terminal that closes may send several) are ignored, so that none cuts the end
+    off. What is ignored already, as under nohup, stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if came:
+            return
+        came.append(number)
+        if not _HANGUPS.held:
+            raise KeyboardInterrupt
+        _HANGUPS.waiting = True
+
+    former = {number: signal.getsignal(number) for number in _hangups()}
+    for number in former:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _hangups() -> list[int]:
+    """Return the signals that ask a process to end and that are not ignored."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager

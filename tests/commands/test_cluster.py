@@ -76,11 +76,11 @@ def test_what_reads_and_judges_is_in_the_key(tmp_path: Path) -> None:
     usual: dict[str, object] = {}
     ways: list[dict[str, object]] = [
         {"pipeline": "OCR"},
-        {"threshold": 0.5},
         {"witness": "none"},
         {"server_model": "other"},
         {"expect": str(tmp_path / "truths")},
         {"expect": str(tmp_path / "one.md")},
+        {"expect": str(tmp_path / "one.md"), "threshold": 0.5},
     ]
     keys = [jobs(tmp_path, "in", **way)[0].key for way in (usual, *ways)]  # type: ignore[arg-type]
     (tmp_path / "truths" / "1.md").write_text("something else")
@@ -90,11 +90,30 @@ def test_what_reads_and_judges_is_in_the_key(tmp_path: Path) -> None:
     assert jobs(tmp_path, "in", engine="native", require="native", device="cpu")[0].key == keys[0]
 
 
-def test_each_document_is_sent_with_what_may_be_its_known_text(tmp_path: Path) -> None:
-    files(tmp_path, "in/1.png", "in/2.png", "truths/1.md", "truths/1.json", "truths/3.md", "truths/sub/2.md")
-    found = jobs(tmp_path, "in", expect=str(tmp_path / "truths"))
+def test_known_texts_are_found_in_the_folder_that_mirrors_the_documents_as_on_one_machine(
+    tmp_path: Path,
+) -> None:
+    documents = ("in/1.png", "in/2.png", "in/a/1.png", "in/a/2.png", "in/a/b/3.png")
+    files(tmp_path, *documents, "truths/1.md", "truths/1.png.md", "truths/2.txt", "truths/a/2.png.md")
+    files(tmp_path, "truths/3.md", "truths/a/b/4.md")
+    truths = tmp_path / "truths"
+    found = jobs(tmp_path, "in", expect=str(truths), threshold=0.9)
 
-    assert [[place.name for place in job.expected] for job in found] == [["1.json", "1.md"], []]
+    assert {job.results: (job.expected and job.expected.shown, job.missing) for job in found} == {
+        "1.png": (str(truths / "1.png.md"), ""),
+        "2.png": (str(truths / "2.txt"), ""),
+        "a/1.png": (None, str(truths / "a/1.md")),
+        "a/2.png": (str(truths / "a/2.png.md"), ""),
+        "a/b/3.png": (None, str(truths / "a/b/3.md")),
+    }
+
+
+def test_a_threshold_without_a_known_text_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    files(tmp_path, "in/1.png")
+
+    with pytest.raises(UsageError) as caught:
+        jobs(tmp_path, "in", threshold=0.9)
+    assert caught.value.message.startswith("--threshold has nothing to be compared with")
 
 
 @pytest.mark.parametrize(
@@ -104,13 +123,21 @@ def test_each_document_is_sent_with_what_may_be_its_known_text(tmp_path: Path) -
         (("none",), None, "{folder}/none cannot be read: No such file or directory"),
         (("in",), "none.md", "{folder}/none.md cannot be read: No such file or directory"),
         (("in",), "empty.md", "The expected text {folder}/empty.md says nothing"),
+        (("in",), "broken", "The expected text {folder}/broken/1.png.md says nothing"),
+        (
+            ("in",),
+            "empty",
+            "{folder}/empty has no known text for any of the documents (1): looked for {folder}/empty",
+        ),
+        (("two",), "one.md", "--expect names one text, {folder}/one.md, for 2 documents."),
     ],
 )
 def test_what_cannot_be_read_is_said_before_anything_is(
     words: tuple[str, ...], expect: str | None, sentence: str, tmp_path: Path
 ) -> None:
-    files(tmp_path, "in/1.png", "empty/notes.txt")
-    (tmp_path / "empty.md").touch()
+    files(tmp_path, "in/1.png", "empty/notes.txt", "two/1.png", "two/2.png", "one.md", "broken/1.md")
+    for empty in ("empty.md", "broken/1.png.md"):
+        (tmp_path / empty).touch()
 
     with pytest.raises(UsageError) as caught:
         jobs(tmp_path, *words, expect=str(tmp_path / expect) if expect else None)

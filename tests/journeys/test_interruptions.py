@@ -15,7 +15,7 @@ import pytest
 
 from doctor import doctor, environment, fingerprint
 from environments import fresh_copy
-from paddlevl_doctor.hangups import hangup_is_interrupt
+from paddlevl_doctor.system_processes import hangup_is_interrupt
 from parsing import documents
 
 pytestmark = pytest.mark.xdist_group("interruptions")

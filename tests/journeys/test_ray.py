@@ -164,8 +164,9 @@ def test_documents_come_from_an_archive_behind_a_chain_and_go_to_a_url(
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
         archive.write(tmp_path / "page.png", "some/page.png")
         archive.write(tmp_path / "page.png", "some/lost/page.png")
-    (tmp_path / "truths").mkdir()
-    (tmp_path / "truths" / "page.md").write_text("SHEET 21\n", "utf-8")
+    (tmp_path / "truths" / "lost").mkdir(parents=True)
+    for text in ("page.md", "lost/page.png.md"):
+        (tmp_path / "truths" / text).write_text("SHEET 21\n", "utf-8")
     argv = (
         "parse",
         "zip://some::in.zip",

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_a_ready_server_answers_and_ends_with_the_command(sign: signal.Signals, 
         assert doctor("serve", "--url", url, "--model", MODEL, cwd=tmp_path).code == 0
         assert len(left_over(tmp_path / "pids")) == 2, "the one that listens, and its engine"
         assert run.end(sign) == 130
+    assert left_over(tmp_path / "pids") == []
+
+
+def test_further_signals_leave_no_stubborn_server_behind(tmp_path: Path) -> None:
+    """A terminal that closes sends more than one SIGHUP, and people press Ctrl-C again."""
+    env, port = fake_llama(tmp_path, "deaf"), free_port()
+    with serving(tmp_path, env, "--backend", "llama-cpp", "--port", str(port)) as run:
+        for sign in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            run.process.send_signal(sign)
+            time.sleep(0.2)
+        assert run.process.wait(timeout=60) == 130
     assert left_over(tmp_path / "pids") == []
 
 
@@ -165,7 +177,10 @@ print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
 """
 
 
-def test_what_cannot_be_installed_leaves_no_folder_and_is_code_4(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True], ids=["no folder", "an empty folder"])
+def test_what_cannot_be_installed_leaves_no_folder_and_is_code_4(there: bool, tmp_path: Path) -> None:
+    if there:
+        (tmp_path / ".venv-server").mkdir()
     env = {
         **build_stub(tmp_path / "nvml", "h200"),
         "UV_OFFLINE": "1",

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from doctor import doctor
 from environments import environment
-from fake_servers import fake_llama, fake_vllm, free_port
+from fake_servers import fake_llama, fake_vllm, free_port, put
 from nvml_stub import build_stub
-from wheels import wheel
 
 CLIENT = "paddleocr-vl-client.yaml"
 _NO_GPU = "it needs an NVIDIA GPU with compute capability 8.0 or more, and there is none"
@@ -147,13 +144,6 @@ def test_a_card_that_others_use_has_too_little_memory_and_nothing_is_started(tmp
     assert not (tmp_path / "pids").exists()
 
 
-def put(folder: Path, *packages: tuple[str, str]) -> None:
-    """Install packages of these names and versions, and nothing in them, into an environment."""
-    (site,) = (folder / "lib").glob("python*/site-packages")
-    for name, version in packages:
-        zipfile.ZipFile(io.BytesIO(wheel(name, version)[1])).extractall(site)
-
-
 @pytest.mark.parametrize(
     ("packages", "code", "age", "flash"),
     [
@@ -166,13 +156,31 @@ def put(folder: Path, *packages: tuple[str, str]) -> None:
 def test_a_server_from_before_the_model_is_told_by_its_version(
     packages: tuple[tuple[str, str], ...], code: int, age: str, flash: str, tmp_path: Path
 ) -> None:
-    env = fake_vllm(tmp_path)
+    env = fake_vllm(tmp_path, version="")
     put(tmp_path / ".venv-server", *packages)
     shown = doctor("serve", "--dry-run", "--format", "json", cwd=tmp_path, env=env)
     assert shown.code == code
     assert shown.statuses("vlm-server-too-old", "vllm-flash-attn-build") == {
         "vlm-server-too-old": age,
         "vllm-flash-attn-build": flash,
+    }
+
+
+def test_an_environment_of_somebody_elses_without_the_server_is_named(tmp_path: Path) -> None:
+    env = fake_vllm(tmp_path, version="")
+    put(tmp_path / ".venv-server", ("sglang", "0.5.7"))
+    shown = doctor("serve", "--dry-run", "--format", "json", cwd=tmp_path, env=env)
+    found = {finding["id"]: finding for finding in shown.document["findings"]}
+    missing = found["vlm-server-not-installed"]
+
+    assert (shown.code, missing["status"]) == (1, "error")
+    assert missing["title"] == "The server's environment has no vllm in it"
+    assert missing["evidence"] == [
+        {"source": "vllm", "value": f"not installed in {tmp_path / '.venv-server'}"}
+    ]
+    assert {name: found[name]["blocked_by"] for name in ("vlm-server-too-old", "vllm-flash-attn-build")} == {
+        "vlm-server-too-old": "vlm-server-not-installed",
+        "vllm-flash-attn-build": "vlm-server-not-installed",
     }
 
 

@@ -96,6 +96,22 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(tmp_path:
     assert "lines" not in answer.stdout + answer.stderr
 
 
+@pytest.mark.parametrize("words", [(), ("--format", "console", "--verbose")], ids=["json", "console"])
+def test_a_password_in_the_address_is_sent_and_shown_nowhere(words: tuple[str, ...], tmp_path: Path) -> None:
+    with openai_server() as server:
+        url = server.url.replace("//", "//u:secret@")
+        fine = asked(url, tmp_path, *words)
+        check = ("check", "--server-url", url, "--only", "vlm-server-connection")
+        checked = doctor(*check, *(words or ("--format", "json")), cwd=tmp_path)
+    refused = asked("http://u:secret@127.0.0.1:9/v1", tmp_path, *words)
+    wrong = asked("http://u:sec/ret@127.0.0.1:9/v1", tmp_path, *words)
+
+    assert (fine.code, checked.code, refused.code, wrong.code) == (0, 0, 1, 2), checked.stderr
+    assert set(server.keys) == {"Basic dTpzZWNyZXQ="}
+    said = "".join(one.stdout + one.stderr for one in (fine, checked, refused, wrong))
+    assert ("secret" in said, "sec/ret" in said, "refused" in said) == (False, False, True)
+
+
 def test_a_redirect_does_not_take_the_key_elsewhere(tmp_path: Path) -> None:
     with openai_server() as other, openai_server(OpenAIServer(key="secret")) as server:
         server.moved_to = other.url.removesuffix("/v1")

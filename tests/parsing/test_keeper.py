@@ -109,6 +109,19 @@ def test_a_process_that_is_busy_is_left_alone_and_another_one_reads(stage: Stage
     assert len(kept) == 2
 
 
+def test_runs_at_the_same_time_have_a_warm_process_each_and_the_same_ones_the_next_time(stage: Stage) -> None:
+    path, kept = document(stage.folder, 0, 8), []
+    for _ in range(2):
+        engines = [stage.engine(warm=warm(stage)) for _ in range(2)]
+        (work,) = stage.run([path], engines, seconds=0.5)
+        assert texts(work) == [f"This is page {n}." for n in range(8)]
+        kept.append(workers(stage))
+    end(stage)
+
+    assert len(kept[0]) == 2
+    assert kept[1] == kept[0]
+
+
 @pytest.mark.parametrize("kind", ["deadlock", "segv", "exit", "stubborn", "closed"])
 def test_a_warm_process_that_fails_is_replaced_like_any_other(stage: Stage, kind: str) -> None:
     path = document(stage.folder, 0, 3)

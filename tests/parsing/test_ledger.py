@@ -70,6 +70,31 @@ def test_a_line_that_broke_off_and_one_that_is_none_are_left_out_and_tidied_away
     assert len(path.read_text().splitlines()) == 1
 
 
+def test_a_line_has_no_password_and_the_next_run_knows_the_document_by_it(tmp_path: Path) -> None:
+    url = "ftp://me:secret@host/out/1.png"
+    said = f"{url}/1.md could not be written"
+    document = replace(
+        READ,
+        input="file:///in/password=1234/1.png",
+        results="password=1234/1.png",
+        outputs=(f"{url}/1.md",),
+        reasons=(said,),
+        summary=said,
+        reason=said,
+        incidents=(said,),
+    )
+    ledger = Ledger.new(Place(str(tmp_path)))
+    ledger.tidy()
+    ledger.add(document)
+    (found,) = Ledger.of(Place(str(tmp_path))).documents.values()
+
+    assert "secret" not in (tmp_path / "documents.jsonl").read_text()
+    assert (found.input, found.results) == (document.input, document.results)
+    assert found.incidents == ("ftp://***@host/out/1.png/1.md could not be written",)
+    assert found.outputs == ("ftp://***@host/out/1.png/1.md",)
+    assert found.counts(document.version, document.key, "native")
+
+
 def test_a_line_of_a_later_version_is_understood(tmp_path: Path) -> None:
     (tmp_path / "documents.jsonl").write_text('{"input": "x", "version": "1", "colour": ["blue"]}\n')
 

@@ -25,11 +25,14 @@ fetch(Wanted(name, (url,)), pathlib.Path(folder), Progress(enabled=True).bytes, 
 """
 
 
-def on_a_terminal(*words: str) -> str:
-    """Run a Python program whose stderr is a terminal of 120 columns; return what the terminal was sent."""
+def sent_to_a_terminal(program: str, *words: str) -> str:
+    """Run a Python program whose stderr is a terminal of 120 columns; return what the terminal was sent.
+
+    Colours and movements of the cursor, which rich sends, are left out.
+    """
     ours, theirs = pty.openpty()
     env = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
-    with subprocess.Popen([sys.executable, "-c", FETCH, *words], stderr=theirs, env=env) as child:
+    with subprocess.Popen([sys.executable, "-c", program, *words], stderr=theirs, env=env) as child:
         os.close(theirs)
         shown = b""
         try:
@@ -45,10 +48,27 @@ def on_a_terminal(*words: str) -> str:
 def test_a_terminal_shows_how_much_is_there_the_rate_and_the_time_left(tmp_path: Path) -> None:
     """Cut once on the way: the bar goes on where it was, and its total stays."""
     with broken_server({NAME: DATA}, Manners(rate=RATE, cut_after=500_000, times=1)) as server:
-        shown = on_a_terminal(NAME, server.url(NAME), str(tmp_path))
+        shown = sent_to_a_terminal(FETCH, NAME, server.url(NAME), str(tmp_path))
     seen = re.findall(rf"{re.escape(NAME)} \S+ +([\d.]+)/([\d.]+) (\w+) +([\d.]+) kB/s (0:00:\d\d)", shown)
     counts = [float(row[0]) for row in seen]
     assert counts == sorted(counts)
     assert {row[1:3] for row in seen} == {(f"{len(DATA) / 1000:.1f}", "kB")}
     assert 0 < float(seen[-1][3]) <= RATE / 1000 * 1.2  # a busy machine may be slower than the line
     assert len({row[4] for row in seen}) > 1
+
+
+def test_names_that_steer_a_terminal_are_shown_and_do_not() -> None:
+    program = """\
+from paddlevl_doctor.report.progress import Progress
+with Progress(enabled=True).bar("\\x1b]0;owned\\x07page", 1) as advance:
+    advance.say("\\x9b2Jnow")
+    advance(1)
+with Progress(enabled=True).stage("\\x1b]0;owned\\x07stage"):
+    pass
+"""
+    shown = sent_to_a_terminal(program)
+
+    assert "�]0;owned�page" in shown
+    assert "�2Jnow" in shown
+    assert "✓ �]0;owned�stage" in shown
+    assert not {"\x1b", "\x9b", "\x07"} & set(shown)

@@ -9,7 +9,7 @@ from paddlevl_doctor.checks.model import Diagnosis, bad, ok, skipped
 from paddlevl_doctor.checks.run import describe
 from paddlevl_doctor.facts.model import Facts, Gpu, Target
 from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
-from paddlevl_doctor.knowledge.servers import Backend, load_backends
+from paddlevl_doctor.knowledge.servers import Backend
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.visible import LIST, visible
 from paddlevl_doctor.messages import text
@@ -26,7 +26,7 @@ ANSWERS = (
     "vlm-server-model-name",
 )
 """What an asked server can be found to have, in the order in which one hides the next."""
-INSTALLED = ("vlm-server-too-old", "vllm-flash-attn-build")
+INSTALLED = ("vlm-server-not-installed", "vlm-server-too-old", "vllm-flash-attn-build")
 """What the environment of a server can be found to have."""
 SEEN_BY_SERVE = (*ANSWERS, *INSTALLED, "vllm-gpu-memory", "vl-backend-unknown")
 
@@ -100,22 +100,23 @@ def _faults_of_a_request(facts: ServerFacts) -> dict[str, Diagnosis]:
     return {}
 
 
-def judge_environment(target: Target, has_gpu: bool, lang: str) -> tuple[Finding, ...]:
-    """Say whether the servers installed in an environment know PaddleOCR-VL, and what is left to be compiled."""
-    backend = _installed(target)
-    return tuple(
-        describe(name, look(target, backend, has_gpu), lang)
-        for name, look in zip(INSTALLED, (_age, _flash_attn), strict=True)
-    )
+def judge_environment(target: Target, backend: Backend, has_gpu: bool, lang: str) -> tuple[Finding, ...]:
+    """Say whether an environment has this server, whether that knows PaddleOCR-VL, and what is left to be compiled."""
+    missing, *others = INSTALLED
+    version = target.version_of(backend.distribution)
+    if version is None:
+        absent = bad(
+            Status.ERROR, backend.distribution, f"not installed in {target.prefix}", name=backend.name
+        )
+        blocked = (describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=missing) for name in others)
+        return (describe(missing, absent, lang), *blocked)
+    found = (ok(backend.distribution, version), _age(target, backend), _flash_attn(target, backend, has_gpu))
+    return tuple(describe(name, one, lang) for name, one in zip(INSTALLED, found, strict=True))
 
 
-def _installed(target: Target) -> Backend | None:
-    return next((b for b in load_backends().values() if b.native and target.version_of(b.distribution)), None)
-
-
-def _age(target: Target, backend: Backend | None, _has_gpu: bool) -> Diagnosis:
-    if backend is None:
-        return skipped("no inference server")
+def _age(target: Target, backend: Backend) -> Diagnosis:
+    if not backend.native:
+        return skipped("which versions know the model is not known")
     version = target.version_of(backend.distribution) or ""
     if not _older(version, backend):
         return ok(backend.distribution, version)
@@ -123,10 +124,10 @@ def _age(target: Target, backend: Backend | None, _has_gpu: bool) -> Diagnosis:
     return bad(status, backend.distribution, f"{version}, native since {backend.native}")
 
 
-def _flash_attn(target: Target, backend: Backend | None, has_gpu: bool) -> Diagnosis:
+def _flash_attn(target: Target, backend: Backend, has_gpu: bool) -> Diagnosis:
     """An old server starts through paddlex, which wants flash-attn beside a GPU (paddlex 3.3.0-3.7.2, deps.py)."""
-    if backend is None or not has_gpu:
-        return skipped("no inference server beside a GPU")
+    if not backend.native or not has_gpu:
+        return skipped("no such server beside a GPU")
     version = target.version_of(backend.distribution) or ""
     if not _older(version, backend):
         return ok(backend.distribution, f"{version} does without it")

@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from paddlevl_doctor.commands.joining import alive, joined, on_every_node, reaso
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.parsing.inputs import free_name
+from paddlevl_doctor.parsing.known import candidates
 from paddlevl_doctor.parsing.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.parsing.outcome import ParseRequest
 from paddlevl_doctor.parsing.places import Found, Place
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _RETRIES = 5
 """Of a document whose node is lost."""
-_WARM_MINUTES = 5.0
-"""For which a node keeps its pipeline between two documents."""
+_WARM_MINUTES = 1.0
+"""For which a node keeps its pipeline between two documents; they follow each other soon, and it takes memory."""
 _GPUS = ("gpu", "cuda")
 
 
@@ -128,19 +129,21 @@ def jobs_of(request: ParseRequest, output: Place, expect: str | None, ledger: Le
     """
     from paddlevl_doctor.commands.on_node import Job  # noqa: PLC0415 - loads all that reads
 
-    found, truths = _documents(request.inputs, output), _Truths.at(expect)
+    if request.threshold is not None and expect is None:
+        raise UsageError(text("threshold-alone"))
+    found = _documents(request.inputs, output)
+    truths = _truths(expect, found)
     taken = {document.results.casefold() for document in ledger.documents.values()}
     inside = (one.place.below(output) for one in found)
     taken |= {way.as_posix().casefold() for way in inside if way is not None}
     jobs = []
-    for one in found:
+    for one, truth in zip(found, truths, strict=True):
         called = _called(one.place)
         known = ledger.documents.get(called)
         name = known.results if known else ""
         name = name or free_name(one.place.name, PurePosixPath(one.folder), taken)
-        texts = truths.of_document(one.place)
-        places = tuple(truth.place for truth in texts)
-        jobs.append(Job(one, called, name, _key(request, texts), places, truths.one is not None))
+        expected = truth.text.place if truth.text else None
+        jobs.append(Job(one, called, name, _key(request, truth), expected, truth.missing))
     return jobs
 
 
@@ -157,28 +160,37 @@ def _documents(words: Sequence[str], output: Place) -> list[Found]:
 
 
 @dataclass(frozen=True)
-class _Truths:
-    """The known texts: one for all documents, or some by the name of the document without its suffix."""
+class _Truth:
+    """The known text of a document, or where it was looked for in vain; neither where none was promised."""
 
-    one: Found | None = None
-    by_stem: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+    text: Found | None = None
+    missing: str = ""
 
-    @classmethod
-    def at(cls, expect: str | None) -> _Truths:
-        """Return what is at a place; raises UsageError where nothing is, or one that says nothing."""
-        if expect is None:
-            return cls()
-        files = Place.named(expect).files()
-        if PurePosixPath() in files:
-            return cls(_legible(files[PurePosixPath()]))
-        by_stem: dict[str, tuple[Found, ...]] = {}
-        for name in sorted(name for name in files if len(name.parts) == 1):
-            by_stem[name.stem] = (*by_stem.get(name.stem, ()), files[name])
-        return cls(by_stem=by_stem)
 
-    def of_document(self, place: Place) -> tuple[Found, ...]:
-        """Return what may be the known text of a document; which of several it is, whoever judges decides."""
-        return (self.one,) if self.one else self.by_stem.get(PurePosixPath(place.name).stem, ())
+def _truths(expect: str | None, found: Sequence[Found]) -> list[_Truth]:
+    """Return the known text of each document, looked for and read as on one machine; raises UsageError as there."""
+    if expect is None:
+        return [_Truth() for _ in found]
+    place = Place.named(expect)
+    files = place.files()
+    if PurePosixPath() in files:
+        if len(found) > 1:
+            raise UsageError(text("known-one-for-many", path=place.shown, count=len(found)))
+        return [_Truth(_legible(files[PurePosixPath()]))]
+    truths = [_truth(place, files, one) for one in found]
+    if not any(truth.text for truth in truths):
+        where = {"folder": place.shown, "count": len(found), "place": truths[0].missing}
+        raise UsageError(text("known-none", **where))
+    return truths
+
+
+def _truth(place: Place, files: Mapping[PurePosixPath, Found], document: Found) -> _Truth:
+    """Return the known text of a document in a folder that mirrors that of the documents."""
+    folder, name = PurePosixPath(document.folder), PurePosixPath(document.place.name)
+    text_at = next((files[way] for way in candidates(folder, name) if way in files), None)
+    if text_at is None:
+        return _Truth(missing=place.inside((folder / f"{name.stem}.md").as_posix()).shown)
+    return _Truth(_legible(text_at))
 
 
 def _legible(found: Found) -> Found:
@@ -189,8 +201,7 @@ def _legible(found: Found) -> Found:
         try:
             load_truth(local, language())
         except UsageError as error:
-            shown = found.place.url.removeprefix("file://")
-            raise UsageError(error.message.replace(str(local), shown)) from error
+            raise UsageError(error.message.replace(str(local), found.place.shown)) from error
     return found
 
 
@@ -199,10 +210,10 @@ def _called(place: Place) -> str:
     return place.url if place.url.startswith("file://") else without_secrets(place.url)
 
 
-def _key(request: ParseRequest, texts: Sequence[Found]) -> str:
+def _key(request: ParseRequest, known: _Truth) -> str:
     """Return in what way a document is read and judged; which engine does it is told apart from it."""
     server = (request.server_url, request.server_backend, request.server_model, request.server_prompt)
-    truth = [(found.place.url, found.version) for found in texts]
+    truth = (known.text.place.url, known.text.version) if known.text else None
     how = (request.pipeline, request.pipeline_version, *server, request.witness, request.threshold, truth)
     return hashlib.sha256(repr(how).encode()).hexdigest()[:16]
 

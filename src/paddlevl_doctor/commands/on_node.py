@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import tempfile
 import time
@@ -40,15 +41,16 @@ class Errand:
 
 @dataclass(frozen=True)
 class Job:
-    """One document. `results` is the folder of its results below the output, `expected` what may be its known text."""
+    """One document. `results` is the folder of its results below the output."""
 
     found: Found
     called: str
     results: str
     key: str
-    expected: tuple[Place, ...] = ()
-    for_all: bool = False
-    """The known text is the one for all documents, whatever it is called."""
+    expected: Place | None = None
+    """Its known text."""
+    missing: str = ""
+    """Where its known text was looked for in vain."""
 
     def begun(self, engine: str) -> ClusterDocument:
         """Return what is known of it before anything was read; `engine` is the one that is asked for."""
@@ -97,28 +99,37 @@ def read_document(job: Job, errand: Errand) -> ClusterDocument:
 
 def _parsed(job: Job, errand: Errand) -> tuple[ParseReport, tuple[str, ...]]:
     """Fetch, read and put the results where they belong; return the report and where they are."""
+    there = errand.output.inside(job.results)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
         local, results = Path(scratch) / "in" / job.found.place.name, Path(scratch) / "out"
-        with _named_as(job.called, local):
+        names = {str(local): job.called, str(results): there.shown}
+        with _named_as(names):
             _fetch(job.found.place, local)
-            expect = _expected(job, errand, Path(scratch) / "expect")
-            request = replace(errand.request, inputs=(str(local),), output=results, expect=expect)
+            expect = _expected(job, Path(scratch) / "expect")
+            request = replace(
+                errand.request, inputs=(str(local),), output=results, expect=expect, missing=job.missing
+            )
             report = parse(Allotted(errand.cores), errand.options, request, _quiet, no_bar)
         written = [Path(path) for path in report.outputs]
+        report = replace(report, incidents=tuple(_renamed(said, names) for said in report.incidents))
         if report.story is not None:
-            written.append(write_page(report.story, results))
-        there = errand.output.inside(job.results)
+            written.append(write_page(replace(report.story, incidents=report.incidents), results))
         there.put(results)
         return report, tuple(there.inside(path.relative_to(results).as_posix()).url for path in written)
 
 
+def _renamed(sentence: str, names: Mapping[str, str]) -> str:
+    """Let a sentence name what was on this node for a while as it is called elsewhere."""
+    return functools.reduce(lambda said, pair: said.replace(*pair), names.items(), sentence)
+
+
 @contextlib.contextmanager
-def _named_as(called: str, local: Path) -> Iterator[None]:
-    """Let sentences name the document as the user did, and not its copy here."""
+def _named_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name the document as the user did, and not its copy here."""
     try:
         yield
     except DoctorError as error:
-        error.message = error.message.replace(str(local), called)
+        error.message = _renamed(error.message, names)
         raise
 
 
@@ -131,14 +142,13 @@ def _fetch(place: Place, path: Path) -> None:
         raise DoctorError(text("node-cannot-see", node=platform.node(), detail=error.message)) from error
 
 
-def _expected(job: Job, errand: Errand, folder: Path) -> Path | None:
-    """Return the known text, fetched, or the folder with what may be this document's."""
-    if errand.request.expect is None:
+def _expected(job: Job, folder: Path) -> Path | None:
+    """Return the known text, fetched."""
+    if job.expected is None:
         return None
-    folder.mkdir()
-    for place in job.expected:
-        _fetch(place, folder / place.name)
-    return folder / job.expected[0].name if job.for_all else folder
+    path = folder / job.expected.name
+    _fetch(job.expected, path)
+    return path
 
 
 def look(

@@ -79,8 +79,8 @@ def _parse(
 
     check_options(request)
     inputs = found(*(_document(run, word) for word in request.inputs))
-    known = known_texts(request.expect, inputs, ASSETS, language())
-    if request.threshold is not None and not known.texts:
+    known = known_texts(request.expect, inputs, ASSETS, language(), request.missing)
+    if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(text("threshold-alone"))
     works = _works(run, source, inputs)
     if request.engine != "selftest":  # which writes nothing

@@ -26,6 +26,7 @@ from paddlevl_doctor.repair import server_process
 from paddlevl_doctor.repair.server_cards import card_of, refusal, unseen
 from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, is_too_old, plan_server
 from paddlevl_doctor.system import System
+from paddlevl_doctor.system_processes import hangup_is_interrupt
 from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
 
 FOLDER = ".venv-server"
@@ -106,11 +107,12 @@ def serving(
     plan = report.plan
     if not system.port_is_free(request.port):
         raise UsageError(text("serve-port-taken", port=request.port))
-    server_process.prepare(system, plan, stage, adopted=environment)
-    server_process.write_client_file(system, plan)
-    with server_process.started(system, plan, stage, request.ready_timeout) as server:
-        running = Running(server.pid, plan.url, server.seconds, str(server.log))
-        yield ServeReport(report.findings, plan, running), server
+    with hangup_is_interrupt():
+        server_process.prepare(system, plan, stage, adopted=environment)
+        server_process.write_client_file(system, plan)
+        with server_process.started(system, plan, stage, request.ready_timeout) as server:
+            running = Running(server.pid, plan.url, server.seconds, str(server.log))
+            yield ServeReport(report.findings, plan, running), server
 
 
 def _planned(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
@@ -216,7 +218,7 @@ def _findings(
     if platform.status is Status.OK and plan.share is not None:
         found.append(describe("vllm-gpu-memory", _memory(plan), lang))
     if installed is not None:
-        found += judge_environment(installed, bool(facts.gpus.devices), lang)
+        found += judge_environment(installed, backend, bool(facts.gpus.devices), lang)
     if plan.proof is not None and plan.proof.clashes:
         found.append(describe("vllm-same-env-conflict", _proof(backend, plan), lang))
     return tuple(found)

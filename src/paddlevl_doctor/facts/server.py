@@ -17,7 +17,7 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.server_picture import picture
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.system import System
-from paddlevl_doctor.system_http import Reply
+from paddlevl_doctor.system_http import Reply, shown, without_login
 
 LIST_TIMEOUT = 10.0
 CHAT_TIMEOUT = 120.0
@@ -37,7 +37,7 @@ class ServerFacts:
     """What one server said."""
 
     url: str
-    """The address as it was given, without a slash at its end."""
+    """The address as it was given, without a slash at its end, and without a user and a password."""
     models: tuple[str, ...] = ()
     list_status: int | None = None
     """The HTTP status of `/models`, None where no answer came."""
@@ -68,10 +68,12 @@ def ask_server(
 
     Raises UsageError for an address that is none.
     """
-    base, key = _address(url), api_key(system.env)
+    base, login = without_login(_address(url))
+    key = api_key(system.env)
+    headers = {**login, **bearer(key)}
     host = urlsplit(base).hostname or ""
     proxy = proxy_for(system.env, base)
-    listed = system.ask(f"{base}/models", timeout=LIST_TIMEOUT, headers=bearer(key))
+    listed = system.ask(f"{base}/models", timeout=LIST_TIMEOUT, headers=headers)
     facts = ServerFacts(
         base,
         model_names(listed),
@@ -83,8 +85,8 @@ def ask_server(
         key_sent=bool(key),
     )
     if listed.status == _OK and facts.models:
-        return _with_chat(system, facts, chat_timeout, key)
-    return _why_no_list(system, facts, key)
+        return _with_chat(system, facts, chat_timeout, headers, key)
+    return _why_no_list(system, facts, headers)
 
 
 def api_key(env: Mapping[str, str]) -> str:
@@ -110,18 +112,18 @@ def _address(url: str) -> str:
     except ValueError:  # half an IPv6 address, or a port that is no number
         usable = False
     if not usable:
-        raise UsageError(text("server-url-unusable", url=url))
+        raise UsageError(text("server-url-unusable", url=shown(url)))
     return url.rstrip("/")
 
 
-def _why_no_list(system: System, facts: ServerFacts, key: str) -> ServerFacts:
+def _why_no_list(system: System, facts: ServerFacts, headers: Mapping[str, str]) -> ServerFacts:
     if facts.proxy is not None and facts.loopback:
-        direct = system.ask(f"{facts.url}/models", timeout=LIST_TIMEOUT, headers=bearer(key), direct=True)
+        direct = system.ask(f"{facts.url}/models", timeout=LIST_TIMEOUT, headers=headers, direct=True)
         facts = replace(facts, direct_status=direct.status)
     elsewhere = _interface(facts)
     if elsewhere is None:
         return facts
-    status = system.ask(f"{elsewhere}/models", timeout=LIST_TIMEOUT, headers=bearer(key)).status
+    status = system.ask(f"{elsewhere}/models", timeout=LIST_TIMEOUT, headers=headers).status
     found = status == _OK or status in NO_KEY
     return replace(facts, interface=elsewhere, interface_status=status) if found else facts
 
@@ -138,20 +140,22 @@ def _interface(facts: ServerFacts) -> str | None:
     return cut if cut.endswith("/v1") else f"{cut}/v1"
 
 
-def _with_chat(system: System, facts: ServerFacts, timeout: float, key: str) -> ServerFacts:
+def _with_chat(
+    system: System, facts: ServerFacts, timeout: float, headers: Mapping[str, str], key: str
+) -> ServerFacts:
     if facts.asked_model is not None and facts.asked_model not in facts.models:
         return facts  # asking would only give 404
     name = facts.asked_model or facts.models[0]
-    reply = chat(system, facts.url, name, timeout, key)
+    reply = chat(system, facts.url, name, timeout, headers)
     return replace(facts, chat_status=reply.status, chat_words=_words(reply, key), chat_asked=True)
 
 
 def chat(
-    system: System, base: str, model: str, timeout: float, key: str = "", *, direct: bool = False
+    system: System, base: str, model: str, timeout: float, headers: Mapping[str, str], *, direct: bool = False
 ) -> Reply:
     """Ask for what stands in a small picture; an answer without text counts as an error."""
     address = f"{base}/chat/completions"
-    reply = system.ask(address, timeout=timeout, body=question(model), headers=bearer(key), direct=direct)
+    reply = system.ask(address, timeout=timeout, body=question(model), headers=headers, direct=direct)
     if reply.status == _OK and not _has_text(reply.body):
         return Reply(None, error="the answer has no text")
     return reply

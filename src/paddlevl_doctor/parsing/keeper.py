@@ -3,10 +3,10 @@
     python -m paddlevl_doctor.parsing.keeper FOLDER MINUTES -- COMMAND ...
 
 takes the place of COMMAND: it passes lines on between its own stdin and stdout and a worker that a keeper holds. Where
-there is no keeper, one is started; one that serves somebody else is left alone, and COMMAND is run as it is. A keeper
-ends its worker after MINUTES without anybody, when somebody leaves in the middle of a page, and at once where MINUTES
-is 0; the last one's MINUTES count. Whoever wants to speak with it must be able to read FOLDER, which is for one user
-only.
+there is no keeper, one is started, and so where each serves somebody else: runs at the same time have one each, in
+FOLDER, FOLDER/2, FOLDER/3 and so on; with 0 MINUTES COMMAND is run as it is instead. A keeper ends its worker after
+MINUTES without anybody, when somebody leaves in the middle of a page, and at once where MINUTES is 0; the last one's
+MINUTES count. Whoever wants to speak with it must be able to read FOLDER, which is for one user only.
 
 It imports little: it is on the way of every warm start.
 """
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ _LOG = "worker.log"
 _TAIL = 4000
 _START_SECONDS = 30.0
 _BUSY_SECONDS = 1.0
+_MOST = 64
+"""Keepers of workers that are alike."""
 _DUMP_SECONDS = 1.0
 _LOOK_SECONDS = 0.5
 
@@ -53,9 +56,10 @@ def main() -> None:
 
 def relay(folder: Path, minutes: str, command: list[str]) -> int:
     """Pass lines on until either side ends; returns the worker's exit status where it was the one."""
-    keeper = _connected(folder, minutes, command)
-    if keeper is None:
+    found = _connected(folder, minutes, command)
+    if found is None:
         return _become(command)
+    keeper, folder = found
     hello = json.loads(keeper.recv_bytes())
     if hasattr(signal, "SIGUSR1"):
         signal.signal(signal.SIGUSR1, lambda *_: _tell_stacks(folder, hello["worker_pid"]))
@@ -85,38 +89,58 @@ def exit_status(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _connected(folder: Path, minutes: str, command: list[str]) -> Connection | None:
-    """Return a connection to a keeper that is free, begun where there is none; None where it serves another."""
+def _connected(folder: Path, minutes: str, command: list[str]) -> tuple[Connection, Path] | None:
+    """Return a connection to a keeper that is free, and its folder; None where none can be had."""
+    places = [folder, *(folder / str(number) for number in range(2, _MOST + 1))]
+    end = time.monotonic() + _BUSY_SECONDS
+    with contextlib.suppress(TimeoutError):
+        while time.monotonic() < end:
+            kept = [place for place in places if (place / NAME).exists()]
+            found = _first_free(kept or [folder], minutes, command)
+            if found is not None:
+                return found
+            time.sleep(0.1)  # whoever was there may be about to leave
+        return _first_free(places, minutes, command) if float(minutes) else None
+    return None
+
+
+def _first_free(places: Iterable[Path], minutes: str, command: list[str]) -> tuple[Connection, Path] | None:
+    entered = ((_entered(place, minutes, command), place) for place in places)
+    return next(((found, place) for found, place in entered if found is not None), None)
+
+
+def _entered(folder: Path, minutes: str, command: list[str]) -> Connection | None:
+    """Return a connection to a folder's keeper, begun where there is none; None where it serves somebody else.
+
+    Raises TimeoutError where none can be begun.
+    """
     from filelock import FileLock  # noqa: PLC0415 - the keeper itself needs none
 
-    end = time.monotonic() + _BUSY_SECONDS
-    while True:
-        with FileLock(folder / "lock"):  # two runs that begin at once are to find one keeper
-            found = _try(folder) or _begun(folder, minutes, command)
-        if found is None:
-            return None
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with FileLock(folder / "lock"):  # two runs that begin at once are to find one keeper
+        found = _try(folder) or _begun(folder, minutes, command)
+    with contextlib.suppress(EOFError):  # it has just ended
         if found.recv_bytes() == b"welcome":
             found.send_bytes(json.dumps({"minutes": float(minutes)}).encode())
             return found
-        found.close()  # whoever was there may be about to leave
-        if time.monotonic() > end:
-            return None
-        time.sleep(0.1)
+    found.close()
+    return None
 
 
-def _begun(folder: Path, minutes: str, command: list[str]) -> Connection | None:
-    """Start a keeper; return the connection to it."""
+def _begun(folder: Path, minutes: str, command: list[str]) -> Connection:
+    """Start a keeper; return the connection to it, raises TimeoutError where there is none for long."""
     with contextlib.suppress(FileNotFoundError):
         (folder / NAME).unlink()
     argv = [sys.executable, "-m", "paddlevl_doctor.parsing.keeper", str(folder), minutes, "--keep", *command]
     null = subprocess.DEVNULL
     subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, **system_processes.own_group())
     end = time.monotonic() + _START_SECONDS
-    found = None
-    while found is None and time.monotonic() < end:
+    while time.monotonic() < end:
         time.sleep(0.02)
         found = _try(folder)
-    return found
+        if found is not None:
+            return found
+    raise TimeoutError
 
 
 def _try(folder: Path) -> Connection | None:

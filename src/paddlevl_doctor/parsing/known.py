@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
@@ -13,6 +14,8 @@ from paddlevl_doctor.parsing.truth import Truth, load_truth
 
 SUFFIXES = (".json", ".md", ".markdown", ".txt")
 """Of a known text in a folder of them, after the name of its document."""
+
+_Folder = TypeVar("_Folder", bound=PurePath)
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Known:
     """
 
     texts: Mapping[Path, Truth] = field(default_factory=dict)
-    missing: Mapping[Path, Path] = field(default_factory=dict)
+    missing: Mapping[Path, Path | str] = field(default_factory=dict)
     places: tuple[Path, ...] = ()
 
     def why_missing(self, document: Path) -> str:
@@ -32,12 +35,17 @@ class Known:
         return "" if place is None else text("known-missing", place=place)
 
 
-def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, lang: str) -> Known:
+def known_texts(
+    expect: Path | None, inputs: Sequence[Input], assets: Path, lang: str, missing: str = ""
+) -> Known:
     """Read the known texts that `--expect` names, else that of the page that ships.
 
-    A folder mirrors the documents': `a/1.png` has `a/1.md` or `a/1.png.md`. Raises UsageError where a text cannot be
-    read, where one text is given for several documents, and where a folder has none for any of them.
+    A folder mirrors the documents': `a/1.png` has `a/1.md` or `a/1.png.md`. `missing` is where those of all documents
+    were looked for in vain. Raises UsageError where a text cannot be read, where one text is given for several
+    documents, and where a folder has none for any of them.
     """
+    if missing:
+        return Known(missing={item.path: missing for item in inputs})
     if expect is None:
         return Known(_shipped(inputs, assets, lang))
     if not expect.is_dir():
@@ -46,18 +54,23 @@ def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, lang
         return Known({inputs[0].path: load_truth(expect, lang)}, places=(expect,))
     places = {item.path: _place(expect, item) for item in inputs}
     texts = {path: load_truth(place, lang) for path, place in places.items() if place is not None}
-    missing = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
+    lacking = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
     if not texts:
-        place = missing[inputs[0].path]
+        place = lacking[inputs[0].path]
         raise UsageError(text("known-none", folder=expect, count=len(inputs), place=place))
-    return Known(texts, missing, tuple(place for place in places.values() if place is not None))
+    return Known(texts, lacking, tuple(place for place in places.values() if place is not None))
+
+
+def candidates(folder: _Folder, document: PurePath) -> Iterator[_Folder]:
+    """Yield where the known text of a document may lie, the best place first, in the folder that mirrors its own."""
+    names = (f"{name}{suffix}" for name in (document.name, document.stem) for suffix in SUFFIXES)
+    yield from (folder / name for name in names)
 
 
 def _place(folder: Path, item: Input) -> Path | None:
     """Return the file with the known text of a document, None where there is none."""
-    here = folder / Path(item.name).parent
-    names = (f"{name}{suffix}" for name in (item.path.name, item.path.stem) for suffix in SUFFIXES)
-    return next((here / name for name in names if (here / name).is_file()), None)
+    places = candidates(folder / Path(item.name).parent, item.path)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _shipped(inputs: Sequence[Input], assets: Path, lang: str) -> dict[Path, Truth]:

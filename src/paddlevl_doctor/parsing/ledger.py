@@ -9,6 +9,7 @@ import msgspec
 
 from paddlevl_doctor.parsing.outcome import Judgement
 from paddlevl_doctor.parsing.places import Place
+from paddlevl_doctor.report.privacy import scrubbed
 from paddlevl_doctor.values import as_dict
 
 NAME = "documents.jsonl"
@@ -90,7 +91,9 @@ class Ledger:
 
 
 def _line(document: ClusterDocument) -> str:
-    return json.dumps(as_dict(document), ensure_ascii=False) + "\n"
+    """Return a line without credentials; what the next run looks for is in it as it is."""
+    known = {name: getattr(document, name) for name in ("input", "version", "key", "results")}
+    return json.dumps({**scrubbed(as_dict(document)), **known}, ensure_ascii=False) + "\n"
 
 
 def _document(line: str) -> ClusterDocument | None:

@@ -24,6 +24,8 @@ class ParseRequest:
     engine: str = "auto"
     device: str = "auto"
     expect: Path | None = None
+    missing: str = ""
+    """Where the known text was looked for in vain: its documents fail."""
     fix: bool = False
     index: str | None = None
     pipeline: str = "PaddleOCR-VL"

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.inputs import documents_among
+from paddlevl_doctor.report.privacy import without_secrets
 
 _MARKS = ("ETag", "etag", "CRC", "mtime", "updated", "LastModified", "last_modified", "modified")
 """What file systems call that which changes when a file does."""
@@ -41,6 +42,11 @@ class Place:
         """Return the place that a user means; paths become absolute, also at the end of a chain (`zip://::in.zip`)."""
         head, mark, last = word.rpartition("::")
         return cls(word if "://" in last else f"{head}{mark}{Path(last).absolute()}")
+
+    @property
+    def shown(self) -> str:
+        """What it is called in sentences: a path, or the URL without credentials."""
+        return without_secrets(self.url).removeprefix("file://")
 
     @property
     def name(self) -> str:

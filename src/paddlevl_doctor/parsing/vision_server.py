@@ -19,7 +19,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from paddlevl_doctor.errors import DoctorError, UsageError
+from paddlevl_doctor.facts.server import bearer
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.system_http import shown, without_login
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BUSY = (408, 429)
@@ -72,7 +74,7 @@ class VisionServer:
         except ValueError:  # half an IPv6 address, or a port that is no number
             usable = False
         if not usable or parts.query or parts.fragment:
-            raise UsageError(text("server-url", url=url))
+            raise UsageError(text("server-url", url=shown(url)))
         path = parts.path.rstrip("/")
         path = path if path.endswith("/v1") else f"{path}/v1"
         return cls(f"{parts.scheme}://{parts.netloc}{path}", key, seconds)
@@ -97,7 +99,9 @@ class VisionServer:
             raise BusyError(text("server-no-answer", url=self.url)) from error
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        request = urllib.request.Request(self.url + path, headers=self._headers())  # noqa: S310 - `at` looked
+        bare, login = without_login(self.url + path)
+        words = {"Content-Type": "application/json", **login, **bearer(self.key)}
+        request = urllib.request.Request(bare, headers=words)  # noqa: S310 - `at` looked
         if body is not None:
             request.data = json.dumps(body).encode()
         try:
@@ -119,10 +123,6 @@ class VisionServer:
             if len(data) > _MOST_BYTES or time.monotonic() > end:
                 raise TimeoutError(text("server-drips", seconds=f"{self.seconds:.0f}"))
         return data
-
-    def _headers(self) -> dict[str, str]:
-        key = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        return {"Content-Type": "application/json", **key}
 
     def _opener(self) -> urllib.request.OpenerDirector:
         """Return what asks: a proxy is none of this machine's own servers' business."""

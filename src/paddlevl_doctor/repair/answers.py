@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urldefrag, urlsplit
 from urllib.request import Request
 
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.system_http import without_login
 
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _PASSING = (408, 425, 429)
@@ -95,14 +95,13 @@ def request(url: str, start: int, origin: Origin) -> Request:
 
     Credentials in the URL become a header that no redirect carries to another host.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https"):
-        raise RefusalError(text("download-scheme", scheme=parts.scheme))
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    scheme = urlsplit(url).scheme
+    if scheme not in ("http", "https"):
+        raise RefusalError(text("download-scheme", scheme=scheme))
+    bare, login = without_login(urldefrag(url).url)
     asked = Request(bare, headers={"Accept-Encoding": "identity", "User-Agent": "paddlevl-doctor"})  # noqa: S310 - checked
-    if parts.username:
-        said = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        asked.add_unredirected_header("Authorization", f"Basic {base64.b64encode(said).decode()}")
+    for name, value in login.items():
+        asked.add_unredirected_header(name, value)
     if start:
         asked.add_header("Range", f"bytes={start}-")
         if origin.validator and origin.url == url:

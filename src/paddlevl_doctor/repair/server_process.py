@@ -22,16 +22,16 @@ from paddlevl_doctor.facts.server import (
     model_names,
     past_proxies,
 )
-from paddlevl_doctor.hangups import hangup_is_interrupt
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.server_plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.system import System
 from paddlevl_doctor.system_child import Child
+from paddlevl_doctor.system_processes import hold_interrupts
 from paddlevl_doctor.values import Stage
 
 MARK = ".paddlevl-doctor-server"
-"""A file in an environment that says that the doctor made it, and may install into it again."""
+"""A file in an environment that says that the doctor made it, may install into it again, and whether it is complete."""
 LOG = "paddleocr-vl-server.log"
 READY_TIMEOUT = 1800.0
 """Seconds: 2 GB of weights may have to be downloaded first, and graphs captured."""
@@ -70,22 +70,39 @@ def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) ->
     if plan.server.folder is None:
         return
     folder = Path(plan.server.folder)
-    ours, there = folder / MARK, folder.exists()
     if not adopted:
-        commands = plan.server.prepare[1:] if ours.exists() else plan.server.prepare
-        try:
-            for command in commands:
-                with stage(text("stage-serve-prepare", folder=folder)):
-                    run_uv(system, command, timeout=INSTALL_TIMEOUT)
-        except BaseException as error:
-            if not there:  # what was downloaded stays in uv's cache
-                shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, UvError):
-                raise RolledBackError(error.message) from error
-            raise
-        ours.write_text("", encoding="utf-8")
+        _install(system, plan, stage, folder)
     if plan.server.config is not None:
         (folder / "server-config.yaml").write_text(plan.server.config, encoding="utf-8")
+
+
+def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> None:
+    """Carry out the plan's commands; the mark says from the first one on whose the folder is, were this one killed."""
+    mark = folder / MARK
+    ours = mark.exists()
+    if ours:
+        mark.write_text("incomplete\n", encoding="utf-8")
+    try:
+        for command in plan.server.prepare[1:] if ours else plan.server.prepare:
+            with stage(text("stage-serve-prepare", folder=folder)):
+                run_uv(system, command, timeout=INSTALL_TIMEOUT)
+            mark.write_text("incomplete\n", encoding="utf-8")
+    except BaseException as error:
+        if not ours:  # then it was not there, or empty
+            _remove(folder)
+        if isinstance(error, UvError):
+            raise RolledBackError(error.message) from error
+        raise
+    mark.write_text("complete\n", encoding="utf-8")
+
+
+def _remove(folder: Path) -> None:
+    """Remove an environment, deaf to interrupts meanwhile; what was downloaded stays in uv's cache."""
+    release = hold_interrupts()
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        release()
 
 
 def write_client_file(system: System, plan: ServerPlan) -> None:
@@ -109,7 +126,7 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
     """
     log = system.cwd() / LOG
     begun = system.clock()
-    with hangup_is_interrupt(), contextlib.ExitStack() as end:
+    with contextlib.ExitStack() as end:
         try:
             env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
             child = system.start(plan.server.start, env, log)
@@ -143,11 +160,11 @@ def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
 
     Loopback needs no proxy.
     """
-    patience, key = min(LIST_TIMEOUT, max(left, 1.0)), api_key(system.env)
+    patience, key = min(LIST_TIMEOUT, max(left, 1.0)), bearer(api_key(system.env))
     health = system.ask(plan.server.health, timeout=patience, direct=True)
     if health.status not in (200, 404):
         return f"{plan.server.health}: {health.status or health.error}", False
-    listed = system.ask(f"{plan.url}/models", timeout=patience, headers=bearer(key), direct=True)
+    listed = system.ask(f"{plan.url}/models", timeout=patience, headers=key, direct=True)
     if not model_names(listed):
         return f"{plan.url}/models: {listed.status or listed.error}", listed.status in NO_KEY
     reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)

@@ -17,7 +17,7 @@ from paddlevl_doctor import shells
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
 from paddlevl_doctor.report.heading import describe_facts
-from paddlevl_doctor.report.privacy import without_home
+from paddlevl_doctor.report.privacy import printable, without_home
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Command, Finding, Status
 
@@ -54,8 +54,7 @@ class Screen:
 
     def clean(self, words: str) -> str:
         """Hide the home folder and secrets, and drop control characters that could steer a terminal."""
-        shown = without_home(words, self.home)
-        return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in shown)
+        return printable(without_home(words, self.home))
 
     # --- check
 
@@ -85,7 +84,8 @@ class Screen:
         finding = cause.finding
         mark, style = STYLES[finding.status]
         self.console.print(
-            Text(f"{mark} {finding.title}", style=f"bold {style}"), Text(f"[{finding.id}]", style="dim")
+            Text(f"{mark} {self.clean(finding.title)}", style=f"bold {style}"),
+            Text(f"[{finding.id}]", style="dim"),
         )
         body = [Text(self.clean(finding.cause))] if finding.cause else []
         body += [self._labelled("evidence", f"{e.source}: {e.value}") for e in finding.evidence]
@@ -123,7 +123,7 @@ class Screen:
         for finding in findings:
             mark, style = STYLES[finding.status]
             word = text(f"status-{finding.status.value}")
-            table.add_row(Text(f"{mark} {word}", style=style), finding.id, Text(finding.title))
+            table.add_row(Text(f"{mark} {word}", style=style), finding.id, Text(self.clean(finding.title)))
         self.console.print(table)
 
     def _counts(self, report: CheckReport) -> None:

@@ -54,6 +54,11 @@ def without_home(value: str, home: Path) -> str:
     return shown if home == Path(home.anchor) else shown.replace(str(home), "~")
 
 
+def printable(value: str) -> str:
+    """Replace control characters, which could steer a terminal, and what no terminal can show."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in value)
+
+
 def scrubbed(value: Any) -> Any:
     """Return a JSON value with the secrets taken out of every string in it."""
     if isinstance(value, str):

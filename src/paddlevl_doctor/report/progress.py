@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from paddlevl_doctor.report.privacy import printable
 from paddlevl_doctor.values import Advance
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ class Progress:
         from rich.console import Console  # noqa: PLC0415 - only terminals need it
         from rich.text import Text  # noqa: PLC0415
 
-        console, started = Console(stderr=True, highlight=False), time.monotonic()
+        console, started, shown = Console(stderr=True, highlight=False), time.monotonic(), printable(title)
         self.depth += 1
         try:
-            with console.status(Text(title)):
+            with console.status(Text(shown)):
                 yield
             seconds = time.monotonic() - started
-            console.print(Text.assemble(("✓ ", "green"), title, (f"  {seconds:.1f} s", "dim")))
+            console.print(Text.assemble(("✓ ", "green"), shown, (f"  {seconds:.1f} s", "dim")))
         finally:
             self.depth -= 1
 
@@ -55,7 +56,7 @@ class Progress:
         words = TextColumn("{task.description}", markup=False)
         columns = (words, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
         with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
-            yield _Shown(bars, bars.add_task(title, total=total or None, rate="", now=""))
+            yield _Shown(bars, bars.add_task(printable(title), total=total or None, rate="", now=""))
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
@@ -67,7 +68,7 @@ class Progress:
         from rich.progress import Progress as Bars  # noqa: PLC0415
 
         with Bars(*_columns(), console=Console(stderr=True, highlight=False), transient=True) as bars:
-            yield _Shown(bars, bars.add_task(title, total=total, rate="", now=""))
+            yield _Shown(bars, bars.add_task(printable(title), total=total, rate="", now=""))
 
 
 def _columns() -> tuple[ProgressColumn, ...]:
@@ -100,4 +101,4 @@ class _Shown(Advance):
 
     def say(self, words: str) -> None:
         """Show what is being done now."""
-        self.bars.update(self.task, now=words)
+        self.bars.update(self.task, now=printable(words))

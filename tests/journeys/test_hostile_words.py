@@ -1,0 +1,44 @@
+"""What others wrote, names of files and servers' answers, is shown on a terminal and steers none."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+
+from doctor import doctor
+from parsing import documents
+
+TITLE = "\x1b]0;owned\x07"
+"""Sets the title of a terminal's window."""
+SHOWN = "�]0;owned�"
+
+
+def test_a_servers_answer_steers_no_terminal(tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    said = f"HTTP/1.1 405 No\r\nConnection: close\r\n\r\n{TITLE}go away".encode()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            door, _ = server.accept()
+            with door:
+                door.recv(10_000)
+                door.sendall(said)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://u:secret@127.0.0.1:{server.getsockname()[1]}"
+        answer = doctor("parse", "page.png", "--engine", "server", "--server-url", url, cwd=tmp_path)
+        thread.join()
+
+    assert (answer.code, f"{SHOWN}go away" in answer.stderr) == (1, True), answer.stderr
+    assert not {"\x1b", "\x07"} & set(answer.stderr)
+    assert "secret" not in answer.stderr
+
+
+def test_the_name_of_a_document_steers_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / f"{TITLE}.png").write_bytes(b"no picture")
+    answer = doctor("parse", f"{TITLE}.png", "--engine", "reader", cwd=tmp_path)
+
+    assert (answer.code, f"{SHOWN}.png" in answer.stderr) == (2, True), answer.stderr
+    assert not {"\x1b", "\x07"} & set(answer.stderr + answer.stdout)
