@@ -5,8 +5,8 @@ FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": F
 "together": N}. Every fault happens once; PAGE -1 is the loading of models, and `joins` what happens to whoever asks for
 pages to be joined. With `good_env`, pages are read only where these variables have these values, as in an environment
 that needs another rung of the ladder; with `fits`, only where their pictures are no wider, as on a device with little
-memory. `keeps_mb` is what a process keeps of every page, and never gives back; `dots` is how many end a page's text, and
-after page `deaf_after` its process stands still as a whole. With `together`, nobody reads a page before so many
+memory. `keeps_mb` is what a process keeps of every page, and never gives back; `dots` is how many end a page's text,
+and after page `deaf_after` its process stands still as a whole. With `together`, nobody reads a page before so many
 processes have one.
 """
 
