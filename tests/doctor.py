@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,6 +88,31 @@ def doctor(
         argv, cwd=cwd, env=environment(cwd, env), capture_output=True, text=True, timeout=timeout, check=False
     )
     return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def begun(
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    """Start `paddlevl-doctor WORDS` in the folder `cwd` and go on meanwhile."""
+    argv = [sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
+    with ctrl_c_is_heard():
+        return subprocess.Popen(
+            argv, cwd=cwd, env=environment(cwd, env), stdout=stdout, stderr=stderr, text=True
+        )
+
+
+@contextlib.contextmanager
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Let what is started meanwhile hear Ctrl-C: a shell makes a job in the background deaf to it, and its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def fingerprint(root: Path) -> dict[str, str]:

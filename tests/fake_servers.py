@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import socket
 import subprocess
@@ -14,11 +15,27 @@ from nvml_stub import build_stub
 from openai_server import fake_program
 from wheels import wheel
 
+_FIRST, _COUNT = 12_000, 20_000
+"""Ports below those that a system gives to whoever asks for any: nobody gets one of them before it is used."""
+_NEXT = itertools.count(os.getpid() * 101)
+"""Processes of pytest that run side by side begin elsewhere."""
+
 
 def free_port() -> int:
+    """Return a port on which nobody listens, another one each time."""
+    while True:
+        port = _FIRST + next(_NEXT) % _COUNT
+        if is_free(port):
+            return port
+
+
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def fake_llama(folder: Path, how: str) -> dict[str, str]:

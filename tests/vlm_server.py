@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -114,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin(json.dumps(completion("Half of it"))[:40].encode())
             self.vlm.released.wait()
         elif fault == "reset":
-            self.connection.close()
+            self._reset()
         elif fault == "garbage":
             self._send(200, None, b"<html>a proxy's page</html>")
         elif fault == "empty":
@@ -123,6 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, completion(self.vlm.answer(body), "length"))
         elif fault == "loop":
             self._send(200, completion(LOOP, "length"))
+
+    def _reset(self) -> None:
+        """Close the connection so that the other side is told of a reset, and at once."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+        self.rfile.close()  # it holds the connection open, too
+        self.connection.close()
 
     def _begin(self, part: bytes) -> None:
         """Send the beginning of a long body."""

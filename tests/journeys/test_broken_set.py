@@ -72,16 +72,3 @@ def test_the_whole_journey_from_broken_to_cured_and_back(project: Path) -> None:
     assert (undone.code, undone.document["undone"]) == (0, [1])
     assert fingerprint(venv) == before, "undo brings the exact former state back"
     assert not (project / "pipelines").is_symlink()
-
-
-def test_the_self_test_names_the_failure_that_a_user_would_meet(project: Path) -> None:
-    deep = doctor("check", "--deep", "--format", "json", cwd=project)
-    assert deep.code == 1
-    named = [
-        f for f in deep.document["findings"] if f["evidence"] and f["evidence"][0]["source"] == "self-test"
-    ]
-    assert {f["id"] for f in named if f["status"] == "error"} <= {
-        "safetensors-framework-paddle",
-        "numpy-2-4-scalar",
-    }
-    assert deep.statuses("self-test") == {"self-test": "blocked"}

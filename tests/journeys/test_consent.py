@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_a_downgrade_that_no_cure_names_needs_an_explicit_word(tmp_path: Path) -
     for words in (("fix",), ("fix", "--apply")):
         refused = doctor(*words, cwd=tmp_path)
         assert (refused.code, refused.stdout) == (1, "")
-        assert "pyyaml 6.0.3 -> 6.0.2 (for huggingface-hub, paddleocr, paddlex)" in refused.stderr
+        assert re.search(r"pyyaml 6\.0\.3 -> 6\.0\.2 \(for [^)]*\bpaddlex\b", refused.stderr)
         assert "--yes" in refused.stderr
         assert fingerprint(venv) == before
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-import doctor as command_line
-from doctor import Answer, doctor
+from doctor import Answer, begun, doctor
 from environments import environment, fresh_copy, python_in
+from waiting import until
 
 BROKEN_TORCH = 'raise OSError("libtorch_cuda.so: undefined symbol: ncclCommRegister")\n'
 UNPATCHED = {"use-doc-preprocessor": "warning"}
@@ -122,21 +119,15 @@ def probes_of(pid: int) -> list[psutil.Process]:
 
 def test_ctrl_c_during_a_deep_look_ends_every_probe(tmp_path: Path) -> None:
     python = python_in(environment("current-311"))
-    argv = [sys.executable, "-m", "paddlevl_doctor", "check", "--deep", "--python", str(python)]
-    process = subprocess.Popen(
-        argv,
-        cwd=tmp_path,
-        env=command_line.environment(tmp_path, {"TMPDIR": str(tmp_path)}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
-    )
-    deadline = time.monotonic() + 60
+    words = ("check", "--deep", "--python", python)
+    process = begun(*words, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
     probes: list[psutil.Process] = []
-    while len(probes) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-        probes = probes_of(process.pid)
+
+    def are_there() -> bool:
+        probes[:] = probes_of(process.pid)
+        return len(probes) >= 2
+
+    until(are_there, every=0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in said) == (130, False)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from doctor import doctor, environment
+from doctor import begun, doctor
 from paddlevl_doctor.commands.parse import ASSETS
 from parsing import documents
+from waiting import until
 
 pytestmark = pytest.mark.xdist_group("reader")
 READ = ("--engine", "reader", "--format", "json")
@@ -80,31 +80,10 @@ def test_a_single_document_that_cannot_be_opened_is_one_sentence(lang: str, tmp_
     assert not (tmp_path / "output").exists()
 
 
-def heed_ctrl_c() -> None:
-    """Undo what a shell does to a job in the background: it makes it deaf to Ctrl-C, and so every child of it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def started(folder: Path, *words: str) -> subprocess.Popen[str]:
-    argv = [sys.executable, "-m", "paddlevl_doctor", "parse", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=environment(folder),
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - no threads here
-    )
-
-
-def wait_for(path: Path) -> None:
-    for _ in range(1200):
-        if path.exists():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not come")
+def each(processes: list[psutil.Process], sign: signal.Signals) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(sign)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -112,10 +91,14 @@ def test_a_run_that_was_ended_goes_on_with_resume_and_reads_no_page_twice(
     how: signal.Signals, tmp_path: Path
 ) -> None:
     documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(21, 33)])
-    run = started(tmp_path, "long.pdf", "--engine", "reader")
-    wait_for(tmp_path / "output/long.pages/0003/page.json")
+    run = begun("parse", "long.pdf", "--engine", "reader", cwd=tmp_path)
+    until((tmp_path / "output/long.pages/0003/page.json").exists, every=0.002)
     children = psutil.Process(run.pid).children(recursive=True)
+    each(children, signal.SIGSTOP)  # else it may have read all pages before the signal comes
     run.send_signal(how)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(timeout=2)
+    each(children, signal.SIGCONT)
     _, said = run.communicate(timeout=60)
     kept = {p.parent.name: p.stat().st_mtime_ns for p in (tmp_path / "output").rglob("page.json")}
     answer = doctor("parse", "long.pdf", "--resume", *READ, cwd=tmp_path)
@@ -136,7 +119,7 @@ def test_a_run_that_was_ended_goes_on_with_resume_and_reads_no_page_twice(
 
 def test_a_document_that_changed_is_read_anew_whatever_resume_says(tmp_path: Path) -> None:
     documents.page("BEFORE").save(tmp_path / "page.png")
-    doctor("parse", "page.png", *READ, cwd=tmp_path)
+    assert doctor("parse", "page.png", *READ, cwd=tmp_path).code == 0
     documents.page("AFTER").save(tmp_path / "page.png")
     answer = doctor("parse", "page.png", "--resume", *READ, cwd=tmp_path)
 
@@ -146,12 +129,13 @@ def test_a_document_that_changed_is_read_anew_whatever_resume_says(tmp_path: Pat
 
 def test_the_same_run_twice_leaves_the_same_files(tmp_path: Path) -> None:
     documents.page("TWICE").save(tmp_path / "page.png")
-    files = []
+    files, codes = [], []
     for _ in range(2):
-        doctor("parse", "page.png", *READ, cwd=tmp_path)
+        codes.append(doctor("parse", "page.png", *READ, cwd=tmp_path).code)
         files.append(sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()))
 
-    assert files[0] == files[1]
+    assert (codes, files[0]) == ([0, 0], files[1])
+    assert "output/page.md" in files[0]
 
 
 def test_a_stand_in_does_not_count_where_native_is_required(tmp_path: Path) -> None:

@@ -6,43 +6,30 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from doctor import doctor, environment, fingerprint
+from doctor import begun, doctor, fingerprint
 from environments import fresh_copy
 from paddlevl_doctor.system_processes import hangup_is_interrupt
 from parsing import documents
+from waiting import until
 
 pytestmark = pytest.mark.xdist_group("interruptions")
 
 
-def heed_ctrl_c() -> None:
-    """Undo what a shell does to a job in the background: it makes it deaf to Ctrl-C, and so every child of it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -> int:
     """Start a command, send it a signal as soon as the journal says `what`, return its exit status."""
-    argv = [sys.executable, "-m", "paddlevl_doctor", *words]
-    process = subprocess.Popen(
-        argv,
-        cwd=folder,
-        env=environment(folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - one system call, and no threads are running
-    )
+    process = begun(*words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = folder / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if journal.exists() and what in journal.read_text(encoding="utf-8"):
-            break
-        time.sleep(0.001)
+
+    def is_time() -> bool:
+        return journal.exists() and what in journal.read_text(encoding="utf-8")
+
+    until(lambda: is_time() or process.poll() is not None, seconds=250, every=0.001)
+    assert is_time(), f"the journal never said {what}"
     process.send_signal(sign)
     return process.wait(timeout=60)
 
@@ -118,24 +105,16 @@ def test_a_reading_that_is_told_to_end_leaves_its_pages_and_nothing_else(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(60)])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "paddlevl_doctor", "parse", "long.pdf", "--engine", "reader"],
-        cwd=tmp_path,
-        env=environment(tmp_path, {"TMPDIR": str(scratch)}),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - as above
-    )
-    while not list((tmp_path / "output").rglob("page.json")) and process.poll() is None:
-        time.sleep(0.01)
+    words = ("parse", "long.pdf", "--engine", "reader")
+    process = begun(*words, cwd=tmp_path, env={"TMPDIR": str(scratch)}, stdout=subprocess.DEVNULL)
+    until(lambda: list((tmp_path / "output").rglob("page.json")) or process.poll() is not None)
     process.send_signal(sign)
     said = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130, said
     assert "of 60 pages, which are kept. The same command with --resume reads the rest." in said
     assert list(scratch.glob("paddlevl-doctor-*")) == []
-    assert processes_with("TMPDIR", str(scratch)) == []
+    until(lambda: processes_with("TMPDIR", str(scratch)) == [], seconds=10)
 
 
 def processes_with(name: str, value: str) -> list[str]:

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,8 @@ from environments import interpreter, python_in
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.snapshot import STATE_FOLDER
-from paddlevl_doctor.repair.uv_lock import remove_lock_file, uv_locked
+from paddlevl_doctor.repair.uv_lock import _is_awaited, remove_lock_file, uv_locked
+from waiting import until
 
 # Holds a target as the doctor does and runs a program the while, then ends or is killed.
 HOLD = """
@@ -32,6 +33,15 @@ sys.argv[1:] = ["fix", "--venv", "/home/alice/secret"]
 with locked(Path(prefix)):
     print("held", flush=True)
     RealSystem().run(argv, timeout=60)
+"""
+# Works on a target, named last, until a file that it has made is removed.
+LASTS = """
+import sys, time
+from pathlib import Path
+Path(sys.argv[1]).touch()
+for _ in range(3000):
+    Path(sys.argv[1]).exists() or sys.exit()
+    time.sleep(0.02)
 """
 # Takes and leaves a target many times; two at once would meet in the file that each makes for itself alone.
 CONTEND = """
@@ -79,16 +89,16 @@ def test_the_second_doctor_says_who_holds_the_target_since_when_and_with_which_c
 
 
 def test_what_a_killed_doctor_started_is_waited_for_and_named(tmp_path: Path) -> None:
-    prefix = tmp_path / ".venv"
-    first = hold(prefix, sys.executable, "-c", "import time; time.sleep(4)", str(prefix))
-    time.sleep(0.3)
+    prefix, at_work = tmp_path / ".venv", tmp_path / "at-work"
+    first = hold(prefix, sys.executable, "-c", LASTS, str(at_work), str(prefix))
+    until(at_work.exists)
     first.send_signal(signal.SIGKILL)
     first.wait()
     with pytest.raises(UsageError, match=r"still working on .*python\S* \d+"), locked(prefix, wait=0.2):
         raise AssertionError("it must not come here")
-    started = time.monotonic()
-    with locked(prefix, wait=30):
-        assert time.monotonic() - started > 1
+    threading.Timer(0.5, at_work.unlink).start()
+    with locked(prefix, wait=60):
+        assert not at_work.exists()
     assert not prefix.exists()
 
 
@@ -123,14 +133,17 @@ def test_never_two_at_once_though_each_removes_the_lock_file_when_it_leaves(tmp_
 
 # --- uv ---------------------------------------------------------------------------------------------------
 
-# The build of this package takes its time, and uv holds its lock of the environment meanwhile.
+# The build of this package lasts until it is told to end, and uv holds its lock of the environment meanwhile.
 SLOW = """
 import time
 from pathlib import Path
 
 def build_wheel(*_, **__):
     Path("building").touch()
-    time.sleep(3)
+    for _ in range(3000):
+        if Path("enough").exists():
+            break
+        time.sleep(0.02)
     raise RuntimeError("as planned")
 """
 
@@ -161,33 +174,31 @@ def start_uv(venv: Path, slow: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert path.exists()
-
-
 def test_uv_waits_while_files_are_touched(venv: Path, tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
     with uv_locked(venv):
-        uv = start_uv(venv, tmp_path / "slow")
-        time.sleep(2)
-        assert (uv.poll(), (tmp_path / "slow" / "building").exists()) == (None, False)
+        uv = start_uv(venv, slow)
+        until(lambda: _is_awaited(venv / ".lock"))
+        assert (uv.poll(), (slow / "building").exists()) == (None, False)
         remove_lock_file(venv)
         assert (venv / ".lock").exists(), "whoever waits for it waits for this very file"
-    wait_for(tmp_path / "slow" / "building")
-    assert uv.wait() != 0
+    until((slow / "building").exists)
+    (slow / "enough").touch()
+    assert uv.wait(timeout=60) != 0
 
 
 def test_uv_is_waited_for_and_then_that_is_said(venv: Path, tmp_path: Path) -> None:
-    uv = start_uv(venv, tmp_path / "slow")
-    wait_for(tmp_path / "slow" / "building")
+    slow = tmp_path / "slow"
+    uv = start_uv(venv, slow)
+    until((slow / "building").exists)
     with pytest.raises(DoctorError, match="uv has been working on"), uv_locked(venv, wait=0.3):
         raise AssertionError("it must not come here")
     remove_lock_file(venv)
     assert (venv / ".lock").exists(), "uv holds it"
-    with uv_locked(venv, wait=30):
-        assert uv.wait() != 0
+    threading.Timer(0.5, (slow / "enough").touch).start()
+    with uv_locked(venv, wait=60):
+        assert (slow / "enough").exists()
+    assert uv.wait(timeout=60) != 0
     remove_lock_file(venv)
     assert not (venv / ".lock").exists()
 

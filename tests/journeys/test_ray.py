@@ -23,8 +23,9 @@ from test_native_engine import PROBES, WRITE_CACHE
 
 import environments
 import paddlevl_doctor
-from doctor import doctor, environment
+from doctor import begun, doctor, environment
 from parsing import documents
+from waiting import until
 
 pytestmark = pytest.mark.xdist_group("ray")
 NAMES = ("left/0.png", "left/1.png", "left/2.png", "right/0.png", "right/1.png", "right/2.png")
@@ -68,12 +69,6 @@ def words(cluster: Cluster, *more: str | Path) -> tuple[str | Path, ...]:
     return (*base, "--engine", "reader", *more)
 
 
-def begun(folder: Path, *argv: str | Path) -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-m", "paddlevl_doctor", *map(str, argv)]
-    return subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=pipe, stderr=pipe, text=True)
-
-
 def lines(folder: Path, least: int = 0) -> list[str]:
     """Return the whole lines that are written, as soon as there are so many."""
     path = folder / "in" / "out" / "documents.jsonl"
@@ -94,11 +89,11 @@ def read(folder: Path, name: str) -> str:
 
 def test_no_kill_loses_a_document_and_no_run_reads_one_twice(cluster: Cluster, shared: Path) -> None:
     second = cluster.add_node(num_cpus=1)
-    killed = begun(shared, *words(cluster))
+    killed = begun(*words(cluster), cwd=shared)
     first = lines(shared, 1)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    run = begun(shared, *words(cluster, "--resume"))
+    run = begun(*words(cluster, "--resume"), cwd=shared)
     lines(shared, len(first) + 2)
     cluster.remove_node(second, allow_graceful=False)
     said, errors = run.communicate(timeout=300)
@@ -221,8 +216,8 @@ def bare_node(cluster: Cluster, folder: Path) -> Iterator[None]:
     before = len(alive(cluster))
     node = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while len(alive(cluster)) == before and node.poll() is None:
-            time.sleep(0.2)
+        until(lambda: len(alive(cluster)) > before or node.poll() is not None, every=0.2)
+        assert node.poll() is None, "the node did not start"
         yield
     finally:
         node.terminate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -73,10 +74,9 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
     assert list(answer.document["rungs"].values()) == [1]
     stacks = Path("output", "incidents", "page-0001-first.txt")
     assert "most recent call first" in (tmp_path / stacks).read_text(encoding="utf-8")
-    stalled = (
-        f"Page 1, first try: while reading, the process stood still for 5 s and was ended (more in {stacks})"
-    )
-    assert stalled in answer.document["incidents"]
+    stood = r"Page 1, first try: while reading, the process stood still for \d+ s and was ended \(more in "
+    (stalled,) = [said for said in answer.document["incidents"] if re.match(stood, said)]
+    assert stalled.endswith(f" (more in {stacks})")
     assert stalled in (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
 
 

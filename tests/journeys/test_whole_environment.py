@@ -16,8 +16,17 @@ def findings(folder: Path, python: Path) -> dict[str, tuple[str, list[str]]]:
     return {name: (found[name]["status"], [e["value"] for e in found[name]["evidence"]]) for name in IDS}
 
 
+def stats(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Return what changes of everything below a folder where something is written into it; nothing is read."""
+    found = {path: path.lstat() for path in folder.rglob("*")}
+    return {path: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
+
+
 def test_a_healthy_environment_is_whole_and_nothing_is_written_into_it(tmp_path: Path) -> None:
-    seen = findings(tmp_path, python_in(environment("current-311")))
+    venv = environment("current-311")
+    before = stats(venv)
+    seen = findings(tmp_path, python_in(venv))
+    assert stats(venv) == before
     (words,) = {value for _, (value,) in seen.values()}
     assert {name: status for name, (status, _) in seen.items()} == dict.fromkeys(IDS, "ok")
     assert int(words.split()[0]) > 15_000

@@ -408,8 +408,8 @@ def test_no_signature_takes_long_on_text_that_almost_matches() -> None:
             signature = signature_of(failure.id, source)
             words = b" ".join((*sorted(signature.anchors), *sorted(signature.needed)))
             bait = (words + b" ") * (6000 // (len(words) + 1)) + b"\n" + words * 20
-            started = time.perf_counter()
+            started = time.thread_time()  # whatever else the machine does meanwhile
             read(bait)
-            if time.perf_counter() - started > 2:  # seconds; some milliseconds are usual
+            if time.thread_time() - started > 2:  # seconds; some milliseconds are usual
                 slow.append(source)
     assert slow == []

@@ -1,12 +1,13 @@
 """Stands in for a target's Python that runs the native worker: same lines in and out, faults where they are wanted.
 
 FAULTS names a JSON file: {"faults": [[PAGE, KIND], ...], "seconds": S, "log": FOLDER, "good_env": {NAME: VALUE},
-"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS,
-"deaf_after": PAGE, "dots": NUMBER}. Every fault happens once; PAGE -1 is the loading
-of models, and `joins` what happens to whoever asks for pages to be joined. With `good_env`, pages are read only where
-these variables have these values, as in an environment that needs another rung of the ladder; with `fits`, only where
-their pictures are no wider, as on a device with little memory. `keeps_mb` is what a process keeps of every page, and
-never gives back; `dots` is how many end a page's text, and after page `deaf_after` its process stands still as a whole.
+"joins": KIND, "keeps_mb": MIB, "keeps_vram_mb": MIB, "fits": PIXELS, "deaf_after": PAGE, "dots": NUMBER,
+"together": N}. Every fault happens once; PAGE -1 is the loading of models, and `joins` what happens to whoever asks for
+pages to be joined. With `good_env`, pages are read only where these variables have these values, as in an environment
+that needs another rung of the ladder; with `fits`, only where their pictures are no wider, as on a device with little
+memory. `keeps_mb` is what a process keeps of every page, and never gives back; `dots` is how many end a page's text,
+and after page `deaf_after` its process stands still as a whole. With `together`, nobody reads a page before so many
+processes have one.
 """
 
 from __future__ import annotations
@@ -166,6 +167,14 @@ def answer(task: dict[str, Any]) -> None:
             return
 
 
+def wait_for_the_others(count: int) -> None:
+    """Wait until so many processes have a page: one that starts late would find none that is left."""
+    (LOG / f"has-page-{os.getpid()}").touch()
+    end = time.monotonic() + 60
+    while len(list(LOG.glob("has-page-*"))) < count and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def read(task: dict[str, Any]) -> bool:
     """Read a page; returns whether it was read."""
     say("stage", stage="read", page=task["page"])
@@ -179,6 +188,7 @@ def read(task: dict[str, Any]) -> bool:
     if wrong:
         failed(task["page"], f"OSError: {wrong[0]} is not set as it should be here {time.monotonic()}")
         return False
+    wait_for_the_others(PLAN.get("together", 1))
     began = time.time()
     time.sleep(float(PLAN.get("speeds", {}).get(os.environ.get("SPEED", ""), PLAN.get("seconds", 0))))
     with (LOG / f"read-{os.getpid()}").open("a") as log:
@@ -211,6 +221,8 @@ def main() -> None:
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     say("stage", stage="load")
+    import PIL.Image  # noqa: F401 - here, as real workers do: a busy machine may need long for it
+
     for kind in due(-1):
         happen(kind, -1)
     say("ready", seconds={"import": 0.1, "load": 0.2})

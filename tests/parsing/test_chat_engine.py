@@ -34,8 +34,10 @@ def task(folder: Path, shade: str = "white") -> Task:
     return Task(0, folder, picture)
 
 
-def engine(server: VlmServer, url: str = "", key: str = "", model: str = "") -> ChatEngine:
-    found = VisionServer.at(url or server.url, key, seconds=1)
+def engine(
+    server: VlmServer, url: str = "", key: str = "", model: str = "", seconds: float = 20
+) -> ChatEngine:
+    found = VisionServer.at(url or server.url, key, seconds=seconds)
     return ChatEngine(found, model or server.model, "Read.", sleep=lambda _seconds: None)
 
 
@@ -59,7 +61,7 @@ def test_a_fault_that_passes_is_an_incident_and_the_page_is_read(
     server: VlmServer, fault: str, tmp_path: Path
 ) -> None:
     server.faults = [fault, fault]
-    reading = engine(server)
+    reading = engine(server, seconds=2 if fault in ("stall", "half", "drip") else 20)
     read = reading.read(task(tmp_path))
 
     assert [block.text for block in read.page.blocks] == ["A page", "It is 80 by 60, and light."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -32,8 +33,8 @@ def test_a_worker_that_stands_still_leaves_its_stacks_and_the_incident_says_wher
     names = ["from-0-0002-first-2.txt", "from-0-0002-first.txt"]
     assert sorted(kept(stage)) == names
     assert all("in stand_still" in words for words in kept(stage).values())
-    assert stage.incidents == [
-        "Page 2, first try: while reading, the process stood still for 3 s and was ended"
+    assert [re.sub(r"\d+ s ", "N s ", incident) for incident in stage.incidents] == [
+        "Page 2, first try: while reading, the process stood still for N s and was ended"
         f" (more in {stage.kept / name})"
         for name in reversed(names)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.pages import PageSource, Picture
-from paddlevl_doctor.parsing.watch import Limits, limits_for
-from parsing.sessions import SHORT, Stage, document, pdf, texts
+from paddlevl_doctor.parsing.watch import LIMITS, Limits, limits_for
+from parsing.sessions import Stage, document, pdf, texts
 
 KINDS = (
     "deadlock", "spin", "segv", "killed", "abort", "exit", "half-a-line", "garbage", "heir", "closed", "stubborn",
@@ -125,11 +126,11 @@ def test_a_page_is_drawn_once_however_uneven_the_devices_are(
 
     monkeypatch.setattr(PageSource, "_drawn", counted)
     speeds = {"gpu:0": 0.01, "gpu:1": 0.6}
-    engines = [stage.engine(device, {"SPEED": device}) for device in speeds]
-    (work,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds)
+    engines = [stage.engine(device, {"SPEED": device}, LIMITS) for device in speeds]
+    (work,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds, together=2)
 
     assert texts(work) == [f"This is page {n}." for n in range(60)]
-    assert min(len(pages) for pages in stage.read()) > 0  # the slow one did read
+    assert len(stage.read()) == 2, "the slow one did read"
     assert sorted(drawn) == list(range(60))
     assert [path.name for path in (stage.folder / "scratch").iterdir()] == ["pages.log"]
 
@@ -162,13 +163,18 @@ def test_a_run_that_was_cut_off_is_resumed_and_no_page_is_read_twice(stage: Stag
     assert texts(work) == [f"This is page {n}." for n in range(6)]
 
 
+def without_seconds(incident: str) -> str:
+    """Return it without the seconds: they are measured, and a busy machine looks late."""
+    return re.sub(r"\d+ s\b", "N s", incident)
+
+
 def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampled(stage: Stage) -> None:
     engine = stage.engine("gpu:0", gpu=lambda _pids: (4321, 97))
     (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
 
     assert texts(work) == ["This is page 0."]
-    assert [incident.split(";")[0] for incident in stage.incidents] == [
-        "Page 1, first try: reading did not end within 6 s"
+    assert [without_seconds(incident.split(";")[0]) for incident in stage.incidents] == [
+        "Page 1, first try: reading did not end within N s"
     ]
     assert {sample.vram_mb for sample in stage.samples if sample.rss_mb} == {4321}
 
@@ -178,8 +184,8 @@ def test_a_desktop_on_the_gpu_does_not_hide_a_worker_that_stands_still(stage: St
     (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
 
     assert texts(work) == ["This is page 0."]
-    assert [incident.partition(" (")[0] for incident in stage.incidents] == [
-        "Page 1, first try: while reading, the process stood still for 3 s and was ended"
+    assert [without_seconds(incident.partition(" (")[0]) for incident in stage.incidents] == [
+        "Page 1, first try: while reading, the process stood still for N s and was ended"
     ]
 
 
@@ -196,8 +202,9 @@ def test_models_that_end_their_process_twice_or_say_why_are_downloaded_anew(
     fresh = stage.folder / "fresh"
     stage.fresh_cache = lambda: fresh
     good = {"PADDLE_PDX_CACHE_HOME": str(fresh)}
-    engine = stage.engine(limits={**SHORT, "load": Limits(busy=6, idle=1)})
-    (work,) = stage.run([document(stage.folder, 0, 2)], [engine], faults=[[-1, kind]] * times, good_env=good)
+    (work,) = stage.run(
+        [document(stage.folder, 0, 2)], [stage.engine()], faults=[[-1, kind]] * times, good_env=good
+    )
 
     assert texts(work) == ["This is page 0.", "This is page 1."]
     assert stage.incidents[-1].startswith("The models in the cache cannot be loaded (")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from paddlevl_doctor.parsing.warm import Warm
+from paddlevl_doctor.parsing.watch import LIMITS
 from parsing.sessions import Stage, document, texts
+from waiting import until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and process groups")
 
@@ -31,16 +31,8 @@ def workers(stage: Stage) -> list[int]:
     return sorted(int(path.name.partition("-")[2]) for path in (stage.folder / "log").glob("read-*"))
 
 
-def until(is_so: Callable[[], bool]) -> bool:
-    for _ in range(200):
-        if is_so():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def ended(stage: Stage) -> bool:
-    return until(lambda: stage.left_behind() == [])
+def until_ended(stage: Stage) -> None:
+    until(lambda: stage.left_behind() == [], every=0.05)
 
 
 def end(stage: Stage) -> None:
@@ -48,7 +40,7 @@ def end(stage: Stage) -> None:
     for pid in workers(stage):
         if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
-    assert ended(stage), stage.left_behind()
+    until_ended(stage)
 
 
 def test_the_next_run_reads_with_the_same_process_and_loads_nothing(stage: Stage) -> None:
@@ -68,7 +60,7 @@ def test_the_next_run_reads_with_the_same_process_and_loads_nothing(stage: Stage
 def test_a_process_that_nobody_wants_any_more_ends(stage: Stage) -> None:
     stage.run([document(stage.folder, 0, 1)], [stage.engine(warm=warm(stage, minutes=0.02))])
 
-    assert ended(stage)
+    until_ended(stage)
     assert list((stage.folder / "warm").rglob("keeper.json")) == []
 
 
@@ -76,7 +68,7 @@ def test_zero_minutes_end_it_with_the_run(stage: Stage) -> None:
     path = document(stage.folder, 0, 1)
     stage.run([path], [stage.engine(warm=warm(stage, minutes=0))])
 
-    assert ended(stage)
+    until_ended(stage)
 
 
 def test_the_minutes_of_the_last_run_count(stage: Stage) -> None:
@@ -84,7 +76,7 @@ def test_the_minutes_of_the_last_run_count(stage: Stage) -> None:
     for minutes in (1, 0):
         stage.run([path], [stage.engine(warm=warm(stage, minutes=minutes))])
 
-    assert ended(stage)
+    until_ended(stage)
     assert len(workers(stage)) == 1, "the second run read with the process of the first"
 
 
@@ -100,8 +92,8 @@ def test_other_versions_in_the_target_get_a_process_of_their_own(stage: Stage) -
 
 def test_a_process_that_is_busy_is_left_alone_and_another_one_reads(stage: Stage) -> None:
     path = document(stage.folder, 0, 6)
-    engines = [stage.engine(warm=warm(stage)), stage.engine(warm=warm(stage))]
-    (work,) = stage.run([path], engines, seconds=0.2)
+    engines = [stage.engine(limits=LIMITS, warm=warm(stage)) for _ in range(2)]
+    (work,) = stage.run([path], engines, together=2)
     kept = workers(stage)
     end(stage)
 
@@ -148,4 +140,4 @@ def test_a_run_that_is_killed_in_the_middle_of_a_page_leaves_nothing_behind(stag
     with pytest.raises(Killed):
         stage.run([document(stage.folder, 5, 8)], [stage.engine(warm=warm(stage))], on_over=kill, seconds=0.3)
 
-    assert ended(stage), stage.left_behind()
+    until_ended(stage)

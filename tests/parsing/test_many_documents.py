@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from doctor import ctrl_c_is_heard
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.parsing.warm import Warm
 from parsing.sessions import Stage, document, texts
@@ -83,19 +84,13 @@ def test_ctrl_c_keeps_what_was_read_of_many_documents_and_the_next_run_reads_the
 ) -> None:
     sizes = (1, 1, 3, 9, 1, 2, 1, 1)
     over = iter(range(sum(sizes)))
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background would be deaf to it
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            stage.run(
-                paths(stage, *sizes),
-                [stage.engine(), stage.engine()],
-                on_over=lambda: signal.raise_signal(signal.SIGINT) if next(over) == 6 else None,
-                seconds=0.05,
-            )
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with ctrl_c_is_heard(), pytest.raises(KeyboardInterrupt):
+        stage.run(
+            paths(stage, *sizes),
+            [stage.engine(), stage.engine()],
+            on_over=lambda: signal.raise_signal(signal.SIGINT) if next(over) == 6 else None,
+            seconds=0.05,
+        )
     assert stage.left_behind() == []
     shutil.rmtree(stage.folder / "log")
     stage.finished.clear()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from paddlevl_doctor.parsing.growth import summed
 from paddlevl_doctor.parsing.story import Sample
+from paddlevl_doctor.parsing.watch import LIMITS
 from parsing.sessions import Stage, document
 
 
@@ -34,7 +35,8 @@ def test_the_memory_of_all_workers_is_added_up_and_that_of_a_gpu_counts_once() -
 
 def test_pages_that_come_quickly_do_not_keep_a_worker_from_being_sampled(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    stage.run([document(tmp_path, 0, 32)], [stage.engine(), stage.engine()], seconds=0.2, keeps_mb=2)
+    engines = [stage.engine(limits=LIMITS) for _ in range(2)]
+    stage.run([document(tmp_path, 0, 32)], engines, seconds=0.2, keeps_mb=2, together=2)
     by_worker = {
         name: [sample.rss_mb for sample in stage.samples if sample.worker == name]
         for name in {sample.worker for sample in stage.samples}

@@ -46,6 +46,12 @@ def ink(path: Path) -> float:
     return sum(histogram[:128]) / sum(histogram)
 
 
+def drawers() -> list[psutil.Process]:
+    """Return the processes that draw pages for this one."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "page_worker" in " ".join(child.cmdline())]
+
+
 def test_a_page_of_a_pdf_has_144_dots_an_inch(source: PageSource, tmp_path: Path) -> None:
     document = pypdfium2.PdfDocument.new()
     document.new_page(595, 842)
@@ -214,9 +220,8 @@ def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn
 def test_a_decoder_that_dies_fails_one_page_and_is_started_again(source: PageSource, tmp_path: Path) -> None:
     documents.page().save(tmp_path / "page.png")
     source.draw(tmp_path / "page.png", 0)
-    for child in psutil.Process().children():
-        if "page_worker" in " ".join(child.cmdline()):
-            child.kill()
+    for child in drawers():
+        child.kill()
 
     with pytest.raises(PictureError, match="the process that draws pages ended with -9"):
         source.draw(tmp_path / "page.png", 1)
@@ -238,9 +243,9 @@ def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
         source.draw(path, n).path.read_bytes() for n in range(24)
     ]
     assert all(one.done() for one in drawn)
-    assert len(psutil.Process().children(recursive=True)) <= 4
+    assert len(drawers()) == 4
     several.close()
-    assert len(psutil.Process().children(recursive=True)) == 1
+    assert len(drawers()) == 1
 
 
 def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_drawn(

@@ -48,6 +48,12 @@ def events(name: str, pipeline: str, folder: Path) -> list[dict[str, Any]]:
     return [event for event in shown if event["event"] != "stage"]
 
 
+def told(blocks: list[dict[str, object]], markdown: dict[str, object]) -> dict[str, object]:
+    """Return what a worker tells of its first page, if these are on it and nothing went wrong."""
+    size = {"width": 400, "height": 300}
+    return {"event": "page", "page": 0, **size, "blocks": blocks, "markdown": markdown, "troubles": []}
+
+
 @pytest.mark.parametrize("name", ["current-311", "set-2025-11"])
 def test_pp_structurev3_gives_titles_and_tables_with_their_places(name: str, tmp_path: Path) -> None:
     cell = "<html><body><table{}><tr><td></td></tr></table></body></html>"
@@ -56,21 +62,13 @@ def test_pp_structurev3_gives_titles_and_tables_with_their_places(name: str, tmp
     ready, page, joined = events(name, "PP-StructureV3", tmp_path)
 
     assert ready == {"event": "ready"}
-    assert page == {
-        "event": "page",
-        "page": 0,
-        "width": 400,
-        "height": 300,
-        "blocks": [
+    assert page == told(
+        [
             {"kind": "doc_title", "text": "Words ", "box": [50, 50, 320, 100]},
             {"kind": "table", "text": cell.format(""), "box": [50, 120, 320, 180]},
         ],
-        "markdown": {
-            "markdown_texts": f"# Words \n\n\n{centred}\n",
-            "page_continuation_flags": [True, True],
-        },
-        "troubles": [],
-    }
+        {"markdown_texts": f"# Words \n\n\n{centred}\n", "page_continuation_flags": [True, True]},
+    )
     assert joined == {"event": "joined", "text": "\n\nOne.\n\nTwo."}
     assert {"page.md", "page_res.json", "page_layout_det_res.png"} <= set(os.listdir(tmp_path / "out"))
 
@@ -79,17 +77,12 @@ def test_ocr_gives_lines_and_no_markdown_of_its_own(tmp_path: Path) -> None:
     ready, page, joined = events("current-311", "OCR", tmp_path)
 
     assert ready == {"event": "ready"}
-    assert page == {
-        "event": "page",
-        "page": 0,
-        "width": 400,
-        "height": 300,
-        "blocks": [
+    assert page == told(
+        [
             {"kind": "text", "text": "Words", "box": [60, 60, 300, 90]},
             {"kind": "text", "text": "Words", "box": [60, 130, 300, 160]},
         ],
-        "markdown": {},
-        "troubles": [],
-    }
+        {},
+    )
     assert joined["event"] == "failed", "nobody joins the Markdown of lines"
     assert {"page_res.json", "page_ocr_res_img.png"} == set(os.listdir(tmp_path / "out"))

@@ -6,15 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from paddlevl_doctor.facts.deep import PROBES
 from paddlevl_doctor.parsing.lines_child import LinesChild
+from waiting import is_running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -80,14 +79,6 @@ def command(device: str) -> tuple[str, ...]:
     return (sys.executable, str(PROBES / "native_worker.py"), "--device", device)
 
 
-def until_ended(pid: int) -> bool:
-    for _ in range(200):
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.parametrize("stops", ["load", "read"])
 def test_a_worker_ends_when_its_parent_is_killed_whatever_it_does(
     tmp_path: Path, env: dict[str, str], stops: str
@@ -96,16 +87,16 @@ def test_a_worker_ends_when_its_parent_is_killed_whatever_it_does(
     parent = subprocess.Popen(argv, env={**env, "STOPS": stops}, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     worker = int(parent.stdout.readline())
-    while (tmp_path / "notes").read_text() != f"{stops}\n":
-        assert psutil.pid_exists(worker)
-        time.sleep(0.05)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    is_over = until_ended(worker)
-    if not is_over:
-        os.kill(worker, signal.SIGKILL)
-
-    assert is_over
+    try:
+        until(lambda: (tmp_path / "notes").read_text() == f"{stops}\n" or not is_running(worker))
+        assert is_running(worker)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        until(lambda: not is_running(worker))
+    finally:
+        parent.kill()
+        if is_running(worker):
+            os.kill(worker, signal.SIGKILL)
 
 
 def pages(tmp_path: Path, env: dict[str, str], device: str) -> list[dict[str, Any]]:

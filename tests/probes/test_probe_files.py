@@ -10,11 +10,9 @@ import json
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from environments import interpreter
@@ -22,6 +20,7 @@ from paddlevl_doctor.facts.deep import PROBES, run_probe
 from paddlevl_doctor.knowledge.patches import load_patches, proof_of
 from paddlevl_doctor.probes.selftest import checkpoint, safetensors_file, vocabulary
 from paddlevl_doctor.system import RealSystem
+from waiting import is_running, until
 
 FILES = sorted(PROBES.rglob("*.py"))
 PROOFS = [proof_of(patch.id) for patch in load_patches()]
@@ -103,7 +102,8 @@ answer({}, hang)
 """
 ASKER = """
 import os, signal, subprocess, sys
-probe = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+null = subprocess.DEVNULL
+probe = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=null, stdout=null, stderr=subprocess.PIPE, text=True)
 print(probe.pid, probe.stderr.readline(), flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -111,11 +111,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_probe_that_hangs_ends_with_whoever_asked_and_leaves_no_folder() -> None:
     argv = [sys.executable, "-c", ASKER, "-c", HANGING, str(PROBES)]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.split()
+    said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, timeout=60).stdout.split()
     pid, folder = int(said[0]), Path(said[1])
-    end = time.monotonic() + 60
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" and time.monotonic() < end:
-        time.sleep(0.1)
 
-    assert time.monotonic() < end
+    until(lambda: not is_running(pid))
     assert not folder.exists()

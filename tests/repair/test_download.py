@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_a_server_that_stalls_again_and_again_is_left_at_the_first_time(tmp_path
 
 
 def test_a_server_that_drips_is_left_like_one_that_is_silent(tmp_path: Path) -> None:
-    limits = replace(QUICK, window=0.3, slowest=100_000)
+    limits = replace(QUICK, window=1, slowest=100_000)
     with broken_server(FILES, Manners(rate=20_000)) as slow, broken_server(FILES) as good:
         fetched = fetch(wanted(slow, good), tmp_path, limits=limits)
     assert fetched.url == good.url(NAME)
@@ -94,24 +95,26 @@ def test_a_server_is_left_for_one_that_was_measured_to_be_far_faster_but_never_t
     tmp_path: Path,
 ) -> None:
     """Both have become slow: each is tried for one window, and the one that is no better is stayed with."""
-    limits = replace(QUICK, window=0.3)
+    limits = replace(QUICK, window=1)
     with (
-        broken_server(FILES, Manners(rate=400_000)) as one,
-        broken_server(FILES, Manners(rate=500_000)) as two,
+        broken_server(FILES, Manners(rate=200_000)) as one,
+        broken_server(FILES, Manners(rate=250_000)) as two,
     ):
         measured = {one.url(NAME): 9_000_000, two.url(NAME): 8_000_000}
         fetched = fetch(replace(wanted(one, two), rates=measured), tmp_path, limits=limits)
         assert (len(one.asked), len(two.asked), fetched.url) == (1, 1, two.url(NAME))
-        assert 0 < one.sent < len(DATA) < one.sent + two.sent + limits.window * 1_000_000
+        begun = re.fullmatch(r"bytes=([1-9]\d*)-", two.asked[0][1] or "")
+        assert begun, "it goes on where the first one was left"
+        assert two.sent == len(DATA) - int(begun[1])
     assert len(fetched.troubles) == 1
     assert_whole(tmp_path)
 
 
 def test_a_server_that_is_only_somewhat_slower_than_measured_is_kept(tmp_path: Path) -> None:
-    with broken_server(FILES, Manners(rate=800_000)) as one, broken_server(FILES) as two:
-        measured = {one.url(NAME): 3_000_000, two.url(NAME): 2_000_000}
+    with broken_server(FILES, Manners(rate=400_000)) as one, broken_server(FILES) as two:
+        measured = {one.url(NAME): 3_000_000, two.url(NAME): 600_000}
         asked = replace(wanted(one, two), rates=measured)
-        assert fetch(asked, tmp_path, limits=replace(QUICK, window=0.2)).url == one.url(NAME)
+        assert fetch(asked, tmp_path, limits=replace(QUICK, window=1)).url == one.url(NAME)
         assert two.asked == []
 
 

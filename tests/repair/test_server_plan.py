@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
-from pathlib import PurePosixPath
+from dataclasses import asdict
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from checks_machines import CURRENT, context, machine, model, with_gpu
 from paddlevl_doctor.facts.model import Facts, Gpu, Host, ModelCache
-from paddlevl_doctor.knowledge.matrix import load_models, load_pipelines
-from paddlevl_doctor.knowledge.servers import load_backends, load_server_memory
-from paddlevl_doctor.knowledge.sets import load_sets
+from paddlevl_doctor.knowledge.servers import load_backends
 from paddlevl_doctor.repair.server_plan import Choice, Clash, is_too_old, plan_server, proof_of
+from server_choices import H200
+from server_choices import choice as chosen
 
-H200 = Gpu(0, "NVIDIA H200", "9.0", 143771, 143155)
 RTX4090 = Gpu(0, "RTX 4090", "8.9", 24564, 23010)
 RTX5090 = Gpu(0, "RTX 5090", "12.0", 32607, 31500)
 MAC = machine(host=Host("macos", "23.1.0", "aarch64"))
@@ -24,21 +22,7 @@ ORIGINAL = "SubModules:\n  VLRecognition:\n    genai_config:\n      backend: nat
 
 
 def choice(name: str, facts: Facts, **changes: object) -> Choice:
-    pipeline = next(p for p in load_pipelines() if p.paddlex == "PaddleOCR-VL-1.6")
-    backend = load_backends()[name]
-    chosen = Choice(
-        backend,
-        next(m for m in load_models() if m.name == pipeline.language_model),
-        pipeline,
-        8118,
-        PurePosixPath("/srv/project/.venv-server"),
-        backend.python,
-        context(facts).wheel,
-        next(one for one in load_sets() if one.default),
-        load_server_memory(),
-        original=ORIGINAL,
-    )
-    return replace(chosen, **changes)  # type: ignore[arg-type]
+    return chosen(name, facts, **{"original": ORIGINAL, **changes})
 
 
 @pytest.mark.parametrize(

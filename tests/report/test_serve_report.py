@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from checks_machines import CURRENT, context, machine, with_gpu
+from checks_machines import CURRENT, machine, with_gpu
 from paddlevl_doctor.checks.server import judge_platform
 from paddlevl_doctor.commands.serve import Running, ServeReport
-from paddlevl_doctor.facts.model import Facts, Gpu
-from paddlevl_doctor.knowledge.matrix import load_models, load_pipelines
-from paddlevl_doctor.knowledge.servers import load_backends, load_server_memory
-from paddlevl_doctor.knowledge.sets import load_sets
+from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.knowledge.servers import load_backends
 from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.repair.server_cards import card_of, refusal
-from paddlevl_doctor.repair.server_plan import Choice, plan_server
+from paddlevl_doctor.repair.server_plan import plan_server
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.serve import show
+from server_choices import H200, choice
 
-H200 = Gpu(0, "NVIDIA H200", "9.0", 143771, 143155)
 ORIGINAL = "SubModules:\n  VLRecognition:\n    genai_config:\n      backend: native\n"
 
 
 def report(backend: str, facts: Facts, lang: str, original: str | None = None) -> ServeReport:
     known = load_backends()[backend]
-    pipeline = next(p for p in load_pipelines() if p.paddlex == "PaddleOCR-VL-1.6")
-    choice = Choice(
-        known,
-        next(m for m in load_models() if m.name == pipeline.language_model),
-        pipeline,
-        8118,
-        PurePosixPath("/srv/project/.venv-server"),
-        known.python,
-        context(facts).wheel,
-        next(one for one in load_sets() if one.default),
-        load_server_memory(),
-        original=original,
-    )
     found = judge_platform(known, facts, card_of(known, facts), lang, refusal(known, facts))
-    return ServeReport((found,), plan_server(choice, facts), dry_run=True)
+    return ServeReport((found,), plan_server(choice(backend, facts, original=original), facts), dry_run=True)
 
 
 def shown(answer: ServeReport, capsys: pytest.CaptureFixture[str]) -> str:
