@@ -1033,12 +1033,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "column-written": ("written", "输出"),
     # --- fetching wheels
     "download-failed": (
-        "{name} could not be fetched; what was fetched is kept. Say the same again to go on, or name another mirror. {reasons}",
-        "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传，或指定其他镜像。{reasons}",
+        "{name} could not be fetched; what was fetched is kept. Say the same again to go on{mirror}. {reasons}",
+        "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传{mirror}。{reasons}",
     ),
     "download-failed-bare": (
-        "{name} could not be fetched. Say the same again, or name another mirror. {reasons}",
-        "无法下载 {name}。请重新执行同一命令，或指定其他镜像。{reasons}",
+        "{name} could not be fetched. Say the same again{mirror}. {reasons}",
+        "无法下载 {name}。请重新执行同一命令{mirror}。{reasons}",
+    ),
+    "download-mirror": (", or name another mirror", "，或指定其他镜像"),
+    "download-other-part": (
+        "the {size} bytes that were kept belong to another file and were dropped",
+        "保留的 {size} 字节属于另一个文件，已丢弃",
+    ),
+    "cache-not-written": (
+        "The CUDA wheel cannot be kept in {path}: {reason}. Make room there, or name another cache folder with "
+        "XDG_CACHE_HOME. Nothing was changed.",
+        "无法在 {path} 中保存 CUDA 安装包：{reason}。请腾出空间，或用 XDG_CACHE_HOME 指定其他缓存目录。未做任何更改。",
     ),
     "download-nowhere": ("no server has it", "没有服务器提供该文件"),
     "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
