@@ -1103,9 +1103,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "wheelhouse {path} 面向 {made}，而此处为 {here}。未做任何更改；请为本机重新生成。",
     ),
     "house-lacks": (
-        "The wheelhouse {path} (for {machine}) has no {names}, which this machine needs. Nothing was changed; "
+        "The wheelhouse {path} (for {machine}, set {set}) has no {names}, which this machine needs. Nothing was changed; "
         "make one for it, with its GPU and its set.",
-        "wheelhouse {path}（面向 {machine}）中没有本机所需的 {names}。未做任何更改；请按本机的 GPU 和版本组合重新生成。",
+        "wheelhouse {path}（面向 {machine}，版本组合 {set}）中没有本机所需的 {names}。未做任何更改；"
+        "请按本机的 GPU 和版本组合重新生成。",
+    ),
+    "house-other-line": (
+        "The wheelhouse {path} has paddlepaddle-gpu for {made}, and the GPU and driver of this machine need {needed}. "
+        "Nothing was changed; make one with the --gpu and --driver of this machine.",
+        "wheelhouse {path} 中的 paddlepaddle-gpu 面向 {made}，而本机的 GPU 和驱动需要 {needed}。未做任何更改；"
+        "请用本机的 --gpu 和 --driver 重新生成。",
+    ),
+    "house-line-unsaid": ("a CUDA version that is not named", "未注明的 CUDA 版本"),
+    "house-line-dropped": (
+        "{name} in the folder was for {line}; it was dropped, and the one for {tag} fetched.",
+        "目录中的 {name} 面向 {line}，已删除并重新下载面向 {tag} 的文件。",
+    ),
+    "house-not-written": (
+        "{path} cannot be written: {reason}. Make room there, or name another folder. What was fetched is kept, and the "
+        "same command goes on with it.",
+        "无法写入 {path}：{reason}。请腾出空间或指定其他目录。已下载的部分会保留，重新执行同一命令即可继续。",
+    ),
+    "house-no-wheel": (
+        "The index has no wheel of {name} for {machine}.",
+        "索引中没有适用于 {machine} 的 {name} wheel。",
     ),
     "house-page": (
         "# Wheels for PaddleOCR-VL without a network\n\n"

@@ -158,7 +158,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
         raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
     examination, plan = _with_page(system, examination, plan, chosen)
-    refuse_foreign(house, examination.facts, plan, chosen.python_version)
+    refuse_foreign(house, examination.context, plan, chosen.python_version)
     refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
     resolved = source.shown_in(_resolved(system, plan, site, yes=request.yes))
