@@ -46,6 +46,8 @@ class Broken:
     port: int = 0
     only_files: bool = False
     """Pages are served well."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where paths are redirected to."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range header of every request."""
     sent: int = 0
@@ -83,6 +85,12 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         manners = Manners() if self.path.endswith("/") and state.only_files else self._manners()
         state.asked.append((self.path, self.headers.get("Range")))
+        if self.path[1:] in state.moved:
+            self.send_response(302)
+            self.send_header("Location", state.moved[self.path[1:]])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         whole = state.files.get(self.path[1:])
         if whole is None or manners.status >= 400:
             self.send_error(404 if whole is None else manners.status)

@@ -18,8 +18,12 @@ def wheel(
     tag: str = "py3-none-any",
     padding: int = 0,
     python: str = ">=3.8",
+    cuda: str | None = None,
 ) -> tuple[str, bytes]:
-    """Return the file name and the bytes of an installable wheel with `padding` bytes that do not compress."""
+    """Return the file name and the bytes of an installable wheel with `padding` bytes that do not compress.
+
+    With `cuda` it says of itself what paddle's wheels say.
+    """
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
     needs = "".join(f"Requires-Dist: {line}\n" for line in requires)
@@ -31,6 +35,10 @@ def wheel(
         ).encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
     }
+    if cuda is not None:
+        files["paddle/version/__init__.py"] = (
+            f"full_version = '{version}'\ncuda_version = '{cuda}'\n".encode()
+        )
     rows = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in files.items()]
     files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
     packed = io.BytesIO()

@@ -1045,12 +1045,22 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "column-written": ("written", "输出"),
     # --- fetching wheels
     "download-failed": (
-        "{name} could not be fetched; what was fetched is kept. Say the same again to go on, or name another mirror. {reasons}",
-        "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传，或指定其他镜像。{reasons}",
+        "{name} could not be fetched; what was fetched is kept. Say the same again to go on{mirror}. {reasons}",
+        "无法下载 {name}；已下载的部分会保留。重新执行同一命令即可续传{mirror}。{reasons}",
     ),
     "download-failed-bare": (
-        "{name} could not be fetched. Say the same again, or name another mirror. {reasons}",
-        "无法下载 {name}。请重新执行同一命令，或指定其他镜像。{reasons}",
+        "{name} could not be fetched. Say the same again{mirror}. {reasons}",
+        "无法下载 {name}。请重新执行同一命令{mirror}。{reasons}",
+    ),
+    "download-mirror": (", or name another mirror", "，或指定其他镜像"),
+    "download-other-part": (
+        "the {size} bytes that were kept belong to another file and were dropped",
+        "保留的 {size} 字节属于另一个文件，已丢弃",
+    ),
+    "cache-not-written": (
+        "The CUDA wheel cannot be kept in {path}: {reason}. Make room there, or name another cache folder with "
+        "XDG_CACHE_HOME. Nothing was changed.",
+        "无法在 {path} 中保存 CUDA 安装包：{reason}。请腾出空间，或用 XDG_CACHE_HOME 指定其他缓存目录。未做任何更改。",
     ),
     "download-nowhere": ("no server has it", "没有服务器提供该文件"),
     "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
@@ -1105,9 +1115,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "wheelhouse {path} 面向 {made}，而此处为 {here}。未做任何更改；请为本机重新生成。",
     ),
     "house-lacks": (
-        "The wheelhouse {path} (for {machine}) has no {names}, which this machine needs. Nothing was changed; "
+        "The wheelhouse {path} (for {machine}, set {set}) has no {names}, which this machine needs. Nothing was changed; "
         "make one for it, with its GPU and its set.",
-        "wheelhouse {path}（面向 {machine}）中没有本机所需的 {names}。未做任何更改；请按本机的 GPU 和版本组合重新生成。",
+        "wheelhouse {path}（面向 {machine}，版本组合 {set}）中没有本机所需的 {names}。未做任何更改；"
+        "请按本机的 GPU 和版本组合重新生成。",
+    ),
+    "house-other-line": (
+        "The wheelhouse {path} has paddlepaddle-gpu for {made}, and the GPU and driver of this machine need {needed}. "
+        "Nothing was changed; make one with the --gpu and --driver of this machine.",
+        "wheelhouse {path} 中的 paddlepaddle-gpu 面向 {made}，而本机的 GPU 和驱动需要 {needed}。未做任何更改；"
+        "请用本机的 --gpu 和 --driver 重新生成。",
+    ),
+    "house-line-unsaid": ("a CUDA version that is not named", "未注明的 CUDA 版本"),
+    "house-line-dropped": (
+        "{name} in the folder was for {line}; it was dropped, and the one for {tag} fetched.",
+        "目录中的 {name} 面向 {line}，已删除并重新下载面向 {tag} 的文件。",
+    ),
+    "house-not-written": (
+        "{path} cannot be written: {reason}. Make room there, or name another folder. What was fetched is kept, and the "
+        "same command goes on with it.",
+        "无法写入 {path}：{reason}。请腾出空间或指定其他目录。已下载的部分会保留，重新执行同一命令即可继续。",
+    ),
+    "house-no-wheel": (
+        "The index has no wheel of {name} for {machine}.",
+        "索引中没有适用于 {machine} 的 {name} wheel。",
     ),
     "house-page": (
         "# Wheels for PaddleOCR-VL without a network\n\n"

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.facts.cache import collect_cache
+from paddlevl_doctor.facts.collect import free_disks
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.model import CachedModel, Host, ModelCache
 from paddlevl_doctor.facts.network import answering_hubs, hub_urls
+from paddlevl_doctor.facts.target import Choice
 from paddlevl_doctor.system_fake import FakeSystem
 
 DEBIAN = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\n'
@@ -30,6 +32,26 @@ def test_a_linux_machine_is_described_whole() -> None:
         memory_total_mb=32_000,
         memory_available_mb=16_000,
     )
+
+
+@pytest.mark.parametrize(
+    ("env", "folder"),
+    [
+        ({}, "/home/somebody/.cache/uv"),
+        ({"XDG_CACHE_HOME": "/big"}, "/big/uv"),
+        ({"XDG_CACHE_HOME": "/big", "UV_CACHE_DIR": "/own"}, "/own"),
+    ],
+)
+def test_the_room_for_uv_is_looked_for_where_uv_keeps_its_cache(env: dict[str, str], folder: str) -> None:
+    asked = []
+
+    class Disks(FakeSystem):
+        def free_disk_mb(self, path: Path) -> int | None:
+            asked.append(str(path))
+            return 1
+
+    assert free_disks(Disks(env=env), None, Choice(None, ".venv", explicit=False))["uv-cache"] == 1
+    assert folder in asked
 
 
 @pytest.mark.parametrize(

@@ -142,3 +142,11 @@ def test_the_plan_shows_what_uv_will_follow(tmp_path: Path) -> None:
     shown = step["arguments"]["reasons"][-1]
     assert "UV_LINK_MODE=copy" in shown
     assert "word" not in plan.stdout
+
+
+def test_the_links_of_a_page_that_has_moved_are_relative_to_where_it_is_now() -> None:
+    page = f'<a href="../files/{WHEEL[0]}">{WHEEL[0]}</a>'.encode()
+    with broken_server({"deep/down/": page, f"deep/files/{WHEEL[0]}": WHEEL[1]}) as server:
+        server.moved[PAGE] = "/deep/down/"
+        (found,) = measure({"here": server.url("simple")}, PATTERN, 5, LEAST)
+    assert (found.reason, bool(found.bytes_per_second)) == (None, True)

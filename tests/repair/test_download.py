@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from broken_server import ETAG, Broken, Manners, broken_server
+from paddlevl_doctor.repair.answers import base_of
 from paddlevl_doctor.repair.download import DownloadError, Limits, Wanted, fetch
 from wheels import wheel
 
@@ -249,3 +251,76 @@ def test_the_validator_is_sent_so_that_a_changed_file_is_noticed() -> None:
     assert (asked.get_header("Range"), asked.get_header("If-range")) == ("bytes=10-", ETAG)
     elsewhere = request("http://b/x.whl", 10, Origin("http://a/x.whl", ETAG, 20))
     assert elsewhere.get_header("If-range") is None
+
+
+def test_a_part_of_a_file_that_nobody_has_any_more_is_dropped_once_and_said(tmp_path: Path) -> None:
+    asked, once = wanted(sha256=None, size=None), replace(QUICK, attempts=1)
+    with broken_server({NAME: OTHER}, Manners(cut_after=30_000)) as gone, pytest.raises(DownloadError):
+        fetch(replace(asked, urls=(gone.url(NAME),)), tmp_path, limits=once)
+    with broken_server(FILES) as one, broken_server(FILES) as two:
+        fetched = fetch(replace(asked, urls=(one.url(NAME), two.url(NAME))), tmp_path, limits=once)
+        assert [said for _, said in one.asked] == ["bytes=30000-", None]
+        assert [said for _, said in two.asked] == ["bytes=30000-"]
+    length = f"127.0.0.1: {len(DATA)} bytes instead of {len(OTHER)}"
+    dropped = "the 30000 bytes that were kept belong to another file and were dropped"
+    assert fetched.troubles == (length, length, dropped)
+    assert_whole(tmp_path)
+
+
+def test_a_server_with_another_file_is_refused_while_the_one_that_a_part_is_from_has_the_rest(
+    tmp_path: Path,
+) -> None:
+    asked, once = wanted(sha256=None, size=None), replace(QUICK, attempts=1)
+    with broken_server(FILES, Manners(cut_after=30_000)) as server, broken_server({NAME: OTHER}) as other:
+        asked = replace(asked, urls=(server.url(NAME),))
+        with pytest.raises(DownloadError):
+            fetch(asked, tmp_path, limits=once)
+        server.manners = Manners()
+        fetched = fetch(replace(asked, urls=(other.url(NAME), server.url(NAME))), tmp_path, limits=once)
+        assert [said for _, said in server.asked] == [None, "bytes=30000-"]
+    assert fetched.troubles == (f"127.0.0.1: {len(OTHER)} bytes instead of {len(DATA)}",)
+    assert_whole(tmp_path)
+
+
+def test_the_only_server_there_is_is_given_up_too_where_it_drips_for_ever(tmp_path: Path) -> None:
+    """Some bytes come in each window, and at that rate the file never does."""
+    limits = replace(QUICK, window=0.3, slowest=1_000_000, attempts=2)
+    with broken_server(FILES, Manners(rate=350_000)) as slow, pytest.raises(DownloadError, match="is kept"):
+        fetch(wanted(slow), tmp_path, limits=limits)
+    assert left(tmp_path) == [f".{NAME}.part", f".{NAME}.part.json"]
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=len(DATA) - 1))
+    with broken_server(FILES) as server, pytest.raises(OSError, match="No space left"):
+        fetch(wanted(server), tmp_path, limits=QUICK)
+    assert not (tmp_path / f".{NAME}.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("tag", "advice"),
+    [(None, "Say the same again, or name another mirror."), ("cu126", "Say the same again.")],
+)
+def test_another_mirror_is_advised_only_where_one_may_have_the_file(
+    tag: str | None, advice: str, tmp_path: Path
+) -> None:
+    with broken_server({}) as server, pytest.raises(DownloadError) as raised:
+        fetch(replace(wanted(server), tag=tag), tmp_path, limits=QUICK)
+    assert raised.value.message == f"{NAME} could not be fetched. {advice} 127.0.0.1: HTTP 404"
+
+
+@pytest.mark.parametrize(
+    ("asked", "final", "base"),
+    [
+        ("http://a/x/", "http://a/x/", "http://a/x/"),
+        ("http://me:word@a/x/", "http://a/y/z/", "http://me:word@a/y/z/"),
+        ("http://me:word@a/x/", "http://b/x/", "http://b/x/"),
+        ("https://me:word@a/x/", "http://a/x/", "http://a/x/"),
+    ],
+)
+def test_links_are_relative_to_where_redirects_led_and_credentials_stay_with_their_server(
+    asked: str, final: str, base: str
+) -> None:
+    assert base_of(asked, final) == base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -11,24 +12,32 @@ from pathlib import Path
 import pytest
 
 from broken_server import Manners, broken_server
+from checks_machines import T4, context, with_gpu
+from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.run import run_checks
 from paddlevl_doctor.commands import fix as fix_module
 from paddlevl_doctor.commands.examine import TargetOptions
+from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.repair import gpu_wheel as module
 from paddlevl_doctor.repair.answers import Wanted
+from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
 from paddlevl_doctor.repair.download import DownloadError, Limits
 from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, linked_wheel, needs_gpu_wheel, prefetch
-from paddlevl_doctor.repair.plan import Request
+from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.repair.pylock import Machine
 from paddlevl_doctor.repair.transaction import Applied
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Plan, Step, no_bar
-from wheels import wheel
+from wheels import index, wheel
 
 NAME, DATA = wheel("paddlepaddle-gpu", "3.2.1", tag="cp312-cp312-linux_x86_64", padding=300_000)
 CHOICE = WheelChoice("paddlepaddle-gpu", "3.2.1", "cu126", None, "gpu:0", ())
 QUICK = Limits(stall=5, attempts=2, pause=0.01)
 COMMAND = ("uv", "pip", "install", "--find-links", "http://page/", "paddlepaddle-gpu==3.2.1", "numpy<2.4")
 PLAN = Plan((Step("install-packages", "install-packages", "", commands=(COMMAND,)),))
+PATCHES = ("use-doc-preprocessor", "queue-deadlock-on-error", "pipelines-link")
 HOSTS = ["paddle-whl.cdn.bcebos.com", "paddle-whl.bj.bcebos.com"]
 
 
@@ -53,18 +62,21 @@ def test_what_the_page_links_to_comes_first_with_its_hash() -> None:
         wanted = gpu_wheel(replace(CHOICE, find_links=server.url("flat/")), "linux", "3.12")
         assert wanted.urls[0] == server.url(f"files/{NAME}#sha256=00ff")
         assert (len(wanted.urls), wanted.sha256) == (3, "00ff")
+        assert wanted.tag == "cu126"
         assert linked_wheel(server.url("nothing/"), NAME) is None
+        server.moved["old/page/"] = "/flat/"
+        assert linked_wheel(server.url("old/page/"), NAME) == wanted.urls[0]
 
 
 def wanted_from(url: str) -> Wanted:
-    return Wanted(NAME, (url,), least=100_000)
+    return Wanted(NAME, (url,), least=100_000, tag="cu126")
 
 
 def test_the_plan_installs_the_file_that_was_fetched(system: RealSystem) -> None:
     assert needs_gpu_wheel(PLAN)
     with broken_server({NAME: DATA}, Manners(cut_after=120_000)) as server:
         done = prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
-    assert done.wheel == module.cache_folder(system) / NAME
+    assert done.wheel == module.cache_folder(system, "cu126") / NAME
     assert done.wheel.read_bytes() == DATA
     (step,) = done.plan.steps
     assert step.commands == (("uv", "pip", "install", str(done.wheel), "numpy<2.4"),)
@@ -109,8 +121,52 @@ def test_where_every_server_refuses_uv_is_left_to_it(system: RealSystem) -> None
 def test_a_line_that_does_not_hold_is_an_error_and_keeps_what_came(system: RealSystem) -> None:
     with broken_server({NAME: DATA}, Manners(cut_after=20_000)) as server, pytest.raises(DownloadError):
         prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK)
-    kept = module.cache_folder(system) / f".{NAME}.part"
+    kept = module.cache_folder(system, "cu126") / f".{NAME}.part"
     assert kept.stat().st_size == 40_000
+
+
+def test_wheels_of_two_cuda_lines_have_one_name_and_are_never_taken_for_each_other(
+    system: RealSystem,
+) -> None:
+    """Neither a whole wheel that a failed repair left in the cache, nor a part of one."""
+    other = wheel("paddlepaddle-gpu", "3.2.1", ["numpy"], tag="cp312-cp312-linux_x86_64", padding=299_000)
+    assert other[0] == NAME
+    with broken_server({NAME: DATA}) as old, broken_server({NAME: other[1]}) as new:
+        first = prefetch(system, PLAN, wanted_from(old.url(NAME)), no_bar, QUICK)
+        second = prefetch(system, PLAN, replace(wanted_from(new.url(NAME)), tag="cu129"), no_bar, QUICK)
+    assert [done.wheel and done.wheel.read_bytes() for done in (first, second)] == [DATA, other[1]]
+
+
+def test_the_wheel_is_removed_by_the_last_one_who_installs_from_it(system: RealSystem) -> None:
+    with broken_server({NAME: DATA}) as server:
+        one, two = (prefetch(system, PLAN, wanted_from(server.url(NAME)), no_bar, QUICK) for _ in range(2))
+        assert len(server.asked) == 1
+    assert one.wheel is not None
+    one.wheel.with_name(f"{NAME}.killed.used").touch()  # what a killed process leaves
+    assert one.use is not None
+    one.use.end()
+    assert one.wheel.read_bytes() == DATA
+    assert two.use is not None
+    two.use.end()
+    assert [path.name for path in one.wheel.parent.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(DoctorError, match=r"cannot be kept in .*: Not a directory\. Make room there"):
+        prefetch(RealSystem(), PLAN, wanted_from("http://127.0.0.1:9/"), no_bar, QUICK)
+
+
+def test_a_plan_from_a_wheelhouse_fetches_nothing() -> None:
+    made = Request(wheelhouse="/h", interpreter="3.12")
+    nothing = replace(with_gpu({}, T4), target=None)
+    known = context(nothing)
+    site = Site("/srv/.venv", "/srv/.venv/bin/python", exists=False)
+    plans = [build_plan(run_checks(known, ALL, "en"), known, site, r) for r in (made, Request())]
+    assert [needs_gpu_wheel(plan) for plan in plans] == [False, True]
 
 
 def test_a_plan_for_a_processor_needs_no_such_wheel() -> None:
@@ -136,7 +192,7 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
     monkeypatch.setattr(fix_module, "apply_plan", apply)
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
         nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
-        wanted = Wanted(NAME, (nowhere, here), least=100_000)
+        wanted = Wanted(NAME, (nowhere, here), least=100_000, tag="cu126")
         monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.knowledge.selection.choose_wheel", lambda *_: choice)
@@ -145,4 +201,33 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
     cut = "cut off after 120000 bytes"
     assert [(one.url, one.reason) for one in done.mirrors] == [(nowhere, "HTTP 404"), (here, cut)]
     assert re.fullmatch(rf"Servers of the CUDA wheel, .*: 127.*: HTTP 404; localhost:\d+: {cut}", done.note)
-    assert not (tmp_path / "cache/paddlevl-doctor/wheels" / NAME).exists()
+    assert not (tmp_path / "cache/paddlevl-doctor/wheels/cu126" / NAME).exists()
+
+
+def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole command, uv included; the house has small wheels under the published names."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    tags = f"cp{python.replace('.', '')}-cp{python.replace('.', '')}-linux_x86_64"
+    names = ["paddleocr", "paddlex", "numpy", "safetensors", "setuptools"]
+    versions = ["3.7.0", "3.7.2", "2.3.5", "0.8.0", "80.9.0"]
+    gpu = wheel("paddlepaddle-gpu", "3.2.1", tag=tags)
+    stack = [wheel(*row) for row in zip(names, versions, strict=True)]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    host = collect_host(RealSystem())
+    machine = Machine(host.system, host.machine, python, host.glibc)
+    with broken_server({gpu[0]: gpu[1], "flat/": b"", **index(*stack)}) as server:
+        large = Wanted(gpu[0], (server.url(gpu[0]),), tag="cu126")
+        wanted = ("paddlepaddle-gpu==3.2.1", *names)
+        contents = Contents("current", wanted, machine, large=(large,), index=server.url("simple"))
+        house = export_wheelhouse(RealSystem(), contents, tmp_path / "house").house
+        choice = replace(CHOICE, find_links=server.url("flat/"))
+        monkeypatch.setattr("paddlevl_doctor.knowledge.selection.choose_wheel", lambda *_: choice)
+        server.asked.clear()
+        asked = Request(wheelhouse=str(house.folder), skip=PATCHES)
+        fix_module.fix(RealSystem(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)
+        assert server.asked == []
+    made = tmp_path / ".venv" / f"lib/python{python}/site-packages"
+    assert (made / "paddlepaddle_gpu-3.2.1.dist-info").is_dir()

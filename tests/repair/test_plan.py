@@ -9,7 +9,7 @@ import pytest
 from checks_machines import CURRENT, SITE, T4, context, hashes, machine, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Facts, Gpus, Host, PipelinesLink
+from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host, PipelinesLink
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status
 
@@ -267,3 +267,20 @@ def test_an_interpreter_without_an_environment_gets_no_file() -> None:
     assert wsl.target is not None
     bare = replace(wsl, target=replace(wsl.target, prefix="/usr"))
     assert activation(plan(bare)) is None
+
+
+RTX_5090 = Gpu(0, "NVIDIA GeForce RTX 5090", "12.0", 32607, 32000)
+CUDA = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
+
+
+def test_a_wheel_of_another_cuda_line_is_installed_again_though_its_version_is_the_same() -> None:
+    """An installer that is told nothing takes the one that is there for the right one, and changes nothing."""
+    made = plan(with_gpu(CUDA, RTX_5090, driver="580.95.05", archs=(75, 80, 86, 90)))
+    (step,) = [step for step in made.steps if step.kind == "install-packages"]
+    assert step.resolves == ("blackwell-arch-mismatch",)
+    assert step.commands[0][-3:] == ("--reinstall-package", "paddlepaddle-gpu", "paddlepaddle-gpu==3.2.1")
+
+
+def test_a_wheel_of_the_right_cuda_line_is_not_installed_again_with_something_else() -> None:
+    made = plan(with_gpu({**CUDA, "safetensors": "0.6.2"}, T4, archs=(75, 80)))
+    assert words(made, "install-packages")[-1] == "safetensors>=0.7.0"

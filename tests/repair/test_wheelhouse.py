@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,12 +17,13 @@ from doctor import doctor
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.repair.answers import Wanted
-from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
+from paddlevl_doctor.repair.collect_wheels import Collected, Contents, export_wheelhouse, fetch_all
 from paddlevl_doctor.repair.download import DownloadError, Limits
-from paddlevl_doctor.repair.pylock import Machine, read_pylock
+from paddlevl_doctor.repair.pylock import LockedWheel, Machine, read_pylock
 from paddlevl_doctor.repair.uv import UvError
 from paddlevl_doctor.repair.wheelhouse import Wheelhouse, least_glibc
 from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.values import Advance
 from wheels import index, wheel
 
 LINUX = Machine("linux", "x86_64", "3.12")
@@ -204,6 +208,125 @@ def test_a_wheel_that_nobody_gives_is_named(tmp_path: Path) -> None:
     with broken_server(served) as server, pytest.raises(DoctorError, match="404"):
         contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
         export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK)
+
+
+# --- wheels of one name for several CUDA lines
+
+
+def gpu_house(
+    folder: Path, tag: str, gpu: tuple[str, bytes]
+) -> tuple[Collected, list[tuple[str, str | None]]]:
+    """Collect a house with this wheel, and return what the server of the wheel was asked for, too."""
+    with broken_server({gpu[0]: gpu[1]}) as large, broken_server(index(*EVERYTHING)) as server:
+        wanted = Wanted(gpu[0], (large.url(gpu[0]),), least=1_000, tag=tag)
+        contents = Contents("test", ("paddlepaddle-gpu",), LINUX, large=(wanted,), index=server.url("simple"))
+        return export_wheelhouse(RealSystem(), contents, folder, limits=QUICK), [
+            asked for asked in large.asked if asked[0].endswith(".whl")
+        ]
+
+
+def gpu_wheel(cuda: str | None, padding: int = 50_000) -> tuple[str, bytes]:
+    return wheel(
+        "paddlepaddle-gpu", "3.2.1", ["below"], tag="cp312-cp312-linux_x86_64", padding=padding, cuda=cuda
+    )
+
+
+@pytest.mark.parametrize("says", [True, False], ids=["the-wheel-says-so", "only-the-list-says-so"])
+def test_a_house_that_is_made_again_for_another_cuda_line_gets_its_wheel(says: bool, tmp_path: Path) -> None:
+    old, new = gpu_wheel("12.6" if says else None), gpu_wheel("12.9" if says else None, 60_000)
+    name = old[0]
+    assert name == new[0]
+    first, _ = gpu_house(tmp_path / "house", "cu126", old)
+    again, asked = gpu_house(tmp_path / "house", "cu126", old)
+    assert (first.dropped, again.dropped, first.house, asked) == ((), (), again.house, [])
+    other, _ = gpu_house(tmp_path / "house", "cu129", new)
+    assert (tmp_path / "house" / name).read_bytes() == new[1]
+    dropped = f"{name} in the folder was for cu126; it was dropped, and the one for cu129 fetched."
+    assert (other.house.tag, other.dropped) == ("cu129", (dropped,))
+    assert Wheelhouse.check(tmp_path / "house") == other.house
+
+
+def test_a_part_for_another_cuda_line_is_not_continued(tmp_path: Path) -> None:
+    folder, (name, data) = tmp_path / "house", gpu_wheel("12.6")
+    with broken_server({name: data}, Manners(cut_after=20_000)) as server, pytest.raises(DownloadError):
+        wanted = Wanted(name, (server.url(name),), least=1_000, tag="cu126")
+        contents = Contents("test", ("paddlepaddle-gpu",), LINUX, large=(wanted,))
+        export_wheelhouse(RealSystem(), contents, folder, limits=replace(QUICK, attempts=1))
+    same, other = tmp_path / "same", tmp_path / "other"
+    shutil.copytree(folder, same)
+    shutil.copytree(folder, other)
+    made, asked = gpu_house(same, "cu126", (name, data))
+    assert (made.dropped, asked) == ((), [(f"/{name}", "bytes=20000-")])
+    made, asked = gpu_house(other, "cu129", gpu_wheel("12.9"))
+    dropped = f".{name}.part in the folder was for cu126; it was dropped, and the one for cu129 fetched."
+    assert (made.dropped, asked) == ((dropped,), [(f"/{name}", None)])
+
+
+def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
+    house = gpu_house(tmp_path / "house", "cu126", gpu_wheel("12.6"))[0].house
+    house.refuse_other_line("cu126")
+    with pytest.raises(DoctorError) as caught:
+        house.refuse_other_line("cu129")
+    assert caught.value.message == (
+        f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, and the GPU and driver of this machine need "
+        "cu129. Nothing was changed; make one with the --gpu and --driver of this machine."
+    )
+
+
+@pytest.mark.parametrize(("cuda", "said"), [("12.6", "cu126"), (None, "a CUDA version that is not named")])
+def test_a_list_without_a_cuda_line_gives_way_to_what_the_wheel_says(
+    cuda: str | None, said: str, tmp_path: Path
+) -> None:
+    house = replace(gpu_house(tmp_path / "house", "cu126", gpu_wheel(cuda))[0].house, tag=None)
+    with pytest.raises(DoctorError, match=f"has paddlepaddle-gpu for {said}, and"):
+        house.refuse_other_line("cu129")
+    if cuda is not None:
+        house.refuse_other_line("cu126")
+
+
+# --- what an index does not say, and what a disk does not take
+
+
+def test_wheels_of_an_index_without_hashes_are_hashed_here(tmp_path: Path) -> None:
+    with broken_server(index(ABOVE, BELOW, hashes=False)) as server:
+        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
+        house = export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK).house
+    assert [w.sha256 for w in house.wheels] == [
+        hashlib.sha256(data).hexdigest() for _, data in (ABOVE, BELOW)
+    ]
+
+
+def test_a_package_without_a_wheel_is_named() -> None:
+    words = '[[packages]]\nname = "a"\nversion = "1"\n'
+    with pytest.raises(DoctorError) as caught:
+        read_pylock(words, LINUX)
+    assert caught.value.message == "The index has no wheel of a for linux x86_64, Python 3.12."
+
+
+def test_a_full_disk_is_one_sentence_and_the_folder_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.raises(DoctorError) as caught:
+            collect(tmp_path / "house", LINUX)
+    assert caught.value.message == (
+        f"{tmp_path / 'house'} cannot be written: No space left on device. Make room there, or name another folder. "
+        "What was fetched is kept, and the same command goes on with it."
+    )
+    assert len(collect(tmp_path / "house", LINUX).wheels) == 2
+
+
+def test_where_one_wheel_cannot_be_had_the_others_are_not_waited_for(tmp_path: Path) -> None:
+    large = wheel("large", "1", padding=1_000_000)
+    with broken_server({large[0]: large[1]}, Manners(rate=100_000)) as slow, broken_server({}) as lacking:
+        contents = [
+            LockedWheel("large", "1", large[0], slow.url(large[0]), None, None),
+            LockedWheel("above", "1.0", ABOVE[0], lacking.url(ABOVE[0]), None, None),
+        ]
+        with pytest.raises(DownloadError, match=ABOVE[0]):
+            fetch_all(contents, tmp_path, Advance(), QUICK)
+        assert slow.sent < len(large[1])
 
 
 # --- what is not as it was made

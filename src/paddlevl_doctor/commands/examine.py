@@ -102,7 +102,7 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - as above
 
     followed = set_of(facts.target) if facts.target else None
-    version_set = _named_set(set_name) if set_name else followed or _nearest_set(facts.target)
+    version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else _PLANNED_PYTHON
     seen = visible(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
@@ -110,21 +110,21 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     return Context(facts, version_set, told, followed, seen.gpus.devices)
 
 
-def _named_set(name: str) -> VersionSet:
-    from paddlevl_doctor.knowledge.sets import load_sets  # noqa: PLC0415 - as above
+def named_set(name: str) -> VersionSet:
+    """Return the set of this name; raises UsageError that names those there are."""
+    from paddlevl_doctor.knowledge.sets import find_set, load_sets  # noqa: PLC0415 - loaded with the rules
 
-    sets = {version_set.name: version_set for version_set in load_sets()}
-    if name not in sets:
-        raise UsageError(text("unknown-set", name=name, names=", ".join(sets)))
-    return sets[name]
+    found = find_set(name)
+    if found is None:
+        raise UsageError(text("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
+    return found
 
 
 def _nearest_set(target: Target | None) -> VersionSet:
     """Return the set whose paddleocr has the same minor version, else the default one."""
-    from paddlevl_doctor.knowledge.sets import load_sets  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.sets import default_set, load_sets  # noqa: PLC0415 - as above
 
     installed = (target.version_of("paddleocr") if target else None) or ""
     minor = installed.rpartition(".")[0]
-    sets = load_sets()
-    near = next((s for s in sets if minor and s.paddleocr.rpartition(".")[0] == minor), None)
-    return near or next(s for s in sets if s.default)
+    near = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
+    return near or default_set()

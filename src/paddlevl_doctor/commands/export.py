@@ -115,7 +115,11 @@ def _notes(made: Collected) -> tuple[str, ...]:
     from paddlevl_doctor.repair.fastest import shown  # noqa: PLC0415 - start-up time
 
     servers = (shown(made.measured),) if made.measured else ()
-    return (*servers, *((text("export-untested", reason=made.untested),) if made.untested else ()))
+    return (
+        *made.dropped,
+        *servers,
+        *((text("export-untested", reason=made.untested),) if made.untested else ()),
+    )
 
 
 def _doctor(system: System, contents: Contents, folder: Path, bar: Bar) -> tuple[str, ...]:

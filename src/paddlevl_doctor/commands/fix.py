@@ -98,8 +98,8 @@ def fix(
         known = report.before.facts.target
         prefetched = _prefetched(system, report, bar)
         applied = apply_plan(system, prefetched.plan, place.state, place.python, stage, known)
-        if prefetched.wheel is not None:  # uv has it in its own cache now
-            prefetched.wheel.unlink(missing_ok=True)
+        if prefetched.use is not None:
+            prefetched.use.end()
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
     report = replace(report, note=_told_of(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
@@ -158,7 +158,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
         raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
     examination, plan = _with_page(system, examination, plan, chosen)
-    refuse_foreign(house, examination.facts, plan, chosen.python_version)
+    refuse_foreign(house, examination.context, plan, chosen.python_version)
     refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
     resolved = source.shown_in(_resolved(system, plan, site, yes=request.yes))

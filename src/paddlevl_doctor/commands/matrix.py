@@ -10,7 +10,7 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host, Target
 from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
 from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
-from paddlevl_doctor.knowledge.sets import VersionSet, load_sets
+from paddlevl_doctor.knowledge.sets import VersionSet, default_set
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.system import System
 
@@ -184,7 +184,6 @@ def _machine(name: str | None) -> str | None:
 
 
 def _set(name: str | None) -> VersionSet:
-    sets = {version_set.name: version_set for version_set in load_sets()}
-    if name is not None and name not in sets:
-        raise UsageError(text("unknown-set", name=name, names=", ".join(sets)))
-    return sets[name] if name else load_sets()[0]
+    from paddlevl_doctor.commands.examine import named_set  # noqa: PLC0415 - only for a name
+
+    return default_set() if name is None else named_set(name)

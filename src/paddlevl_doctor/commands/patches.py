@@ -48,7 +48,7 @@ class PatchDetail:
 
 def show_patch(system: System, patch_id: str, python: str | None, venv: str | None) -> PatchDetail:
     """Describe one patch; raises UsageError for an unknown id."""
-    from paddlevl_doctor.repair.plan import diff_of  # noqa: PLC0415 - only `show` needs it
+    from paddlevl_doctor.repair.patch_steps import diff_of  # noqa: PLC0415 - only `show` needs it
 
     patch = _find(patch_id)
     version = _installed(_target(system, python, venv), patch)

@@ -19,7 +19,7 @@ from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
 from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
-from paddlevl_doctor.knowledge.sets import load_sets
+from paddlevl_doctor.knowledge.sets import default_set
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import server_process
@@ -180,7 +180,7 @@ def _choice(
         folder,
         backend.python,
         context.wheel,
-        next(one for one in load_sets() if one.default),
+        default_set(),
         load_server_memory(),
         request.fraction,
         _original(system, context.facts.target, pipeline),

@@ -35,7 +35,7 @@ def collect_facts(system: System, choice: Choice) -> Facts:
     target = answer if isinstance(answer, Target) else None
     host, cache = collect_host(system), collect_cache(system)
     files = patched_files(system, target)
-    link, disks = pipelines_link(system, target), _disks(system, target, choice)
+    link, disks = pipelines_link(system, target), free_disks(system, target, choice)
     thread.join()
     return Facts(
         host=host,
@@ -121,10 +121,11 @@ def _uv_cache(system: System) -> Path:
     """Return where uv keeps its cache unless it is told (docs.astral.sh/uv/concepts/cache, cache directory)."""
     if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
         return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
-    return system.home() / ".cache" / "uv"
+    return Path(system.env.get("XDG_CACHE_HOME") or system.home() / ".cache") / "uv"
 
 
-def _disks(system: System, target: Target | None, choice: Choice) -> dict[str, int]:
+def free_disks(system: System, target: Target | None, choice: Choice) -> dict[str, int]:
+    """Return the free space in MB by purpose: target, uv-cache, model-cache, temp."""
     places = {
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
         "uv-cache": Path(system.env.get("UV_CACHE_DIR") or _uv_cache(system)),

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 from paddlevl_doctor.facts.rates import Measured, Trial, side_by_side
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.answers import Origin, RefusalError, request
+from paddlevl_doctor.repair.answers import Origin, RefusalError, base_of, request
 
 _PAGE_LIMIT = 8 << 20
 _PIECE = 1 << 16
@@ -33,7 +33,8 @@ def measure(
 
 
 def _linked(page: str, wheel: re.Pattern[str], trial: Trial) -> str:
-    links: Iterator[str] = (urljoin(page, link) for link in _LINK.findall(_page(page, trial)))
+    base, words = _page(page, trial)
+    links: Iterator[str] = (urljoin(base, link) for link in _LINK.findall(words))
     found = next(
         (link for link in links if wheel.fullmatch(unquote(urlsplit(link).path.rpartition("/")[2]))), None
     )
@@ -42,13 +43,17 @@ def _linked(page: str, wheel: re.Pattern[str], trial: Trial) -> str:
     return found
 
 
-def _page(url: str, trial: Trial) -> str:
-    """Read a project's page; raises RefusalError with the rate where it does not come in time."""
+def _page(url: str, trial: Trial) -> tuple[str, str]:
+    """Read a project's page, and return what its links are relative to, too.
+
+    Raises RefusalError with the rate where it does not come in time.
+    """
     words, started = b"", time.monotonic()
     with urlopen(request(url, 0, Origin()), timeout=trial.rest()) as answer:  # noqa: S310 - checked in request
+        base = base_of(url, answer.geturl())
         while len(words) < _PAGE_LIMIT and (piece := answer.read1(_PIECE)):
             words += piece
             if trial.over():
                 rate = round(len(words) / (time.monotonic() - started))
                 raise RefusalError(text("download-drips", rate=rate))
-    return words.decode("utf-8", errors="replace")
+    return base, words.decode("utf-8", errors="replace")

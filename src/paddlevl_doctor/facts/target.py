@@ -16,6 +16,8 @@ from paddlevl_doctor.system import Completed, System
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 INVENTORY_TIMEOUT = 30.0
 """Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
+BUILD_FILE = "paddle/version/__init__.py"
+"""What every wheel of paddle says of its build, below site-packages."""
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 SYSTEM = "--system"
 """Stands where the path of an interpreter does: the first Python on PATH that is in no virtual environment."""
@@ -169,13 +171,16 @@ def _target(system: System, answer: dict[str, object]) -> Target:
 
 
 def _paddle_build(system: System, site: Path) -> PaddleBuild | None:
-    """Read paddle/version/__init__.py, which every wheel generates, without importing anything.
+    """Read the file that every wheel generates, without importing anything.
 
     Source: the CPU wheels 3.2.0 and 3.3.1; the GPU wheels carry the same generated file (matrix.md, 0.6).
     """
-    code = system.read_text(site / "paddle" / "version" / "__init__.py")
-    if code is None:
-        return None
+    code = system.read_text(site / BUILD_FILE)
+    return None if code is None else build_of(code)
+
+
+def build_of(code: str) -> PaddleBuild:
+    """Return what the text of paddle/version/__init__.py says."""
     values = dict(re.findall(r"^(\w+) *= *(.+)$", code, re.MULTILINE))
     version = values.get("full_version", "").strip("'\" ")
     return PaddleBuild(

@@ -22,6 +22,10 @@ class RefusalError(Exception):
     """This server does not have the file, or is not believed; it is not asked again."""
 
 
+class OtherFileError(RefusalError):
+    """This server's file has another length than the one that a part is here of: one of the two is another file."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A file to fetch: where it is to be had, the best place first, and what is known of it."""
@@ -35,6 +39,8 @@ class Wanted:
     """Bytes; what is smaller cannot be the file, whatever the server says."""
     rates: Mapping[str, int] = field(default_factory=dict)
     """Bytes a second that servers, by URL, were measured to give."""
+    tag: str | None = None
+    """The CUDA line (cu126) of a wheel whose name does not tell it: those of all lines have one name."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +115,29 @@ def request(url: str, start: int, origin: Origin) -> Request:
     return asked
 
 
+def base_of(asked: str, final: str) -> str:
+    """Return what the links of a page are relative to: where redirects led to.
+
+    The credentials of the address that was asked for stay, as long as it is that server.
+    """
+    first, last = urlsplit(asked), urlsplit(final)
+    same = (last.scheme, last.netloc) == (first.scheme, first.netloc.rpartition("@")[2])
+    return urlunsplit(last._replace(netloc=first.netloc)) if same else final
+
+
 def judge(answered: Answered, start: int, known: Origin, wanted: Wanted) -> Body:
-    """Say how to take a successful answer to a request from byte `start` on; raises RefusalError for an unlikely one.
+    """Say how to take a successful answer to a request from byte `start` on; raises RefusalError for an unlikely one,
+    OtherFileError for a part of a file that has another length.
 
     `known` is the version that the bytes before `start` belong to. Where the whole is compared with a hash at the
     end, a part may be continued from another server.
     """
     partial = answered.status == _PARTIAL
     total = answered.range_total() if partial else answered.length()
-    _refuse_unlikely(answered, total, wanted.size or (known.total if partial else None), wanted.least)
+    _refuse_unlikely(answered, total, wanted.size, wanted.least)
     if partial:
+        if None not in (total, known.total) and total != known.total:
+            raise OtherFileError(text("wheel-size", found=total, size=known.total))
         if answered.range_start() != start:
             raise RefusalError(text("download-other-range"))
         return Body(False, 0, Origin(known.url, known.validator, total or known.total))

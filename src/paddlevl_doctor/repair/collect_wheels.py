@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.request import url2pathname
 
@@ -15,12 +16,13 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair.answers import Wanted
+from paddlevl_doctor.repair.cuda_line import line_in
 from paddlevl_doctor.repair.download import Limits, fetch
 from paddlevl_doctor.repair.fastest import fetch_from_fastest
-from paddlevl_doctor.repair.part import sha256_of
+from paddlevl_doctor.repair.part import Part, sha256_of
 from paddlevl_doctor.repair.pylock import LockedWheel, Machine, lock
 from paddlevl_doctor.repair.uv import UvError, index_words
-from paddlevl_doctor.repair.wheelhouse import INDEX, HouseWheel, Wheelhouse, wheels_in, write
+from paddlevl_doctor.repair.wheelhouse import INDEX, HouseWheel, Wheelhouse, line_of_list, wheels_in, write
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Advance, Bar, no_bar
 
@@ -47,6 +49,11 @@ class Contents:
     extra_indexes: tuple[str, ...] = ()
     """URLs of indexes to look into besides."""
 
+    @property
+    def tag(self) -> str | None:
+        """The CUDA line of the large wheel, None without one."""
+        return next((wanted.tag for wanted in self.large), None)
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -57,6 +64,8 @@ class Collected:
     """Why it holds the newest versions that fit and not the tested ones."""
     measured: tuple[Measured, ...] = ()
     """What the servers of a large wheel gave, the fastest first."""
+    dropped: tuple[str, ...] = ()
+    """What the folder held of another CUDA line, and lost, in sentences."""
 
 
 def export_wheelhouse(
@@ -65,31 +74,68 @@ def export_wheelhouse(
     """Collect every wheel into `folder`; a run that was stopped goes on where it was.
 
     Raises UsageError for a folder with other things in it, UvError where nothing fits, DownloadError where a wheel
-    cannot be had; what was fetched is kept then, and the folder is not valid yet.
+    cannot be had, DoctorError where the disk is full; what was fetched is kept then, and the folder is not valid yet.
     """
     contents.machine.platform()  # refuses what nothing is published for, before anything is made
-    _prepare(folder)
+    dropped = _prepare(folder, contents)
+    try:
+        return replace(_collected(system, contents, folder, bar, limits), dropped=dropped)
+    except OSError as error:
+        told = {"path": error.filename or folder, "reason": error.strerror or error}
+        raise DoctorError(text("house-not-written", **told)) from error
+
+
+def _collected(
+    system: System, contents: Contents, folder: Path, bar: Bar, limits: Limits | None
+) -> Collected:
     large = [fetch_from_fastest(wanted, folder, bar, limits) for wanted in contents.large]
     locked, untested = _locked(system, contents, folder)
     with bar(text("stage-collect", count=len(locked)), sum(wheel.size or 0 for wheel in locked)) as told:
-        one = _one_bar(told)
-        with ThreadPoolExecutor(_CONNECTIONS) as pool:
-            wheels = tuple(pool.map(lambda wheel: _have(wheel, folder, one, limits), locked))
-    house = Wheelhouse(folder, contents.set, contents.machine, contents.requirements, wheels)
+        wheels = fetch_all(locked, folder, told, limits)
+    house = Wheelhouse(folder, contents.set, contents.machine, contents.requirements, wheels, contents.tag)
     measured = tuple(one for fetched in large for one in fetched.measured)
     return Collected(_finish(house, tested=untested is None), untested, measured)
 
 
-def _prepare(folder: Path) -> None:
-    """Make the folder, or take one that is empty or ours; an old list is void from now on."""
+def _prepare(folder: Path, contents: Contents) -> tuple[str, ...]:
+    """Make the folder, or take one that is empty or ours; an old list is void from now on.
+
+    Returns what was dropped: large wheels of another CUDA line, which have the same names.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not ((folder / INDEX).is_file() or (folder / _MARK).is_file()):
             raise UsageError(text("house-occupied", path=folder))
-        (folder / _MARK).touch()
+        before = _text_of(folder / _MARK) or line_of_list(folder)
+        dropped = tuple(
+            name for wanted in contents.large for name in _drop_other_line(folder, wanted, before)
+        )
+        (folder / _MARK).write_text(contents.tag or "", encoding="utf-8")
         (folder / INDEX).unlink(missing_ok=True)
     except OSError as error:
         raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
+    return dropped
+
+
+def _text_of(mark: Path) -> str:
+    return mark.read_text(encoding="utf-8", errors="replace") if mark.is_file() else ""
+
+
+def _drop_other_line(folder: Path, wanted: Wanted, before: str | None) -> Iterator[str]:
+    """Remove a wheel, or a part of one, that is not known to be of the wanted CUDA line; yield a sentence for each.
+
+    `before` is the line that the folder was collected for.
+    """
+    if wanted.tag is None:
+        return
+    path, part = folder / wanted.name, Part(folder, wanted.name)
+    line = line_in(path) or before
+    if path.is_file() and line != wanted.tag:
+        path.unlink()
+        yield text("house-line-dropped", name=path.name, line=line or "?", tag=wanted.tag)
+    if part.size() and before != wanted.tag:
+        part.drop()
+        yield text("house-line-dropped", name=part.path.name, line=before or "?", tag=wanted.tag)
 
 
 def _locked(system: System, contents: Contents, folder: Path) -> tuple[tuple[LockedWheel, ...], str | None]:
@@ -113,27 +159,65 @@ def _locked(system: System, contents: Contents, folder: Path) -> tuple[tuple[Loc
         return lock(system, wanted, machine, Path(work), options), untested
 
 
+def fetch_all(
+    locked: Sequence[LockedWheel], folder: Path, told: Advance, limits: Limits | None
+) -> tuple[HouseWheel, ...]:
+    """Fetch the wheels side by side, and return them in the same order; raises like `fetch`.
+
+    Where one fails, or the user stops, nobody goes on with the others. `told` is told of every byte.
+    """
+    stop = threading.Event()
+    one = _one_bar(told, stop)
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        fetched = [pool.submit(_have, wheel, folder, one, limits) for wheel in locked]
+        try:
+            for done in as_completed(fetched):
+                done.result()
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return tuple(done.result() for done in fetched)
+
+
 def _have(wheel: LockedWheel, folder: Path, bar: Bar, limits: Limits | None) -> HouseWheel:
     path = folder / wheel.file
     if wheel.url.startswith("file:"):
         source = Path(url2pathname(wheel.url.removeprefix("file:").removeprefix("//")))
         if source.resolve() != path.resolve():
             shutil.copyfile(source, path)
-        if sha256_of(path) != wheel.sha256:
+        if wheel.sha256 not in (None, sha256_of(path)):
             raise DoctorError(
                 text("house-damaged", path=folder, faults=f"{path.name}: {text('wheel-sha256')}")
             )
     else:
         fetch(Wanted(wheel.file, (wheel.url,), wheel.sha256, wheel.size), folder, bar, limits)
-    return HouseWheel(wheel.name, wheel.version, wheel.file, path.stat().st_size, wheel.sha256)
+    sha256 = wheel.sha256 or sha256_of(path)  # some indexes give none
+    return HouseWheel(wheel.name, wheel.version, wheel.file, path.stat().st_size, sha256)
 
 
-def _one_bar(told: Advance) -> Bar:
-    """Return a bar that adds to another one: many small files are one piece of work."""
+class _StoppedError(Exception):
+    """The collection has ended meanwhile; what was fetched of this wheel is kept."""
+
+
+class _Part(Advance):
+    """Tells the bar of all wheels of the bytes of one, until `stop` is set."""
+
+    def __init__(self, told: Advance, stop: threading.Event) -> None:
+        self._told, self._stop = told, stop
+
+    def __call__(self, done: int) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
+        self._told(done)
+
+
+def _one_bar(told: Advance, stop: threading.Event) -> Bar:
+    """Return a bar that adds to another one: many small files are one piece of work, which `stop` ends."""
 
     @contextlib.contextmanager
     def bar(_title: str, _total: int) -> Iterator[Advance]:
-        yield told
+        yield _Part(told, stop)
 
     return bar
 

@@ -9,6 +9,9 @@ urllib3, requests and httpx repeat a request only before its body, pooch starts 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -22,7 +25,15 @@ from urllib.request import urlopen
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.answers import Answered, Origin, RefusalError, Wanted, judge, request
+from paddlevl_doctor.repair.answers import (
+    Answered,
+    Origin,
+    OtherFileError,
+    RefusalError,
+    Wanted,
+    judge,
+    request,
+)
 from paddlevl_doctor.repair.part import Part, wrong_wheel
 from paddlevl_doctor.values import Bar, no_bar
 
@@ -104,6 +115,8 @@ class _Download:
         self._rates = dict(wanted.rates)
         self._troubles: list[str] = []
         self._failures = 0
+        self._others: list[str] = []
+        """Servers that were refused only because a part is here whose whole has another length."""
 
     def run(self, path: Path) -> Fetched:
         while self._urls and self._failures < self._limits.attempts:
@@ -111,9 +124,21 @@ class _Download:
             if self._get_further(url) and self._is_right(url):
                 self._part.finish(path)
                 return Fetched(path, path.stat().st_size, url, tuple(self._troubles))
+            self._begin_again()
         reasons = "; ".join(dict.fromkeys(self._troubles)) or text("download-nowhere")
         key = "download-failed" if self._part.size() else "download-failed-bare"
-        raise DownloadError(text(key, name=self._wanted.name, reasons=reasons))
+        mirror = (
+            "" if self._wanted.tag else text("download-mirror")
+        )  # only Paddle's servers have the CUDA wheels
+        raise DownloadError(text(key, name=self._wanted.name, reasons=reasons, mirror=mirror))
+
+    def _begin_again(self) -> None:
+        """Drop a part that nobody has the rest of: it is of another file. Happens once, as no part is left then."""
+        if self._urls or not self._others:
+            return
+        self._urls, self._others = self._others, []
+        self._troubles.append(text("download-other-part", size=self._part.size()))
+        self._part.drop()
 
     def _get_further(self, url: str) -> bool:
         """Say whether the file seems complete; else the servers are in the order to be asked next."""
@@ -123,6 +148,7 @@ class _Download:
         except RefusalError as refusal:
             self._note(url, str(refusal))
             self._urls.remove(url)
+            self._others += [url] * isinstance(refusal, OtherFileError)
             return False
         except (_CutError, HTTPException, OSError) as error:
             if isinstance(error, OSError) and _is_ours(error):
@@ -135,7 +161,7 @@ class _Download:
         self._note(url, str(error) or type(error).__name__)
         if isinstance(error, _StallError):  # so that nobody comes back for what it once gave
             self._rates[url] = error.rate
-        further = gained >= _PROGRESS
+        further = gained >= self._progress(error)
         if not further or isinstance(error, (TimeoutError, _StallError)):
             self._urls.append(self._urls.pop(0))
         if further:
@@ -145,6 +171,10 @@ class _Download:
             pause = self._limits.pause * 2 ** (self._failures - 1)
             time.sleep(min(pause, _LONGEST_PAUSE))
         self._failures += 1
+
+    def _progress(self, error: Exception) -> float:
+        """Return the bytes that count as getting further; who drips brings some all the time, and the file never."""
+        return 2 * self._limits.slowest * self._limits.window if isinstance(error, _StallError) else _PROGRESS
 
     def _note(self, url: str, reason: str) -> None:
         self._troubles.append(f"{urlsplit(url).hostname}: {reason}")
@@ -189,7 +219,14 @@ class _Download:
         if body.begin:
             self._part.begin(body.origin)
         self._show(body.origin.total)
+        self._refuse_tight(body.origin.total)
         self._copy(read, body.skip, body.origin.total)
+
+    def _refuse_tight(self, total: int | None) -> None:
+        """Raise OSError where the rest does not fit on the disk, before a gigabyte of it was fetched."""
+        folder, missing = self._part.path.parent, (total or 0) - self._part.size()
+        if shutil.disk_usage(folder).free < missing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
     def _copy(self, read: Callable[[int], bytes], skip: int, total: int | None) -> None:
         """Append what comes; `skip` bytes of it are here already."""
@@ -244,4 +281,4 @@ class _Pace:
 
 def _is_ours(error: OSError) -> bool:
     """Say whether this machine failed and not the connection: a full or read-only disk."""
-    return error.filename is not None or error.errno in (28, 30, 122)
+    return error.filename is not None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)

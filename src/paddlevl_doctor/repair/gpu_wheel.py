@@ -10,16 +10,16 @@ from urllib.error import URLError
 from urllib.parse import urljoin
 from urllib.request import urlopen
 
-from filelock import FileLock
-
+from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.knowledge.matrix import load_wheel_hosts
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.answers import Origin, RefusalError, Wanted, request
+from paddlevl_doctor.repair.answers import Origin, RefusalError, Wanted, base_of, request
 from paddlevl_doctor.repair.download import DownloadError, Fetched, Limits
 from paddlevl_doctor.repair.fastest import fetch_from_fastest, shown
 from paddlevl_doctor.repair.part import Part
+from paddlevl_doctor.repair.wheel_use import Use, lock_of
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Plan, Step
 
@@ -39,6 +39,8 @@ class Prefetched:
     trouble: str | None = None
     measured: tuple[Measured, ...] = ()
     """What the servers gave, the fastest first."""
+    use: Use | None = None
+    """Keeps the wheel there until it is ended."""
 
 
 def gpu_wheel(choice: WheelChoice, system: str, python: str, *, least: int = LEAST) -> Wanted:
@@ -53,7 +55,8 @@ def gpu_wheel(choice: WheelChoice, system: str, python: str, *, least: int = LEA
     linked = linked_wheel(choice.find_links or "", name)
     hosts = (host.url.format(tag=choice.tag, wheel=name) for host in load_wheel_hosts())
     urls = tuple(dict.fromkeys((*([linked] if linked else []), *hosts)))
-    return Wanted(name, urls, linked.partition("#sha256=")[2] or None if linked else None, least=least)
+    sha256 = linked.partition("#sha256=")[2] or None if linked else None
+    return Wanted(name, urls, sha256, least=least, tag=choice.tag)
 
 
 def linked_wheel(page: str, name: str) -> str | None:
@@ -61,47 +64,53 @@ def linked_wheel(page: str, name: str) -> str | None:
     try:
         with urlopen(request(page, 0, Origin()), timeout=_PAGE_TIMEOUT) as answer:  # noqa: S310 - checked in request
             words = answer.read(_PAGE_LIMIT).decode("utf-8", errors="replace")
+            base = base_of(page, answer.geturl())
     except (OSError, URLError, RefusalError, ValueError):
         return None
     escaped = re.escape(name).replace("\\+", "(?:\\+|%2B)")
     found = re.search(rf"""href=["']([^"']*{escaped}(?:#[^"']*)?)["']""", words)
-    return urljoin(page, found[1]) if found else None
+    return urljoin(base, found[1]) if found else None
 
 
 def prefetch(
     system: System, plan: Plan, wanted: Wanted, bar: Bar, limits: Limits | None = None
 ) -> Prefetched:
-    """Fetch the wheel for a plan into the doctor's cache; raises DownloadError where the line does not hold.
+    """Fetch the wheel for a plan into the doctor's cache; raises DownloadError where the line does not hold,
+    DoctorError where the cache cannot be written or is full.
 
     Where every server refuses, the plan stays as it is: the page may know better than we do. What was fetched stays
     in the cache until the plan is carried out.
     """
-    folder = cache_folder(system)
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{wanted.name}.lock"):
-        try:
+    folder = cache_folder(system, wanted.tag)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with lock_of(folder / wanted.name):
             fetched = fetch_from_fastest(wanted, folder, bar, limits)
-        except DownloadError as error:
-            if Part(folder, wanted.name).size():
-                raise
-            return Prefetched(plan, trouble=error.message)
+            use = Use(fetched.path)
+    except DownloadError as error:
+        if Part(folder, wanted.name).size():
+            raise
+        return Prefetched(plan, trouble=error.message)
+    except OSError as error:
+        raise DoctorError(text("cache-not-written", path=folder, reason=error.strerror or error)) from error
     steps = tuple(_from_file(step, fetched) for step in plan.steps)
-    return Prefetched(replace(plan, steps=steps), fetched.path, measured=fetched.measured)
+    return Prefetched(replace(plan, steps=steps), fetched.path, measured=fetched.measured, use=use)
 
 
-def cache_folder(system: System) -> Path:
-    """Return the folder for wheels that are being fetched."""
+def cache_folder(system: System, tag: str | None) -> Path:
+    """Return the folder for wheels of one CUDA line that are being fetched: those of all lines have one name."""
     named = system.env.get("XDG_CACHE_HOME") or system.env.get("LOCALAPPDATA")
-    return Path(named or system.home() / ".cache") / "paddlevl-doctor" / "wheels"
+    return Path(named or system.home() / ".cache") / "paddlevl-doctor" / "wheels" / (tag or "")
 
 
 def needs_gpu_wheel(plan: Plan) -> bool:
-    """Say whether a plan installs paddlepaddle-gpu from Paddle's page."""
+    """Say whether a plan installs paddlepaddle-gpu from Paddle's page, and not from a wheelhouse."""
     return any(_position(step.commands[0]) is not None for step in plan.steps if _installs(step))
 
 
 def _installs(step: Step) -> bool:
-    return step.kind == "install-packages" and "--find-links" in step.commands[0]
+    words = step.commands[0] if step.kind == "install-packages" else ()
+    return "--find-links" in words and "--no-index" not in words
 
 
 def _position(command: Sequence[str]) -> int | None:

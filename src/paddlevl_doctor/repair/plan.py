@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -12,20 +11,22 @@ from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.checks.run import AUTOMATIC
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
-from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.knowledge.sets import resolved_list
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
 from paddlevl_doctor.repair.damage import clearing_steps, damaged, with_damaged
-from paddlevl_doctor.repair.offers import asked_for, is_applied, is_automatic, is_only_offered, is_open
+from paddlevl_doctor.repair.offers import is_only_offered
+from paddlevl_doctor.repair.paddle_steps import of_other_line, removal_steps
+from paddlevl_doctor.repair.patch_steps import patch_steps
 from paddlevl_doctor.repair.uv import index_words
 from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 
 _TO_CURE = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
 _INSTALLING = ("packages", "set", "paddle", "reinstall-paddle", "reinstall")
-_PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
+PLANNED_PYTHON = "3.12"
+"""The Python of a new environment where nothing else decides."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Request:
     """URLs of indexes to look into besides, as pip does: whichever has the newest that fits."""
     interpreter: str | None = None
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
-    python_version: str = "3.12"
+    python_version: str = PLANNED_PYTHON
     """The version of that Python."""
     yes: bool = False
     """Packages may be removed, and packages that no cure names downgraded."""
@@ -77,12 +78,13 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     removals = {f.id: names for f in automatic if (names := _needs_consent(context, site, f, request))}
     curable = [f for f in automatic if f.id not in removals]
     packages = _package_steps(context, site, curable, request)
+    coming = _paddlex_to_come(packages)
     steps = [
         *cache_steps(context, curable),
         *_environment_steps(site, curable, request),
         *packages,
-        *_patch_steps(context, packages, findings, curable, request),
-        *_activation_steps(context, site, curable, packages),
+        *patch_steps(context, findings, curable, coming, only=request.only, skip=request.skip),
+        *_activation_steps(context, site, curable, coming, installs=bool(packages)),
         *_link_steps(context, site, request, installs=bool(packages)),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
@@ -101,7 +103,7 @@ def _needs_consent(context: Context, site: Site, finding: Finding, request: Requ
     if cure.kind not in _INSTALLING:
         return None
     requirements = _requirements(context, [cure], whole=False)
-    removal = _removal_steps(context, site, {finding.id: cure}, requirements)
+    removal = removal_steps(context, site.python, (finding.id,), requirements)
     return ", ".join(removal[0].arguments["names"]) if removal else None
 
 
@@ -144,7 +146,7 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
 def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
     if site.exists or not any(f.id == "target-environment" for f in curable):
         return []
-    python = request.interpreter or "3.12"
+    python = request.interpreter or PLANNED_PYTHON
     offline = ("--offline",) if request.wheelhouse else ()
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [
@@ -173,9 +175,10 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
     again = damaged(context, (f for f in curable if cures[f.id].kind == "reinstall"))
     requirements = _requirements(context, concerned.values(), whole=switching or not site.exists)
     requirements = with_damaged(requirements, again)
+    other_line = of_other_line(context, (cure.kind for cure in concerned.values()))
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
-    removal = _removal_steps(context, site, concerned, requirements)
+    removal = removal_steps(context, site.python, concerned, requirements)
     if removal and not request.yes and not set(concerned) & set(request.only):
         raise DoctorError(text("collateral", changes=removal[0].diff.replace("\n", "; ")))
     clearing = clearing_steps(context, tuple(i for i, c in concerned.items() if c.kind == "reinstall"))
@@ -184,7 +187,7 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
     return [
         *removal,
         *clearing,
-        _install_step(context, site, tuple(concerned), requirements, request, tuple(again)),
+        _install_step(context, site, tuple(concerned), requirements, request, (*again, *other_line)),
     ]
 
 
@@ -229,34 +232,6 @@ def _with_installed_version(requirement: str, context: Context) -> str:
     return f"{requirement}=={version}" if requirement.endswith("]") and version else requirement
 
 
-def _removal_steps(
-    context: Context, site: Site, cures: Mapping[str, Cure], wanted: Sequence[str]
-) -> list[Step]:
-    """Remove the paddle distribution that the wanted one would collide with: both own the folder paddle/."""
-    target = context.facts.target
-    chosen = next((n for r in wanted for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
-    if target is None or chosen is None:
-        return []
-    both = all(target.version_of(name) for name in _PADDLES)
-    doomed = [n for n in _PADDLES if target.version_of(n) and (both or n != chosen)]
-    if not doomed:
-        return []
-    names = " ".join(f"{n} {target.version_of(n)}" for n in doomed)
-    return [
-        Step(
-            id="remove-packages",
-            kind="remove-packages",
-            summary=text("step-remove", names=names),
-            resolves=tuple(i for i in cures if i == "both-paddle-dists"),
-            commands=(("uv", "pip", "uninstall", "--python", site.python, *doomed),),
-            diff="\n".join(f"- {n} {target.version_of(n)}" for n in doomed),
-            precondition=text("step-remove-before", names=names),
-            undo=text("step-packages-undo"),
-            arguments={"names": doomed, "versions": [target.version_of(n) for n in doomed]},
-        )
-    ]
-
-
 def _install_step(
     context: Context,
     site: Site,
@@ -267,7 +242,7 @@ def _install_step(
 ) -> Step:
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
     words += _of_house(site, request) or _of_index(context, site, requirements, request)
-    for name in again:  # uv then downloads it afresh, whatever its cache holds
+    for name in dict.fromkeys(again):  # uv then downloads it afresh, whatever its cache holds
         words += ["--reinstall-package", name]
     target = context.facts.target
     return Step(
@@ -313,28 +288,7 @@ def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
     return [sentence.text(language()) for sentence in (*wheel.reasons, *wheel.refusals)]
 
 
-# --- patches and the link ---------------------------------------------------------------------------------
-
-
-def _patch_steps(
-    context: Context,
-    packages: Sequence[Step],
-    findings: Sequence[Finding],
-    curable: Sequence[Finding],
-    request: Request,
-) -> list[Step]:
-    noted = [f.id for f in findings if f.status is Status.NOTE and is_automatic(f.id)]
-    asked = asked_for(context, [i for i in request.only or noted if i not in request.skip])
-    coming = _paddlex_to_come(packages)
-    found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
-    cured = {**asked, **(found if coming else {p: i for p, i in found.items() if is_open(context, p)})}
-    fresh = _fresh_patches(context, coming, request) if coming else set()
-    here = {p.id for p in load_patches() if p.id in cured and (coming or not is_applied(context, p))}
-    chosen = [p for p in load_patches() if p.id in here or p.id in fresh]
-    target = context.facts.target
-    installed = target.version_of("paddlex") if target else None
-    version = coming or installed or context.version_set.paddlex
-    return [_patch_step(patch, cured.get(patch.id), version) for patch in chosen]
+# --- what follows the packages ---------------------------------------------------------------------------------
 
 
 def _paddlex_to_come(packages: Sequence[Step]) -> str | None:
@@ -344,55 +298,12 @@ def _paddlex_to_come(packages: Sequence[Step]) -> str | None:
     return next((match[1] for match in found if match), None)
 
 
-def _fresh_patches(context: Context, version: str, request: Request) -> set[str]:
-    """Name the patches that a paddlex which is only now installed will need: the automatic ones, and those that
-    the installed files had.
-    """
-    needed = {
-        "doc-preprocessor-defaults": "use-doc-preprocessor",
-        "queue-threads-end": "queue-deadlock-on-error",
-    }
-    if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
-        needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
-    had = {p.id for p in load_patches() if context.facts.target is not None and is_applied(context, p)}
-    wanted = {patch for patch, finding in needed.items() if finding not in request.skip}
-    return {p.id for p in load_patches() if p.fits(version) and p.id in had | wanted}
-
-
-def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
-    lang = language()
-    return Step(
-        id=f"patch-{patch.id}",
-        kind="apply-patch",
-        summary=text("step-patch", title=patch.title(lang)),
-        resolves=(finding,) if finding else (),
-        diff="\n".join(diff for _, diff in diff_of(patch, version)),
-        precondition=text("step-patch-before", files=", ".join(file.path for file in patch.files)),
-        undo=text("step-patch-undo"),
-        arguments={"patch": patch.id, "reasons": [patch.why(lang)]},
-    )
-
-
-def diff_of(patch: Patch, version: str | None) -> Iterator[tuple[str, str]]:
-    """Yield the path and the unified diff of every file for a version; without one, of every published content."""
-    for file in patch.files:
-        fitting = file.variant_for(version) if version else None
-        for variant in (fitting,) if fitting else file.variants:
-            yield file.path, "\n".join(_diff(file.path, r.old, r.new) for r in variant.replacements)
-
-
-def _diff(path: str, old: str, new: str) -> str:
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="", n=2)
-    return "\n".join(lines)
-
-
 def _activation_steps(
-    context: Context, site: Site, curable: Sequence[Finding], packages: Sequence[Step]
+    context: Context, site: Site, curable: Sequence[Finding], coming: str | None, *, installs: bool
 ) -> list[Step]:
     target = context.facts.target
     there = target.version_of("paddlex") if target else None
-    paddlex = _paddlex_to_come(packages) or there
-    return activation_steps(context, site.prefix, curable, paddlex, installs=bool(packages))
+    return activation_steps(context, site.prefix, curable, coming or there, installs=installs)
 
 
 def _link_steps(context: Context, site: Site, request: Request, *, installs: bool) -> list[Step]:

@@ -75,7 +75,8 @@ class LockedWheel:
     version: str
     file: str
     url: str
-    sha256: str
+    sha256: str | None
+    """None where the index gives none."""
     size: int | None
 
 
@@ -132,11 +133,14 @@ def read_pylock(words: str, machine: Machine) -> tuple[LockedWheel, ...]:
 
 
 def _chosen(package: Mapping[str, Any], machine: Machine) -> LockedWheel:
-    rows = package.get("wheels") or [package["archive"]]  # an archive is what a URL requirement names
+    rows = package.get("wheels") or [package[key] for key in ("archive",) if key in package]
+    if not rows:  # an archive is what a URL requirement names, and neither that is here nor a wheel
+        raise DoctorError(text("house-no-wheel", name=package["name"], machine=machine))
     row = max(rows, key=lambda row: (machine.takes(_file_name(row)), *_rank(_file_name(row), machine.python)))
     url, name = str(row.get("url") or row.get("path")), _file_name(row)
     version = package.get("version") or name.split("-")[1]
-    return LockedWheel(package["name"], version, name, url, row["hashes"]["sha256"], row.get("size"))
+    sha256 = row.get("hashes", {}).get("sha256")
+    return LockedWheel(package["name"], version, name, url, sha256, row.get("size"))
 
 
 def _file_name(row: Mapping[str, Any]) -> str:

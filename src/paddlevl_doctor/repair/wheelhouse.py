@@ -16,6 +16,7 @@ from pathlib import Path
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.repair.cuda_line import PACKAGE, line_in
 from paddlevl_doctor.repair.part import wrong_wheel
 from paddlevl_doctor.repair.pylock import Machine
 
@@ -51,6 +52,8 @@ class Wheelhouse:
     requirements: tuple[str, ...]
     """What was asked for."""
     wheels: tuple[HouseWheel, ...]
+    tag: str | None = None
+    """The CUDA line (cu126) of its paddlepaddle-gpu; None for a house without one."""
 
     @property
     def requirements_file(self) -> Path:
@@ -91,6 +94,18 @@ class Wheelhouse:
             told = {"file": newest.file, "needed": needed, "here": here.glibc}
             raise DoctorError(text("house-newer-glibc", path=self.folder, **told))
 
+    def refuse_other_line(self, needed: str) -> None:
+        """Raise DoctorError where paddlepaddle-gpu is for another CUDA line than `needed` (cu126).
+
+        A list that does not name the line gives way to what the wheel says of itself.
+        """
+        made = self.tag or next(
+            (line_in(self.folder / wheel.file) for wheel in self.wheels if wheel.name == PACKAGE), None
+        )
+        if made != needed:
+            named = made or text("house-line-unsaid")
+            raise DoctorError(text("house-other-line", path=self.folder, made=named, needed=needed))
+
     def refuse_missing(self, requirements: Sequence[str]) -> None:
         """Raise DoctorError where a requirement of a plan has no wheel here."""
         from packaging.requirements import Requirement  # noqa: PLC0415 - only repairs need it
@@ -105,9 +120,8 @@ class Wheelhouse:
             or canonicalize_name(r.name) not in there
         ]
         if missing:
-            raise DoctorError(
-                text("house-lacks", path=self.folder, names=", ".join(missing), machine=self.machine)
-            )
+            told = {"names": ", ".join(missing), "machine": self.machine, "set": self.set}
+            raise DoctorError(text("house-lacks", path=self.folder, **told))
 
 
 def least_glibc(file: str) -> tuple[int, ...]:
@@ -116,6 +130,14 @@ def least_glibc(file: str) -> tuple[int, ...]:
     new = [(int(m[1]), int(m[2])) for tag in tags if (m := re.match(r"manylinux_(\d+)_(\d+)_", tag))]
     old = [version for tag in tags for name, version in _OLD_TAGS.items() if tag.startswith(f"{name}_")]
     return min((*new, *old), default=(0,))
+
+
+def line_of_list(folder: Path) -> str | None:
+    """Return the CUDA line that a folder's list names; None without a list, or where it names none."""
+    try:
+        return _read(folder).tag
+    except DoctorError:
+        return None
 
 
 def wheels_in(folder: Path) -> list[Path]:
@@ -145,8 +167,8 @@ def _lines(wheels: Sequence[HouseWheel]) -> str:
 
 def _toml(house: Wheelhouse) -> str:
     """Write the list; a JSON string of printable text is a TOML string too."""
-    head = {"schema": SCHEMA, "set": house.set, "requirements": list(house.requirements)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in head.items()]
+    head = {"schema": SCHEMA, "set": house.set, "tag": house.tag, "requirements": list(house.requirements)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in head.items() if value is not None]
     lines += ["", "[machine]"]
     lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(house.machine).items() if value]
     for wheel in house.wheels:
@@ -176,7 +198,8 @@ def _read(folder: Path) -> Wheelhouse:
         if not all(re.fullmatch(r"[\w.+!-]+\.whl", wheel.file) for wheel in wheels):
             raise ValueError(text("house-paths"))
         machine = msgspec.convert(said["machine"], Machine)
-        return Wheelhouse(folder, str(said["set"]), machine, tuple(said["requirements"]), wheels)
+        tag = msgspec.convert(said.get("tag"), str | None)
+        return Wheelhouse(folder, str(said["set"]), machine, tuple(said["requirements"]), wheels, tag)
     except (ValueError, KeyError, TypeError) as error:
         raise DoctorError(text("house-unreadable", path=folder / INDEX, reason=error)) from error
 
