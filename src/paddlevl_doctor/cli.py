@@ -443,7 +443,7 @@ def matrix(
     request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, mirror, online)
     answer = choose(RealSystem(), request, common.venv, common.interpreter)
     files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes = answer.notes
     if export is not None and answer.possible:
         from paddlevl_doctor.commands.export import Chosen
         from paddlevl_doctor.commands.export import export as write
@@ -451,7 +451,7 @@ def matrix(
         machine = answer.machine
         chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror)
         written = write(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
-        files, notes = written.files, written.notes
+        files, notes = written.files, (*notes, *written.notes)
     common.answer(
         lambda: view.matrix_document(answer, files, notes),
         lambda screen: view.show(screen, answer, files, notes),

@@ -1160,6 +1160,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有名为 '{name}' 的镜像。请给出 URL，或从以下选择：{names}。",
     ),
     "mirrors-measured": ("mirrors, as measured just now: {numbers}", "刚刚测得的镜像速度：{numbers}"),
+    "mirrors-without": (
+        "none of them has the wheel, so the index stays the default one",
+        "其中没有一个提供该安装包，因此仍使用默认索引",
+    ),
     "servers-measured": (
         "Servers of the CUDA wheel, as measured just now: {numbers}",
         "刚刚测得的 CUDA 安装包服务器速度：{numbers}",
@@ -1214,6 +1218,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "There is no processor architecture '{value}'. Known: {names}.",
         "没有名为 '{value}' 的处理器架构。可用：{names}。",
     ),
+    "matrix-gpu-machine": (
+        "{gpu} is only in machines with {machine} processors, and not in one with {value}. Leave --arch out.",
+        "{gpu} 只用于 {machine} 处理器的机器，而不用于 {value}。请去掉 --arch。",
+    ),
     "matrix-no-gpu": (
         "No GPU is known as '{value}'. Near it: {names}. Or give its compute capability, as in 8.9.",
         "没有名为 '{value}' 的 GPU。相近的有：{names}。也可直接给出计算能力，如 8.9。",
@@ -1254,12 +1262,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "matrix-no-driver": ("driver not named", "未指定驱动"),
     "matrix-unverified": ("unverified", "未验证"),
     "matrix-elsewhere": (
-        "On that machine `paddlevl-doctor fix --apply` does the same, and patches and proves it.",
-        "在那台机器上运行 `paddlevl-doctor fix --apply` 效果相同，并会打补丁和验证。",
+        "On that machine `{command}` does the same, and patches and proves it.",
+        "在那台机器上运行 `{command}` 效果相同，并会打补丁和验证。",
     ),
     "matrix-here": (
-        "`paddlevl-doctor fix --apply` does this here, and patches and proves it.",
-        "在本机运行 `paddlevl-doctor fix --apply` 即可完成安装，并会打补丁和验证。",
+        "`{command}` does this here, and patches and proves it.",
+        "在本机运行 `{command}` 即可完成安装，并会打补丁和验证。",
     ),
     # --- serve
     "server-url-unusable": (

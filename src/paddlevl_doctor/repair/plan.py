@@ -13,7 +13,7 @@ from paddlevl_doctor.checks.run import AUTOMATIC
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
-from paddlevl_doctor.knowledge.sets import resolved_list
+from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, resolved_list
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
@@ -41,7 +41,7 @@ class Request:
     """URLs of indexes to look into besides, as pip does: whichever has the newest that fits."""
     interpreter: str | None = None
     """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
-    python_version: str = "3.12"
+    python_version: str = PLANNED_PYTHON
     """The version of that Python."""
     yes: bool = False
     """Packages may be removed, and packages that no cure names downgraded."""
@@ -144,7 +144,7 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
 def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
     if site.exists or not any(f.id == "target-environment" for f in curable):
         return []
-    python = request.interpreter or "3.12"
+    python = request.interpreter or request.python_version
     offline = ("--offline",) if request.wheelhouse else ()
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [

@@ -72,7 +72,8 @@ def sources(system: System, request: Request, paddle: str, timeout: float = TIME
     configs = uv_configs(system)
     settings = _settings(system, configs)
     if request.index == AUTO:
-        own = system.env.get("UV_DEFAULT_INDEX") or next((c.default for c in configs if c.default), None)
+        named = (system.env.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
+        own = next(filter(None, named), None) or next((c.default for c in configs if c.default), None)
         return _fastest(own, request, paddle, timeout, settings)
     if request.index is not None:
         return Sources(replace(request, index=_named(request.index)), (), settings)
@@ -101,7 +102,8 @@ def _fastest(
     measured = measure(candidates, wheel, timeout, smallest_wheel("cpu") // 2)
     best = measured[0] if measured[0].bytes_per_second else None
     numbers = text("mirrors-measured", numbers="; ".join(map(str, measured)))
-    return Sources(replace(request, index=best.url if best else None), measured, (numbers, *settings))
+    notes = (numbers, *settings) if best else (numbers, text("mirrors-without"), *settings)
+    return Sources(replace(request, index=best.url if best else None), measured, notes)
 
 
 def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
