@@ -486,13 +486,14 @@ def serve(
             metavar="URL",
         ),
     ] = None,
+    mirror: Mirror = None,
 ) -> int:
     """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""
     from paddlevl_doctor.commands import serve as verb
     from paddlevl_doctor.report.serve import serve_document, show
 
     if url is not None:
-        if dry_run or (port, venv_server, gpu_memory) != (None, None, None):
+        if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
             raise UsageError(text("serve-backend-only"))
         report = verb.ask(RealSystem(), common.target(), url, model)
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
@@ -505,6 +506,7 @@ def serve(
         model,
         gpu_memory,
         ready_timeout,
+        mirror,
     )
     with verb.serving(RealSystem(), common.target(), request, common.progress().stage) as (report, server):
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))

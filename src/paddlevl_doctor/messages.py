@@ -1425,8 +1425,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "未安装也未启动任何内容。原因见最上方。",
     ),
     "serve-backend-only": (
-        "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory and --port away.",
-        "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory 和 --port。",
+        "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory, --mirror and --port away.",
+        "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory、--mirror 和 --port。",
     ),
     "seen-server": ("serve, check --server-url", "serve、check --server-url"),
     "column-package": ("Package", "软件包"),

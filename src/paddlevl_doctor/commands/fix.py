@@ -152,7 +152,8 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     examination = _deeply(system, examination, stage) if deep else examination
     site = _site(system, examination)
     house = open_house(request)
-    source = sources(system, request, examination.context.version_set.paddle_cpu)
+    prefix = site.prefix if site.exists else None
+    source = sources(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
     request = source.request
     chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:

@@ -102,7 +102,7 @@ class _Here:
         from paddlevl_doctor.commands.examine import set_for  # noqa: PLC0415 - as above
         from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - not everybody asks
 
-        place = ("--venv", self.venv) if self.venv else ()
+        place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
         if self.interpreter:
             place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
         follows = set_for(self.target).name == self.version_set.name
