@@ -1197,8 +1197,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "# PaddleOCR-VL\n\n将版本组合 `{set}`（{machine}）安装到独立环境中，检查后识别一页文档。",
     ),
     "export-installing": (
-        "## Install and check\n\nThe notebook's own packages are not touched. With a wheelhouse nothing is downloaded.",
-        "## 安装与检查\n\n不会改动笔记本自带的软件包。使用 wheelhouse 时无需下载。",
+        "## Install and check\n\nThe notebook's own packages are not touched: the doctor and PaddleOCR-VL have an environment "
+        "each. The doctor's wheel was written beside this notebook: take it along, or attach it as a data set; else "
+        "version {version} is asked of the index. With a wheelhouse nothing is downloaded.",
+        "## 安装与检查\n\n不会改动笔记本自带的软件包：doctor 与 PaddleOCR-VL 各有独立环境。doctor 的安装包已写在本笔记本旁边："
+        "请一并带上，或作为数据集挂载；否则从索引获取版本 {version}。使用 wheelhouse 时无需下载。",
+    ),
+    "export-wheel-elsewhere": (
+        "The doctor's wheel could not be put beside the notebook, which has to get it elsewhere. {reason}",
+        "无法将 doctor 的安装包放在笔记本旁边，须另行获取。{reason}",
     ),
     "export-parsing": ("## Read a page", "## 识别文档"),
     # --- matrix
