@@ -445,7 +445,7 @@ def matrix(
     request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, mirror, online)
     answer = choose(RealSystem(), request, common.venv, common.interpreter)
     files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes = answer.notes
     if export is not None and answer.possible:
         from paddlevl_doctor.commands.export import Chosen
         from paddlevl_doctor.commands.export import export as write
@@ -453,7 +453,7 @@ def matrix(
         machine = answer.machine
         chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror)
         written = write(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
-        files, notes = written.files, written.notes
+        files, notes = written.files, (*notes, *written.notes)
     common.answer(
         lambda: view.matrix_document(answer, files, notes),
         lambda screen: view.show(screen, answer, files, notes),
@@ -488,13 +488,14 @@ def serve(
             metavar="URL",
         ),
     ] = None,
+    mirror: Mirror = None,
 ) -> int:
     """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""
     from paddlevl_doctor.commands import serve as verb
     from paddlevl_doctor.report.serve import serve_document, show
 
     if url is not None:
-        if dry_run or (port, venv_server, gpu_memory) != (None, None, None):
+        if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
             raise UsageError(text("serve-backend-only"))
         report = verb.ask(RealSystem(), common.target(), url, model)
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
@@ -507,6 +508,7 @@ def serve(
         model,
         gpu_memory,
         ready_timeout,
+        mirror,
     )
     with verb.serving(RealSystem(), common.target(), request, common.progress().stage) as (report, server):
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))

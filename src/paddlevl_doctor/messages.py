@@ -1203,6 +1203,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "没有名为 '{name}' 的镜像。请给出 URL，或从以下选择：{names}。",
     ),
     "mirrors-measured": ("mirrors, as measured just now: {numbers}", "刚刚测得的镜像速度：{numbers}"),
+    "mirrors-without": (
+        "none of them has the wheel, so the index stays the default one",
+        "其中没有一个提供该安装包，因此仍使用默认索引",
+    ),
     "servers-measured": (
         "Servers of the CUDA wheel, as measured just now: {numbers}",
         "刚刚测得的 CUDA 安装包服务器速度：{numbers}",
@@ -1236,8 +1240,15 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "# PaddleOCR-VL\n\n将版本组合 `{set}`（{machine}）安装到独立环境中，检查后识别一页文档。",
     ),
     "export-installing": (
-        "## Install and check\n\nThe notebook's own packages are not touched. With a wheelhouse nothing is downloaded.",
-        "## 安装与检查\n\n不会改动笔记本自带的软件包。使用 wheelhouse 时无需下载。",
+        "## Install and check\n\nThe notebook's own packages are not touched: the doctor and PaddleOCR-VL have an environment "
+        "each. The doctor's wheel was written beside this notebook: take it along, or attach it as a data set; else "
+        "version {version} is asked of the index. With a wheelhouse nothing is downloaded.",
+        "## 安装与检查\n\n不会改动笔记本自带的软件包：doctor 与 PaddleOCR-VL 各有独立环境。doctor 的安装包已写在本笔记本旁边："
+        "请一并带上，或作为数据集挂载；否则从索引获取版本 {version}。使用 wheelhouse 时无需下载。",
+    ),
+    "export-wheel-elsewhere": (
+        "The doctor's wheel could not be put beside the notebook, which has to get it elsewhere. {reason}",
+        "无法将 doctor 的安装包放在笔记本旁边，须另行获取。{reason}",
     ),
     "export-parsing": ("## Read a page", "## 识别文档"),
     # --- matrix
@@ -1256,6 +1267,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "matrix-no-machine": (
         "There is no processor architecture '{value}'. Known: {names}.",
         "没有名为 '{value}' 的处理器架构。可用：{names}。",
+    ),
+    "matrix-gpu-machine": (
+        "{gpu} is only in machines with {machine} processors, and not in one with {value}. Leave --arch out.",
+        "{gpu} 只用于 {machine} 处理器的机器，而不用于 {value}。请去掉 --arch。",
     ),
     "matrix-no-gpu": (
         "No GPU is known as '{value}'. Near it: {names}. Or give its compute capability, as in 8.9.",
@@ -1297,12 +1312,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "matrix-no-driver": ("driver not named", "未指定驱动"),
     "matrix-unverified": ("unverified", "未验证"),
     "matrix-elsewhere": (
-        "On that machine `paddlevl-doctor fix --apply` does the same, and patches and proves it.",
-        "在那台机器上运行 `paddlevl-doctor fix --apply` 效果相同，并会打补丁和验证。",
+        "On that machine `{command}` does the same, and patches and proves it.",
+        "在那台机器上运行 `{command}` 效果相同，并会打补丁和验证。",
     ),
     "matrix-here": (
-        "`paddlevl-doctor fix --apply` does this here, and patches and proves it.",
-        "在本机运行 `paddlevl-doctor fix --apply` 即可完成安装，并会打补丁和验证。",
+        "`{command}` does this here, and patches and proves it.",
+        "在本机运行 `{command}` 即可完成安装，并会打补丁和验证。",
     ),
     # --- serve
     "server-url-unusable": (
@@ -1460,8 +1475,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "未安装也未启动任何内容。原因见最上方。",
     ),
     "serve-backend-only": (
-        "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory and --port away.",
-        "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory 和 --port。",
+        "--url asks a server that runs already; leave --dry-run, --venv-server, --gpu-memory, --mirror and --port away.",
+        "--url 用于检查已运行的服务；请去掉 --dry-run、--venv-server、--gpu-memory、--mirror 和 --port。",
     ),
     "seen-server": ("serve, check --server-url", "serve、check --server-url"),
     "column-package": ("Package", "软件包"),

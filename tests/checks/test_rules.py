@@ -30,6 +30,8 @@ from paddlevl_doctor.values import Status
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 SET_2025_11 = {**CURRENT, "paddlepaddle": "3.2.0", "paddleocr": "3.3.1", "paddlex": "3.3.6"}
 P100 = Gpu(0, "Tesla P100-PCIE-16GB", "6.0", 16280, 16000)
+V100 = Gpu(0, "Tesla V100-PCIE-16GB", "7.0", 16160, 16000)
+WINDOWS = Host("windows", "10", "x86_64", cpu_count=8)
 RTX5070 = Gpu(0, "NVIDIA GeForce RTX 5070 Ti", "12.0", 16303, 15000)
 
 
@@ -149,7 +151,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         },
     ),
     "native Windows with CUDA 12": (
-        replace(with_gpu(GPU_STACK, T4, driver="560.76"), host=Host("windows", "10", "x86_64", cpu_count=8)),
+        with_gpu(GPU_STACK, T4, driver="560.76", host=WINDOWS),
         {"windows-fused-rms-norm-kernel": "warning"},
     ),
     "Kaggle P100 with a GPU wheel": (
@@ -162,6 +164,22 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         {"blackwell-arch-mismatch": "error"},
     ),
     "driver too old": (with_gpu(GPU_STACK, T4, driver="470.57.02", archs=(75,)), {"driver-too-old": "error"}),
+    "driver too old for any CUDA wheel, and the CPU wheel": (
+        with_gpu(CURRENT, T4, driver="418.87.01"),
+        {"driver-too-old": "warning"},
+    ),
+    "RTX 5070 Ti that a newer driver would make usable, and the CPU wheel": (
+        with_gpu(CURRENT, RTX5070, driver="570.86.10"),
+        {"driver-too-old": "warning"},
+    ),
+    "RTX 5070 Ti with its wheel and a driver that came before it": (
+        with_gpu(GPU_STACK, RTX5070, driver="570.86.10", cuda="12.9", archs=(80, 90, 120)),
+        {"driver-too-old": "warning"},
+    ),
+    "a V100 on Windows, whose wheels have no code for it": (
+        with_gpu(CURRENT, V100, driver="576.02", host=WINDOWS),
+        {"p100-and-other-unbuilt-arch": "note"},
+    ),
     "a GPU and the CPU wheel": (with_gpu(CURRENT, T4), {"cpu-wheel-gpu-requested": "warning"}),
     "NVML without permission": (
         machine(gpus=Gpus(reason="no-permission", detail="Insufficient Permissions")),
@@ -204,6 +222,19 @@ def test_an_arm_machine_with_a_gpu_is_told_that_it_cannot_be_used() -> None:
     facts = with_gpu(CURRENT, T4)
     jetson = replace(facts, host=replace(facts.host, machine="aarch64"))
     assert problems(jetson) == {"aarch64-no-gpu-wheel": "note"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        (with_gpu(CURRENT, RTX5070, driver="570.86.10"), "driver-too-old"),
+        (with_gpu(CURRENT, V100, driver="576.02", host=WINDOWS), "p100-and-other-unbuilt-arch"),
+    ],
+)
+def test_a_gpu_that_matrix_refuses_is_refused_in_the_same_words(facts: Facts, name: str) -> None:
+    looked = context(facts)
+    found = next(f for f in run_checks(looked, ALL, "en") if f.id == name)
+    assert [said.en for said in looked.wheel.refusals] == [found.evidence[-1].value]
 
 
 def test_findings_name_the_root_and_say_it_once() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -129,7 +128,8 @@ def test_a_mirror_is_in_every_file_and_its_password_in_none(tmp_path: Path) -> N
     mirrored = replace(chosen(gpus=T4), index=index)
     for kind in ("dockerfile", "notebook"):
         export(RealSystem(), kind, tmp_path, mirrored)
-    written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    texts = (path for path in tmp_path.iterdir() if path.suffix != ".whl")
+    written = {path.name: path.read_text(encoding="utf-8") for path in texts}
     shown = {
         "requirements.txt": "\n--index-url https://h.example/simple\n",
         "Dockerfile": "pip install --no-cache-dir --index-url https://h.example/simple uv\n",
@@ -144,27 +144,60 @@ def test_a_dockerfile_for_windows_is_refused(tmp_path: Path) -> None:
         export(RealSystem(), "dockerfile", tmp_path, chosen(Host("windows", "10", "x86_64")))
 
 
-def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: Path) -> None:
-    (file,) = export(RealSystem(), "notebook", tmp_path, chosen()).files
-    book = nbformat.read(file, as_version=nbformat.NO_CONVERT)
+def cells_of(notebook: Path) -> list[str]:
+    book = nbformat.read(notebook, as_version=nbformat.NO_CONVERT)
     nbformat.validate(book)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
     for cell in cells:
         ast.parse(cell)
-    script = tmp_path / "cells.py"
-    script.write_text("\n".join(cells), encoding="utf-8")
-    done = subprocess.run(
-        (sys.executable, script),
-        cwd=tmp_path,
-        env=clean_environment(tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
+    return cells
+
+
+def run_in_a_bare_kernel(cells: list[str], folder: Path, *, has_uv: bool) -> subprocess.CompletedProcess[str]:
+    """Run the cells with a Python that knows no doctor; afterwards it knows none either."""
+    (folder / "cells.py").write_text("\n".join(cells), encoding="utf-8")
+    python, programs = interpreter("3.11"), [str(Path(uv.find_uv_bin()).parent)] if has_uv else []
+    env = clean_environment(folder) | {"PATH": ":".join((*programs, "/usr/bin", "/bin"))}
+    if not has_uv:
+        del env["PIP_CONFIG_FILE"]  # this machine's pip knows where packages are
+    run = partial(
+        subprocess.run, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=600
     )
+    done = run((python, "cells.py"))
+    assert run((python, "-c", "import paddlevl_doctor")).returncode == 1
+    return done
+
+
+def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: Path) -> None:
+    notebook, own = export(RealSystem(), "notebook", tmp_path, chosen()).files
+    done = run_in_a_bare_kernel(cells_of(notebook), tmp_path, has_uv=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "output" / "demo.md").read_text(encoding="utf-8")[:3000] in done.stdout
     assert (tmp_path / "paddleocr-vl" / "pyvenv.cfg").is_file()
+    (said,) = (tmp_path / "paddlevl-doctor").glob(
+        "lib/*/site-packages/paddlevl_doctor-*.dist-info/direct_url.json"
+    )
+    assert own.as_uri() in said.read_text(encoding="utf-8")
+
+
+def test_the_notebook_gives_the_doctor_an_environment_where_there_is_no_uv(tmp_path: Path) -> None:
+    notebook, _ = export(RealSystem(), "notebook", tmp_path, chosen()).files
+    choose, install, *_ = cells_of(notebook)
+    assert install.count("[reader]") == install.count('doctor("fix"') == 1
+    light = install.replace("[reader]", "")  # whose engine alone has hundreds of megabytes
+    light = re.sub(r'doctor\("fix".*', 'doctor("patches", "list")', light)
+    done = run_in_a_bare_kernel([choose, light], tmp_path, has_uv=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fuse-rms-norm" in done.stdout
+
+
+def test_a_notebook_whose_doctor_has_no_wheel_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paddlevl_doctor.repair.own_wheel.NAME", "no-such-distribution")
+    made = export(RealSystem(), "notebook", tmp_path, chosen())
+    assert [path.name for path in made.files] == ["paddleocr-vl.ipynb"]
+    assert made.notes[0].startswith("The doctor's wheel could not be put beside the notebook")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "wheelhouse"])

@@ -11,15 +11,17 @@ from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
 from environments import fresh_copy, python_in
-from paddlevl_doctor.checks.deep import judge_selftest
+from paddlevl_doctor.checks.deep import judge
+from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.commands.examine import TargetOptions, examine
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
+from paddlevl_doctor.facts.deep_facts import DeepFacts
 from paddlevl_doctor.knowledge.failures import load_all, match
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.transaction import apply_plan, undo
 from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Plan, Status, Step
+from paddlevl_doctor.values import Finding, Plan, Status, Step
 
 SETS = ("set-2025-11", "current-311")
 
@@ -28,6 +30,11 @@ def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
     result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300)
     assert result.data is not None, result.detail
     return result
+
+
+def self_test(result: ProbeResult, context: Context) -> Finding:
+    findings = judge(DeepFacts({"selftest cpu": result}), context, "en")
+    return next(found for found in findings if found.id == "self-test")
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -55,11 +62,10 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     former = fingerprint(venv)
     context = examine(RealSystem(), TargetOptions(venv=str(venv))).context
 
-    died = ask(venv, "selftest", "--simulate-fused-gate")
-    findings = {f.id: f for f in judge_selftest(died, context, "en")}
+    died = self_test(ask(venv, "selftest", "--simulate-fused-gate"), context)
     # The gate is simulated: the known failure on a CPU ends with 3.3.6, so it is not blamed for this one.
-    assert findings["self-test"].status is Status.ERROR
-    words = findings["self-test"].evidence[0].value
+    assert died.status is Status.ERROR
+    words = died.evidence[0].value
     assert "The kernel `fused_rms_norm_ext` is not registered" in words
     assert [found.id for found in match(words, load_all())] == ["gpu-wheel-cpu-device-fused-kernel"]
 
@@ -67,8 +73,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]
-    (passed,) = judge_selftest(ask(venv, "selftest", "--simulate-fused-gate"), context, "en")
-    assert (passed.id, passed.status) == ("self-test", Status.OK)
+    assert self_test(ask(venv, "selftest", "--simulate-fused-gate"), context).status is Status.OK
 
     with locked(venv):
         undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)

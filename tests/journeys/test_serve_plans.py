@@ -114,6 +114,29 @@ def test_a_machine_without_a_gpu_gets_the_whole_plan_of_every_server_and_why_not
 
 
 @pytest.mark.parametrize(
+    ("words", "index", "notes"),
+    [
+        (
+            (),
+            "http://pip.example/simple",
+            ["the index of pip's configuration is used: http://pip.example/simple"],
+        ),
+        (("--mirror", "http://named.example/simple"), "http://named.example/simple", []),
+    ],
+)
+def test_the_servers_packages_come_from_where_fix_takes_its_own(
+    words: tuple[str, ...], index: str, notes: list[str], tmp_path: Path
+) -> None:
+    unset = dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX"), "")
+    pip = {"PIP_INDEX_URL": "http://pip.example/simple", "UV_NO_CONFIG": "1"}
+    env = {**build_stub(tmp_path / "nvml", "h200"), **unset, **pip}
+    shown = doctor("serve", "--dry-run", *words, "--format", "json", cwd=tmp_path, env=env).document
+    install = shown["plan"]["server"]["prepare"][1]
+    assert install[install.index(":all:") + 1 :] == ["--default-index", index, "vllm==0.11.1"]
+    assert [note for note in shown["notes"] if "uv also follows" not in note] == notes
+
+
+@pytest.mark.parametrize(
     ("setting", "code", "said"),
     [
         ("0", 0, "gpu:0 (NVIDIA GeForce RTX 4090); CUDA_VISIBLE_DEVICES=0 hides gpu:1"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, fields
+import sys
+from dataclasses import dataclass, fields, replace
 from types import SimpleNamespace
 
 import pytest
@@ -17,6 +18,8 @@ from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.facts.settings import collect_settings
 from paddlevl_doctor.knowledge.answers import Answer
 from paddlevl_doctor.knowledge.gpus import find_gpus, known_names, load_models_of_gpus
+from paddlevl_doctor.knowledge.servers import backends_for
+from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, default_set, planned_python
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.system_fake import FakeSystem
 
@@ -154,10 +157,12 @@ DESCRIBED = (
     Row("--for windows --gpu 'TITAN V'", CPU, "windows-needs-7-5", ("Use WSL",)),
     Row("--for windows --gpu H100", CPU, "architecture-not-built", FOR_CPU),
     # --- ARM: Jetson, Grace, Spark, Snapdragon; Macs
-    Row("--for jetson", CPU, "arm-gpu-unused", ("Let a server (vLLM, SGLang, llama.cpp) use it",)),
+    Row("--for jetson", CPU, "arm-gpu-unused", ("`serve` knows, here: llama-cpp)",)),
     Row("--for jetson --gpu 'Jetson Orin Nano'", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--for jetson --gpu 'Jetson TX2'", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--for jetson --gpu 'Jetson AGX Thor'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for linux --gpu GH200", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for windows --gpu GB10", NOTHING, "windows-arm", ("or WSL",)),
     Row("--for linux --arch aarch64 --gpu GH200", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--for linux --arch aarch64 --gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--for windows --arch arm64", NOTHING, "windows-arm", ("or WSL",)),
@@ -218,6 +223,12 @@ SEEN = (
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-8932f937"),)),
     Row("--driver 450.80.02", CU118),
     Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
+    Row("--gpu 'RTX 5090'", CPU, "blackwell-driver", ("575.51.03 with it; 560.35.03 is installed",)),
+    Row("--gpu 'RTX 4090'", CU126),
+    Row("--gpu 'GB200 x4' --driver 580.95.05", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--gpu GB300", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--gpu 'Jetson AGX Orin'", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--glibc 2.17", NOTHING, "glibc-too-old", ("container",)),
     Row("--python 3.14", NOTHING, "python-unsupported", ("best 3.12",)),
     Row("--set 2025-11", CU126.replace("3.2.1", "3.2.0"), set="2025-11"),
@@ -303,6 +314,55 @@ def test_a_described_machine_gets_its_whole_answer(row: Row) -> None:
 @pytest.mark.parametrize("row", SEEN, ids=lambda row: f"{row.words} {row.env}")
 def test_this_machine_gets_its_whole_answer(row: Row) -> None:
     check(row, ask(row, here=True))
+
+
+@pytest.mark.parametrize("words", ["--arch x86_64 --gpu GH200", "--for linux --arch amd64 --gpu 'T4,GH200'"])
+def test_a_gpu_that_comes_with_another_processor_is_refused_with_the_way_out(words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ask(Row(words, ""), here=False)
+    value = words.split()[words.split().index("--arch") + 1]
+    assert caught.value.message == (
+        f"GH200 is only in machines with aarch64 processors, and not in one with {value}. Leave --arch out."
+    )
+
+
+def test_every_server_that_an_arm_gpu_is_sent_to_is_one_that_serve_starts_there() -> None:
+    named = [backend.name for backend in backends_for("linux", "aarch64")]
+    assert named == ["llama-cpp"]
+    (refused,) = ask(Row("--for jetson", ""), here=False).refusals
+    assert [f"：{', '.join(named)}）" in refused.zh, f": {', '.join(named)})" in refused.en] == [True, True]
+
+
+def test_a_new_environment_here_is_planned_with_the_doctors_own_python_and_a_described_one_with_the_usual() -> (
+    None
+):
+    own = ".".join(map(str, sys.version_info[:2]))
+    here, there = (ask(Row(words, ""), here=True).machine.python for words in ("", "--for linux"))
+    assert (here, there, planned_python(default_set())) == (own, PLANNED_PYTHON, own)
+
+
+def test_a_set_that_the_doctors_own_python_is_too_new_for_is_planned_with_the_usual_one() -> None:
+    assert planned_python(replace(default_set(), python=">=3.8,<3.9")) == PLANNED_PYTHON
+
+
+FIX = "paddlevl-doctor fix --apply"
+
+
+@pytest.mark.parametrize(
+    ("words", "here", "command"),
+    [
+        ("", True, FIX),
+        ("--set 2025-11 --mirror tuna", True, f"{FIX} --set 2025-11 --mirror tuna"),
+        ("--python 3.13", True, f"{FIX} --base-python 3.13"),
+        ("--gpu T4 --set current", False, f"{FIX} --set current"),
+        ("--driver 580.95.05", False, FIX),
+        ("--glibc 2.36 --python 3.10", False, f"{FIX} --base-python 3.10"),
+        ("--for kaggle --mirror aliyun", False, f"{FIX} --mirror aliyun"),
+    ],
+)
+def test_the_answer_says_what_fix_is_to_be_told_and_where(words: str, here: bool, command: str) -> None:
+    answer = ask(Row(words, ""), here=True)
+    assert (not answer.machine.described, shlex.join(answer.fix)) == (here, command)
 
 
 def test_the_table_has_at_least_sixty_machines_and_each_only_once() -> None:

@@ -54,7 +54,6 @@ FILES: dict[str, dict[str, type[tables.Fact]]] = {
         "kind": matrix.ModelKind,
         "model": matrix.Model,
         "hub": matrix.Hub,
-        "variable": matrix.Variable,
     },
     "platforms": {"platform": platforms.Platform},
     "pipelines": {"pipeline": matrix.Pipeline},
@@ -326,13 +325,9 @@ def test_releases_are_in_order_and_paddleocr_asks_for_the_paddlex_of_its_minor_v
         assert row.paddlex == f">={major}.{minor}.0,<{major}.{minor + 1}.0"
 
 
-def test_the_hubs_are_the_values_of_the_variable_that_chooses_one() -> None:
-    variables = {variable.name: variable for variable in matrix.load_variables()}
-    source = variables["PADDLE_PDX_MODEL_SOURCE"]
-    assert source.values == tuple(hub.name for hub in matrix.load_hubs())
-    assert source.default == source.values[0]
-    known = {row.version for row in matrix.load_paddlex_releases()}
-    assert {variable.paddlex for variable in variables.values()} <= known
+def test_the_hubs_are_called_as_paddlex_calls_them_and_come_in_its_order() -> None:
+    """The values of PADDLE_PDX_MODEL_SOURCE, paddlex/utils/flags.py."""
+    assert [hub.name for hub in matrix.load_hubs()] == ["huggingface", "aistudio", "modelscope", "bos"]
 
 
 def test_the_cache_is_judged_by_the_files_listed_here() -> None:

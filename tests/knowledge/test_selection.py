@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -276,9 +276,10 @@ def test_each_machine_gets_its_wheel_and_the_reasons(row: Row) -> None:
     page = (
         None if tag == "cpu" else f"https://www.paddlepaddle.org.cn/packages/stable/{tag}/paddlepaddle-gpu/"
     )
-    assert choice == WheelChoice(
+    assert replace(choice, used=()) == WheelChoice(
         package, version, tag, page, device, choice.reasons, choice.refusals, bool(row.why)
     )
+    assert device == (f"gpu:{choice.used[0].index}" if choice.used else "cpu")
     assert (_rules(choice.reasons), _rules(choice.refusals)) == (row.why, row.not_why)
 
 
@@ -291,7 +292,14 @@ def test_every_rule_is_used_by_a_machine_of_the_table_or_of_the_stub() -> None:
     by_stub_only = {"library-not-on-path", "library-too-old", "no-devices"}
     by_facts_only = {"driver-of-linux-in-wsl"}
     by_described_machines_only = {
-        *("platform-gpus", "gpu-model", "gpus-hidden", "gpu-order-guessed", "gpu-memory-short"),
+        *(
+            "platform-gpus",
+            "gpu-model",
+            "gpu-processor",
+            "gpus-hidden",
+            "gpu-order-guessed",
+            "gpu-memory-short",
+        ),
         "driver-without-gpu",
     }
     by_pages_only = {rule for rule in RULES if rule.startswith("index-")}

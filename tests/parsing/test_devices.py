@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from checks_machines import CURRENT, context, with_gpu
+from paddlevl_doctor.commands.deep import devices_of
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.facts.model import Gpu, Gpus
+from paddlevl_doctor.knowledge.visible import as_counted
 from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
 from paddlevl_doctor.parsing.growth import keeps_rising, slope
 
@@ -12,20 +19,75 @@ from paddlevl_doctor.parsing.growth import keeps_rising, slope
 @pytest.mark.parametrize(
     ("asked", "gpus", "usable", "found"),
     [
-        ("auto", 0, True, ("cpu",)),
-        ("auto", 2, False, ("cpu",)),
-        ("auto", 2, True, ("gpu:0", "gpu:1")),
-        ("cpu", 2, True, ("cpu",)),
-        ("cpu,cpu", 0, False, ("cpu", "cpu")),
-        ("gpu", 1, True, ("gpu:0",)),
-        ("cuda:1", 2, True, ("gpu:1",)),
-        ("GPU:0, gpu:1", 2, True, ("gpu:0", "gpu:1")),
-        ("npu:0", 0, False, ("npu:0",)),
-        ("gpu:3", 0, False, ("gpu:3",)),
+        ("auto", 0, (), ("cpu",)),
+        ("auto", 2, (), ("cpu",)),
+        ("auto", 2, (0, 1), ("gpu:0", "gpu:1")),
+        ("auto", 3, (1, 2), ("gpu:1", "gpu:2")),
+        ("cpu", 2, (0, 1), ("cpu",)),
+        ("cpu,cpu", 0, (), ("cpu", "cpu")),
+        ("gpu", 1, (0,), ("gpu:0",)),
+        ("cuda:1", 2, (0, 1), ("gpu:1",)),
+        ("GPU:0, gpu:1", 2, (1,), ("gpu:0", "gpu:1")),
+        ("npu:0", 0, (), ("npu:0",)),
+        ("gpu:3", 0, (), ("gpu:3",)),
     ],
 )
-def test_the_devices_are_those_asked_for(asked: str, gpus: int, usable: bool, found: tuple[str, ...]) -> None:
-    assert devices(asked, gpus, usable=usable) == found
+def test_the_devices_are_those_asked_for(
+    asked: str, gpus: int, usable: tuple[int, ...], found: tuple[str, ...]
+) -> None:
+    assert devices(asked, gpus, usable) == found
+
+
+GTX1080 = Gpu(0, "NVIDIA GeForce GTX 1080", "6.1", 8192, 8000)
+RTX3090 = Gpu(1, "NVIDIA GeForce RTX 3090", "8.6", 24576, 24000)
+RTX5090 = Gpu(1, "NVIDIA GeForce RTX 5090", "12.0", 32607, 32000)
+GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
+LIST, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+
+
+@pytest.mark.parametrize(
+    ("gpus", "wheel", "settings", "found"),
+    [
+        ((GTX1080, RTX3090), {}, {}, ("gpu:1",)),
+        ((GTX1080, RTX3090), {}, {LIST: "1,0", ORDER: "PCI_BUS_ID"}, ("gpu:0",)),
+        ((GTX1080, RTX3090), {}, {LIST: "0"}, ("gpu:0",)),  # the fastest
+        ((GTX1080, RTX3090), {"archs": (75, 80, 86)}, {LIST: "0,1"}, ("gpu:1",)),
+        ((replace(RTX3090, index=0), RTX3090), {}, {}, ("gpu:0", "gpu:1")),
+        (
+            (replace(RTX3090, index=0), RTX5090),
+            {"archs": (75, 80, 86), "driver": "576.02"},
+            {},
+            ("gpu:0",),
+        ),
+    ],
+)
+def test_auto_reads_on_the_gpus_that_the_wheel_serves(
+    gpus: tuple[Gpu, ...], wheel: dict[str, Any], settings: dict[str, str], found: tuple[str, ...]
+) -> None:
+    assert devices_of(context(with_gpu(GPU_STACK, *gpus, **wheel, settings=settings))) == found
+
+
+def test_a_target_with_the_cpu_wheel_reads_on_the_cpu() -> None:
+    assert devices_of(context(with_gpu(CURRENT, RTX3090))) == ("cpu",)
+
+
+def test_where_the_wheel_serves_no_gpu_a_look_asks_them_all() -> None:
+    assert devices_of(context(with_gpu(GPU_STACK, GTX1080))) == ("gpu:0",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "counted"),
+    [
+        ({}, {ORDER: "PCI_BUS_ID"}),
+        ({LIST: "0,1"}, {ORDER: "PCI_BUS_ID"}),
+        ({LIST: "0"}, {LIST: "0"}),
+        ({LIST: "1,0", ORDER: "PCI_BUS_ID"}, {LIST: "1,0", ORDER: "PCI_BUS_ID"}),
+    ],
+)
+def test_a_worker_counts_the_gpus_as_they_were_chosen(
+    settings: dict[str, str], counted: dict[str, str]
+) -> None:
+    assert as_counted(Gpus((GTX1080, RTX3090), "560.35.03"), settings) == counted
 
 
 @pytest.mark.parametrize(
@@ -39,7 +101,7 @@ def test_the_devices_are_those_asked_for(asked: str, gpus: int, usable: bool, fo
 )
 def test_a_device_that_is_none_is_named(asked: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
-        devices(asked, 2, usable=True)
+        devices(asked, 2, (0, 1))
 
     assert caught.value.message.startswith(sentence)
 

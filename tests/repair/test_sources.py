@@ -11,10 +11,13 @@ import pytest
 
 from broken_server import broken_server
 from doctor import doctor
+from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
+from paddlevl_doctor.repair.pip_config import pip_indexes
 from paddlevl_doctor.repair.plan import Request
 from paddlevl_doctor.repair.sources import Sources, sources
 from paddlevl_doctor.repair.uv import command, index_words
 from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.system_fake import FakeSystem
 from wheels import index, wheel
 
 PIP = "http://user:word@pip/simple"
@@ -70,6 +73,7 @@ NOT_UVS = {
     "no-table-at-all": {"a/b/pyproject.toml": "tool = 1\n"},
     "no-lists": {"a/b/pyproject.toml": 'tool.uv = {index = "http://uv/simple", pip = 1}\n'},
     "hidden-by-a-nearer-one": {"a/b/uv.toml": 'link-mode = "copy"\n', "a/uv.toml": DEFAULT},
+    "for-named-packages-only": {"a/b/pyproject.toml": OF_A_PROJECT.replace("default", "explicit")},
     "hidden-by-uv-toml": {"a/b/uv.toml": "", "a/b/pyproject.toml": OF_A_PROJECT},
 }
 
@@ -104,12 +108,67 @@ def test_pips_further_indexes_are_searched_and_shown_without_secrets(
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "extra.conf"))
     found = chosen()
     extra = ("http://one:word@one/simple", "http://two/simple")
-    assert (found.request.index, found.request.extra_indexes) == (PIP, extra)
-    assert "http://***@pip/simple, http://***@one/simple, http://two/simple" in found.notes[0]
+    # A file that is named and there stands for the user's, as for pip.
+    assert (found.request.index, found.request.extra_indexes) == (None, extra)
+    monkeypatch.setenv("PIP_INDEX_URL", PIP)
+    assert "http://***@pip/simple, http://***@one/simple, http://two/simple" in chosen().notes[0]
+    monkeypatch.delenv("PIP_INDEX_URL")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://three/simple")
     assert chosen().request.extra_indexes == ("http://three/simple",)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     assert (chosen().request.index, chosen().request.extra_indexes) == (None, ("http://three/simple",))
+
+
+def of_pip(owner: str, section: str = "global") -> bytes:
+    return f"[{section}]\nindex-url = http://{owner}/simple\n".encode()
+
+
+HOME = Path("/home/u")
+# platform: where pip looks, the weakest first
+RANKED = {
+    "linux": (
+        "/etc/xdg/pip/pip.conf",
+        "/etc/pip.conf",
+        "/home/u/.pip/pip.conf",
+        "/home/u/.config/pip/pip.conf",
+        "/venv/pip.conf",
+    ),
+    "darwin": (
+        "/Library/Application Support/pip/pip.conf",
+        "/home/u/.pip/pip.conf",
+        "/home/u/.config/pip/pip.conf",
+        "/home/u/Library/Application Support/pip/pip.conf",
+        "/venv/pip.conf",
+    ),
+    "win32": (
+        "C:/ProgramData/pip/pip.ini",
+        "/home/u/pip/pip.ini",
+        "C:/Users/u/AppData/Roaming/pip/pip.ini",
+        "/venv/pip.ini",
+    ),
+}
+OF_WINDOWS = {"PROGRAMDATA": "C:/ProgramData", "APPDATA": "C:/Users/u/AppData/Roaming"}
+
+
+@pytest.mark.parametrize("platform", RANKED)
+def test_pips_files_are_found_where_pip_looks_and_the_nearest_counts(platform: str) -> None:
+    env = OF_WINDOWS if platform == "win32" else {}
+    files: dict[str, bytes] = {}
+    for number, path in enumerate(RANKED[platform]):
+        files[path] = of_pip(str(number))
+        system = FakeSystem(platform=platform, env=env, files=files, user_home=HOME)
+        assert pip_indexes(system, "/venv").index == f"http://{number}/simple", path
+
+
+def test_what_any_file_says_of_installing_stands_before_what_a_nearer_one_says_of_everything() -> None:
+    files = {"/etc/pip.conf": of_pip("installing", "install"), "/venv/pip.conf": of_pip("all")}
+    assert pip_indexes(FakeSystem(files=files, user_home=HOME), "/venv").index == "http://installing/simple"
+
+
+def test_the_environment_that_is_treated_may_have_a_file_of_pips(tmp_path: Path) -> None:
+    put(tmp_path, {"venv/pip.conf": of_pip("venv").decode()})
+    found = sources(RealSystem(), Request(), "3", prefix=str(tmp_path / "venv"))
+    assert found.request.index == "http://venv/simple"
 
 
 def test_uv_finds_the_newest_on_whichever_index_as_pip_does(tmp_path: Path) -> None:
@@ -132,6 +191,29 @@ def test_auto_measures_the_index_that_uv_is_set_to_beside_the_mirrors(
         put(tmp_path, {"a/b/uv.toml": DEFAULT.replace("http://uv/simple", server.url("simple"))})
         found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
     assert [str(one) for one in found.mirrors] == ["the index that uv is set to: HTTP 404"]
+    assert found.notes[1] == "none of them has the wheel, so the index stays the default one"
+
+
+def test_auto_measures_the_index_of_uvs_older_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("paddlevl_doctor.repair.sources.known_mirrors", dict)
+    with broken_server({}) as server:
+        monkeypatch.setenv("UV_INDEX_URL", server.url("simple"))
+        found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
+    assert [str(one) for one in found.mirrors] == ["the index that uv is set to: HTTP 404"]
+
+
+def test_matrix_tells_what_was_measured_and_that_no_mirror_has_the_wheel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("paddlevl_doctor.repair.sources.known_mirrors", dict)
+    with broken_server({}) as server:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", server.url("simple"))
+        answer = matrix(RealSystem(), MatrixRequest("linux", mirror="auto"))
+    assert (answer.mirror, answer.fix[-2:]) == (None, ("--mirror", "auto"))
+    assert answer.notes[:2] == (
+        "mirrors, as measured just now: the index that uv is set to: HTTP 404",
+        "none of them has the wheel, so the index stays the default one",
+    )
 
 
 def test_the_plan_leaves_a_projects_index_to_uv_and_hands_pips_on(tmp_path: Path) -> None:

@@ -78,16 +78,6 @@ def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
     )
 
 
-def judge_selftest(
-    result: ProbeResult, context: Context, lang: str, device: str = "cpu"
-) -> tuple[Finding, ...]:
-    """Judge one self-test alone: what it met, and whether it read the charts."""
-    causes = Causes(context)
-    answer = _selftests({device: result}, causes)
-    finding = _finding("self-test", answer, lang, round(1000 * result.seconds, 1))
-    return (*causes.findings(lang), finding)
-
-
 def _finding(name: str, answer: _Answer, lang: str, milliseconds: float) -> Finding:
     if isinstance(answer, str):
         return describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=answer, duration_ms=milliseconds)

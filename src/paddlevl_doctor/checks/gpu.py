@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from packaging.version import Version
 
 from paddlevl_doctor.checks.dlls import judge_libraries, wanted_dlls
@@ -10,13 +12,13 @@ from paddlevl_doctor.checks.pins import pins
 from paddlevl_doctor.facts.model import Gpu, PaddleBuild
 from paddlevl_doctor.facts.settings import WSL_LIBRARIES
 from paddlevl_doctor.facts.wsl import hidden_driver
+from paddlevl_doctor.knowledge.rules import Sentence
 from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system, required_driver
-from paddlevl_doctor.values import Status
+from paddlevl_doctor.messages import language
+from paddlevl_doctor.values import Evidence, Status
 
 # NVML's reasons that mean "there is no GPU to use here", as against "there is one and it cannot be asked".
 _NO_GPU = ("no-library", "no-devices", "driver-not-loaded")
-_MINIMUM = Version("7.0")
-"""Compute capability that the PaddleOCR-VL documentation asks for since v3.3.1 (matrix.md, 1.7)."""
 
 
 def _wsl_library(context: Context) -> Diagnosis:
@@ -60,13 +62,31 @@ def _named(gpu: Gpu) -> dict[str, object]:
     return {"gpu": gpu.name, "cc": gpu.compute_capability}
 
 
+def _refusal(context: Context, rules: Container[str]) -> Sentence | None:
+    """Return what `matrix` says of the first GPU that one of these rules keeps from being used."""
+    return next((said for said in context.wheel.refusals if said.rule in rules), None)
+
+
+def _refused(status: Status, source: str, value: str, said: Sentence) -> Diagnosis:
+    evidence = (Evidence(source, value), Evidence("matrix", said.text(language())))
+    return Diagnosis(status, evidence, dict(said.about))
+
+
 def _unbuilt_architecture(context: Context) -> Diagnosis:
+    """Compare with what the documentation asks for, then with what any wheel of this system has code for."""
     weakest = _weakest(context)
     if weakest is None:
         return skipped("no NVIDIA GPU")
-    if Version(weakest.compute_capability) >= _MINIMUM:
-        return ok("compute capability", weakest.compute_capability)
-    usable = any(Version(gpu.compute_capability) >= _MINIMUM for gpu in context.gpus)
+    from paddlevl_doctor.knowledge.lines import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need
+    from paddlevl_doctor.knowledge.wheels import minimum_compute_capability  # noqa: PLC0415 - as above
+
+    minimum = Version(minimum_compute_capability())
+    if Version(weakest.compute_capability) >= minimum:
+        # An installed wheel says itself what it has code for: see blackwell-arch-mismatch.
+        said = None if _build(context) else _refusal(context, ABOUT_CODE)
+        seen = ("compute capability", weakest.compute_capability)
+        return _refused(Status.NOTE, *seen, said) if said else ok(*seen)
+    usable = any(Version(gpu.compute_capability) >= minimum for gpu in context.gpus)
     # With a CPU wheel the old GPU is simply not used: worth knowing, nothing is wrong.
     status = Status.ERROR if _build(context) and not usable else Status.NOTE
     return bad(status, "compute capability", weakest.compute_capability, **_named(weakest))
@@ -89,15 +109,18 @@ def _architecture(context: Context) -> Diagnosis:
 
 
 def _driver(context: Context) -> Diagnosis:
+    """An error where the installed wheel cannot run; a warning where a newer driver would make a GPU usable."""
     gpus, build = context.facts.gpus, _build(context)
     if not gpus.devices or gpus.driver is None:
         return skipped("no NVIDIA GPU")
-    cuda = build.cuda if build else "11.8"  # the oldest line there is: below it no CUDA wheel can run
-    needed = required_driver(str(cuda), driver_system(context.facts.host))
-    if needed is None or Version(gpus.driver) >= Version(needed):
-        return ok("driver", gpus.driver)
-    status = Status.ERROR if build else Status.NOTE
-    return bad(status, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
+    cuda = str(build.cuda) if build else None
+    needed = required_driver(cuda, driver_system(context.facts.host)) if cuda else None
+    if needed is not None and Version(gpus.driver) < Version(needed):
+        return bad(Status.ERROR, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
+    from paddlevl_doctor.knowledge.lines import ABOUT_DRIVERS  # noqa: PLC0415 - reads files that only GPUs need
+
+    said = _refusal(context, ABOUT_DRIVERS)
+    return _refused(Status.WARNING, "driver", gpus.driver, said) if said else ok("driver", gpus.driver)
 
 
 def _cpu_wheel(context: Context) -> Diagnosis:

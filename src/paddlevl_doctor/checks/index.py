@@ -6,6 +6,7 @@ from paddlevl_doctor.checks.model import Context, Diagnosis, ok, skipped
 from paddlevl_doctor.checks.run import describe
 from paddlevl_doctor.facts.index_page import IndexPage
 from paddlevl_doctor.knowledge.published import compare
+from paddlevl_doctor.knowledge.sets import planned_python
 from paddlevl_doctor.messages import language
 from paddlevl_doctor.values import Evidence, Finding, Status
 
@@ -22,7 +23,12 @@ def judge_page(page: IndexPage | None, context: Context, python: str | None = No
     if page is None:
         return skipped("no CUDA wheel comes from the page")
     target = context.facts.target
-    look = compare(page, context.wheel, context.facts.host, python or (target.version if target else "3.12"))
+    look = compare(
+        page,
+        context.wheel,
+        context.facts.host,
+        python or (target.version if target else planned_python(context.version_set)),
+    )
     if look.state == "unreachable":
         return skipped(page.problem)
     if look.state == "confirmed":

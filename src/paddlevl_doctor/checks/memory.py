@@ -15,9 +15,6 @@ from paddlevl_doctor.values import Evidence, Status
 if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.memory import Estimate
 
-_USABLE = (7, 0)
-"""Compute capability below which paddle does not use the GPU at all (p100-and-other-unbuilt-arch)."""
-
 Estimated = tuple[Gpu, "Estimate"]
 
 
@@ -27,14 +24,16 @@ def _estimated(context: Context) -> tuple[Estimated, ...]:
     if build is None or build.cuda is None or not context.gpus:
         return ()
     from paddlevl_doctor.knowledge.memory import estimate, in_blocks  # noqa: PLC0415 - only for machines with a GPU
+    from paddlevl_doctor.knowledge.wheels import minimum_compute_capability  # noqa: PLC0415 - as above
 
+    least = numbers(minimum_compute_capability())  # below it paddle does not use the GPU at all
     system, paddlex = context.facts.host.system, context.target.version_of("paddlex") or "0"
     patched = is_cured(load_failure("vision-attention-oom"), context)
     as_it_is = in_blocks if patched else (lambda need: need)
     return tuple(
         (gpu, as_it_is(estimate(system, gpu.compute_capability, paddlex)))
         for gpu in context.gpus
-        if gpu.memory_total_mb and numbers(gpu.compute_capability) >= _USABLE
+        if gpu.memory_total_mb and numbers(gpu.compute_capability) >= least
     )
 
 

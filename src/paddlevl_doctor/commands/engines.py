@@ -14,7 +14,8 @@ from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
 from paddlevl_doctor.facts.gpu_use import GpuUse
 from paddlevl_doctor.facts.network import answering_hubs
-from paddlevl_doctor.knowledge.visible import is_guess
+from paddlevl_doctor.knowledge.selection import served
+from paddlevl_doctor.knowledge.visible import as_counted, is_guess
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing import remembered
 from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
@@ -86,7 +87,7 @@ class Staff:
 
 def check_options(request: ParseRequest) -> None:
     """Raise UsageError where the engine cannot run with what was asked for, before anything is read."""
-    devices(request.device, 0, usable=False)
+    devices(request.device, 0, ())
     if request.engine == "reader" and not available():
         raise UsageError(text("reader-missing"))
     if request.engine == "server" and not request.server_url:
@@ -188,10 +189,10 @@ def _state(examination: Examination) -> str:
 
 
 def _devices(system: System, examination: Examination, request: ParseRequest, pages: int) -> tuple[str, ...]:
-    target, gpus = examination.facts.target, len(examination.context.gpus)
-    wheel = target is not None and target.version_of("paddlepaddle-gpu") is not None
-    usable = wheel and examination.context.wheel.device.startswith("gpu")
-    found = devices(request.device, gpus, usable=usable)
+    target, context = examination.facts.target, examination.context
+    has_wheel = target is not None and target.version_of("paddlepaddle-gpu") is not None
+    usable = [gpu.index for gpu in served(context.wheel, context.target.paddle)] if has_wheel else []
+    found = devices(request.device, len(context.gpus), usable)
     if request.device != "auto" or found != ("cpu",):
         return found
     cache = examination.facts.cache
@@ -209,14 +210,14 @@ def _setup(
 ) -> NativeSetup:
     target = examination.facts.target
     assert target is not None  # noqa: S101 - _native_obstacle looked
-    guess = is_guess(examination.facts.gpus.devices, system.env)
+    # A look at the environment has compiled it already, outside of it: that saves five seconds of an import.
+    env = as_counted(examination.facts.gpus, probe_environment(system, target))
+    guess = is_guess(examination.facts.gpus.devices, env)
     device, alone = alone_on(
-        all_devices[number], system.env, workers=len(all_devices), cores=system.cpu_count(), guess=guess
+        all_devices[number], env, workers=len(all_devices), cores=system.cpu_count(), guess=guess
     )
     # Nobody is asked about a card that may be another one.
     card = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
-    # A look at the environment has compiled it already, outside of it: that saves five seconds of an import.
-    env = probe_environment(system, target)
     return NativeSetup(
         python=target.python,
         device=device,

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-_PLANNED_PYTHON = "3.12"
-"""Stands for the Python of an environment that does not exist yet, where a rule depends on it."""
-
 
 @dataclass(frozen=True)
 class TargetOptions:
@@ -98,21 +95,28 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
     from paddlevl_doctor.checks.model import Context  # noqa: PLC0415 - loaded with the rules
     from paddlevl_doctor.knowledge.selection import choose_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.knowledge.sets import set_of  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.sets import planned_python, set_of  # noqa: PLC0415 - as above
     from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - as above
 
     followed = set_of(facts.target) if facts.target else None
     version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
-    version = facts.target.version if facts.target else _PLANNED_PYTHON
+    version = facts.target.version if facts.target else planned_python(version_set)
     seen = visible(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
     told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
     return Context(facts, version_set, told, followed, seen.gpus.devices)
 
 
+def set_for(target: Target | None) -> VersionSet:
+    """Return the set that is followed where nobody names one: the one that is there, or is nearest to it."""
+    from paddlevl_doctor.knowledge.sets import set_of  # noqa: PLC0415 - loaded with the rules
+
+    return (set_of(target) if target else None) or _nearest_set(target)
+
+
 def named_set(name: str) -> VersionSet:
     """Return the set of this name; raises UsageError that names those there are."""
-    from paddlevl_doctor.knowledge.sets import find_set, load_sets  # noqa: PLC0415 - loaded with the rules
+    from paddlevl_doctor.knowledge.sets import find_set, load_sets  # noqa: PLC0415 - as above
 
     found = find_set(name)
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.model import Host
 from paddlevl_doctor.knowledge.rules import Sentence
 from paddlevl_doctor.knowledge.selection import WheelChoice
@@ -80,7 +81,20 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
         return _wheelhouse(system, folder, chosen, bar)
     files = _WRITERS[kind](chosen)
     _refuse_foreign(folder, files)
-    return Exported(tuple(_write(folder / name, words) for name, words in files.items()))
+    written = tuple(_write(folder / name, words.encode()) for name, words in files.items())
+    return _with_own_wheel(system, folder, written) if kind == "notebook" else Exported(written)
+
+
+def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> Exported:
+    """Put the doctor's wheel beside a notebook, which takes it from there; where there is none, say so."""
+    from paddlevl_doctor.repair.own_wheel import own_wheel  # noqa: PLC0415 - start-up time
+
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
+        try:
+            made = own_wheel(system, Path(work))
+        except DoctorError as error:
+            return Exported(written, (text("export-wheel-elsewhere", reason=error.message),))
+        return Exported((*written, _write(folder / made.name, made.read_bytes())))
 
 
 def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
@@ -206,7 +220,7 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
     cells = [
         _cell("markdown", "about", text("export-about", set=chosen.version_set.name, machine=chosen.machine)),
         _cell("code", "choose", _chosen_in(chosen)),
-        _cell("markdown", "installing", text("export-installing")),
+        _cell("markdown", "installing", text("export-installing", version=__version__)),
         _cell("code", "install", _INSTALL),
         _cell("code", "check", _CHECK),
         _cell("markdown", "parsing", text("export-parsing")),
@@ -224,7 +238,8 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
 
 def _chosen_in(chosen: Chosen) -> str:
     mirror = _without_login(chosen.index) if chosen.index else ""
-    return _CHOOSE.replace("SET_NAME", repr(chosen.version_set.name)).replace("INDEX_URL", repr(mirror))
+    values = {"SET_NAME": chosen.version_set.name, "INDEX_URL": mirror, "OWN_VERSION": __version__}
+    return functools.reduce(lambda words, name: words.replace(name, repr(values[name])), values, _CHOOSE)
 
 
 def _cell(kind: str, name: str, words: str) -> dict[str, object]:
@@ -233,28 +248,39 @@ def _cell(kind: str, name: str, words: str) -> dict[str, object]:
 
 
 _CHOOSE = """\
-import os, pathlib, subprocess, sys
+import glob, os, pathlib, shutil, subprocess, sys
 
-DOCTOR = "paddlevl-doctor[reader]"  # or the path of its wheel
 WHEELHOUSE = ""  # folder of a data set made with `matrix --export wheelhouse`: no downloads at all
 PAGE = "demo.png"  # your image
-VENV = str(pathlib.Path.cwd() / "paddleocr-vl")  # an environment of its own: the notebook's packages stay as they are
 SET = SET_NAME
 MIRROR = INDEX_URL  # of a package index, or a mirror's name; empty: the default index
+VERSION = OWN_VERSION  # of the doctor; where its wheel may lie: beside this notebook, in the wheelhouse, in a data set
+PLACES = (".", f"{WHEELHOUSE}/doctor", "/kaggle/input/*", "/kaggle/input/*/*")
+
+# Two environments: the doctor's and PaddleOCR-VL's. The notebook's packages stay as they are.
+DOCTOR, VENV = (str(pathlib.Path.cwd() / name) for name in ("paddlevl-doctor", "paddleocr-vl"))
+PYTHON = str(pathlib.Path(DOCTOR, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python"))))
 
 
 def doctor(*words):
-    done = subprocess.run([sys.executable, "-m", "paddlevl_doctor", *words, "--venv", VENV, "--no-color"])
+    done = subprocess.run([PYTHON, "-m", "paddlevl_doctor", *words, "--venv", VENV, "--no-color"])
     if done.returncode not in (0, 1):
         raise RuntimeError(f"paddlevl-doctor {words[0]} ended with {done.returncode}")
     return done.returncode
 """
 _INSTALL = """\
-try:
-    import paddlevl_doctor
-except ImportError:
-    house = ["--no-index", "--find-links", f"{WHEELHOUSE}/doctor"] if WHEELHOUSE else []
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", *house, DOCTOR], check=True)
+wheels = [path for place in PLACES for path in glob.glob(f"{place}/paddlevl_doctor-{VERSION}-*.whl")]
+wanted = "paddlevl-doctor[reader]" + (f" @ {pathlib.Path(wheels[0]).resolve().as_uri()}" if wheels else f"=={VERSION}")
+index = ["--index-url", MIRROR] if "://" in MIRROR else []
+index = ["--no-index", "--find-links", f"{WHEELHOUSE}/doctor"] if WHEELHOUSE else index
+if uv := shutil.which("uv"):
+    make = [uv, "venv", "-q", "--no-project", "--allow-existing", "--python", sys.executable, DOCTOR]
+    install = [uv, "pip", "install", "-q", "--python", PYTHON]
+else:
+    make = [sys.executable, "-m", "venv", "--without-pip", DOCTOR]
+    install = [sys.executable, "-m", "pip", "--python", PYTHON, "install", "-q"]
+subprocess.run(make, check=True)
+subprocess.run([*install, *index, wanted], check=True)
 source = ["--wheelhouse", WHEELHOUSE] if WHEELHOUSE else ["--mirror", MIRROR] if MIRROR else []
 doctor("fix", "--apply", "--set", SET, *source)
 """
@@ -285,11 +311,11 @@ def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
             raise UsageError(text("export-occupied", path=path))
 
 
-def _write(path: Path, words: str) -> Path:
+def _write(path: Path, data: bytes) -> Path:
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(words, encoding="utf-8", newline="\n")
+        part.write_bytes(data)
         part.replace(path)
     except OSError as error:
         raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error

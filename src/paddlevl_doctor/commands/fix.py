@@ -14,6 +14,7 @@ from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
 from paddlevl_doctor.errors import DoctorError, UsageError
 from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
+from paddlevl_doctor.knowledge.sets import own_python, planned_python
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal
 from paddlevl_doctor.repair.from_house import open_house, refuse_foreign
@@ -151,7 +152,8 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     examination = _deeply(system, examination, stage) if deep else examination
     site = _site(system, examination)
     house = open_house(request)
-    source = sources(system, request, examination.context.version_set.paddle_cpu)
+    prefix = site.prefix if site.exists else None
+    source = sources(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
     request = source.request
     chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
@@ -264,14 +266,11 @@ def _with_interpreter(
     """
     if request.interpreter is not None:
         return replace(request, python_version=_version_of(system, request.interpreter))
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if house is not None and house.machine.python != own:
-        version = house.machine.python
+    version = house.machine.python if house else planned_python(examination.context.version_set)
+    if version != own_python():
         return replace(request, interpreter=version, python_version=version)
-    if not examination.context.version_set.supports_python(own):
-        return replace(request, interpreter=request.python_version)
     base = getattr(sys, "_base_executable", None) or sys.executable
-    return replace(request, interpreter=base, python_version=own)
+    return replace(request, interpreter=base, python_version=version)
 
 
 def _version_of(system: System, interpreter: str) -> str:

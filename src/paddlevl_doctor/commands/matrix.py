@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -10,12 +11,11 @@ from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Gpu, Gpus, Host, Target
 from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
 from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
-from paddlevl_doctor.knowledge.sets import VersionSet, default_set
+from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, VersionSet, default_set, minor_of, planned_python
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.system import System
+from paddlevl_doctor.values import Command
 
-PLANNED_PYTHON = "3.12"
-"""The Python of a machine that does not say another, which is also the one that `fix` plans with."""
 _VERSION = re.compile(r"\d+(\.\d+){0,3}")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 _SUGGESTED = 3
@@ -46,20 +46,14 @@ def matrix(
         if value is not None and _VERSION.fullmatch(value) is None:
             raise UsageError(text("matrix-no-version", option=f"--{name}", value=value))
     version_set = _set(request.set_name)
+    here = _Here(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
-    machine = _described(request) if described else _this_machine(system, request, venv, interpreter)
-    answer = answer_for(machine, version_set)
+    machine = _described(request) if described else _this_machine(system, request, here)
+    fix = _fix_there(request) if machine.described else here.fix(request)
+    answer = replace(answer_for(machine, version_set), fix=fix)
     if request.mirror is not None:
-        answer = replace(answer, mirror=_mirror(system, request.mirror, version_set))
+        answer = _with_mirror(system, answer, request.mirror)
     return _asked(system, answer) if request.online and answer.wheel.find_links else answer
-
-
-def _mirror(system: System, name: str, version_set: VersionSet) -> str | None:
-    """Return the URL as `fix` would take it; None where `auto` finds none that has the wheel."""
-    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - only for --mirror
-    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
-
-    return sources(system, Request(index=name), version_set.paddle_cpu).request.index
 
 
 def _asked(system: System, answer: Answer) -> Answer:
@@ -71,15 +65,77 @@ def _asked(system: System, answer: Answer) -> Answer:
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
 
 
+def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
+    """Put in the URL as `fix` would take it, none where `auto` finds none that has the wheel, and what was measured."""
+    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - only for --mirror
+    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
+
+    found = sources(system, Request(index=name), answer.version_set.paddle_cpu)
+    return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What was named of this machine, and what is there of it."""
+
+    system: System
+    venv: str | None
+    interpreter: str | None
+    version_set: VersionSet
+
+    @functools.cached_property
+    def target(self) -> Target | None:
+        """The environment to treat, None where there is none yet."""
+        from paddlevl_doctor.facts.target import choose_target, collect_target  # noqa: PLC0415 - not everybody asks
+
+        choice = choose_target(self.system, self.interpreter, self.venv)
+        found = collect_target(self.system, choice) if choice.python else None
+        return found if isinstance(found, Target) else None
+
+    @property
+    def python(self) -> str:
+        """The version of the target's Python, or the one that a new environment gets."""
+        return self.target.version if self.target else planned_python(self.version_set)
+
+    def fix(self, request: MatrixRequest) -> Command:
+        """Return how `fix` is told to do here what the answer says."""
+        from paddlevl_doctor.commands.examine import set_for  # noqa: PLC0415 - as above
+        from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - not everybody asks
+
+        place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
+        if self.interpreter:
+            place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
+        follows = set_for(self.target).name == self.version_set.name
+        wanted = () if follows and request.set_name is None else ("--set", self.version_set.name)
+        return ("paddlevl-doctor", "fix", "--apply", *place, *wanted, *_fix_words(request))
+
+
+def _fix_there(request: MatrixRequest) -> Command:
+    """Return how `fix` is told on the machine that was described."""
+    wanted = ("--set", request.set_name) if request.set_name else ()
+    return ("paddlevl-doctor", "fix", "--apply", *wanted, *_fix_words(request))
+
+
+def _fix_words(request: MatrixRequest) -> tuple[str, ...]:
+    pairs = (("--base-python", request.python), ("--mirror", request.mirror))
+    return tuple(word for option, value in pairs if value for word in (option, value))
+
+
 def _described(request: MatrixRequest) -> Machine:
-    from paddlevl_doctor.knowledge.platforms import load_platforms  # noqa: PLC0415 - not for this machine
+    from paddlevl_doctor.knowledge.gpus import processor_of  # noqa: PLC0415 - not for this machine
+    from paddlevl_doctor.knowledge.platforms import load_platforms  # noqa: PLC0415 - as above
 
     platforms = load_platforms()
     platform = platforms.get(request.platform or "linux")
     if platform is None:
         raise UsageError(text("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
-    host = _with_glibc(platform.host(_machine(request.machine)), request.glibc, platform.name)
     devices = named_gpus(request.gpus or platform.gpus)
+    brought = processor_of(devices)
+    if brought and request.machine and _machine(request.machine) != brought[0]:
+        shown = {"gpu": brought[1].name, "machine": brought[0], "value": request.machine}
+        raise UsageError(text("matrix-gpu-machine", **shown))
+    host = platform.host(_machine(request.machine) or (brought[0] if brought else None))
+    host = _with_glibc(host, request.glibc, platform.name)
     notes = _models(devices)
     if devices and not request.gpus:
         taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
@@ -105,21 +161,32 @@ def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
         if row is not None:
             known = {"architecture": row.architecture, "cc": row.compute_capability}
             said.append(backed_by(sentence("gpu-model", gpu=gpu.name, **known), row))
+        if row is not None and row.machine:
+            said.append(backed_by(sentence("gpu-processor", gpu=gpu.name, machine=row.machine), row))
     return tuple(dict.fromkeys(said))
 
 
-def _this_machine(
-    system: System, request: MatrixRequest, venv: str | None, interpreter: str | None
-) -> Machine:
-    """Look at this machine; options stand in for what they name."""
+def _this_machine(system: System, request: MatrixRequest, here: _Here) -> Machine:
+    """Look at this machine; options stand in for what they name. A GPU of another processor's has another machine."""
     from paddlevl_doctor.facts.host import collect_host  # noqa: PLC0415 - not for described machines
 
     host = collect_host(system)
+    if request.gpus and _brings_another(host, request.gpus):
+        return _described(request)
     host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
     notes = (*(_models(gpus.devices) if request.gpus else ()), *(_unjudged(gpus) if request.driver else ()))
-    python = request.python or _python(system, venv, interpreter)
-    return Machine(host, gpus, python, bool(request.gpus), hidden, notes)
+    python = request.python or here.python
+    other = here.target is not None and minor_of(python) != minor_of(here.target.version)
+    described = other or bool(request.gpus or request.driver or request.glibc)
+    return Machine(host, gpus, python, described, hidden, notes)
+
+
+def _brings_another(host: Host, names: Iterable[str]) -> bool:
+    from paddlevl_doctor.knowledge.gpus import processor_of  # noqa: PLC0415 - not every machine has GPUs
+
+    brought = processor_of(named_gpus(names))
+    return brought is not None and brought[0] != host.machine
 
 
 def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
@@ -129,28 +196,19 @@ def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
 
 
 def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
-    """Ask NVML, or believe the options; a driver that is named stands in for the one that is there."""
-    if request.gpus:
-        return Gpus(named_gpus(request.gpus), request.driver), ()
+    """Ask NVML, or believe the options; what is named stands in for what is there, GPUs and driver each for itself."""
     from paddlevl_doctor.facts.gpu import collect_gpus  # noqa: PLC0415 - not for described machines
 
     found = collect_gpus(system)
     gpus = replace(found, driver=request.driver or found.driver)
+    if request.gpus:
+        return Gpus(named_gpus(request.gpus), gpus.driver), ()
     if not gpus.devices:
         return gpus, ()
     from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - only where there are GPUs
 
     seen = visible(gpus, system.env)
     return seen.gpus, seen.said
-
-
-def _python(system: System, venv: str | None, interpreter: str | None) -> str:
-    """Return the version of the target's Python, or the one that a new environment would get."""
-    from paddlevl_doctor.facts.target import choose_target, collect_target  # noqa: PLC0415 - as above
-
-    choice = choose_target(system, interpreter, venv)
-    found = collect_target(system, choice) if choice.python else None
-    return found.version if isinstance(found, Target) else PLANNED_PYTHON
 
 
 def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:

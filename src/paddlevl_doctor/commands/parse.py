@@ -159,13 +159,16 @@ def _selftest(run: Run, examination: Examination, fixed: repair.FixReport | None
     """Prove the native stack where it was just installed or is what was asked for."""
     if fixed is None and run.request.engine != "selftest":
         return ()
-    from paddlevl_doctor.commands.deep import judge_deep, see_deep  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.facts.collect_deep import devices  # noqa: PLC0415 - as above
+    from paddlevl_doctor.commands.deep import (  # noqa: PLC0415 - start-up time
+        devices_of,
+        judge_deep,
+        see_deep,
+    )
 
     started = run.system.clock()
     seen = see_deep(run.system, examination, run.stage)
     findings = judge_deep(examination, seen)
-    run.proved_on = seen.read_on() if seen else devices(examination.facts)
+    run.proved_on = seen.read_on() if seen else devices_of(examination.context)
     run.seconds["self-test"] = round(run.system.clock() - started, 2)
     run.flaws += [_flaw(f) for f in findings if f.status in (Status.ERROR, Status.UNKNOWN)]
     blocked = next((f.blocked_by for f in findings if f.status is Status.BLOCKED), None)

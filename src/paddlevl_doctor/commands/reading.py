@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,17 +47,25 @@ def read_documents(
     if run.request.resume:
         session.resume()
     try:
-        with run.clocked("read"):
-            _run_through(run, session, staff, works, choice)
-        _hear(run, look, works)
-        _turn(run, look, session, staff)
-    finally:
-        look.close()
-        staff.close()
+        _read_and_look(run, session, staff, look, choice)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_interrupted(works)) from None
     for work in works:
         run.documents[work.path] = _judged(run, work, choice, known, look.of(work))
     report = _report(run, choice, works, staff, fixed)
     return replace(report, story=tell(report, works, staff.samples))
+
+
+def _read_and_look(run: Run, session: Session, staff: Staff, look: SecondLook, choice: Choice) -> None:
+    """Read all pages, let the witness look, read again what lies; then end whoever was hired."""
+    try:
+        with run.clocked("read"):
+            _run_through(run, session, staff, session.works, choice)
+        _hear(run, look, session.works)
+        _turn(run, look, session, staff)
+    finally:
+        look.close()
+        staff.close()
 
 
 def _signed(run: Run, works: list[Work], reads_with: str) -> list[Work]:
@@ -79,7 +87,7 @@ def _signed(run: Run, works: list[Work], reads_with: str) -> list[Work]:
     return signed
 
 
-def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], choice: Choice) -> None:
+def _run_through(run: Run, session: Session, staff: Staff, works: Sequence[Work], choice: Choice) -> None:
     """Read all pages; where the last engine is lost, what was read until then is still told."""
     total = sum(work.count - work.resumed for work in works)
     try:
@@ -87,8 +95,6 @@ def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], ch
             session.on_over = lambda: advance(1)
             staff.on_stage(lambda stage: advance.say(text(f"worker-{stage}")))
             run.incidents += session.run(staff.engines)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_interrupted(works)) from None
     except DoctorError as error:
         if isinstance(error, UsageError) or not any(work.pages for work in works):
             raise
@@ -98,16 +104,16 @@ def _run_through(run: Run, session: Session, staff: Staff, works: list[Work], ch
             session.finish(work)
 
 
-def _interrupted(works: list[Work]) -> str:
+def _interrupted(works: Sequence[Work]) -> str:
     done, count = sum(len(work.pages) for work in works), sum(work.count for work in works)
     return text("parse-interrupted", done=done, count=count)
 
 
-def _called(works: list[Work]) -> str:
+def _called(works: Sequence[Work]) -> str:
     return works[0].path.name if len(works) == 1 else text("documents-count", count=len(works))
 
 
-def _hear(run: Run, look: SecondLook, works: list[Work]) -> None:
+def _hear(run: Run, look: SecondLook, works: Sequence[Work]) -> None:
     """Wait for the witness; pages of an earlier run are looked at as well."""
     for work in works:
         for index in sorted(work.kept):

@@ -23,8 +23,11 @@ from paddlevl_doctor.knowledge.sets import default_set
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import server_process
+from paddlevl_doctor.repair.plan import Request
 from paddlevl_doctor.repair.server_cards import card_of, refusal, unseen
 from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, is_too_old, plan_server
+from paddlevl_doctor.repair.sources import Sources, sources
+from paddlevl_doctor.repair.uv import index_words
 from paddlevl_doctor.system import System
 from paddlevl_doctor.system_processes import hangup_is_interrupt
 from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
@@ -46,6 +49,8 @@ class ServeRequest:
     """PaddleX's name of the model; None: the newest that the client's paddlex has."""
     fraction: float | None = None
     ready_timeout: float = server_process.READY_TIMEOUT
+    index: str | None = None
+    """Where the packages come from, as for `fix --mirror`; None: as uv or pip are set."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class ServeReport:
     running: Running | None = None
     dry_run: bool = False
     url: str | None = None
+    notes: tuple[str, ...] = ()
+    """Which index is used and why, in sentences."""
 
     def exit_code(self) -> ExitCode:
         """0 nothing in the way, 1 something is, 3 something could not be looked at."""
@@ -112,7 +119,7 @@ def serving(
         server_process.write_client_file(system, plan)
         with server_process.started(system, plan, stage, request.ready_timeout) as server:
             running = Running(server.pid, plan.url, server.seconds, str(server.log))
-            yield ServeReport(report.findings, plan, running), server
+            yield replace(report, running=running), server
 
 
 def _planned(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
@@ -124,10 +131,22 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
     adopted = _adopted(system, folder, backend)
     installed = _inventory(system, folder) if adopted else None
     choice = _choice(system, examination, request, backend, folder)
-    choice = replace(choice, target=_named(options), adopted=adopted)
+    source = _sources(system, request, backend, choice, adopted=adopted)
+    words = tuple(index_words(source.request.index, source.request.extra_indexes))
+    choice = replace(choice, target=_named(options), adopted=adopted, indexes=words)
     plan = plan_server(choice, facts)
     findings = _findings(system, backend, facts, plan, installed)
-    return ServeReport(findings, plan, dry_run=request.dry_run), adopted
+    return ServeReport(findings, plan, dry_run=request.dry_run, notes=source.notes), adopted
+
+
+def _sources(
+    system: System, request: ServeRequest, backend: Backend, choice: Choice, *, adopted: bool
+) -> Sources:
+    """Choose the index as `fix` does; nothing is measured for what is not installed."""
+    wanted = Request(index=request.index)
+    if backend.program or adopted:
+        return Sources(wanted)
+    return sources(system, wanted, choice.version_set.paddle_cpu)
 
 
 def _named(options: TargetOptions) -> tuple[str, ...]:

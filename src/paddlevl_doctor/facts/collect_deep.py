@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,7 +14,7 @@ from paddlevl_doctor.facts.model import Facts, Target
 from paddlevl_doctor.facts.model_content import altered_models
 from paddlevl_doctor.facts.network import HubQuestion
 from paddlevl_doctor.facts.side_by_side import side_by_side
-from paddlevl_doctor.knowledge.visible import visible
+from paddlevl_doctor.knowledge.visible import as_counted
 from paddlevl_doctor.system import System
 
 PROBE_TIMEOUT = 300.0
@@ -26,17 +26,15 @@ MODULES = ("paddle", "paddlex", "paddleocr")
 _Jobs = dict[str, tuple[str, tuple[str, ...]]]
 
 
-def devices(facts: Facts) -> tuple[str, ...]:
-    """Return what the stack could read on: every GPU that it sees with a CUDA wheel, else the CPU."""
-    gpu_wheel = facts.target is not None and facts.target.version_of("paddlepaddle-gpu") is not None
-    seen = visible(facts.gpus, facts.settings).gpus.devices
-    return tuple(f"gpu:{gpu.index}" for gpu in seen) if gpu_wheel and seen else ("cpu",)
-
-
 def collect_deep(
-    system: System, facts: Facts, *, ask_hubs: bool = False, index: str | None = None
+    system: System,
+    facts: Facts,
+    devices: Sequence[str],
+    *,
+    ask_hubs: bool = False,
+    index: str | None = None,
 ) -> DeepFacts:
-    """Run all probes that this target needs, at most as many at a time as there are processors.
+    """Run all probes that this target needs on these devices, at most as many at a time as there are processors.
 
     The three imports are looked at apart only where no self-test came past its own: it imports the same modules
     in a fresh process, so its success leaves nothing for them to find, and only a failure asks which module
@@ -49,20 +47,19 @@ def collect_deep(
     with ThreadPoolExecutor(2) as meanwhile:
         page = meanwhile.submit(read_index_page, system, index) if index else None
         models = meanwhile.submit(altered_models, system, facts.cache)
-        results = _run(system, facts.target, _jobs(facts, facts.target))
+        results = _run(system, facts, facts.target, _jobs(facts.target, devices))
     if not any(did_import(result) for key, result in results.items() if key.startswith("selftest ")):
         imports: _Jobs = {f"import {name}": ("imports", ("--only", name)) for name in MODULES}
-        results.update(_run(system, facts.target, imports))
+        results.update(_run(system, facts, facts.target, imports))
     answers = hubs.answers() if hubs else ()
     listed = page.result() if page else None
     return DeepFacts(results, answers, round(system.clock() - started, 3), listed, models.result())
 
 
-def _jobs(facts: Facts, target: Target) -> _Jobs:
+def _jobs(target: Target, devices: Sequence[str]) -> _Jobs:
     """List the probes, the longest first."""
-    chosen = devices(facts)
-    jobs: _Jobs = {f"selftest {name}": ("selftest", ("--device", name)) for name in chosen}
-    jobs["kernels"] = ("kernels", ("--devices", ",".join(dict.fromkeys(("cpu", *chosen)))))
+    jobs: _Jobs = {f"selftest {name}": ("selftest", ("--device", name)) for name in devices}
+    jobs["kernels"] = ("kernels", ("--devices", ",".join(dict.fromkeys(("cpu", *devices)))))
     if target.version_of("torch") is not None:
         jobs["torch-first"] = ("imports", ("--only", "torch,paddle"))
         jobs["paddle-first"] = ("imports", ("--only", "paddle,torch"))
@@ -70,8 +67,8 @@ def _jobs(facts: Facts, target: Target) -> _Jobs:
     return jobs
 
 
-def _run(system: System, target: Target, jobs: _Jobs) -> dict[str, ProbeResult]:
-    environment = probe_environment(system, target)
+def _run(system: System, facts: Facts, target: Target, jobs: _Jobs) -> dict[str, ProbeResult]:
+    environment = as_counted(facts.gpus, probe_environment(system, target))
     calls: dict[str, Callable[[], ProbeResult]] = {
         key: partial(run_probe, system, target.python, name, args, PROBE_TIMEOUT, environment)
         for key, (name, args) in jobs.items()

@@ -13,21 +13,17 @@ from collections.abc import Mapping
 from paddlevl_doctor.facts.deep_facts import HubAnswer
 from paddlevl_doctor.system import System
 
-# The four hosters of PaddleX in its own order (official_models.py of 3.7.2). PaddleX gives each one second,
-# which is too short for many proxies.
-HUBS = {
-    "huggingface": "https://huggingface.co",
-    "aistudio": "https://aistudio.baidu.com",
-    "modelscope": "https://modelscope.cn",
-    "bos": "https://paddle-model-ecology.bj.bcebos.com",
-}
 TIMEOUT = 5.0
+"""Seconds for all hubs. PaddleX gives each one second, which is too short for many proxies."""
 
 
 def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the hubs to ask; PADDLE_PDX_HUGGING_FACE_ENDPOINT (since paddlex 3.4.0) replaces the first."""
+    """Return the hubs in PaddleX's order; PADDLE_PDX_HUGGING_FACE_ENDPOINT (since paddlex 3.4.0) replaces the first."""
+    from paddlevl_doctor.knowledge.matrix import load_hubs  # noqa: PLC0415 - a check with its models asks none
+
     endpoint = env.get("PADDLE_PDX_HUGGING_FACE_ENDPOINT")
-    return {**HUBS, **({"huggingface": endpoint} if endpoint else {})}
+    hubs = {hub.name: hub.url for hub in load_hubs()}
+    return {**hubs, **({"huggingface": endpoint} if endpoint else {})}
 
 
 def answering_hubs(system: System, timeout: float = TIMEOUT) -> tuple[str, ...]:

@@ -83,6 +83,10 @@ class Answer:
     """What the index page said, where it was asked."""
     mirror: str | None = None
     """URL of an index that stands in for the default one."""
+    fix: Command = ()
+    """How `fix` is told to do the same, on this machine or on the described one."""
+    notes: tuple[str, ...] = ()
+    """What was measured for the mirror, in sentences."""
 
     @property
     def possible(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.model import Gpu
@@ -31,6 +31,8 @@ class Models(Fact):
     compute_capability: str
     architecture: str
     names: tuple[str, ...]
+    machine: str = ""
+    """The processor architecture of every machine with such a GPU; empty: it may be any."""
 
 
 @functools.cache
@@ -79,6 +81,12 @@ def row_of(gpu: Gpu) -> Models | None:
     """Return the row that a described GPU was found in, None for one that was named by its capability."""
     found = _by_words().get(_words(gpu.name))
     return found[1] if found else None
+
+
+def processor_of(gpus: Iterable[Gpu]) -> tuple[str, Gpu] | None:
+    """Return the processor architecture that described GPUs bring along, and the first that does; None: any may be."""
+    found = ((row.machine, gpu) for gpu in gpus if (row := row_of(gpu)) is not None and row.machine)
+    return next(found, None)
 
 
 def renumbered(groups: Sequence[Sequence[Gpu]]) -> tuple[Gpu, ...]:

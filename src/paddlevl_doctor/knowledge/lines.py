@@ -16,7 +16,10 @@ from paddlevl_doctor.knowledge.wheels import (
     minimum_compute_capability,
 )
 
-_ABOUT_DRIVERS = ("driver-too-old", "blackwell-driver")
+ABOUT_DRIVERS = ("driver-too-old", "blackwell-driver")
+"""Rules about a GPU that a newer driver would make usable."""
+ABOUT_CODE = ("windows-needs-7-5", "architecture-not-built")
+"""Rules about a GPU that no wheel of this system has code for."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class _Machine:
         """Say why no line serves some of these GPUs; those that only another line serves are named elsewhere."""
         unserved = [gpu for gpu in left if not any(self.serves(line, gpu) for line in self.lines)]
         said = [self._left_out(gpu) for gpu in unserved]
-        if self.host.wsl and any(one.rule in _ABOUT_DRIVERS for one in said):
+        if self.host.wsl and any(one.rule in ABOUT_DRIVERS for one in said):
             said.append(sentence("wsl-driver"))
         return said
 
@@ -173,4 +176,5 @@ class _Machine:
             if numbers(cc) >= numbers(line.toolkit_driver_from or "1000")
             else "driver-too-old"
         )
-        return sentence(rule, gpu=gpu.name, tag=line.tag, needed=self.needed(line, gpu), driver=self.driver)
+        needed = self.needed(line, gpu)
+        return sentence(rule, gpu=gpu.name, tag=line.tag, cuda=line.cuda, needed=needed, driver=self.driver)

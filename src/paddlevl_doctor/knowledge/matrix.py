@@ -79,17 +79,6 @@ class Hub(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variable(Fact):
-    """An environment variable of paddlex; `paddlex` is the first version that reads it."""
-
-    name: str
-    paddlex: str
-    default: str | None = None
-    values: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Mirror(Fact):
     """A mirror of the default Python index."""
 
@@ -139,12 +128,6 @@ def load_models() -> tuple[Model, ...]:
 def load_hubs() -> tuple[Hub, ...]:
     """Return the model hubs in the order in which paddlex asks them."""
     return load_rows("models", "hub", Hub)
-
-
-@functools.cache
-def load_variables() -> tuple[Variable, ...]:
-    """Return paddlex's environment variables about models and devices."""
-    return load_rows("models", "variable", Variable)
 
 
 @functools.cache

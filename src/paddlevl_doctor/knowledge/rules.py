@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from paddlevl_doctor.knowledge.tables import Fact
 
@@ -17,6 +18,8 @@ class Sentence:
     source: str = ""
     verified: str = "docs"
     """wheel (read or run), docs (an official page or a maintainer's words) or unverified, as in matrix/."""
+    about: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What was filled in, by its placeholder."""
 
     def text(self, lang: str) -> str:
         """Return the sentence in English or Chinese (zh)."""
@@ -26,7 +29,7 @@ class Sentence:
 def sentence(rule: str, **params: object) -> Sentence:
     """Say a rule; raises KeyError for an unknown rule or a missing parameter."""
     en, zh, source = RULES[rule]
-    return Sentence(rule, en.format(**params), zh.format(**params), source, _mark(rule, source))
+    return Sentence(rule, en.format(**params), zh.format(**params), source, _mark(rule, source), params)
 
 
 def backed_by(said: Sentence, row: Fact) -> Sentence:
@@ -66,6 +69,11 @@ RULES: dict[str, tuple[str, str, str]] = {
     "gpu-model": (
         "{gpu} is a {architecture} GPU with compute capability {cc}.",
         "{gpu} 属于 {architecture} 架构，计算能力为 {cc}。",
+        "matrix/gpus.toml",
+    ),
+    "gpu-processor": (
+        "{gpu} comes in machines with an ARM processor ({machine}) only.",
+        "{gpu} 只用于 ARM 处理器（{machine}）的机器。",
         "matrix/gpus.toml",
     ),
     "driver-without-gpu": (
@@ -212,10 +220,10 @@ RULES: dict[str, tuple[str, str, str]] = {
         "matrix/memory.toml",
     ),
     "arm-gpu-unused": (
-        "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server (vLLM, SGLang, "
-        "llama.cpp) use it, and paddle the CPU.",
-        "ARM 架构没有 CUDA 版安装包，paddle 无法使用 {gpus}。"
-        "请由推理服务（vLLM、SGLang、llama.cpp）使用 GPU，paddle 使用 CPU。",
+        "{gpus} cannot be used by paddle, because there is no CUDA wheel for ARM. Let a server use it (of those that "
+        "`serve` knows, here: {servers}), or read with a server on another machine, and let paddle use the CPU.",
+        "ARM 架构没有 CUDA 版安装包，paddle 无法使用 {gpus}。请由推理服务使用 GPU（`serve` 在本机支持：{servers}），"
+        "或使用其他机器上的推理服务，paddle 则使用 CPU。",
         _CPU_FILES,
     ),
     "gpus-hidden": (
@@ -255,8 +263,8 @@ RULES: dict[str, tuple[str, str, str]] = {
         "docs:https://learn.microsoft.com/windows/wsl/compare-versions",
     ),
     "python-unsupported": (
-        "This set installs for Python {wanted}, and {python} is not one of those. Use another, best 3.12.",
-        "本组合支持的 Python 为 {wanted}，{python} 不在其中。请换用其他 Python，首选 3.12。",
+        "This set installs for Python {wanted}, and {python} is not one of those. Use another, best {best}.",
+        "本组合支持的 Python 为 {wanted}，{python} 不在其中。请换用其他 Python，首选 {best}。",
         "matrix/sets.toml: resolved from wheels alone for Python 3.8-3.14",
     ),
     # --- what the index page says when it is asked

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from paddlevl_doctor.facts.model import Gpus, Host
+from paddlevl_doctor.facts.model import Gpu, Gpus, Host, PaddleBuild
 from paddlevl_doctor.knowledge.rules import RULES, Sentence, backed_by, sentence
-from paddlevl_doctor.knowledge.sets import VersionSet, gpu_version
+from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, VersionSet, gpu_version, minor_of
 from paddlevl_doctor.knowledge.tables import numbers
 
 
@@ -31,6 +31,8 @@ class WheelChoice:
     reasons: tuple[Sentence, ...]
     refusals: tuple[Sentence, ...] = ()
     installable: bool = True
+    used: tuple[Gpu, ...] = ()
+    """The GPUs that this wheel serves."""
 
     @property
     def requirement(self) -> str:
@@ -73,7 +75,14 @@ def _with_devices(host: Host, gpus: Gpus, python_version: str, version_set: Vers
         f"gpu:{answer.used[0].index}",
         (*answer.reasons, _of_set(version_set, tag), *seen),
         answer.refusals,
+        used=answer.used,
     )
+
+
+def served(wheel: WheelChoice, installed: PaddleBuild | None) -> tuple[Gpu, ...]:
+    """Return the GPUs of a choice that the installed CUDA wheel has code for, as far as it says what it has."""
+    archs = installed.architectures if installed else ()
+    return tuple(gpu for gpu in wheel.used if not archs or architecture_covers(archs, gpu.compute_capability))
 
 
 def _of_set(version_set: VersionSet, tag: str) -> Sentence:
@@ -85,7 +94,10 @@ def _unused_on_arm(host: Host, gpus: Gpus) -> tuple[Sentence, ...]:
     """Say that paddle cannot use these GPUs: Jetson, Grace Hopper and DGX Spark have ARM processors."""
     if host.system != "linux":
         return ()
-    return (sentence("arm-gpu-unused", gpus=_kinds(gpus)),)
+    from paddlevl_doctor.knowledge.servers import backends_for  # noqa: PLC0415 - only these machines need it
+
+    servers = ", ".join(backend.name for backend in backends_for(host.system, host.machine))
+    return (sentence("arm-gpu-unused", gpus=_kinds(gpus), servers=servers),)
 
 
 def _kinds(gpus: Gpus) -> str:
@@ -108,7 +120,8 @@ def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tup
     if host.musl:
         found.append(sentence("musl"))
     if not version_set.supports_python(python_version):
-        found.append(sentence("python-unsupported", python=python_version, wanted=version_set.python))
+        known = {"python": python_version, "wanted": version_set.python, "best": PLANNED_PYTHON}
+        found.append(sentence("python-unsupported", **known))
     return tuple(found)
 
 
@@ -143,7 +156,7 @@ def _seen(tag: str, version: str, system: str, python_version: str) -> tuple[Sen
     """Return a warning where nothing public shows the wheel for this Python."""
     from paddlevl_doctor.knowledge.wheels import load_gpu_wheels  # noqa: PLC0415 - only GPUs need it
 
-    python = ".".join(python_version.split(".")[:2])
+    python = minor_of(python_version)
     known = (row for row in load_gpu_wheels() if (row.tag, row.version, row.system) == (tag, version, system))
     return () if any(python in row.pythons for row in known) else (sentence("wheel-not-seen", python=python),)
 

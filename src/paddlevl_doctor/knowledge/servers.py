@@ -93,6 +93,11 @@ def load_backends() -> dict[str, Backend]:
     return {row.name: row for row in load_rows("servers", "backend", Backend)}
 
 
+def backends_for(system: str, machine: str) -> tuple[Backend, ...]:
+    """Return the servers that run on such a machine, whatever its GPU."""
+    return tuple(row for row in load_backends().values() if system in row.systems and machine in row.machines)
+
+
 @functools.cache
 def load_server_memory() -> ServerMemory:
     """Return what a server needs of a GPU's memory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from paddlevl_doctor.facts.model import Host, Target
 from paddlevl_doctor.knowledge.location import data_folder
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 
+PLANNED_PYTHON = "3.12"
+"""The Python of a machine that is only described, and of a new environment that the doctor's own cannot make."""
 _BOUNDS = re.compile(r">=(\d+\.\d+),<(\d+\.\d+)")
 
 
@@ -111,6 +114,24 @@ def default_set() -> VersionSet:
     return load_sets()[0]
 
 
+def minor_of(version: str) -> str:
+    """Return 3.12 for 3.12.1."""
+    return ".".join(version.split(".")[:2])
+
+
+def own_python() -> str:
+    """Return the version of the Python that the doctor runs on, as 3.12."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def planned_python(version_set: VersionSet) -> str:
+    """Return the version of the Python that a new environment on this machine is made of.
+
+    It is the doctor's own where the set supports that, because it needs no download.
+    """
+    return own_python() if version_set.supports_python(own_python()) else PLANNED_PYTHON
+
+
 def set_of(target: Target) -> VersionSet | None:
     """Return the set whose exact paddleocr and paddlex this environment has, None for another mixture.
 
@@ -129,6 +150,6 @@ def resolved_list(version_set: VersionSet, host: Host, python_version: str) -> P
     """
     if (host.system, host.machine) != ("linux", "x86_64") or numbers(host.glibc or "2.28") < (2, 28):
         return None
-    minor = ".".join(python_version.split(".")[:2])
+    minor = minor_of(python_version)
     path = data_folder("matrix") / "resolved" / f"{version_set.name}-{minor}.txt"
     return path if path.is_file() else None

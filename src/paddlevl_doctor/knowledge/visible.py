@@ -58,6 +58,21 @@ def is_guess(devices: Sequence[Gpu], settings: Mapping[str, str]) -> bool:
     )
 
 
+def as_counted(gpus: Gpus, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings with which CUDA counts these GPUs as `visible` does.
+
+    A list whose numbers only CUDA knows is left out where it hides nothing; where it does, what is hidden stays so, and
+    the numbers are guessed as `visible` guesses them.
+    """
+    if not gpus.devices:
+        return dict(settings)
+    whole = visible(gpus, settings).devices == gpus.devices
+    left = {
+        n: v for n, v in settings.items() if n != LIST or not whole or not is_guess(gpus.devices, settings)
+    }
+    return left if LIST in left else {**left, ORDER: BUS}
+
+
 def _seen(entries: Sequence[str], gpus: Gpus, settings: Mapping[str, str]) -> tuple[Gpu, ...]:
     if entries[0].startswith("MIG-"):
         entries = entries[:1]  # a process uses one instance, however many are named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.messages import text
@@ -15,14 +15,14 @@ _PROCESS_MB, _INFLATED = 1500, 3
 _MOST_WORKERS, _WORTH = 4, 8
 
 
-def devices(asked: str, gpus: int, *, usable: bool) -> tuple[str, ...]:
-    """Return the devices, one worker each: `auto` is every GPU where the installed wheel can use them, else the CPU.
+def devices(asked: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
+    """Return the devices, one worker each: `auto` is every GPU that the installed wheel can use, else the CPU.
 
-    `gpus` is the number of GPUs that a process sees. Raises UsageError for what is no device, and for a GPU that
-    is not there where others are.
+    `gpus` is the number of GPUs that a process sees, and `usable` has the numbers of those that serve. Raises
+    UsageError for what is no device, and for a GPU that is not there where others are.
     """
     if asked == "auto":
-        return tuple(f"gpu:{n}" for n in range(gpus)) if usable and gpus else ("cpu",)
+        return tuple(f"gpu:{number}" for number in usable) or ("cpu",)
     return tuple(_device(word.strip().lower(), gpus) for word in asked.split(","))
 
 

@@ -11,7 +11,7 @@ from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.checks.run import AUTOMATIC
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
-from paddlevl_doctor.knowledge.sets import resolved_list
+from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, resolved_list
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair.activation_step import activation_steps
 from paddlevl_doctor.repair.cache_steps import cache_steps
@@ -25,8 +25,6 @@ from paddlevl_doctor.values import Finding, Plan, SkippedFix, Status, Step
 _TO_CURE = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
 _INSTALLING = ("packages", "set", "paddle", "reinstall-paddle", "reinstall")
-PLANNED_PYTHON = "3.12"
-"""The Python of a new environment where nothing else decides."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
 def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
     if site.exists or not any(f.id == "target-environment" for f in curable):
         return []
-    python = request.interpreter or PLANNED_PYTHON
+    python = request.interpreter or request.python_version
     offline = ("--offline",) if request.wheelhouse else ()
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [

@@ -109,6 +109,8 @@ class Choice:
     """The options by which the user named the client's environment, for commands that mean the same one."""
     adopted: bool = False
     """The server's environment is there already, made by somebody else: nothing is installed into it."""
+    indexes: tuple[str, ...] = ()
+    """The words that tell uv which indexes to take; none where it is to choose by itself."""
 
 
 def is_too_old(backend: Backend, target: Target | None) -> bool:
@@ -206,7 +208,18 @@ def _prepare(choice: Choice, host: Host, gpu: Gpu | None) -> tuple[Command, ...]
     wanted = [requirement.format(**values) for requirement in backend.requirements]
     return (
         ("uv", "venv", "--no-project", "--python", choice.python, str(choice.folder)),
-        ("uv", "pip", "install", "--python", python, "--only-binary", ":all:", *links, *wanted),
+        (
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--only-binary",
+            ":all:",
+            *links,
+            *choice.indexes,
+            *wanted,
+        ),
     )
 
 

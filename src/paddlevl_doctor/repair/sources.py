@@ -61,9 +61,12 @@ def known_mirrors() -> dict[str, str]:
     return {row.name: row.url for row in load_mirrors()}
 
 
-def sources(system: System, request: Request, paddle: str, timeout: float = TIMEOUT) -> Sources:
+def sources(
+    system: System, request: Request, paddle: str, timeout: float = TIMEOUT, prefix: str | None = None
+) -> Sources:
     """Choose the index for a request; `paddle` is the version of the CPU wheel that mirrors are measured with.
 
+    `prefix` is the environment to install into, where there is one: it may have settings of pip's.
     Raises UsageError for a mirror that has no such name. With `auto` and no mirror that has the wheel, the index
     stays the default one.
     """
@@ -72,13 +75,14 @@ def sources(system: System, request: Request, paddle: str, timeout: float = TIME
     configs = uv_configs(system)
     settings = _settings(system, configs)
     if request.index == AUTO:
-        own = system.env.get("UV_DEFAULT_INDEX") or next((c.default for c in configs if c.default), None)
+        named = (system.env.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
+        own = next(filter(None, named), None) or next((c.default for c in configs if c.default), None)
         return _fastest(own, request, paddle, timeout, settings)
     if request.index is not None:
         return Sources(replace(request, index=_named(request.index)), (), settings)
     if any(system.env.get(name) for name in _UV[:3]) or any(config.indexes for config in configs):
         return Sources(request, (), settings)
-    return _of_pip(system, request, settings)
+    return _of_pip(system, request, settings, prefix)
 
 
 def _named(mirror: str) -> str:
@@ -101,7 +105,8 @@ def _fastest(
     measured = measure(candidates, wheel, timeout, smallest_wheel("cpu") // 2)
     best = measured[0] if measured[0].bytes_per_second else None
     numbers = text("mirrors-measured", numbers="; ".join(map(str, measured)))
-    return Sources(replace(request, index=best.url if best else None), measured, (numbers, *settings))
+    notes = (numbers, *settings) if best else (numbers, text("mirrors-without"), *settings)
+    return Sources(replace(request, index=best.url if best else None), measured, notes)
 
 
 def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
@@ -111,11 +116,11 @@ def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
     return (text("uv-follows", settings=", ".join(shown)),) if shown else ()
 
 
-def _of_pip(system: System, request: Request, settings: tuple[str, ...]) -> Sources:
+def _of_pip(system: System, request: Request, settings: tuple[str, ...], prefix: str | None) -> Sources:
     """Take what pip's configuration names, all of it as pip does: the newest that fits from any of the indexes."""
     from paddlevl_doctor.repair.pip_config import pip_indexes  # noqa: PLC0415 - start-up time
 
-    found = pip_indexes(system)
+    found = pip_indexes(system, prefix)
     urls = (*((found.index,) if found.index else ()), *found.extra)
     if not urls:
         return Sources(request, (), settings)

@@ -79,9 +79,14 @@ def _table(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _counts(row: Mapping[str, Any]) -> bool:
+    """Say whether any package may come from an index: not from one for packages that a project names only."""
+    return "url" in row and (not row.get("explicit") or bool(row.get("default")))
+
+
 def _config(path: Path, table: Mapping[str, Any]) -> UvConfig:
     listed = table.get("index")
-    rows = [row for row in map(_table, listed if isinstance(listed, list) else ()) if "url" in row]
+    rows = [row for row in map(_table, listed if isinstance(listed, list) else ()) if _counts(row)]
     places = (table, _table(table.get("pip")))
     single = [str(place["index-url"]) for place in places if "index-url" in place]
     defaults = [*(str(row["url"]) for row in rows if row.get("default")), *single]

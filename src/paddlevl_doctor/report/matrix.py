@@ -161,7 +161,8 @@ def _commands(screen: Screen, answer: Answer) -> None:
     for command in answer.commands:
         screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
     if not screen.quiet:
-        screen.line(text("matrix-elsewhere" if answer.machine.described else "matrix-here"), "dim")
+        key = "matrix-elsewhere" if answer.machine.described else "matrix-here"
+        screen.line(text(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
 
 
 def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> Document:
@@ -190,6 +191,7 @@ def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[
         + [_rule(said, "refusal") for said in answer.refusals],
         index=_index(answer),
         commands=answer.commands,
+        fix=answer.fix if answer.possible else (),
         described=machine.described,
         files=[str(path) for path in files],
         notes=list(notes),

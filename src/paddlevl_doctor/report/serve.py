@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ def show(screen: Screen, report: ServeReport) -> None:
     if report.plan is not None and not screen.quiet:
         if report.exit_code() != 0:
             screen.line(text("serve-cannot"), "yellow")
-        _plan(screen, report.plan)
+        _plan(screen, report.plan, report.notes)
     if report.running is not None:
         seconds = f"{report.running.seconds:.1f}"
         screen.line(text("serve-ready", url=report.running.url, seconds=seconds), "bold green")
@@ -74,7 +75,7 @@ def _finding(screen: Screen, finding: Finding) -> None:
         screen.line(f"   {finding.remedy.text}")
 
 
-def _plan(screen: Screen, plan: ServerPlan) -> None:
+def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[str]) -> None:
     screen.console.print()
     server = plan.server
     if server.folder is None:
@@ -82,6 +83,8 @@ def _plan(screen: Screen, plan: ServerPlan) -> None:
     else:
         key = "serve-server" if server.prepare else "serve-adopted"
         screen.line(text(key, folder=server.folder), "bold")
+    for note in notes:
+        screen.line(f"   {note}", "dim")
     for command in server.prepare:
         _command(screen, command_line(command))
     _start(screen, plan)
@@ -142,4 +145,5 @@ def serve_document(report: ServeReport) -> Document:
         running=report.running,
         dry_run=report.dry_run,
         url=report.url,
+        notes=report.notes,
     )
