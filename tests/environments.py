@@ -24,8 +24,8 @@ from paddlevl_doctor.facts.target import python_of
 from paddlevl_doctor.system import RealSystem
 
 PROBE_TIMEOUT = 300.0
-# What a developer's shell may say about other environments must not reach uv or a probe.
-_FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_SYSTEM_PYTHON", "CONDA_PREFIX")
+# What a developer's shell may say about other environments and bytecode must not reach uv or a probe.
+_FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_SYSTEM_PYTHON", "CONDA_PREFIX", "PYTHONDONTWRITEBYTECODE")
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,22 @@ def fresh_copy(name: str, folder: Path) -> Path:
     if it had looked at it before: compiling the stack again for each of a hundred environments takes minutes.
     """
     _build(SPECS[name], folder)
-    _lend_bytecode(name, folder)
+    lend_bytecode(name, folder)
     return folder
 
 
-def _lend_bytecode(name: str, folder: Path) -> None:
-    """Link the bytecode of the kept environment to where the doctor keeps that of the new one.
+def lend_bytecode(name: str, folder: Path) -> None:
+    """Link the bytecode of a kept environment to where the doctor keeps that of a new one that is like it.
 
-    Both have the same files, with the same times, from uv's cache; Python itself compares them.
+    Most files are the same, with the same times, from uv's cache; Python itself compares them, and compiles what
+    differs into files of its own.
     """
     kept, prefix = environment(name), str(folder.absolute())
+    whole = _bytecode(kept) / "whole"
     with FileLock(_cache_root() / f"{name}.pycache.lock"):
-        if not _bytecode(kept).exists():
+        if not whole.exists():  # another test may have compiled a part of it
             probe(name, "selftest", "--device", "cpu")
+            whole.touch()
     compiled = _bytecode(kept) / str(kept).lstrip("/")
     place = probe_bytecode(user_cache(RealSystem()), prefix)
     shutil.rmtree(place, ignore_errors=True)
@@ -160,14 +163,22 @@ def python_in(folder: Path) -> Path:
     return python_of(folder, sys.platform)
 
 
-def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
-    """Run a probe in a kept environment.
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment variables for a program in a virtual environment of the tests.
 
-    Bytecode is kept beside the environment (not in it), which makes the second import three times as fast.
+    Its bytecode goes beside a kept environment (never into it), and that of any other to where the doctor keeps it;
+    this makes the second import three times as fast.
     """
+    kept = folder.parent == _cache_root()
+    prefix = str(folder.absolute())
+    place = _bytecode(folder) if kept else probe_bytecode(user_cache(RealSystem()), prefix)
+    return {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(place)}
+
+
+def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
+    """Run a probe in a kept environment."""
     folder = environment(name)
-    env = {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(_bytecode(folder)), **(extra or {})}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env = {**variables(folder), **(extra or {})}
     return run_probe(RealSystem(), str(python_in(folder)), probe_name, args, PROBE_TIMEOUT, env)
 
 

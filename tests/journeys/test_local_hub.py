@@ -17,7 +17,7 @@ import pytest
 import paddlevl_doctor
 from doctor import Answer, doctor
 from doctor import environment as clean_environment
-from environments import environment, fresh_copy, python_in
+from environments import environment, fresh_copy, python_in, variables
 from local_hub import Fault, LocalHub
 
 pytestmark = pytest.mark.xdist_group("current-311")
@@ -59,8 +59,9 @@ print(json.dumps(said))
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a page of charts, and with the repositories that a hub serves."""
     folder = tmp_path_factory.mktemp("desk")
-    python = str(python_in(environment("current-311")))
-    subprocess.run([python, "-c", WRITE, str(PROBES)], cwd=folder, check=True, capture_output=True)
+    venv = environment("current-311")
+    argv = [str(python_in(venv)), "-c", WRITE, str(PROBES)]
+    subprocess.run(argv, cwd=folder, env=variables(venv), check=True, capture_output=True)
     return folder
 
 

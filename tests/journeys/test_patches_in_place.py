@@ -10,7 +10,7 @@ import pytest
 from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
-from environments import fresh_copy, python_in
+from environments import fresh_copy, python_in, variables
 from paddlevl_doctor.checks.deep import judge_selftest
 from paddlevl_doctor.commands.examine import TargetOptions, examine
 from paddlevl_doctor.facts.deep import ProbeResult, run_probe
@@ -25,7 +25,7 @@ SETS = ("set-2025-11", "current-311")
 
 
 def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
-    result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300)
+    result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300, variables(venv))
     assert result.data is not None, result.detail
     return result
 

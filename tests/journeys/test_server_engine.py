@@ -13,7 +13,7 @@ from PIL import Image
 
 import paddlevl_doctor
 from doctor import doctor
-from environments import environment, python_in
+from environments import environment, python_in, variables
 from parsing import documents
 from vlm_server import VlmServer
 
@@ -84,8 +84,9 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the layout models and a page of four charts."""
     folder = tmp_path_factory.mktemp("layouts")
-    python = str(python_in(environment("current-311")))
-    subprocess.run([python, "-c", LAYOUTS, str(PROBES)], cwd=folder, check=True, capture_output=True)
+    venv = environment("current-311")
+    argv = [str(python_in(venv)), "-c", LAYOUTS, str(PROBES)]
+    subprocess.run(argv, cwd=folder, env=variables(venv), check=True, capture_output=True)
     return folder
 
 
