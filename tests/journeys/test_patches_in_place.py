@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from uv import find_uv_bin
@@ -20,8 +21,17 @@ from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.transaction import apply_plan, undo
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Plan, Status, Step
+from probes.golden import GOLDEN
 
 SETS = ("set-2025-11", "current-311")
+MISSING_KERNEL = (
+    "Exception from the 'vlm' worker: (NotFound) The kernel `fused_rms_norm_ext` is not registered."
+)
+PREPROCESSOR = ["PP-LCNet_x1_0_doc_ori", "UVDoc"]
+LAYOUT = {
+    "set-2025-11": ["PP-DocBlockLayout", "PP-DocLayout_plus-L", "PP-Chart2Table"],
+    "current-311": ["PP-DocBlockLayout", "PP-DocLayout_plus-L"],
+}
 
 
 def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
@@ -30,20 +40,36 @@ def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
     return result
 
 
+def look(venv: Path) -> dict[str, Any]:
+    """Ask the probe of the document preprocessor; return what does not depend on the machine."""
+    data = ask(venv, "doc_preprocessor").data or {}
+    return {key: value for key, value in data.items() if key not in ("seconds", "rss_peak_mb", "versions")}
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_pp_structure_v3_obeys_its_switch_after_the_patch_and_not_before(name: str, tmp_path: Path) -> None:
     venv = fresh_copy(name, tmp_path / ".venv")
     former = fingerprint(venv)
-    before = ask(venv, "doc_preprocessor").data
-    assert before is not None
-    assert (before["created_when_off"], before["created_when_on"]) == (True, True)
+    layout = LAYOUT[name]
+    assert look(venv) == {
+        "probe": "doc_preprocessor",
+        "error": None,
+        "created_when_off": True,
+        "created_when_on": True,
+        "default_of_predict": True,
+        "models": PREPROCESSOR + layout,
+        "wrapper": {
+            "default": {"created": True, "models": PREPROCESSOR + layout},
+            "off": {"created": True, "models": layout},
+        },
+    }
 
     cure = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
     assert cure.code == 0, cure.stderr
     assert [outcome["step"] for outcome in cure.document["outcome"]] == ["patch-doc-preprocessor-defaults"]
-    after = ask(venv, "doc_preprocessor").data
-    assert after is not None
+    after = look(venv)
     assert (after["created_when_off"], after["created_when_on"]) == (False, True)
+    assert (after["default_of_predict"], after["models"]) == (False, layout)
 
     assert doctor("undo", cwd=tmp_path).code == 0
     assert fingerprint(venv) == former
@@ -56,6 +82,9 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     context = examine(RealSystem(), TargetOptions(venv=str(venv))).context
 
     died = ask(venv, "selftest", "--simulate-fused-gate")
+    document = died.data or {}
+    assert (document["ok"], document["drill"], document["parts"]) == (False, "fused-gate", [])
+    assert document["error"]["message"].startswith(MISSING_KERNEL)
     findings = {f.id: f for f in judge_selftest(died, context, "en")}
     # The gate is simulated: the known failure on a CPU ends with 3.3.6, so it is not blamed for this one.
     assert findings["self-test"].status is Status.ERROR
@@ -67,7 +96,11 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]
-    (passed,) = judge_selftest(ask(venv, "selftest", "--simulate-fused-gate"), context, "en")
+    lived = ask(venv, "selftest", "--simulate-fused-gate")
+    document = lived.data or {}
+    assert (document["ok"], document["drill"], document["error"]) == (True, "fused-gate", None)
+    assert document["parts"][1]["got"] == GOLDEN
+    (passed,) = judge_selftest(lived, context, "en")
     assert (passed.id, passed.status) == ("self-test", Status.OK)
 
     with locked(venv):
