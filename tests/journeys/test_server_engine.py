@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import paddlevl_doctor
 from doctor import doctor
@@ -182,9 +182,11 @@ def test_pages_that_another_model_or_another_question_read_are_read_again(tmp_pa
 
 
 def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
-    with Image.open(PROBES.parent / "assets" / "demo.png") as page:
-        page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
-        across, down = page.size
+    across, down = 640, 480
+    page = Image.new("RGB", (across, down), "white")
+    for number in range(6):
+        ImageDraw.Draw(page).text((40, 40 + 70 * number), f"Line {number} of a page", "black", font_size=28)
+    page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
     with VlmServer("other").open() as server:
         argv = ("parse", "page.png", "--server-url", server.url, "--format", "json")
         document = doctor(*argv, cwd=tmp_path).document
