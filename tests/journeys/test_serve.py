@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,7 @@ def test_ctrl_c_while_the_server_loads_ends_it_too(tmp_path: Path) -> None:
     )
     while not pids.exists() or len(pids.read_text(encoding="utf-8").split()) < 2:
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert left_over(pids) == []
