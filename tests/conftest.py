@@ -1,12 +1,19 @@
-"""What pytest prints at its end: what the tests of kills hit, because a number of them alone says little."""
+"""For all tests: bytecode is kept as it is anywhere, and at the end pytest prints what the tests of kills hit.
+
+A number of kills alone says little. Images for containers often set PYTHONDONTWRITEBYTECODE; every start of the
+doctor and of the stack would then compile all of it anew.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import pytest
 
 from kills import PROPERTY
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,6 +19,8 @@ from jsonschema import Draft202012Validator
 
 import paddlevl_doctor
 
+LARGE = 1 << 20
+"""Bytes. Of a larger file the time of the last change of status is not heeded: other processes link and unlink it."""
 SCHEMAS = Path(paddlevl_doctor.__file__).parent / "schemas"
 # What a developer's shell may say about other environments must not reach the doctor under test.
 FOREIGN = (
@@ -116,7 +118,10 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 
 def fingerprint(root: Path) -> dict[str, str]:
-    """Return every file and link below a folder with a hash of its content, mode included; bytecode is left out."""
+    """Return every file and link below a folder with a hash of its content, mode included; bytecode is left out.
+
+    A file that is known by its inode, size and times is not read again, whatever it is called.
+    """
     found = {}
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if name != "__pycache__"]
@@ -129,5 +134,12 @@ def fingerprint(root: Path) -> dict[str, str]:
 def _digest(path: Path) -> str:
     if path.is_symlink():
         return f"link to {path.readlink()}"
-    data = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{data} {path.stat().st_mode:o}"
+    seen = path.stat()
+    changed = seen.st_ctime_ns if seen.st_size <= LARGE else 0
+    key = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, changed)
+    if key not in _known:
+        _known[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{_known[key]} {seen.st_mode:o}"
+
+
+_known: dict[tuple[int, int, int, int, int], str] = {}

@@ -10,7 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -24,8 +25,15 @@ from paddlevl_doctor.facts.target import python_of
 from paddlevl_doctor.system import RealSystem
 
 PROBE_TIMEOUT = 300.0
-# What a developer's shell may say about other environments must not reach uv or a probe.
-_FOREIGN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_SYSTEM_PYTHON", "CONDA_PREFIX")
+# What a developer's shell may say about other environments and bytecode must not reach uv or a probe.
+_FOREIGN = (
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "UV_SYSTEM_PYTHON",
+    "CONDA_PREFIX",
+    "PYTHONDONTWRITEBYTECODE",
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +88,6 @@ SPECS = {
         ),
     ),
     "cured-current-311": Spec("3.11", _CURRENT, _CURES),
-    "cured-set-2025-11": Spec("3.11", (*_NOVEMBER, "numpy<2.4", "safetensors>=0.7"), _CURES),
 }
 
 
@@ -109,26 +116,67 @@ def fresh_copy(name: str, folder: Path) -> Path:
     Its files may be hard links into uv's cache: replace them, never write into them. The doctor finds it compiled, as
     if it had looked at it before: compiling the stack again for each of a hundred environments takes minutes.
     """
-    _build(SPECS[name], folder)
-    _lend_bytecode(name, folder)
+    _uv("venv", "--python", interpreter(SPECS[name].python), folder)
+    _install_like(environment(name), folder)
+    for edit in SPECS[name].edits:
+        _apply(edit, folder)
+    lend_bytecode(name, folder)
     return folder
 
 
-def _lend_bytecode(name: str, folder: Path) -> None:
-    """Link the bytecode of the kept environment to where the doctor keeps that of the new one.
+def _install_like(kept: Path, folder: Path) -> None:
+    """Install the versions of a kept environment; uv's cache has them, and then nobody has to be asked."""
+    uv_freeze = (uv.find_uv_bin(), "pip", "freeze", "--python", str(python_in(kept)))
+    frozen = subprocess.run(uv_freeze, capture_output=True, text=True, check=True, env=_clean_environment())
+    wanted = folder / "wanted.txt"
+    wanted.write_text(frozen.stdout, encoding="utf-8")
+    install = ("pip", "install", "--python", python_in(folder), "--no-deps", "--requirements", wanted)
+    try:
+        _uv(*install, "--offline")
+    except RuntimeError:  # the cache was emptied
+        _uv(*install)
+    wanted.unlink()
 
-    Both have the same files, with the same times, from uv's cache; Python itself compares them.
+
+def lend_bytecode(name: str, folder: Path) -> None:
+    """Link the bytecode of a kept environment to where the doctor keeps that of a new one that is like it.
+
+    Most files are the same, with the same times, from uv's cache; Python itself compares them, and compiles what
+    differs into files of its own.
     """
     kept, prefix = environment(name), str(folder.absolute())
+    whole = _bytecode(kept) / "whole"
     with FileLock(_cache_root() / f"{name}.pycache.lock"):
-        if not _bytecode(kept).exists():
+        if not whole.exists():  # another test may have compiled a part of it
             probe(name, "selftest", "--device", "cpu")
+            whole.touch()
     compiled = _bytecode(kept) / str(kept).lstrip("/")
     place = probe_bytecode(user_cache(RealSystem()), prefix)
     shutil.rmtree(place, ignore_errors=True)
     if compiled.is_dir():
         shutil.copytree(compiled, place / prefix.lstrip("/"), copy_function=os.link)
         (place / OWNER).write_text(prefix, encoding="utf-8")
+
+
+@contextmanager
+def kept_bytecode(key: str, folder: Path) -> Iterator[None]:
+    """Lend what an earlier run of the tests compiled under this key, and afterwards keep what is new."""
+    prefix = str(folder.absolute())
+    place = probe_bytecode(user_cache(RealSystem()), prefix) / prefix.lstrip("/")
+    kept = _cache_root() / f"{key}.pycache"
+    _link_new(kept, place)
+    yield
+    _link_new(place, kept)
+
+
+def _link_new(source: Path, target: Path) -> None:
+    """Link the bytecode below `source` to the same places below `target`."""
+    for path in source.rglob("*.pyc"):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if not (place.exists() and place.samefile(path)):
+            place.unlink(missing_ok=True)
+            os.link(path, place)
 
 
 def _build(spec: Spec, folder: Path) -> None:
@@ -160,14 +208,22 @@ def python_in(folder: Path) -> Path:
     return python_of(folder, sys.platform)
 
 
-def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
-    """Run a probe in a kept environment.
+def variables(folder: Path) -> dict[str, str]:
+    """Return the environment variables for a program in a virtual environment of the tests.
 
-    Bytecode is kept beside the environment (not in it), which makes the second import three times as fast.
+    Its bytecode goes beside a kept environment (never into it), and that of any other to where the doctor keeps it;
+    this makes the second import three times as fast.
     """
+    kept = folder.parent == _cache_root()
+    prefix = str(folder.absolute())
+    place = _bytecode(folder) if kept else probe_bytecode(user_cache(RealSystem()), prefix)
+    return {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(place)}
+
+
+def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
+    """Run a probe in a kept environment."""
     folder = environment(name)
-    env = {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(_bytecode(folder)), **(extra or {})}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    env = {**variables(folder), **(extra or {})}
     return run_probe(RealSystem(), str(python_in(folder)), probe_name, args, PROBE_TIMEOUT, env)
 
 

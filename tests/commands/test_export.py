@@ -16,7 +16,7 @@ import uv
 
 from broken_server import broken_server
 from doctor import environment as clean_environment
-from environments import interpreter
+from environments import interpreter, lend_bytecode, variables
 from paddle_index import nvidia_pins, paddle_index
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
 from paddlevl_doctor.errors import UsageError
@@ -115,7 +115,9 @@ def test_the_dockerfile_parses_and_its_run_lines_work(tmp_path: Path) -> None:
     here = install.replace("--system --no-cache", f"--python {venv}").replace(
         " /requirements", f" {tmp_path}/requirements"
     )
-    env = clean_environment(tmp_path) | {"PATH": f"{venv}/bin:{Path(uv.find_uv_bin()).parent}:/usr/bin:/bin"}
+    lend_bytecode("current-311", venv)
+    path = f"{venv}/bin:{Path(uv.find_uv_bin()).parent}:/usr/bin:/bin"
+    env = clean_environment(tmp_path, {**variables(venv), "PATH": path})
     for line in (here, imports, f"{venv}/bin/paddleocr doc_parser --help"):
         done = subprocess.run(
             ("/bin/sh", "-ec", line), env=env, cwd=tmp_path, capture_output=True, text=True, check=False

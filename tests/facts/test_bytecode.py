@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from checks_machines import machine
 from paddlevl_doctor.facts.bytecode import probe_environment
 from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.repair.proof import prove
 from paddlevl_doctor.system import RealSystem
 
 
@@ -73,3 +75,9 @@ def test_the_users_own_choice_of_a_folder_stays(
 ) -> None:
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", "/mine")
     assert probe_environment(system, target(tmp_path / "a"))["PYTHONPYCACHEPREFIX"] == "/mine"
+
+
+def test_the_proof_of_a_patch_keeps_its_bytecode_there_too(system: RealSystem, tmp_path: Path) -> None:
+    prove(system, "fuse-rms-norm", replace(target(tmp_path / "a"), python=sys.executable))
+    assert list((tmp_path / "cache").rglob("*.pyc")) != []
+    assert list((tmp_path / "a").rglob("*.pyc")) == []

@@ -18,6 +18,7 @@ from paddlevl_doctor.repair.room import needed_mb, refuse_tight
 from paddlevl_doctor.values import Plan, Step
 from parsing import documents
 
+pytestmark = pytest.mark.xdist_group("full-disk")
 # Runs a repair on a file system of its own with a little free space, and tells what the trees were.
 PROGRAM = """
 import json, os, shutil, subprocess, sys

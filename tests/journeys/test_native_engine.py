@@ -13,7 +13,7 @@ from PIL import Image
 
 import paddlevl_doctor
 from doctor import doctor
-from environments import environment, python_in
+from environments import environment, python_in, variables
 
 pytestmark = pytest.mark.xdist_group("set-2025-11")
 PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
@@ -42,15 +42,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
     """A folder with a page of charts, and the variables that name a model cache with the tiny models."""
     folder = tmp_path_factory.mktemp("desk")
     cache = folder / "models"
-    argv = [
-        str(python_in(environment("set-2025-11"))),
-        "-c",
-        WRITE_CACHE,
-        str(PROBES),
-        str(cache),
-        "page.png",
-    ]
-    subprocess.run(argv, cwd=folder, check=True, capture_output=True)
+    venv = environment("set-2025-11")
+    argv = [str(python_in(venv)), "-c", WRITE_CACHE, str(PROBES), str(cache), "page.png"]
+    subprocess.run(argv, cwd=folder, env=variables(venv), check=True, capture_output=True)
     return folder, {"PADDLE_PDX_CACHE_HOME": str(cache)}
 
 
@@ -94,7 +88,8 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
     for end in ("layout", "order"):
         assert len(pypdfium2.PdfDocument(written / f"page.{end}.pdf")) == 1
     argv = [str(python_in(venv)), "-c", SHEETS, str(written / "page.tables.xlsx")]
-    sheets = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(argv, env=variables(venv), check=True, capture_output=True, text=True)
+    sheets = json.loads(done.stdout)
     assert sheets == {"Page 1, table 1": [["TL=blue", "TR=green"], ["BL=red", "BR=cyan"]]}
 
 
@@ -118,17 +113,8 @@ def test_two_documents_are_read_in_one_batch_and_each_is_joined_and_written(
 def test_a_known_text_is_compared_with_what_paddleocr_vl_read(desk: tuple[Path, dict[str, str]]) -> None:
     folder, env = desk
     (folder / "other.md").write_text("Something else altogether stands on this page, as anybody can see.\n")
-    words = (
-        "parse",
-        "page.png",
-        "--expect",
-        "other.md",
-        "--venv",
-        environment("set-2025-11"),
-        "--format",
-        "json",
-    )
-    answer = doctor(*words, cwd=folder, env=env)
+    more = ("--expect", "other.md", "--resume", "--format", "json")  # it may have been read above
+    answer = doctor("parse", "page.png", "--venv", environment("set-2025-11"), *more, cwd=folder, env=env)
     assert answer.code == 1
     assert answer.document["verdict"]["passed"] is False
     assert answer.document["verdict"]["similarity"] < 0.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from doctor import FOREIGN, doctor, fingerprint
-from environments import environment, fresh_copy, python_in
+from doctor import Answer, doctor, fingerprint
+from environments import environment, fresh_copy, python_in, variables
 from paddlevl_doctor.facts.deep import PROBES, run_probe
 from paddlevl_doctor.system import RealSystem
 
@@ -36,15 +35,19 @@ STUCK = 4.0
 class Pair:
     """One set of versions twice, as published and patched, and a folder with a torch that does not load."""
 
-    name: str
     published: Path
     patched: Path
     torch: Path
+    former: Mapping[str, str]
+    """What the patched one was before."""
+    unasked: Answer
+    """What `fix` planned there without being asked for a patch."""
+    cure: Answer
 
     def start(
         self, venv: Path, script: str, *args: object, extra: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start a script in one of the two; bytecode is kept outside of the environment."""
+        """Start a script in one of the two."""
         argv = [python_in(venv), "-X", "utf8", SCRIPTS / script, *args]
         pipe = subprocess.PIPE
         return subprocess.Popen(
@@ -52,26 +55,12 @@ class Pair:
             stdout=pipe,
             stderr=pipe,
             text=True,
-            env=self.environment(venv, extra),
+            env={**variables(venv), **(extra or {})},
         )
-
-    def environment(self, venv: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the environment variables for a program in one of the two."""
-        foreign = (*FOREIGN, "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
-        base = {name: value for name, value in os.environ.items() if name not in foreign}
-        prefix = venv.with_name(f"{venv.name}.pycache")
-        return {**base, "PYTHONPYCACHEPREFIX": str(prefix), **(extra or {})}
 
     def broken_torch(self) -> dict[str, str]:
         """Return the variables that put the torch which does not load on the path."""
         return {"PYTHONPATH": str(self.torch)}
-
-    def selftest(self, venv: Path, extra: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Run the self-test in one of the two and return its document."""
-        env = self.environment(venv, extra)
-        result = run_probe(RealSystem(), str(python_in(venv)), "selftest", ("--seed", "11"), 300, env)
-        assert result.data is not None, result.detail
-        return result.data
 
 
 @pytest.fixture(scope="module", params=SETS)
@@ -82,29 +71,22 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     torch = folder / "broken" / "torch"
     torch.mkdir(parents=True)
     (torch / "__init__.py").write_text(f"raise OSError({BROKEN!r})\n", encoding="utf-8")
-    applied = doctor("fix", "--apply", *ONLY, cwd=folder)
+    former = fingerprint(patched)
+    unasked = doctor("fix", "--format", "json", cwd=folder)
+    applied = doctor("fix", "--apply", *ONLY, "--format", "json", cwd=folder)
     assert applied.code == 0, applied.stderr
-    return Pair(request.param, environment(request.param), patched, torch.parent)
+    return Pair(environment(request.param), patched, torch.parent, former, unasked, applied)
 
 
-@pytest.mark.parametrize("name", SETS)
-def test_patches_come_by_the_names_of_their_failures_only_and_undo_restores_the_bytes(
-    name: str, tmp_path: Path
-) -> None:
-    venv = fresh_copy(name, tmp_path / ".venv")
-    former = fingerprint(venv)
-    unasked = doctor("fix", "--format", "json", cwd=tmp_path).document["plan"]["steps"]
+def test_patches_come_by_the_names_of_their_failures_only(pair: Pair) -> None:
+    unasked = pair.unasked.document["plan"]["steps"]
     assert {f"patch-{patch}" for patch in CURES.values()} & {step["id"] for step in unasked} == {
         "patch-queue-threads-end"  # every version needs it, so it comes by itself
     }
-
-    cure = doctor("fix", "--apply", *ONLY, "--format", "json", cwd=tmp_path)
-    assert cure.code == 0, cure.stderr
-    outcome = [(done["step"], done["status"]) for done in cure.document["outcome"]]
+    outcome = [(done["step"], done["status"]) for done in pair.cure.document["outcome"]]
     assert outcome == [(f"patch-{patch}", "applied") for patch in sorted(CURES.values())]
-    assert doctor("fix", *ONLY, "--format", "json", cwd=tmp_path).document["plan"]["steps"] == []
-    assert doctor("undo", cwd=tmp_path).code == 0
-    assert fingerprint(venv) == former
+    folder = pair.patched.parent
+    assert doctor("fix", *ONLY, "--format", "json", cwd=folder).document["plan"]["steps"] == []
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[dict[str, Any], bool]:
@@ -167,10 +149,16 @@ def test_attention_in_blocks_gives_the_same_numbers_in_less_memory(pair: Pair) -
 
 
 def test_red_is_red_after_the_patch_and_reading_needs_no_torch(pair: Pair) -> None:
-    before = pair.selftest(pair.published)
-    after = pair.selftest(pair.patched, pair.broken_torch())
-    assert [(read["ok"], read["colour_order"], read["error"]) for read in (before, after)] == [
-        (True, "bgr", None),
-        (True, "rgb", None),
-    ]
-    assert [bool(read["queue_drill"]["blocked"]) for read in (before, after)] == [True, False]
+    """As published it is blue, and threads stay: `test_both_sets_read_charts_never_seen_before`."""
+    env = {**variables(pair.patched), **pair.broken_torch()}
+    result = run_probe(RealSystem(), str(python_in(pair.patched)), "selftest", ("--seed", "11"), 300, env)
+    read = result.data
+    assert read is not None, result.detail
+    assert (read["ok"], read["colour_order"], read["error"]) == (True, "rgb", None)
+    assert read["queue_drill"] == {"blocked": [], "error": None}
+
+
+def test_undo_restores_the_bytes(pair: Pair) -> None:
+    """The last one: there is nothing to demonstrate afterwards."""
+    assert doctor("undo", cwd=pair.patched.parent).code == 0
+    assert fingerprint(pair.patched) == pair.former

@@ -62,7 +62,6 @@ def test_each_proof_sees_the_symptom_before_its_patch_and_not_after_it(name: str
     with locked(venv):
         undo(RealSystem(), venv, Transaction(venv, number), force=False)
     assert fingerprint(venv) == former
-    assert proofs(venv) == before
 
 
 def test_a_patch_that_does_not_help_is_taken_back(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
-from environments import fresh_copy, python_in
+from environments import fresh_copy, python_in, variables
 from paddlevl_doctor.checks.deep import judge
 from paddlevl_doctor.checks.model import Context
 from paddlevl_doctor.commands.examine import TargetOptions, examine
@@ -22,12 +23,21 @@ from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.transaction import apply_plan, undo
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Finding, Plan, Status, Step
+from probes.golden import GOLDEN
 
 SETS = ("set-2025-11", "current-311")
+MISSING_KERNEL = (
+    "Exception from the 'vlm' worker: (NotFound) The kernel `fused_rms_norm_ext` is not registered."
+)
+PREPROCESSOR = ["PP-LCNet_x1_0_doc_ori", "UVDoc"]
+LAYOUT = {
+    "set-2025-11": ["PP-DocBlockLayout", "PP-DocLayout_plus-L", "PP-Chart2Table"],
+    "current-311": ["PP-DocBlockLayout", "PP-DocLayout_plus-L"],
+}
 
 
 def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
-    result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300)
+    result = run_probe(RealSystem(), str(python_in(venv)), probe, args, 300, variables(venv))
     assert result.data is not None, result.detail
     return result
 
@@ -37,20 +47,36 @@ def self_test(result: ProbeResult, context: Context) -> Finding:
     return next(found for found in findings if found.id == "self-test")
 
 
+def look(venv: Path) -> dict[str, Any]:
+    """Ask the probe of the document preprocessor; return what does not depend on the machine."""
+    data = ask(venv, "doc_preprocessor").data or {}
+    return {key: value for key, value in data.items() if key not in ("seconds", "rss_peak_mb", "versions")}
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_pp_structure_v3_obeys_its_switch_after_the_patch_and_not_before(name: str, tmp_path: Path) -> None:
     venv = fresh_copy(name, tmp_path / ".venv")
     former = fingerprint(venv)
-    before = ask(venv, "doc_preprocessor").data
-    assert before is not None
-    assert (before["created_when_off"], before["created_when_on"]) == (True, True)
+    layout = LAYOUT[name]
+    assert look(venv) == {
+        "probe": "doc_preprocessor",
+        "error": None,
+        "created_when_off": True,
+        "created_when_on": True,
+        "default_of_predict": True,
+        "models": PREPROCESSOR + layout,
+        "wrapper": {
+            "default": {"created": True, "models": PREPROCESSOR + layout},
+            "off": {"created": True, "models": layout},
+        },
+    }
 
     cure = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
     assert cure.code == 0, cure.stderr
     assert [outcome["step"] for outcome in cure.document["outcome"]] == ["patch-doc-preprocessor-defaults"]
-    after = ask(venv, "doc_preprocessor").data
-    assert after is not None
+    after = look(venv)
     assert (after["created_when_off"], after["created_when_on"]) == (False, True)
+    assert (after["default_of_predict"], after["models"]) == (False, layout)
 
     assert doctor("undo", cwd=tmp_path).code == 0
     assert fingerprint(venv) == former
@@ -62,7 +88,11 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     former = fingerprint(venv)
     context = examine(RealSystem(), TargetOptions(venv=str(venv))).context
 
-    died = self_test(ask(venv, "selftest", "--simulate-fused-gate"), context)
+    result = ask(venv, "selftest", "--simulate-fused-gate")
+    document = result.data or {}
+    assert (document["ok"], document["drill"], document["parts"]) == (False, "fused-gate", [])
+    assert document["error"]["message"].startswith(MISSING_KERNEL)
+    died = self_test(result, context)
     # The gate is simulated: the known failure on a CPU ends with 3.3.6, so it is not blamed for this one.
     assert died.status is Status.ERROR
     words = died.evidence[0].value
@@ -73,7 +103,11 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]
-    assert self_test(ask(venv, "selftest", "--simulate-fused-gate"), context).status is Status.OK
+    lived = ask(venv, "selftest", "--simulate-fused-gate")
+    document = lived.data or {}
+    assert (document["ok"], document["drill"], document["error"]) == (True, "fused-gate", None)
+    assert document["parts"][1]["got"] == GOLDEN
+    assert self_test(lived, context).status is Status.OK
 
     with locked(venv):
         undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)

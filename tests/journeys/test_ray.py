@@ -118,7 +118,7 @@ def test_a_document_is_read_natively_and_its_line_says_what_the_next_program_nee
     page = tmp_path / "in" / "page.png"
     page.parent.mkdir()
     argv = [environments.python_in(venv), "-c", WRITE_CACHE, PROBES, models, page]
-    subprocess.run(argv, check=True, capture_output=True)
+    subprocess.run(argv, env=environments.variables(venv), check=True, capture_output=True)
     (tmp_path / "env").symlink_to(venv)
     native = ("--engine", "native", "--require", "native", "--venv", "env", "--keep-warm", "0")
     answer = doctor(*words(cluster, *native, "--witness", "none"), cwd=tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from uv import find_uv_bin
 
 from doctor import doctor
-from environments import interpreter, python_in
+from environments import interpreter, lend_bytecode, python_in, variables
 from paddlevl_doctor.knowledge.failures import load_failure
 
 # One small program with an interpolation, exported and run the way PaddleX runs its static models.
@@ -53,6 +52,8 @@ class Failure:
     alone: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     consent: tuple[str, ...] = ()
+    like: str = "current-311"
+    """A kept environment that shares most of its files."""
 
 
 NOVEMBER = (
@@ -105,6 +106,7 @@ FAILURES = {
         symptom="No module named 'langchain.docstore'",
         problems={"langchain-docstore": "error", **UNPATCHED},
         consent=("--yes",),  # what came with langchain 1 goes back with it
+        like="set-2025-11",
     ),
     "aistudio-sdk-conflict": Failure(
         packages=STACK,
@@ -132,13 +134,14 @@ def build(failure: Failure, venv: Path) -> None:
         subprocess.run([*install, "--no-deps", *failure.alone], check=True)
     if failure.removed:
         subprocess.run([uv, "pip", "uninstall", "-q", "--python", str(venv), *failure.removed], check=True)
+    lend_bytecode(failure.like, venv)
 
 
 def use(venv: Path, program: str, folder: Path) -> str:
     """Run a user's program in the environment; return everything it says."""
     (folder / "program.py").write_text(program)
     env = {
-        **os.environ,
+        **variables(venv),
         "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True",
         "PADDLE_PDX_CACHE_HOME": str(folder / "cache"),
     }

@@ -13,6 +13,7 @@ from doctor import Answer, doctor
 from environments import fresh_copy
 from paddlevl_doctor.probes.selftest import checkpoint
 
+pytestmark = pytest.mark.xdist_group("repaired-models")
 LONG_AGO = time.time() - 3600
 LAYOUT = {
     "inference.yml": b"Global: {}\n",

@@ -33,6 +33,7 @@ from paddlevl_doctor.repair.pylock import Machine, lock
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.system_fake import FakeSystem
 
+pytestmark = pytest.mark.xdist_group("resolutions")
 UV = find_uv_bin()
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
 SETS = ("current", "2025-11")
@@ -97,10 +98,10 @@ def holds(answer: Answer, found: dict[str, str]) -> None:
     assert "setuptools" in found
 
 
-def for_every_python(resolve: Callable[[str], None]) -> None:
+def for_every_python(resolve: Callable[[str], None], pythons: Sequence[str] = PYTHONS) -> None:
     """Resolve for all Pythons side by side, because uv mostly waits for the index; raises what the first one raised."""
-    with ThreadPoolExecutor(len(PYTHONS)) as pool:
-        list(pool.map(resolve, PYTHONS))
+    with ThreadPoolExecutor(len(pythons)) as pool:
+        list(pool.map(resolve, pythons))
 
 
 @pytest.mark.parametrize(("system", "machine"), PLATFORMS)
@@ -123,6 +124,8 @@ def test_a_set_for_the_cpu_resolves_for_every_python(
 def test_a_set_for_a_gpu_resolves_for_every_python_with_the_libraries_of_its_own_wheel(
     name: str, system: str, tag: str, index: PaddleIndex, tmp_path: Path
 ) -> None:
+    """Each line of CUDA has its share of the Pythons: the libraries of a wheel do not depend on them."""
+    tags = [line for of, line in GPUS if of == system]
     gpu, driver = GPUS[system, tag]
     pins = nvidia_pins(tag, system)
 
@@ -137,7 +140,7 @@ def test_a_set_for_a_gpu_resolves_for_every_python_with_the_libraries_of_its_own
         brought_along = {pin.partition("==")[0] for pin in nvidia - pins}
         assert brought_along <= {"nvidia-nvjitlink-cu12", "nvidia-cuda-nvrtc-cu11"}
 
-    for_every_python(resolve)
+    for_every_python(resolve, PYTHONS[tags.index(tag) :: len(tags)])
 
 
 @pytest.mark.parametrize("python", ["3.8", "3.14"])

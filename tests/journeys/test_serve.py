@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from doctor import begun, doctor, environment
-from environments import fresh_copy
+from environments import fresh_copy, variables
 from fake_servers import fake_llama, fake_vllm, free_port
 from nvml_stub import build_stub
 from openai_server import MODEL, left_over
@@ -208,7 +208,7 @@ def test_the_real_client_reads_through_the_file_that_was_written(tmp_path: Path)
         client = subprocess.run(
             [venv / "bin" / "python", "-c", _CLIENT, CLIENT],
             cwd=tmp_path,
-            env=environment(tmp_path, {"PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True"}),
+            env=environment(tmp_path, {**variables(venv), "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK": "True"}),
             capture_output=True,
             text=True,
             check=False,

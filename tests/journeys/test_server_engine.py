@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import paddlevl_doctor
 from doctor import doctor
-from environments import environment, python_in
+from environments import environment, python_in, variables
 from parsing import documents
 from vlm_server import VlmServer
 
@@ -102,8 +102,9 @@ def test_a_client_that_is_kept_warm_reads_for_the_next_run_without_being_loaded_
 def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the layout models and a page of four charts."""
     folder = tmp_path_factory.mktemp("layouts")
-    python = str(python_in(environment("current-311")))
-    subprocess.run([python, "-c", LAYOUTS, str(PROBES)], cwd=folder, check=True, capture_output=True)
+    venv = environment("current-311")
+    argv = [str(python_in(venv)), "-c", LAYOUTS, str(PROBES)]
+    subprocess.run(argv, cwd=folder, env=variables(venv), check=True, capture_output=True)
     return folder
 
 
@@ -199,9 +200,11 @@ def test_pages_that_another_model_or_another_question_read_are_read_again(tmp_pa
 
 
 def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
-    with Image.open(PROBES.parent / "assets" / "demo.png") as page:
-        page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
-        across, down = page.size
+    across, down = 640, 480
+    page = Image.new("RGB", (across, down), "white")
+    for number in range(6):
+        ImageDraw.Draw(page).text((40, 40 + 70 * number), f"Line {number} of a page", "black", font_size=28)
+    page.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "page.png")
     with VlmServer("other").open() as server:
         argv = ("parse", "page.png", "--server-url", server.url, "--format", "json")
         document = doctor(*argv, cwd=tmp_path).document

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from doctor import doctor
-from environments import environment, python_in
+from environments import environment, python_in, variables
 
 TORCH = 'raise OSError("/opt/torch/lib/libtorch_cuda.so: undefined symbol: ncclCommRegister")\n'
 NOBODY = "http://127.0.0.1:9"
@@ -74,12 +73,13 @@ SYMPTOMS = {
 def output_of(symptom: Symptom, folder: Path) -> str:
     (folder / "program.py").write_text(symptom.program)
     paths = install_torch(folder) if symptom.torch else ""
-    variables = {"PYTHONPATH": paths, "PADDLE_PDX_CACHE_HOME": str(folder / "cache"), **symptom.variables}
-    argv = [str(python_in(environment(symptom.env))), "program.py"]
+    venv = environment(symptom.env)
+    own = {"PYTHONPATH": paths, "PADDLE_PDX_CACHE_HOME": str(folder / "cache"), **symptom.variables}
+    argv = [str(python_in(venv)), "program.py"]
     done = subprocess.run(
         argv,
         cwd=folder,
-        env={**os.environ, **variables},
+        env={**variables(venv), **own},
         capture_output=True,
         text=True,
         timeout=300,

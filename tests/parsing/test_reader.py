@@ -21,6 +21,7 @@ from paddlevl_doctor.parsing.reader import ReaderEngine
 from paddlevl_doctor.parsing.reader_worker import bands, engine_options
 from paddlevl_doctor.parsing.truth import load_truth
 from paddlevl_doctor.parsing.verdict import READER_CLAIMS, THRESHOLDS, judge
+from parsing import documents
 from parsing.samples import png
 
 DEMO = ASSETS / "demo.png"
@@ -51,8 +52,7 @@ def reader(tmp_path_factory):
     engine.close()
 
 
-def judged(reader, image):
-    page = reader.read(task_of(image)).page
+def judged(page):
     reading = Reading("reader", "cpu", (page,), {}, 0)
     return judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"])
 
@@ -68,7 +68,7 @@ def box_of(name):
 @real_pages
 def test_the_demo_page_is_read_without_a_network_and_passes(reader):
     found = reader.read(task_of(DEMO))
-    verdict = judged(reader, DEMO)
+    verdict = judged(found.page)
 
     assert (verdict.passed, verdict.reference) == (True, "demo.json")
     assert verdict.similarity >= 0.99
@@ -90,7 +90,7 @@ def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(reader, tmp_pa
     page.paste("white", tuple(box_of("end")))
     page.save(tmp_path / "page.png")
 
-    verdict = judged(reader, tmp_path / "page.png")
+    verdict = judged(reader.read(task_of(tmp_path / "page.png")).page)
 
     assert not verdict.passed
     assert verdict.similarity < 0.75
@@ -101,7 +101,7 @@ def test_a_page_with_exchanged_columns_and_a_lost_paragraph_fails(reader, tmp_pa
 def test_a_blank_page_is_read_as_nothing_and_fails(reader, tmp_path):
     (tmp_path / "page.png").write_bytes(png(620, 877))
 
-    verdict = judged(reader, tmp_path / "page.png")
+    verdict = judged(reader.read(task_of(tmp_path / "page.png")).page)
 
     assert (verdict.passed, verdict.similarity, verdict.reasons[0]) == (False, 0.0, "Nothing was read.")
 
@@ -131,7 +131,8 @@ def test_a_picture_that_breaks_off_fails_this_page_and_the_next_is_read(reader, 
         reader.read(whole)
 
     assert str(caught.value).startswith("Page 1 could not be read: OSError: image file is truncated")
-    assert reader.read(task_of(DEMO)).page.blocks
+    documents.page("NEXT").save(tmp_path / "next.png")
+    assert [block.text for block in reader.read(task_of(tmp_path / "next.png")).page.blocks] == ["NEXT"]
 
 
 @real_pages

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from paddlevl_doctor.commands.parse import ASSETS
-from paddlevl_doctor.parsing.model import Box, Reading
+from paddlevl_doctor.parsing.model import Box, Page, Reading
 from paddlevl_doctor.parsing.pages import Picture
 from paddlevl_doctor.parsing.pool import Task
 from paddlevl_doctor.parsing.reader import ReaderEngine
@@ -61,21 +61,39 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReaderEngine]:
     engine.close()
 
 
-@pytest.mark.xdist_group("reader")
-@pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_page_on_its_side_or_on_its_head_is_read_as_well_as_upright(
-    reader: ReaderEngine, turn: int, tmp_path: Path
-) -> None:
-    with Image.open(DEMO) as upright:
-        lying = upright.rotate(-turn, expand=True)
-    lying.save(tmp_path / "page.png")
-    picture = Picture(tmp_path / "page.png", *lying.size)
-    found = reader.read(Task(0, tmp_path, lambda _scale: picture))
-    reading = Reading("reader", "cpu", (found.page,), {}, 0)
-    truth = type(TRUTH)(TRUTH.name, tuple(type(p)(p.blocks) for p in TRUTH.pages))
+def read_lying(reader: ReaderEngine, upright: Image.Image, turn: int, folder: Path) -> Page:
+    """Lay a page on its side or on its head, let it be read, and look that this was noticed."""
+    lying = upright.rotate(-turn, expand=True)
+    lying.save(folder / "page.png")
+    picture = Picture(folder / "page.png", *lying.size)
+    found = reader.read(Task(0, folder, lambda _scale: picture))
 
-    assert judge(reading, truth, claims=READER_CLAIMS, threshold=0.9).similarity > 0.9
     assert found.notes == (
         f"Page 1 does not stand upright; it was turned by {turn} degrees against the clock to be read.",
     )
     assert (found.page.width, found.page.height) == lying.size
+    return found.page
+
+
+@pytest.mark.xdist_group("reader")
+def test_a_page_on_its_side_is_read_as_well_as_upright(reader: ReaderEngine, tmp_path: Path) -> None:
+    with Image.open(DEMO) as upright:
+        page = read_lying(reader, upright, 90, tmp_path)
+    reading = Reading("reader", "cpu", (page,), {}, 0)
+    truth = type(TRUTH)(TRUTH.name, tuple(type(p)(p.blocks) for p in TRUTH.pages))
+
+    assert judge(reading, truth, claims=READER_CLAIMS, threshold=0.9).similarity > 0.9
+
+
+@pytest.mark.xdist_group("reader")
+@pytest.mark.parametrize("turn", [180, 270])
+def test_the_lines_of_a_page_on_its_head_or_its_other_side_are_read_in_their_order(
+    reader: ReaderEngine, turn: int, tmp_path: Path
+) -> None:
+    lines = [f"Line {number} of a page that lies" for number in range(1, 7)]
+    upright = Image.new("RGB", (640, 480), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(upright).text((40, 40 + 70 * number), line, fill="black", font_size=28)
+    page = read_lying(reader, upright, turn, tmp_path)
+
+    assert " ".join(" ".join(block.text for block in page.blocks).split()) == " ".join(lines)

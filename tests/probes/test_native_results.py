@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import paddlevl_doctor
-from environments import environment, python_in
+from environments import environment, python_in, variables
 from parsing import documents
 
 pytestmark = pytest.mark.xdist_group("current-311")
@@ -25,9 +25,10 @@ def events(name: str, pipeline: str, folder: Path) -> list[dict[str, Any]]:
     page = {"page": 0, "image": str(folder / "page.png"), "folder": str(folder / "out")}
     pages = [{"markdown_texts": words, "page_continuation_flags": [True, True]} for words in ("One.", "Two.")]
     tasks = [{"pages": [page]}, {"join": pages}]
+    venv = environment(name)
     with subprocess.Popen(
-        [str(python_in(environment(name))), "-X", "utf8", str(WORKER), "--pipeline", pipeline],
-        env={**os.environ, "PYTHONPATH": str(STUB), "PADDLE_PDX_CACHE_HOME": str(folder / "cache")},
+        [str(python_in(venv)), "-X", "utf8", str(WORKER), "--pipeline", pipeline],
+        env={**variables(venv), "PYTHONPATH": str(STUB), "PADDLE_PDX_CACHE_HOME": str(folder / "cache")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from paddlevl_doctor.facts.bytecode import probe_environment
 from paddlevl_doctor.facts.deep import PROBES, ProbeResult, run_program
 from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.knowledge.patches import proof_of
@@ -23,7 +24,9 @@ class Proof:
 
 def prove(system: System, patch_id: str, target: Target) -> Proof:
     """Run the proof of a patch in the target's Python; it writes nothing there and never raises for what it does."""
-    result = run_program(system, target.python, proof_of(patch_id), "proof", (str(PROBES),), _TIMEOUT)
+    environment = probe_environment(system, target)
+    words = (str(PROBES),)
+    result = run_program(system, target.python, proof_of(patch_id), "proof", words, _TIMEOUT, environment)
     return _read(result)
 
 
