@@ -98,7 +98,7 @@ def test_a_disk_that_fills_up_leaves_everything_as_it_was(
 READING = """
 import json, subprocess, sys
 place, *argv = sys.argv[1:]
-subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", place], check=True)
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=280k", "tmpfs", place], check=True)
 full = subprocess.run(argv, capture_output=True, text=True)
 subprocess.run(["mount", "-o", "remount,size=9m", place], check=True)
 rest = subprocess.run([*argv, "--resume", "--format", "json"], capture_output=True, text=True)
@@ -108,8 +108,9 @@ print(json.dumps([full.returncode, full.stdout, full.stderr, rest.returncode, js
 
 def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_rest(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    documents.pdf(tmp_path / "four.pdf", [documents.page(f"NUMBER {n}") for n in range(21, 25)])
-    words = ("parse", "four.pdf", "--engine", "reader", "--output", "out")
+    # pictures of at most 16 pages are drawn ahead, 12 kB each: some pages are whole before the disk is full
+    documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(21, 45)])
+    words = ("parse", "long.pdf", "--engine", "reader", "--output", "out")
     argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", READING, "out"]
     done = subprocess.run(
         [*argv, sys.executable, "-m", "paddlevl_doctor", *words],
@@ -127,7 +128,7 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
         "out cannot be written: No space left on device. Make room there, or name another folder with --output. "
         "Pages that are whole are kept: with --resume the same command reads the rest.\n",
     )
-    assert (later, document["pages"], document["resumed"] in (1, 2, 3)) == (0, 4, True)
+    assert (later, document["pages"], document["resumed"] in range(1, 24)) == (0, 24, True)
 
 
 def install(*changes: str) -> Plan:
