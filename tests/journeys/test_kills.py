@@ -27,17 +27,22 @@ UNDO = ("undo",)
 PARTS = 8
 LEAST = 200
 """Kills that have to hit in all parts together."""
-REAL = 12
+REAL = 24
 """One recovery in so many is done by a process of its own, which also lets the patch prove itself."""
+
+
+ALONE = 6
+"""One row of kills in so many is not ended by one at some time while uv is at work."""
+Kills = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
+"""Kills in a row: each command is killed as its second part says (see `forkserver`)."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """Kills in a row: each command is killed as `how` says (see `forkserver`)."""
+    """Kills on the way from the former state to the goal, and then perhaps others on the way back."""
 
-    kills: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
-    applied: bool = False
-    """Whether the repair was finished before the first kill."""
+    kills: Kills
+    back: Kills = ()
 
 
 @dataclass
@@ -60,13 +65,15 @@ class Range:
         assert run.code == 0, run.output
         return run
 
-    def killed(self, words: tuple[str, ...], how: dict[str, Any]) -> None:
+    def killed(self, words: tuple[str, ...], how: dict[str, Any], *, surely: bool) -> None:
+        """Kill a run; `surely` where it is known what it does, and the kill is aimed at that."""
         run = self.run(*words, **how)
         if run.code == -9:
             self.hits[phase(words, how, run)] += 1
         else:
             done = run.code == 2 and words == UNDO  # the one before was killed when nothing was left to undo
             assert run.code == 0 or done, run.output  # it was faster than the kill
+            assert not (surely and {"change", "torn"} & set(how)), (words, how)
 
 
 def phase(words: tuple[str, ...], how: dict[str, Any], run: Run) -> str:
@@ -142,7 +149,11 @@ def some(numbers: Sequence[int], most: int, chance: random.Random) -> list[int]:
 
 @pytest.fixture(scope="module")
 def cases(target: Range) -> list[Case]:
-    """Aim at every place of a repair, of its recovery and of its undo; the same ones in every part."""
+    """Aim at every place of a repair, of its recovery and of its undo; the same ones in every part.
+
+    What one kill leaves is put right at once; kills at any time come after others, and those on the way back after a
+    repair that had been killed itself: a case costs a whole repair.
+    """
     chance = random.Random(20261123)  # noqa: S311 - no secret
     repair, back = target.traced(FIX), target.traced(UNDO)
     untrimmed = {"change": next(n for n, place in enumerate(repair.places) if "trim" in place)}
@@ -150,19 +161,33 @@ def cases(target: Range) -> list[Case]:
     assert target.run(*FIX, **untrimmed).code == -9
     recovery = target.traced(FIX)
     assert target.run(*UNDO).code == 0
-    return [
-        *(Case(((FIX, {"change": n}),)) for n in aimed(repair, 5, chance)),
-        *(Case(((FIX, {"torn": n}),)) for n in range(5)),
-        *(Case(((FIX, uv_time(n, chance)),)) for n in range(38)),
-        *(Case(((FIX, {"seconds": chance.uniform(0, repair.seconds)}),)) for _ in range(12)),
-        *(Case(twice(UNDO, pair), applied=True) for pair in paired(aimed(back, 6, chance), chance)),
-        *(Case(((UNDO, {"torn": n}),), applied=True) for n in range(2)),
-        *(
-            Case(((FIX, untrimmed), *twice(FIX, pair)))
-            for pair in paired(aimed(recovery, 6, chance, "recover"), chance)
-        ),
-        *(Case(((FIX, patched), (UNDO, {"change": n}))) for n in range(0, 40, 4)),
+    moments = [uv_time(n, chance) for n in range(46)]  # some come when nothing is left to do
+    moments += [{"seconds": chance.uniform(0, repair.seconds)} for _ in range(12)]
+    times = iter(moments)
+    single: list[Kills] = [((FIX, {"change": n}),) for n in aimed(repair, 5, chance)]
+    single += [((FIX, {"torn": n}),) for n in range(5)]
+    backward = [twice(UNDO, pair) for pair in paired(aimed(back, 6, chance), chance)]
+    backward += [((UNDO, {"torn": n}),) for n in range(2)]
+    forward: list[Kills] = [
+        ((FIX, untrimmed), *twice(FIX, pair))
+        for pair in paired(aimed(recovery, 6, chance, "recover"), chance)
     ]
+    forward += [((FIX, patched), (UNDO, {"change": n})) for n in range(0, 40, 4)]
+    timed(backward, forward, times=times)
+    single += [((FIX, how),) for how in times]  # what is left
+    shared = dict(zip(chance.sample(range(len(single)), len(backward)), backward, strict=True))
+    found = [Case(kills, shared.get(n, ())) for n, kills in enumerate(single)] + list(map(Case, forward))
+    return sorted(found, key=lambda case: len(case.kills) + len(case.back))  # so that each part gets as many
+
+
+def timed(*rows: list[Kills], times: Iterator[dict[str, Any]]) -> None:
+    """Let the rows of kills be ended by a kill at these times, but for some."""
+    number = 0
+    for row in rows:
+        for at, kills in enumerate(row):
+            number += 1
+            if number % ALONE and (how := next(times, None)):
+                row[at] = (*kills, (FIX, how))
 
 
 def paired(numbers: list[int], chance: random.Random) -> list[tuple[int, ...]]:
@@ -171,9 +196,7 @@ def paired(numbers: list[int], chance: random.Random) -> list[tuple[int, ...]]:
     return [tuple(mixed[start : start + 2]) for start in range(0, len(mixed), 2)]
 
 
-def twice(
-    words: tuple[str, ...], numbers: tuple[int, ...]
-) -> tuple[tuple[tuple[str, ...], dict[str, Any]], ...]:
+def twice(words: tuple[str, ...], numbers: tuple[int, ...]) -> Kills:
     return tuple((words, {"change": number}) for number in numbers)
 
 
@@ -182,33 +205,29 @@ def uv_time(number: int, chance: random.Random) -> dict[str, Any]:
     return {"after_uv": chance.uniform(0, 0.3), "group": number % 2 == 0}
 
 
-def grouped(part: int) -> Any:
-    return pytest.param(part, marks=pytest.mark.xdist_group(f"kills-{part % 2}"))
-
-
-@pytest.mark.parametrize("part", [grouped(part) for part in range(PARTS)])
+@pytest.mark.xdist_group("kills")
+@pytest.mark.parametrize("part", range(PARTS))
 def test_one_repair_reaches_the_goal_after_a_kill_anywhere_and_undo_the_former_state(
     part: int, target: Range, cases: list[Case], record_property: Callable[[str, object], None]
 ) -> None:
     target.hits.clear()
     for number, case in enumerate(cases[part::PARTS]):
-        survive(target, case, real=number % REAL == 0)
+        survive(target, case, real=number % REAL == part)
     record_property(PROPERTY, dict(target.hits))
     assert target.hits.total() >= LEAST / PARTS
 
 
 def survive(target: Range, case: Case, *, real: bool) -> None:
     """Kill as the case says; then one repair reaches the goal, and undoing it the former state."""
-    if case.applied:
-        assert target.run(*FIX).code == 0
-    for words, how in case.kills:
-        target.killed(words, how)
-    if real:
-        cure = doctor(*FIX, cwd=target.folder, env=target.run.extra)
-        assert cure.code == 0, (case, cure.stderr)
-    else:
-        cured = target.run(*FIX)
-        assert cured.code == 0, (case, cured.output)
-    assert difference(target.goal, target.tree()) == {}, case
+    for kills in filter(None, (case.kills, case.back)):
+        for number, (words, how) in enumerate(kills):
+            target.killed(words, how, surely=number == 0)
+        if real:
+            cure = doctor(*FIX, cwd=target.folder, env=target.run.extra)
+            assert cure.code == 0, (case, cure.stderr)
+        else:
+            cured = target.run(*FIX)
+            assert cured.code == 0, (case, cured.output)
+        assert difference(target.goal, target.tree()) == {}, case
     assert target.run(*UNDO).code == 0, case
     assert difference(target.former, target.tree()) == {}, case
