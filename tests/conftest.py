@@ -1,12 +1,13 @@
-"""For all tests: bytecode is kept as it is anywhere, and at the end pytest prints what the tests of kills hit.
+"""For all tests: bytecode is kept and a closed terminal heard as anywhere; the end tells what the tests of kills hit.
 
 A number of kills alone says little. Images for containers often set PYTHONDONTWRITEBYTECODE; every start of the
-doctor and of the stack would then compile all of it anew.
+doctor and of the stack would then compile all of it anew. Under nohup a closed terminal is heard by nobody.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from kills import PROPERTY
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -78,13 +78,9 @@ with hangup_is_interrupt():
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
 def test_a_signal_while_a_child_is_started_ends_the_child(sign: signal.Signals) -> None:
     marker = f"paddlevl-doctor-test-{os.getpid()}-{sign.name}"
-    run = subprocess.run(
-        [sys.executable, "-c", STARTS_A_CHILD, marker, str(int(sign))],
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=ctrl_c_is_heard,
-    )
+    argv = [sys.executable, "-c", STARTS_A_CHILD, marker, str(int(sign))]
+    with ctrl_c_is_heard():
+        run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("interrupted\n", "")
     until(lambda: left_behind(marker) == [], seconds=5)
 
