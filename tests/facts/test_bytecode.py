@@ -54,14 +54,19 @@ def test_a_compiled_environment_is_used_as_it_is(system: RealSystem, tmp_path: P
     assert (environment.get("PYTHONPYCACHEPREFIX"), environment["PYTHONDONTWRITEBYTECODE"]) == (None, "1")
 
 
-def test_the_bytecode_of_an_environment_that_is_gone_is_removed(system: RealSystem, tmp_path: Path) -> None:
-    gone = target(tmp_path / "a")
-    probe_environment(system, gone)
-    probe_environment(system, replace(gone, prefix=str(tmp_path)))
-    assert folders(tmp_path) == 2
-    Path(tmp_path / "a").rename(tmp_path / "elsewhere")
-    probe_environment(system, replace(gone, prefix=str(tmp_path)))
-    assert folders(tmp_path) == 1
+def test_the_bytecode_of_environments_that_are_gone_is_removed_one_a_look(
+    system: RealSystem, tmp_path: Path
+) -> None:
+    gone = [target(tmp_path / name) for name in ("a", "b")]
+    for one in gone:
+        probe_environment(system, one)
+    for one in gone:
+        Path(one.prefix).rename(f"{one.prefix}-elsewhere")
+    left = []
+    for _ in range(3):
+        probe_environment(system, replace(gone[0], prefix=str(tmp_path)))
+        left.append(folders(tmp_path))
+    assert left == [2, 1, 1]
 
 
 def test_where_the_cache_cannot_be_written_nothing_is(system: RealSystem, tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_a_notebook_without_network_and_cache_installs_the_doctor_and_a_stack_th
     house: Wheelhouse, tmp_path: Path
 ) -> None:
     """Every cell, in a kernel that has pip and nothing else: the doctor comes from the house, too."""
-    (book,) = export(RealSystem(), "notebook", tmp_path, chosen()).files
+    book, beside = export(RealSystem(), "notebook", tmp_path, chosen()).files
+    beside.unlink()
     cells = [cell["source"] for cell in json.loads(book.read_text("utf-8"))["cells"] if "outputs" in cell]
     script = "\n".join(cells).replace('WHEELHOUSE = ""', f"WHEELHOUSE = {str(house.folder)!r}")
     (tmp_path / "cells.py").write_text(script, encoding="utf-8")

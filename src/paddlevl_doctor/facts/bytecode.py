@@ -49,8 +49,9 @@ def probe_bytecode(cache: Path, prefix: str) -> Path:
 
 
 def _prepare(folder: Path, prefix: str) -> bool:
-    """Make the folder and write down whose bytecode it holds; remove what belongs to environments that are gone.
+    """Make the folder and write down whose bytecode it holds; remove that of one environment that is gone.
 
+    Of one only, because thousands of files take seconds that nobody asked for; the next look removes the next one.
     Says whether the folder can be used.
     """
     try:
@@ -61,9 +62,9 @@ def _prepare(folder: Path, prefix: str) -> bool:
         ]
     except OSError:
         return False
-    for other, owner in others:
-        if not Path(owner).exists():
-            shutil.rmtree(other, ignore_errors=True)
+    gone = next((other for other, owner in others if not Path(owner).exists()), None)
+    if gone is not None:
+        shutil.rmtree(gone, ignore_errors=True)
     return True
 
 
