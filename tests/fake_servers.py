@@ -8,7 +8,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nvml_stub import build_stub
@@ -36,6 +39,23 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@contextmanager
+def listening(answer: bytes) -> Iterator[str]:
+    """Something that is no such server: it sends the same to the first who comes. Gives its host and port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            door, _ = server.accept()
+            with door:
+                door.recv(10_000)
+                door.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
 
 
 def fake_llama(folder: Path, how: str) -> dict[str, str]:

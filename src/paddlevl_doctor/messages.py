@@ -1031,8 +1031,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{count} 个引擎中有 {failed} 个不合格：{engines}。",
     ),
     "compare-require": (
-        "'{required}' is required, and none of the engines that are compared: {engines}.",
-        "要求使用 '{required}'，但它不在要比较的引擎之中：{engines}。",
+        "'{required}' is required, and none of the engines that are compared: {engines}. Add it to --compare, or leave --require out.",
+        "要求使用 '{required}'，但它不在要比较的引擎之中：{engines}。请将其加入 --compare，或去掉 --require。",
     ),
     "compare-engines": (
         "'{words}' is no comparison: name two or more of {names}.",
@@ -1059,8 +1059,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "cache-not-written": (
         "The CUDA wheel cannot be kept in {path}: {reason}. Make room there, or name another cache folder with "
-        "XDG_CACHE_HOME. Nothing was changed.",
-        "无法在 {path} 中保存 CUDA 安装包：{reason}。请腾出空间，或用 XDG_CACHE_HOME 指定其他缓存目录。未做任何更改。",
+        "XDG_CACHE_HOME (on Windows LOCALAPPDATA). Nothing was changed.",
+        "无法在 {path} 中保存 CUDA 安装包：{reason}。请腾出空间，或用 XDG_CACHE_HOME（Windows 上为 LOCALAPPDATA）指定其他缓存目录。未做任何更改。",
     ),
     "download-nowhere": ("no server has it", "没有服务器提供该文件"),
     "download-cut": ("cut off after {size} bytes", "在 {size} 字节后中断"),
@@ -1137,8 +1137,8 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "无法写入 {path}：{reason}。请腾出空间或指定其他目录。已下载的部分会保留，重新执行同一命令即可继续。",
     ),
     "house-no-wheel": (
-        "The index has no wheel of {name} for {machine}.",
-        "索引中没有适用于 {machine} 的 {name} wheel。",
+        "The index has no wheel of {name} for {machine}. Name another index with --mirror, or another --set or --python.",
+        "索引中没有适用于 {machine} 的 {name} wheel。请用 --mirror 指定其他索引，或换用其他 --set 或 --python。",
     ),
     "house-page": (
         "# Wheels for PaddleOCR-VL without a network\n\n"

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import pytest
 from ray._private.utils import check_version_info
 
 from doctor import doctor
+from fake_servers import listening
 from paddlevl_doctor.commands import joining
 from paddlevl_doctor.commands.cluster import Share, jobs_of
 from paddlevl_doctor.commands.examine import TargetOptions
@@ -190,23 +187,6 @@ def test_a_target_is_named_so_that_a_node_finds_it(tmp_path: Path, monkeypatch: 
     assert given(python="env/bin/python") == TargetOptions(python=str(tmp_path / "env/bin/python"))
     assert given(python="python3.11") == TargetOptions(python="python3.11")
     assert given(python="--system") == TargetOptions(python="--system")
-
-
-@contextmanager
-def listening(answer: bytes) -> Iterator[str]:
-    """Something that is no Ray cluster: it sends the same to whoever comes."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            door, _ = server.accept()
-            with door:
-                door.recv(1000)
-                door.sendall(answer)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        thread.join()
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad Request\r\n\r\n", b""], ids=["web server", "silent"])

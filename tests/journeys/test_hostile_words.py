@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from pathlib import Path
 
 from doctor import doctor
+from fake_servers import listening
 from parsing import documents
 
 TITLE = "\x1b]0;owned\x07"
@@ -17,19 +16,9 @@ SHOWN = "�]0;owned�"
 def test_a_servers_answer_steers_no_terminal(tmp_path: Path) -> None:
     documents.page().save(tmp_path / "page.png")
     said = f"HTTP/1.1 405 No\r\nConnection: close\r\n\r\n{TITLE}go away".encode()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            door, _ = server.accept()
-            with door:
-                door.recv(10_000)
-                door.sendall(said)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        url = f"http://u:secret@127.0.0.1:{server.getsockname()[1]}"
+    with listening(said) as address:
+        url = f"http://u:secret@{address}"
         answer = doctor("parse", "page.png", "--engine", "server", "--server-url", url, cwd=tmp_path)
-        thread.join()
 
     assert (answer.code, f"{SHOWN}go away" in answer.stderr) == (1, True), answer.stderr
     assert not {"\x1b", "\x07"} & set(answer.stderr)

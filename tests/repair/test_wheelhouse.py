@@ -300,7 +300,10 @@ def test_a_package_without_a_wheel_is_named() -> None:
     words = '[[packages]]\nname = "a"\nversion = "1"\n'
     with pytest.raises(DoctorError) as caught:
         read_pylock(words, LINUX)
-    assert caught.value.message == "The index has no wheel of a for linux x86_64, Python 3.12."
+    assert caught.value.message == (
+        "The index has no wheel of a for linux x86_64, Python 3.12. "
+        "Name another index with --mirror, or another --set or --python."
+    )
 
 
 def test_a_full_disk_is_one_sentence_and_the_folder_is_continued(

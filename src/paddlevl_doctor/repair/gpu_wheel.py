@@ -11,6 +11,7 @@ from urllib.parse import urljoin
 from urllib.request import urlopen
 
 from paddlevl_doctor.errors import DoctorError
+from paddlevl_doctor.facts.bytecode import user_cache
 from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.knowledge.matrix import load_wheel_hosts
 from paddlevl_doctor.knowledge.selection import WheelChoice
@@ -99,8 +100,7 @@ def prefetch(
 
 def cache_folder(system: System, tag: str | None) -> Path:
     """Return the folder for wheels of one CUDA line that are being fetched: those of all lines have one name."""
-    named = system.env.get("XDG_CACHE_HOME") or system.env.get("LOCALAPPDATA")
-    return Path(named or system.home() / ".cache") / "paddlevl-doctor" / "wheels" / (tag or "")
+    return user_cache(system) / "wheels" / (tag or "")
 
 
 def needs_gpu_wheel(plan: Plan) -> bool:
