@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from paddlevl_doctor.parsing.growth import keeps_rising
 from paddlevl_doctor.parsing.ladder import Failure, Rung, following, rungs
 from paddlevl_doctor.parsing.lines_child import Event, LinesChild
 from paddlevl_doctor.parsing.native_start import NativeSetup, start
+from paddlevl_doctor.parsing.pace import FIRST, next_call
 from paddlevl_doctor.parsing.page_events import page_read
 from paddlevl_doctor.parsing.page_store import PageRead
 from paddlevl_doctor.parsing.pool import PageFailedError, Task
@@ -33,11 +35,6 @@ from paddlevl_doctor.parsing.story import Sample
 from paddlevl_doctor.parsing.watch import DiedError, Gpu, StalledError, Watcher, limits_for, usage
 
 _SHOWN_TROUBLE = 120
-_BATCH, _MOST = 2, 24
-"""Pages in the first call of the pipeline, and in any: it works on some while others are read, and ends each call half
-a second after the last of them; but results may come all at once, and what is not there is lost with a kill."""
-_CALL_SECONDS = 20.0
-"""So long a call should take at most, by what pages took until now: a page of minutes is asked for alone."""
 _MOST_PIXELS = 200_000_000
 """In one call: the pipeline decodes all of its pages at once."""
 _HOPELESS = 3
@@ -60,7 +57,7 @@ class NativeEngine:
     seconds: dict[str, float] = field(default_factory=dict)
     closed: bool = False
     lost: bool = False
-    batch: int = _BATCH
+    batch: int = FIRST
     _footing: Footing = field(init=False)
     _watcher: Watcher | None = None
     _rung: Rung | None = None
@@ -115,11 +112,6 @@ class NativeEngine:
         for found in self._together(pages, rung):
             over(left.pop(0), found)
         self._stood(step, len(pages))
-
-    def _pace(self, seconds: float, pages: int) -> None:
-        """Learn from a call how many pages the next ones may have; one page alone, maybe an empty one, tells little."""
-        most = _MOST if pages > 1 else max(_BATCH, self.batch)
-        self.batch = max(1, min(most, int(_CALL_SECONDS * pages / max(seconds, 0.001))))
 
     def read(self, task: Task, failures: tuple[Failure, ...] = ()) -> PageRead:
         """Read one page on whatever rung it takes, after those on which it failed already.
@@ -189,10 +181,11 @@ class NativeEngine:
             "pictures": self._pictures,
         }
         device = self.label if self.label and rung.device == self.setup.device else rung.device
-        started = time.monotonic()
+        times = [time.monotonic()]
         watcher.child.send(request)
         for task, picture in zip(tasks, pictures, strict=True):
             event = expect(watcher.wait(), watcher.stage, event="page", page=task.index)
+            times.append(time.monotonic())
             try:
                 self._draw_no_more(event, task)
                 self._measure(watcher, event)
@@ -200,7 +193,8 @@ class NativeEngine:
             except (LookupError, AttributeError, TypeError, ValueError) as error:
                 raise StrangeError(watcher.stage, event) from error
             yield read
-        self._pace(time.monotonic() - started, len(tasks))
+        longest = max(after - before for before, after in pairwise(times))
+        self.batch = next_call(self.batch, len(tasks), times[-1] - times[0], longest)
 
     def _draw_no_more(self, event: Event, task: Task) -> None:
         """Leave the pictures out from now on where one could not be drawn: its font is not to be had here."""
