@@ -84,7 +84,7 @@ def phase(words: tuple[str, ...], how: dict[str, Any], run: Run) -> str:
         return f"{words[0]}: half a line in the journal"
     functions = (run.places or ("?",))[-1]
     part = "recovery" if "recover" in functions.split() else words[0]
-    shown = re.sub(r"^(locked|recover|apply_plan|undo)( roll_back| do)? ?", "", functions) or functions
+    shown = re.sub(r"^(locked|recover|apply_plan|undo)( roll_back| all)?( do)? ?", "", functions) or functions
     return f"{part}: {' '.join(shown.split()[:2])}"
 
 

@@ -15,7 +15,7 @@ from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.repair.journal import Transaction
 from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.proof import Proof, prove
-from paddlevl_doctor.repair.transaction import apply_plan, undo
+from paddlevl_doctor.repair.transaction import ApplyFailedError, apply_plan, undo
 from paddlevl_doctor.system import RealSystem
 from paddlevl_doctor.values import Plan, Step
 
@@ -72,6 +72,23 @@ def test_a_patch_that_does_not_help_is_taken_back(tmp_path: Path) -> None:
     failed = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
     assert failed.code == 4
     assert "does not help: use_doc_preprocessor false: created True; true: created True" in failed.stderr
+    assert fingerprint(venv) == former
+
+
+def test_patches_that_follow_one_another_are_proved_together_and_the_one_that_does_not_help_is_named(
+    tmp_path: Path,
+) -> None:
+    venv = fresh_copy("current-311", tmp_path / ".venv")
+    (site,) = venv.glob("lib/*/site-packages")
+    (site / "sitecustomize.py").write_text(HOOK, encoding="utf-8")
+    former = fingerprint(venv)
+    with pytest.raises(ApplyFailedError, match=r"put back: doc-preprocessor-defaults\. Reason") as failed:
+        apply(venv, ["queue-threads-end", "doc-preprocessor-defaults", "image-channel-order"])
+    assert [(one.step, one.status) for one in failed.value.outcomes] == [
+        ("patch-queue-threads-end", "rolled-back"),
+        ("patch-image-channel-order", "rolled-back"),
+        ("patch-doc-preprocessor-defaults", "failed"),
+    ]
     assert fingerprint(venv) == former
 
 

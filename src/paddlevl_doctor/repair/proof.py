@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from paddlevl_doctor.facts.bytecode import probe_environment
 from paddlevl_doctor.facts.deep import PROBES, ProbeResult, run_program
 from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.side_by_side import side_by_side
 from paddlevl_doctor.knowledge.patches import proof_of
 from paddlevl_doctor.system import System
 
@@ -24,7 +27,17 @@ class Proof:
 
 def prove(system: System, patch_id: str, target: Target) -> Proof:
     """Run the proof of a patch in the target's Python; it writes nothing there and never raises for what it does."""
-    environment = probe_environment(system, target)
+    return _proven(system, patch_id, target, probe_environment(system, target, fill=False))
+
+
+def prove_all(system: System, patch_ids: Sequence[str], target: Target) -> dict[str, Proof]:
+    """Run the proofs of patches that have all been written, as many at a time as there are processors."""
+    environment = probe_environment(system, target, fill=False)
+    jobs = {name: partial(_proven, system, name, target, environment) for name in patch_ids}
+    return side_by_side(jobs, system.cpu_count())
+
+
+def _proven(system: System, patch_id: str, target: Target, environment: Mapping[str, str]) -> Proof:
     words = (str(PROBES),)
     result = run_program(system, target.python, proof_of(patch_id), "proof", words, _TIMEOUT, environment)
     return _read(result)

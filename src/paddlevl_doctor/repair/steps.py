@@ -16,7 +16,7 @@ from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.repair import leftovers, model_cache, patching, snapshot, text_files
 from paddlevl_doctor.repair.journal import Event, Transaction
-from paddlevl_doctor.repair.proof import prove
+from paddlevl_doctor.repair.proof import Proof, prove_all
 from paddlevl_doctor.repair.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.repair.uv_lock import uv_locked
 from paddlevl_doctor.shells import POWERSHELL, SH, read_in
@@ -39,6 +39,8 @@ class Work:
     """What the target last said of itself; forgotten when packages change."""
     notes: list[str] = field(default_factory=list)
     """What the user should know of the steps so far."""
+    unproven: dict[str, Patch] = field(default_factory=dict)
+    """What was written and has not been proved yet, by the ids of the steps."""
 
     @property
     def prefix(self) -> Path:
@@ -129,20 +131,28 @@ def apply_patch(work: Work, step: Step) -> str:
     with uv_locked(Path(target.prefix)):
         work.intend(step, site=target.purelib, keep=step.id, files=files)
         patching.write(work.system, changes, target, keep)
-    _prove(work, patch, target)
+    work.unproven[step.id] = patch
     return "applied"
 
 
-def _prove(work: Work, patch: Patch, target: Target) -> None:
-    """Let the patch show that it works here; raises DoctorError, so that it is rolled back, where it does not."""
-    proof = prove(work.system, patch.id, target)
-    title = patch.title(language())
+def prove_patches(work: Work) -> dict[str, Proof]:
+    """Let the patches that were written show that they work here; returns what was seen by the ids of their steps."""
+    if not work.unproven:
+        return {}
+    proofs = prove_all(work.system, [patch.id for patch in work.unproven.values()], work.target())
+    found = {step: proofs[patch.id] for step, patch in work.unproven.items()}
+    work.unproven.clear()
+    return found
+
+
+def told(patch_id: str, proof: Proof) -> str:
+    """Return what a proof saw, in a sentence; raises DoctorError, so that all is rolled back, where nothing changed."""
+    title = find_patch(patch_id).title(language())
     if proof.cured is None:
-        work.notes.append(text("patch-unproven", title=title, reason=proof.saw))
-    elif proof.cured:
-        work.notes.append(text("patch-proven", saw=proof.saw))
-    else:
+        return text("patch-unproven", title=title, reason=proof.saw)
+    if not proof.cured:
         raise DoctorError(text("patch-without-effect", title=title, saw=proof.saw))
+    return text("patch-proven", saw=proof.saw)
 
 
 def clear_leftovers(work: Work, step: Step) -> str:

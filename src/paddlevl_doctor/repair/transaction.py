@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from paddlevl_doctor.errors import DoctorError, RolledBackError, UndoNeededError
@@ -11,7 +13,7 @@ from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.repair import journal, model_cache, patching, text_files
 from paddlevl_doctor.repair.journal import Transaction
-from paddlevl_doctor.repair.steps import DO, UNDO, Work
+from paddlevl_doctor.repair.steps import DO, UNDO, Work, prove_patches, told
 from paddlevl_doctor.repair.uv_lock import remove_lock_file
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Outcome, Plan, Stage, Step, as_dict
@@ -47,21 +49,48 @@ def apply_plan(
     except OSError as error:
         raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
-    work, current = Work(system, transaction, python, creates, known), plan.steps[0]
-    outcomes: list[Outcome] = []
+    work = Work(system, transaction, python, creates, known)
+    run = _Run(work, stage, plan.steps[0])
     try:
         transaction.reserve()
-        for current in plan.steps:
-            with stage(current.summary):
-                outcomes.append(_do(work, current))
+        run.all(plan.steps)
         transaction.release()
         transaction.write("commit", durable=not creates, distributions=_distributions(work))
     except BaseException as error:
         roll_back(work)
         if not isinstance(error, (DoctorError, OSError)):
             raise
-        raise _failed(current, error, outcomes) from error
-    return Applied(transaction.number, tuple(outcomes))
+        raise _failed(run.current, error, run.outcomes) from error
+    return Applied(transaction.number, tuple(run.outcomes))
+
+
+@dataclass
+class _Run:
+    """The steps of a plan while they are being done. `current` is the one that is to blame for what is raised."""
+
+    work: Work
+    stage: Stage
+    current: Step
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    def all(self, steps: Sequence[Step]) -> None:
+        """Do every step; patches that follow one another are proved together once all of them are written."""
+        for step, following in zip_longest(steps, steps[1:]):
+            self.current = step
+            with self.stage(step.summary):
+                self.outcomes.append(_do(self.work, step))
+                if following is None or following.kind != "apply-patch":
+                    self._prove(steps)
+
+    def _prove(self, steps: Sequence[Step]) -> None:
+        started = time.monotonic()
+        proofs = prove_patches(self.work)
+        took = round(time.monotonic() - started, 2)
+        for self.current in (step for step in steps if step.id in proofs):
+            said = told(str(self.current.arguments["patch"]), proofs[self.current.id])
+            at = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == self.current.id)
+            before = self.outcomes[at]
+            self.outcomes[at] = replace(before, seconds=round(before.seconds + took, 2), message=said)
 
 
 def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFailedError:
