@@ -82,7 +82,13 @@ def test_the_users_own_choice_of_a_folder_stays(
     assert probe_environment(system, target(tmp_path / "a"))["PYTHONPYCACHEPREFIX"] == "/mine"
 
 
-def test_the_proof_of_a_patch_keeps_its_bytecode_there_too(system: RealSystem, tmp_path: Path) -> None:
-    prove(system, "fuse-rms-norm", replace(target(tmp_path / "a"), python=sys.executable))
+def test_the_proof_of_a_patch_leaves_its_bytecode_where_other_probes_did_and_else_nowhere(
+    system: RealSystem, tmp_path: Path
+) -> None:
+    seen = replace(target(tmp_path / "a"), python=sys.executable)
+    prove(system, "fuse-rms-norm", seen)
+    assert list((tmp_path / "cache").rglob("*")) == []
+    probe_environment(system, seen)
+    prove(system, "fuse-rms-norm", seen)
     assert list((tmp_path / "cache").rglob("*.pyc")) != []
     assert list((tmp_path / "a").rglob("*.pyc")) == []

@@ -24,8 +24,9 @@ from paddlevl_doctor.repair import gpu_wheel as module
 from paddlevl_doctor.repair.answers import Wanted
 from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse
 from paddlevl_doctor.repair.download import DownloadError, Limits
-from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, linked_wheel, needs_gpu_wheel, prefetch
+from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, linked_wheel, prefetch
 from paddlevl_doctor.repair.plan import Request, Site, build_plan
+from paddlevl_doctor.repair.prefetched import needs_gpu_wheel
 from paddlevl_doctor.repair.pylock import Machine
 from paddlevl_doctor.repair.transaction import Applied
 from paddlevl_doctor.system import RealSystem

@@ -21,6 +21,7 @@ from paddlevl_doctor.repair.from_house import open_house, refuse_foreign
 from paddlevl_doctor.repair.lock import locked
 from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
 from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
+from paddlevl_doctor.repair.prefetched import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.repair.refusals import refuse_untouchable
 from paddlevl_doctor.repair.room import refuse_tight
 from paddlevl_doctor.repair.sources import sources
@@ -32,7 +33,6 @@ from paddlevl_doctor.values import Bar, ExitCode, Plan, Stage, Status, Step, no_
 if TYPE_CHECKING:
     from paddlevl_doctor.facts.rates import Measured
     from paddlevl_doctor.knowledge.selection import WheelChoice
-    from paddlevl_doctor.repair.gpu_wheel import Prefetched
     from paddlevl_doctor.repair.wheelhouse import Wheelhouse
 
 _WRONG = (Status.ERROR, Status.WARNING)
@@ -109,10 +109,10 @@ def fix(
 
 def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
-    from paddlevl_doctor.repair.gpu_wheel import Prefetched, gpu_wheel, needs_gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
-
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
+    from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
+
     facts = report.before.facts
     python = facts.target.version if facts.target else report.request.python_version
     return prefetch(system, report.plan, gpu_wheel(report.choice, facts.host.system, python), bar)
@@ -131,6 +131,8 @@ def _told_of(prefetched: Prefetched) -> str:
 
 def _needs_deep(examination: Examination, request: Request) -> bool:
     """Say whether the user named damage that only a deep look shows, and that was not seen without it."""
+    if not request.only:
+        return False
     from paddlevl_doctor.checks.deep import DEEP, MODELS  # noqa: PLC0415 - start-up time
     from paddlevl_doctor.knowledge.failures import load_failure  # noqa: PLC0415 - as above
 
@@ -174,8 +176,6 @@ def _with_page(
     system: System, examination: Examination, plan: Plan, request: Request
 ) -> tuple[Examination, Plan]:
     """Read the page that a CUDA wheel comes from; where it differs from what is known, that is a finding."""
-    from paddlevl_doctor.repair.gpu_wheel import needs_gpu_wheel  # noqa: PLC0415 - GPUs
-
     context = examination.context
     if context.wheel.find_links is None or not needs_gpu_wheel(plan):
         return examination, plan

@@ -25,19 +25,19 @@ def user_cache(system: System) -> Path:
     return (Path(named) if named else system.home() / ".cache") / "paddlevl-doctor"
 
 
-def probe_environment(system: System, target: Target) -> dict[str, str]:
-    """Return the environment variables for probes of this target.
+def probe_environment(system: System, target: Target, *, fill: bool = True) -> dict[str, str]:
+    """Return the environment variables for probes of this target; without `fill`, for one that loads hardly anything.
 
     Python reads bytecode either beside the sources or below PYTHONPYCACHEPREFIX, never both. A target that was
     compiled is therefore used as it is, without writing; for any other, bytecode goes to the user's cache
-    folder. Python itself checks there, as everywhere, that it belongs to the source.
+    folder. Python itself checks there, as everywhere, that it belongs to the source. Where nothing is there yet, a
+    small probe would compile the standard library only to keep it: that takes longer than all else it does.
     """
     environment = dict(system.env)
     if environment.get("PYTHONPYCACHEPREFIX"):  # the user's own choice, for all Pythons
         return environment
     folder = probe_bytecode(user_cache(system), target.prefix)
-    room = (system.free_disk_mb(folder) or 0) >= _NEEDED_MB
-    if _is_compiled(system, target) or not room or not _prepare(folder, target.prefix):
+    if _is_compiled(system, target) or not _usable(system, folder, target.prefix, fill=fill):
         return {**environment, "PYTHONDONTWRITEBYTECODE": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**environment, "PYTHONPYCACHEPREFIX": str(folder)}
@@ -46,6 +46,12 @@ def probe_environment(system: System, target: Target) -> dict[str, str]:
 def probe_bytecode(cache: Path, prefix: str) -> Path:
     """Return the folder for the bytecode of an environment in the user's cache."""
     return cache / "bytecode" / hashlib.sha256(prefix.encode()).hexdigest()[:16]
+
+
+def _usable(system: System, folder: Path, prefix: str, *, fill: bool) -> bool:
+    if not fill and not system.exists(folder):
+        return False
+    return (system.free_disk_mb(folder) or 0) >= _NEEDED_MB and _prepare(folder, prefix)
 
 
 def _prepare(folder: Path, prefix: str) -> bool:

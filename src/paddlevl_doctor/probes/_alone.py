@@ -6,10 +6,7 @@ by Python's own import system, so what runs is what any program in this environm
 """
 
 import importlib
-import importlib.abc
 import importlib.machinery
-import importlib.util
-import inspect
 import os
 import sys
 import types
@@ -38,9 +35,7 @@ class StandIn:
 
     def __call__(self, *args, **options):
         """Give back a class or function that is to be decorated, else another stand-in."""
-        decorates = (
-            len(args) == 1 and not options and (inspect.isclass(args[0]) or inspect.isfunction(args[0]))
-        )
+        decorates = len(args) == 1 and not options and isinstance(args[0], (type, types.FunctionType))
         return args[0] if decorates else StandIn(self._name)
 
     def __mro_entries__(self, _):
@@ -70,8 +65,11 @@ class _Module(types.ModuleType):
         return StandIn(name)
 
 
-class _Stage(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds a stand-in for every module that is neither wanted, nor real, nor in the standard library."""
+class _Stage:
+    """Finds a stand-in for every module that is neither wanted, nor real, nor in the standard library.
+
+    A finder and loader by its methods: importlib.abc would take longer to import than the module that is looked at.
+    """
 
     def __init__(self, wanted, real):
         self.wanted, self.real = wanted, frozenset(real)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urljoin
@@ -12,7 +11,6 @@ from urllib.request import urlopen
 
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.facts.bytecode import user_cache
-from paddlevl_doctor.facts.rates import Measured
 from paddlevl_doctor.knowledge.matrix import load_wheel_hosts
 from paddlevl_doctor.knowledge.selection import WheelChoice
 from paddlevl_doctor.messages import text
@@ -20,6 +18,7 @@ from paddlevl_doctor.repair.answers import Origin, RefusalError, Wanted, base_of
 from paddlevl_doctor.repair.download import DownloadError, Fetched, Limits
 from paddlevl_doctor.repair.fastest import fetch_from_fastest, shown
 from paddlevl_doctor.repair.part import Part
+from paddlevl_doctor.repair.prefetched import Prefetched, position_of_gpu_wheel
 from paddlevl_doctor.repair.wheel_use import Use, lock_of
 from paddlevl_doctor.system import System
 from paddlevl_doctor.values import Bar, Plan, Step
@@ -29,19 +28,6 @@ LEAST = 100 << 20
 _PAGE_TIMEOUT = 10.0
 _PAGE_LIMIT = 4 << 20
 _TAGS = {"linux": "linux_x86_64", "windows": "win_amd64"}
-
-
-@dataclass(frozen=True)
-class Prefetched:
-    """A plan whose installation takes the wheel from here, and the wheel; None where uv has to fetch it itself."""
-
-    plan: Plan
-    wheel: Path | None = None
-    trouble: str | None = None
-    measured: tuple[Measured, ...] = ()
-    """What the servers gave, the fastest first."""
-    use: Use | None = None
-    """Keeps the wheel there until it is ended."""
 
 
 def gpu_wheel(choice: WheelChoice, system: str, python: str, *, least: int = LEAST) -> Wanted:
@@ -103,22 +89,8 @@ def cache_folder(system: System, tag: str | None) -> Path:
     return user_cache(system) / "wheels" / (tag or "")
 
 
-def needs_gpu_wheel(plan: Plan) -> bool:
-    """Say whether a plan installs paddlepaddle-gpu from Paddle's page, and not from a wheelhouse."""
-    return any(_position(step.commands[0]) is not None for step in plan.steps if _installs(step))
-
-
-def _installs(step: Step) -> bool:
-    words = step.commands[0] if step.kind == "install-packages" else ()
-    return "--find-links" in words and "--no-index" not in words
-
-
-def _position(command: Sequence[str]) -> int | None:
-    return next((n for n, word in enumerate(command) if word.startswith("paddlepaddle-gpu==")), None)
-
-
 def _from_file(step: Step, fetched: Fetched) -> Step:
-    if not _installs(step) or (at := _position(step.commands[0])) is None:
+    if (at := position_of_gpu_wheel(step)) is None:
         return step
     words = list(step.commands[0])
     words[at] = str(fetched.path)

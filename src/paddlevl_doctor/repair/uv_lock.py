@@ -10,8 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from paddlevl_doctor.errors import DoctorError
 from paddlevl_doctor.messages import text
 
@@ -31,6 +29,8 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     if not (prefix / "pyvenv.cfg").exists():
         yield
         return
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - start-up time of every plan
+
     lock = FileLock(prefix / NAME, timeout=wait)
     try:
         lock.acquire()
@@ -47,6 +47,8 @@ def remove_lock_file(prefix: Path) -> None:
     path = prefix / NAME
     if not path.exists():
         return
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
+
     lock = FileLock(path, timeout=0)
     with contextlib.suppress(Timeout), lock:
         if not _is_awaited(path):
