@@ -101,7 +101,7 @@ def test_pages_that_were_slow_at_first_do_not_keep_an_engine_at_one_page_a_call(
     engine.batch = 1
     stage.run([document(stage.folder, 0, 8)], [engine])
 
-    assert engine.batch == 64
+    assert engine.batch == 32
 
 
 def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> None:

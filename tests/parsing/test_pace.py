@@ -17,8 +17,8 @@ def grown(seconds_of_a_page: float, *, together: int, calls: int = 8) -> list[in
     return sizes
 
 
-def test_where_results_come_in_eights_calls_grow_up_to_what_paddlex_takes_at_once() -> None:
-    assert grown(1.8, together=8) == [2, 11, 22, 44, 64, 64, 64, 64]
+def test_where_results_come_in_eights_calls_grow_up_to_what_memory_is_spared_for() -> None:
+    assert grown(1.8, together=8) == [2, 11, 22, 32, 32, 32, 32, 32]
 
 
 def test_where_results_come_all_at_once_a_call_takes_no_longer_than_may_be_lost() -> None:
@@ -35,7 +35,7 @@ def test_a_page_of_minutes_is_asked_for_alone() -> None:
 
 
 def test_the_last_pages_of_a_document_make_no_later_call_shorter() -> None:
-    assert next_call(44, pages=9, seconds=16.2, longest=14.4) == 44
+    assert next_call(30, pages=9, seconds=16.2, longest=14.4) == 30
 
 
 @pytest.mark.parametrize("now", [1, 30])
