@@ -45,13 +45,16 @@ class Examination:
         return self.context.facts
 
 
-def examine(system: System, options: TargetOptions) -> Examination:
-    """Look at everything that is quick to see; raises UsageError for options that cannot be meant."""
+def examine(system: System, options: TargetOptions, known: Target | None = None) -> Examination:
+    """Look at everything that is quick to see; raises UsageError for options that cannot be meant.
+
+    `known` is what the target has just said of its packages: it is not asked again.
+    """
     started = system.clock()
     if options.python and options.venv:
         raise UsageError(text("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
-    facts = Background(lambda: collect_facts(system, choice))
+    facts = Background(lambda: collect_facts(system, choice, known))
     # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
     from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415 - loaded beside the facts
 

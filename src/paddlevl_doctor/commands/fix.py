@@ -103,7 +103,8 @@ def fix(
             prefetched.use.end()
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
     report = replace(report, note=_told_of(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
-    after = _deeply(system, examine(system, there), stage) if report.deep else examine(system, there)
+    after = examine(system, there, applied.target)
+    after = _deeply(system, after, stage) if report.deep else after
     return replace(report, applied=applied, recheck=_report(after))
 
 

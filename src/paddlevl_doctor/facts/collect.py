@@ -22,8 +22,8 @@ STATE_FOLDER = ".paddlevl-doctor"
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
 
-def collect_facts(system: System, choice: Choice) -> Facts:
-    """Look at the machine and at the chosen target.
+def collect_facts(system: System, choice: Choice, known: Target | None = None) -> Facts:
+    """Look at the machine and at the chosen target; what is `known` of its packages is not asked again.
 
     The GPUs are asked in a thread while the target's Python starts: both mostly wait.
     Raises UsageError where the user named a target that is not one.
@@ -31,7 +31,7 @@ def collect_facts(system: System, choice: Choice) -> Facts:
     gpus: list[Gpus] = []
     thread = threading.Thread(target=lambda: gpus.append(collect_gpus(system)), daemon=True)
     thread.start()
-    answer = collect_target(system, choice)
+    answer = known or collect_target(system, choice)
     target = answer if isinstance(answer, Target) else None
     host, cache = collect_host(system), collect_cache(system)
     files = patched_files(system, target)

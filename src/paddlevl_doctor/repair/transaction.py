@@ -25,6 +25,8 @@ class Applied:
 
     number: int
     outcomes: tuple[Outcome, ...]
+    target: Target | None = None
+    """What the target has said of itself since packages were changed last."""
 
 
 class ApplyFailedError(RolledBackError):
@@ -61,7 +63,7 @@ def apply_plan(
         if not isinstance(error, (DoctorError, OSError)):
             raise
         raise _failed(run.current, error, run.outcomes) from error
-    return Applied(transaction.number, tuple(run.outcomes))
+    return Applied(transaction.number, tuple(run.outcomes), work.target())
 
 
 @dataclass
