@@ -106,7 +106,8 @@ def child(request: dict[str, Any], pipe: int) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     if not request.get("prove"):
-        steps.prove = lambda *_: Proof(True, "left out here, it has tests of its own")  # type: ignore[attr-defined]
+        left_out = Proof(True, "left out here, it has tests of its own")
+        steps.prove_all = lambda _, names, __: dict.fromkeys(names, left_out)  # type: ignore[attr-defined]
     if "torn" in request:
         tear(request["torn"])
     os.fsync = lambda _: (
