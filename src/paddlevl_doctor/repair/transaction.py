@@ -87,12 +87,17 @@ class _Run:
     def _prove(self, steps: Sequence[Step]) -> None:
         started = time.monotonic()
         proofs = prove_patches(self.work)
-        took = round(time.monotonic() - started, 2)
-        for self.current in (step for step in steps if step.id in proofs):
-            said = told(str(self.current.arguments["patch"]), proofs[self.current.id])
-            at = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == self.current.id)
-            before = self.outcomes[at]
-            self.outcomes[at] = replace(before, seconds=round(before.seconds + took, 2), message=said)
+        seconds = round(time.monotonic() - started, 2)
+        for step in steps:
+            if step.id in proofs:
+                self.current = step
+                self._add(step, seconds, told(str(step.arguments["patch"]), proofs[step.id]))
+
+    def _add(self, step: Step, seconds: float, message: str) -> None:
+        """Add to the outcome of a step that was done before."""
+        at = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
+        former = self.outcomes[at]
+        self.outcomes[at] = replace(former, seconds=round(former.seconds + seconds, 2), message=message)
 
 
 def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFailedError:
