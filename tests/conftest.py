@@ -2,6 +2,8 @@
 
 A number of kills alone says little. Images for containers often set PYTHONDONTWRITEBYTECODE; every start of the
 doctor and of the stack would then compile all of it anew. Under nohup a closed terminal is heard by nobody.
+Property tests try the same cases every time, so that a run fails for what was changed; `--hypothesis-profile default`
+looks for new ones.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ import signal
 from collections import Counter
 
 import pytest
+from hypothesis import settings
 
 from kills import PROPERTY
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+settings.load_profile("ci")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
