@@ -19,7 +19,8 @@ def next_call(now: int, pages: int, seconds: float, longest: float) -> int:
     gives the results of each eight (paddlex 3.3.0 to 3.7.2, batch_size of LayoutDetection); with a server behind it,
     or without its queues, all of them at once. One page alone, maybe an empty one, tells little.
     """
-    timed = int(_SILENCE * pages / max(seconds, 0.001))
-    if longest < _AT_ONCE * seconds:
-        timed = max(now, timed, 2 * pages) if longest <= _SILENCE else int(_SILENCE * pages / longest)
-    return max(1, min(timed, _MOST if pages > 1 else max(FIRST, now)))
+    at_once = longest >= _AT_ONCE * seconds
+    grown = int(_SILENCE * pages / max(seconds if at_once else longest, 0.001))
+    if longest <= _SILENCE:
+        grown = max(now, grown if at_once else max(grown, 2 * pages))
+    return max(1, min(grown, _MOST if pages > 1 else max(FIRST, now)))
