@@ -298,6 +298,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{stage}未能在 {seconds} 秒内完成，进程已被终止",
     ),
     "worker-died": ("the process ended ({how}): {words}", "进程已退出（{how}）：{words}"),
+    "worker-killed": (
+        "the process, which had {mb} MiB, was killed ({how}), as the system does where memory runs out: {words}",
+        "进程被强制结束（{how}），通常是系统内存不足所致，当时占用 {mb} MiB：{words}",
+    ),
     "worker-strange": (
         "the process answered something that was not asked for, and was ended: {answer}",
         "进程给出了不符合请求的应答，已被终止：{answer}",

@@ -51,6 +51,13 @@ HEALTHY = {
     "current on an RTX 5070 Ti": with_gpu(
         GPU_STACK, RTX5070, driver="576.02", cuda="12.9", archs=(80, 90, 120)
     ),
+    "current on a CPU with as much memory as it takes": host(memory_total_mb=9_000),
+    "8 GB of memory beside a GPU": with_gpu(
+        GPU_STACK,
+        T4,
+        archs=(70, 75, 80, 86, 89, 90),
+        host=replace(machine().host, memory_total_mb=7_900),
+    ),
     "current on Python 3.13": machine(target=target(CURRENT, version="3.13.0")),
     "current on Apple Silicon": host(system="macos", machine="aarch64", glibc=None, cpu=None),
 }
@@ -87,6 +94,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         machine(target=None, free_disk_mb={"target": 900}),
         {"target-environment": "error", "disk-space": "error"},
     ),
+    "8 GB of memory": (host(memory_total_mb=7_900), {"cpu-memory-short": "note"}),
     "slim container": (
         machine(target=target(CURRENT, missing_libraries=("libGL.so.1", "libgomp.so.1"))),
         {"libgl-missing": "error", "libgomp-missing": "error"},

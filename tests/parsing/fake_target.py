@@ -82,6 +82,13 @@ def spin() -> NoReturn:
         pass
 
 
+def eat_too_much() -> NoReturn:
+    """Take memory for as long as it takes to be seen, and be killed as the system would do it."""
+    KEPT.append(b"x" * (200 << 20))
+    time.sleep(2.5)
+    die(signal.SIGKILL)
+
+
 def fatal() -> None:
     say("fatal", error={"message": "OSError: weights", "root": "OSError: weights"})
     os._exit(1)
@@ -92,6 +99,7 @@ DEEDS: dict[str, Callable[[], object]] = {
     "spin": spin,
     "segv": lambda: ctypes.string_at(0),
     "killed": lambda: die(signal.SIGKILL),
+    "hungry": eat_too_much,
     "abort": os.abort,
     "exit": lambda: os._exit(0),
     "half-a-line": half_a_line,

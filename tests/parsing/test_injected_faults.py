@@ -195,6 +195,28 @@ def test_a_page_may_take_an_hour_on_a_processor_and_ten_minutes_on_a_gpu() -> No
     assert limits_for("gpu:0", 7)["load"] == Limits(3600, 7)
 
 
+@pytest.mark.parametrize("page", [-1, 0])
+def test_a_worker_that_the_system_has_killed_is_told_with_its_memory_and_its_models_are_kept(
+    stage: Stage, page: int
+) -> None:
+    asked: list[int] = []
+    stage.fresh_cache = lambda: asked.append(page)
+    killed = [[page, "hungry"]] * 3
+    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine(limits=LIMITS)], faults=killed)
+
+    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert asked == []
+    words = [re.split(r"(?<=which had )(\d+)", incident) for incident in stage.incidents]
+    assert [first for first, _, _ in words] == [
+        f"Page 1, {rung}: the process, which had "
+        for rung in ("first try", "in a fresh process", "without queues")
+    ]
+    assert all(200 <= int(mb) < 400 for _, mb, _ in words)
+    assert {last for _, _, last in words} == {
+        " MiB, was killed (SIGKILL), as the system does where memory runs out: "
+    }
+
+
 @pytest.mark.parametrize(("kind", "times"), [("segv", 2), ("deadlock", 2), ("fatal", 1)])
 def test_models_that_end_their_process_twice_or_say_why_are_downloaded_anew(
     stage: Stage, kind: str, times: int

@@ -50,8 +50,9 @@ def failure_of(error: Exception) -> Failure:
         return Failure(error.stage, "stalled", text(key, stage=stage, seconds=f"{error.waited:.0f}"))
     if isinstance(error, DiedError):
         last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
-        detail = text("worker-died", how=death_of(error.returncode), words=last.strip()[:_SHOWN])
-        return Failure(error.stage, "died", detail)
+        key = "worker-died" if error.killed_with is None else "worker-killed"
+        words = {"how": death_of(error.returncode), "mb": error.killed_with, "words": last.strip()[:_SHOWN]}
+        return Failure(error.stage, "died", text(key, **words))
     if isinstance(error, StrangeError):
         return Failure(error.stage, "died", text("worker-strange", answer=str(error.answer)[:_SHOWN]))
     return Failure("read", "raised", str(error))

@@ -11,7 +11,7 @@ from paddlevl_doctor.messages import text
 _DEVICE = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
 """PaddleX's device types (paddlex/utils/device.py), and `cuda`, which people write for `gpu`."""
 
-_PROCESS_MB, _INFLATED = 1500, 3
+_PROCESS_MB, _INFLATED = 1500, 5
 _MOST_WORKERS, _WORTH = 4, 8
 
 
@@ -29,8 +29,9 @@ def devices(asked: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
 def cpu_workers(cores: int, free_mb: int, pages: int, weights_mb: int) -> int:
     """Return how many processes read on the processor when nobody says: more than one only where each has enough.
 
-    Weights of 16 bits take 32 in memory there, and a process 1.5 GB besides (measured with the tiny checkpoint);
-    for so few pages as each would get, loading the models again would take longer than reading.
+    Weights of 16 bits take 32 in memory there, and are there more than once while they are loaded: five times the file
+    with paddlex 3.3.6, four times with 3.7.2, and 1.5 GB besides (random weights in a file of the released size). For
+    so few pages as each would get, loading the models again would take longer than reading.
     """
     need_mb = _PROCESS_MB + _INFLATED * weights_mb
     return max(1, min(_MOST_WORKERS, cores, pages // _WORTH, free_mb // need_mb))

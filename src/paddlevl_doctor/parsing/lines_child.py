@@ -23,14 +23,16 @@ from paddlevl_doctor.system_processes import kill_group, own_group
 Event = dict[str, Any]
 _TAIL = 4000
 _DUMP_SECONDS = 2.0
+_KILLED = -9
+"""What `returncode` is after SIGKILL; Windows has no such thing, and its statuses are positive."""
 
 
 class ChildEndedError(Exception):
-    """The child is gone; `returncode` is negative for a signal."""
+    """The child is gone; `returncode` is negative for a signal, and `killed` where somebody else has killed it."""
 
-    def __init__(self, returncode: int) -> None:
+    def __init__(self, returncode: int, *, killed: bool = False) -> None:
         super().__init__(f"the child ended with {returncode}")
-        self.returncode = returncode
+        self.returncode, self.killed = returncode, killed
 
 
 class LinesChild:
@@ -91,16 +93,17 @@ class LinesChild:
             return None
         if event is None:
             self._events.put(None)  # for whoever asks again
-            raise ChildEndedError(self._wait())
+            raise self._ended()
         return event
 
-    def _wait(self) -> int:
-        """Return the exit status; one that has closed its output and lives on is ended."""
+    def _ended(self) -> ChildEndedError:
+        """Return how it ended; one that has closed its output and lives on is ended."""
         try:
-            return self.process.wait(timeout=5)
+            returncode = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill()
-            return self.process.wait()
+            return ChildEndedError(self.process.wait())
+        return ChildEndedError(returncode, killed=returncode == _KILLED)
 
     def ask_for_stacks(self) -> str:
         """Return where all threads of the child are, as far as it can say; it has to have registered SIGUSR1."""

@@ -264,9 +264,14 @@ class NativeEngine:
         return watcher
 
     def _crashed_again(self, error: StalledError | DiedError) -> bool:
-        """Say whether models have ended their process a second time: once may be the machine's fault."""
-        self._crashed_loading += error.stage == "load"
-        return error.stage == "load" and self._crashed_loading > 1
+        """Say whether models have ended their process a second time: once may be the machine's fault.
+
+        Where it was killed, it is: other models would need as much memory.
+        """
+        if error.stage != "load" or (isinstance(error, DiedError) and error.killed_with is not None):
+            return False
+        self._crashed_loading += 1
+        return self._crashed_loading > 1
 
     def _renew_models(self, detail: str) -> bool:
         """Load models that were downloaded anew from now on; returns whether that is possible, and was not tried."""

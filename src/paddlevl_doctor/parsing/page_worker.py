@@ -170,9 +170,9 @@ def _drawn(path: Path, page: int, most: int, kept: dict[str, Any]) -> tuple[Imag
     across, down = sheet.get_size()
     full = max(1, round(across * PDF_SCALE)), max(1, round(down * PDF_SCALE))
     scale = PDF_SCALE * min(1.0, (most / (full[0] * full[1])) ** 0.5)
-    image = sheet.render(scale=scale).to_pil().convert("RGB")
+    image = sheet.render(scale=scale).to_pil()
     sheet.close()
-    return image, *full
+    return image if image.mode == "RGB" else image.convert("RGB"), *full
 
 
 def _keep(kept: dict[str, Any], name: str, document: Any) -> None:

@@ -66,11 +66,15 @@ class StalledError(Exception):
 
 
 class DiedError(Exception):
-    """A worker that ended although it was asked for something. `words` is the end of what it wrote."""
+    """A worker that ended although it was asked for something. `words` is the end of what it wrote.
 
-    def __init__(self, stage: str, returncode: int, words: str) -> None:
+    `killed_with` is set where somebody else has killed it, as the system does where memory runs out: the MiB that it
+    had when it was looked at last.
+    """
+
+    def __init__(self, stage: str, returncode: int, words: str, killed_with: int | None = None) -> None:
         super().__init__(f"{stage}: ended with {returncode}")
-        self.stage, self.returncode, self.words = stage, returncode, words
+        self.stage, self.returncode, self.words, self.killed_with = stage, returncode, words, killed_with
 
 
 @dataclass
@@ -93,6 +97,7 @@ class Watcher:
     _last_use: float = field(default_factory=time.monotonic)
     _cpu: float = 0.0
     _sampled: float = 0.0
+    _rss_mb: int = 0
 
     def wait(self) -> Event:
         """Return the next event that is no stage; raises StalledError and DiedError, after the child was ended."""
@@ -112,7 +117,8 @@ class Watcher:
             event = self.child.next_event(_TICK)
         except ChildEndedError as error:
             self._note_end()
-            raise DiedError(self.stage, error.returncode, self.child.last_words()) from error
+            killed_with = self._rss_mb if error.killed else None
+            raise DiedError(self.stage, error.returncode, self.child.last_words(), killed_with) from error
         now = time.monotonic()
         if now - self._sampled >= _SAMPLE_SECONDS:
             self._sample(now)
@@ -151,8 +157,8 @@ class Watcher:
         span = now - self._sampled if self._sampled else _SAMPLE_SECONDS
         if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > _BUSY_PERCENT):
             self._last_use = now
-        self._cpu, self._sampled = cpu, now
-        self._note(now, rss >> 20, gpu[0] if gpu else None)
+        self._cpu, self._sampled, self._rss_mb = cpu, now, rss >> 20
+        self._note(now, self._rss_mb, gpu[0] if gpu else None)
 
     def _note_end(self) -> None:
         """Say that it needs no memory any more."""
