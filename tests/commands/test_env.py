@@ -43,6 +43,15 @@ def test_a_gpu_gets_another_allocator_and_complete_models_need_no_question(
     assert wanted(monkeypatch, machine()) == {}
 
 
+def test_a_cpu_wheel_on_amd_gets_the_fast_way_of_its_mkl(monkeypatch: pytest.MonkeyPatch) -> None:
+    amd = replace(machine().host, cpu="AMD Ryzen 7 5800X 8-Core Processor")
+    known = {"MKL_DEBUG_CPU_TYPE": "5"}
+    assert wanted(monkeypatch, machine(host=amd)) == known
+    assert wanted(monkeypatch, machine(host=amd, settings=known)) == {}
+    assert wanted(monkeypatch, machine(host=amd, target=None)) == {}
+    assert wanted(monkeypatch, machine(host=replace(amd, cpu_flags=("avx",)))) == {}
+
+
 def test_rtx_50_cards_under_wsl_load_all_kernels_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     card = replace(T4, name="NVIDIA GeForce RTX 5090", compute_capability="12.0")
     wsl = replace(gpu().host, wsl=2)

@@ -12,7 +12,7 @@ from paddlevl_doctor.commands.deep import devices_of
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Gpu, Gpus
 from paddlevl_doctor.knowledge.visible import as_counted
-from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, faster_on
 from paddlevl_doctor.parsing.growth import keeps_rising, slope
 
 
@@ -138,6 +138,22 @@ def test_several_workers_on_the_processor_share_its_cores() -> None:
     assert alone_on("cpu", {}, workers=1, cores=8) == ("cpu", {})
     assert alone_on("cpu", {}, workers=3, cores=8) == ("cpu", dict.fromkeys(names, "2"))
     assert alone_on("cpu", {}, workers=4, cores=2) == ("cpu", dict.fromkeys(names, "1"))
+
+
+@pytest.mark.parametrize(
+    ("device", "cpu", "flags", "found"),
+    [
+        ("cpu", "AMD Ryzen 7 5800X 8-Core Processor", ("avx", "avx2"), {"MKL_DEBUG_CPU_TYPE": "5"}),
+        ("gpu:0", "AMD Ryzen 7 5800X 8-Core Processor", ("avx", "avx2"), {}),
+        ("cpu", "AMD FX(tm)-8350 Eight-Core Processor", ("avx",), {}),
+        ("cpu", "Intel(R) Xeon(R) CPU @ 2.20GHz", ("avx", "avx2", "avx512f"), {}),
+        ("cpu", None, (), {}),
+    ],
+)
+def test_mkl_is_told_to_use_avx2_on_amd_where_the_processor_reads(
+    device: str, cpu: str | None, flags: tuple[str, ...], found: dict[str, str]
+) -> None:
+    assert faster_on(device, cpu, flags) == found
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from paddlevl_doctor.knowledge.selection import served
 from paddlevl_doctor.knowledge.visible import as_counted, is_guess
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing import remembered
-from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices
+from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, faster_on
 from paddlevl_doctor.parsing.native import (
     cached_versions,
     known_versions,
@@ -216,12 +216,13 @@ def _setup(
     device, alone = alone_on(
         all_devices[number], env, workers=len(all_devices), cores=system.cpu_count(), guess=guess
     )
+    host = examination.facts.host
     # Nobody is asked about a card that may be another one.
     card = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
     return NativeSetup(
         python=target.python,
         device=device,
-        env={**env, **alone},
+        env={**faster_on(device, host.cpu, host.cpu_flags), **env, **alone},
         folder=folder / f"worker-{number}",
         pipeline=request.pipeline,
         options=_options(system, examination, request),

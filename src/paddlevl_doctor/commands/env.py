@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from paddlevl_doctor.commands.examine import TargetOptions, examine
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.devices import faster_on
 from paddlevl_doctor.repair.activation import Variable, variables_of
 from paddlevl_doctor.system import System
 
@@ -14,4 +16,7 @@ def variables(system: System, options: TargetOptions) -> tuple[Variable, ...]:
     gpu = target is not None and target.version_of("paddlepaddle-gpu") is not None
     package = "paddlepaddle-gpu" if gpu else None
     found = variables_of(facts, package, target.version_of("paddlex") if target else None)
-    return tuple(v for v in found if v.prepends or v.name not in facts.settings)
+    reads = target is not None and target.version_of("paddlepaddle") is not None
+    faster = faster_on("cpu", facts.host.cpu, facts.host.cpu_flags) if reads else {}
+    mkl = (Variable(name, value, text("env-mkl")) for name, value in faster.items())
+    return tuple(v for v in (*found, *mkl) if v.prepends or v.name not in facts.settings)

@@ -50,6 +50,18 @@ def _device(word: str, gpus: int) -> str:
     return f"{kind}:{number}"
 
 
+def faster_on(device: str, cpu: str | None, flags: Sequence[str]) -> dict[str, str]:
+    """Return the variables with which a process computes faster on this processor.
+
+    The MKL in paddle's x86 wheels (libmklml_intel, of 2019) uses AVX2 on Intel's processors only, unless it is told to:
+    on an AMD EPYC that makes a product of matrices 2.5 times as fast, and reading with weights of the released size
+    twice. From MKL 2020.1 on the variable means nothing.
+    """
+    if device != "cpu" or "AMD" not in (cpu or "") or "avx2" not in flags:
+        return {}
+    return {"MKL_DEBUG_CPU_TYPE": "5"}
+
+
 def alone_on(
     device: str, env: Mapping[str, str], *, workers: int, cores: int, guess: bool = False
 ) -> tuple[str, dict[str, str]]:
