@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Estimated = tuple[Gpu, "Estimate"]
 _LOADING_MB = 9000
 """The peak of loading PaddleOCR-VL on a processor: 9,004 to 9,175 MiB in six runs with paddlex 3.7.2 (10,848 with
-3.3.6), random weights in a file as large as the released one."""
+3.3.6), random weights in a file as large as the released one (tests/benchmarks/released_size.py)."""
 
 
 def _estimated(context: Context) -> tuple[Estimated, ...]:
