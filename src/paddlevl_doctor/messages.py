@@ -299,8 +299,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "worker-died": ("the process ended ({how}): {words}", "进程已退出（{how}）：{words}"),
     "worker-killed": (
-        "the process, which had {mb} MiB, was killed ({how}), as the system does where memory runs out: {words}",
-        "进程被强制结束（{how}），通常是系统内存不足所致，当时占用 {mb} MiB：{words}",
+        "the process, which had {mb} MiB, was killed ({how}), as the system does where memory runs out; free some, or "
+        "name fewer devices with --device: {words}",
+        "进程被强制结束（{how}），通常是系统内存不足所致，当时占用 {mb} MiB；请释放内存，或用 --device 减少设备数：{words}",
     ),
     "worker-strange": (
         "the process answered something that was not asked for, and was ended: {answer}",

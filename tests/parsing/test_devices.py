@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from checks_machines import CURRENT, context, with_gpu
+from checks_machines import CURRENT, context, machine, with_gpu
 from paddlevl_doctor.commands.deep import devices_of
+from paddlevl_doctor.commands.engines import hire
+from paddlevl_doctor.commands.examine import Examination
 from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.model import Gpu, Gpus
 from paddlevl_doctor.knowledge.visible import as_counted
 from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, faster_on
 from paddlevl_doctor.parsing.growth import keeps_rising, slope
+from paddlevl_doctor.parsing.native_engine import NativeEngine
+from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.system_fake import FakeSystem
 
 
 @pytest.mark.parametrize(
@@ -154,6 +160,18 @@ def test_mkl_is_told_to_use_avx2_on_amd_where_the_processor_reads(
     device: str, cpu: str | None, flags: tuple[str, ...], found: dict[str, str]
 ) -> None:
     assert faster_on(device, cpu, flags) == found
+
+
+@pytest.mark.parametrize(("own", "value"), [({}, "5"), ({"MKL_DEBUG_CPU_TYPE": "4"}, "4")])
+def test_a_worker_on_amd_gets_what_mkl_is_told_unless_the_user_has_told_it(
+    own: dict[str, str], value: str, tmp_path: Path
+) -> None:
+    amd = replace(machine().host, cpu="AMD EPYC")
+    seen = Examination(context(machine(host=amd)), ())
+    system = FakeSystem(env=own)
+    (worker,) = hire(system, seen, ParseRequest((), tmp_path, device="cpu"), "native", tmp_path, 1).engines
+    assert isinstance(worker, NativeEngine)
+    assert worker.setup.env["MKL_DEBUG_CPU_TYPE"] == value
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,8 @@ def test_a_worker_that_the_system_has_killed_is_told_with_its_memory_and_its_mod
     ]
     assert all(200 <= int(mb) < 400 for _, mb, _ in words)
     assert {last for _, _, last in words} == {
-        " MiB, was killed (SIGKILL), as the system does where memory runs out: "
+        " MiB, was killed (SIGKILL), as the system does where memory runs out; "
+        "free some, or name fewer devices with --device: "
     }
 
 

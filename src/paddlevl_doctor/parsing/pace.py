@@ -5,7 +5,7 @@ from __future__ import annotations
 FIRST = 2
 """Pages in the first call: nothing is known of how long they take."""
 _MOST = 32
-"""Their pictures are in memory together: 64 pages of 4 megapixels needed up to 1.1 GiB, ten 0.9."""
+"""Their pictures are in memory together: 500 pages in calls of 64 needed up to 1.1 GiB, in calls of 32 1.0."""
 _SILENCE = 20.0
 """Seconds in which a call may say nothing at most: so much is read again after a kill."""
 _AT_ONCE = 0.9
