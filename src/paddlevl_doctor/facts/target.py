@@ -180,8 +180,8 @@ def _paddle_build(system: System, site: Path) -> PaddleBuild | None:
 
 
 def build_of(code: str) -> PaddleBuild:
-    """Return what the text of paddle/version/__init__.py says."""
-    values = dict(re.findall(r"^(\w+) *= *(.+)$", code, re.MULTILINE))
+    """Return what the text of paddle/version/__init__.py says; its lines end in CRLF in the wheels for Windows."""
+    values = dict(re.findall(r"^(\w+) *= *([^\r\n]+)", code, re.MULTILINE))
     version = values.get("full_version", "").strip("'\" ")
     return PaddleBuild(
         version=version or "unknown",
