@@ -28,7 +28,7 @@ ONLY = [word for failure in CURES for word in ("--only", failure)]
 SIGLIP = "lib/python3.11/site-packages/paddlex/inference/models/doc_vlm/modeling/paddleocr_vl/_siglip.py"
 BROKEN = "libtorch_cuda.so: undefined symbol: ncclCommWindowRegister"
 STUCK = 4.0
-"""Seconds that a program is given to end after its last line; it has nothing to do any more."""
+"""Seconds after its last line after which a program that is known to wait for ever is ended."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,14 @@ def test_patches_come_by_the_names_of_their_failures_only(pair: Pair) -> None:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[dict[str, Any], bool]:
-    """Return what a script said last, and whether it then ended; one that did not is killed."""
+    """Return what a script said last, and whether it then ended; one that did not is killed.
+
+    One that says that no thread is left is given as long as a busy machine needs.
+    """
     assert process.stdout is not None
     try:
         told = json.loads(next(line for line in process.stdout if line.startswith("{")))
-        process.wait(STUCK)
+        process.wait(STUCK if told["left"] else 120)
     except subprocess.TimeoutExpired:
         return told, False
     finally:

@@ -11,7 +11,6 @@ import importlib
 import json
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from unittest import mock
 
@@ -72,10 +71,8 @@ def read(folder):
 
 
 def left(stage):
-    """Return the functions of the pipeline's threads that go on, a second after reading has ended."""
-    for thread in stage.threads:
-        threading.Thread.join(thread, 1)
-    return sorted(queue_drill._name(thread) for thread in stage.threads if thread.is_alive())
+    """Return the functions of the pipeline's threads that wait for ever after reading has ended."""
+    return sorted(queue_drill._name(thread) for thread in stage.left())
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 The real `predict` of PaddleX runs with stub models that need no weights. Its queues, time limits and number of
 pages are shrunk together, so that what takes more than 500 pages and ten seconds takes a tenth of a second here.
+Nothing is decided by speed: the failure waits until threads are seen to wait in `put`, the end until they do so for
+ever or have ended.
 A thread that stays blocked in `put()` and is no daemon keeps Python from exiting.
 """
 
@@ -16,8 +18,8 @@ _PIPELINE = "paddlex.inference.pipelines.paddleocr_vl.pipeline"
 _ROOM = 2  # items a queue holds; PaddleX: 64
 _BATCHES = 12  # enough to fill two queues, with one more in the hands of each thread
 _PATIENCE = 0.02  # seconds for every time limit inside; PaddleX: 0.5 and 5
-_FULL_WITHIN = 2.0
-_GRACE = 0.1
+_FULL_WITHIN = 10.0  # seconds that a busy machine may need until both queues are full
+_ENDED_WITHIN = 10.0  # and until every thread has ended, or can be seen never to end
 _FAILURE = "the drill's own failure"
 
 
@@ -27,6 +29,22 @@ def run():
         return {"blocked": _blocked(importlib.import_module(_PIPELINE)), "error": None}
     except Exception as error:  # a PaddleX that is built otherwise
         return {"blocked": None, "error": "%s: %s" % (type(error).__name__, error)}
+
+
+class _Room(threading.Condition):
+    """The condition for which `put` waits in a full queue; it knows the waiting threads and their time limits."""
+
+    def __init__(self, lock):
+        super().__init__(lock)
+        self.waiting = {}
+
+    def wait(self, timeout=None):
+        thread = threading.current_thread()
+        self.waiting[thread] = timeout
+        try:
+            return super().wait(timeout)
+        finally:
+            del self.waiting[thread]
 
 
 class _Stage:
@@ -39,6 +57,7 @@ class _Stage:
         class Queue(queue.Queue):
             def __init__(self, maxsize=0):
                 super().__init__(min(maxsize, _ROOM) if maxsize else 0)
+                self.not_full = _Room(self.mutex)
                 stage.queues.append(self)
 
             def get(self, block=True, timeout=None):
@@ -56,11 +75,29 @@ class _Stage:
         self.threading = types.SimpleNamespace(**{**vars(threading), "Thread": Thread})
 
     def fail(self, *_, **__):
-        """Stand in for the language model: raise as soon as the queues before it are full."""
+        """Stand in for the language model: raise as soon as threads wait for room in both queues before it."""
         limit = time.monotonic() + _FULL_WITHIN
-        while time.monotonic() < limit and not all(one.full() for one in self.queues[:2]):
+        while time.monotonic() < limit and not all(_awaited(one) for one in self.queues[:2]):
             time.sleep(0.002)
         raise RuntimeError(_FAILURE)
+
+    def left(self):
+        """Return the threads that are there when each has ended or waits for ever: nobody takes items any more."""
+        limit = time.monotonic() + _ENDED_WITHIN
+        while time.monotonic() < limit:
+            alive = [thread for thread in self.threads if thread.is_alive()]
+            if set(alive) <= {thread for one in self.queues for thread in _awaited(one, for_ever=True)}:
+                break
+            time.sleep(0.005)
+        return [thread for thread in self.threads if thread.is_alive()]
+
+
+def _awaited(one, for_ever=False):
+    """Return the threads that wait for room in a full queue; one that was woken no longer finds it full."""
+    with one.mutex:
+        if not 0 < one.maxsize <= len(one.queue):
+            return []
+        return [thread for thread, limit in one.not_full.waiting.items() if limit is None or not for_ever]
 
 
 class _Batch:
@@ -138,14 +175,9 @@ def _blocked(module):
         except Exception as error:
             if _FAILURE not in str(error):
                 raise
-        limit = time.monotonic() + _GRACE
-        while _hanging(stage) and time.monotonic() < limit:
-            time.sleep(0.005)
-        return [_name(thread) for thread in _hanging(stage)]
-
-
-def _hanging(stage):
-    return [thread for thread in stage.threads if thread.is_alive() and not thread.daemon]
+        if all(thread.daemon for thread in stage.threads):
+            return []
+        return [_name(thread) for thread in stage.left() if not thread.daemon]
 
 
 def _name(thread):
