@@ -89,18 +89,13 @@ def test_an_editable_paddlex_is_left_alone(project: Path) -> None:
 
 def test_a_folder_on_a_read_only_file_system_is_left_alone(project: Path) -> None:
     folder = site(project)
-    mount = ("mount", "--bind", "-o", "ro")
     program = (
         f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && "
         f"exec {sys.executable} -m paddlevl_doctor fix --apply"
     )
     argv = ("unshare", "--mount", "--map-root-user", "sh", "-c", program)
-    probe = subprocess.run(
-        ("unshare", "--mount", "--map-root-user", *mount, "/tmp", "/tmp"), check=False, capture_output=True
-    )
-    assert probe.returncode == 0, "this machine can make private mounts"
     done = subprocess.run(argv, cwd=project, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert "cannot be written, so nothing was changed" in done.stderr
 
 
