@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from waiting import until
 
 ETAG = '"one"'
 
@@ -33,6 +35,8 @@ class Manners:
     """No length is said; the connection's end is the body's."""
     body: bytes | None = None
     """What is sent instead of the file."""
+    after: Callable[[], object] | None = None
+    """The body is not begun before this is so."""
     range_shift: int = 0
     """How far a partial answer is beside what was asked for."""
 
@@ -148,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _body(self, data: bytes, manners: Manners) -> None:
+        if manners.after is not None:
+            until(manners.after)
         end = min(x for x in (len(data), manners.cut_after, manners.stall_after) if x is not None)
         self._send(data[:end], manners.rate)
         if manners.stall_after is not None and end < len(data):
