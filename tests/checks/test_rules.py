@@ -242,7 +242,7 @@ def test_an_arm_machine_with_a_gpu_is_told_that_it_cannot_be_used() -> None:
 def test_a_gpu_that_matrix_refuses_is_refused_in_the_same_words(facts: Facts, name: str) -> None:
     looked = context(facts)
     found = next(f for f in run_checks(looked, ALL, "en") if f.id == name)
-    assert [said.en for said in looked.wheel.refusals] == [found.evidence[-1].value]
+    assert [said.text("en") for said in looked.wheel.refusals] == [found.evidence[-1].value]
 
 
 def test_findings_name_the_root_and_say_it_once() -> None:

@@ -86,7 +86,7 @@ def test_the_page_confirms_or_differs_and_the_answer_stands_in_either_case(name:
 def test_what_differs_is_named() -> None:
     look = ask(Reply(200, links(*KNOWN[:2], wheel("3.3.1", "313")))).index
     assert look is not None
-    assert [said.en for said in look.said] == [
+    assert [said.text("en") for said in look.said] == [
         "The page has no paddlepaddle-gpu 3.2.1 for Python 3.12 on linux. It has: 3.2.0.",
         "Wheels that were known are not on the page any more: 3.2.1 (3.9, 3.10, 3.11, 3.12, 3.13). "
         "Please report this.",

@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from paddlevl_doctor.data_files import read_toml_once
 from paddlevl_doctor.knowledge import failures
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.failure import FIELDS, LANGUAGES, Field, Kind, Proof, Weight, placeholders_of
@@ -490,6 +491,7 @@ def opened() -> Iterator[list[str]]:
 def test_a_failure_costs_one_file_and_is_kept() -> None:
     load_failure.__wrapped__("setuptools-missing")  # so that the modules for it are there
     load_failure.cache_clear()
+    read_toml_once.cache_clear()
     with opened() as files:
         first = load_failure("libgl-missing")
     with opened() as files_again:

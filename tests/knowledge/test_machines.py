@@ -299,7 +299,9 @@ def check(row: Row, answer: Answer) -> None:
     assert answer.version_set.name == row.set
     assert " ".join(said.rule for said in answer.refusals) == row.refused
     assert len(row.ways) == len(answer.refusals)
-    assert [way for way, said in zip(row.ways, answer.refusals, strict=True) if way not in said.en] == []
+    assert [
+        way for way, said in zip(row.ways, answer.refusals, strict=True) if way not in said.text("en")
+    ] == []
     said = (*answer.reasons, *answer.refusals)
     assert [
         one.rule for one in said if not one.source or one.verified not in ("wheel", "docs", "unverified")
@@ -330,7 +332,10 @@ def test_every_server_that_an_arm_gpu_is_sent_to_is_one_that_serve_starts_there(
     named = [backend.name for backend in backends_for("linux", "aarch64")]
     assert named == ["llama-cpp"]
     (refused,) = ask(Row("--for jetson", ""), here=False).refusals
-    assert [f"：{', '.join(named)}）" in refused.zh, f": {', '.join(named)})" in refused.en] == [True, True]
+    assert [
+        f"：{', '.join(named)}）" in refused.text("zh"),
+        f": {', '.join(named)})" in refused.text("en"),
+    ] == [True, True]
 
 
 def test_a_new_environment_here_is_planned_with_the_doctors_own_python_and_a_described_one_with_the_usual() -> (
@@ -389,7 +394,7 @@ def test_a_number_means_what_cuda_means_by_it_and_the_gpus_that_are_left_are_num
 
 def test_what_is_hidden_and_what_was_guessed_is_said_with_the_way_out() -> None:
     answer = ask(Row("", "", env=((VISIBLE, "0"),)), here=True)
-    assert [(said.en, said.verified) for said in answer.refusals] == [
+    assert [(said.text("en"), said.verified) for said in answer.refusals] == [
         (
             "CUDA_VISIBLE_DEVICES=0 hides gpu:0 (Tesla T4) from every program. Unset it to use them.",
             "docs",
@@ -452,7 +457,7 @@ def test_rtx_50_cards_under_wsl_are_told_how_not_to_hang(words: str, told: bool)
 @pytest.mark.parametrize("words", ["--for windows --driver 400.0", "--for macos --driver 1"])
 def test_a_driver_without_a_gpu_is_said_not_to_be_judged(words: str) -> None:
     answer = matrix(FakeSystem(), request_of(words))
-    said = {one.rule: one.en for one in answer.reasons}
+    said = {one.rule: one.text("en") for one in answer.reasons}
     driver = words.rpartition(" ")[2]
     assert said["driver-without-gpu"] == (
         f"Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu."
@@ -473,19 +478,20 @@ def test_a_mirror_stands_in_for_the_default_index(mirror: str, url: str) -> None
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
     answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
     said = {one.rule: one for one in answer.reasons}
-    assert said["platform-gpus"].en == "No GPU was named: kaggle is taken to have T4, T4."
+    assert said["platform-gpus"].text("en") == "No GPU was named: kaggle is taken to have T4, T4."
     assert said["platform-gpus"].verified == "unverified"
-    assert said["gpu-model"].en == "T4 is a Turing GPU with compute capability 7.5."
+    assert said["gpu-model"].text("en") == "T4 is a Turing GPU with compute capability 7.5."
     assert said["gpu-model"].source.startswith("docs:https://developer.nvidia.com/cuda-gpus")
     assert (
-        said["driver-unknown"].en == "The driver's version is not known; CUDA 12.6 needs 525.60.13 or newer."
+        said["driver-unknown"].text("en")
+        == "The driver's version is not known; CUDA 12.6 needs 525.60.13 or newer."
     )
 
 
 def test_memory_and_downloads_are_named_where_they_are_known() -> None:
     small = matrix(FakeSystem(), request_of("--for linux --gpu 'A100 MIG 1g.5gb' --driver 535.183.01"))
     assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
-    assert [(said.en, said.verified) for said in small.refusals] == [
+    assert [(said.text("en"), said.verified) for said in small.refusals] == [
         (
             "A100 has 5.0 GB, and reading a large page is estimated to take 6.5 GB at the peak, with our patch too. "
             "Use a larger MIG profile, a card with more memory or the CPU.",

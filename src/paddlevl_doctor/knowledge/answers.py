@@ -10,6 +10,7 @@ from paddlevl_doctor.knowledge.downloads import Download, expected_download
 from paddlevl_doctor.knowledge.rules import Sentence, sentence
 from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel, driver_system
 from paddlevl_doctor.knowledge.sets import VersionSet
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values import Command
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Answer:
     def reasons(self) -> tuple[Sentence, ...]:
         """Why this set and this wheel; nothing where none can be installed."""
         chosen = self.version_set
-        why = Sentence("set", chosen.why_en, chosen.why_zh, chosen.source, chosen.verified)
+        why = Sentence("set", message(f"set:{chosen.name}:why"), chosen.source, chosen.verified)
         seen = self.index is not None and any(one.rule == "index-confirms" for one in self.index.said)
         chosen_by = [said for said in self.wheel.reasons if not (seen and said.rule == "wheel-not-seen")]
         return (why, *self.machine.notes, *chosen_by) if self.possible else ()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-import tomli
-
+from paddlevl_doctor.data_files import read_toml
 from paddlevl_doctor.knowledge.errors import KnowledgeError
 from paddlevl_doctor.knowledge.failure import (
     FIELDS,
@@ -48,10 +47,10 @@ _KEYS = {
 }
 
 
-def read_failure(path: Path) -> Failure:
+def read_failure(path: Path, read: Callable[[Path], Mapping[str, object]] = read_toml) -> Failure:
     """Read and validate one file; raises KnowledgeError that names the file and the field."""
     try:
-        document = tomli.loads(path.read_text(encoding="utf-8"))
+        document = read(path)
     except (OSError, ValueError) as error:  # a TOMLDecodeError is a ValueError
         raise KnowledgeError(path, "", str(error)) from error
     return _Reader(path, document).failure()

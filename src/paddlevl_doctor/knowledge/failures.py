@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterable
 from pathlib import Path
 
+from paddlevl_doctor.data_files import read_toml_once
 from paddlevl_doctor.knowledge.failure import Applies, Cure, Failure, Match
 from paddlevl_doctor.knowledge.failure_file import read_failure
 
@@ -19,7 +20,7 @@ __all__ = ["Applies", "Cure", "Failure", "Match", "all_ids", "load_all", "load_f
 @functools.cache
 def load_failure(failure_id: str) -> Failure:
     """Read one failure, and only that file. Raises KnowledgeError where it is missing or malformed."""
-    return read_failure(_folder() / f"{failure_id}.toml")
+    return read_failure(_folder() / f"{failure_id}.toml", read_toml_once)
 
 
 @functools.cache

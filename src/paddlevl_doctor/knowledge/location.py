@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from paddlevl_doctor.data_files import data_folder
 
-
-def data_folder(name: str) -> Path:
-    """Return the folder of `matrix` or `patches`; in a wheel they are packaged under `data/`."""
-    packaged = Path(__file__).parents[1] / "data" / name
-    return packaged if packaged.is_dir() else Path(__file__).parents[3] / name
+__all__ = ["data_folder"]

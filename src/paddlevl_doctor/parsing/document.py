@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.parsing.image_headers import HEAD_BYTES, Size, format_of, png_damage, size_of
 
 MAX_PIXELS = 500_000_000
@@ -34,56 +35,6 @@ SUFFIXES = {
 }
 """By format, the suffixes that its files have."""
 
-_SENTENCES = {
-    "missing": {
-        "en": "There is no file {path}.",
-        "zh": "文件 {path} 不存在。",
-    },
-    "not-a-file": {
-        "en": "{path} is no regular file (a pipe, device or socket). Save the document to a file first.",
-        "zh": "{path} 不是普通文件（而是管道、设备或套接字）。请先把文档保存为文件。",
-    },
-    "forbidden": {
-        "en": "{path} cannot be opened: {detail}. Check its permissions.",
-        "zh": "无法打开 {path}：{detail}。请检查文件权限。",
-    },
-    "empty": {
-        "en": "{path} is empty (0 bytes). Was its download or copy interrupted?",
-        "zh": "{path} 是空文件（0 字节）。是不是下载或复制被中断了？",
-    },
-    "not-an-image": {
-        "en": "{path} is neither an image nor a PDF, whatever its name says (it begins with {head}). "
-        "PNG, JPEG, BMP, TIFF, WebP, GIF and PDF can be read.",
-        "zh": "无论文件名如何，{path} 的内容既不是图片也不是 PDF（开头是 {head}）。"
-        "可以读取 PNG、JPEG、BMP、TIFF、WebP、GIF 和 PDF。",
-    },
-    "truncated": {
-        "en": "{path} is an incomplete PNG: its part {chunk} lacks at least {bytes} bytes at the end of the file. "
-        "Copy or download it again.",
-        "zh": "{path} 是不完整的 PNG：文件末尾的 {chunk} 数据块至少缺少 {bytes} 字节。请重新复制或下载。",
-    },
-    "no-size": {
-        "en": "{path} is a damaged {format}: its header gives no size. Copy or download it again.",
-        "zh": "{path} 是已损坏的 {format} 文件：文件头中没有尺寸信息。请重新复制或下载。",
-    },
-    "too-large": {
-        "en": "{path} has {width} x {height} pixels; the limit is {limit} million. Scale it down or split it.",
-        "zh": "{path} 有 {width} x {height} 像素，超过 {limit} 百万像素的上限。请缩小或拆分图像。",
-    },
-    "suffix": {
-        "en": "{name} is really a {format} file; it is read as such.",
-        "zh": "{name} 实际上是 {format} 文件，将按此格式读取。",
-    },
-    "output-not-folder": {
-        "en": "The results cannot be written to {path}: {culprit} is a file, not a folder.",
-        "zh": "无法把结果写入 {path}：{culprit} 是文件而不是目录。",
-    },
-    "output-forbidden": {
-        "en": "The results cannot be written to {path}: {detail}. Choose another folder with --output.",
-        "zh": "无法把结果写入 {path}：{detail}。请用 --output 指定其他目录。",
-    },
-}
-
 
 @dataclass(frozen=True)
 class InputKind:
@@ -97,9 +48,9 @@ class InputKind:
     """Sentences for the user that do not stop anything."""
 
 
-def sentence(key: str, lang: str, **values: object) -> str:
-    """Return a sentence of this module in `lang`, en or zh."""
-    return _SENTENCES[key][lang].format(**values)
+def sentence(message_id: str, lang: str, /, **values: object) -> str:
+    """Return a message in `lang`, en or zh."""
+    return render(message(message_id, **values), lang)
 
 
 def check_input(path: Path, lang: str = "en") -> InputKind:
@@ -117,14 +68,14 @@ def check_input(path: Path, lang: str = "en") -> InputKind:
     except OSError as error:
         raise refusal(path, error, lang) from error
     if damage is not None:
-        raise UsageError(sentence("truncated", lang, path=path, chunk=damage[0], bytes=damage[1]))
+        raise UsageError(sentence("document-truncated", lang, path=path, chunk=damage[0], bytes=damage[1]))
     return _accept(path, image_format, size, lang)
 
 
 def refusal(path: Path, error: OSError, lang: str = "en") -> UsageError:
     """Return what to say of a document that the system does not open."""
-    key = "missing" if error.errno in _NO_FILE else "forbidden"
-    return UsageError(sentence(key, lang, path=path, detail=error.strerror or error))
+    message_id = "document-missing" if error.errno in _NO_FILE else "document-forbidden"
+    return UsageError(sentence(message_id, lang, path=path, detail=error.strerror or error))
 
 
 def _check_is_file(path: Path, lang: str) -> None:
@@ -132,27 +83,27 @@ def _check_is_file(path: Path, lang: str) -> None:
     if stat.S_ISDIR(mode):
         os.scandir(path).close()  # a folder comes here only where this is forbidden
     if not stat.S_ISREG(mode):
-        raise UsageError(sentence("not-a-file", lang, path=path))
+        raise UsageError(sentence("document-not-a-file", lang, path=path))
 
 
 def _no_document(path: Path, head: bytes, lang: str) -> str:
     if not head:
-        return sentence("empty", lang, path=path)
-    return sentence("not-an-image", lang, path=path, head=repr(head[:16])[1:])
+        return sentence("document-empty", lang, path=path)
+    return sentence("document-not-an-image", lang, path=path, head=repr(head[:16])[1:])
 
 
 def _accept(path: Path, image_format: str, size: Size | None, lang: str) -> InputKind:
     """Return the kind of a document whose content is fine, unless its size forbids to read it."""
     notes = []
     if path.suffix.lower() not in SUFFIXES[image_format]:
-        notes.append(sentence("suffix", lang, name=path.name, format=image_format.upper()))
+        notes.append(sentence("document-suffix", lang, name=path.name, format=image_format.upper()))
     if size is None and image_format in ("pdf", "tiff"):
         return InputKind(image_format, notes=tuple(notes))
     if size is None or min(size) < 1:
-        raise UsageError(sentence("no-size", lang, path=path, format=image_format.upper()))
+        raise UsageError(sentence("document-no-size", lang, path=path, format=image_format.upper()))
     values = {"width": size[0], "height": size[1], "limit": MAX_PIXELS // 1_000_000}
     if size[0] * size[1] > MAX_PIXELS:
-        raise UsageError(sentence("too-large", lang, path=path, **values))
+        raise UsageError(sentence("document-too-large", lang, path=path, **values))
     return InputKind(image_format, *size, tuple(notes))
 
 

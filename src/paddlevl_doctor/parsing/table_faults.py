@@ -77,13 +77,13 @@ def table_faults(reading: Reading, truth: Truth, threshold: float, lang: str) ->
         for n, table in enumerate(known)
     ]
     new = [grid for n, grid in enumerate(read) if n not in pairs.values()]
-    extra = tuple(say("table-extra", lang, name=called(grid.text)) for grid in new[:_NAMED])
+    extra = tuple(say("evaluation-table-extra", lang, name=called(grid.text)) for grid in new[:_NAMED])
     faults = (*(fault for one in found for fault in one.faults), *extra)
     return TableFaults(faults, tuple(note for one in found for note in one.notes))
 
 
 def _missing(number: int, table: _Grid, lang: str) -> TableFaults:
-    return TableFaults((say("table-missing", lang, number=number + 1, name=called(table.text)),))
+    return TableFaults((say("evaluation-table-missing", lang, number=number + 1, name=called(table.text)),))
 
 
 def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
@@ -115,14 +115,16 @@ def _compared(number: int, known: _Grid, read: _Grid, threshold: float, lang: st
     faults = []
     if known.size != read.size:
         sizes = (f"{grid.size[0]} x {grid.size[1]}" for grid in (known, read))
-        faults.append(say("table-shape", lang, **head, **dict(zip(("known", "read"), sizes, strict=True))))
+        faults.append(
+            say("evaluation-table-shape", lang, **head, **dict(zip(("known", "read"), sizes, strict=True)))
+        )
         faults += _unmatched(number, rows, known.rows, read.rows, "row", lang)
         faults += _unmatched(number, columns, _turned(known.rows), _turned(read.rows), "column", lang)
     wrong = list(_wrong_cells(known, read, rows, columns))
     right = 1 - sum(1 - score for score, *_ in wrong) / max(known.size[0] * known.size[1], 1)
     cells = tuple(_cell(number, known, read, place, lang) for _, *place in wrong[:_NAMED])
     if right < threshold and not faults:
-        faults.append(say("table-cells", lang, **head, score=max(right, 0.0), needed=threshold))
+        faults.append(say("evaluation-table-cells", lang, **head, score=max(right, 0.0), needed=threshold))
         return TableFaults((*faults, *cells))
     return TableFaults(tuple(faults), cells)
 
@@ -176,9 +178,13 @@ def _unmatched(
     """Yield the rows or columns that only one side has."""
     for n, m in islice((pair for pair in pairs if None in pair), _NAMED):
         if n is not None:
-            yield say(f"table-{what}-lost", lang, number=number + 1, at=n + 1, text=_quote(known[n]))
+            yield say(
+                f"evaluation-table-{what}-lost", lang, number=number + 1, at=n + 1, text=_quote(known[n])
+            )
         elif m is not None:
-            yield say(f"table-{what}-extra", lang, number=number + 1, at=m + 1, text=_quote(read[m]))
+            yield say(
+                f"evaluation-table-{what}-extra", lang, number=number + 1, at=m + 1, text=_quote(read[m])
+            )
 
 
 def _quote(cells: Sequence[str]) -> str:
@@ -202,7 +208,7 @@ def _wrong_cells(
 def _cell(number: int, known: _Grid, read: _Grid, place: Sequence[int], lang: str) -> str:
     row, column, read_row, read_column = place
     return say(
-        "table-cell",
+        "evaluation-table-cell",
         lang,
         number=number + 1,
         row=row + 1,

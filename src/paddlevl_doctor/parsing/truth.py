@@ -11,30 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.parsing.model import Box, box_of
 from paddlevl_doctor.parsing.tables import rows_of
-
-_SENTENCES = {
-    "unreadable": {
-        "en": "The expected text {path} cannot be read: {detail}.",
-        "zh": "无法读取预期文本 {path}：{detail}。",
-    },
-    "not-utf8": {
-        "en": "The expected text {path} is not UTF-8 (line {detail}). "
-        "Save it as UTF-8 text, Markdown or the JSON of a page.",
-        "zh": "预期文本 {path} 不是 UTF-8 编码（第 {detail} 行）。请保存为 UTF-8 的文本、Markdown 或页面 JSON。",
-    },
-    "malformed": {
-        "en": "The expected text {path} is no ground truth of a page ({detail}). "
-        "It needs pages with blocks, each with kind and text, as in the shipped demo.json.",
-        "zh": "预期文本 {path} 不是页面的标准答案（{detail}）。它应包含 pages 和 blocks，"
-        "每个 block 有 kind 和 text，格式见自带的 demo.json。",
-    },
-    "empty": {
-        "en": "The expected text {path} says nothing: there is no text in it to compare with.",
-        "zh": "预期文本 {path} 没有内容，无从比较。",
-    },
-}
 
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
 _Made = TypeVar("_Made")
@@ -87,21 +66,21 @@ def load_truth(path: Path, lang: str = "en") -> Truth:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise _error("unreadable", lang, path, error.strerror or error) from error
+        raise _error("ground-truth-unreadable", lang, path, error.strerror or error) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _error("not-utf8", lang, path, line) from error
+        raise _error("ground-truth-not-utf8", lang, path, line) from error
     try:
         pages = _json_pages(json.loads(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
     except _MALFORMED as error:
-        raise _error("malformed", lang, path, error) from error
+        raise _error("ground-truth-malformed", lang, path, error) from error
     if not any(block.text.strip() or block.rows or block.latex for page in pages for block in page.blocks):
-        raise _error("empty", lang, path)
+        raise _error("ground-truth-empty", lang, path)
     return Truth(path.name, pages)
 
 
 def _error(key: str, lang: str, path: Path, detail: object = "") -> UsageError:
-    return UsageError(_SENTENCES[key][lang].format(path=path, detail=detail))
+    return UsageError(render(message(key, path=path, detail=detail), lang))
 
 
 def _json_pages(document: dict[str, Any]) -> tuple[TruthPage, ...]:

@@ -30,8 +30,10 @@ def unknown_text(sight: Sight, lang: str) -> list[str]:
         if not is_like(passage.characters[start:end], known, _LIKE)
         and (text := quoted(_words(passage.text, start, end)))
     ]
-    named = [say("unknown", lang, page=passage.page + 1, text=text) for passage, text in found[:_NAMED]]
-    return named + ([say("more", lang, count=len(found) - _NAMED)] if len(found) > _NAMED else [])
+    named = [
+        say("evaluation-unknown", lang, page=passage.page + 1, text=text) for passage, text in found[:_NAMED]
+    ]
+    return named + ([say("evaluation-more", lang, count=len(found) - _NAMED)] if len(found) > _NAMED else [])
 
 
 def _strange(passages: Sequence[Passage], known: str) -> Iterator[tuple[Passage, int, int]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.compared import is_judged, parts_of, passages_of
 from paddlevl_doctor.parsing.loops import endless
 from paddlevl_doctor.parsing.model import Reading
@@ -59,7 +60,7 @@ def judge(
     sight = sight_of(parts_of(truth, claims), passages_of(reading, truth, claims))
     similarity, order = sight.similarity() if sight.read else 0.0, sight.order()
     tables = table_faults(reading, truth, threshold, lang) if STRUCTURE in claims else TableFaults()
-    faults = list(_faults(sight, lang)) if sight.read else [say("nothing", lang)]
+    faults = list(_faults(sight, lang)) if sight.read else [say("evaluation-nothing", lang)]
     faults += [*(_misorder(sight, lang) if order < ORDER else ()), *tables.faults]
     if similarity < threshold and not faults:
         faults.append(_difference(sight, lang))
@@ -73,10 +74,10 @@ def _faults(sight: Sight, lang: str) -> Iterator[str]:
     """Yield what makes a reading fail however similar it is on the whole."""
     scored = sorted(zip(sight.places, sight.parts, strict=True), key=lambda pair: pair[0].score)
     for place, part in [(place, part) for place, part in scored if place.score < FOUND][:_NAMED]:
-        yield say("part", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
+        yield say("evaluation-part", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
     loop = next(endless(sight.read, sight.known), None)
     if loop is not None:
-        yield say("loop", lang, text=loop.text, times=loop.times)
+        yield say("evaluation-loop", lang, text=loop.text, times=loop.times)
     yield from _twice(sight, lang)
 
 
@@ -91,13 +92,13 @@ def _twice(sight: Sight, lang: str) -> Iterator[str]:
     ]
     for part in doubled[:_NAMED]:
         times = len(sight.equal[part.characters])
-        yield say("twice", lang, kind=kind_name(part.kind, lang), name=part.name, times=times)
+        yield say("evaluation-twice", lang, kind=kind_name(part.kind, lang), name=part.name, times=times)
 
 
 def _misorder(sight: Sight, lang: str) -> Iterator[str]:
     """Yield how many parts are in order, and which are not."""
     right, count = len(sight.chain), len(sight.placed())
-    yield say("order", lang, right=right, count=count, order=sight.order(), needed=ORDER)
+    yield say("evaluation-order", lang, right=right, count=count, order=sight.order(), needed=ORDER)
     yield from _moved(sight, lang)
 
 
@@ -114,23 +115,24 @@ def _moved(sight: Sight, lang: str) -> Iterator[str]:
     for number in moved[:_NAMED]:
         yield _move(sight, number, came[number], belongs[number], lang)
     if len(moved) > _NAMED:
-        yield say("more", lang, count=len(moved) - _NAMED)
+        yield say("evaluation-more", lang, count=len(moved) - _NAMED)
 
 
 def _move(sight: Sight, number: int, came: int | None, belongs: int | None, lang: str) -> str:
     part = sight.parts[number]
     places = {"came": came, "belongs": belongs}
     names = {word: sight.parts[other].name for word, other in places.items() if other is not None}
-    key = "moved-first" if belongs is None else "moved-to-first" if came is None else "moved"
-    return say(key, lang, kind=kind_name(part.kind, lang), name=part.name, **names)
+    moved = "evaluation-moved-to-first" if came is None else "evaluation-moved"
+    moved = "evaluation-moved-first" if belongs is None else moved
+    return say(moved, lang, kind=kind_name(part.kind, lang), name=part.name, **names)
 
 
 def _difference(sight: Sight, lang: str) -> str:
     """Return the likely reason why a reading differs too much although every part was found."""
     if len(sight.read) > 1.1 * len(sight.known) or not sight.parts:
-        return say("extra", lang, read=len(sight.read), known=len(sight.known))
+        return say("evaluation-extra", lang, read=len(sight.read), known=len(sight.known))
     place, part = min(zip(sight.places, sight.parts, strict=True), key=lambda pair: pair[0].score)
-    return say("differs", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
+    return say("evaluation-differs", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
 
 
 def _not_judged(truth: Truth, claims: frozenset[str], lang: str) -> tuple[str, ...]:
@@ -138,5 +140,5 @@ def _not_judged(truth: Truth, claims: frozenset[str], lang: str) -> tuple[str, .
     kinds = dict.fromkeys(b.kind for b in blocks if b.kind in KINDS and not is_judged(b, claims))
     if STRUCTURE not in claims and any(block.rows for block in blocks):
         kinds[STRUCTURE] = None
-    names = ("、" if lang == "zh" else ", ").join(kind_name(kind, lang) for kind in kinds)
-    return (say("not-judged", lang, kinds=names),) if kinds else ()
+    names = [message(f"part-kind-{kind}") for kind in kinds]
+    return (say("evaluation-not-judged", lang, kinds=names),) if kinds else ()
