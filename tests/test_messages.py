@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.knowledge.failures import all_ids
-from paddlevl_doctor.knowledge.rules import RULES
-from paddlevl_doctor.knowledge.sets import load_sets
+from paddlevl_doctor.knowledge.selection_rules import RULES
+from paddlevl_doctor.knowledge.version_sets import load_sets
 from paddlevl_doctor.messages import (
     LANGUAGES,
     Message,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paddlevl_doctor import system_processes
-from paddlevl_doctor.options import language_of
+from paddlevl_doctor.cli_common import language_of
 from paddlevl_doctor.shells import POWERSHELL, SH, command_line, read_in, shell_of
-from paddlevl_doctor.system import interface_locale
+from paddlevl_doctor.system import processes
+from paddlevl_doctor.system.machine import interface_locale
 
 WORDS = ["it's", "$HOME `x` \\", "a b", "", "gpu:0,gpu:1", "@file", "名 字", "paddleocr[doc-parser]==3.7.0"]
 ECHO = (sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))")
@@ -101,5 +101,5 @@ def test_the_language_is_that_of_the_variables_else_of_the_system(
 def test_only_windows_has_a_locale_that_no_variable_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("locale.getlocale", lambda: ("Chinese (Simplified)_China", "936"))
     assert interface_locale() == ""
-    monkeypatch.setattr(system_processes, "WINDOWS", True)
+    monkeypatch.setattr(processes, "WINDOWS", True)
     assert interface_locale() == "Chinese (Simplified)_China"

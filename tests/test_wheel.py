@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 AGAIN = """\
 import pathlib, sys
-from paddlevl_doctor.repair.own_wheel import own_wheel
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.packages.collect_wheels import own_wheel
+from paddlevl_doctor.system.machine import RealSystem
 own_wheel(RealSystem(), pathlib.Path(sys.argv[1]))
 """
 """What an installed doctor does for a wheelhouse: it puts itself together as it was published."""

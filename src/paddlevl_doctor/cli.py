@@ -13,11 +13,11 @@ from typing import Annotated
 import typer
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.cli_common import Common, LogFormat, ReadFormat, ReportFormat, SetName, command
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.options import Common, LogFormat, ReadFormat, ReportFormat, SetName, command
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import ExitCode
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.findings import ExitCode
 
 app = typer.Typer(
     add_completion=False,
@@ -150,8 +150,8 @@ def check(
     """What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing."""
     from paddlevl_doctor.commands.check import CheckRequest, listing
     from paddlevl_doctor.commands.check import check as look
-    from paddlevl_doctor.report.documents import check_document, list_document
     from paddlevl_doctor.report.formats import renderers
+    from paddlevl_doctor.report.json_documents import check_document, list_document
 
     if list_:
         rows = listing()
@@ -159,8 +159,8 @@ def check(
         return ExitCode.OK
     request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity, server_url)
     if ray is not None:
-        from paddlevl_doctor.commands.cluster_check import check_on_ray
-        from paddlevl_doctor.report import cluster as view
+        from paddlevl_doctor.cluster import report as view
+        from paddlevl_doctor.cluster.check import check_on_ray
 
         cluster = check_on_ray(ray, common.target(set_name), request, common.format_name)
         common.answer(
@@ -225,8 +225,8 @@ def fix(
     """Show what cures the findings; with --apply install, patch and link it. `undo` takes it back."""
     from paddlevl_doctor.commands.fix import fix as repair
     from paddlevl_doctor.commands.fix import fix_by_file
-    from paddlevl_doctor.repair.plan import Request
-    from paddlevl_doctor.report.documents import fix_document
+    from paddlevl_doctor.packages.request import Request
+    from paddlevl_doctor.report.json_documents import fix_document
 
     request = Request(
         tuple(only or ()),
@@ -260,7 +260,7 @@ def undo(
 ) -> int:
     """Take back the last thing that `fix --apply` did, exactly and offline."""
     from paddlevl_doctor.commands.fix import undo_command
-    from paddlevl_doctor.report.documents import undo_document
+    from paddlevl_doctor.report.json_documents import undo_document
 
     stage = common.progress().stage
     report = undo_command(RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes)
@@ -340,8 +340,8 @@ def parse(
 ) -> int:
     """Read documents end to end and judge the result."""
     from paddlevl_doctor.commands.parse import parse as read
-    from paddlevl_doctor.parsing.outcome import ParseRequest
-    from paddlevl_doctor.system_processes import hangup_is_interrupt
+    from paddlevl_doctor.parsing.run.report import ParseRequest
+    from paddlevl_doctor.system.processes import hangup_is_interrupt
 
     request = ParseRequest(
         inputs=tuple(inputs),
@@ -367,9 +367,9 @@ def parse(
     )
     progress = common.progress()
     if ray is not None:
-        from paddlevl_doctor.commands.cluster import parse_on_ray
-        from paddlevl_doctor.report import cluster as view
-        from paddlevl_doctor.report.readings import checkout, renderers
+        from paddlevl_doctor.cluster import report as view
+        from paddlevl_doctor.cluster.parse import parse_on_ray
+        from paddlevl_doctor.report.ci_parse import checkout, renderers
 
         cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar, expect)
         common.answer(
@@ -380,10 +380,10 @@ def parse(
         return cluster.exit_code()
     with hangup_is_interrupt():
         report = read(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
-    from paddlevl_doctor.report.documents import parse_document
-    from paddlevl_doctor.report.parsed import show
-    from paddlevl_doctor.report.readings import checkout, renderers
-    from paddlevl_doctor.report.run_page import write_page
+    from paddlevl_doctor.report.ci_parse import checkout, renderers
+    from paddlevl_doctor.report.json_documents import parse_document
+    from paddlevl_doctor.report.parse import show
+    from paddlevl_doctor.report.parse_html import write_page
 
     if report.story is not None:
         page = write_page(report.story, Path(output))
@@ -399,7 +399,7 @@ def parse(
 def _compared(words: str | None) -> tuple[str, ...]:
     if not words:
         return ()
-    from paddlevl_doctor.parsing.comparing import engines_of
+    from paddlevl_doctor.parsing.evaluate.compare_engines import engines_of
 
     return engines_of(words)
 
@@ -522,7 +522,7 @@ def serve(
 def pipelines_list(common: Common) -> int:
     """List PaddleOCR's pipeline names, the PaddleX pipelines behind them, and their files in the target."""
     from paddlevl_doctor.commands.pipelines import list_pipelines
-    from paddlevl_doctor.report.documents import pipelines_document
+    from paddlevl_doctor.report.json_documents import pipelines_document
 
     rows = list_pipelines(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: pipelines_document(rows), lambda screen: screen.pipelines(rows))
@@ -533,7 +533,7 @@ def pipelines_list(common: Common) -> int:
 def pipelines_link(common: Common) -> int:
     """Link ./pipelines to the target's pipeline files; a file or another link of that name is not touched."""
     from paddlevl_doctor.commands.fix import link_pipelines
-    from paddlevl_doctor.report.documents import fix_document
+    from paddlevl_doctor.report.json_documents import fix_document
 
     report = link_pipelines(RealSystem(), common.target(), common.progress().stage)
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
@@ -549,8 +549,8 @@ def env(
 ) -> int:
     """Print the environment variables that PaddleOCR-VL should be started with here, as lines for a shell."""
     from paddlevl_doctor.commands.env import variables
-    from paddlevl_doctor.repair.activation import script
-    from paddlevl_doctor.report.documents import document
+    from paddlevl_doctor.fix.start_variables import script
+    from paddlevl_doctor.report.json_documents import document
     from paddlevl_doctor.shells import shell_of
 
     found = variables(RealSystem(), common.target())

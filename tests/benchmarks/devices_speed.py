@@ -14,8 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "parsing"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from sessions import Stage, document
 

@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from broken_server import Manners, broken_server
-from paddlevl_doctor.repair.download import Limits, Wanted
-from paddlevl_doctor.repair.fastest import fetch_from_fastest
+from paddlevl_doctor.packages.download import Limits, Wanted
+from paddlevl_doctor.packages.mirrors import fetch_from_fastest
 from wheels import wheel
 
 STALL = 1.0

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-from paddlevl_doctor.facts.log import CHUNK, chunks
 from paddlevl_doctor.knowledge.failures import load_all
-from paddlevl_doctor.knowledge.recognition import Recognised, recognise
+from paddlevl_doctor.logs.read_log import CHUNK, chunks
+from paddlevl_doctor.logs.recognise import Recognised, recognise
 
 SAMPLES = Path(__file__).parents[1] / "knowledge" / "samples"
 FIXED = "framework paddle is invalid"

@@ -14,14 +14,14 @@ import time
 from itertools import cycle, islice
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "knowledge"))
 
 from speed import DOCTOR, compare, seconds, show
 from test_machines import DESCRIBED, request_of
 
+from fake_system import FakeSystem
 from paddlevl_doctor.commands.matrix import matrix
-from paddlevl_doctor.system_fake import FakeSystem
 
 MACHINES = 1000
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import psutil
 from speed import DOCTOR, compare, show
@@ -31,7 +31,7 @@ from uv import find_uv_bin
 import paddlevl_doctor
 from doctor import environment as clean_environment
 from environments import fresh_copy, python_in
-from paddlevl_doctor.parsing.growth import slope
+from paddlevl_doctor.parsing.workers.watchdog import slope
 
 PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
 _MODELS = """

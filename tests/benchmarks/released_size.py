@@ -15,14 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 import paddlevl_doctor
 from doctor import environment as clean_environment
 from environments import fresh_copy, python_in
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.parsing.devices import faster_on
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.parsing.engines.devices import faster_on
+from paddlevl_doctor.system.machine import RealSystem
 
 PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
 _TOKENS = 6

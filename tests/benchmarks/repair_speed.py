@@ -20,20 +20,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from environments import environment, fresh_copy, python_in
-from paddlevl_doctor.facts.integrity import compare
-from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.target import Choice, collect_target
+from paddlevl_doctor.fix import steps
+from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import apply_plan, undo
 from paddlevl_doctor.knowledge.patches import load_patches
-from paddlevl_doctor.repair import steps
-from paddlevl_doctor.repair.journal import Transaction
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.proof import Proof
-from paddlevl_doctor.repair.transaction import apply_plan, undo
-from paddlevl_doctor.system import RealSystem, System
-from paddlevl_doctor.values import Plan, Step, no_bar
+from paddlevl_doctor.patching.proof import Proof
+from paddlevl_doctor.system.machine import RealSystem, System
+from paddlevl_doctor.values.facts import Target
+from paddlevl_doctor.values.findings import Plan, Step, no_bar
 
 SYSTEM = RealSystem()
 
@@ -59,7 +59,7 @@ def sha256sum(files: bytes) -> float:
 
 
 def recorded(target: Target) -> bytes:
-    from paddlevl_doctor.facts.integrity import _promises
+    from paddlevl_doctor.facts.installed_files import _promises
 
     return b"\0".join(os.fsencode(file.path) for file in _promises(target)[1])
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from checks_machines import CURRENT, T4, context, machine, with_gpu
+from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.deep import DEEP, blocked_findings, blocker, judge, merge
-from paddlevl_doctor.checks.model import Context
-from paddlevl_doctor.facts.deep import ProbeResult
-from paddlevl_doctor.facts.deep_facts import DeepFacts, HubAnswer
-from paddlevl_doctor.values import Finding, Status
+from paddlevl_doctor.values.facts import DeepFacts, HubAnswer, ProbeResult
+from paddlevl_doctor.values.findings import Finding, Status
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 READ: dict[str, Any] = {

@@ -9,9 +9,9 @@ import pytest
 from bundles import golden
 from checks_machines import CURRENT, context, machine, target
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import DllFolder, Facts, Host, PaddleBuild
-from paddlevl_doctor.values import Evidence, Finding, Status
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.values.facts import DllFolder, Facts, Host, PaddleBuild
+from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 HEALTHY = golden("windows-native").recording.facts
 OLDER = golden("windows-older-cudnn").recording.facts

@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 
 from checks_machines import CURRENT, T4, context, machine, with_gpu
+from fake_system import FakeSystem
 from paddlevl_doctor.checks.deep import judge
-from paddlevl_doctor.checks.index import INDEX, judge_page, page_finding
-from paddlevl_doctor.commands.examine import Examination
+from paddlevl_doctor.checks.index_page import INDEX, judge_page, page_finding
+from paddlevl_doctor.commands.diagnose import Examination
 from paddlevl_doctor.commands.fix import _with_page
-from paddlevl_doctor.facts.deep_facts import DeepFacts
-from paddlevl_doctor.facts.index_page import IndexPage, read_index_page
-from paddlevl_doctor.facts.model import Facts
-from paddlevl_doctor.repair.plan import Request
-from paddlevl_doctor.system_fake import FakeSystem
-from paddlevl_doctor.system_http import Reply
-from paddlevl_doctor.values import Plan, Status, Step
+from paddlevl_doctor.facts.network import read_index_page
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.system.http import Reply
+from paddlevl_doctor.values.facts import DeepFacts, Facts, IndexPage
+from paddlevl_doctor.values.findings import Plan, Status, Step
 
 URL = "https://www.paddlepaddle.org.cn/packages/stable/cu126/paddlepaddle-gpu/"
 GPU = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}

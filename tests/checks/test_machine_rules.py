@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from checks_machines import CURRENT, T4, context, hashes, machine, problems, published, target, with_gpu
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host
-from paddlevl_doctor.values import Evidence, Finding, Status
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host
+from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 ARCHS = (70, 75, 80, 86, 89, 90, 120)

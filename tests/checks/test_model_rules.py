@@ -8,9 +8,9 @@ import pytest
 
 from checks_machines import CURRENT, context, machine, model, problems, target
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import CachedModel, DamagedFile, Facts, Host, ModelCache
-from paddlevl_doctor.values import Evidence, Finding, Status
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.values.facts import CachedModel, DamagedFile, Facts, Host, ModelCache
+from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 WINDOWS = Host("windows", "10.0.22631", "x86_64", cpu_count=8)
 VL = "PaddleOCR-VL-1.6"

@@ -18,10 +18,10 @@ from checks_machines import (
     target,
     with_gpu,
 )
-from paddlevl_doctor.checks import ALL, by_entry
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Distribution, Facts, Gpu, Host, PaddleBuild, Target
+from paddlevl_doctor.checks import ALL, sources
+from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.knowledge.failures import load_all
+from paddlevl_doctor.values.facts import Distribution, Facts, Gpu, Host, PaddleBuild, Target
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 SET_2025_11 = {**CURRENT, "paddlepaddle": "3.2.0", "paddleocr": "3.3.1", "paddlex": "3.3.6"}
@@ -288,7 +288,7 @@ def test_the_evidence_of_a_server_beside_paddle_is_what_both_ask_for() -> None:
 
 
 def test_every_entry_that_versions_alone_show_is_listed() -> None:
-    assert {failure.id for failure in load_all() if failure.quick} == set(by_entry.IDS)
+    assert {failure.id for failure in load_all() if failure.quick} == set(sources.IDS)
 
 
 def test_a_patch_that_was_applied_and_is_gone_is_a_note() -> None:

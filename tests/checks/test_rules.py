@@ -22,10 +22,10 @@ from checks_machines import (
     with_gpu,
 )
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.model import Check, Context
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.facts.model import Facts, Gpu, Gpus, Host, ModelCache
-from paddlevl_doctor.values import Status
+from paddlevl_doctor.checks.base import Check, Context
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, ModelCache
+from paddlevl_doctor.values.findings import Status
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 SET_2025_11 = {**CURRENT, "paddlepaddle": "3.2.0", "paddleocr": "3.3.1", "paddlex": "3.3.6"}

@@ -10,7 +10,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from environments import environment, python_in
-from paddlevl_doctor.checks import by_entry
+from paddlevl_doctor.checks import sources
 from paddlevl_doctor.knowledge.failures import load_failure
 
 Read = Callable[[str], str]
@@ -79,7 +79,7 @@ def expected(failure_id: str, versions: dict[str, str]) -> bool:
 
 
 def test_every_entry_about_a_release_is_held_against_its_source() -> None:
-    assert set(FLAWS) == set(by_entry.IDS) - _OF_OTHER_PROGRAMS | _OF_DEVICES
+    assert set(FLAWS) == set(sources.IDS) - _OF_OTHER_PROGRAMS | _OF_DEVICES
 
 
 @pytest.mark.parametrize("failure_id", FLAWS)

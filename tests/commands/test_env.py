@@ -12,11 +12,11 @@ import pytest
 from checks_machines import CURRENT, T4, machine, model, with_gpu
 from doctor import doctor
 from paddlevl_doctor.commands import env
+from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, context_of
 from paddlevl_doctor.commands.env import variables
-from paddlevl_doctor.commands.examine import Examination, TargetOptions, context_of
-from paddlevl_doctor.facts.model import Facts, Gpus, ModelCache
-from paddlevl_doctor.repair.activation import Variable, content_of, script
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.fix.start_variables import Variable, content_of, script
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache
 
 ODD = Variable("ODD", "a 'quoted' $HOME `x`\\", "why")
 PATHS = Variable("LIBS", "/usr/lib/wsl/lib", "why", prepends=True)

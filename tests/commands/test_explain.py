@@ -14,15 +14,15 @@ from jsonschema import Draft202012Validator
 
 import paddlevl_doctor
 from checks_machines import CURRENT, T4, machine, with_gpu
+from fake_system import FakeSystem
 from paddlevl_doctor.commands import explain as command
-from paddlevl_doctor.commands.examine import TargetOptions
+from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.explain import ExplainReport, explain
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.explain import explain_document, markdown, show
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts
 
 SAMPLES = Path(__file__).parents[1] / "knowledge" / "samples"
 SCHEMA = Path(paddlevl_doctor.__file__).parent / "schemas" / "explain.json"

@@ -19,13 +19,13 @@ from doctor import environment as clean_environment
 from environments import interpreter, lend_bytecode, variables
 from paddle_index import nvidia_pins, paddle_index
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Gpu, Gpus, Host
-from paddlevl_doctor.knowledge.selection import choose_wheel
-from paddlevl_doctor.knowledge.sets import default_set
-from paddlevl_doctor.repair import gpu_wheel as gpu_wheel_module
-from paddlevl_doctor.repair.wheelhouse import Wheelhouse
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.knowledge.version_sets import default_set
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
+from paddlevl_doctor.packages import gpu_wheel as gpu_wheel_module
+from paddlevl_doctor.packages.wheelhouse import Wheelhouse
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from wheels import index, wheel
 
 pytestmark = pytest.mark.xdist_group("export")
@@ -196,7 +196,7 @@ def test_the_notebook_gives_the_doctor_an_environment_where_there_is_no_uv(tmp_p
 def test_a_notebook_whose_doctor_has_no_wheel_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paddlevl_doctor.repair.own_wheel.NAME", "no-such-distribution")
+    monkeypatch.setattr("paddlevl_doctor.packages.collect_wheels.NAME", "no-such-distribution")
     made = export(RealSystem(), "notebook", tmp_path, chosen())
     assert [path.name for path in made.files] == ["paddleocr-vl.ipynb"]
     assert made.notes[0].startswith("The doctor's wheel could not be put beside the notebook")

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.commands.examine import TargetOptions
+import documents
+from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.parsing.outcome import ParseReport, ParseRequest
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Advance, Bar, Stage, no_bar
-from parsing import documents
+from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.findings import Advance, Bar, Stage, no_bar
 from vlm_server import VlmServer
 
 pytestmark = pytest.mark.xdist_group("reader")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from paddlevl_doctor.commands.examine import TargetOptions
+import documents
+from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.parsing.outcome import ParseRequest
+from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.report.progress import Progress
-from paddlevl_doctor.system import RealSystem
-from parsing import documents
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
 
 
 def broken(folder: Path) -> Path:

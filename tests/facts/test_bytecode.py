@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from checks_machines import machine
-from paddlevl_doctor.facts.bytecode import probe_environment
-from paddlevl_doctor.facts.model import Target
-from paddlevl_doctor.repair.proof import prove
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.facts.run_probes import probe_environment
+from paddlevl_doctor.patching.proof import prove
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import Target
 
 
 @pytest.fixture

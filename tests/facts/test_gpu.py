@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
+from fake_system import FakeSystem
 from nvml_stub import MACHINES, build_stub, uuid
 from paddlevl_doctor.facts.gpu import collect_gpus
-from paddlevl_doctor.facts.model import Gpu, Gpus, Host
-from paddlevl_doctor.knowledge.selection import WheelChoice, choose_wheel
-from paddlevl_doctor.knowledge.sets import default_set
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.knowledge.version_sets import default_set
+from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, choose_wheel
+from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 
 # What the child says: the GPUs, whether pynvml was imported, and how often NVML is still open.
 _CHILD = """
 import ctypes, json, os, sys
 from paddlevl_doctor.facts.gpu import collect_gpus
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import as_dict
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.findings import as_dict
 answer = {"gpus": as_dict(collect_gpus(RealSystem())), "pynvml": "pynvml" in sys.modules}
 if answer["pynvml"]:
     answer["open"] = ctypes.CDLL("libnvidia-ml.so.1").stubOpen()

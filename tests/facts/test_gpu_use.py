@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from fake_system import FakeSystem
 from nvml_stub import build_stub
-from paddlevl_doctor.facts.gpu_use import GpuUse
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.facts.gpu import GpuUse
 
 ASK_TWICE = """
 import json, os
-from paddlevl_doctor.facts.gpu_use import GpuUse
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.facts.gpu import GpuUse
+from paddlevl_doctor.system.machine import RealSystem
 use = GpuUse(RealSystem(), "0")
 print(json.dumps([use({os.getpid()}), use({os.getpid()})]))
 """

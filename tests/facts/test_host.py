@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.facts.cache import collect_cache
+from fake_system import FakeSystem
 from paddlevl_doctor.facts.collect import free_disks
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.facts.model import CachedModel, Host, ModelCache
+from paddlevl_doctor.facts.model_cache import collect_cache
 from paddlevl_doctor.facts.network import answering_hubs, hub_urls
 from paddlevl_doctor.facts.target import Choice
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.values.facts import CachedModel, Host, ModelCache
 
 DEBIAN = b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\n'
 CPU = b"processor\t: 0\nmodel name\t: Intel(R) Xeon(R)\nflags\t\t: fpu avx avx2 fma\n\nprocessor\t: 1\nflags\t: fpu\n"

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from doctor import doctor
+from fake_system import FakeSystem
 from paddle_index import PaddleIndex, paddle_index
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
-from paddlevl_doctor.facts.index_page import PublishedWheel, read_index_page, wheels_on
-from paddlevl_doctor.knowledge.answers import Answer
-from paddlevl_doctor.knowledge.rules import RULES
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.system_fake import FakeSystem
-from paddlevl_doctor.system_http import Reply
+from paddlevl_doctor.facts.network import read_index_page, wheels_on
+from paddlevl_doctor.knowledge.install_options import Answer
+from paddlevl_doctor.knowledge.selection_rules import RULES
+from paddlevl_doctor.system.http import Reply
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import PublishedWheel
 
 CU126 = "https://www.paddlepaddle.org.cn/packages/stable/cu126/paddlepaddle-gpu/"
 

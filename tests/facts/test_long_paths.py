@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from checks_machines import CURRENT, target
-from paddlevl_doctor.facts.long_paths import long_paths_allowed
-from paddlevl_doctor.system import Completed
-from paddlevl_doctor.system_fake import FakeSystem
+from fake_system import FakeSystem
+from paddlevl_doctor.facts.host import long_paths_allowed
+from paddlevl_doctor.system.machine import Completed
 
 ASK = ("reg", "query", r"HKLM\SYSTEM\CurrentControlSet\Control\FileSystem", "/v", "LongPathsEnabled")
 DEEP = target(CURRENT, purelib="C:\\" + "x" * 130 + "\\Lib\\site-packages")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
-from paddlevl_doctor.facts.deep_facts import AlteredModel
-from paddlevl_doctor.facts.model import CachedModel, ModelCache
-from paddlevl_doctor.facts.model_content import altered_models
-from paddlevl_doctor.system_fake import FakeSystem
+from fake_system import FakeSystem
+from paddlevl_doctor.facts.model_cache import altered_models
+from paddlevl_doctor.values.facts import AlteredModel, CachedModel, ModelCache
 
 MODEL = "/cache/official_models/PaddleOCR-VL"
 NOTES = f"{MODEL}/.cache/huggingface/download"

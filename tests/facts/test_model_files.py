@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.facts.cache import collect_cache
-from paddlevl_doctor.facts.model import CachedModel, DamagedFile, ModelCache
-from paddlevl_doctor.facts.model_files import damage_of
+from fake_system import FakeSystem
+from paddlevl_doctor.facts.model_cache import collect_cache, damage_of
 from paddlevl_doctor.probes.selftest import checkpoint
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import CachedModel, DamagedFile, ModelCache
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1917255968\n"
 

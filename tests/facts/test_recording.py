@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from bundles import golden
 from doctor import doctor
-from paddlevl_doctor.commands.check import CheckReport, CheckRequest, check
-from paddlevl_doctor.commands.examine import TargetOptions
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.checks.report import CheckReport
+from paddlevl_doctor.commands.check import CheckRequest, check
+from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.recording import Recording, load, save
 from paddlevl_doctor.report.progress import Progress
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
 
 FULL = "colab-broken-torch"
 Change = Callable[[Any], Any]

@@ -7,9 +7,8 @@ import io
 import pytest
 from PIL import Image
 
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.server import KEY, api_key, bearer, past_proxies
-from paddlevl_doctor.facts.server_picture import picture
+from paddlevl_doctor.facts.server import KEY, api_key, bearer, past_proxies, picture
+from paddlevl_doctor.values.errors import UsageError
 
 
 def test_the_picture_is_a_png_with_a_word_in_its_middle() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paddlevl_doctor.facts.settings import collect_settings
-from paddlevl_doctor.system_fake import FakeSystem
+from fake_system import FakeSystem
+from paddlevl_doctor.facts.host import collect_settings
 
 WSL = "5.15.153.1-microsoft-standard-WSL2"
 

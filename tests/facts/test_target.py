@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from paddlevl_doctor.errors import UsageError
+from fake_system import FakeSystem
 from paddlevl_doctor.facts.collect import pipelines_link
 from paddlevl_doctor.facts.target import SYSTEM, Choice, choose_target, collect_target
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
 
 OWN = "/opt/doctor"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import documents
 import paddlevl_doctor
 from doctor import doctor
 from environments import fresh_copy
-from parsing import documents
 
 ROOT = Path(__file__).parents[2]
 DEMO = Path(paddlevl_doctor.__file__).parent / "assets" / "demo.png"

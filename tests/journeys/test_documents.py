@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+import documents
 from doctor import begun, doctor
 from paddlevl_doctor.commands.parse import ASSETS
-from parsing import documents
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("reader")

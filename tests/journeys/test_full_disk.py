@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+import documents
 from doctor import environment as clean_environment
 from kills import small_environment
-from paddlevl_doctor.errors import DoctorError
-from paddlevl_doctor.repair.room import needed_mb, refuse_tight
-from paddlevl_doctor.values import Plan, Step
-from parsing import documents
+from paddlevl_doctor.fix.preconditions import needed_mb, refuse_tight
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.findings import Plan, Step
 
 pytestmark = pytest.mark.xdist_group("full-disk")
 # Runs a repair on a file system of its own with a little free space, and tells what the trees were.
@@ -24,7 +24,7 @@ PROGRAM = """
 import json, os, shutil, subprocess, sys
 from pathlib import Path
 import kills
-from paddlevl_doctor.repair import room
+from paddlevl_doctor.fix import preconditions
 
 source, place, size, limit = sys.argv[1:]
 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], check=True)
@@ -34,7 +34,7 @@ begun = shutil.disk_usage(place).used >> 10
 os.chdir(project)
 before = kills.Trees().of(project)
 if limit == "no estimate":
-    room.needed_mb = lambda plan: 0
+    preconditions.needed_mb = lambda plan: 0
 if os.fork() == 0:
     from paddlevl_doctor import cli
     sys.argv = ["paddlevl-doctor", "fix", "--set", "current", "--apply"]
@@ -58,7 +58,11 @@ def repair(project: Path, tmp_path: Path, size: str, limit: str) -> tuple[dict[s
     argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", PROGRAM]
     done = subprocess.run(
         [*argv, str(project), str(tmp_path), size, limit],
-        env={**clean_environment(project), "PYTHONPATH": str(Path(__file__).parents[1]), "NO_COLOR": "1"},
+        env={
+            **clean_environment(project),
+            "PYTHONPATH": str(Path(__file__).parents[1] / "support"),
+            "NO_COLOR": "1",
+        },
         capture_output=True,
         text=True,
         check=False,

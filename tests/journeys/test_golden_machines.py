@@ -13,7 +13,7 @@ from checks_machines import OF_VERSIONS
 from doctor import Answer, doctor
 from environments import environment, python_in
 from paddlevl_doctor.facts.recording import load, redact_with, save
-from paddlevl_doctor.report.redaction import Redactor
+from paddlevl_doctor.redaction import Redactor
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 STRANGER = Redactor("/home/stranger", "stranger", "strange-host")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import documents
 from doctor import doctor
 from fake_servers import listening
-from parsing import documents
 
 TITLE = "\x1b]0;owned\x07"
 """Sets the title of a terminal's window."""

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+import documents
 from doctor import begun, doctor, fingerprint
 from environments import fresh_copy
-from paddlevl_doctor.system_processes import hangup_is_interrupt
-from parsing import documents
+from paddlevl_doctor.system.processes import hangup_is_interrupt
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("interruptions")
@@ -88,7 +88,7 @@ def test_what_was_in_the_folder_of_a_new_environment_survives_a_kill_and_undo(tm
 
 
 def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:
-    from paddlevl_doctor.repair.lock import locked
+    from paddlevl_doctor.fix.lock import locked
 
     venv = fresh_copy("broken", tmp_path / ".venv")
     with locked(venv):

@@ -12,7 +12,7 @@ from uv import find_uv_bin
 from doctor import doctor
 from environments import interpreter, python_in
 from paddlevl_doctor.facts.target import BUILD_FILE
-from paddlevl_doctor.repair.cuda_line import line_in
+from paddlevl_doctor.packages.wheel_cache import line_in
 from wheels import wheel
 
 PINS = "cuda_version = {cuda!r}\ncudnn_version = {cudnn!r}\ncompiled_cuda_archs = {archs}\n"

@@ -13,13 +13,13 @@ from uv import find_uv_bin
 
 from environments import interpreter, python_in
 from kills import Tree, Trees, difference
+from paddlevl_doctor.fix import journal, steps
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import apply_plan, undo
 from paddlevl_doctor.knowledge.patches import find_patch
-from paddlevl_doctor.repair import journal, steps
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.proof import Proof
-from paddlevl_doctor.repair.transaction import apply_plan, undo
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Plan, Step
+from paddlevl_doctor.patching.proof import Proof
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.findings import Plan, Step
 
 PATCHES = ("doc-preprocessor-defaults", "fuse-rms-norm")
 TAGS = ("cpython-311", "cpython-311.opt-1", "cpython-312.opt-2", "pypy311")

@@ -16,18 +16,18 @@ from uv import find_uv_bin
 
 from doctor import doctor
 from environments import interpreter, python_in
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.snapshot import STATE_FOLDER
-from paddlevl_doctor.repair.uv_lock import _is_awaited, remove_lock_file, uv_locked
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.snapshot import STATE_FOLDER
+from paddlevl_doctor.packages.uv import _is_awaited, remove_lock_file, uv_locked
+from paddlevl_doctor.values.errors import DoctorError, UsageError
 from waiting import until
 
 # Holds a target as the doctor does and runs a program the while, then ends or is killed.
 HOLD = """
 import sys
 from pathlib import Path
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.system.machine import RealSystem
 prefix, *argv = sys.argv[1:]
 sys.argv[1:] = ["fix", "--venv", "/home/alice/secret"]
 with locked(Path(prefix)):
@@ -47,8 +47,8 @@ for _ in range(3000):
 CONTEND = """
 import os, sys
 from pathlib import Path
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.repair.lock import locked
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.fix.lock import locked
 prefix, done = Path(sys.argv[1]), 0
 while done < int(sys.argv[2]):
     try:

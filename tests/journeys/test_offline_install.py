@@ -15,11 +15,11 @@ from environments import interpreter
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.export import Chosen, export
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.facts.model import Gpus
-from paddlevl_doctor.knowledge.selection import choose_wheel
-from paddlevl_doctor.knowledge.sets import default_set
-from paddlevl_doctor.repair.wheelhouse import Wheelhouse
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.knowledge.version_sets import default_set
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
+from paddlevl_doctor.packages.wheelhouse import Wheelhouse
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import Gpus
 
 pytestmark = pytest.mark.xdist_group("offline-install")
 NAMESPACE = ("unshare", "--map-root-user", "--net")

@@ -13,8 +13,8 @@ import pytest
 
 from doctor import Answer, doctor, fingerprint
 from environments import environment, fresh_copy, python_in, variables
-from paddlevl_doctor.facts.deep import PROBES, run_probe
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.facts.run_probes import PROBES, run_probe
+from paddlevl_doctor.system.machine import RealSystem
 
 SETS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("set-2025-11", "current-311")]
 SCRIPTS = Path(__file__).with_name("patch_scripts")

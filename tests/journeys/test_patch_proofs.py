@@ -10,14 +10,14 @@ import pytest
 
 from doctor import doctor, fingerprint
 from environments import fresh_copy, python_in
-from paddlevl_doctor.commands.examine import TargetOptions, examine
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan, undo
 from paddlevl_doctor.knowledge.patches import load_patches
-from paddlevl_doctor.repair.journal import Transaction
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.proof import Proof, prove
-from paddlevl_doctor.repair.transaction import ApplyFailedError, apply_plan, undo
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Plan, Step
+from paddlevl_doctor.patching.proof import Proof, prove
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.findings import Plan, Step
 
 ALL = [patch.id for patch in load_patches()]
 STRUCTURE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"

@@ -12,13 +12,13 @@ import pytest
 from doctor import doctor
 from environments import environment, fresh_copy, python_in
 from paddlevl_doctor.commands.patches import patches_status
+from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan, undo
 from paddlevl_doctor.knowledge import patches as knowledge
-from paddlevl_doctor.repair.journal import Transaction
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.patcher import sha256_of
-from paddlevl_doctor.repair.transaction import ApplyFailedError, apply_plan, undo
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Plan, Step
+from paddlevl_doctor.patching.file_patcher import sha256_of
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.findings import Plan, Step
 
 PATCH = "doc-preprocessor-defaults"
 FILE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"

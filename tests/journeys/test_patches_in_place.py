@@ -12,17 +12,18 @@ from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
 from environments import fresh_copy, python_in, variables
+from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.deep import judge
-from paddlevl_doctor.checks.model import Context
-from paddlevl_doctor.commands.examine import TargetOptions, examine
-from paddlevl_doctor.facts.deep import ProbeResult, run_probe
-from paddlevl_doctor.facts.deep_facts import DeepFacts
-from paddlevl_doctor.knowledge.failures import load_all, match
-from paddlevl_doctor.repair import journal
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.transaction import apply_plan, undo
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Finding, Plan, Status, Step
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.facts.run_probes import run_probe
+from paddlevl_doctor.fix import journal
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.knowledge.failures import load_all
+from paddlevl_doctor.logs.recognise import match
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import DeepFacts, ProbeResult
+from paddlevl_doctor.values.findings import Finding, Plan, Status, Step
 from probes.golden import GOLDEN
 
 SETS = ("set-2025-11", "current-311")

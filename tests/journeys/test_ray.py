@@ -21,10 +21,10 @@ import uv
 from ray.cluster_utils import Cluster
 from test_native_engine import PROBES, WRITE_CACHE
 
+import documents
 import environments
 import paddlevl_doctor
 from doctor import begun, doctor, environment
-from parsing import documents
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("ray")

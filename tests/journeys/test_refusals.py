@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from doctor import Answer, begun, doctor, fingerprint
 from environments import fresh_copy, python_in
-from paddlevl_doctor.errors import DoctorError
-from paddlevl_doctor.repair.uv_lock import uv_locked
+from paddlevl_doctor.packages.uv import uv_locked
+from paddlevl_doctor.values.errors import DoctorError
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("refusals")

@@ -20,18 +20,19 @@ from packaging.version import Version
 from uv import find_uv_bin
 
 from checks_machines import T4, with_gpu
+from fake_system import FakeSystem
 from paddle_index import PaddleIndex, nvidia_pins, paddle_index
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.commands.examine import context_of
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
-from paddlevl_doctor.knowledge.answers import Answer
-from paddlevl_doctor.knowledge.location import data_folder
-from paddlevl_doctor.knowledge.sets import find_set
-from paddlevl_doctor.repair.plan import Request, Site, build_plan
-from paddlevl_doctor.repair.pylock import Machine, lock
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.fix.plan import Site, build_plan
+from paddlevl_doctor.knowledge.data_files import data_folder
+from paddlevl_doctor.knowledge.install_options import Answer
+from paddlevl_doctor.knowledge.version_sets import find_set
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.packages.resolve import Machine, lock
+from paddlevl_doctor.system.machine import RealSystem
 
 pytestmark = pytest.mark.xdist_group("resolutions")
 UV = find_uv_bin()

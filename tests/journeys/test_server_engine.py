@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+import documents
 import paddlevl_doctor
 from doctor import doctor
 from environments import environment, python_in, variables
-from parsing import documents
 from vlm_server import VlmServer
 
 pytestmark = pytest.mark.xdist_group("current-311")

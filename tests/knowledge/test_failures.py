@@ -18,10 +18,22 @@ from packaging.specifiers import SpecifierSet
 
 from paddlevl_doctor.data_files import read_toml_once
 from paddlevl_doctor.knowledge import failures
-from paddlevl_doctor.knowledge.errors import KnowledgeError
-from paddlevl_doctor.knowledge.failure import FIELDS, LANGUAGES, Field, Kind, Proof, Weight, placeholders_of
-from paddlevl_doctor.knowledge.failure_file import read_failure
-from paddlevl_doctor.knowledge.failures import Failure, all_ids, load_all, load_failure, match
+from paddlevl_doctor.knowledge.data_files import KnowledgeError
+from paddlevl_doctor.knowledge.failures import (
+    FIELDS,
+    LANGUAGES,
+    Failure,
+    Field,
+    Kind,
+    Proof,
+    Weight,
+    all_ids,
+    load_all,
+    load_failure,
+    placeholders_of,
+    read_failure,
+)
+from paddlevl_doctor.logs.recognise import match
 
 if sys.version_info >= (3, 11):
     from re import _constants as ops  # type: ignore[attr-defined]

@@ -9,19 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from paddlevl_doctor.commands.examine import context_of
+from fake_system import FakeSystem
+from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
-from paddlevl_doctor.errors import UsageError
 from paddlevl_doctor.facts.gpu import collect_gpus
-from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.facts.model import Facts
-from paddlevl_doctor.facts.settings import collect_settings
-from paddlevl_doctor.knowledge.answers import Answer
-from paddlevl_doctor.knowledge.gpus import find_gpus, known_names, load_models_of_gpus
+from paddlevl_doctor.facts.host import collect_host, collect_settings
+from paddlevl_doctor.knowledge.catalogue import find_gpus, known_names, load_models_of_gpus
+from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.install_options import Answer
 from paddlevl_doctor.knowledge.servers import backends_for
-from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, default_set, planned_python
-from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, default_set, planned_python
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts
 
 PAGE = "https://www.paddlepaddle.org.cn/packages/stable/{}/paddlepaddle-gpu/"
 CPU = "paddlepaddle==3.2.2 cpu cpu -"

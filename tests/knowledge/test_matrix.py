@@ -14,52 +14,51 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from paddlevl_doctor.facts.cache import collect_cache
-from paddlevl_doctor.facts.model import Distribution, Target
+from fake_system import FakeSystem
+from paddlevl_doctor.facts.model_cache import collect_cache
 from paddlevl_doctor.knowledge import (
-    dlls,
-    downloads,
-    gpus,
-    matrix,
-    memory,
-    platforms,
+    catalogue,
+    data_files,
+    resource_estimates,
     servers,
-    sets,
-    tables,
-    wheels,
+    version_sets,
+    wheel_tables,
 )
-from paddlevl_doctor.knowledge.errors import KnowledgeError
-from paddlevl_doctor.knowledge.location import data_folder
-from paddlevl_doctor.system_fake import FakeSystem
+from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.values.facts import Distribution, Target
 
-FILES: dict[str, dict[str, type[tables.Fact]]] = {
-    "architectures": {"minimum": wheels.Minimum, "compiled": wheels.Compiled},
-    "dlls": {"line": dlls.DllLine},
+FILES: dict[str, dict[str, type[data_files.Fact]]] = {
+    "architectures": {"minimum": wheel_tables.Minimum, "compiled": wheel_tables.Compiled},
+    "dlls": {"line": wheel_tables.DllLine},
     "downloads": {
-        "paddle": downloads.PaddleSize,
-        "nvidia": downloads.NvidiaSize,
-        "stack": downloads.StackSize,
+        "paddle": resource_estimates.PaddleSize,
+        "nvidia": resource_estimates.NvidiaSize,
+        "stack": resource_estimates.StackSize,
     },
-    "drivers": {"family": wheels.DriverFamily, "line": wheels.CudaLine},
-    "gpus": {"model": gpus.Models},
-    "indexes": {"index": wheels.Index, "host": matrix.WheelHost, "gpu_wheel": wheels.GpuWheel},
+    "drivers": {"family": wheel_tables.DriverFamily, "line": wheel_tables.CudaLine},
+    "gpus": {"model": catalogue.Models},
+    "indexes": {"index": wheel_tables.Index, "host": catalogue.WheelHost, "gpu_wheel": wheel_tables.GpuWheel},
     "memory": {
-        "vision": memory.Vision,
-        "dtype": memory.Dtype,
-        "fused": memory.Fused,
-        "pixels": memory.Pixels,
+        "vision": resource_estimates.Vision,
+        "dtype": resource_estimates.Dtype,
+        "fused": resource_estimates.Fused,
+        "pixels": resource_estimates.Pixels,
     },
-    "mirrors": {"mirror": matrix.Mirror},
+    "mirrors": {"mirror": catalogue.Mirror},
     "models": {
-        "kind": matrix.ModelKind,
-        "model": matrix.Model,
-        "hub": matrix.Hub,
+        "kind": catalogue.ModelKind,
+        "model": catalogue.Model,
+        "hub": catalogue.Hub,
     },
-    "platforms": {"platform": platforms.Platform},
-    "pipelines": {"pipeline": matrix.Pipeline},
-    "releases": {"paddleocr": matrix.PaddleocrRelease, "paddlex": matrix.PaddlexRelease},
+    "platforms": {"platform": catalogue.Platform},
+    "pipelines": {"pipeline": catalogue.Pipeline},
+    "releases": {"paddleocr": catalogue.PaddleocrRelease, "paddlex": catalogue.PaddlexRelease},
     "servers": {"backend": servers.Backend, "memory": servers.ServerMemory, "pinned": servers.Pinned},
-    "sets": {"set": sets.VersionSet, "gpu": sets.GpuVersion, "optional_wheel": sets.OptionalWheel},
+    "sets": {
+        "set": version_sets.VersionSet,
+        "gpu": version_sets.GpuVersion,
+        "optional_wheel": version_sets.OptionalWheel,
+    },
 }
 TABLES = [(file, table, kind) for file, known in FILES.items() for table, kind in known.items()]
 SOURCES = ("wheel:", "docs:", "issue:", "local probe", "third-party evidence", "astral-sh/uv")
@@ -69,15 +68,17 @@ SYSTEMS = {"linux", "windows"}
 
 def test_every_file_and_every_table_in_it_is_known() -> None:
     on_disk = {path.stem: path for path in data_folder("matrix").glob("*.toml")}
-    assert {file: set(tables.read_tables(file)) for file in on_disk} == {f: set(t) for f, t in FILES.items()}
+    assert {file: set(data_files.read_tables(file)) for file in on_disk} == {
+        f: set(t) for f, t in FILES.items()
+    }
 
 
 @pytest.mark.parametrize(("file", "table", "kind"), TABLES)
 def test_every_row_has_the_types_of_its_class_a_source_and_a_mark(
-    file: str, table: str, kind: type[tables.Fact]
+    file: str, table: str, kind: type[data_files.Fact]
 ) -> None:
     hints = typing.get_type_hints(kind)
-    rows = tables.load_rows(file, table, kind)
+    rows = data_files.load_rows(file, table, kind)
     assert rows
     for row in rows:
         for field in dataclasses.fields(row):
@@ -97,7 +98,7 @@ def _is(value: object, kind: typing.Any) -> bool:
 
 def test_addresses_are_https_and_nothing_else_looks_like_one() -> None:
     for file, table, kind in TABLES:
-        for row in tables.load_rows(file, table, kind):
+        for row in data_files.load_rows(file, table, kind):
             for name, value in dataclasses.asdict(row).items():
                 if name in ("url", "simple") or (name == "flat" and value):
                     assert re.fullmatch(r"https://[a-z0-9.-]+(/[\w./{}-]*)?", value), value
@@ -117,7 +118,7 @@ OTHERWISE = {
 
 def test_versions_dates_and_hashes_can_be_read() -> None:
     for file, table, kind in TABLES:
-        for row in tables.load_rows(file, table, kind):
+        for row in data_files.load_rows(file, table, kind):
             values = {name: value for name, value in dataclasses.asdict(row).items() if value is not None}
             for name in VERSIONS & set(values):
                 assert (file, name) in OTHERWISE or Version(values[name])
@@ -129,52 +130,52 @@ def test_versions_dates_and_hashes_can_be_read() -> None:
 
 
 def test_every_line_has_an_index_a_family_and_architectures_for_both_systems() -> None:
-    lines = wheels.load_lines()
+    lines = wheel_tables.load_lines()
     assert [line.tag for line in lines] == ["cu126", "cu129", "cu118"]  # the order of preference
     for line in lines:
         assert line.tag == "cu" + line.cuda.replace(".", "")
-        assert wheels.family_of(line.cuda) is not None
-        assert {system for tag, system in wheels.load_compiled() if tag == line.tag} == SYSTEMS
-    assert set(wheels.load_indexes()) == TAGS | {"cpu"}
+        assert wheel_tables.family_of(line.cuda) is not None
+        assert {system for tag, system in wheel_tables.load_compiled() if tag == line.tag} == SYSTEMS
+    assert set(wheel_tables.load_indexes()) == TAGS | {"cpu"}
 
 
 def test_the_toolkits_driver_is_never_older_than_the_familys() -> None:
-    for line in wheels.load_lines():
-        family = wheels.family_of(line.cuda)
+    for line in wheel_tables.load_lines():
+        family = wheel_tables.family_of(line.cuda)
         assert family is not None
         for system in SYSTEMS:
             minimum = line.needed_driver(system, "8.0")
             assert minimum == getattr(family, system)
-            assert tables.numbers(line.toolkit_driver(system)) >= tables.numbers(minimum)
+            assert data_files.numbers(line.toolkit_driver(system)) >= data_files.numbers(minimum)
 
 
 def test_blackwell_asks_for_the_toolkits_own_driver_and_nothing_older_does() -> None:
-    cu129 = next(line for line in wheels.load_lines() if line.tag == "cu129")
+    cu129 = next(line for line in wheel_tables.load_lines() if line.tag == "cu129")
     asked = {cc: cu129.needed_driver("linux", cc) for cc in ("9.0", "10.0", "12.0")}
     assert asked == {"9.0": "525.60.13", "10.0": "575.51.03", "12.0": "575.51.03"}
     assert cu129.needed_driver("windows", "12.0") == "576.02"
 
 
 def test_flat_pages_lie_on_their_index() -> None:
-    for tag, index in wheels.load_indexes().items():
+    for tag, index in wheel_tables.load_indexes().items():
         assert index.simple.endswith(f"/stable/{tag}/")
         assert index.flat == f"{index.simple}{index.package}/"
-    assert [host.name for host in matrix.load_wheel_hosts()] == ["cdn", "origin"]
-    assert all("{tag}" in host.url and "{wheel}" in host.url for host in matrix.load_wheel_hosts())
+    assert [host.name for host in catalogue.load_wheel_hosts()] == ["cdn", "origin"]
+    assert all("{tag}" in host.url and "{wheel}" in host.url for host in catalogue.load_wheel_hosts())
 
 
 def test_seen_wheels_are_of_a_set_and_of_a_python_it_supports() -> None:
-    offered = {(tag, version) for one in sets.load_sets() for tag, version in one.paddle_gpu.items()}
-    for wheel in wheels.load_gpu_wheels():
+    offered = {(tag, version) for one in version_sets.load_sets() for tag, version in one.paddle_gpu.items()}
+    for wheel in wheel_tables.load_gpu_wheels():
         assert (wheel.tag, wheel.version) in offered
         assert wheel.system in SYSTEMS
-        assert all(sets.default_set().supports_python(python) for python in wheel.pythons)
+        assert all(version_sets.default_set().supports_python(python) for python in wheel.pythons)
 
 
 def test_architectures_are_sorted_and_the_minimum_is_a_capability() -> None:
-    for row in wheels.load_compiled().values():
+    for row in wheel_tables.load_compiled().values():
         assert list(row.sm) == sorted(set(row.sm))
-    assert wheels.minimum_compute_capability() == "7.0"
+    assert wheel_tables.minimum_compute_capability() == "7.0"
 
 
 # --- sets
@@ -191,7 +192,7 @@ def test_the_sets_are_these() -> None:
             s.requirements,
             s.constraints,
         )
-        for s in sets.load_sets()
+        for s in version_sets.load_sets()
     }
     extra = ("numpy<2.4", "safetensors>=0.7.0", "setuptools")
     gpu = {"cu118": "3.2.0", "cu126": "3.2.1", "cu129": "3.2.1"}
@@ -200,14 +201,14 @@ def test_the_sets_are_these() -> None:
         "current": ("3.2.2", "3.7.0", "3.7.2", gpu, ">=3.9,<3.14", extra, ()),
         "2025-11": ("3.2.0", "3.3.1", "3.3.6", old_gpu, ">=3.9,<3.14", extra, ("langchain<1",)),
     }
-    assert [s.default for s in sets.load_sets()] == [True, False]
-    assert sets.default_set().name == "current"
+    assert [s.default for s in version_sets.load_sets()] == [True, False]
+    assert version_sets.default_set().name == "current"
 
 
 def test_every_set_agrees_with_the_releases_and_speaks_both_languages() -> None:
-    ranges = {row.version: row.paddlex for row in matrix.load_paddleocr_releases()}
-    known = {row.version for row in matrix.load_paddlex_releases()}
-    for one in sets.load_sets():
+    ranges = {row.version: row.paddlex for row in catalogue.load_paddleocr_releases()}
+    known = {row.version for row in catalogue.load_paddlex_releases()}
+    for one in version_sets.load_sets():
         assert one.paddlex in known
         assert one.paddlex in SpecifierSet(ranges[one.paddleocr])
         assert set(one.paddle_gpu) == TAGS
@@ -216,20 +217,22 @@ def test_every_set_agrees_with_the_releases_and_speaks_both_languages() -> None:
 
 
 def test_every_row_about_a_set_names_one() -> None:
-    names = {one.name for one in sets.load_sets()}
-    assert {row.set for row in tables.load_rows("sets", "gpu", sets.GpuVersion)} == names
-    assert {row.set for row in tables.load_rows("sets", "optional_wheel", sets.OptionalWheel)} <= names
+    names = {one.name for one in version_sets.load_sets()}
+    assert {row.set for row in data_files.load_rows("sets", "gpu", version_sets.GpuVersion)} == names
+    assert {
+        row.set for row in data_files.load_rows("sets", "optional_wheel", version_sets.OptionalWheel)
+    } <= names
 
 
 def test_optional_wheels_are_named_after_what_they_are() -> None:
-    old = sets.find_set("2025-11")
+    old = version_sets.find_set("2025-11")
     assert old is not None
     tags = {"linux": "linux_x86_64", "windows": "win_amd64"}
     assert {wheel.system for wheel in old.optional_wheels} == set(tags)
     for wheel in old.optional_wheels:
         name = f"{wheel.name}-{wheel.version}-cp38-abi3-{tags[wheel.system]}.whl"
         assert wheel.url.endswith(f"/{name}")
-    assert sets.default_set().optional_wheels == ()
+    assert version_sets.default_set().optional_wheels == ()
 
 
 @pytest.mark.parametrize(
@@ -237,11 +240,11 @@ def test_optional_wheels_are_named_after_what_they_are() -> None:
     [("3.8.18", False), ("3.9", True), ("3.9.18", True), ("3.13.0", True), ("3.14.0", False), ("2.7", False)],
 )
 def test_a_set_knows_its_pythons(python: str, supported: bool) -> None:
-    assert sets.default_set().supports_python(python) is supported
+    assert version_sets.default_set().supports_python(python) is supported
 
 
 def test_a_set_lists_what_to_install_and_which_paddles_follow_it() -> None:
-    current = sets.default_set()
+    current = version_sets.default_set()
     assert current.stack() == (
         "paddleocr[doc-parser]==3.7.0",
         "paddlex==3.7.2",
@@ -271,21 +274,23 @@ def _target(**versions: str) -> Target:
 def test_an_environment_follows_the_set_of_its_exact_pair(
     paddleocr: str, paddlex: str, name: str | None
 ) -> None:
-    found = sets.set_of(_target(paddleocr=paddleocr, paddlex=paddlex))
+    found = version_sets.set_of(_target(paddleocr=paddleocr, paddlex=paddlex))
     assert (found.name if found else None) == name
 
 
 def test_an_environment_without_the_stack_follows_no_set() -> None:
-    assert sets.set_of(_target(numpy="2.3.5")) is None
-    assert sets.set_of(_target(paddleocr="3.7.0")) is None
-    assert sets.find_set("1999-12") is None
+    assert version_sets.set_of(_target(numpy="2.3.5")) is None
+    assert version_sets.set_of(_target(paddleocr="3.7.0")) is None
+    assert version_sets.find_set("1999-12") is None
 
 
 # --- the catalogue
 
 
 def test_the_pipelines_are_paddleocrs_ten_and_the_two_newer_versions() -> None:
-    rows = [(p.paddlex, p.file, p.paddleocr, p.command, p.since, p.version) for p in matrix.load_pipelines()]
+    rows = [
+        (p.paddlex, p.file, p.paddleocr, p.command, p.since, p.version) for p in catalogue.load_pipelines()
+    ]
     plain = [
         ("OCR", "PaddleOCR", "ocr"),
         ("PP-StructureV3", "PPStructureV3", "pp_structurev3"),
@@ -309,39 +314,41 @@ def test_the_pipelines_are_paddleocrs_ten_and_the_two_newer_versions() -> None:
 
 
 def test_the_models_of_a_pipeline_are_known() -> None:
-    models = {model.name for model in matrix.load_models()}
-    asked = {name for p in matrix.load_pipelines() for name in (p.layout_model, p.language_model)}
+    models = {model.name for model in catalogue.load_models()}
+    asked = {name for p in catalogue.load_pipelines() for name in (p.layout_model, p.language_model)}
     assert asked - {None} <= models
-    assert {model.kind for model in matrix.load_models()} == set(matrix.load_model_kinds())
-    assert {p.since for p in matrix.load_pipelines()} <= {r.version for r in matrix.load_paddlex_releases()}
+    assert {model.kind for model in catalogue.load_models()} == set(catalogue.load_model_kinds())
+    assert {p.since for p in catalogue.load_pipelines()} <= {
+        r.version for r in catalogue.load_paddlex_releases()
+    }
 
 
 def test_releases_are_in_order_and_paddleocr_asks_for_the_paddlex_of_its_minor_version() -> None:
-    for rows in (matrix.load_paddleocr_releases(), matrix.load_paddlex_releases()):
+    for rows in (catalogue.load_paddleocr_releases(), catalogue.load_paddlex_releases()):
         assert [row.version for row in rows] == sorted((row.version for row in rows), key=Version)
         assert [row.date for row in rows] == sorted(row.date for row in rows)
-    for row in matrix.load_paddleocr_releases():
+    for row in catalogue.load_paddleocr_releases():
         major, minor, _ = Version(row.version).release
         assert row.paddlex == f">={major}.{minor}.0,<{major}.{minor + 1}.0"
 
 
 def test_the_hubs_are_called_as_paddlex_calls_them_and_come_in_its_order() -> None:
     """The values of PADDLE_PDX_MODEL_SOURCE, paddlex/utils/flags.py."""
-    assert [hub.name for hub in matrix.load_hubs()] == ["huggingface", "aistudio", "modelscope", "bos"]
+    assert [hub.name for hub in catalogue.load_hubs()] == ["huggingface", "aistudio", "modelscope", "bos"]
 
 
 def test_the_cache_is_judged_by_the_files_listed_here() -> None:
-    models = matrix.load_models()
+    models = catalogue.load_models()
     root = "/home/somebody/.paddlex/official_models"
     files = {f"{root}/{model.folder}/README.md": b"" for model in models}
     missing = {model.name: model.missing for model in collect_cache(FakeSystem(files=files)).models}
-    kinds = matrix.load_model_kinds()
+    kinds = catalogue.load_model_kinds()
     wanted = {m.folder: (*kinds[m.kind].files, *kinds[m.kind].one_of[:1]) for m in models}
     assert missing == wanted
 
 
 def test_mirrors_have_names_of_their_own() -> None:
-    assert [mirror.name for mirror in matrix.load_mirrors()] == ["tuna", "aliyun", "ustc", "tencent"]
+    assert [mirror.name for mirror in catalogue.load_mirrors()] == ["tuna", "aliyun", "ustc", "tencent"]
 
 
 # --- reading
@@ -361,15 +368,15 @@ def test_mirrors_have_names_of_their_own() -> None:
 def test_a_file_that_is_not_as_it_should_be_is_named_with_the_fault(
     content: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paddlevl_doctor.knowledge.location.data_folder", lambda _: tmp_path)
-    tables.forget()
+    monkeypatch.setattr("paddlevl_doctor.knowledge.data_files.data_folder", lambda _: tmp_path)
+    data_files.forget()
     if content is not None:
         (tmp_path / "mirrors.toml").write_text(content, encoding="utf-8")
     try:
         with pytest.raises(KnowledgeError, match=r"mirrors\.toml") as caught:
-            tables.load_rows("mirrors", "mirror", matrix.Mirror)
+            data_files.load_rows("mirrors", "mirror", catalogue.Mirror)
     finally:
-        tables.forget()
+        data_files.forget()
     assert says in str(caught.value)
 
 
@@ -385,4 +392,4 @@ def test_a_file_that_is_not_as_it_should_be_is_named_with_the_fault(
     ],
 )
 def test_plain_versions_compare_as_numbers(version: str, parts: tuple[int, ...]) -> None:
-    assert tables.numbers(version) == parts
+    assert data_files.numbers(version) == parts

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.knowledge.errors import KnowledgeError
+from paddlevl_doctor.knowledge.catalogue import load_paddlex_releases
+from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import load_all
-from paddlevl_doctor.knowledge.matrix import load_paddlex_releases
 from paddlevl_doctor.knowledge.patches import (
     Original,
     Patch,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from environments import probe
-from paddlevl_doctor.facts.deep import probe_path, run_probe
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.facts.run_probes import probe_path, run_probe
+from paddlevl_doctor.system.machine import RealSystem
 
 GOOD = "__version__ = '1.0'\n"
 REINITIALISED = """

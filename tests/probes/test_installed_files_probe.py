@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.facts.deep import run_probe
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.facts.run_probes import run_probe
+from paddlevl_doctor.system.machine import RealSystem
 
 CODE = b"answer = 42\n"
 

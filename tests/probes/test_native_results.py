@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+import documents
 import paddlevl_doctor
 from environments import environment, python_in, variables
-from parsing import documents
 
 pytestmark = pytest.mark.xdist_group("current-311")
 WORKER = Path(paddlevl_doctor.__file__).parent / "probes" / "native_worker.py"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from paddlevl_doctor.facts.deep import PROBES
-from paddlevl_doctor.parsing.lines_child import LinesChild
+from paddlevl_doctor.facts.run_probes import PROBES
+from paddlevl_doctor.parsing.workers.json_lines_process import LinesChild
 from waiting import is_running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -57,7 +57,7 @@ device = SimpleNamespace(cuda=cuda)
 ASKS = """
 import os, sys, time
 from pathlib import Path
-from paddlevl_doctor.parsing.lines_child import LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import LinesChild
 child = LinesChild(sys.argv[2:], os.environ, Path(sys.argv[1], "log"))
 child.send({"pages": [{"page": 0, "image": "a.png", "folder": sys.argv[1]}]})
 print(child.process.pid, flush=True)

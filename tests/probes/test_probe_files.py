@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from environments import interpreter
-from paddlevl_doctor.facts.deep import PROBES, run_probe
+from paddlevl_doctor.facts.run_probes import PROBES, run_probe
 from paddlevl_doctor.knowledge.patches import load_patches, proof_of
 from paddlevl_doctor.probes.selftest import checkpoint, safetensors_file, vocabulary
-from paddlevl_doctor.system import RealSystem
+from paddlevl_doctor.system.machine import RealSystem
 from waiting import is_running, until
 
 FILES = sorted(PROBES.rglob("*.py"))

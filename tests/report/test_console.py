@@ -9,13 +9,13 @@ from syrupy.assertion import SnapshotAssertion
 
 from checks_machines import CURRENT, context, hashes, machine
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.commands.check import CheckReport
-from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.checks.report import CheckReport
+from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.messages import set_language
+from paddlevl_doctor.redaction import without_home, without_secrets
 from paddlevl_doctor.report.console import Screen
-from paddlevl_doctor.report.documents import as_json, check_document
-from paddlevl_doctor.report.privacy import without_home, without_secrets
+from paddlevl_doctor.report.json_documents import as_json, check_document
+from paddlevl_doctor.values.facts import Facts
 
 FACTS = {
     "healthy": machine(),

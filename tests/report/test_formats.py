@@ -14,16 +14,16 @@ from syrupy.assertion import SnapshotAssertion
 
 from checks_machines import CURRENT, context, hashes, machine, target
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.run import run_checks
-from paddlevl_doctor.commands.check import CheckReport
-from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.checks.report import CheckReport
+from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.messages import set_language
-from paddlevl_doctor.report import github, junit, markdown
+from paddlevl_doctor.report import ci, markdown
 from paddlevl_doctor.report import html as page
-from paddlevl_doctor.report.causes import causes, root_of
-from paddlevl_doctor.values import Evidence, Finding, Remedy, Status
+from paddlevl_doctor.report.console import causes, root_of
+from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
-FORMATS = {"markdown": markdown.render, "junit": junit.render, "github": github.render, "html": page.render}
+FORMATS = {"markdown": markdown.render, "junit": ci.render, "github": ci.render, "html": page.render}
 SICK = machine(
     {**CURRENT, "safetensors": "0.6.2", "numpy": "2.4.6", "paddlex": "3.3.6", "paddleocr": "3.3.1"},
     patched_files=hashes("3.3.6", patched=False),
@@ -135,7 +135,7 @@ def test_hostile_text_stays_text_in_an_issue() -> None:
 
 
 def test_junit_is_xml_whatever_is_in_it() -> None:
-    root = ElementTree.fromstring(junit.render(hostile()))  # noqa: S314 - our own document
+    root = ElementTree.fromstring(ci.render(hostile()))  # noqa: S314 - our own document
     failure = root.find(".//failure")
     assert failure is not None
     assert "<script>" in failure.attrib["message"]
@@ -144,7 +144,7 @@ def test_junit_is_xml_whatever_is_in_it() -> None:
 
 
 def test_an_annotation_is_one_line_and_starts_no_other() -> None:
-    shown = github.render(hostile())
+    shown = ci.render(hostile())
     assert len(shown.splitlines()) == 1
     assert shown.startswith("::error title=self-test::")
     assert "%250A" in shown, "a percent sign of the text is escaped itself"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from paddlevl_doctor.parsing.story import Sample
-from paddlevl_doctor.report.memory_plot import Line, Plot, plot_of
+from paddlevl_doctor.parsing.output.run_report_model import Sample
+from paddlevl_doctor.report.parse_html import Line, Plot, plot_of
 
 
 def test_too_few_samples_are_no_plot() -> None:

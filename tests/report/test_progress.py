@@ -17,7 +17,7 @@ RATE = 600_000
 FETCH = """\
 import pathlib, sys
 import rich.progress  # what came meanwhile would look like a fast line
-from paddlevl_doctor.repair.download import Limits, Wanted, fetch
+from paddlevl_doctor.packages.download import Limits, Wanted, fetch
 from paddlevl_doctor.report.progress import Progress
 
 name, url, folder = sys.argv[1:]

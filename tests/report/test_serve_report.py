@@ -11,13 +11,12 @@ from syrupy.assertion import SnapshotAssertion
 from checks_machines import CURRENT, machine, with_gpu
 from paddlevl_doctor.checks.server import judge_platform
 from paddlevl_doctor.commands.serve import Running, ServeReport
-from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.knowledge.servers import load_backends
 from paddlevl_doctor.messages import set_language
-from paddlevl_doctor.repair.server_cards import card_of, refusal
-from paddlevl_doctor.repair.server_plan import plan_server
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.serve import show
+from paddlevl_doctor.serve.plan import card_of, plan_server, refusal
+from paddlevl_doctor.values.facts import Facts
 from server_choices import H200, choice
 
 ORIGINAL = "SubModules:\n  VLRecognition:\n    genai_config:\n      backend: native\n"

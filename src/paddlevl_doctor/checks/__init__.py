@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import (
-    by_entry,
-    companions,
-    devices,
-    distributions,
-    dlls,
-    environment,
-    gpu,
-    memory,
-    models,
-    packages,
-    settings,
-    sources,
-)
-from paddlevl_doctor.checks.model import Check
+from paddlevl_doctor.checks import environment, gpu, models, packages, sources, windows_dlls
+from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
-    *distributions.CHECKS,
+    *packages.DISTRIBUTIONS_CHECKS,
     *packages.CHECKS,
     *gpu.CHECKS,
-    *dlls.CHECKS,
-    *companions.CHECKS,
-    *devices.CHECKS,
-    *by_entry.CHECKS,
-    *memory.CHECKS,
-    *settings.CHECKS,
+    *windows_dlls.CHECKS,
+    *packages.COMPANIONS_CHECKS,
+    *gpu.DEVICES_CHECKS,
+    *sources.BY_ENTRY_CHECKS,
+    *gpu.MEMORY_CHECKS,
+    *environment.SETTINGS_CHECKS,
     *sources.CHECKS,
     *models.CHECKS,
 )

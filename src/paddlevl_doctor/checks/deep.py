@@ -2,17 +2,153 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.checks import deep_files
-from paddlevl_doctor.checks.deep_causes import Causes, first_line, words_of
-from paddlevl_doctor.checks.index import INDEX, judge_page
-from paddlevl_doctor.checks.model import Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.checks.run import describe
-from paddlevl_doctor.facts.deep import ProbeResult
-from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
-from paddlevl_doctor.values import Evidence, Finding, Status
+from paddlevl_doctor.checks.base import Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.index_page import INDEX, judge_page
+from paddlevl_doctor.checks.runner import describe
+from paddlevl_doctor.knowledge.failures import Failure, load_all
+from paddlevl_doctor.knowledge.version_sets import fits
+from paddlevl_doctor.logs.recognise import match
+from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import
+from paddlevl_doctor.values.findings import Evidence, Finding, Status
+
+_WORST = (Status.NOTE, Status.WARNING, Status.ERROR)
+
+
+@dataclass
+class Causes:
+    """The known failures met so far, in the order in which they were met."""
+
+    context: Context
+    met: dict[str, tuple[Status, list[Evidence]]] = field(default_factory=dict)
+
+    def name(self, words: str, source: str, status: Status = Status.ERROR) -> str | None:
+        """Return the id of the failure that these words are of, None where nobody knows them."""
+        known = match(words, load_all(), system=self.context.facts.host.system)
+        causes = [one.failure for one in known if one.failure.weight != "consequence"]
+        cause = next((one for one in causes if self._applies(one)), None)
+        if cause is None:
+            return None
+        former, evidence = self.met.get(cause.id, (status, []))
+        evidence.append(Evidence(source, first_line(words)))
+        self.met[cause.id] = (max(former, status, key=_WORST.index), evidence)
+        return cause.id
+
+    def _applies(self, failure: Failure) -> bool:
+        """Say whether every distribution that the entry speaks of has a version in its range, or is absent."""
+        versions = {name: self.context.target.version_of(name) for name in failure.applies.specifiers}
+        return all(
+            version is None or fits(version, failure.applies.specifiers[name])
+            for name, version in versions.items()
+        )
+
+    def findings(self, lang: str) -> tuple[Finding, ...]:
+        """Return one finding a known failure."""
+        return tuple(
+            describe(name, Diagnosis(status, tuple(evidence), self._params(name, evidence)), lang)
+            for name, (status, evidence) in self.met.items()
+        )
+
+    def _params(self, failure_id: str, evidence: list[Evidence]) -> dict[str, object]:
+        """Return what the texts of most entries ask for; an ellipsis stands for the rest."""
+        target = self.context.target
+        names = ("paddlex", "numpy", "paddleocr", "safetensors")
+        params: dict[str, object] = {name: target.version_of(name) for name in names}
+        params["paddle"] = target.paddle.version if target.paddle else None
+        subject = "safetensors" if failure_id == "safetensors-framework-paddle" else "paddle"
+        words = evidence[0].value
+        known = {**params, "version": params[subject], "detail": words, "message": words}
+        return {name: value for name, value in known.items() if value is not None}
+
+
+def first_line(words: str) -> str:
+    """Return the first line of a foreign text that says something."""
+    return next((line.strip() for line in words.splitlines() if line.strip()), "")
+
+
+def words_of(error: dict[str, object]) -> str:
+    """Return everything that a probe's `error` says, what came first in the first place."""
+    trace = error.get("traceback")
+    lines = [error.get("root") or "", f"{error.get('type')}: {error.get('message')}"]
+    return "\n".join(str(line) for line in (*lines, *(trace if isinstance(trace, list) else ())))
+
+
+_LOADED = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
+_SPARE = ("tests", "test", "include", "testing")
+"""Folders that people remove to make images small; nothing loads them while documents are read."""
+_SHOWN = 5
+
+
+def missing_files(result: ProbeResult) -> Diagnosis:
+    """half-installed-dist: an error for files that are loaded, silent about those that people do without."""
+    missing = [(name, path) for name, path in _of(result, "missing") if _is_loaded(path)]
+    unread = [one for one in (result.data or {}).get("distributions", ()) if one.get("trouble")]
+    if not missing and unread:
+        evidence = tuple(Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_SHOWN])
+        return Diagnosis(Status.UNKNOWN, evidence)
+    if not missing:
+        return ok("RECORD", f"{_count(result)} files")
+    names = ", ".join(dict.fromkeys(name for name, _ in missing))
+    evidence = tuple(Evidence("RECORD", f"missing: {path}") for _, path in missing[:_SHOWN])
+    return Diagnosis(Status.ERROR, evidence, {"names": names}, tuple(names.split(", ")))
+
+
+def shared_files(result: ProbeResult) -> Diagnosis:
+    """uv-cache-contamination: a warning for altered files that other environments and uv's cache share."""
+    shared = [item for item in _unexplained(result) if item["links"] > 1]
+    if not shared:
+        return ok("RECORD", f"{_count(result)} files")
+    names = _names(result, shared)
+    params: dict[str, object] = {"count": len(shared), "names": names}
+    return Diagnosis(Status.WARNING, _altered_evidence(shared), params, tuple(names.split(", ")))
+
+
+def altered_files(result: ProbeResult) -> Diagnosis:
+    """altered-files: a note about files that somebody changed, whether this program did or not."""
+    altered = [item for _, item in _of(result, "altered")]
+    if not altered:
+        return ok("RECORD", f"{_count(result)} files")
+    by_hand = list(_unexplained(result))
+    params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(by_hand)}
+    return Diagnosis(Status.NOTE, _altered_evidence(by_hand or altered), params)
+
+
+def _of(result: ProbeResult, kind: str) -> list[tuple[str, Any]]:
+    distributions = (result.data or {}).get("distributions", ())
+    return [(one["name"], item) for one in distributions for item in one[kind]]
+
+
+def _count(result: ProbeResult) -> int:
+    return sum(one["files"] for one in (result.data or {}).get("distributions", ()))
+
+
+def _is_loaded(path: str) -> bool:
+    *folders, name = path.split("/")
+    return name.endswith(_LOADED) and not set(folders) & set(_SPARE)
+
+
+def _unexplained(result: ProbeResult) -> Iterator[dict[str, Any]]:
+    """Yield the altered files that are not what one of our patches makes of them."""
+    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415 - only with a deep look
+
+    files = [file for patch in load_patches() for file in patch.files]
+    ours = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
+    for _, item in _of(result, "altered"):
+        if (item["path"], item["sha256"]) not in ours:
+            yield item
+
+
+def _names(result: ProbeResult, shared: list[dict[str, Any]]) -> str:
+    paths = {item["path"] for item in shared}
+    return ", ".join(dict.fromkeys(name for name, item in _of(result, "altered") if item["path"] in paths))
+
+
+def _altered_evidence(items: list[dict[str, Any]]) -> tuple[Evidence, ...]:
+    return tuple(Evidence("RECORD", f"altered: {item['path']}") for item in items[:_SHOWN])
+
 
 DEEP = (
     "import-stack",
@@ -269,9 +405,9 @@ def _files(result: ProbeResult | None) -> dict[str, _Answer]:
         shown = first_line(words_of(error)) if error else f"{result.status}: {result.detail}"
         return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", shown),)))
     answers = (
-        deep_files.missing_files(result),
-        deep_files.shared_files(result),
-        deep_files.altered_files(result),
+        missing_files(result),
+        shared_files(result),
+        altered_files(result),
     )
     return dict(zip(names, answers, strict=True))
 

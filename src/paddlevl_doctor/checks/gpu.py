@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.dlls import judge_libraries, wanted_dlls
-from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.checks.pins import pins
-from paddlevl_doctor.facts.model import Gpu, PaddleBuild
-from paddlevl_doctor.facts.settings import WSL_LIBRARIES
-from paddlevl_doctor.facts.wsl import hidden_driver
-from paddlevl_doctor.knowledge.rules import Sentence
-from paddlevl_doctor.knowledge.selection import architecture_covers, driver_system, required_driver
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.packages import pins
+from paddlevl_doctor.checks.sources import is_cured
+from paddlevl_doctor.checks.windows_dlls import judge_libraries, wanted_dlls
+from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
+from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.failures import load_failure
+from paddlevl_doctor.knowledge.selection_rules import Sentence
+from paddlevl_doctor.knowledge.version_sets import fits
+from paddlevl_doctor.knowledge.wheel_choice import architecture_covers, driver_system, required_driver
 from paddlevl_doctor.messages import language
-from paddlevl_doctor.values import Evidence, Status
+from paddlevl_doctor.values.facts import Gpu, PaddleBuild
+from paddlevl_doctor.values.findings import Evidence, Status
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.knowledge.resource_estimates import Estimate
 
 # NVML's reasons that mean "there is no GPU to use here", as against "there is one and it cannot be asked".
 _NO_GPU = ("no-library", "no-devices", "driver-not-loaded")
@@ -77,8 +84,8 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
     weakest = _weakest(context)
     if weakest is None:
         return skipped("no NVIDIA GPU")
-    from paddlevl_doctor.knowledge.lines import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need
-    from paddlevl_doctor.knowledge.wheels import minimum_compute_capability  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.wheel_choice import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need
+    from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability  # noqa: PLC0415 - as above
 
     minimum = Version(minimum_compute_capability())
     if Version(weakest.compute_capability) >= minimum:
@@ -117,7 +124,7 @@ def _driver(context: Context) -> Diagnosis:
     needed = required_driver(cuda, driver_system(context.facts.host)) if cuda else None
     if needed is not None and Version(gpus.driver) < Version(needed):
         return bad(Status.ERROR, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
-    from paddlevl_doctor.knowledge.lines import ABOUT_DRIVERS  # noqa: PLC0415 - reads files that only GPUs need
+    from paddlevl_doctor.knowledge.wheel_choice import ABOUT_DRIVERS  # noqa: PLC0415 - reads files that only GPUs need
 
     said = _refusal(context, ABOUT_DRIVERS)
     return _refused(Status.WARNING, "driver", gpus.driver, said) if said else ok("driver", gpus.driver)
@@ -180,4 +187,143 @@ CHECKS = (
         _no_gpu_visible,
         needs=(*_PADDLE, "gpu-wheel-2-6-2", "wsl-libcuda-not-found"),
     ),
+)
+
+
+_CAPABILITY = Version("8.0")
+"""From here on GPUs have bfloat16 and FlashAttention 2."""
+_FLASH_CUDA = Version("11.4")
+
+
+def _capabilities(context: Context) -> list[Version]:
+    """Return the compute capabilities that paddle would use: none with a CPU wheel."""
+    if context.target.version_of("paddlepaddle-gpu") is None:
+        return []
+    return [Version(gpu.compute_capability) for gpu in context.gpus]
+
+
+def _concerned(context: Context, failure_id: str) -> bool:
+    wanted = load_failure(failure_id).applies.specifiers["paddlex"]
+    return fits(context.target.version_of("paddlex") or "0", wanted)
+
+
+def _bfloat16(context: Context) -> Diagnosis:
+    paddlex, found = context.target.version_of("paddlex"), _capabilities(context)
+    weak = not found or min(found) < _CAPABILITY
+    device = f"compute capability {min(found)}" if found else "CPU"
+    if weak and _concerned(context, "dtype-mismatch-bf16"):
+        return bad(Status.ERROR, "paddlex", f"{paddlex} on {device}")
+    return ok("paddlex", f"{paddlex} on {device}")
+
+
+def _flash_attention(context: Context) -> Diagnosis:
+    paddlex, found, build = (
+        context.target.version_of("paddlex"),
+        _capabilities(context),
+        context.target.paddle,
+    )
+    cuda = Version(build.cuda) if build is not None and build.cuda else None
+    absent = context.facts.host.system == "windows" or (cuda is not None and cuda < _FLASH_CUDA)
+    asked = bool(found) and max(found) >= _CAPABILITY
+    if asked and absent and _concerned(context, "flashattention2-unsupported"):
+        return bad(Status.ERROR, "paddlex", f"{paddlex}, {context.facts.host.system}, CUDA {cuda}")
+    return ok("paddlex", paddlex)
+
+
+def _several_gpus(context: Context) -> Diagnosis:
+    """A note: one pipeline hands a document of up to 64 pages to one GPU only."""
+    count = len(_capabilities(context))
+    if count > 1 and _concerned(context, "multi-device-batch-starvation"):
+        return bad(Status.NOTE, "NVML", f"{count} GPUs", count=count)
+    return ok("NVML", f"{count} GPUs")
+
+
+_STACK = ("no-paddleocr-installed", "no-paddle-installed")
+
+DEVICES_CHECKS = (
+    Check("dtype-mismatch-bf16", _bfloat16, needs=_STACK),
+    Check("flashattention2-unsupported", _flash_attention, needs=_STACK),
+    Check("multi-device-batch-starvation", _several_gpus, needs=_STACK),
+)
+
+
+Estimated = tuple[Gpu, "Estimate"]
+_LOADING_MB = 9000
+"""The peak of loading PaddleOCR-VL on a processor: 9,004 to 9,175 MiB in six runs with paddlex 3.7.2 (10,848 with
+3.3.6), random weights in a file as large as the released one (tests/benchmarks/released_size.py)."""
+
+
+def _estimated(context: Context) -> tuple[Estimated, ...]:
+    """Pair every GPU that this stack would use, and whose memory is known, with what it needs there."""
+    build = context.target.paddle
+    if build is None or build.cuda is None or not context.gpus:
+        return ()
+    from paddlevl_doctor.knowledge.resource_estimates import estimate, in_blocks  # noqa: PLC0415 - only for machines with a GPU
+    from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability  # noqa: PLC0415 - as above
+
+    least = numbers(minimum_compute_capability())  # below it paddle does not use the GPU at all
+    system, paddlex = context.facts.host.system, context.target.version_of("paddlex") or "0"
+    patched = is_cured(load_failure("vision-attention-oom"), context)
+    as_it_is = in_blocks if patched else (lambda need: need)
+    return tuple(
+        (gpu, as_it_is(estimate(system, gpu.compute_capability, paddlex)))
+        for gpu in context.gpus
+        if gpu.memory_total_mb and numbers(gpu.compute_capability) >= least
+    )
+
+
+def _line(gpu: Gpu, need: Estimate) -> Evidence:
+    memory = f"{gpu.memory_free_mb} of {gpu.memory_total_mb} MiB free"
+    how = f"{need.pixels} pixels, {need.dtype}, {need.attention} attention"
+    return Evidence(f"GPU {gpu.index} ({gpu.name})", f"{memory}; estimated peak {need.peak_mb} MiB ({how})")
+
+
+def _judge(estimated: tuple[Estimated, ...], has: Callable[[Gpu], int]) -> Diagnosis:
+    """Warn where no GPU has what it needs; `has` says what counts, the memory of a GPU or what is free of it.
+
+    A smaller card beside one that suffices is worth knowing, and hurts nobody who does not choose it.
+    """
+    if not estimated:
+        return skipped("no CUDA wheel with a GPU whose memory is known")
+    short = [pair for pair in estimated if has(pair[0]) < pair[1].peak_mb]
+    evidence = tuple(_line(gpu, need) for gpu, need in estimated)
+    if not short:
+        return Diagnosis(Status.OK, evidence)
+    from paddlevl_doctor.knowledge.resource_estimates import fitting_pixels  # noqa: PLC0415 - as above
+
+    gpu, need = short[0]
+    status = Status.WARNING if len(short) == len(estimated) else Status.NOTE
+    params = {"gpu": gpu.name, "has_mb": has(gpu), "needed_mb": need.peak_mb}
+    return Diagnosis(status, evidence, {**params, "pixels": fitting_pixels(has(gpu), need)})
+
+
+def _attention(context: Context) -> Diagnosis:
+    return _judge(_estimated(context), lambda gpu: gpu.memory_total_mb)
+
+
+def _spill(context: Context) -> Diagnosis:
+    host = context.facts.host
+    if host.system != "windows" and not host.wsl:
+        return skipped(f"{host.system} has no shared GPU memory")
+    return _judge(_estimated(context), lambda gpu: gpu.memory_free_mb)
+
+
+def _processor(context: Context) -> Diagnosis:
+    """Note a computer that cannot load the model natively: it may have swap, or be meant for something else."""
+    build, total = context.target.paddle, context.facts.host.memory_total_mb
+    if build is None or build.cuda is not None or context.gpus:
+        return skipped("no CPU wheel, or a GPU to read with")
+    if not total:
+        return skipped("the computer's memory is not known")
+    if total >= _LOADING_MB:
+        return ok("memory", f"{total} MiB")
+    return bad(Status.NOTE, "memory", f"{total} MiB", has_mb=total, needed_mb=_LOADING_MB)
+
+
+_BOTH = ("no-paddle-installed", "gpu-wheel-2-6-2", "no-paddleocr-installed")
+
+MEMORY_CHECKS = (
+    Check("vision-attention-oom", _attention, needs=_BOTH),
+    Check("windows-sysmem-fallback", _spill, needs=_BOTH),
+    Check("cpu-memory-short", _processor, needs=_BOTH),
 )

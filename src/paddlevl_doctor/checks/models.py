@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.facts.model import CachedModel
-from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.values import Evidence, Status
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.values.facts import CachedModel
+from paddlevl_doctor.values.findings import Evidence, Status
 
 _STOP_FILE = "generation_config.json"
 _FONT = "PingFang-SC-Regular.ttf"
@@ -107,7 +107,7 @@ def _room_for_download(context: Context) -> Diagnosis:
 
 def _missing_models(context: Context) -> dict[str, int]:
     """Return the models of the newest pipeline that are not in the cache, with their sizes in MiB."""
-    from paddlevl_doctor.knowledge.matrix import load_models, load_pipelines  # noqa: PLC0415 - rarely needed
+    from paddlevl_doctor.knowledge.catalogue import load_models, load_pipelines  # noqa: PLC0415 - rarely needed
 
     paddlex = numbers(context.target.version_of("paddlex") or "0")
     pipelines = [p for p in load_pipelines() if p.language_model and numbers(p.since) <= paddlex]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.model import Check, Context, Diagnosis, bad, ok, skipped
-from paddlevl_doctor.facts.model import Target
-from paddlevl_doctor.knowledge.versions import fits
-from paddlevl_doctor.values import Status
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.sources import is_cured
+from paddlevl_doctor.knowledge.failures import load_failure
+from paddlevl_doctor.knowledge.version_sets import fits
+from paddlevl_doctor.values.facts import Distribution, Host, Target
+from paddlevl_doctor.values.findings import Evidence, Status
 
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
 # doc-parser of every paddleocr 3.3.0-3.7.0 stands for these two extras of paddlex (METADATA).
@@ -201,4 +207,261 @@ CHECKS = (
     Check("safetensors-dev-wheel-platform", _dev_safetensors, needs=_STACK),
     Check("numpy-2-4-scalar", _numpy, needs=_STACK),
     Check("version-set", _version_set, needs=(*_STACK, *_PADDLE)),
+)
+
+
+_OTHERS = ("safetensors", "numpy")
+_LEFTOVERS = ("~addle", "~afetensors", "~umpy")
+"""pip puts the tilde in the place of the first letter of what it is about to remove."""
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("paddle") or name in _OTHERS
+
+
+def _half_installed(context: Context) -> Diagnosis:
+    found = tuple(_damage(context.target))
+    if not found:
+        return ok("distributions", f"{len(context.target.distributions)} distributions")
+    names = tuple(dict.fromkeys(name for name, _ in found))
+    evidence = tuple(Evidence(name, what) for name, what in found)
+    return Diagnosis(Status.ERROR, evidence, {"names": ", ".join(names)}, names)
+
+
+def unusable(target: Target) -> tuple[str, ...]:
+    """Return the folders in site-packages that no installer can make sense of: records of which a part is missing,
+    and what a killed pip left behind of the stack. An installation over them would leave them there.
+    """
+    ours = (d for d in target.distributions if _is_ours(d.name) and d.path.endswith(".dist-info"))
+    broken = (PurePath(d.path).name for d in ours if any(_incomplete(d)))
+    return (*broken, *(name for name in target.leftovers if name.startswith(_LEFTOVERS)))
+
+
+def _damage(target: Target) -> Iterator[tuple[str, str]]:
+    """Yield (distribution, what is wrong with its record)."""
+    ours = [d for d in target.distributions if _is_ours(d.name) and d.path.endswith(".dist-info")]
+    for (name, _), count in Counter((d.name, str(PurePath(d.path).parent)) for d in ours).items():
+        if count > 1:
+            versions = ", ".join(d.version for d in ours if d.name == name)
+            yield name, f"{count} dist-info folders: {versions}"
+    for distribution in ours:
+        yield from _incomplete(distribution)
+    for left in target.leftovers:
+        if left.startswith(_LEFTOVERS):
+            yield left, "left behind by pip"
+
+
+def _incomplete(distribution: Distribution) -> Iterator[tuple[str, str]]:
+    if not distribution.has_record and not distribution.editable:
+        yield distribution.name, "no RECORD"
+    if not distribution.has_metadata:
+        yield distribution.name, "no METADATA"
+
+
+DISTRIBUTIONS_CHECKS = (Check("half-installed-dist", _half_installed, needs=("target-environment",)),)
+
+
+_LINE = re.compile(r"(nvidia-[A-Za-z0-9._-]+)\s*\(?\s*([=<>!~][^;)]*)?")
+_MARKER = re.compile(r"""(platform_system|platform_machine|sys_platform)\s*==\s*['"](\w+)['"]""")
+_LINE_OF_CUDA = re.compile(r"-cu\d+$")
+_NAMES = {"windows": ("windows", "win32"), "macos": ("darwin",), "linux": ("linux",)}
+# `Host` folds the names that systems give to one processor; a marker has whichever its system uses.
+_MACHINES = {"x86_64": ("x86_64", "amd64"), "aarch64": ("aarch64", "arm64")}
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One requirement on an NVIDIA package, and the version that is installed (None: absent)."""
+
+    name: str
+    specifier: str
+    installed: str | None
+
+    @property
+    def exact(self) -> str | None:
+        """The one version that is asked for, None where several would do."""
+        return self.specifier[2:].strip() if re.fullmatch(r"==[^=,*]+", self.specifier) else None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the package is there in a version that is not asked for."""
+        return self.installed is not None and not fits(self.installed, self.specifier)
+
+
+def pins(target: Target, distribution: str, host: Host) -> tuple[Pin, ...]:
+    """Return what the METADATA of a distribution asks for on this system and processor."""
+    lines = next((d.requires for d in target.distributions if d.name == distribution), ())
+    found = [match for line in lines if _is_for(line, host) and (match := _LINE.match(line))]
+    return tuple(_pin(target, match[1], (match[2] or "").strip()) for match in found)
+
+
+def published(lines: Sequence[str]) -> tuple[Pin, ...]:
+    """Return what lines of a published METADATA ask for, without looking at an environment."""
+    found = [match for line in lines if (match := _LINE.match(line))]
+    return tuple(Pin(_normal(match[1]), (match[2] or "").strip(), None) for match in found)
+
+
+def conflicts(mine: Sequence[Pin], others: Sequence[Pin]) -> tuple[tuple[Pin, Pin], ...]:
+    """Return what both ask for in exact versions that exclude each other, as (mine, the other's)."""
+    pairs = ((one, other) for one in mine for other in others if one.exact and other.exact)
+    return tuple((one, other) for one, other in pairs if _exclude(one, other))
+
+
+def _exclude(one: Pin, other: Pin) -> bool:
+    if one.name == other.name:
+        return Version(one.exact or "") != Version(other.exact or "")
+    return _same_files((one.name, one.exact or ""), (other.name, other.exact or ""))
+
+
+def rivals(target: Target, wanted: Sequence[Pin]) -> tuple[tuple[Pin, Distribution], ...]:
+    """Return the installed packages of another CUDA line whose files lie where those of a pin belong."""
+    nvidia = [d for d in target.distributions if d.name.startswith("nvidia-")]
+    pairs = ((pin, d) for pin in wanted if pin.installed for d in nvidia)
+    return tuple(
+        (pin, d) for pin, d in pairs if _same_files((pin.name, pin.installed or ""), (d.name, d.version))
+    )
+
+
+def _same_files(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Compare (name, version): nvidia-nccl-cu12 and nvidia-nccl-cu13 both hold nvidia/nccl/lib/libnccl.so.2.
+
+    All lines of a library share one folder, and the major version stands in the names of its files (seen in
+    RECORD of nvidia-nccl-cu12 2.27.3, nvidia-nccl-cu13 2.32.3, nvidia-nvtx-cu11 11.8 and nvidia-nvtx-cu12 12.9).
+    """
+    libraries = {_LINE_OF_CUDA.sub("", name) for name, _ in (one, other)}
+    majors = {version.partition(".")[0] for _, version in (one, other)}
+    return one[0] != other[0] and len(libraries) == 1 and len(majors) == 1
+
+
+def _pin(target: Target, name: str, specifier: str) -> Pin:
+    normal = _normal(name)
+    return Pin(normal, specifier, target.version_of(normal))
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _is_for(line: str, host: Host) -> bool:
+    """Read the only markers that such lines have: the system and the machine (METADATA of torch and of Paddle)."""
+    marker = line.partition(";")[2]
+    system = _NAMES.get(host.system, (host.system,))
+    here = {"platform_machine": _MACHINES.get(host.machine, (host.machine,))}
+    named = _MARKER.findall(marker)
+    return "extra ==" not in marker and all(value.lower() in here.get(key, system) for key, value in named)
+
+
+_SERVERS = ("vllm", "sglang")
+_CAPABILITY = Version("8.0")
+
+
+def _nvidia(context: Context) -> Diagnosis:
+    version = context.target.version_of("paddlepaddle-gpu")
+    if version is None:
+        return skipped("no paddlepaddle-gpu")
+    wanted = pins(context.target, "paddlepaddle-gpu", context.facts.host)
+    broken = [pin for pin in wanted if pin.broken and not _is_the_one_it_was_built_with(context, pin)]
+    replaced = rivals(context.target, wanted)
+    if not broken and not replaced:
+        return ok("paddlepaddle-gpu", version)
+    names = ", ".join(dict.fromkeys(pin.name for pin in (*broken, *(pin for pin, _ in replaced))))
+    shared = (Evidence(d.name, f"{d.version}, same files as {pin.name}") for pin, d in replaced)
+    return Diagnosis(Status.WARNING, (*_shown(broken), *shared), {"names": names})
+
+
+def _is_the_one_it_was_built_with(context: Context, pin: Pin) -> bool:
+    """Some wheels are built with cuDNN 9.9 and ask for 9.5: who installed what it was built with is right."""
+    build = context.target.paddle
+    compiled = build.cudnn if build is not None and pin.name.startswith("nvidia-cudnn") else None
+    return bool(compiled and pin.installed and pin.installed.split(".")[:2] == compiled.split(".")[:2])
+
+
+def _torch_on_linux(context: Context) -> Diagnosis:
+    system, version = context.facts.host.system, context.target.version_of("torch")
+    if version is None or system != "linux":
+        return skipped(f"{system}, {'torch' if version else 'no torch'}")
+    if is_cured(load_failure("linux-torch-import-breaks-paddlex"), context):
+        return ok("torch", f"{version}, patched")
+    wanted = pins(context.target, "torch", context.facts.host)
+    broken = [pin for pin in wanted if pin.broken or pin.installed is None]
+    return Diagnosis(Status.WARNING, _shown(broken)) if broken else ok("torch", version)
+
+
+def _shown(broken: Sequence[Pin]) -> tuple[Evidence, ...]:
+    return tuple(Evidence(pin.name, f"{pin.installed or 'absent'}, wanted {pin.specifier}") for pin in broken)
+
+
+def _torch_on_windows(context: Context) -> Diagnosis:
+    target, system = context.target, context.facts.host.system
+    torch, paddle = target.version_of("torch"), target.version_of("paddlepaddle-gpu")
+    if system != "windows" or torch is None or paddle is None:
+        return skipped(f"{system}, torch {torch or 'absent'}, paddlepaddle-gpu {paddle or 'absent'}")
+    # A torch for the CPU has no cuDNN: it fails only in programs that import paddle before paddlex does torch.
+    cudnn = _cudnn_of_torch(context)
+    plain = torch.endswith("+cpu") if cudnn is None else not cudnn
+    found = bad(
+        Status.NOTE if plain else Status.WARNING, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}"
+    )
+    return replace(found, evidence=(*found.evidence, *(Evidence("torch\\lib", name) for name in cudnn or ())))
+
+
+def _cudnn_of_torch(context: Context) -> tuple[str, ...] | None:
+    """Name the cuDNN that lies in torch's own folder, None where that was not looked at.
+
+    The versions that the default index has for Windows are for the CPU, and do not say so in their metadata.
+    """
+    if context.facts.dlls is None:
+        return None
+    names = (name for folder in context.facts.dlls if folder.role == "torch" for name in folder.names)
+    return tuple(name for name in names if name.lower().startswith("cudnn64_"))
+
+
+def _installed_servers(target: Target) -> dict[str, str]:
+    versions = {name: target.version_of(name) for name in _SERVERS}
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def _server_beside(context: Context) -> Diagnosis:
+    """A warning where METADATA proves that paddle and a server, or its torch, want different versions."""
+    target, host = context.target, context.facts.host
+    servers, paddle = _installed_servers(target), target.version_of("paddlepaddle-gpu")
+    if not servers or paddle is None:
+        return skipped("no inference server beside paddlepaddle-gpu")
+    theirs = [pin for name in (*servers, "torch") for pin in pins(target, name, host)]
+    clashes = conflicts(pins(target, "paddlepaddle-gpu", host), theirs)
+    shown = ", ".join(f"{name} {version}" for name, version in servers.items())
+    if not clashes:
+        return ok("distributions", f"{shown}, paddlepaddle-gpu {paddle}")
+    evidence = (Evidence(mine.name, f"{mine.exact}, or {_label(mine, other)}") for mine, other in clashes)
+    return Diagnosis(Status.WARNING, tuple(dict.fromkeys(evidence)), {"names": shown})
+
+
+def _label(mine: Pin, other: Pin) -> str:
+    return str(other.exact) if mine.name == other.name else f"{other.name} {other.exact}"
+
+
+def _server_here(context: Context) -> Diagnosis:
+    servers, host = _installed_servers(context.target), context.facts.host
+    if not servers:
+        return skipped("no inference server")
+    names = ", ".join(servers)
+    if host.system != "linux":
+        return bad(Status.WARNING, "system", host.system, names=names, why=host.system)
+    if not context.gpus:
+        return skipped("no NVIDIA GPU")
+    weak = [g for g in context.gpus if Version(g.compute_capability) < _CAPABILITY]
+    if weak and len(weak) == len(context.gpus):
+        why = f"{weak[0].name} ({weak[0].compute_capability})"
+        return bad(Status.WARNING, "NVML", why, names=names, why=why)
+    return ok("distributions", names)
+
+
+_COMPANIONS_STACK = ("target-environment",)
+
+COMPANIONS_CHECKS = (
+    Check("nvidia-wheel-mismatch", _nvidia, needs=_COMPANIONS_STACK),
+    Check("linux-torch-import-breaks-paddlex", _torch_on_linux, needs=_COMPANIONS_STACK),
+    Check("windows-torch-dll-clash", _torch_on_windows, needs=_COMPANIONS_STACK),
+    Check("vllm-same-env-conflict", _server_beside, needs=_COMPANIONS_STACK),
+    Check("vllm-platform-and-cc", _server_here, needs=_COMPANIONS_STACK),
 )

@@ -5,15 +5,15 @@ One fault gives one finding. What could not be looked at because of it is blocke
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks.model import Diagnosis, bad, ok, skipped
-from paddlevl_doctor.checks.run import describe
-from paddlevl_doctor.facts.model import Facts, Gpu, Target
+from paddlevl_doctor.checks.base import Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
+from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend
-from paddlevl_doctor.knowledge.tables import numbers
-from paddlevl_doctor.knowledge.visible import LIST, visible
+from paddlevl_doctor.knowledge.visible_gpus import LIST, visible
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.values import Evidence, Finding, Status
+from paddlevl_doctor.values.facts import Facts, Gpu, Target
+from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 _OK, _UNAVAILABLE, _NOT_FOUND = 200, 503, 404
 

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine, examine_facts
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Facts
+from paddlevl_doctor.checks.report import CheckReport
+from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine, examine_facts
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Bar, ExitCode, Finding, Stage, Status, no_bar
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.facts.deep_facts import DeepFacts
-
-_WORST_FIRST = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE, Status.OK)
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """The whole answer of `check`."""
-
-    facts: Facts
-    findings: tuple[Finding, ...]
-    seconds: float
-
-    @property
-    def summary(self) -> dict[str, object]:
-        """The worst status, and how many findings have each status."""
-        counts = Counter(finding.status for finding in self.findings)
-        worst = next((status for status in _WORST_FIRST if counts[status]), Status.OK)
-        return {"status": worst.value, **{status.value: counts[status] for status in Status}}
-
-    def exit_code(self, *, strict: bool = False) -> ExitCode:
-        """0 nothing wrong, 1 problems (with `strict` warnings too), 3 something could not be looked at."""
-        statuses = {finding.status for finding in self.findings}
-        if Status.ERROR in statuses or (strict and Status.WARNING in statuses):
-            return ExitCode.PROBLEMS
-        return ExitCode.NOT_LOOKED_AT if Status.UNKNOWN in statuses else ExitCode.OK
+    from paddlevl_doctor.values.facts import DeepFacts
 
 
 @dataclass(frozen=True)
@@ -88,7 +63,7 @@ def _with_integrity(
 ) -> tuple[Finding, ...]:
     """Replace what is known of the installed files by what a look at every one of them shows."""
     from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.facts.integrity import compare  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - as above
 
     target = examination.facts.target
     if target is None:  # said by target-environment
@@ -117,7 +92,7 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
     examination = examine(system, options)
     deep = None
     if request.deep:
-        from paddlevl_doctor.commands.deep import see_deep  # noqa: PLC0415 - start-up time
+        from paddlevl_doctor.commands.diagnose import see_deep  # noqa: PLC0415 - start-up time
 
         deep = see_deep(system, examination, stage)
     if request.record is not None:
@@ -129,7 +104,7 @@ def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bo
     if not looked_deep:
         return examination, examination.findings
     from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.commands.deep import judge_deep  # noqa: PLC0415 - as above
+    from paddlevl_doctor.commands.diagnose import judge_deep  # noqa: PLC0415 - as above
 
     return examination, merge(examination.findings, judge_deep(examination, deep))
 
@@ -140,7 +115,7 @@ def _record(
     import datetime  # noqa: PLC0415 - only recordings need it
 
     from paddlevl_doctor.facts.recording import Provenance, Recording, redact_with, save  # noqa: PLC0415 - as above
-    from paddlevl_doctor.report.redaction import Redactor  # noqa: PLC0415 - as above
+    from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - as above
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     provenance = Provenance("recorded", today)

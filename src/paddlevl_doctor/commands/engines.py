@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.examine import Examination
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.facts.bytecode import probe_environment, user_cache
-from paddlevl_doctor.facts.gpu_use import GpuUse
-from paddlevl_doctor.facts.network import answering_hubs
-from paddlevl_doctor.knowledge.selection import served
-from paddlevl_doctor.knowledge.visible import as_counted, is_guess
-from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing import remembered
-from paddlevl_doctor.parsing.devices import alone_on, cpu_workers, devices, faster_on
-from paddlevl_doctor.parsing.native import (
+from paddlevl_doctor.commands.diagnose import Examination
+from paddlevl_doctor.facts.gpu import GpuUse
+from paddlevl_doctor.facts.model_versions import (
+    backends_known,
     cached_versions,
+    has_layout,
     known_versions,
     missing_of_pipeline,
     missing_of_version,
@@ -28,19 +22,30 @@ from paddlevl_doctor.parsing.native import (
     readers_of,
     version_for,
 )
-from paddlevl_doctor.parsing.native_engine import NativeEngine
-from paddlevl_doctor.parsing.native_start import NativeSetup
-from paddlevl_doctor.parsing.outcome import ParseRequest
-from paddlevl_doctor.parsing.outputs import INCIDENTS
-from paddlevl_doctor.parsing.pages import PageSource
-from paddlevl_doctor.parsing.pool import Engine
-from paddlevl_doctor.parsing.reader import ReaderEngine, available, threads_for
-from paddlevl_doctor.parsing.second_look import SecondLook
-from paddlevl_doctor.parsing.story import Sample
-from paddlevl_doctor.parsing.vision_server import VisionServer
-from paddlevl_doctor.parsing.warm import Warm
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Finding, Stage, Status
+from paddlevl_doctor.facts.network import answering_hubs
+from paddlevl_doctor.facts.run_probes import probe_environment, user_cache
+from paddlevl_doctor.facts.server import api_key, past_proxies
+from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
+from paddlevl_doctor.knowledge.wheel_choice import served
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.engines import fallbacks
+from paddlevl_doctor.parsing.engines.base import Engine
+from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
+from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, available, threads_for
+from paddlevl_doctor.parsing.engines.fallbacks import server_rungs
+from paddlevl_doctor.parsing.engines.native import NativeEngine
+from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, Warm
+from paddlevl_doctor.parsing.engines.openai import BusyError, ChatEngine, VisionServer, prompt_for
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
+from paddlevl_doctor.parsing.input.page_source import PageSource
+from paddlevl_doctor.parsing.output.run_report_model import Sample
+from paddlevl_doctor.parsing.output.writer import INCIDENTS
+from paddlevl_doctor.parsing.run.report import ParseRequest
+from paddlevl_doctor.parsing.workers.watchdog import LIMITS, Limits
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.facts import Target
+from paddlevl_doctor.values.findings import Finding, Stage, Status
 
 VL = "PaddleOCR-VL"
 _UNKNOWN_WEIGHTS = 2200
@@ -148,8 +153,6 @@ def hire(
         staff.engines.append(ReaderEngine(system.env, folder, threads, staff.samples))
         return staff
     if engine == "server":
-        from paddlevl_doctor.commands.serving import hire_server  # noqa: PLC0415 - start-up time
-
         staff.devices = ("server",)
         hired = hire_server(system, examination, request, folder, staff.samples, staff.incidents)
         staff.engines.append(hired.engine)
@@ -159,7 +162,7 @@ def hire(
     staff.devices = _devices(system, examination, request, pages)
     for number, device in enumerate(staff.devices):
         setup = _setup(system, examination, request, staff.devices, number, folder)
-        memory = remembered.Memory(system, _state(examination), device, request.pipeline)
+        memory = fallbacks.Memory(system, _state(examination), device, request.pipeline)
         staff.engines.append(NativeEngine(setup, staff.samples, staff.incidents, label=device, memory=memory))
     return staff
 
@@ -281,3 +284,129 @@ def _reads_with(system: System, examination: Examination, request: ParseRequest)
     assert target is not None  # noqa: S101 - as above
     version = _version(system, examination, request) if request.pipeline == VL else ""
     return f"native {request.pipeline} {version} {readers_of(target)}"
+
+
+_PATIENCE = 300.0
+"""Seconds for which a server may say nothing: a page of a large model takes tens of them."""
+_USUAL_BACKEND = "vllm-server"
+_WHOLE = {"use_layout_detection": False}
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A server that answers, the model to be asked, and why PaddleOCR's own client does not ask it."""
+
+    server: VisionServer
+    model: str
+    direct: str = ""
+
+
+@dataclass(frozen=True)
+class Hired:
+    """The engine for a server, and what decides the text that comes of it."""
+
+    engine: Engine
+    reads_with: str
+
+
+def hire_server(
+    system: System,
+    examination: Examination,
+    request: ParseRequest,
+    folder: Path,
+    samples: list[Sample],
+    incidents: list[str],
+) -> Hired:
+    """Return the engine for `--server-url`; raises UsageError and DoctorError where no server answers there."""
+    served = _served(system, examination, request)
+    if served.direct:
+        incidents.append(text("server-direct", model=served.model, reason=served.direct))
+        prompt = request.server_prompt or prompt_for(served.model)
+        return Hired(ChatEngine(served.server, served.model, prompt, incidents), f"{served.model} {prompt}")
+    target = examination.facts.target
+    assert target is not None  # noqa: S101 - _why_direct looked
+    client = _client(system, target, request, served)
+    layout = _layout(system, examination, client["pipeline_version"], incidents)
+    options = {**client, "vl_rec_server_url": served.server.url, **layout}
+    setup = _serving_setup(system, target, served, folder, request.output / INCIDENTS, options)
+    setup = replace(setup, warm=warm_for(system, examination, request))
+    decides = (served.model, client["pipeline_version"], layout == _WHOLE, readers_of(target))
+    return Hired(NativeEngine(setup, samples, incidents, label="server"), f"{decides}")
+
+
+def _served(system: System, examination: Examination, request: ParseRequest) -> _Served:
+    server = VisionServer.at(request.server_url, api_key(system.env), request.stall or _PATIENCE)
+    try:
+        models = replace(server, seconds=min(server.seconds, 30.0)).models()
+    except BusyError as error:
+        raise DoctorError(str(error)) from error
+    if not models or (request.server_model and request.server_model not in models):
+        raise DoctorError(
+            text("server-model", model=request.server_model or "?", models=", ".join(models) or "-")
+        )
+    if len(models) > 1 and not request.server_model:
+        raise UsageError(text("server-which", models=", ".join(models)))
+    model = request.server_model or models[0]
+    return _Served(server, model, _why_direct(examination, request, model))
+
+
+def _why_direct(examination: Examination, request: ParseRequest, model: str) -> str:
+    """Return why the model is asked for whole pages; empty where PaddleOCR's client asks for parts of them.
+
+    Whoever says what serves PaddleOCR-VL says with it that this is the model, whatever it is called there.
+    """
+    target = examination.facts.target
+    if "paddleocr-vl" not in model.lower() and not request.server_backend:
+        return text("server-other-model")
+    if target is None or target.version_of("paddleocr") is None or target.version_of("paddlex") is None:
+        return text("native-no-target")
+    return ""
+
+
+def _serving_setup(
+    system: System, target: Target, served: _Served, folder: Path, kept: Path, options: Mapping[str, Any]
+) -> NativeSetup:
+    limits = {**LIMITS, "read": Limits(LIMITS["read"].busy, served.server.seconds)}
+    return NativeSetup(
+        python=target.python,
+        device="cpu",
+        env={**probe_environment(system, target), **past_proxies(system.env)},
+        folder=folder / "worker-server",
+        kept=kept,
+        options=options,
+        limits=limits,
+        ladder=server_rungs(layout=options.get("use_layout_detection", True)),
+    )
+
+
+def _client(system: System, target: Target, request: ParseRequest, served: _Served) -> dict[str, Any]:
+    """Return how PaddleOCR's client asks; raises DoctorError where the target's knows no such way."""
+    backend, known = request.server_backend or _USUAL_BACKEND, backends_known(system, target)
+    if known is not None and backend not in known:
+        words = {"version": target.version_of("paddleocr"), "backend": backend, "known": ", ".join(known)}
+        raise DoctorError(text("server-no-backend", **words))
+    named = next((version for version in ("v1.6", "v1.5") if version[1:] in served.model), "v1")
+    asked, versions = request.pipeline_version or named, known_versions(system, target)
+    version = version_for(asked, versions, ())
+    if version is None:
+        raise DoctorError(text("native-no-version", version=asked, known=", ".join(versions) or "-"))
+    return {
+        "pipeline_version": version,
+        "vl_rec_backend": backend,
+        "vl_rec_api_model_name": served.model,
+    }
+
+
+def _layout(
+    system: System, examination: Examination, version: str, incidents: list[str]
+) -> Mapping[str, Any]:
+    """Leave the layout out where its model cannot run here: then pages are read whole."""
+    target, cache = examination.facts.target, examination.facts.cache
+    assert target is not None  # noqa: S101 - as above
+    paddle = target.version_of("paddlepaddle") or target.version_of("paddlepaddle-gpu")
+    if paddle and has_layout(version, cache):
+        return nested_layout(version, cache)
+    if paddle and answering_hubs(system):
+        return {}
+    incidents.append(text("server-no-layout" if paddle else "server-no-paddle"))
+    return _WHOLE

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.commands.examine import TargetOptions, examine
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.fix.start_variables import Variable, variables_of
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.devices import faster_on
-from paddlevl_doctor.repair.activation import Variable, variables_of
-from paddlevl_doctor.system import System
+from paddlevl_doctor.parsing.engines.devices import faster_on
+from paddlevl_doctor.system.machine import System
 
 
 def variables(system: System, options: TargetOptions) -> tuple[Variable, ...]:

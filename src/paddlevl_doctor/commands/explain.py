@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from paddlevl_doctor.checks.applicability import Applicability, applicability
-from paddlevl_doctor.checks.run import AUTOMATIC
-from paddlevl_doctor.commands.examine import TargetOptions, examine
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.log import STDIN, chunks, open_log
-from paddlevl_doctor.facts.model import Facts
-from paddlevl_doctor.knowledge.failure import Failure
-from paddlevl_doctor.knowledge.failures import load_all
-from paddlevl_doctor.knowledge.recognition import Recognised, Seen, recognise
+from paddlevl_doctor.checks.base import Applicability, applicability
+from paddlevl_doctor.checks.runner import AUTOMATIC
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.knowledge.failures import Failure, load_all
+from paddlevl_doctor.logs.read_log import STDIN, chunks, open_log
+from paddlevl_doctor.logs.recognise import Recognised, Seen, recognise
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import ExitCode, Remedy, Stage
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.findings import ExitCode, Remedy, Stage
 
 _REAL = ("cause", "warning", "consequence")
 """Weights of failures; the others only look like one."""

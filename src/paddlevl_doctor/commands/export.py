@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.facts.model import Host
-from paddlevl_doctor.knowledge.rules import Sentence
-from paddlevl_doctor.knowledge.selection import WheelChoice
-from paddlevl_doctor.knowledge.sets import VersionSet, resolved_list
+from paddlevl_doctor.knowledge.selection_rules import Sentence
+from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
+from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.repair.pylock import Machine
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Bar, no_bar
+from paddlevl_doctor.packages.resolve import Machine
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.facts import Host
+from paddlevl_doctor.values.findings import Bar, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.repair.collect_wheels import Collected, Contents
+    from paddlevl_doctor.packages.collect_wheels import Collected, Contents
 
 KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
 _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
@@ -87,7 +87,7 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
 
 def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> Exported:
     """Put the doctor's wheel beside a notebook, which takes it from there; where there is none, say so."""
-    from paddlevl_doctor.repair.own_wheel import own_wheel  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.collect_wheels import own_wheel  # noqa: PLC0415 - start-up time
 
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         try:
@@ -99,12 +99,15 @@ def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> 
 
 def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
     """Collect the stack, and in a folder below the doctor itself, so that the machine needs no network at all."""
-    from paddlevl_doctor.repair.collect_wheels import Contents, export_wheelhouse  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.repair.gpu_wheel import gpu_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.own_wheel import own_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.wheelhouse import INDEX  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - start-up time
+        Contents,
+        export_wheelhouse,
+        own_wheel,
+    )
+    from paddlevl_doctor.packages.gpu_wheel import gpu_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.indexes import sources  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.wheelhouse import INDEX  # noqa: PLC0415 - as above
 
     source = sources(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
@@ -126,7 +129,7 @@ def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Expor
 
 
 def _notes(made: Collected) -> tuple[str, ...]:
-    from paddlevl_doctor.repair.fastest import shown  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.mirrors import shown  # noqa: PLC0415 - start-up time
 
     servers = (shown(made.measured),) if made.measured else ()
     return (
@@ -138,10 +141,13 @@ def _notes(made: Collected) -> tuple[str, ...]:
 
 def _doctor(system: System, contents: Contents, folder: Path, bar: Bar) -> tuple[str, ...]:
     """Collect the doctor for the same machine; returns why it cannot be had there, nothing where it can."""
-    from paddlevl_doctor.repair.collect_wheels import export_wheelhouse  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.repair.own_wheel import EXTRA, NAME  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.uv import UvError  # noqa: PLC0415 - as above
-    from paddlevl_doctor.repair.wheelhouse import DOCTOR  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - as above
+        EXTRA,
+        NAME,
+        export_wheelhouse,
+    )
+    from paddlevl_doctor.packages.uv import UvError  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.wheelhouse import DOCTOR  # noqa: PLC0415 - as above
 
     wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
     own = replace(contents, set=NAME, requirements=wanted, tested=None, large=())

@@ -9,65 +9,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands.check import CheckReport
-from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
-from paddlevl_doctor.errors import DoctorError, UsageError
-from paddlevl_doctor.facts.model import Target
+from paddlevl_doctor.checks.report import CheckReport
+from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
-from paddlevl_doctor.knowledge.sets import own_python, planned_python
+from paddlevl_doctor.fix import journal
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.plan import Site, build_plan, dev_safetensors
+from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
+from paddlevl_doctor.fix.preconditions import open_house, refuse_foreign, refuse_tight, refuse_untouchable
+from paddlevl_doctor.fix.report import FixReport, UndoReport
+from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
+from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair import journal
-from paddlevl_doctor.repair.from_house import open_house, refuse_foreign
-from paddlevl_doctor.repair.lock import locked
-from paddlevl_doctor.repair.plan import Request, Site, build_plan, dev_safetensors
-from paddlevl_doctor.repair.plan_file import SavedPlan, State, differences, load_plan, state_of
-from paddlevl_doctor.repair.prefetched import Prefetched, needs_gpu_wheel
-from paddlevl_doctor.repair.refusals import refuse_untouchable
-from paddlevl_doctor.repair.room import refuse_tight
-from paddlevl_doctor.repair.sources import sources
-from paddlevl_doctor.repair.transaction import Applied, apply_plan, recover, undo
-from paddlevl_doctor.repair.uv import Change, required_by, resolve
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Bar, ExitCode, Plan, Stage, Status, Step, no_bar
+from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
+from paddlevl_doctor.packages.indexes import sources
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.packages.uv import Change, required_by, resolve
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.facts import Target
+from paddlevl_doctor.values.findings import Bar, Plan, Stage, Status, Step, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.facts.rates import Measured
-    from paddlevl_doctor.knowledge.selection import WheelChoice
-    from paddlevl_doctor.repair.wheelhouse import Wheelhouse
+    from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 
 _WRONG = (Status.ERROR, Status.WARNING)
 _SHOWN = 12
 """Differences that are listed; more of them say no more."""
-
-
-@dataclass(frozen=True)
-class FixReport:
-    """The plan; with --apply also what became of it, and a whole check afterwards."""
-
-    before: CheckReport
-    plan: Plan
-    request: Request
-    state: State
-    applied: Applied | None = None
-    recheck: CheckReport | None = None
-    deep: bool = False
-    """Whether what was to be cured is seen by a deep look only."""
-    choice: WheelChoice | None = None
-    """The paddle wheel for this machine."""
-    mirrors: tuple[Measured, ...] = ()
-    """What --mirror auto measured, the fastest first, then the servers of a CUDA wheel."""
-    recovered: int | None = None
-    """The number of an interrupted transaction that was put back first."""
-    note: str = ""
-    """What the user should know besides, in a sentence."""
-
-    def is_new(self) -> bool:
-        """Say whether the plan creates the environment."""
-        return any(step.kind == "create-environment" for step in self.plan.steps)
-
-    def exit_code(self) -> ExitCode:
-        """0 when nothing is wrong (any more), 1 when there is, or was and nothing was applied."""
-        return (self.recheck or self.before).exit_code()
 
 
 def fix(
@@ -112,7 +80,7 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
-    from paddlevl_doctor.repair.gpu_wheel import gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
+    from paddlevl_doctor.packages.gpu_wheel import gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
 
     facts = report.before.facts
     python = facts.target.version if facts.target else report.request.python_version
@@ -125,7 +93,7 @@ def _told_of(prefetched: Prefetched) -> str:
         return text("wheel-not-fetched", reason=prefetched.trouble)
     if not prefetched.measured:
         return ""
-    from paddlevl_doctor.repair.fastest import shown  # noqa: PLC0415 - GPUs
+    from paddlevl_doctor.packages.mirrors import shown  # noqa: PLC0415 - GPUs
 
     return shown(prefetched.measured)
 
@@ -144,7 +112,7 @@ def _needs_deep(examination: Examination, request: Request) -> bool:
 
 def _deeply(system: System, examination: Examination, stage: Stage) -> Examination:
     from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.commands.deep import look_deep  # noqa: PLC0415 - as above
+    from paddlevl_doctor.commands.diagnose import look_deep  # noqa: PLC0415 - as above
 
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
@@ -180,8 +148,8 @@ def _with_page(
     context = examination.context
     if context.wheel.find_links is None or not needs_gpu_wheel(plan):
         return examination, plan
-    from paddlevl_doctor.checks.index import page_finding  # noqa: PLC0415 - as above
-    from paddlevl_doctor.facts.index_page import read_index_page  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.index_page import page_finding  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.network import read_index_page  # noqa: PLC0415 - as above
 
     page = read_index_page(system, context.wheel.find_links)
     target = examination.facts.target
@@ -344,14 +312,6 @@ def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixR
 
 
 # --- undo -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class UndoReport:
-    """The transactions that were undone (newest first), and those that are left."""
-
-    undone: tuple[int, ...]
-    left: tuple[dict[str, object], ...]
 
 
 def undo_command(

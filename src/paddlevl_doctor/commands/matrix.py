@@ -7,14 +7,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Gpu, Gpus, Host, Target
-from paddlevl_doctor.knowledge.answers import Answer, Machine, answer_for
-from paddlevl_doctor.knowledge.rules import Sentence, backed_by, sentence
-from paddlevl_doctor.knowledge.sets import PLANNED_PYTHON, VersionSet, default_set, minor_of, planned_python
+from paddlevl_doctor.knowledge.install_options import Answer, Machine, answer_for
+from paddlevl_doctor.knowledge.selection_rules import Sentence, backed_by, sentence
+from paddlevl_doctor.knowledge.version_sets import (
+    PLANNED_PYTHON,
+    VersionSet,
+    default_set,
+    minor_of,
+    planned_python,
+)
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.system import System
-from paddlevl_doctor.values import Command
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Gpu, Gpus, Host, Target
+from paddlevl_doctor.values.findings import Command
 
 _VERSION = re.compile(r"\d+(\.\d+){0,3}")
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
@@ -58,8 +64,8 @@ def matrix(
 
 def _asked(system: System, answer: Answer) -> Answer:
     """Compare an answer with the index page as it is now."""
-    from paddlevl_doctor.facts.index_page import read_index_page  # noqa: PLC0415 - only for --online
-    from paddlevl_doctor.knowledge.published import compare  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.index_page import compare  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.network import read_index_page  # noqa: PLC0415 - only for --online
 
     page = read_index_page(system, answer.wheel.find_links or "")
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
@@ -67,8 +73,8 @@ def _asked(system: System, answer: Answer) -> Answer:
 
 def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
     """Put in the URL as `fix` would take it, none where `auto` finds none that has the wheel, and what was measured."""
-    from paddlevl_doctor.repair.plan import Request  # noqa: PLC0415 - only for --mirror
-    from paddlevl_doctor.repair.sources import sources  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.indexes import sources  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - only for --mirror
 
     found = sources(system, Request(index=name), answer.version_set.paddle_cpu)
     return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
@@ -99,7 +105,7 @@ class _Here:
 
     def fix(self, request: MatrixRequest) -> Command:
         """Return how `fix` is told to do here what the answer says."""
-        from paddlevl_doctor.commands.examine import set_for  # noqa: PLC0415 - as above
+        from paddlevl_doctor.commands.diagnose import set_for  # noqa: PLC0415 - as above
         from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - not everybody asks
 
         place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
@@ -122,8 +128,10 @@ def _fix_words(request: MatrixRequest) -> tuple[str, ...]:
 
 
 def _described(request: MatrixRequest) -> Machine:
-    from paddlevl_doctor.knowledge.gpus import processor_of  # noqa: PLC0415 - not for this machine
-    from paddlevl_doctor.knowledge.platforms import load_platforms  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.catalogue import (  # noqa: PLC0415 - not for this machine
+        load_platforms,
+        processor_of,
+    )
 
     platforms = load_platforms()
     platform = platforms.get(request.platform or "linux")
@@ -153,7 +161,7 @@ def _unjudged(gpus: Gpus) -> tuple[Sentence, ...]:
 
 def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
     """Say where the compute capabilities of GPUs that were named come from."""
-    from paddlevl_doctor.knowledge.gpus import row_of  # noqa: PLC0415 - not every machine has GPUs
+    from paddlevl_doctor.knowledge.catalogue import row_of  # noqa: PLC0415 - not every machine has GPUs
 
     said = []
     for gpu in gpus:
@@ -183,7 +191,7 @@ def _this_machine(system: System, request: MatrixRequest, here: _Here) -> Machin
 
 
 def _brings_another(host: Host, names: Iterable[str]) -> bool:
-    from paddlevl_doctor.knowledge.gpus import processor_of  # noqa: PLC0415 - not every machine has GPUs
+    from paddlevl_doctor.knowledge.catalogue import processor_of  # noqa: PLC0415 - not every machine has GPUs
 
     brought = processor_of(named_gpus(names))
     return brought is not None and brought[0] != host.machine
@@ -205,7 +213,7 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
         return Gpus(named_gpus(request.gpus), gpus.driver), ()
     if not gpus.devices:
         return gpus, ()
-    from paddlevl_doctor.knowledge.visible import visible  # noqa: PLC0415 - only where there are GPUs
+    from paddlevl_doctor.knowledge.visible_gpus import visible  # noqa: PLC0415 - only where there are GPUs
 
     seen = visible(gpus, system.env)
     return seen.gpus, seen.said
@@ -213,7 +221,7 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
 
 def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
     """Return the GPUs that these names mean, as those of one machine; raises UsageError for an unknown name."""
-    from paddlevl_doctor.knowledge.gpus import find_gpus, renumbered  # noqa: PLC0415 - not every machine has GPUs
+    from paddlevl_doctor.knowledge.catalogue import find_gpus, renumbered  # noqa: PLC0415 - not every machine has GPUs
 
     groups = []
     for name in names:
@@ -227,7 +235,7 @@ def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
 def _similar(name: str) -> list[str]:
     from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for a name that nobody knows
 
-    from paddlevl_doctor.knowledge.gpus import known_names  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.catalogue import known_names  # noqa: PLC0415 - as above
 
     best = process.extract(
         name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED
@@ -242,6 +250,6 @@ def _machine(name: str | None) -> str | None:
 
 
 def _set(name: str | None) -> VersionSet:
-    from paddlevl_doctor.commands.examine import named_set  # noqa: PLC0415 - only for a name
+    from paddlevl_doctor.commands.diagnose import named_set  # noqa: PLC0415 - only for a name
 
     return default_set() if name is None else named_set(name)

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.repair.patcher import sha256_of
-from paddlevl_doctor.repair.proof import prove
-from paddlevl_doctor.repair.record import promised
-from paddlevl_doctor.system import System
+from paddlevl_doctor.patching.file_patcher import promised, sha256_of
+from paddlevl_doctor.patching.proof import prove
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Target
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class PatchDetail:
 
 def show_patch(system: System, patch_id: str, python: str | None, venv: str | None) -> PatchDetail:
     """Describe one patch; raises UsageError for an unknown id."""
-    from paddlevl_doctor.repair.patch_steps import diff_of  # noqa: PLC0415 - only `show` needs it
+    from paddlevl_doctor.fix.patch_steps import diff_of  # noqa: PLC0415 - only `show` needs it
 
     patch = _find(patch_id)
     version = _installed(_target(system, python, venv), patch)
@@ -70,7 +69,7 @@ def build_wheel(
 
     Raises UsageError for unknown ids, without a target, and where the wheel cannot be written.
     """
-    from paddlevl_doctor.repair import patched_wheel  # noqa: PLC0415 - only `build` needs it
+    from paddlevl_doctor.patching import patched_wheel  # noqa: PLC0415 - only `build` needs it
 
     target = _target(system, python, venv)
     if target is None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.collect import PIPELINES
-from paddlevl_doctor.facts.model import Target
 from paddlevl_doctor.facts.target import choose_target, collect_target
-from paddlevl_doctor.knowledge.matrix import load_pipelines
-from paddlevl_doctor.system import System
+from paddlevl_doctor.knowledge.catalogue import load_pipelines
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import Target
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paddlevl_doctor.checks.model import Diagnosis, bad
-from paddlevl_doctor.checks.run import describe
+from paddlevl_doctor.checks.base import Diagnosis, bad
+from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.checks.server import judge_environment, judge_platform, judge_server
-from paddlevl_doctor.commands.examine import Examination, TargetOptions, examine
-from paddlevl_doctor.errors import UsageError
+from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
 from paddlevl_doctor.facts.collect import PIPELINES
-from paddlevl_doctor.facts.model import Facts, Target
 from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
-from paddlevl_doctor.knowledge.matrix import Model, Pipeline, load_models, load_pipelines
+from paddlevl_doctor.knowledge.catalogue import Model, Pipeline, load_models, load_pipelines
+from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
-from paddlevl_doctor.knowledge.sets import default_set
-from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.repair import server_process
-from paddlevl_doctor.repair.plan import Request
-from paddlevl_doctor.repair.server_cards import card_of, refusal, unseen
-from paddlevl_doctor.repair.server_plan import Choice, ServerPlan, is_too_old, plan_server
-from paddlevl_doctor.repair.sources import Sources, sources
-from paddlevl_doctor.repair.uv import index_words
-from paddlevl_doctor.system import System
-from paddlevl_doctor.system_processes import hangup_is_interrupt
-from paddlevl_doctor.values import Evidence, ExitCode, Finding, Stage, Status
+from paddlevl_doctor.packages.indexes import Sources, sources
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.packages.uv import index_words
+from paddlevl_doctor.serve import process
+from paddlevl_doctor.serve.plan import Choice, ServerPlan, card_of, is_too_old, plan_server, refusal, unseen
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.processes import hangup_is_interrupt
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts, Target
+from paddlevl_doctor.values.findings import Evidence, ExitCode, Finding, Stage, Status
 
 FOLDER = ".venv-server"
 PORT = 8118
@@ -48,7 +47,7 @@ class ServeRequest:
     model: str | None = None
     """PaddleX's name of the model; None: the newest that the client's paddlex has."""
     fraction: float | None = None
-    ready_timeout: float = server_process.READY_TIMEOUT
+    ready_timeout: float = process.READY_TIMEOUT
     index: str | None = None
     """Where the packages come from, as for `fix --mirror`; None: as uv or pip are set."""
 
@@ -100,7 +99,7 @@ def client_model(system: System, facts: Facts) -> str | None:
 @contextlib.contextmanager
 def serving(
     system: System, options: TargetOptions, request: ServeRequest, stage: Stage
-) -> Iterator[tuple[ServeReport, server_process.Server | None]]:
+) -> Iterator[tuple[ServeReport, process.Server | None]]:
     """Plan, prepare, start, and stop at the end; gives the report, and the server where one runs.
 
     Nothing is started where `dry_run` is set or something is in the way. Raises UsageError for options that
@@ -115,9 +114,9 @@ def serving(
     if not system.port_is_free(request.port):
         raise UsageError(text("serve-port-taken", port=request.port))
     with hangup_is_interrupt():
-        server_process.prepare(system, plan, stage, adopted=environment)
-        server_process.write_client_file(system, plan)
-        with server_process.started(system, plan, stage, request.ready_timeout) as server:
+        process.prepare(system, plan, stage, adopted=environment)
+        process.write_client_file(system, plan)
+        with process.started(system, plan, stage, request.ready_timeout) as server:
             running = Running(server.pid, plan.url, server.seconds, str(server.log))
             yield replace(report, running=running), server
 
@@ -167,7 +166,7 @@ def _adopted(system: System, folder: Path, backend: Backend) -> bool:
     """Say whether the folder is an environment that the doctor did not make; raises UsageError for anything else."""
     if backend.program or not system.exists(folder):
         return False
-    if system.exists(folder / server_process.MARK):
+    if system.exists(folder / process.MARK):
         return False
     if system.exists(python_of(folder, system.platform)):
         return True

@@ -6,16 +6,14 @@ import hashlib
 import threading
 from pathlib import Path
 
-from paddlevl_doctor.facts.cache import cache_root, collect_cache
-from paddlevl_doctor.facts.dlls import collect_dlls
 from paddlevl_doctor.facts.gpu import collect_gpus
-from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.facts.long_paths import long_paths_allowed
-from paddlevl_doctor.facts.model import Facts, Gpus, PatchedFile, PipelinesLink, Target
-from paddlevl_doctor.facts.settings import collect_settings
+from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
+from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.target import Choice, collect_target
-from paddlevl_doctor.system import System
-from paddlevl_doctor.system_files import same_place
+from paddlevl_doctor.facts.windows_dlls import collect_dlls
+from paddlevl_doctor.system.files import same_place
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
 
 STATE_FOLDER = ".paddlevl-doctor"
 """The doctor's own folder inside a target."""

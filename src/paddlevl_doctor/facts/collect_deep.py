@@ -6,16 +6,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from paddlevl_doctor.facts.bytecode import probe_environment
-from paddlevl_doctor.facts.deep import ProbeResult, run_probe
-from paddlevl_doctor.facts.deep_facts import DeepFacts, did_import
-from paddlevl_doctor.facts.index_page import read_index_page
-from paddlevl_doctor.facts.model import Facts, Target
-from paddlevl_doctor.facts.model_content import altered_models
-from paddlevl_doctor.facts.network import HubQuestion
-from paddlevl_doctor.facts.side_by_side import side_by_side
-from paddlevl_doctor.knowledge.visible import as_counted
-from paddlevl_doctor.system import System
+from paddlevl_doctor.facts.model_cache import altered_models
+from paddlevl_doctor.facts.network import HubQuestion, read_index_page
+from paddlevl_doctor.facts.run_probes import probe_environment, run_probe, side_by_side
+from paddlevl_doctor.knowledge.visible_gpus import as_counted
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult, Target, did_import
 
 PROBE_TIMEOUT = 300.0
 """Seconds. A self-test takes 4 s on two cores; a cold network disk makes the import many times slower."""

@@ -2,16 +2,19 @@
 
 `System.answers` limits each step of a connection; a server that drips byte after byte, or a resolver that never
 ends, would still hold it for minutes. So every hub is asked in a thread of its own that nobody waits for longer
-than the limit.
-"""
+than the limit."""
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
+from urllib.parse import unquote
 
-from paddlevl_doctor.facts.deep_facts import HubAnswer
-from paddlevl_doctor.system import System
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import HubAnswer, IndexPage, PublishedWheel
 
 TIMEOUT = 5.0
 """Seconds for all hubs. PaddleX gives each one second, which is too short for many proxies."""
@@ -19,7 +22,7 @@ TIMEOUT = 5.0
 
 def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
     """Return the hubs in PaddleX's order; PADDLE_PDX_HUGGING_FACE_ENDPOINT (since paddlex 3.4.0) replaces the first."""
-    from paddlevl_doctor.knowledge.matrix import load_hubs  # noqa: PLC0415 - a check with its models asks none
+    from paddlevl_doctor.knowledge.catalogue import load_hubs  # noqa: PLC0415 - a check with its models asks none
 
     endpoint = env.get("PADDLE_PDX_HUGGING_FACE_ENDPOINT")
     hubs = {hub.name: hub.url for hub in load_hubs()}
@@ -64,3 +67,45 @@ class HubQuestion:
             n: HubAnswer(n, url, False, self._timeout, self._proxied(url)) for n, url in self._urls.items()
         }
         return tuple(given.get(name, silence[name]) for name in self._urls)
+
+
+INDEX_PAGE_TIMEOUT = 8.0
+"""Seconds for the whole answer; the page has some hundred links."""
+_LINK = re.compile(r"""href\s*=\s*["']([^"'#?]+\.whl)""", re.IGNORECASE)
+_SYSTEMS = {"linux": "linux", "manylinux": "linux", "win": "windows", "macosx": "macos"}
+_HTTP_OK = 200
+
+
+def read_index_page(system: System, url: str) -> IndexPage:
+    """Read a flat page; whatever it says or does not say, this never raises."""
+    reply = system.ask(
+        url, timeout=INDEX_PAGE_TIMEOUT, headers={"Accept": "text/html", "User-Agent": "paddlevl-doctor"}
+    )
+    if reply.status is None:
+        return IndexPage(url, problem=reply.error)
+    if reply.status != _HTTP_OK:
+        return IndexPage(url, problem=f"HTTP {reply.status}")
+    return IndexPage(url, wheels_on(reply.body))
+
+
+def wheels_on(page: str) -> tuple[PublishedWheel, ...]:
+    """Return the wheels of paddlepaddle-gpu that a page links to, sorted, each once; other links are ignored."""
+    names = (unquote(link).rpartition("/")[2] for link in _LINK.findall(page))
+    return tuple(sorted({wheel for name in names for wheel in _read(name)}))
+
+
+def _read(name: str) -> list[PublishedWheel]:
+    try:
+        project, version, _, tags = parse_wheel_filename(name)
+    except InvalidWheelFilename:
+        return []
+    if project != "paddlepaddle-gpu":
+        return []
+    found = []
+    for tag in tags:
+        python = re.fullmatch(r"cp3(\d+)", tag.interpreter)
+        place = re.fullmatch(r"([a-z]+)[\d_]*_(x86_64|amd64|aarch64|arm64)", tag.platform)
+        if python and place and place[1] in _SYSTEMS:
+            machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(place[2], place[2])
+            found.append(PublishedWheel(str(version), _SYSTEMS[place[1]], machine, f"3.{python[1]}"))
+    return found

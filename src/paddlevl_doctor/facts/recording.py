@@ -17,12 +17,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts import probe_documents
-from paddlevl_doctor.facts.deep import ProbeResult
-from paddlevl_doctor.facts.deep_facts import DeepFacts
-from paddlevl_doctor.facts.model import Facts
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.values import facts
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
 
 SCHEMA = "paddlevl-doctor/recording/1"
 _MANIFEST, _FACTS, _DEEP = "manifest.json", "facts.json", "deep.json"
@@ -210,7 +208,7 @@ def _check_result(path: Path, key: str, result: ProbeResult) -> None:
     if result.data is None:
         return
     try:
-        msgspec.convert(result.data, probe_documents.of(key), strict=True)
+        msgspec.convert(result.data, facts.of(key), strict=True)
     except (msgspec.ValidationError, KeyError) as error:
         raise _refusal(path, f"{_DEEP}: {key}: {error}") from error
 

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.errors import UsageError
-from paddlevl_doctor.facts.model import Distribution, PaddleBuild, Target
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.system import Completed, System
+from paddlevl_doctor.system.machine import Completed, System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Distribution, PaddleBuild, Target
 
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 INVENTORY_TIMEOUT = 30.0

@@ -16,9 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import tomli
 
-from paddlevl_doctor.knowledge.errors import KnowledgeError
-from paddlevl_doctor.knowledge.failure import LANGUAGES
-from paddlevl_doctor.knowledge.location import data_folder
+from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.knowledge.failures import LANGUAGES
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"\d+(\.\d+)+")

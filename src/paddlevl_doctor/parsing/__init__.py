@@ -1,1 +1,1 @@
-"""Reading a document: the engines, what they read, and the verdict on it."""
+"""Reading a document: input, engines, workers, the run, its evaluation and its output."""

@@ -1,12 +1,12 @@
 """What people see in a terminal: problems first, one screen, the details with -v.
 
-Colours repeat what a word says already. Text that came from files, logs or packages is never read as markup.
-"""
+Colours repeat what a word says already. Text that came from files, logs or packages is never read as markup."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,95 @@ from rich.text import Text
 
 from paddlevl_doctor import shells
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.report.causes import PROBLEMS, Cause, causes
-from paddlevl_doctor.report.heading import describe_facts
-from paddlevl_doctor.report.privacy import printable, without_home
-from paddlevl_doctor.system import RealSystem
-from paddlevl_doctor.values import Command, Finding, Status
+from paddlevl_doctor.redaction import printable, without_home
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.facts import Facts, Gpus, Target
+from paddlevl_doctor.values.findings import Command, Finding, Status
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from paddlevl_doctor.commands.check import CheckReport, Known
-    from paddlevl_doctor.commands.fix import FixReport, UndoReport
+    from paddlevl_doctor.checks.report import CheckReport
+    from paddlevl_doctor.commands.check import Known
     from paddlevl_doctor.commands.pipelines import PipelineRow
-    from paddlevl_doctor.facts.model import Facts
-    from paddlevl_doctor.values import Outcome, Step
+    from paddlevl_doctor.fix.report import FixReport, UndoReport
+    from paddlevl_doctor.values.facts import Facts
+    from paddlevl_doctor.values.findings import Outcome, Step
+
+PROBLEMS = (Status.ERROR, Status.UNKNOWN, Status.WARNING)
+"""Statuses that people have to read, worst first."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One thing that is wrong, and the findings that cannot be judged before it is cured."""
+
+    finding: Finding
+    consequences: tuple[Finding, ...] = ()
+
+
+def causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
+    """Return the problems, the worst first; what waits for none of them is not lost but is not shown here."""
+    problems = sorted((f for f in findings if f.status in PROBLEMS), key=lambda f: PROBLEMS.index(f.status))
+    return tuple(Cause(f, tuple(w for w in findings if root_of(w, findings) == f.id)) for f in problems)
+
+
+def root_of(finding: Finding, findings: Sequence[Finding]) -> str | None:
+    """Return the id of the finding at the beginning of a chain of `blocked_by`, None for one that waits for none."""
+    by_id = {f.id: f for f in findings}
+    root, seen = finding.blocked_by, {finding.id}
+    while root is not None and root not in seen:
+        seen.add(root)
+        above = by_id.get(root)
+        if above is None or above.blocked_by is None:
+            return root
+        root = above.blocked_by
+    return root
+
+
+_STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetensors", "numpy")
+
+
+def describe_facts(facts: Facts) -> list[tuple[str, str]]:
+    """Return the head of a report: machine, GPUs, target and stack in one line each."""
+    host = facts.host
+    place = f"WSL {host.wsl}" if host.wsl else host.container or host.notebook
+    parts = [
+        host.distribution or host.system,
+        host.machine,
+        place,
+        f"{host.cpu_count} CPU",
+        f"{host.memory_total_mb >> 10} GB",
+    ]
+    rows = [
+        (text("machine"), ", ".join(part for part in parts if part)),
+        (text("gpu"), _gpus(facts.gpus)),
+        (text("target"), _target(facts)),
+    ]
+    if facts.target is not None:
+        rows.append((text("stack"), _stack(facts.target)))
+    return rows
+
+
+def _gpus(gpus: Gpus) -> str:
+    if not gpus.devices:
+        return text("no-gpu", reason=text(f"gpu-{gpus.reason}", detail=gpus.detail))
+    names = [f"{g.name} ({g.compute_capability}, {g.memory_total_mb >> 10} GB)" for g in gpus.devices]
+    return f"{', '.join(names)}; driver {gpus.driver}, CUDA {gpus.cuda}"
+
+
+def _target(facts: Facts) -> str:
+    if facts.target_problem:
+        return text("no-target-problem", problem=facts.target_problem)
+    if facts.target is None:
+        return text("no-target", path=facts.planned_target)
+    return f"{facts.target.prefix} (Python {facts.target.version})"
+
+
+def _stack(target: Target) -> str:
+    found = [f"{name} {version}" for name in _STACK for version in target.versions_of(name)]
+    return ", ".join(found) or "-"
+
 
 STYLES = {
     Status.OK: ("✓", "green"),

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.report.redaction import Redactor
+from paddlevl_doctor.redaction import Redactor
 
 
 def write_crash_report(error: BaseException) -> Path:

@@ -13,13 +13,12 @@ from rich.text import Text
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.explain import ExplainReport, Named, UnknownError
-from paddlevl_doctor.facts.model import Facts
-from paddlevl_doctor.knowledge.recognition import COUNTED
+from paddlevl_doctor.logs.recognise import COUNTED
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.report.console import Screen, command_line
-from paddlevl_doctor.report.heading import describe_facts
-from paddlevl_doctor.report.redaction import Redactor
-from paddlevl_doctor.values import as_dict
+from paddlevl_doctor.redaction import Redactor
+from paddlevl_doctor.report.console import Screen, command_line, describe_facts
+from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.findings import as_dict
 
 _APPLIES = {
     "yes": "explain-applies-yes",

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from paddlevl_doctor.knowledge.failure import Failure, Kind, Proof
+from paddlevl_doctor.knowledge.failures import Failure, Kind, Proof
 
 COMMAND = "python -m paddlevl_doctor.report.finding_docs docs/findings"
 

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.checks.report import CheckReport
 
 _NAMES = ("markdown", "junit", "github", "html")
 """Modules of this package, each with `render(report) -> str`."""
@@ -18,7 +18,7 @@ def renderers(report: CheckReport) -> Mapping[str, Callable[[], str]]:
 
 
 def _render(name: str, report: CheckReport) -> str:
-    from paddlevl_doctor.report.redaction import Redactor  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
 
     module = importlib.import_module(f"paddlevl_doctor.report.{name}")
     return str(module.render(Redactor.of_this_machine().value(report)))

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.report.causes import causes, root_of
-from paddlevl_doctor.report.console import STYLES, command_line
-from paddlevl_doctor.report.heading import describe_facts
+from paddlevl_doctor.report.console import STYLES, causes, command_line, describe_facts, root_of
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.check import CheckReport
+from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.report.causes import Cause, causes
-from paddlevl_doctor.report.heading import describe_facts
-from paddlevl_doctor.values import Finding, Status
+from paddlevl_doctor.report.console import Cause, causes, describe_facts
+from paddlevl_doctor.values.findings import Finding, Status
 
 _SPECIAL = re.compile(r"([\\*_\[\]<>|#~!])")
 _CODE = re.compile(r"(`[^`\n]+`)")

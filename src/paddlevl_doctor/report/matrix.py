@@ -10,11 +10,11 @@ from paddlevl_doctor.messages import language, text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from paddlevl_doctor.knowledge.answers import Answer, GpuNeed, Machine
-    from paddlevl_doctor.knowledge.downloads import Download
-    from paddlevl_doctor.knowledge.rules import Sentence
+    from paddlevl_doctor.knowledge.install_options import Answer, GpuNeed, Machine
+    from paddlevl_doctor.knowledge.resource_estimates import Download
+    from paddlevl_doctor.knowledge.selection_rules import Sentence
     from paddlevl_doctor.report.console import Screen
-    from paddlevl_doctor.report.documents import Document
+    from paddlevl_doctor.report.json_documents import Document
 
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
@@ -167,7 +167,7 @@ def _commands(screen: Screen, answer: Answer) -> None:
 
 def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> Document:
     """Describe an answer, what was written, and what is to be known of it."""
-    from paddlevl_doctor.report.documents import document  # noqa: PLC0415 - brings json, which people do not need
+    from paddlevl_doctor.report.json_documents import document  # noqa: PLC0415 - brings json, which people do not need
 
     machine, chosen = answer.machine, answer.version_set
     return document(

@@ -11,8 +11,8 @@ from rich.text import Text
 from paddlevl_doctor.knowledge.patches import Patch
 from paddlevl_doctor.messages import language, text
 from paddlevl_doctor.report.console import Screen, command_line, make_table
-from paddlevl_doctor.report.documents import Document, document
-from paddlevl_doctor.values import Command
+from paddlevl_doctor.report.json_documents import Document, document
+from paddlevl_doctor.values.findings import Command
 
 if TYPE_CHECKING:
     from paddlevl_doctor.commands.patches import FileStatus, PatchDetail

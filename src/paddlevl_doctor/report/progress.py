@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.report.privacy import printable
-from paddlevl_doctor.values import Advance
+from paddlevl_doctor.redaction import printable
+from paddlevl_doctor.values.findings import Advance
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

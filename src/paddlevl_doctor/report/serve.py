@@ -10,12 +10,12 @@ from rich.text import Text
 
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.report.console import Screen, command_line, make_table
-from paddlevl_doctor.report.documents import Document, document
-from paddlevl_doctor.values import Finding, Status
+from paddlevl_doctor.report.json_documents import Document, document
+from paddlevl_doctor.values.findings import Finding, Status
 
 if TYPE_CHECKING:
     from paddlevl_doctor.commands.serve import ServeReport
-    from paddlevl_doctor.repair.server_plan import ClientSide, Proof, ServerPlan
+    from paddlevl_doctor.serve.plan import ClientSide, Proof, ServerPlan
 
 _STYLES = {Status.ERROR: "bold red", Status.UNKNOWN: "magenta", Status.WARNING: "yellow", Status.OK: "green"}
 

@@ -1,0 +1,39 @@
+"""report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.findings import ExitCode, Finding, Status
+
+if TYPE_CHECKING:
+    pass
+
+
+_WORST_FIRST = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE, Status.OK)
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The whole answer of `check`."""
+
+    facts: Facts
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def summary(self) -> dict[str, object]:
+        """The worst status, and how many findings have each status."""
+        counts = Counter(finding.status for finding in self.findings)
+        worst = next((status for status in _WORST_FIRST if counts[status]), Status.OK)
+        return {"status": worst.value, **{status.value: counts[status] for status in Status}}
+
+    def exit_code(self, *, strict: bool = False) -> ExitCode:
+        """0 nothing wrong, 1 problems (with `strict` warnings too), 3 something could not be looked at."""
+        statuses = {finding.status for finding in self.findings}
+        if Status.ERROR in statuses or (strict and Status.WARNING in statuses):
+            return ExitCode.PROBLEMS
+        return ExitCode.NOT_LOOKED_AT if Status.UNKNOWN in statuses else ExitCode.OK

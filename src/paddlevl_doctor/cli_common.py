@@ -1,0 +1,298 @@
+"""What the commands have in common: their options, where the answer goes, and how every run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.system.machine import interface_locale
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.findings import ExitCode
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.commands.diagnose import TargetOptions
+    from paddlevl_doctor.report.console import Screen
+    from paddlevl_doctor.report.json_documents import Document
+    from paddlevl_doctor.report.progress import Progress
+
+
+class Format(str, Enum):
+    """How an answer is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class ReportFormat(str, Enum):
+    """How a diagnosis is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    GITHUB = "github"
+    HTML = "html"
+
+
+class ReadFormat(str, Enum):
+    """How a reading is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+
+class LogFormat(str, Enum):
+    """How the explanation of a log is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+class Lang(str, Enum):
+    """The language of messages."""
+
+    EN = "en"
+    ZH = "zh"
+
+
+Python = Annotated[str | None, typer.Option(help="Interpreter of the environment to treat.", metavar="PATH")]
+SystemPython = Annotated[
+    bool,
+    typer.Option("--system", help="Treat the system's Python, the first on PATH outside any environment."),
+]
+Venv = Annotated[str | None, typer.Option(help="Virtual environment to treat.", metavar="DIR")]
+SetName = Annotated[
+    str | None, typer.Option("--set", help="Version set to follow, e.g. current.", metavar="NAME")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", help="Write the answer to this file; its suffix chooses the format.", metavar="FILE"
+    ),
+]
+LangOption = Annotated[
+    Lang | None, typer.Option("--lang", help="Language of messages; default: the locale's.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only problems.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="All details.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="No colours.")]
+
+_SUFFIXES = {".json": "json", ".md": "markdown", ".xml": "junit", ".html": "html", ".htm": "html"}
+
+
+def language_of(env: Mapping[str, str], interface: str) -> str:
+    """Return en or zh: what the variables of POSIX ask for, else the system's own locale."""
+    names = [env.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    first = next((name for name in (*names, interface) if name), "")
+    return "zh" if first.lower().startswith(("zh", "chinese")) else "en"
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options that every command has."""
+
+    verb: str
+    python: str | None = None
+    venv: str | None = None
+    system: bool = False
+    format: Enum | None = None
+    output: Path | None = None
+    lang: Lang | None = None
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+
+    @property
+    def language(self) -> str:
+        """The language that was asked for, else the locale's: en or zh."""
+        if self.lang is not None:
+            return self.lang.value
+        return language_of(os.environ, interface_locale())
+
+    @property
+    def format_name(self) -> str:
+        """The format that was asked for, else the one that the file's suffix names, else console."""
+        if self.format is not None:
+            return str(self.format.value)
+        return _SUFFIXES.get(self.output.suffix.lower(), "console") if self.output else "console"
+
+    def target(self, set_name: str | None = None) -> TargetOptions:
+        """Return which environment is meant."""
+        from paddlevl_doctor.commands.diagnose import TargetOptions  # noqa: PLC0415 - start-up time
+
+        return TargetOptions(self.interpreter, self.venv, set_name)
+
+    @property
+    def interpreter(self) -> str | None:
+        """The interpreter that was named; raises UsageError where --system and another one were."""
+        if not self.system:
+            return self.python
+        if self.python or self.venv:
+            raise UsageError(text("system-and-other"))
+        from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - start-up time
+
+        return SYSTEM
+
+    def progress(self) -> Progress:
+        """Return what announces stages on stderr."""
+        from paddlevl_doctor.report.progress import Progress  # noqa: PLC0415 - start-up time
+
+        return Progress(enabled=not self.quiet)
+
+    def answer(
+        self,
+        document: Callable[[], Document],
+        show: Callable[[Screen], None],
+        renderers: Mapping[str, Callable[[], str]] | None = None,
+    ) -> None:
+        """Write the answer in the format that was asked for; raises UsageError where it cannot be written.
+
+        `renderers` has the formats that a command offers besides console and json.
+        """
+        name, others = self.format_name, renderers or {}
+        if name == "console":
+            self._console(show)
+        elif name == "json":
+            from paddlevl_doctor.report.json_documents import as_json  # noqa: PLC0415 - start-up time
+
+            self._write(as_json(document()) + "\n")
+        elif name in others:
+            self._write(others[name]())
+        else:
+            raise UsageError(
+                text("no-such-format", format=name, names=", ".join(["console", "json", *others]))
+            )
+
+    def _console(self, show: Callable[[Screen], None]) -> None:
+        from paddlevl_doctor.report.console import Screen  # noqa: PLC0415 - start-up time
+
+        color = False if self.no_color or "NO_COLOR" in os.environ else None
+        screen = Screen(color=color, verbose=self.verbose, quiet=self.quiet, home=Path.home())
+        if self.output is None:
+            show(screen)
+            return
+        with screen.console.capture() as captured:
+            show(screen)
+        from rich.text import Text  # noqa: PLC0415 - a file gets the words without the colours
+
+        self._write(Text.from_ansi(captured.get()).plain.rstrip("\n") + "\n")
+
+    def _write(self, words: str) -> None:
+        if self.output is None:
+            sys.stdout.write(words)
+            return
+        part = self.output.with_name(f".{self.output.name}.part")
+        try:
+            part.write_text(words, encoding="utf-8", newline="\n")
+            part.replace(self.output)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise UsageError(text("cannot-write", path=self.output, reason=error.strerror)) from error
+
+
+Body = Callable[..., int]
+
+
+def command(
+    app: typer.Typer, verb: str, name: str | None = None, formats: type[Enum] = Format
+) -> Callable[[Body], Body]:
+    """Register a function `(common, own options…) -> exit code` as a command with the common options added.
+
+    `formats` are those that the command can write. An own option with the name of a common one replaces it.
+    """
+
+    def register(body: Body) -> Body:
+        own = inspect.signature(body, eval_str=True).parameters
+        mine = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name != "common"]
+        shared = [p for p in _shared(formats) if p.name not in own]
+        app.command(name or body.__name__)(_runner(verb, body, mine, shared))
+        return body
+
+    return register
+
+
+def _runner(
+    verb: str, body: Body, mine: list[inspect.Parameter], shared: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """Return the function that typer sees: its parameters are the options, its end is the end of the process."""
+
+    def call(**given: Any) -> None:
+        common = Common(verb, **{parameter.name: given.pop(parameter.name) for parameter in shared})
+        run(common, lambda common: body(common, **given))
+
+    call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, {}
+    call.__signature__ = inspect.Signature([*mine, *shared])  # type: ignore[attr-defined]
+    return call
+
+
+def _shared(formats: type[Enum]) -> list[inspect.Parameter]:
+    """Return the common options in the order in which `--help` shows them."""
+    words = "How the answer is written; JSON is one document and nothing else on stdout."
+    options: dict[str, tuple[object, object]] = {
+        "python": (Python, None),
+        "venv": (Venv, None),
+        "system": (SystemPython, False),
+        "format": (Annotated[formats | None, typer.Option("--format", help=words)], None),
+        "output": (Output, None),
+        "lang": (LangOption, None),
+        "quiet": (Quiet, False),
+        "verbose": (Verbose, False),
+        "no_color": (NoColor, False),
+    }
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+
+
+def run(common: Common, body: Callable[[Common], int]) -> None:
+    """Run a command and end the process with its exit code; every failure becomes one sentence and a code."""
+    set_language(common.language)
+    code = _outcome(common, body)
+    with contextlib.suppress(BrokenPipeError):  # the reader of our output had enough
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(int(code))  # taking 300 modules down one by one would cost a tenth of a check
+
+
+def _outcome(common: Common, body: Callable[[Common], int]) -> int:
+    try:
+        return body(common)
+    except DoctorError as error:
+        return _report_error(common, error)
+    except KeyboardInterrupt as stop:  # who can go on later says how
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            sys.stderr.write((str(stop) or text("interrupted")) + "\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.OK
+    except Exception as error:  # the last resort of the contract: exit code 70 and a report
+        from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - hardly ever needed
+
+        sys.stderr.write(text("internal", path=write_crash_report(error)) + "\n")
+        return ExitCode.INTERNAL
+
+
+def _report_error(common: Common, error: DoctorError) -> int:
+    from paddlevl_doctor.redaction import printable, without_home  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.report.json_documents import as_json, error_document  # noqa: PLC0415 - start-up time
+
+    if common.format_name == "json" and common.output is None:
+        sys.stdout.write(as_json(error_document(common.verb, error)) + "\n")
+    sys.stderr.write(printable(without_home(error.message, Path.home())) + "\n")
+    return error.exit_code

@@ -1,0 +1,171 @@
+"""What runs on a node of a Ray cluster: a document is fetched, read and put where it belongs, or the node looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import platform
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.cluster.ledger import ClusterDocument
+from paddlevl_doctor.cluster.storage import Found, Place
+from paddlevl_doctor.commands.check import CheckRequest, check
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.parse import parse
+from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
+from paddlevl_doctor.report.formats import renderers
+from paddlevl_doctor.report.json_documents import check_document
+from paddlevl_doctor.report.parse_html import write_page
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.findings import no_bar
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What is the same for all documents of a run."""
+
+    output: Place
+    options: TargetOptions
+    request: ParseRequest
+    lang: str
+    cores: int
+    """That the task asked Ray for, and uses no more of."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One document. `results` is the folder of its results below the output."""
+
+    found: Found
+    called: str
+    results: str
+    key: str
+    expected: Place | None = None
+    """Its known text."""
+    missing: str = ""
+    """Where its known text was looked for in vain."""
+
+    def begun(self, engine: str) -> ClusterDocument:
+        """Return what is known of it before anything was read; `engine` is the one that is asked for."""
+        return ClusterDocument(
+            self.called, self.found.version, requested_engine=engine, key=self.key, results=self.results
+        )
+
+
+class Allotted(RealSystem):
+    """This node, as far as the task may use it."""
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+
+    def cpu_count(self) -> int:
+        """Return how many processors the task asked for."""
+        return max(1, min(self._cores, super().cpu_count()))
+
+
+def read_document(job: Job, errand: Errand) -> ClusterDocument:
+    """Read one document here; what fails is its outcome."""
+    set_language(errand.lang)
+    begun, started = replace(job.begun(errand.request.engine), node=platform.node()), time.monotonic()
+    try:
+        report, outputs = _parsed(job, errand)
+    except DoctorError as error:
+        return begun.failed(error.message, round(time.monotonic() - started, 2))
+    verdict = report.verdict
+    return replace(
+        begun,
+        passed=verdict.passed,
+        pages=len(report.pages),
+        seconds=round(time.monotonic() - started, 2),
+        engine=report.engine,
+        device=report.device,
+        summary=verdict.summary,
+        reasons=verdict.reasons,
+        reason=report.reason,
+        judged=verdict.judged,
+        similarity=verdict.similarity,
+        threshold=verdict.threshold,
+        outputs=outputs,
+        incidents=report.incidents,
+    )
+
+
+def _parsed(job: Job, errand: Errand) -> tuple[ParseReport, tuple[str, ...]]:
+    """Fetch, read and put the results where they belong; return the report and where they are."""
+    there = errand.output.inside(job.results)
+    with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
+        local, results = Path(scratch) / "in" / job.found.place.name, Path(scratch) / "out"
+        names = {str(local): job.called, str(results): there.shown}
+        with _named_as(names):
+            _fetch(job.found.place, local)
+            expect = _expected(job, Path(scratch) / "expect")
+            request = replace(
+                errand.request, inputs=(str(local),), output=results, expect=expect, missing=job.missing
+            )
+            report = parse(Allotted(errand.cores), errand.options, request, _quiet, no_bar)
+        written = [Path(path) for path in report.outputs]
+        report = replace(report, incidents=tuple(_renamed(said, names) for said in report.incidents))
+        if report.story is not None:
+            written.append(write_page(replace(report.story, incidents=report.incidents), results))
+        there.put(results)
+        return report, tuple(there.inside(path.relative_to(results).as_posix()).url for path in written)
+
+
+def _renamed(sentence: str, names: Mapping[str, str]) -> str:
+    """Let a sentence name what was on this node for a while as it is called elsewhere."""
+    return functools.reduce(lambda said, pair: said.replace(*pair), names.items(), sentence)
+
+
+@contextlib.contextmanager
+def _named_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name the document as the user did, and not its copy here."""
+    try:
+        yield
+    except DoctorError as error:
+        error.message = _renamed(error.message, names)
+        raise
+
+
+def _fetch(place: Place, path: Path) -> None:
+    """Copy a file from its place; raises DoctorError that says what a cluster needs where this node cannot see it."""
+    path.parent.mkdir(exist_ok=True)
+    try:
+        place.fetch(path)
+    except DoctorError as error:
+        raise DoctorError(text("node-cannot-see", node=platform.node(), detail=error.message)) from error
+
+
+def _expected(job: Job, folder: Path) -> Path | None:
+    """Return the known text, fetched."""
+    if job.expected is None:
+        return None
+    path = folder / job.expected.name
+    _fetch(job.expected, path)
+    return path
+
+
+def look(
+    options: TargetOptions, request: CheckRequest, written_as: str, lang: str
+) -> tuple[Mapping[str, Any], str] | str:
+    """Look at this node: return the JSON document and the answer in a format of reports, or why it cannot be looked at.
+
+    What is written is redacted here, where the names are known.
+    """
+    set_language(lang)
+    try:
+        report = check(RealSystem(), options, _quiet, request)
+    except DoctorError as error:
+        return error.message
+    render = renderers(report).get(written_as)
+    return check_document(report), render() if render else ""
+
+
+def _quiet(_title: str) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext()

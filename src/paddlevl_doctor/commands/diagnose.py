@@ -1,0 +1,178 @@
+"""The common first half of every command: collect the facts, choose the set and the wheel, run the checks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from paddlevl_doctor.facts.collect import collect_facts
+from paddlevl_doctor.facts.target import choose_target
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import DeepFacts, Facts, Target
+from paddlevl_doctor.values.findings import Finding, Stage
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.checks.base import Context
+    from paddlevl_doctor.knowledge.version_sets import VersionSet
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """Which environment is meant, and which set it should follow."""
+
+    python: str | None = None
+    venv: str | None = None
+    set_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What one look at the machine gave."""
+
+    context: Context
+    findings: tuple[Finding, ...]
+    seconds: float = 0.0
+
+    @property
+    def facts(self) -> Facts:
+        """The facts behind the findings."""
+        return self.context.facts
+
+
+def examine(system: System, options: TargetOptions, known: Target | None = None) -> Examination:
+    """Look at everything that is quick to see; raises UsageError for options that cannot be meant.
+
+    `known` is what the target has just said of its packages: it is not asked again.
+    """
+    started = system.clock()
+    if options.python and options.venv:
+        raise UsageError(text("python-and-venv"))
+    choice = choose_target(system, options.python, options.venv)
+    facts = Background(lambda: collect_facts(system, choice, known))
+    # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
+    from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415 - loaded beside the facts
+
+    examination = examine_facts(facts.result(), options.set_name)
+    return replace(examination, seconds=round(system.clock() - started, 3))
+
+
+def examine_facts(facts: Facts, set_name: str | None) -> Examination:
+    """Run the checks on facts, wherever they were seen; raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks.runner import run_checks  # noqa: PLC0415 - as above
+
+    context = context_of(facts, set_name)
+    return Examination(context, run_checks(context, ALL, language()))
+
+
+class Background(Generic[Answer]):
+    """A function that runs in a thread; `result` waits for it and raises what it raised."""
+
+    def __init__(self, work: Callable[[], Answer]) -> None:
+        self._answers: list[Answer] = []
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._run, args=(work,), daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Callable[[], Answer]) -> None:
+        try:
+            self._answers.append(work())
+        except BaseException as error:  # raised again where the result is asked for
+            self._errors.append(error)
+
+    def result(self) -> Answer:
+        """Wait, and return what it returned."""
+        self._thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._answers[0]
+
+
+def context_of(facts: Facts, set_name: str | None) -> Context:
+    """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - loaded with the rules
+    from paddlevl_doctor.knowledge.version_sets import planned_python, set_of  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.visible_gpus import visible  # noqa: PLC0415 - as above
+    from paddlevl_doctor.knowledge.wheel_choice import choose_wheel  # noqa: PLC0415 - as above
+
+    followed = set_of(facts.target) if facts.target else None
+    version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
+    version = facts.target.version if facts.target else planned_python(version_set)
+    seen = visible(facts.gpus, facts.settings)
+    wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
+    told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
+    return Context(facts, version_set, told, followed, seen.gpus.devices)
+
+
+def set_for(target: Target | None) -> VersionSet:
+    """Return the set that is followed where nobody names one: the one that is there, or is nearest to it."""
+    from paddlevl_doctor.knowledge.version_sets import set_of  # noqa: PLC0415 - loaded with the rules
+
+    return (set_of(target) if target else None) or _nearest_set(target)
+
+
+def named_set(name: str) -> VersionSet:
+    """Return the set of this name; raises UsageError that names those there are."""
+    from paddlevl_doctor.knowledge.version_sets import find_set, load_sets  # noqa: PLC0415 - as above
+
+    found = find_set(name)
+    if found is None:
+        raise UsageError(text("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
+    return found
+
+
+def _nearest_set(target: Target | None) -> VersionSet:
+    """Return the set whose paddleocr has the same minor version, else the default one."""
+    from paddlevl_doctor.knowledge.version_sets import default_set, load_sets  # noqa: PLC0415 - as above
+
+    installed = (target.version_of("paddleocr") if target else None) or ""
+    minor = installed.rpartition(".")[0]
+    near = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
+    return near or default_set()
+
+
+def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
+    """Let the target read a chart with a tiny checkpoint, ask its parts one by one, and judge what came of it."""
+    return judge_deep(examination, see_deep(system, examination, stage))
+
+
+def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
+    """Run the probes; None where a quick finding makes it pointless."""
+    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.facts.collect_deep import collect_deep  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - as above
+
+    facts = examination.facts
+    if facts.target is None or deep_checks.blocker(examination.findings) is not None:
+        return None
+    devices = devices_of(examination.context)
+    with stage(text("stage-selftest", device=", ".join(devices))):
+        index = examination.context.wheel.find_links if facts.gpus.devices else None
+        return collect_deep(system, facts, devices, ask_hubs=not cached_versions(facts.cache), index=index)
+
+
+def devices_of(context: Context) -> tuple[str, ...]:
+    """Return what the target could read on: the GPUs that its CUDA wheel serves, all if it serves none; or the CPU."""
+    from paddlevl_doctor.knowledge.wheel_choice import served  # noqa: PLC0415 - start-up time
+
+    target = context.facts.target
+    if target is None or target.version_of("paddlepaddle-gpu") is None:
+        return ("cpu",)
+    gpus = served(context.wheel, target.paddle) or context.gpus
+    return tuple(f"gpu:{gpu.index}" for gpu in gpus) or ("cpu",)
+
+
+def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
+    """Return what the deep look means; where nothing could be run, the findings that wait."""
+    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
+
+    if deep is None:
+        by = deep_checks.blocker(examination.findings) or "target-environment"
+        return deep_checks.blocked_findings(by, language())
+    return deep_checks.judge(deep, examination.context, language())

@@ -1,0 +1,149 @@
+"""Compares every file of an environment with the hashes in its distributions' RECORD, on all cores.
+
+It reads files and runs nothing, so it happens in the doctor's own process: hashing lets other threads run. Files
+without a hash (bytecode, RECORD itself) and those outside of site-packages (scripts, which installers write
+themselves) are left alone. The result has the form of the probe `installed_files`, which looks at the stack only.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.values.facts import Distribution, ProbeResult, Target
+from paddlevl_doctor.values.findings import Bar
+
+_BATCH = 128
+"""Files a thread takes at a time: one by one, handing them out would cost as much as reading them."""
+_WHOLE = 1 << 18
+_CHUNK = 1 << 20
+# A fifo or a device in the place of a file must not stop the reader.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One line of a RECORD: which distribution, the file, and the SHA-256 that it should have."""
+
+    owner: int
+    relative: str
+    path: str
+    wanted: str
+
+
+def compare(target: Target, cores: int, bar: Bar, title: str) -> ProbeResult:
+    """Return for every distribution what is missing, altered or could not be read; never raises for a file.
+
+    `bar` shows how many of the files were looked at, under `title`.
+    """
+    started = time.monotonic()
+    found, files = _promises(target)
+    batches = [files[at : at + _BATCH] for at in range(0, len(files), _BATCH)]
+    with bar(title, len(files)) as advance, ThreadPoolExecutor(max(1, cores)) as pool:
+        waiting = {pool.submit(_differing, batch): batch for batch in batches}
+        try:
+            for done in as_completed(waiting):
+                for file, what in done.result():
+                    found[file.owner]["missing" if what is None else "altered"].append(what or file.relative)
+                advance(len(waiting[done]))
+        except BaseException:  # Ctrl-C: nobody waits for 20,000 files
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    document = {"probe": "installed_files", "distributions": [_sorted(one) for one in found], "error": None}
+    return ProbeResult("answered", document, "", round(time.monotonic() - started, 3))
+
+
+def _sorted(one: dict[str, Any]) -> dict[str, Any]:
+    """Put what the threads found in the order of the names."""
+    altered = sorted(one["altered"], key=lambda item: str(item["path"]))
+    return {**one, "missing": sorted(one["missing"]), "altered": altered}
+
+
+def _promises(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
+    """Return an empty account of every distribution, and all files with a hash."""
+    found: list[dict[str, Any]] = []
+    files: list[_File] = []
+    for distribution in target.distributions:
+        lines, trouble = _lines(distribution)
+        site = str(Path(distribution.path).parent)
+        files += [_File(len(found), path, os.path.join(site, path), wanted) for path, wanted in lines]  # noqa: PTH118
+        found.append({
+            "name": distribution.name,
+            "version": distribution.version,
+            "record": trouble is None,
+            "files": len(lines),
+            "missing": [],
+            "altered": [],
+            "trouble": trouble,
+        })  # fmt: skip
+    return found, files
+
+
+def _lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | None]:
+    """Return (path, hash) of what can be checked, and why RECORD could not be read (None: it could)."""
+    path = Path(distribution.path) / "RECORD"
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.reader(file) if len(row) > 1 and row[1].startswith("sha256=")]
+    except FileNotFoundError:
+        return [], None if distribution.has_record or not distribution.path.endswith(
+            ".dist-info"
+        ) else "missing"
+    except (OSError, csv.Error) as error:
+        return [], str(getattr(error, "strerror", None) or error)
+    return list(_inside(rows)), None
+
+
+def _inside(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the files below site-packages; whatever else a RECORD names is not looked at."""
+    for row in rows:
+        relative = row[0].replace("\\", "/")
+        if not relative.startswith("/") and ":" not in relative and ".." not in relative.split("/"):
+            yield relative, row[1][len("sha256=") :].rstrip("=")
+
+
+def _differing(batch: Sequence[_File]) -> list[tuple[_File, dict[str, Any] | None]]:
+    """Return the files that are not as promised: None for a missing one, else what is there instead."""
+    return [(file, what) for file in batch if (what := _look(file)) is not _RIGHT]
+
+
+_RIGHT: dict[str, Any] = {}
+
+
+def _look(file: _File) -> dict[str, Any] | None:
+    try:
+        digest, links = _digest(file.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        shown = getattr(error, "strerror", None) or str(error)
+        return {"path": file.relative, "sha256": None, "links": 0, "error": shown}
+    if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.wanted:
+        return _RIGHT
+    return {"path": file.relative, "sha256": digest.hex(), "links": links, "error": None}
+
+
+def _digest(path: str) -> tuple[bytes, int]:
+    """Return a file's SHA-256 and how many directory entries it has; raises OSError, also for what is no file."""
+    descriptor = os.open(path, _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "no regular file")
+        data = os.read(descriptor, _WHOLE)
+        state = hashlib.sha256(data)
+        while len(data) > 0 and status.st_size > _WHOLE:
+            data = os.read(descriptor, _CHUNK)
+            state.update(data)
+        return state.digest(), status.st_nlink
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,84 @@
+"""Findings about the model cache to steps. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.knowledge.failures import load_failure
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.values.facts import CachedModel
+from paddlevl_doctor.values.findings import Finding, Step
+
+STOP_FILE = "generation_config.json"
+
+
+def cache_steps(context: Context, curable: Sequence[Finding]) -> Iterator[Step]:
+    """Yield the steps that repair what these findings say of the model cache."""
+    for finding in curable:
+        models = named_models(context, finding)
+        kind = load_failure(finding.id).cure.kind
+        if kind == "set-aside" and models:
+            yield _set_aside(finding, models)
+        elif kind == "share" and models:
+            yield _share(finding, models)
+        elif kind == "edit-config":
+            yield from _stop_files(finding, models)
+
+
+def named_models(context: Context, finding: Finding) -> tuple[CachedModel, ...]:
+    """Return the cached models that a finding is about."""
+    cache = context.facts.cache
+    return tuple(m for m in (cache.models if cache else ()) if m.name in finding.subjects)
+
+
+def _set_aside(finding: Finding, models: Sequence[CachedModel]) -> Step:
+    names = ", ".join(model.name for model in models)
+    return Step(
+        id="set-models-aside",
+        kind="repair-model-cache",
+        summary=text("step-set-aside", names=names),
+        resolves=(finding.id,),
+        diff="\n".join(f"- {model.path} ({model.size_mb} MB)" for model in models),
+        precondition=text("step-set-aside-before"),
+        undo=text("step-set-aside-undo"),
+        arguments={"action": "set-aside", "folders": [model.path for model in models]},
+    )
+
+
+def _share(finding: Finding, models: Sequence[CachedModel]) -> Step:
+    """Let the copy inside another model's folder be the same files as the one that lies in official_models."""
+    pairs = [
+        [model.path, str(PurePath(model.path).parents[1] / PurePath(model.path).name)] for model in models
+    ]
+    return Step(
+        id="share-models",
+        kind="repair-model-cache",
+        summary=text("step-share", size_mb=sum(model.size_mb for model in models)),
+        resolves=(finding.id,),
+        diff="\n".join(f"~ {copy} = {original}" for copy, original in pairs),
+        precondition=text("step-share-before"),
+        undo=text("step-share-undo"),
+        arguments={"action": "share", "pairs": pairs},
+    )
+
+
+def _stop_files(finding: Finding, models: Sequence[CachedModel]) -> Iterator[Step]:
+    """Write what config.json knows and PaddleX reads from generation_config.json alone."""
+    for model in models:
+        if "eos_token_id" not in model.tokens:
+            continue  # nobody here knows where this model stops
+        content = json.dumps(dict(model.tokens), indent=2, sort_keys=True) + "\n"
+        path = str(PurePath(model.path) / STOP_FILE)
+        yield Step(
+            id=f"stop-file-{model.name.replace('/', '-')}",
+            kind="edit-config",
+            summary=text("step-write", path=path),
+            resolves=(finding.id,),
+            diff="\n".join(f"+{line}" for line in content.splitlines()),
+            precondition=text("step-write-before"),
+            undo=text("step-write-undo"),
+            arguments={"path": path, "content": content},
+        )

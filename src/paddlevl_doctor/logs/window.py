@@ -1,0 +1,116 @@
+"""A stretch of a log in memory: from a place in its squeezed copy back to the lines around that place."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from paddlevl_doctor.logs.normalise import VISIBLE, decoded, normal, split_prefix, squeezed
+
+_BLOCK, _STEP = 2048, 32
+_BEFORE = 4
+"""Lines before a hit that can belong to its message."""
+_AFTER = 12
+_PART = 1000
+_FAR = 3000
+"""Bytes before and after a hit that can belong to its message."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: its number, the byte where it starts, who speaks (knowledge/squeeze.py), and what is said."""
+
+    number: int
+    start: int
+    speaker: str
+    said: str
+
+
+class Stretch:
+    """Cleaned bytes of a log, the first of which belongs to line `first_line` (lines count from 1)."""
+
+    def __init__(self, data: bytes, first_line: int = 1) -> None:
+        self.data, self.first_line = data, first_line
+        self.squeezed = squeezed(data)
+        self._block, self._within = -1, [0]
+
+    @cached_property
+    def _visible(self) -> list[int]:
+        """The length of the squeezed copy before each block."""
+        blocks = range(0, len(self.data), _BLOCK)
+        return list(accumulate((len(squeezed(self.data[i : i + _BLOCK])) for i in blocks), initial=0))
+
+    @cached_property
+    def _breaks(self) -> list[int]:
+        """The number of line breaks before each block."""
+        blocks = range(0, len(self.data), _BLOCK)
+        return list(accumulate((self.data.count(b"\n", i, i + _BLOCK) for i in blocks), initial=0))
+
+    def offset_of(self, place: int) -> int:
+        """Return where the byte at `place` of the squeezed copy is in `data`."""
+        number = bisect.bisect_right(self._visible, place) - 1
+        if number != self._block:  # places come in the order of the text, often many from one block
+            begin = number * _BLOCK
+            steps = range(begin, min(begin + _BLOCK, len(self.data)), _STEP)
+            counts = (len(squeezed(self.data[i : i + _STEP])) for i in steps)
+            self._block, self._within = number, list(accumulate(counts, initial=self._visible[number]))
+        step = bisect.bisect_right(self._within, place) - 1
+        offset = number * _BLOCK + step * _STEP
+        rest = place - self._within[step]
+        for code in self.data[offset : offset + _STEP]:
+            rest -= code in VISIBLE
+            if rest < 0:
+                break
+            offset += 1
+        return offset
+
+    def number_of(self, offset: int) -> int:
+        """Return the number of the line in which a byte is."""
+        block = offset // _BLOCK
+        return self.first_line + self._breaks[block] + self.data.count(b"\n", block * _BLOCK, offset)
+
+    def line_of(self, offset: int) -> bytes:
+        """Return the line in which a byte is; of an endless one the part around it."""
+        begin = self.data.rfind(b"\n", max(0, offset - _PART), offset) + 1 or max(0, offset - _PART)
+        end = self.data.find(b"\n", offset, offset + _PART)
+        return self.data[begin : end if end >= 0 else offset + _PART]
+
+    def around(self, offset: int) -> tuple[int, bytes, int]:
+        """Return what can belong to the message at `offset`: where it begins, its bytes, and the line of the hit.
+
+        It is the same for all places of a line (of an endless one: of a part of it), so that it is read once.
+        """
+        data = self.data
+        start = data.rfind(b"\n", max(0, offset - _PART), offset) + 1
+        middle = start or max(0, offset - offset % _PART)
+        low, high = max(0, middle - _FAR), min(len(data), middle + _PART + _FAR)
+        begin = middle
+        for _ in range(_BEFORE if start else 0):
+            begin = max(low, data.rfind(b"\n", low, max(low, begin - 1)) + 1)
+        begin = begin if start else low
+        end = offset
+        for _ in range(_AFTER):
+            end = data.find(b"\n", end, high) + 1
+            if end == 0:
+                return begin, data[begin:high], data.count(b"\n", begin, offset)
+        return begin, data[begin : end - 1], data.count(b"\n", begin, offset)
+
+    def lines(self, offset: int, most: int) -> Iterator[Line]:
+        """Give at most so many lines, from the one in which `offset` is; of endless ones only the beginning."""
+        begin = self.data.rfind(b"\n", max(0, offset - _FAR), offset) + 1 or max(0, offset - _FAR)
+        number = self.number_of(begin)
+        for line in range(number, number + most):
+            end = self.data.find(b"\n", begin)
+            stop = end if end >= 0 else len(self.data)
+            yield spoken(line, begin, decoded(self.data[begin : min(stop, begin + 2 * _FAR)]))
+            if end < 0:
+                return
+            begin = end + 1
+
+
+def spoken(number: int, start: int, text: str) -> Line:
+    """Take a line apart."""
+    return Line(number, start, *split_prefix(normal(text)))

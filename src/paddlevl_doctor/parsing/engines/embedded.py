@@ -1,0 +1,152 @@
+"""The embedded reader: PP-OCR through ONNX in a child of the doctor's own Python, its weights in the wheel.
+
+It reads lines of text on the processor and knows nothing of tables or formulas. It needs no target, no GPU and no
+network, and serves as the independent witness of what is on a page.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.facts.run_probes import death_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.engines.base import OneByOne, PageFailedError, Task
+from paddlevl_doctor.parsing.engines.page_rotation import turned_back
+from paddlevl_doctor.parsing.engines.reading_order import blocks_of
+from paddlevl_doctor.parsing.input.page_source import Picture
+from paddlevl_doctor.parsing.output.run_report_model import Sample
+from paddlevl_doctor.parsing.run.page_store import PageRead
+from paddlevl_doctor.parsing.workers.json_lines_process import Event, LinesChild
+from paddlevl_doctor.parsing.workers.watchdog import LIMITS, DiedError, Limits, StalledError, Watcher
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.pages import Line, Page, box_of
+
+_WORKER = "paddlevl_doctor.parsing.engines.embedded_worker"
+_PACKAGE_ROOT = Path(__file__).parents[3]
+_MAX_THREADS = 8
+"""More do not help on one page, and the memory for them does not come free."""
+_ATTEMPTS = 2
+"""The second in a fresh process."""
+_LIMITS = {"start": Limits(60, 60), "load": Limits(300, 60), "read": Limits(600, 60)}
+
+
+def available() -> bool:
+    """Say whether the extra `reader` is installed, without importing any of it."""
+    return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
+
+
+def threads_for(cores: int) -> int:
+    """Return how many threads read a page on a machine with so many cores."""
+    return max(1, min(cores, _MAX_THREADS))
+
+
+@dataclass
+class ReaderEngine(OneByOne):
+    """Reads one page after the other; a process that died or stands still is replaced once a page."""
+
+    env: Mapping[str, str]
+    folder: Path
+    """For the worker's log."""
+    threads: int = 1
+    samples: list[Sample] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+    before: tuple[str, ...] = ()
+    """Words before the command, such as those that take the network away."""
+    _watcher: Watcher | None = None
+
+    def read(self, task: Task) -> PageRead:
+        """Read one page; raises PageFailedError for this page, DoctorError where the reader cannot run at all."""
+        picture = task.picture(1.0)
+        started = time.monotonic()
+        event = self._seen(picture, task.index)
+        turn, size = event["turned"], (picture.width, picture.height)
+        blocks = tuple(
+            replace(block, box=turned_back(block.box, turn, *size))
+            for block in blocks_of(_lines(event, picture))
+        )
+        page = Page(task.index, *size, blocks, round(time.monotonic() - started, 2))
+        notes = (text("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
+        return PageRead(page, device=self.device, notes=notes, turned=turn)
+
+    def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
+        """Return the lines of text, boxes in pixels of the page, and its turn (`turning`); raises as `read` does."""
+        event = self._seen(picture, page)
+        turn, size = int(event["turned"]), (picture.width, picture.height)
+        lines = _lines(event, picture)
+        return tuple(replace(line, box=turned_back(line.box, turn, *size)) for line in lines), turn
+
+    def _seen(self, picture: Picture, page: int) -> Event:
+        for attempt in range(_ATTEMPTS):
+            try:
+                event = self._ask(self._ready(), {"image": str(picture.path)})
+            except (StalledError, DiedError) as error:
+                self._watcher = None
+                if attempt == _ATTEMPTS - 1:
+                    detail = _described(error)
+                    raise PageFailedError(text("page-failed", page=page + 1, detail=detail)) from error
+                continue
+            if event["event"] == "failed":
+                raise PageFailedError(text("page-failed", page=page + 1, detail=event["detail"]))
+            return event
+        raise AssertionError  # the last attempt returned or raised
+
+    def close(self) -> None:
+        """End the process."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    def _ready(self) -> Watcher:
+        if self._watcher is None:
+            argv = (*self.before, sys.executable, "-X", "utf8", "-m", _WORKER, "--threads", str(self.threads))
+            # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the reader.
+            threads = {"OMP_NUM_THREADS": str(self.threads)}
+            safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
+            child = LinesChild(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
+            watcher = Watcher(child, self.samples, self.started, limits={**LIMITS, **_LIMITS, **self.limits})
+            self._greet(watcher)
+            self._watcher = watcher
+        return self._watcher
+
+    def _greet(self, watcher: Watcher) -> None:
+        """Wait until the models are loaded; raises DoctorError where that fails."""
+        try:
+            event = watcher.wait()
+        except (StalledError, DiedError) as error:
+            raise DoctorError(text("reader-failed", detail=_described(error))) from error
+        if event["event"] == "fatal":
+            watcher.close()
+            raise DoctorError(text("reader-failed", detail=event["detail"]))
+        self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
+
+    def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
+        watcher.child.send(request)
+        return watcher.wait()
+
+
+def _described(error: StalledError | DiedError) -> str:
+    if isinstance(error, StalledError):
+        key = "worker-idle" if error.idle else "worker-slow"
+        return text(key, stage=text(f"worker-{error.stage}"), seconds=f"{error.waited:.0f}")
+    last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
+    return text("worker-died", how=death_of(error.returncode), words=last.strip())
+
+
+def _lines(event: Event, picture: Picture) -> tuple[Line, ...]:
+    """Return the lines in pixels of the page as it was turned, whatever the scale of its picture."""
+    across, down = picture.width / event["width"], picture.height / event["height"]
+    scale = (across, down, across, down) if event["turned"] in (0, 180) else (down, across, down, across)
+    boxes = (box_of([n * s for n, s in zip(line["box"], scale, strict=True)]) for line in event["lines"])
+    return tuple(
+        Line(line["text"], box, line["score"]) for line, box in zip(event["lines"], boxes, strict=True)
+    )

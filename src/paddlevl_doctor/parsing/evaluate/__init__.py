@@ -1,0 +1,1 @@
+"""Compares what was read with a ground truth or with a second reading."""

@@ -1,0 +1,1 @@
+"""Finds documents, checks them, and renders their pages."""

@@ -1,0 +1,105 @@
+"""Puts together what a run is told as: every document with its pages, and what happened on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from paddlevl_doctor.parsing.engines.failures import helped
+from paddlevl_doctor.parsing.output.run_report_model import (
+    Difference,
+    DocumentStory,
+    EngineStory,
+    OtherReading,
+    PageStory,
+    RunStory,
+    Sample,
+)
+from paddlevl_doctor.parsing.run.page_store import PageRead
+from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, names_of
+from paddlevl_doctor.parsing.run.session import PREVIEW, Work
+from paddlevl_doctor.parsing.workers.watchdog import summed
+
+_PICTURES = 100
+"""Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
+
+
+def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) -> RunStory:
+    """Return the story of a run; documents that could not be opened are in it."""
+    by_path = {str(work.path): work for work in works}
+    shown, documents = 0, []
+    names = names_of([document.input for document in report.documents])
+    for name, document in zip(names, report.documents, strict=True):
+        documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
+        shown += document.pages
+    return RunStory(
+        title=", ".join(names[:3]),
+        engine=report.engine,
+        device=report.device,
+        documents=tuple(documents),
+        seconds=report.seconds,
+        samples=summed(samples),
+        incidents=report.incidents,
+        rungs=helped(report.rungs),
+    )
+
+
+def beside(stories: Sequence[RunStory | None], compared: Sequence[ComparedEngine]) -> RunStory | None:
+    """Return the first story with what the other engines read beside it; None where there is none."""
+    told = [story for story in stories if story is not None]
+    if not told:
+        return None
+    first, *rest = told
+    by_name = {engine.engine: engine for engine in compared}
+    documents = tuple(
+        replace(document, others=tuple(_other(story, by_name[story.engine], n) for story in rest))
+        for n, document in enumerate(first.documents)
+    )
+    engines = tuple(EngineStory(e.engine, e.device, e.seconds, e.failure) for e in compared)
+    return replace(first, documents=documents, engines=engines)
+
+
+def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading:
+    found = engine.documents[number]
+    return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
+
+
+def _document(name: str, document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
+    places = {found.page for found in document.differences}
+    found = {page: [d for d in document.differences if d.page == page] for page in places}
+    pages = work.pages if work is not None else {}
+    stories = [
+        _page(page, work, differences=found, picture=n < pictures or bool(found.get(index)))
+        for n, (index, page) in enumerate(sorted(pages.items()))
+        if work is not None
+    ]
+    return DocumentStory(
+        name=name,
+        pages=tuple(stories),
+        passed=document.verdict.passed,
+        summary=document.verdict.summary,
+        reasons=document.verdict.reasons,
+        failed=document.failed,
+        judged=document.verdict.judged,
+        difference=document.diff,
+    )
+
+
+def _page(
+    read: PageRead, work: Work, *, differences: Mapping[int, Sequence[Difference]], picture: bool
+) -> PageStory:
+    index, page = read.page.index, read.page
+    preview = work.store.place(index) / PREVIEW
+    return PageStory(
+        index=index,
+        width=page.width,
+        height=page.height,
+        blocks=page.blocks,
+        seconds=page.seconds,
+        device=read.device,
+        picture=preview if picture and preview.is_file() else None,
+        differences=tuple(differences.get(index, ())),
+        notes=read.notes,
+        rung=read.rung,
+        folder=work.store.place(index) if picture else None,
+    )

@@ -1,0 +1,1 @@
+"""One run over many pages: the queue, the stored pages, the result files."""

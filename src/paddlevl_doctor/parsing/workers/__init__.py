@@ -1,0 +1,1 @@
+"""Processes that read pages: how they are started, watched, kept warm and ended."""

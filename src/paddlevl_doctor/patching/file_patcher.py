@@ -1,0 +1,364 @@
+"""Changes one file of an installed package so carefully that nobody else notices.
+
+uv shares files between its cache and all environments by hard links, so a file must never be written in place: the
+new bytes go to a file of their own, which then takes the place of the old directory entry. The old entry itself
+(the very inode, or symbolic link) is kept for undo.
+
+A kept entry is whole or absent, and it is on disk before its file is replaced. So whatever moment a run was stopped
+at, the kept entry and the file together tell what has happened, and `restore_file` ends it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import errno
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.system.files import sync_folder
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.facts import Distribution, Target
+
+
+def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
+    """Return the SHA-256 (hexadecimal) that the distribution's RECORD promises for a file; empty without one.
+
+    An interrupted upgrade leaves two records; then both count.
+    """
+    found = (d for d in target.distributions if d.name == name)
+    return tuple(digest for d in found for digest in _hashes(system, d, relative))
+
+
+def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:
+    record = system.read_text(Path(found.path) / "RECORD") or ""
+    name = relative.rpartition("/")[2]
+    rows = csv.reader(line for line in record.splitlines() if name in line)  # of thousands, a few
+    for row in rows:
+        if len(row) > 1 and row[0].replace("\\", "/") == relative and row[1].startswith("sha256="):
+            yield base64.urlsafe_b64decode(row[1][7:] + "=").hex()
+
+
+_COMPILE = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[2], 'exec')"
+_COMPILE_TIMEOUT = 60.0
+_CHUNK = 1 << 20
+
+
+class PatchDoesNotFitError(DoctorError):
+    """The file is not what the patch was made for; nothing was touched."""
+
+
+class FileMovedError(DoctorError):
+    """The file changed between looking and writing, or since we wrote it; it is kept as it is."""
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the SHA-256 of some bytes as hexadecimal text."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text; raises OSError."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def plan_change(file: PatchFile, content: bytes) -> bytes:
+    """Return the patched content of a file.
+
+    Raises PatchDoesNotFitError unless the content is exactly a published one and the result is the recorded one.
+    """
+    known = file.original(sha256_of(content))
+    if known is None:
+        raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
+    variant, original = known
+    changed = variant.applied_to(content)
+    if changed is None or sha256_of(changed) != original.patched_sha256:
+        raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
+    return changed
+
+
+def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
+    """Return the published content behind a patched one, None where the content is not our patch's result,
+    today's or that of an earlier release.
+    """
+    digest = sha256_of(content)
+    for variant in (*file.variants, *file.former):
+        for original in variant.originals:
+            former = variant.taken_from(content) if original.patched_sha256 == digest else None
+            if former is not None and sha256_of(former) == original.sha256:
+                return former
+    return None
+
+
+def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
+    """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
+    argv = (python, "-I", "-S", "-c", _COMPILE, str(path), shown)  # -S: a third of the start is `site`
+    done = system.run(argv, timeout=_COMPILE_TIMEOUT)
+    return None if done.ok else (done.stderr.strip().splitlines() or ["?"])[-1]
+
+
+# --- one file ---------------------------------------------------------------------------------------------
+
+
+def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: Path) -> None:
+    """Put new bytes in place of a file below `site`; its former entry is kept as `keep`, which must not exist.
+
+    `expect` is the SHA-256 that the file must still have. Raises FileMovedError when it has not,
+    PatchDoesNotFitError for a path that leads out of `site`, FileExistsError for a `keep` that is taken, OSError
+    when the disk refuses; the old file is then still in place and nothing is left behind.
+    """
+    leaf = _leaf(site, relative)
+    _expect(leaf, relative, expect)
+    if os.path.lexists(keep):  # it may be somebody's only copy, or an inode of uv's cache
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(keep))
+    staged = _stage_like(leaf, data, staging_folder(keep.parent, leaf.parent))
+    try:
+        keep_entry(leaf, keep)
+        sync_folder(keep.parent)
+        _expect(leaf, relative, expect)  # once more: staging and syncing took their time
+        staged.replace(leaf)
+    except BaseException:
+        if staged.exists():  # else it is in place, and the kept entry is needed for undo
+            keep.unlink(missing_ok=True)
+            staged.unlink()
+        raise
+    sync_folder(leaf.parent)
+    drop_bytecode(leaf)
+
+
+def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
+    """Put the kept entry back in place of the patched file, whose SHA-256 must still be `expect`.
+
+    A file that never was replaced is left alone. Raises FileMovedError where somebody edited the file.
+    """
+    leaf = _leaf(site, relative)
+    if not os.path.lexists(keep):
+        return
+    if _is_untouched(leaf, keep, expect):
+        keep.unlink()
+        return
+    _expect(leaf, relative, expect)
+    _put_back(keep, leaf)
+    sync_folder(leaf.parent)
+    drop_bytecode(leaf)
+
+
+def _leaf(site: Path, relative: str) -> Path:
+    """Return the file's path without following a link at its end; raises PatchDoesNotFitError outside `site`."""
+    pure = PurePosixPath(relative)
+    leaf = site.joinpath(*pure.parts)
+    outside = pure.is_absolute() or ".." in pure.parts
+    if outside or not leaf.parent.resolve().is_relative_to(site.resolve()):
+        raise PatchDoesNotFitError(text("patch-outside", path=relative, site=site))
+    return leaf
+
+
+def _expect(leaf: Path, relative: str, expect: str) -> None:
+    if not leaf.is_file() or sha256_of(leaf.read_bytes()) != expect:
+        raise FileMovedError(text("file-moved", path=relative))
+
+
+# --- new files --------------------------------------------------------------------------------------------
+
+
+def stage(folder: Path, data: bytes, mode: int) -> Path:
+    """Write new bytes to a file of their own in `folder`, with its final mode, and sync them to disk."""
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=folder)  # O_EXCL, mode 0600
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        path.chmod(mode)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _stage_like(model: Path, data: bytes, folder: Path) -> Path:
+    """Stage new bytes with the mode and, where we may give files away, the owner of an existing file."""
+    wanted = model.stat()
+    staged = stage(folder, data, stat.S_IMODE(wanted.st_mode))
+    made = staged.stat()
+    if (made.st_uid, made.st_gid) != (wanted.st_uid, wanted.st_gid):
+        with contextlib.suppress(OSError):  # only root may
+            os.chown(staged, wanted.st_uid, wanted.st_gid)
+    return staged
+
+
+def staging_folder(preferred: Path, beside: Path) -> Path:
+    """Return a folder on the same device as the file, so that the last step is one atomic rename."""
+    return preferred if preferred.stat().st_dev == beside.stat().st_dev else beside
+
+
+# --- kept entries -----------------------------------------------------------------------------------------
+
+
+def keep_entry(leaf: Path, keep: Path) -> None:
+    """Keep the directory entry that is about to be replaced: the same inode, or the same symbolic link.
+
+    Raises FileExistsError when `keep` is taken.
+    """
+    try:
+        os.link(leaf, keep, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except (OSError, NotImplementedError):  # another device, or a file system without hard links
+        _copy_entry(leaf, keep)
+
+
+def _copy_entry(source: Path, place: Path) -> None:
+    """Make `place` an equal entry, a link or a file, in one step: it is never seen half written."""
+    if source.is_symlink():
+        made = place.with_name(f".new-{place.name}")
+        made.unlink(missing_ok=True)
+        made.symlink_to(os.readlink(source))
+    else:
+        made = _stage_like(source, source.read_bytes(), place.parent)
+    made.replace(place)
+
+
+def _put_back(keep: Path, leaf: Path) -> None:
+    """Move the kept entry to its place; from another device it is copied there first, and then removed."""
+    try:
+        keep.replace(leaf)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_entry(keep, leaf)
+        keep.unlink()
+
+
+def _is_untouched(leaf: Path, keep: Path, expect: str) -> bool:
+    """Say whether the file is what was kept, because it never was replaced or because it was already put back.
+
+    Without hard links the two are files of their own with equal bytes.
+    """
+    if keep.is_symlink() and leaf.is_symlink():
+        return os.readlink(keep) == os.readlink(leaf)
+    if not (leaf.is_file() and keep.is_file()):
+        return False
+    found = leaf.read_bytes()
+    return leaf.samefile(keep) or (found == keep.read_bytes() and sha256_of(found) != expect)
+
+
+# --- bytecode ---------------------------------------------------------------------------------------------
+
+
+def drop_bytecode(source: Path) -> None:
+    """Remove the bytecode of a source file, of every Python and optimisation level.
+
+    Python compares size and whole-second time only, so old bytecode can outlive a same-size change.
+    """
+    folders = [source.parent / "__pycache__"]
+    prefix = os.environ.get("PYTHONPYCACHEPREFIX")
+    if prefix:
+        folders.append(Path(prefix, *source.parent.parts[1:]))
+    for folder in folders:
+        for path in folder.glob(f"{source.stem}.*.pyc"):
+            path.unlink(missing_ok=True)
+
+
+_CHANGEABLE = (PatchState.PRISTINE, PatchState.OLDER)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file to be written: its bytes before and after."""
+
+    path: str
+    before: bytes
+    after: bytes
+
+
+def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
+    """Return the files that are still pristine, or what an older release of the patch made of them.
+
+    Raises DoctorError for one that nobody published.
+    """
+    version = target.version_of(patch.distribution) or ""
+    found = []
+    for file in patch.files:
+        content = system.read_bytes(Path(target.purelib) / file.path)
+        digest = None if content is None else sha256_of(content)
+        state = state_of(file, digest, version)
+        if state is PatchState.PATCHED:
+            continue
+        published = plan_reversal(file, content or b"") if state is PatchState.OLDER else content
+        if state not in _CHANGEABLE or content is None or published is None:
+            shown = (digest or "-")[:12]
+            raise DoctorError(text("file-altered", path=file.path, version=version, sha256=shown))
+        if sha256_of(published) not in promised(system, target, patch.distribution, file.path):
+            raise DoctorError(text("file-not-recorded", path=file.path, name=patch.distribution))
+        found.append(Change(file.path, content, plan_change(file, published)))
+    return tuple(found)
+
+
+def as_event(change: Change) -> dict[str, str]:
+    """Describe a change for the journal."""
+    before, after = sha256_of(change.before), sha256_of(change.after)
+    return {"path": change.path, "before": before, "after": after}
+
+
+def write(system: System, todo: Sequence[Change], target: Target, folder: Path) -> None:
+    """Compile every new file with the target's Python, then put all of them in place, keeping the old entries."""
+    folder.mkdir(parents=True)
+    for change in todo:
+        flaw = _flaw(system, target, folder, change)
+        if flaw is not None:
+            raise DoctorError(text("does-not-compile", path=change.path, reason=flaw))
+    for number, change in enumerate(todo):
+        before = sha256_of(change.before)
+        kept = folder / str(number)  # not its hash: two files of a patch may have been equal
+        replace_file(Path(target.purelib), change.path, change.after, expect=before, keep=kept)
+
+
+def _flaw(system: System, target: Target, folder: Path, change: Change) -> str | None:
+    """Compile with the target's Python, or here where that is the same one: a process a file costs most of a patch."""
+    here = f"{sys.version_info.major}.{sys.version_info.minor}."
+    if target.implementation != sys.implementation.name or not f"{target.version}.".startswith(here):
+        staged = folder / "compiled.py"
+        staged.write_bytes(change.after)
+        flaw = syntax_error(target.python, staged, change.path, system)
+        staged.unlink()
+        return flaw
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what upstream's own source is warned of is no flaw of the patch
+            compile(change.after, change.path, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
+    """Return the first patched file that is no longer what was written, None when all are."""
+    for file in files:
+        path = site / file["path"]
+        content = path.read_bytes() if path.is_file() else b""
+        if sha256_of(content) not in (file["before"], file["after"]):
+            return str(file["path"])
+    return None
+
+
+def restore(site: Path, files: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Put the former entries back; a file that was not written yet is left alone. Raises FileMovedError."""
+    for number, file in reversed(list(enumerate(files))):
+        restore_file(site, file["path"], expect=file["after"], keep=folder / str(number))

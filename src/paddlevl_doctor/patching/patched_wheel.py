@@ -1,0 +1,211 @@
+"""Builds a wheel of an installed distribution with patches in it, for images and for machines without a network.
+
+A wheel with the local version `3.3.6+paddlevl.1` fulfils `==3.3.6`, shows itself in every list of packages, has a
+true RECORD and is taken back by installing the published version again. Nothing is downloaded: every published
+file is at hand in the environment, with its hash in RECORD.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from paddlevl_doctor.knowledge.patches import Patch, PatchState, load_patches, state_of
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.patching.file_patcher import plan_change, plan_reversal, sha256_of
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Distribution, Target
+
+REVISION = "paddlevl.1"
+"""The local version; the number counts how these wheels are built, not how often."""
+MANIFEST = "paddlevl-doctor.json"
+"""Says inside .dist-info which patches are in a wheel."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The earliest time that a zip file can hold; the same in every build."""
+# What an installer writes by itself; a wheel must not have them.
+_WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", MANIFEST)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a wheel."""
+
+    data: bytes
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class Published:
+    """A distribution as it was published: its files by their path inside the wheel."""
+
+    name: str
+    version: str
+    """Without a local part."""
+    info: str
+    """The name of its .dist-info folder."""
+    members: Mapping[str, Member]
+
+
+def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
+    """Write the wheel into `folder` and return its path; the same patches give the same bytes on every machine.
+
+    Raises UsageError for a patch that does not fit this version, OSError where it cannot be written.
+    """
+    local = f"{source.version}+{REVISION}"
+    info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
+    members = dict(_renamed({**source.members, **_patched(source, patches)}, source, local, info))
+    members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
+    return _packed(info, members, folder)
+
+
+def repack(source: Published, folder: Path) -> Path:
+    """Write a wheel of the distribution as it was published into `folder`; raises OSError."""
+    return _packed(source.info, source.members, folder)
+
+
+def _packed(info: str, members: Mapping[str, Member], folder: Path) -> Path:
+    tag = _tag(members[f"{info}/WHEEL"].data)
+    path = folder / f"{info.removesuffix('.dist-info')}-{tag}.whl"
+    _write(path, members, f"{info}/RECORD")
+    return path
+
+
+def _patched(source: Published, patches: Sequence[Patch]) -> dict[str, Member]:
+    found = {}
+    for patch in patches:
+        for file in patch.files:
+            member = source.members.get(file.path)
+            digest = sha256_of(member.data) if member else None
+            if member is None or state_of(file, digest, source.version) is not PatchState.PRISTINE:
+                raise UsageError(
+                    text("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
+                )
+            found[file.path] = Member(plan_change(file, member.data), member.executable)
+    return found
+
+
+def _renamed(
+    members: Mapping[str, Member], source: Published, local: str, info: str
+) -> Iterator[tuple[str, Member]]:
+    for path, member in members.items():
+        folder, _, rest = path.partition("/")
+        if folder != source.info:
+            yield path, member
+            continue
+        old, new = f"Version: {source.version}\n".encode(), f"Version: {local}\n".encode()
+        data = member.data.replace(old, new, 1) if rest == "METADATA" else member.data
+        yield f"{info}/{rest}", Member(data, member.executable)
+
+
+def _manifest(source: Published, patches: Sequence[Patch]) -> bytes:
+    chosen = [{"id": patch.id, "files": [file.path for file in patch.files]} for patch in patches]
+    document = {"distribution": source.name, "version": source.version, "patches": chosen}
+    return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def _tag(wheel_file: bytes) -> str:
+    lines = wheel_file.decode().splitlines()
+    return next(line.partition(": ")[2].strip() for line in lines if line.startswith("Tag: "))
+
+
+# --- the zip file -----------------------------------------------------------------------------------------
+
+
+def _write(path: Path, members: Mapping[str, Member], record: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with zipfile.ZipFile(part, "w") as wheel:
+            ordered = sorted(members, key=lambda name: (".dist-info/" in name, name))
+            for name in ordered:
+                wheel.writestr(_entry(name, executable=members[name].executable), members[name].data)
+            rows = [(name, *_promise(members[name].data)) for name in ordered]
+            wheel.writestr(_entry(record), _csv([*rows, (record, "", "")]))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _entry(name: str, *, executable: bool = False) -> zipfile.ZipInfo:
+    """Describe one member. Stored, not compressed: what zlib makes differs between its versions."""
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.create_system = 3  # Unix, wherever it is built
+    entry.external_attr = (0o100755 if executable else 0o100644) << 16
+    return entry
+
+
+def _promise(data: bytes) -> tuple[str, str]:
+    return f"sha256={_encoded(data)}", str(len(data))
+
+
+def _encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def _csv(rows: Sequence[tuple[str, str, str]]) -> str:
+    words = io.StringIO()
+    csv.writer(words, lineterminator="\n").writerows(rows)
+    return words.getvalue()
+
+
+# --- where the published files come from ------------------------------------------------------------------
+
+
+def from_installation(system: System, target: Target, name: str) -> Published:
+    """Collect a distribution's published files from an environment.
+
+    A file that one of our patches changed is turned back. Raises UsageError where the distribution or its RECORD
+    is absent, or where a file is not what RECORD promises.
+    """
+    found = next((d for d in target.distributions if d.name == name), None)
+    if found is None or found.editable:
+        raise UsageError(text("no-wheel-source", name=name))
+    return published(system, found)
+
+
+def published(system: System, found: Distribution) -> Published:
+    """Collect the published files of an installed distribution; raises UsageError like `from_installation`."""
+    record = system.read_text(Path(found.path) / "RECORD")
+    if record is None:
+        raise UsageError(text("no-wheel-source", name=found.name))
+    members = dict(_installed(system, found, record))
+    return Published(found.name, found.version, Path(found.path).name, members)
+
+
+def _installed(system: System, found: Distribution, record: str) -> Iterator[tuple[str, Member]]:
+    info = Path(found.path)
+    for row in csv.reader(record.splitlines()):
+        relative, promise = row[0].replace("\\", "/"), row[1]
+        pure = PurePosixPath(relative)
+        outside = pure.is_absolute() or ".." in pure.parts or ":" in relative
+        own = pure.parts[0] == info.name and pure.name in _WRITTEN_BY_INSTALLERS
+        if not promise or outside or own:
+            continue
+        path = info.parent.joinpath(*pure.parts)
+        data = system.read_bytes(path)
+        yield relative, Member(_as_published(data, relative, promise, found), os.access(path, os.X_OK))
+
+
+def _as_published(data: bytes | None, relative: str, promise: str, found: Distribution) -> bytes:
+    for published in (data, data and _without_our_patch(relative, data)):
+        if published is not None and promise.partition("=")[2].rstrip("=") == _encoded(published):
+            return published
+    raise UsageError(text("wheel-source-altered", path=relative, name=found.name, version=found.version))
+
+
+def _without_our_patch(relative: str, data: bytes) -> bytes | None:
+    files = [file for patch in load_patches() for file in patch.files if file.path == relative]
+    return next((former for file in files if (former := plan_reversal(file, data)) is not None), None)
+
+
+def fitting(patches: Sequence[Patch], source: Published) -> tuple[Patch, ...]:
+    """Return the patches for this distribution whose files are all known of this version."""
+    return tuple(p for p in patches if p.distribution == source.name and p.fits(source.version))

@@ -1,0 +1,106 @@
+"""What people see of a run of `parse`: how it was read, where it went, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+
+from paddlevl_doctor.messages import text
+from paddlevl_doctor.parsing.engines.failures import helped
+from paddlevl_doctor.parsing.run.report import (
+    ComparedEngine,
+    DocumentReport,
+    Judgement,
+    ParseReport,
+    names_of,
+)
+from paddlevl_doctor.report.console import STYLES, Screen, make_table
+from paddlevl_doctor.values.findings import Status
+
+_DIFFERENCES, _DIFF_LINES = 5, 30
+"""So many are shown of a document without -v."""
+
+
+def show(screen: Screen, report: ParseReport) -> None:
+    """Print how documents were read and how well; quiet leaves the verdict."""
+    if not screen.quiet:
+        _reading(screen, report)
+        if len(report.documents) > 1:
+            _documents(screen, report.documents)
+    if report.compared:
+        _comparison(screen, report.compared)
+    _, colour = _mark(report.verdict)
+    screen.line(report.verdict.summary, f"bold {colour}")
+    for reason in report.verdict.reasons:
+        screen.line(f"  {reason}", "dim")
+    for document in report.documents:
+        _differences(screen, document)
+
+
+def _reading(screen: Screen, report: ParseReport) -> None:
+    screen.line(text("engine-line", engine=report.engine, device=report.device), "bold")
+    if report.reason:
+        screen.line(text("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow")
+    table = make_table("column-step", "column-seconds")
+    for name, seconds in report.seconds.items():
+        table.add_row(name, f"{seconds:.1f}")
+    screen.console.print(table)
+    if helped(report.rungs):
+        screen.line(f"! {helped(report.rungs)}", "yellow")
+    for incident in report.incidents:
+        screen.line(f"! {incident}", "yellow")
+    if len(report.documents) == 1:
+        screen.line(text("written", paths=", ".join(report.outputs)))
+
+
+def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
+    table = make_table("column-status", "column-document", "column-pages", "column-written")
+    names = names_of([document.input for document in documents])
+    for name, document in zip(names, documents, strict=True):
+        mark, style = _mark(document.verdict)
+        written = next(iter(document.outputs), "-")
+        row = (Text(screen.clean(words)) for words in (name, str(document.pages), written))
+        table.add_row(Text(mark, style=style), *row)
+    screen.console.print(table)
+
+
+def _mark(verdict: Judgement) -> tuple[str, str]:
+    """Return the sign and the colour of a verdict; what could not be judged is neither good nor bad."""
+    if not verdict.passed:
+        return STYLES[Status.ERROR]
+    return STYLES[Status.OK if verdict.judged else Status.SKIPPED]
+
+
+def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:
+    """Show every document and engine in a row, then where what was read differs."""
+    table = make_table("column-engine", "column-document", "column-similarity", "column-seconds")
+    for engine in engines:
+        for document in engine.documents:
+            alike = "-" if document.similarity is None else f"{document.similarity:.1%}"
+            row = (engine.engine, document.name, alike, f"{engine.seconds:.1f}")
+            table.add_row(*(Text(screen.clean(words)) for words in row))
+        if not engine.documents:
+            table.add_row(engine.engine, Text(screen.clean(engine.failure)), "-", "-")
+    screen.console.print(table)
+    for engine in engines[1:]:
+        for document in engine.documents:
+            _diff(screen, document.diff)
+
+
+def _diff(screen: Screen, words: str) -> None:
+    lines = words.splitlines()
+    for line in lines if screen.verbose else lines[:_DIFF_LINES]:
+        screen.indented(Text(screen.clean(line), style={"+": "green", "-": "red"}.get(line[:1], "dim")), 2)
+
+
+def _differences(screen: Screen, document: DocumentReport) -> None:
+    """Show where the witness saw something else, and, of a document that failed, the known text's difference."""
+    shown = document.differences if screen.verbose else document.differences[:_DIFFERENCES]
+    for found in shown:
+        words = text(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
+        screen.line(f"  {words}", "yellow")
+    if len(document.differences) > len(shown):
+        screen.line("  " + text("differences-more", count=len(document.differences) - len(shown)), "dim")
+    if screen.verbose or not document.verdict.passed:
+        _diff(screen, document.diff)

@@ -1,0 +1,491 @@
+"""A run of `parse` as one HTML page: pages beside what was read of them, differences, times, memory, incidents.
+
+No script, no request to anywhere; nothing that was read can become more than words, their emphasis and tables."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import html
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paddlevl_doctor import __version__
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.parsing.output.html_tables import Cell, cells_of
+from paddlevl_doctor.parsing.output.run_report_model import (
+    Difference,
+    DifferenceKind,
+    DocumentStory,
+    PageStory,
+    RunStory,
+    Sample,
+)
+from paddlevl_doctor.parsing.workers.watchdog import slope
+from paddlevl_doctor.report.html import template, visible
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.pages import Block, Box
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+_UNUSED = ("link", "image", "autolink", "html_inline", "html_block", "reference", "code", "lheading")
+"""Rules of CommonMark that are left out: what leads elsewhere, and what a scanned page never means by its spaces and
+rules."""
+_KEPT = frozenset({"start"})
+"""Attributes that the parser may set: at which number a list begins."""
+_FORMULA = re.compile(
+    r"\$\$(.{1,1000}?)\$\$|\$(?!\s)([^$\n]{1,400}?)(?<!\s)\$(?!\d)|\\\((.{1,400}?)\\\)|\\\[(.{1,1000}?)\\\]",
+    re.DOTALL,
+)
+_PAIR = re.compile(r"<(b|i|u|em|strong|sup|sub)>([^<>]{1,2000})</\1>", re.IGNORECASE)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_PICTURE = re.compile(
+    r"""<img\s[^<>]{0,500}?src=["']?(imgs/[\w.-]{1,200})(?=["'\s/>])[^<>]{0,500}>""", re.IGNORECASE
+)
+_WRAPPER = re.compile(r"</?(?:div|center|span|html|body)(?:\s[^<>]*)?>", re.IGNORECASE)
+"""What only places a part on the page."""
+_MOST_BYTES = 150_000
+"""A picture that was cut out of a page is shown up to this size; the page itself is beside it."""
+_MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
+
+Pictures = Callable[[str], str]
+"""Returns the data URI of a picture by its name below the page's folder, empty where it is not shown."""
+
+
+def as_html(text: str, pictures: Pictures, *, inline: bool = False) -> str:
+    """Return Markdown as HTML that is safe to show, whatever the text is; `inline` is for the words of a heading."""
+    parser, env = _parser(), {"pictures": pictures}
+    words = _WRAPPER.sub("", text).strip("\n")
+    tokens = parser.parseInline(" ".join(words.split()), env) if inline else parser.parse(words, env)
+    _clean(tokens)
+    return visible(str(parser.renderer.render(tokens, parser.options, env)))
+
+
+def pictures_in(folder: Path | None) -> Pictures:
+    """Return what looks up the pictures that were cut out of a page."""
+    return lambda name: _data_uri(folder / name) if folder is not None else ""
+
+
+def cut_out(box: Box, folder: Path | None) -> str:
+    """Return the picture that the pipeline cut out of a page at this box as a data URI, empty where there is none.
+
+    PaddleX names it by the box (`img_in_image_box_1_2_3_4.jpg`, save_to_markdown).
+    """
+    if folder is None:
+        return ""
+    name = "_".join(map(str, box))
+    found = next(iter(sorted((folder / "imgs").glob(f"*_box_{name}.*"))), None)
+    return _data_uri(found) if found is not None else ""
+
+
+def _data_uri(path: Path) -> str:
+    try:
+        if path.stat().st_size > _MOST_BYTES or path.resolve().parent != path.parent.resolve():
+            return ""
+        data = path.read_bytes()
+    except OSError:
+        return ""
+    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}" if kind else ""
+
+
+# --- the parser -----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - only this format needs it
+
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 12})
+    parser.enable("table")
+    parser.disable(list(_UNUSED))
+    rules = {"formula": _formula, "pair": _pair, "break": _break, "picture": _reading_html_picture}
+    for name, rule in rules.items():
+        parser.inline.ruler.before("escape", name, rule)
+    parser.add_render_rule("picture", _show_picture)
+    return parser
+
+
+def _clean(tokens: Sequence[Token]) -> None:
+    """Take off all attributes that came from the text, and the words behind a fence, which become a class."""
+    for token in tokens:
+        token.attrs = {name: value for name, value in token.attrs.items() if name in _KEPT}
+        token.info = ""
+        token.tag = "h5" if token.type.startswith("heading_") else token.tag
+        _clean(token.children or ())
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    def push(found: re.Match[str]) -> None:
+        token = state.push("code_inline", "code", 0)
+        token.content = next(filter(None, found.groups()))
+
+    return state.src[state.pos] in "$\\" and _taken(state, silent, _FORMULA, push)
+
+
+def _pair(state: StateInline, silent: bool) -> bool:
+    def push(found: re.Match[str]) -> None:
+        name = found[1].lower()
+        state.push("pair_open", name, 1)
+        state.push("text", "", 0).content = found[2]
+        state.push("pair_close", name, -1)
+
+    return state.src[state.pos] == "<" and _taken(state, silent, _PAIR, push)
+
+
+def _break(state: StateInline, silent: bool) -> bool:
+    def push(_found: re.Match[str]) -> None:
+        state.push("hardbreak", "br", 0)
+
+    return state.src[state.pos] == "<" and _taken(state, silent, _BREAK, push)
+
+
+def _reading_html_picture(state: StateInline, silent: bool) -> bool:
+    def push(found: re.Match[str]) -> None:
+        token = state.push("picture", "img", 0)
+        token.content = found[1]
+        token.meta = {"uri": state.env["pictures"](token.content)}
+
+    return state.src[state.pos] == "<" and _taken(state, silent, _PICTURE, push)
+
+
+def _taken(
+    state: StateInline, silent: bool, pattern: re.Pattern[str], push: Callable[[re.Match[str]], None]
+) -> bool:
+    found = pattern.match(state.src, state.pos)
+    if found is None:
+        return False
+    if not silent:
+        push(found)
+    state.pos = found.end()
+    return True
+
+
+def _show_picture(_renderer: Any, tokens: Sequence[Token], at: int, _options: Any, _env: Any) -> str:
+    token = tokens[at]
+    name, uri = html.escape(token.content), token.meta["uri"]
+    return f'<img src="{uri}" alt="{name}">' if uri else f"<code>{name}</code>"
+
+
+WIDE, HIGH = 640, 200
+"""Of the plot without its labels, in its own units."""
+_TICKS = 5
+_LOADED = 1 / 3
+"""Share of the run after which the models are loaded, and memory should stay as it is."""
+
+Point = tuple[float, float]
+"""Seconds since the start of the run, and MiB."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One kind of memory: its SVG points, the highest value in MiB, and the trend once the models were loaded."""
+
+    points: str
+    most_mb: int
+    trend: str
+    """Both ends of the straight line of least squares, as SVG points."""
+    rise: str
+    """The slope of that line in MiB a minute, with its sign."""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Both kinds of memory, and the ticks of the axes: where they are, and what stands there."""
+
+    rss: Line
+    vram: Line | None
+    across: tuple[tuple[float, str], ...]
+    up: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """What the right end and the top of the plot stand for."""
+
+    seconds: float
+    mb: float
+
+    def at(self, point: Point) -> str:
+        return f"{point[0] / self.seconds * WIDE:.1f},{HIGH - point[1] / self.mb * HIGH:.1f}"
+
+
+def plot_of(samples: Sequence[Sample]) -> Plot | None:
+    """Return the plot of the samples; None where there are too few of them for a line."""
+    ordered = sorted(samples, key=lambda sample: sample.seconds)
+    rss = [(sample.seconds, float(sample.rss_mb)) for sample in ordered]
+    vram = [(sample.seconds, float(sample.vram_mb)) for sample in ordered if sample.vram_mb is not None]
+    if len(rss) < 2:  # noqa: PLR2004 - a point is no line
+        return None
+    end, most = max(rss[-1][0], 0.1), max(1.0, *(mb for _, mb in (*rss, *vram)))
+    step = _step(most)
+    scale = _Scale(end, math.ceil(most / step) * step)
+    return Plot(
+        rss=_line(rss, scale),
+        vram=_line(vram, scale) if len(vram) > 1 else None,
+        across=tuple((value / end * WIDE, label) for value, label in _ticks(end, _step(end))),
+        up=tuple((HIGH - value / scale.mb * HIGH, label) for value, label in _ticks(scale.mb, step)),
+    )
+
+
+def _line(points: Sequence[Point], scale: _Scale) -> Line:
+    later = [point for point in points if point[0] >= scale.seconds * _LOADED]
+    rise = slope(later)
+    return Line(
+        points=" ".join(map(scale.at, _thinned(points))),
+        most_mb=round(max(mb for _, mb in points)),
+        trend=_trend(later, rise, scale),
+        rise=f"{rise * 60:+.1f}",
+    )
+
+
+def _trend(points: Sequence[Point], rise: float, scale: _Scale) -> str:
+    if len(points) < 2:  # noqa: PLR2004 - as above
+        return ""
+    x_mean = sum(x for x, _ in points) / len(points)
+    y_mean = sum(y for _, y in points) / len(points)
+    ends = (points[0][0], points[-1][0])
+    return " ".join(scale.at((x, y_mean + rise * (x - x_mean))) for x in ends)
+
+
+def _thinned(points: Sequence[Point]) -> list[Point]:
+    """Return at most a point for each unit of width, the highest of those that share one: peaks stay."""
+    together = -(-len(points) // WIDE)
+    return [
+        max(points[start : start + together], key=lambda point: point[1])
+        for start in range(0, len(points), together)
+    ]
+
+
+def _ticks(end: float, step: float) -> list[tuple[float, str]]:
+    return [(n * step, f"{n * step:,g}") for n in range(int(end / step + 1e-9) + 1)]
+
+
+def _step(end: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, so that at most `_TICKS` steps reach the end."""
+    power = 10.0 ** math.floor(math.log10(end / _TICKS))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power * _TICKS >= end)
+
+
+NAME = "report.html"
+_OPEN = 3
+"""Pages of a document that are open at first."""
+_OPEN_DIFFERING = 10
+"""Pages of a document that are open at first because something differs on them."""
+_LONGEST = 20_000
+"""Characters of a block that are shown: a model that does not stop writes more than anybody reads."""
+_LONGEST_DIFFERENCE = 600
+_LEVELS = {"title": "h4", "doc_title": "h4", "heading": "h5", "paragraph_title": "h5"}
+_FORMULAS = frozenset({"formula", "display_formula", "inline_formula"})
+_FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer_image"})
+_CAPTIONS = frozenset({"caption", "figure_title", "table_title", "chart_title"})
+_PLAIN = frozenset({"reader"})
+"""Engines that read plain text and no Markdown."""
+_INVENTED = (DifferenceKind.MADE_UP, DifferenceKind.REPEATED)
+"""Differences that are part of what was read, and not only of the page."""
+_SHARED = 0.5
+"""Share of a difference's box that lies in a block's box where the block is what differs."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A box on the picture with its label; everything in pixels of the page."""
+
+    label: str
+    x: int
+    y: int
+    wide: int
+    high: int
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A difference with its frame, and as much of its text as is shown."""
+
+    difference: Difference
+    text: str
+    frame: _Frame
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """One block as it is shown."""
+
+    kind: str
+    group: str
+    """What gives it its colour: heading, text, table, formula, figure or caption."""
+    tag: str
+    text: str
+    html: str
+    """The text as HTML where the engine writes Markdown; else empty."""
+    picture: str
+    """What was cut out of the page, as a data URI; else empty."""
+    cut: int
+    """How many characters are not shown."""
+    rows: tuple[tuple[Cell, ...], ...]
+    frame: _Frame
+    differs: tuple[_Found, ...]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A page as one engine read it; without a story where it did not read this page."""
+
+    engine: str
+    story: PageStory | None
+    blocks: tuple[_Shown, ...]
+    found: tuple[_Found, ...]
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One page as it is shown; `sign` is the height of a label in pixels of the page.
+
+    The picture has the blocks and differences of the first column's engine.
+    """
+
+    story: PageStory
+    anchor: str
+    is_open: bool
+    picture: str
+    columns: tuple[_Column, ...]
+    sign: int
+
+    @property
+    def first(self) -> _Column:
+        return self.columns[0]
+
+
+def write_page(story: RunStory, folder: Path) -> Path:
+    """Write the page beside the results; raises DoctorError where it cannot be written."""
+    path = folder / NAME
+    try:
+        path.write_text(run_page(story, Path.home()), encoding="utf-8")
+    except OSError as error:
+        raise DoctorError(text("cannot-write", path=path, reason=error.strerror)) from error
+    return path
+
+
+def run_page(story: RunStory, home: Path) -> str:
+    """Return the page. The home folder and secrets are taken out of all but what stands in the documents."""
+    from paddlevl_doctor.redaction import without_home  # noqa: PLC0415 - only this format needs it
+
+    words = template("run.html").render(
+        lang=language(),
+        t=text,
+        version=__version__,
+        story=story,
+        documents=[
+            (document, tuple(_pages(n, document, story.engine)))
+            for n, document in enumerate(story.documents, 1)
+        ],
+        slowest=max(story.seconds.values(), default=0.0),
+        memory=plot_of(story.samples),
+        size=(WIDE, HIGH),
+        tone_of=_tone,
+        clean=lambda line: without_home(line, home),
+    )
+    return words + "\n"
+
+
+def _tone(document: DocumentStory) -> tuple[str, str]:
+    """Return the class that colours a document's verdict, and the mark that says the same without colours."""
+    if not document.passed:
+        return "bad", "✗"
+    return ("ok", "✓") if document.judged else ("unjudged", "-")
+
+
+def _pages(number: int, document: DocumentStory, engine: str) -> Iterator[_Page]:
+    """Yield the pages that any engine read."""
+    read = [(engine, document), *((other.engine, other.document) for other in document.others)]
+    by_index = [(name, {page.index: page for page in one.pages}) for name, one in read]
+    differing = [page.index for page in document.pages if page.differences][:_OPEN_DIFFERING]
+    for place, index in enumerate(sorted({index for _, pages in by_index for index in pages})):
+        columns = tuple(_column(name, pages.get(index)) for name, pages in by_index)
+        story = next(column.story for column in columns if column.story is not None)
+        yield _Page(
+            story=story,
+            anchor=f"document-{number}-page-{index + 1}",
+            is_open=place < _OPEN or index in differing,
+            picture=_picture(story),
+            columns=columns,
+            sign=max(1, story.width // 48),
+        )
+
+
+def _column(engine: str, page: PageStory | None) -> _Column:
+    if page is None:
+        return _Column(engine, None, (), ())
+    found = tuple(_found(n, difference) for n, difference in enumerate(page.differences, 1))
+    look_up = None if engine in _PLAIN else pictures_in(page.folder)
+    blocks = (
+        _shown(n, block, found, cut_out(block.box, page.folder) if block.kind in _FIGURES else "", look_up)
+        for n, block in enumerate(page.blocks, 1)
+    )
+    return _Column(engine, page, tuple(blocks), found)
+
+
+def _picture(page: PageStory) -> str:
+    """Return the page's picture as a data URI; empty where there is none."""
+    if page.picture is None:
+        return ""
+    with contextlib.suppress(OSError):
+        return "data:image/jpeg;base64," + base64.b64encode(page.picture.read_bytes()).decode("ascii")
+    return ""
+
+
+def _found(number: int, difference: Difference) -> _Found:
+    words = difference.text
+    shown = words if len(words) <= _LONGEST_DIFFERENCE else words[:_LONGEST_DIFFERENCE] + "…"
+    return _Found(difference, shown, _frame(f"Δ{number}", difference.box))
+
+
+def _frame(label: str, box: Box) -> _Frame:
+    left, top, right, bottom = box
+    return _Frame(label, left, top, max(right - left, 0), max(bottom - top, 0))
+
+
+def _shown(
+    number: int, block: Block, found: tuple[_Found, ...], picture: str, look_up: Pictures | None
+) -> _Shown:
+    """Return a block as it is shown: as Markdown where there is something to look its pictures up."""
+    words = block.text[:_LONGEST]
+    is_table, level = block.kind == "table", _LEVELS.get(block.kind)
+    is_markdown = look_up is not None and block.kind not in _FORMULAS and not is_table
+    return _Shown(
+        kind=block.kind,
+        group=_group(block.kind),
+        tag="pre" if block.kind in _FORMULAS else level or ("div" if is_markdown else "p"),
+        text=words.strip().removeprefix("$$").removesuffix("$$").strip()
+        if block.kind in _FORMULAS
+        else words,
+        html=as_html(words, look_up, inline=level is not None) if look_up and is_markdown else "",
+        picture="" if words.strip() else picture,
+        cut=len(block.text) - len(words),
+        rows=cells_of(words) if is_table else (),
+        frame=_frame(str(number), block.box),
+        differs=tuple(f for f in found if _is_of(f.difference, block)),
+    )
+
+
+def _group(kind: str) -> str:
+    groups = {"heading": _LEVELS.keys(), "formula": _FORMULAS, "figure": _FIGURES, "caption": _CAPTIONS}
+    return next(
+        (group for group, kinds in groups.items() if kind in kinds), "table" if kind == "table" else "text"
+    )
+
+
+def _is_of(difference: Difference, block: Block) -> bool:
+    """Say whether a block is what differs: the engine wrote it, and at this place."""
+    a, b = difference.box, block.box
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    area = (a[2] - a[0]) * (a[3] - a[1])
+    return difference.kind in _INVENTED and wide > 0 and high > 0 and wide * high >= _SHARED * area

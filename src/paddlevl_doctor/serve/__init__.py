@@ -1,0 +1,1 @@
+"""A server for the vision model: the plan and the process."""

@@ -1,0 +1,422 @@
+"""Plans two environments: a server's, a client's, and the pipeline file between them. Pure: facts in, plan out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+
+from paddlevl_doctor.checks.packages import conflicts, published
+from paddlevl_doctor.knowledge.catalogue import Model, Pipeline
+from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.servers import Backend, ServerMemory, pinned_of
+from paddlevl_doctor.knowledge.version_sets import VersionSet
+from paddlevl_doctor.knowledge.visible_gpus import BUS, LIST, ORDER, visible
+from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, driver_system, required_driver
+from paddlevl_doctor.knowledge.wheel_tables import load_indexes
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, Target
+from paddlevl_doctor.values.findings import Command
+
+_NO_GPU = ("no-library", "no-devices")
+"""Reasons that mean that there is no NVIDIA GPU; every other one means that nobody could look."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of the GPU the server reserves. All sizes in MiB."""
+
+    fraction: float
+    reserved_mb: int
+    needed_mb: int
+    free_mb: int
+    total_mb: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether one request of the greatest length can be served, and the card has that much free."""
+        return self.needed_mb <= self.reserved_mb <= self.free_mb
+
+
+def refusal(backend: Backend, facts: Facts) -> str | None:
+    """Return why a server cannot run on this machine, None where it can, or where nobody could look."""
+    host = facts.host
+    if host.system not in backend.systems:
+        way = text("serve-wsl") if host.system == "windows" else ""
+        systems = ", ".join(backend.systems)
+        return " ".join(filter(None, (text("serve-system", systems=systems, system=host.system), way)))
+    if host.machine not in backend.machines:
+        return text("serve-machine", machines=", ".join(backend.machines), machine=host.machine)
+    library = "musl" if host.musl else host.glibc
+    if backend.glibc and library and numbers(library) < numbers(backend.glibc):
+        return text("serve-glibc", needed=backend.glibc, library=library)
+    if not backend.minimum or unseen(backend, facts):
+        return None
+    return _no_card(backend, facts) or _old_driver(backend, facts.gpus, host)
+
+
+def _no_card(backend: Backend, facts: Facts) -> str | None:
+    """Return why no card serves: there is none, the user hides it, or the server has no code for it."""
+    if not facts.gpus.devices:
+        return text("serve-no-gpu", minimum=backend.minimum)
+    seen = visible(facts.gpus, facts.settings)
+    if not seen.devices:
+        return " ".join((text("serve-hidden"), *(one.text(language()) for one in seen.said)))
+    if usable(backend, seen.devices):
+        return None
+    gpus = _names(seen.devices)
+    if backend.pairs:
+        return text("serve-pages", capabilities=", ".join(capabilities(backend)), gpus=gpus)
+    below = text("serve-below", below=backend.below) if backend.below else ""
+    return text("serve-capability", minimum=backend.minimum, below=below, gpus=gpus)
+
+
+def _old_driver(backend: Backend, gpus: Gpus, host: Host) -> str | None:
+    """Return that the driver is older than any that runs the server's CUDA; one that nobody knows passes."""
+    needed = required_driver(backend.cuda, driver_system(host)) if backend.cuda else None
+    if not needed or not gpus.driver or numbers(gpus.driver) >= numbers(needed):
+        return None
+    return text("serve-driver", cuda=backend.cuda, needed=needed, driver=gpus.driver)
+
+
+def unseen(backend: Backend, facts: Facts) -> bool:
+    """Say whether a GPU is needed and nobody could look whether there is one."""
+    gpus = facts.gpus
+    return bool(backend.minimum) and not gpus.devices and gpus.reason not in (None, *_NO_GPU)
+
+
+def usable(backend: Backend, devices: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """Return the GPUs that a server runs on."""
+    return tuple(gpu for gpu in devices if _fits(backend, gpu.compute_capability))
+
+
+def _fits(backend: Backend, capability: str) -> bool:
+    if backend.pairs:  # a wheel for each, and no others
+        return capability in capabilities(backend)
+    enough = not backend.minimum or numbers(capability) >= numbers(backend.minimum)
+    return enough and (not backend.below or numbers(capability) < numbers(backend.below))
+
+
+def capabilities(backend: Backend) -> tuple[str, ...]:
+    """Return the compute capabilities that a server's pages of wheels were built for, in order."""
+    words = (word for pair in backend.pairs for word in pair.split("_"))
+    return tuple(sorted(f"{word[:-1]}.{word[-1]}" for word in words))
+
+
+def _names(devices: Sequence[Gpu]) -> str:
+    return ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in devices)
+
+
+def card_of(backend: Backend, facts: Facts) -> Gpu | None:
+    """Return the card that a server gets: of the visible ones that it runs on, the one with most free memory.
+
+    Where the user named cards by UUIDs that nobody could look up, the one with least stands for them.
+    """
+    fitting = usable(backend, visible(facts.gpus, facts.settings).devices)
+    choose = min if _is_riddle(facts) else max
+    return choose(fitting, key=lambda one: one.memory_free_mb, default=None)
+
+
+def card_environment(gpu: Gpu | None, facts: Facts) -> Mapping[str, str]:
+    """Return the variables that leave one card to the server, by its number as NVML counts.
+
+    Nothing changes where there is none, for a MIG instance, which has no number, and for UUIDs as in `card_of`.
+    """
+    if gpu is None or facts.settings.get(LIST, "").startswith("MIG-") or _is_riddle(facts):
+        return {}
+    return {ORDER: BUS, LIST: str(gpu.index)}
+
+
+def _is_riddle(facts: Facts) -> bool:
+    """Say whether the user named cards by UUIDs that nobody could look up."""
+    by_uuid = facts.settings.get(LIST, "").startswith(("GPU-", "MIG-"))
+    return by_uuid and facts.gpus.by_uuid is None
+
+
+def share_of(gpu: Gpu | None, memory: ServerMemory, asked: float | None) -> Share | None:
+    """Return what to reserve: PaddleX's half, more on a small card, less where others use it; None: not known.
+
+    A server counts its share from the card's whole memory and refuses to start where less than that is free.
+    """
+    if gpu is None or not gpu.memory_total_mb:
+        return None
+    total, free = gpu.memory_total_mb, gpu.memory_free_mb
+    wanted = max(memory.share, memory.needed_mb / total + 0.01)
+    fraction = asked or max(0.01, int(100 * min(wanted, (free - memory.spare_mb) / total)) / 100)
+    return Share(fraction, int(fraction * total), memory.needed_mb, free, total)
+
+
+HOST = "127.0.0.1"
+CLIENT_FILE = "paddleocr-vl-client.yaml"
+HEADER = "# Written by paddlevl-doctor serve: PaddleOCR's own pipeline file with the server in it.\n"
+
+
+@dataclass(frozen=True)
+class Clash:
+    """One package that both sides pin in versions that exclude each other."""
+
+    package: str
+    paddle: str
+    server: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Why one environment cannot hold both: what each side's METADATA asks for, and where that was read."""
+
+    paddle: str
+    server: str
+    clashes: tuple[Clash, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ServerSide:
+    """The server's environment and how it is started."""
+
+    folder: str | None
+    """The environment; None for a program that has to be there already."""
+    prepare: tuple[Command, ...]
+    start: Command
+    environment: Mapping[str, str]
+    config: str | None
+    """PaddleX's server configuration as YAML, for the server that takes one."""
+    health: str
+    """The address that answers 200 once the model is loaded."""
+
+
+@dataclass(frozen=True)
+class ClientSide:
+    """The client's environment, its pipeline file, and how it reads a page."""
+
+    folder: str | None
+    """None while there is no target; `prepare` makes it."""
+    prepare: tuple[Command, ...]
+    settings: Mapping[str, object]
+    """What `genai_config` of the file's VLRecognition holds."""
+    file: str
+    yaml: str | None
+    """The whole file; None while no paddlex is there whose own file could be taken."""
+    read: Command
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """Both sides, and the address between them."""
+
+    backend: str
+    model: str
+    """What the server calls its model, and the client asks for."""
+    weights: str
+    """Where the server takes them: a folder of the model cache, or a repository on a hub."""
+    url: str
+    server: ServerSide
+    client: ClientSide
+    share: Share | None
+    proof: Proof | None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was asked for, with everything that the knowledge says about it."""
+
+    backend: Backend
+    model: Model
+    pipeline: Pipeline
+    port: int
+    folder: PurePath
+    python: str
+    wheel: WheelChoice
+    version_set: VersionSet
+    """What a server that is part of PaddleX installs, and a client that is too old is brought to."""
+    memory: ServerMemory
+    fraction: float | None = None
+    original: str | None = None
+    """The text of the pipeline's file in the target; None where there is none."""
+    target: tuple[str, ...] = ()
+    """The options by which the user named the client's environment, for commands that mean the same one."""
+    adopted: bool = False
+    """The server's environment is there already, made by somebody else: nothing is installed into it."""
+    indexes: tuple[str, ...] = ()
+    """The words that tell uv which indexes to take; none where it is to choose by itself."""
+
+
+def is_too_old(backend: Backend, target: Target | None) -> bool:
+    """Say whether the target's paddleocr has no such `vl_rec_backend` yet."""
+    version = target.version_of("paddleocr") if target else None
+    return version is not None and numbers(version) < numbers(backend.since)
+
+
+def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
+    """Compare what paddlepaddle-gpu and the server's torch ask for; None where the server asks for no torch.
+
+    For a machine that takes the CPU wheel the one for CUDA 12.6 stands in: it is what a GPU would need.
+    """
+    if not backend.torch or host.system != "linux" or host.machine != "x86_64":
+        return None
+    tag = wheel.tag if wheel.tag.startswith("cu") else "cu126"
+    paddle, torch = pinned_of("paddlepaddle-gpu", tag=tag), pinned_of("torch", backend.torch)
+    server = pinned_of(backend.distribution, backend.requirements[0].partition("==")[2])
+    if paddle is None or torch is None or server is None:
+        return None
+    pairs = conflicts(published(paddle.requires), published(torch.requires))
+    clashes = tuple(Clash(one.name, one.exact or "", other.exact or "") for one, other in pairs)
+    return Proof(
+        f"paddlepaddle-gpu {paddle.version} ({tag})",
+        f"{server.distribution} {server.version} → torch {torch.version}",
+        clashes,
+        (paddle.source, server.source, torch.source),
+    )
+
+
+def plan_server(choice: Choice, facts: Facts) -> ServerPlan:
+    """Put both sides together. Nothing is looked at here and nothing is done."""
+    backend, gpu = choice.backend, card_of(choice.backend, facts)
+    share = share_of(gpu, choice.memory, choice.fraction) if backend.minimum else None
+    weights = _weights(choice, facts)
+    name = weights if backend.names_by_repository else choice.model.name
+    url = f"http://{HOST}:{choice.port}"
+    server = _server_side(choice, facts, gpu, share, weights)
+    client = _client_side(choice, facts, f"{url}/v1", name)
+    proof = proof_of(backend, choice.wheel, facts.host)
+    return ServerPlan(backend.name, name, weights, f"{url}/v1", server, client, share, proof)
+
+
+def _weights(choice: Choice, facts: Facts) -> str:
+    """Return the folder in the cache where all files of the model are there, else the repository."""
+    if choice.backend.suffix or choice.backend.names_by_repository:
+        return choice.model.repository + choice.backend.suffix
+    cached = facts.cache.models if facts.cache else ()
+    whole = (m for m in cached if m.name == choice.model.folder and not m.missing and not m.damaged)
+    return next((model.path for model in whole), choice.model.repository)
+
+
+def _server_side(
+    choice: Choice, facts: Facts, gpu: Gpu | None, share: Share | None, weights: str
+) -> ServerSide:
+    backend, host = choice.backend, facts.host
+    fraction = f"{share.fraction:.2f}" if share else f"{choice.memory.share:.2f}"
+    config = f"{backend.fraction_key}: {fraction}\n" if backend.fraction_key else None
+    values = {
+        "bin": str(programs(choice.folder, host.system)),
+        "model": weights,
+        "name": choice.model.name,
+        "port": str(choice.port),
+        "config": str(choice.folder / "server-config.yaml"),
+    }
+    option = (backend.fraction_option, fraction) if backend.fraction_option else ()
+    start = tuple(word.format(**values) for word in backend.argv) + option
+    return ServerSide(
+        None if backend.program else str(choice.folder),
+        () if backend.program or choice.adopted else _prepare(choice, host, gpu),
+        start,
+        {**card_environment(gpu, facts), "NO_PROXY": f"{HOST},localhost"},  # its parts talk over loopback
+        config,
+        f"http://{HOST}:{choice.port}{backend.health}",
+    )
+
+
+def programs(folder: PurePath, system: str) -> PurePath:
+    """Return the folder of an environment's programs: `Scripts` on Windows, `bin` elsewhere."""
+    kind = PureWindowsPath if system == "windows" else PurePosixPath
+    return kind(str(folder)) / ("Scripts" if system == "windows" else "bin")
+
+
+def _prepare(choice: Choice, host: Host, gpu: Gpu | None) -> tuple[Command, ...]:
+    """Make the environment and install the server, from wheels alone: what would be compiled fails at once."""
+    name = "python.exe" if host.system == "windows" else "python"
+    python = str(programs(choice.folder, host.system) / name)
+    backend, versions = choice.backend, choice.version_set
+    values = {
+        "paddle": f"paddlepaddle-gpu=={versions.paddle_gpu.get(backend.paddle)}",
+        "paddleocr": versions.paddleocr,
+        "paddlex": versions.paddlex,
+    }
+    links = [word for page in _pages(backend, gpu) for word in ("--find-links", page)]
+    wanted = [requirement.format(**values) for requirement in backend.requirements]
+    return (
+        ("uv", "venv", "--no-project", "--python", choice.python, str(choice.folder)),
+        (
+            "uv",
+            "pip",
+            "install",
+            "--python",
+            python,
+            "--only-binary",
+            ":all:",
+            *links,
+            *choice.indexes,
+            *wanted,
+        ),
+    )
+
+
+def _pages(backend: Backend, gpu: Gpu | None) -> tuple[str, ...]:
+    """Return the pages of wheels that are on no index: paddle's, and the server's for this card (else the first)."""
+    if not backend.flat:
+        return ()
+    word = gpu.compute_capability.replace(".", "") if gpu else ""
+    pair = next((pair for pair in backend.pairs if word in pair.split("_")), backend.pairs[0])
+    return str(load_indexes()[backend.paddle].flat), backend.flat.replace("{pair}", pair)
+
+
+def _client_side(choice: Choice, facts: Facts, url: str, name: str) -> ClientSide:
+    target = facts.target
+    ready = target is not None and target.version_of("paddleocr") is not None
+    settings: dict[str, object] = {"backend": choice.backend.client, "server_url": url}
+    if name != choice.model.name:
+        settings["client_kwargs"] = {"model_name": name}
+    yaml = with_server(choice.original, settings) if choice.original is not None else None
+    newest = ("--set", choice.version_set.name) if is_too_old(choice.backend, target) else ()
+    fix = ("paddlevl-doctor", "fix", *choice.target, *newest, "--apply")
+    return ClientSide(
+        target.prefix if target else facts.planned_target,
+        () if ready and not newest else (fix,),
+        settings,
+        CLIENT_FILE,
+        yaml,
+        (_reader(facts), choice.pipeline.command, "-i", "page.png", "--paddlex_config", CLIENT_FILE),
+    )
+
+
+def _reader(facts: Facts) -> str:
+    """Return PaddleOCR's program: that of the client's environment, whether it is active or not.
+
+    Programs of an interpreter's own installation are where its distributor wants them: then the PATH knows.
+    """
+    if facts.target is not None and not facts.target.is_virtual:
+        return "paddleocr"
+    folder = facts.target.prefix if facts.target else facts.planned_target
+    return str(programs(PurePath(folder), facts.host.system) / "paddleocr")
+
+
+_NATIVE = re.compile(r"^(?P<indent> +)genai_config:[ ]*\n(?P=indent) +backend: *native[ ]*$", re.MULTILINE)
+
+
+def with_server(original: str, settings: Mapping[str, object]) -> str | None:
+    """Return a pipeline file with these settings in place of `backend: native`; None where that is not in it.
+
+    The rest of the file, comments included, stays as PaddleX published it.
+    """
+    found = _NATIVE.search(original)
+    if found is None:
+        return None
+    indent = found["indent"]
+    lines = [f"{indent}genai_config:", *(f"{indent}  {line}" for line in _yaml_lines(settings))]
+    return HEADER + original[: found.start()] + "\n".join(lines) + original[found.end() :]
+
+
+def _yaml_lines(settings: Mapping[str, object], depth: int = 0) -> list[str]:
+    lines = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            lines += [f"{'  ' * depth}{key}:", *_yaml_lines(value, depth + 1)]
+        else:
+            lines.append(f"{'  ' * depth}{key}: {_scalar(str(value))}")
+    return lines
+
+
+def _scalar(value: str) -> str:
+    """Quote what YAML would not read as text; addresses and names of models need it for the colon."""
+    return value if re.fullmatch(r"[A-Za-z][\w-]*", value) else f'"{value}"'

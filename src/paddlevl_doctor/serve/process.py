@@ -1,0 +1,196 @@
+"""Prepares a server's environment, starts the server, waits until it answers a real request, and ends it.
+
+Whatever happens in between, Ctrl-C, a time limit or the server's own death, no process of it stays behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paddlevl_doctor.facts.server import (
+    KEY,
+    LIST_TIMEOUT,
+    NO_KEY,
+    api_key,
+    bearer,
+    chat,
+    model_names,
+    past_proxies,
+)
+from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
+from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
+from paddlevl_doctor.system.child import Child
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.processes import hold_interrupts
+from paddlevl_doctor.values.errors import DoctorError, RolledBackError, UsageError
+from paddlevl_doctor.values.findings import Stage
+
+MARK = ".paddlevl-doctor-server"
+"""A file in an environment that says that the doctor made it, may install into it again, and whether it is complete."""
+LOG = "paddleocr-vl-server.log"
+READY_TIMEOUT = 1800.0
+"""Seconds: 2 GB of weights may have to be downloaded first, and graphs captured."""
+_PAUSE = 0.5
+_TAIL = 15
+"""Lines of the log that a message carries."""
+_READ = 1 << 20
+
+
+@dataclass
+class Server:
+    """A server that has answered."""
+
+    child: Child
+    log: Path
+    seconds: float
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self.child.pid
+
+    def watch(self) -> None:
+        """Stay until the server ends by itself, which is a failure: raises DoctorError with its last words."""
+        code = None
+        while code is None:
+            code = self.child.wait(_PAUSE)
+        raise DoctorError(text("serve-ended", code=code, log=self.log, words=last_words(self.log)))
+
+
+def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) -> None:
+    """Make the server's environment and install the server; raises RolledBackError, its folder removed again.
+
+    An environment of somebody else's (`adopted`) is taken as it is; one of our own is brought up to date.
+    """
+    if plan.server.folder is None:
+        return
+    folder = Path(plan.server.folder)
+    if not adopted:
+        _install(system, plan, stage, folder)
+    if plan.server.config is not None:
+        (folder / "server-config.yaml").write_text(plan.server.config, encoding="utf-8")
+
+
+def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> None:
+    """Carry out the plan's commands; the mark says from the first one on whose the folder is, were this one killed."""
+    mark = folder / MARK
+    ours = mark.exists()
+    if ours:
+        mark.write_text("incomplete\n", encoding="utf-8")
+    try:
+        for command in plan.server.prepare[1:] if ours else plan.server.prepare:
+            with stage(text("stage-serve-prepare", folder=folder)):
+                run_uv(system, command, timeout=INSTALL_TIMEOUT)
+            mark.write_text("incomplete\n", encoding="utf-8")
+    except BaseException as error:
+        if not ours:  # then it was not there, or empty
+            _remove(folder)
+        if isinstance(error, UvError):
+            raise RolledBackError(error.message) from error
+        raise
+    mark.write_text("complete\n", encoding="utf-8")
+
+
+def _remove(folder: Path) -> None:
+    """Remove an environment, deaf to interrupts meanwhile; what was downloaded stays in uv's cache."""
+    release = hold_interrupts()
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        release()
+
+
+def write_client_file(system: System, plan: ServerPlan) -> None:
+    """Write the pipeline file for the client into the working folder; raises UsageError for somebody's own file."""
+    if plan.client.yaml is None:
+        return
+    path = system.cwd() / CLIENT_FILE
+    present = system.read_text(path)
+    if present is not None and not present.startswith(HEADER):
+        raise UsageError(text("serve-file-not-ours", path=path))
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(plan.client.yaml, encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+@contextlib.contextmanager
+def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float) -> Iterator[Server]:
+    """Start the server, give it once it has answered a real request, and end it with the block.
+
+    Raises DoctorError where it cannot be started, dies, or is not ready in time; its log stays.
+    """
+    log = system.cwd() / LOG
+    begun = system.clock()
+    with contextlib.ExitStack() as end:
+        try:
+            env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
+            child = system.start(plan.server.start, env, log)
+        except OSError as error:
+            raise DoctorError(
+                text("serve-not-started", program=plan.server.start[0], reason=error.strerror)
+            ) from error
+        end.callback(child.stop)
+        with stage(text("stage-serve-wait", url=plan.url)):
+            _wait_until_ready(system, plan, child, log, begun + ready_timeout)
+        yield Server(child, log, round(system.clock() - begun, 3))
+
+
+def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path, deadline: float) -> None:
+    """Ask until the model is loaded, then ask for what stands in a picture; the answer must have text."""
+    said = ""
+    while (left := deadline - system.clock()) > 0:
+        code = child.wait(_PAUSE)
+        if code is not None:
+            raise DoctorError(text("serve-ended", code=code, log=log, words=last_words(log)))
+        said, refused = _answer(system, plan, left)
+        if refused:  # it will not think otherwise later
+            raise DoctorError(text("serve-wants-key", name=KEY, log=log))
+        if not said:
+            return
+    raise DoctorError(text("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
+
+
+def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
+    """Return what is missing until the server is ready, empty for nothing, and whether that is a key.
+
+    Loopback needs no proxy.
+    """
+    patience, key = min(LIST_TIMEOUT, max(left, 1.0)), bearer(api_key(system.env))
+    health = system.ask(plan.server.health, timeout=patience, direct=True)
+    if health.status not in (200, 404):
+        return f"{plan.server.health}: {health.status or health.error}", False
+    listed = system.ask(f"{plan.url}/models", timeout=patience, headers=key, direct=True)
+    if not model_names(listed):
+        return f"{plan.url}/models: {listed.status or listed.error}", listed.status in NO_KEY
+    reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)
+    said = "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
+    return said, reply.status in NO_KEY
+
+
+def last_words(log: Path) -> str:
+    """Return what a server's log says is wrong: the known failure in it, and its last lines."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _READ))
+            words = file.read(_READ).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    tail = "\n".join(words.splitlines()[-_TAIL:])
+    return "\n".join(filter(None, (_known(words), tail)))
+
+
+def _known(words: str) -> str:
+    from paddlevl_doctor.knowledge.failures import load_all, load_failure  # noqa: PLC0415 - only failures
+    from paddlevl_doctor.logs.recognise import match  # noqa: PLC0415 - only failures
+
+    found = match(words, load_all())
+    if not found:
+        return ""
+    failure = load_failure(found[0].id)
+    lang = language()
+    return f"{failure.id}: {failure.text('title.short', lang)}. {failure.general('remedy', lang)}"

@@ -1,0 +1,486 @@
+"""The one door to the operating system: run a command, read a file, look at the environment, the clock and NVML.
+
+What Windows does in other ways than POSIX lies beside it: processes.py, system_files.py, system_child.py.
+Everything that asks the machine something goes through a `System`, so that a test can put a `FakeSystem`
+(system_fake.py) there, which knows only what it was told and fails on anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from paddlevl_doctor.system import processes
+from paddlevl_doctor.system.files import link_target
+from paddlevl_doctor.system.processes import hold_interrupts, inherited, kill_group, own_group, terminate_tree
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.system.child import Child
+    from paddlevl_doctor.system.http import Reply
+
+_PIECE = 1 << 20
+"""Bytes."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What became of a command. `returncode` is negative for a signal, None where it could not be started."""
+
+    argv: tuple[str, ...]
+    returncode: int | None
+    stdout: str = ""
+    stderr: str = ""
+    seconds: float = 0.0
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Say whether the command ran to its end and reported success."""
+        return self.returncode == 0 and not self.timed_out
+
+
+class System(Protocol):
+    """What the doctor may ask of a machine."""
+
+    @property
+    def platform(self) -> str:
+        """`sys.platform` of the machine: linux, win32, darwin."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment variables."""
+
+    def uname(self) -> tuple[str, str]:
+        """Return the kernel or build release and the machine, as `platform` names them."""
+
+    def glibc(self) -> str | None:
+        """Return the version of the GNU C library, None where there is none."""
+
+    def cpu_count(self) -> int:
+        """Return how many logical processors may be used."""
+
+    def memory_mb(self) -> tuple[int, int]:
+        """Return total and available memory in MiB, a container's limit respected."""
+
+    def cwd(self) -> Path:
+        """Return the working folder."""
+
+    def home(self) -> Path:
+        """Return the user's home folder."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Completed:
+        """Run a command to its end or its time limit (seconds); never raises for what the command does."""
+
+    def read_bytes(self, path: Path) -> bytes | None:
+        """Return a file's bytes, or None where it cannot be read."""
+
+    def read_text(self, path: Path) -> str | None:
+        """Return a file's text (UTF-8, undecodable bytes replaced), or None where it cannot be read."""
+
+    def read_head(self, path: Path, size: int) -> bytes | None:
+        """Return at most the first `size` bytes of a file, or None where it cannot be read."""
+
+    def file_size(self, path: Path) -> int | None:
+        """Return a file's size in bytes, or None where there is no such file (a folder is none)."""
+
+    def modified(self, path: Path) -> float | None:
+        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+
+    def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
+        """Return the hash of `head` and a file's bytes in hexadecimal, or None where it cannot be read."""
+
+    def exists(self, path: Path) -> bool:
+        """Say whether something is there (a dangling link is not)."""
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        """Return the sorted names in a folder, nothing where it cannot be listed."""
+
+    def folder_size_mb(self, path: Path) -> int:
+        """Return the size in MiB of the files directly in a folder."""
+
+    def link_target(self, path: Path) -> str | None:
+        """Return what a symbolic link or a Windows junction points to, None for anything else."""
+
+    def link_count(self, path: Path) -> int:
+        """Return how many directory entries a file has; 0 where there is none."""
+
+    def foreign_owner(self, path: Path) -> str | None:
+        """Return who owns a folder, None where it is the user who runs the doctor, or where nobody can say."""
+
+    def can_write(self, path: Path) -> bool:
+        """Say whether files can be made in a folder."""
+
+    def which(self, name: str) -> str | None:
+        """Return the path of a program, or None."""
+
+    def free_disk_mb(self, path: Path) -> int | None:
+        """Return the free space in MiB where `path` is, or will be."""
+
+    def answers(self, url: str, timeout: float) -> bool:
+        """Say whether an HTTP server behind `url` answers within `timeout` seconds, whatever its status."""
+
+    def ask(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        direct: bool = False,
+    ) -> Reply:
+        """Send one HTTP request, through the environment's proxies unless `direct`; never raises."""
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
+        """Start a process that runs beside the doctor, its output in `log`; raises OSError."""
+
+    def port_is_free(self, port: int) -> bool:
+        """Say whether a server could listen on this port of 127.0.0.1."""
+
+    def clock(self) -> float:
+        """Return seconds of a clock that only moves forward."""
+
+    def nvml(self) -> Any:
+        """Return the `pynvml` module; raises OSError where no NVML library can be loaded."""
+
+
+def _end(pid: int) -> None:
+    """End a process tree, deaf to Ctrl-C for the seconds that it takes."""
+    release = hold_interrupts()
+    try:
+        terminate_tree(pid)
+    finally:
+        release()
+
+
+def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read what an ended process left in its pipes.
+
+    An orphan of its group may still hold them, so the group is killed; one in a group of its own is not waited for.
+    """
+    kill_group(process.pid)
+    try:
+        return process.communicate(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        return "", ""
+
+
+class RealSystem:
+    """This machine."""
+
+    @property
+    def platform(self) -> str:
+        """`sys.platform`."""
+        return sys.platform
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """`os.environ`."""
+        return os.environ
+
+    def uname(self) -> tuple[str, str]:
+        """Return release and machine."""
+        import platform  # noqa: PLC0415 - start-up time
+
+        return platform.release(), platform.machine()
+
+    def glibc(self) -> str | None:
+        """Return the version of the GNU C library."""
+        if not self.platform.startswith("linux"):
+            return None
+        try:
+            answer = os.confstr("CS_GNU_LIBC_VERSION")
+        except (AttributeError, OSError, ValueError):  # musl knows no such name
+            return None
+        return answer.split()[-1] if answer else None
+
+    def cpu_count(self) -> int:
+        """Return how many logical processors this process may use."""
+        try:
+            return len(os.sched_getaffinity(0))
+        except AttributeError:
+            return os.cpu_count() or 1
+
+    def memory_mb(self) -> tuple[int, int]:
+        """Return total and available memory in MiB."""
+        text = self.read_text(Path("/proc/meminfo"))
+        if text is None:
+            import psutil  # noqa: PLC0415 - not needed on Linux
+
+            memory = psutil.virtual_memory()
+            return memory.total >> 20, memory.available >> 20
+        fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        total, available = (int(fields[k].split()[0]) >> 10 for k in ("MemTotal", "MemAvailable"))
+        limit = (self.read_text(Path("/sys/fs/cgroup/memory.max")) or "max").strip()
+        return (
+            (total, available)
+            if not limit.isdigit()
+            else (
+                min(total, int(limit) >> 20),
+                min(available, int(limit) >> 20),
+            )
+        )
+
+    def cwd(self) -> Path:
+        """Return the working folder."""
+        return Path.cwd()
+
+    def home(self) -> Path:
+        """Return the user's home folder."""
+        return Path.home()
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Completed:
+        """Run a command in a process group of its own, out of reach of the user's Ctrl-C."""
+        started = time.monotonic()
+        release = hold_interrupts()
+        try:
+            process = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                pass_fds=inherited(),
+                encoding="utf-8",
+                errors="replace",
+                **own_group(),
+            )
+        except OSError as error:
+            release()
+            return Completed(tuple(argv), None, stderr=str(error), seconds=time.monotonic() - started)
+        timed_out = False
+        try:
+            release()
+            try:
+                stdout, stderr = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                timed_out = True
+                _end(process.pid)
+                stdout, stderr = _last_words(process)
+        except BaseException:  # also an interrupt while a late child is being ended
+            _end(process.pid)
+            raise
+        seconds = time.monotonic() - started
+        return Completed(tuple(argv), process.returncode, stdout, stderr, seconds, timed_out)
+
+    def read_bytes(self, path: Path) -> bytes | None:
+        """Return a file's bytes, or None where it cannot be read."""
+        try:
+            return path.read_bytes()
+        except OSError:
+            return None
+
+    def read_text(self, path: Path) -> str | None:
+        """Return a file's text, or None where it cannot be read."""
+        data = self.read_bytes(path)
+        return None if data is None else data.decode("utf-8", errors="replace")
+
+    def read_head(self, path: Path, size: int) -> bytes | None:
+        """Return the beginning of a file, or None where it cannot be read."""
+        try:
+            with path.open("rb") as file:
+                return file.read(size)
+        except OSError:
+            return None
+
+    def file_size(self, path: Path) -> int | None:
+        """Return a file's size in bytes, or None where there is no such file."""
+        try:
+            found = path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+    def modified(self, path: Path) -> float | None:
+        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+        try:
+            return path.stat().st_mtime
+        except (OSError, ValueError):
+            return None
+
+    def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
+        """Return the hash of `head` and a file's bytes, read in pieces: weights have gigabytes."""
+        import hashlib  # noqa: PLC0415 - start-up time
+
+        state = hashlib.new(algorithm, head, usedforsecurity=False)
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    state.update(piece)
+        except OSError:
+            return None
+        return state.hexdigest()
+
+    def exists(self, path: Path) -> bool:
+        """Say whether something is there."""
+        return path.exists()
+
+    def names(self, path: Path) -> tuple[str, ...]:
+        """Return the sorted names in a folder."""
+        try:
+            return tuple(sorted(entry.name for entry in os.scandir(path)))
+        except OSError:
+            return ()
+
+    def folder_size_mb(self, path: Path) -> int:
+        """Return the size in MiB of the files directly in a folder."""
+        try:
+            return sum(e.stat().st_size for e in os.scandir(path) if e.is_file()) >> 20
+        except OSError:
+            return 0
+
+    def link_target(self, path: Path) -> str | None:
+        """Return what a link or a junction points to."""
+        return link_target(path)
+
+    def link_count(self, path: Path) -> int:
+        """Return st_nlink."""
+        try:
+            return path.stat().st_nlink
+        except OSError:
+            return 0
+
+    def foreign_owner(self, path: Path) -> str | None:
+        """Compare the owner with the effective user; Windows has no such owners."""
+        if os.name != "posix":
+            return None
+        try:
+            owner = path.stat().st_uid
+        except OSError:
+            return None
+        if owner == os.geteuid():
+            return None
+        import pwd  # noqa: PLC0415 - POSIX only, and hardly ever needed
+
+        try:
+            return pwd.getpwuid(owner).pw_name
+        except KeyError:  # a container without an entry for this user
+            return f"uid {owner}"
+
+    def can_write(self, path: Path) -> bool:
+        """Ask the system, which knows of read-only file systems too."""
+        return os.access(path, os.W_OK)
+
+    def which(self, name: str) -> str | None:
+        """Return the path of a program."""
+        return shutil.which(name)
+
+    def free_disk_mb(self, path: Path) -> int | None:
+        """Return the free space in MiB of the nearest existing folder."""
+        for folder in (path, *path.parents):
+            try:
+                return shutil.disk_usage(folder).free >> 20
+            except OSError:
+                continue
+        return None
+
+    def answers(self, url: str, timeout: float) -> bool:
+        """Send a HEAD request, through the proxies that the environment names."""
+        from http.client import HTTPException  # noqa: PLC0415 - start-up time
+        from urllib.error import HTTPError  # noqa: PLC0415
+        from urllib.request import Request, urlopen  # noqa: PLC0415
+
+        from paddlevl_doctor.system.http import without_login  # noqa: PLC0415 - as above
+
+        if not url.startswith(("http://", "https://")):
+            return False
+        try:
+            bare, login = without_login(url)
+            asked = Request(bare, method="HEAD")  # noqa: S310 - checked above
+            for name, value in login.items():
+                asked.add_unredirected_header(name, value)
+            with urlopen(asked, timeout=timeout):  # noqa: S310
+                return True
+        except HTTPError as error:
+            return error.code < 500  # noqa: PLR2004 - 5xx also comes from a proxy that reaches nobody
+        except (OSError, ValueError, HTTPException):
+            return False
+
+    def ask(
+        self,
+        url: str,
+        *,
+        timeout: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        direct: bool = False,
+    ) -> Reply:
+        """Send one HTTP request."""
+        from paddlevl_doctor.system.http import ask  # noqa: PLC0415 - start-up time
+
+        return ask(url, timeout=timeout, body=body, headers=headers, direct=direct)
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
+        """Start a process in a session of its own."""
+        from paddlevl_doctor.system.child import start  # noqa: PLC0415 - start-up time
+
+        return start(argv, env, log)
+
+    def port_is_free(self, port: int) -> bool:
+        """Try to listen there."""
+        from paddlevl_doctor.system.child import port_is_free  # noqa: PLC0415 - start-up time
+
+        return port_is_free(port)
+
+    def clock(self) -> float:
+        """Return seconds of a clock that only moves forward."""
+        return time.monotonic()
+
+    def nvml(self) -> Any:
+        """Return `pynvml`, after a cheap look whether there is a library for it to load.
+
+        The names are those that pynvml loads itself; importing it takes 45 ms.
+        """
+        if self.platform == "win32":
+            _nvml_on_windows(self.env)
+        elif self.platform == "darwin":
+            raise OSError("NVIDIA has no driver for macOS")
+        else:
+            import ctypes  # noqa: PLC0415 - start-up time
+
+            ctypes.CDLL("libnvidia-ml.so.1")
+        import pynvml  # noqa: PLC0415 - start-up time: most machines have no NVML at all
+
+        return pynvml
+
+
+def _nvml_on_windows(env: Mapping[str, str]) -> None:
+    """Raise OSError where neither of NVIDIA's two places has the library."""
+    places = (
+        Path(env.get("WINDIR", "C:/Windows"), "System32/nvml.dll"),
+        Path(env.get("ProgramFiles", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvml.dll"),
+    )
+    if not any(place.exists() for place in places):
+        raise OSError(f"there is no {places[0]}")
+
+
+def interface_locale() -> str:
+    """Return how Windows calls the locale of its user (zh_CN, or Chinese (Simplified)_China), "" elsewhere.
+
+    Elsewhere variables say it.
+    """
+    import locale  # noqa: PLC0415 - start-up time
+
+    return (locale.getlocale()[0] or "") if processes.WINDOWS else ""

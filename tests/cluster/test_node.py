@@ -1,0 +1,81 @@
+"""One document on a node of a cluster: what is said of it holds where its results are, and not on the node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import documents
+from paddlevl_doctor.cluster import node
+from paddlevl_doctor.cluster.node import Errand, Job, read_document
+from paddlevl_doctor.cluster.storage import Found, Place
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.parsing.run.report import Judgement, ParseReport, ParseRequest
+from paddlevl_doctor.values.errors import DoctorError
+
+
+def errand(folder: Path, url: str = "") -> Errand:
+    request = ParseRequest((), Path("out"), engine="reader", threshold=0.9)
+    return Errand(Place(url or str(folder / "out")), TargetOptions(), request, "en", 1)
+
+
+def job(folder: Path, **known: object) -> Job:
+    path = folder / "in" / "1.png"
+    path.parent.mkdir()
+    documents.page("SHEET 21").save(path)
+    return Job(Found(Place(str(path)), "1"), path.as_uri(), "a/1.png", "key", **known)  # type: ignore[arg-type]
+
+
+def test_a_document_without_its_promised_text_is_read_and_fails_with_the_place_where_it_belongs(
+    tmp_path: Path,
+) -> None:
+    document = read_document(job(tmp_path, missing="/truths/a/1.md"), errand(tmp_path))
+
+    assert (document.passed, document.pages) == (False, 1)
+    assert document.reasons == (
+        "No known text: /truths/a/1.md (or .json, .txt) is not there. Add it, or leave the document out.",
+    )
+    assert "SHEET 21" in (tmp_path / "out/a/1.png/1.md").read_text("utf-8")
+
+
+def test_a_document_is_compared_with_its_known_text(tmp_path: Path) -> None:
+    (tmp_path / "known.md").write_text("SHEET 21\n")
+    document = read_document(job(tmp_path, expected=Place(str(tmp_path / "known.md"))), errand(tmp_path))
+
+    assert (document.passed, document.similarity, document.threshold) == (True, 1.0, 0.9)
+
+
+def test_incidents_name_files_where_they_are_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(_system: object, _options: object, request: ParseRequest, *_: object) -> ParseReport:
+        kept = request.output / "incidents" / "1.txt"
+        kept.parent.mkdir(parents=True)
+        kept.write_text("stacks")
+        said = f"Page 1 stood still (more in {kept})"
+        return ParseReport(
+            request.inputs[0], "native", "cpu", "native", "", (), (), Judgement(True), {}, {}, (said,)
+        )
+
+    monkeypatch.setattr(node, "parse", parse)
+    here = read_document(job(tmp_path), errand(tmp_path))
+    kept = tmp_path / "out/a/1.png/incidents/1.txt"
+
+    assert here.incidents == (f"Page 1 stood still (more in {kept})",)
+    assert kept.read_text() == "stacks"
+
+
+def test_what_fails_names_the_document_as_the_user_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(_system: object, _options: object, request: ParseRequest, *_: object) -> ParseReport:
+        raise DoctorError(f"{request.inputs[0]} cannot be read for {request.output}")
+
+    monkeypatch.setattr(node, "parse", parse)
+    document = read_document(job(tmp_path), errand(tmp_path, "memory://u:secret@store"))
+
+    assert (
+        document.summary
+        == f"{(tmp_path / 'in/1.png').as_uri()} cannot be read for memory://***@store/a/1.png"
+    )

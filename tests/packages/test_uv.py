@@ -1,0 +1,101 @@
+"""How uv is called and understood: its changes, its reasons, and the versions that an index does not have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fake_system import FakeSystem
+from paddlevl_doctor.fix import journal
+from paddlevl_doctor.fix.steps import DO, Work
+from paddlevl_doctor.packages.uv import Change, UvError, command, parse_changes, run_uv
+from paddlevl_doctor.system.machine import Completed
+from paddlevl_doctor.values.findings import Step
+
+DRY_RUN = """Using Python 3.11.7 environment at: .venv
+Resolved 2 packages in 241ms
+Would uninstall 2 packages
+Would install 3 packages
+ - numpy==2.4.6
+ + numpy==2.3.5
+ - tabulate==0.9.0
+ + einops==0.8.1
+ ~ paddlex==3.7.2
+"""
+NO_SOLUTION = (
+    "error: No solution found when resolving dependencies\n  cause: there is no version of pandas==3.1.1"
+)
+WORDS = ("uv", "pip", "install", "--requirements", "/data/tested.txt", "paddlex==3.7.2")
+
+
+def test_every_kind_of_change_is_read() -> None:
+    changes = parse_changes(DRY_RUN)
+    assert changes == (
+        Change("einops", None, "0.8.1"),
+        Change("numpy", "2.4.6", "2.3.5"),
+        Change("paddlex", "3.7.2", "3.7.2"),
+        Change("tabulate", "0.9.0", None),
+    )
+    assert [str(change) for change in changes[:2]] == ["+ einops 0.8.1", "~ numpy 2.4.6 -> 2.3.5"]
+    assert str(changes[3]) == "- tabulate 0.9.0"
+
+
+def answering(**stderr_of: str) -> FakeSystem:
+    """A machine on which uv fails with the given words for a command, by the command's length."""
+    known = (WORDS, WORDS[:3] + WORDS[5:])
+    answers = {}
+    for words, said in zip(known, stderr_of.values(), strict=False):
+        answers[command(words)] = Completed(command(words), 1 if said else 0, stderr=said)
+    return FakeSystem(commands=answers)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        (
+            "error: Request failed after 3 retries\n  cause: error sending request for url\n  cause: dns error",
+            "--mirror",
+        ),
+        ("error: failed to copy file\n  cause: No space left on device (os error 28)", "UV_CACHE_DIR"),
+        (NO_SOLUTION, "pandas==3.1.1"),
+    ],
+)
+def test_a_failure_says_what_uv_said_and_what_to_do(said: str, hint: str) -> None:
+    with pytest.raises(UvError, match=hint):
+        run_uv(answering(first=said), WORDS, timeout=1)
+
+
+def install(system: FakeSystem, prefix: Path) -> Work:
+    python = prefix / "bin" / "python"
+    transaction = journal.begin(prefix, {}, python=python, creates=True)
+    work = Work(system, transaction, python, creates=True)
+    step = Step("install-packages", "install-packages", "install", commands=(WORDS,))
+    assert DO[step.kind](work, step) == "applied"
+    return work
+
+
+def test_the_tested_versions_are_taken_where_the_index_has_them(tmp_path: Path) -> None:
+    assert install(answering(first=""), tmp_path).notes == []
+
+
+def test_where_it_has_not_the_newest_are_taken_and_that_is_said(tmp_path: Path) -> None:
+    (note,) = install(answering(first=NO_SOLUTION, second=""), tmp_path).notes
+    assert "newest" in note
+
+
+def test_any_other_failure_is_not_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(UvError):
+        install(answering(first="error: No space left on device (os error 28)"), tmp_path)
+
+
+def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_cause() -> None:
+    noise = "warning: Failed to hardlink files; falling back to full copy\n"
+    causes = "".join(f"  cause: number {n}\n" for n in range(20))
+    machine = answering(first=f"{noise}error: Failed to install: a.whl\n{causes}  cause: os error 13\n")
+    with pytest.raises(UvError) as raised:
+        run_uv(machine, WORDS, timeout=1)
+    shown = " ".join(f"cause: number {n}" for n in range(5))
+    assert raised.value.message == (
+        f"`uv pip install` failed: error: Failed to install: a.whl {shown} … cause: number 19 cause: os error 13"
+    )

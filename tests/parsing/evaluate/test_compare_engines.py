@@ -1,0 +1,140 @@
+"""Engines beside each other: all of them in the answer, and the verdict names those that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.parsing.evaluate.compare_engines import side_by_side
+from paddlevl_doctor.parsing.output.run_report_model import (
+    DocumentStory,
+    EngineStory,
+    OtherReading,
+    PageStory,
+    RunStory,
+)
+from paddlevl_doctor.parsing.run.report import (
+    ComparedDocument,
+    DocumentReport,
+    Judgement,
+    ParseReport,
+    ParseRequest,
+    unreadable,
+)
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.pages import Block, Page
+
+GOOD, BAD = Judgement(True, summary="Read well enough."), Judgement(False, summary="Not read well enough.")
+REQUEST = ParseRequest(("page.png",), Path("output"))
+
+
+def read_as(words: str, verdict: Judgement = GOOD) -> ParseReport:
+    blocks = (Block("text", words, (0, 0, 9, 9)),)
+    document = DocumentReport("in/page.png", 1, 0, (), (), verdict)
+    told = DocumentStory("page.png", (PageStory(0, 9, 9, blocks, 1.0, "cpu"),), verdict.passed, "")
+    return ParseReport(
+        "in/page.png", "?", "cpu", "?", "", (Page(0, 9, 9, blocks, 1.0),), (), verdict, {"read": 1.0}, {},
+        documents=(document,), story=RunStory("page.png", "?", "cpu", (told,)),
+    )  # fmt: skip
+
+
+def compared(**answers: ParseReport | DoctorError) -> ParseReport:
+    return compared_as(REQUEST, [], answers)
+
+
+def compared_as(
+    asked: ParseRequest, heard: list[ParseRequest], answers: Mapping[str, ParseReport | DoctorError]
+) -> ParseReport:
+    def read(request: ParseRequest) -> ParseReport:
+        heard.append(request)
+        answer = answers[request.engine]
+        if isinstance(answer, DoctorError):
+            raise answer
+        assert answer.story is not None
+        return replace(answer, engine=request.engine, story=replace(answer.story, engine=request.engine))
+
+    return side_by_side(tuple(answers), asked, read)
+
+
+def unread() -> ParseReport:
+    """A document that could not be opened."""
+    bad = unreadable(Path("in/page.png"), "It is empty.")
+    told = (DocumentStory("page.png", (), False, "It is empty."),)
+    story = RunStory("page.png", "?", "cpu", told)
+    return replace(read_as("", bad.verdict), pages=(), documents=(bad,), story=story)
+
+
+def test_a_document_that_no_engine_could_read_is_like_nothing() -> None:
+    both = compared(native=unread(), reader=unread())
+    one = compared(native=read_as("one"), reader=unread())
+
+    assert [engine.documents for engine in both.compared] == [(ComparedDocument("page.png", None, ""),)] * 2
+    assert [[d.similarity for d in engine.documents] for engine in one.compared] == [[1.0], [0.0]]
+
+
+def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_others() -> None:
+    answers = {"native": read_as("one"), "reader": read_as("one")}
+    heard: list[ParseRequest] = []
+    report = compared_as(replace(REQUEST, require="native"), heard, answers)
+
+    assert [(one.engine, one.require) for one in heard] == [("native", "native"), ("reader", None)]
+    assert report.verdict == GOOD
+    with pytest.raises(UsageError) as caught:
+        compared_as(replace(REQUEST, require="server"), [], answers)
+    assert caught.value.message == (
+        "'server' is required, and none of the engines that are compared: native,reader. "
+        "Add it to --compare, or leave --require out."
+    )
+
+
+def test_the_story_has_what_every_engine_read_beside_the_first_one() -> None:
+    report = compared(native=read_as("one two"), reader=read_as("one too"))
+    assert report.story is not None
+    (document,) = report.story.documents
+    ((other),) = document.others
+    (told,) = (read_as("one too").story or report.story).documents
+
+    assert other == OtherReading(
+        "reader", told, 0.8333, "--- native\n+++ reader\n@@ -1 +1 @@\n-one two\n+one too"
+    )
+    assert report.story.engines == (
+        EngineStory("native", "cpu", 1.0, ""),
+        EngineStory("reader", "cpu", 1.0, ""),
+    )
+    assert report.verdict == GOOD
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (DoctorError("No answer."), "No answer."),
+        (UsageError("There is no gpu:7."), "There is no gpu:7."),
+        (read_as("", BAD), BAD.summary),
+    ],
+)
+def test_the_summary_names_the_engine_that_failed(failure: ParseReport | DoctorError, words: str) -> None:
+    report = compared(reader=read_as("one"), server=failure)
+
+    assert (report.verdict.passed, report.verdict.summary, report.verdict.reasons) == (
+        False,
+        "Failed with 1 of 2 engines: server.",
+        (f"server: {words}",),
+    )
+
+
+def test_where_the_first_engine_cannot_read_the_next_one_is_shown() -> None:
+    report = compared(server=DoctorError("No answer."), reader=read_as("one"))
+    assert report.story is not None
+
+    assert (report.engine, report.story.engines[0]) == (
+        "reader",
+        EngineStory("server", "", 0.0, "No answer."),
+    )
+
+
+def test_input_that_no_engine_can_read_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no file"):
+        compared(native=UsageError("no file"), reader=read_as("one"))

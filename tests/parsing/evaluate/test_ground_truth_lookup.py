@@ -1,0 +1,110 @@
+"""Known texts are found and read before the documents are, and a promise that is not kept is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paddlevl_doctor.commands.parse import ASSETS
+from paddlevl_doctor.parsing.evaluate.ground_truth import Known, known_texts
+from paddlevl_doctor.parsing.input.documents import Input, expand
+from paddlevl_doctor.values.errors import UsageError
+
+
+def files(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"This is {name}.")
+    return folder
+
+
+def found(documents: Path, expect: Path | None) -> Known:
+    return known_texts(expect, expand([documents], documents / "output"), ASSETS, "en")
+
+
+def words(known: Known) -> dict[str, str]:
+    return {"/".join(path.parts[-2:]): truth.pages[0].blocks[0].text for path, truth in known.texts.items()}
+
+
+def test_a_folder_of_known_texts_mirrors_the_folder_of_documents(tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "top.png", "a/1.png", "b/1.png", "b/page.jpg", "b/page.png")
+    texts = files(tmp_path / "truths", "top.txt", "a/1.md", "b/1.md", "b/page.jpg.txt", "b/page.md")
+
+    assert words(found(documents, texts)) == {
+        "in/top.png": "This is top.txt.",
+        "a/1.png": "This is a/1.md.",
+        "b/1.png": "This is b/1.md.",
+        "b/page.jpg": "This is b/page.jpg.txt.",
+        "b/page.png": "This is b/page.md.",
+    }
+
+
+def test_documents_that_were_named_one_by_one_have_their_texts_beside_each_other(tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "a/1.png", "b/2.png")
+    texts = files(tmp_path / "truths", "1.md", "2.md")
+    named = expand([documents / "a/1.png", documents / "b/2.png"], tmp_path / "output")
+
+    assert words(known_texts(texts, named, ASSETS, "en")) == {
+        "a/1.png": "This is 1.md.",
+        "b/2.png": "This is 2.md.",
+    }
+
+
+def test_the_texts_that_documents_are_judged_by_are_named(tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "a/1.png", "b/1.png")
+    texts = files(tmp_path / "truths", "a/1.md", "a/2.md")
+
+    assert found(documents, texts).places == (texts / "a/1.md",)
+    assert found(documents / "a/1.png", texts / "a/2.md").places == (texts / "a/2.md",)
+    assert found(documents, None).places == ()
+
+
+def test_a_document_without_its_promised_text_is_named(tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "a/1.png", "b/1.png")
+    texts = files(tmp_path / "truths", "a/1.md")
+    known = found(documents, texts)
+
+    assert known.why_missing(documents / "a/1.png") == ""
+    assert known.why_missing(documents / "b/1.png") == (
+        f"No known text: {texts / 'b/1.md'} (or .json, .txt) is not there. Add it, or leave the document out."
+    )
+    assert found(documents, None).why_missing(documents / "b/1.png") == "", "nothing was promised"
+
+
+def test_a_folder_without_any_text_for_the_documents_is_a_usage_error(tmp_path: Path) -> None:
+    documents, texts = files(tmp_path / "in", "a/1.png", "a/2.png"), files(tmp_path / "truths", "1.md")
+
+    with pytest.raises(UsageError) as caught:
+        found(documents, texts)
+    assert caught.value.message.startswith(
+        f"{texts} has no known text for any of the documents (2): looked for {texts / 'a/1.md'} and the like."
+    )
+
+
+def test_one_text_for_several_documents_is_a_usage_error(tmp_path: Path) -> None:
+    documents, one = files(tmp_path / "in", "1.png", "2.png"), files(tmp_path, "one.md") / "one.md"
+
+    with pytest.raises(UsageError) as caught:
+        found(documents, one)
+    assert caught.value.message.startswith(f"--expect names one text, {one}, for 2 documents.")
+    (documents / "2.png").unlink()
+    assert words(found(documents, one)) == {"in/1.png": "This is one.md."}
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty"])
+def test_a_text_that_is_missing_or_says_nothing_is_a_usage_error(broken: str, tmp_path: Path) -> None:
+    documents = files(tmp_path / "in", "1.png")
+    (tmp_path / "empty").write_text(" \n")
+
+    with pytest.raises(UsageError, match=broken):
+        found(documents, tmp_path / broken)
+
+
+def test_the_page_that_ships_is_known_under_any_name(tmp_path: Path) -> None:
+    (tmp_path / "copy.png").write_bytes((ASSETS / "demo.png").read_bytes())
+    (tmp_path / "other.png").write_bytes(b"other")
+    inputs = [Input(tmp_path / name, name) for name in ("copy.png", "other.png", "none.png")]
+    known = known_texts(None, inputs, ASSETS, "en")
+
+    assert {path.name: truth.name for path, truth in known.texts.items()} == {"copy.png": "demo.json"}

@@ -1,0 +1,160 @@
+"""Verdicts on documents and runs, with a known text and without one."""
+
+from __future__ import annotations
+
+import pytest
+
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look
+from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
+from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
+from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement
+from paddlevl_doctor.values.pages import Block, Page, Reading
+
+BOX = (0, 0, 10, 10)
+WORDS = "The first sentence of the page stands here, and the second one follows it."
+TRUTH = Truth("page.txt", (TruthPage((TruthBlock("text", WORDS),)),))
+
+
+def reading(*texts: str, engine: str = "native") -> Reading:
+    blocks = tuple(Block("text", words, BOX) for words in texts)
+    return Reading(engine, "cpu", (Page(0, 100, 100, blocks, 1.0),), {}, 0)
+
+
+def look(*kinds: DifferenceKind, seen: int = 10) -> dict[int, Look]:
+    return {0: Look(seen, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
+
+
+def alone(
+    read: Reading, looks: dict[int, Look], *failed: str, blank: bool = False
+) -> tuple[bool, tuple[str, ...]]:
+    verdict = judge_alone(read, looks, failed, blank=blank)
+    return verdict.passed, verdict.reasons
+
+
+def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() -> None:
+    lost, made_up = DifferenceKind.LOST, DifferenceKind.MADE_UP
+
+    assert alone(reading(WORDS), {}) == (True, ())
+    assert alone(reading(WORDS), look()) == (True, ())
+    assert alone(reading(WORDS), look(lost, lost, made_up)) == (True, ()), "shown, but no failure"
+    assert alone(reading(WORDS), look(*[lost] * 5)) == (
+        False,
+        ("Page 1: 5 of the 10 lines that the witness saw are missing.",),
+    )
+    assert alone(reading(WORDS), look(DifferenceKind.REPEATED)) == (
+        False,
+        ("Page 1: said again and again: a line of text",),
+    )
+    (passed, (reason,)) = alone(reading(WORDS), {0: Look(10, (), lies=90)})
+    assert (passed, reason.partition(",")[0]) == (False, "Page 1 does not stand upright and was read so")
+    assert alone(reading(), look(DifferenceKind.BLANK)) == (
+        False,
+        ("nothing was read", "Page 1: nothing was read where the witness saw: a line of text"),
+    )
+
+
+def test_a_blank_page_read_as_nothing_is_right_and_a_full_one_is_not() -> None:
+    assert alone(reading(), {}, blank=True) == (True, ())
+    assert alone(reading(), {}) == (False, ("nothing was read",))
+
+
+def test_only_what_something_was_compared_with_counts_as_judged() -> None:
+    nothing = judge_alone(reading(WORDS), {}, (), blank=False)
+    assert (nothing.passed, nothing.judged) == (True, False)
+    assert judge_alone(reading(WORDS), look(), (), blank=False).judged
+    assert judge_alone(reading(), {}, (), blank=True).judged
+    unjudged = report("a", nothing)
+    assert not judge_run([unjudged], [], "native", None).judged
+    assert not judge_run([unjudged, unjudged], [], "native", None).judged
+    assert judge_run([unjudged, report("b", GOOD)], [], "native", None).judged
+
+
+def test_a_document_whose_promised_text_is_missing_fails_unjudged_whatever_the_witness_saw() -> None:
+    missing = "No known text for a.png."
+
+    assert judge_alone(reading(WORDS), look(), (), blank=False, missing=missing) == Judgement(
+        False, reasons=(missing,), summary=missing, judged=False
+    )
+    bad = judge_alone(reading(), {}, (), blank=False, missing=missing)
+    assert bad.reasons == (missing, "nothing was read")
+
+
+def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart() -> None:
+    unjudged = judge_alone(reading(WORDS), {}, (), blank=False)
+    documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
+
+    assert judge_run(documents[1:], [], "native", None).summary == (
+        "Of 2 documents 0 read well enough, 0 not, 2 not judged."
+    )
+    assert judge_run(documents, [], "native", None).summary == (
+        "Of 3 documents 1 read well enough, 0 not, 2 not judged."
+    )
+
+
+def test_a_page_that_could_not_be_read_fails_its_document() -> None:
+    assert alone(reading(WORDS), {}, "Page 2 could not be read: x") == (
+        False,
+        ("Page 2 could not be read: x",),
+    )
+    verdict = compare(reading(WORDS), TRUTH, None, ["Page 2 could not be read: x"])
+    assert (verdict.passed, verdict.similarity, verdict.reasons) == (
+        False,
+        1.0,
+        ("Page 2 could not be read: x",),
+    )
+
+
+@pytest.mark.parametrize(("asked", "passed"), [(None, True), (0.99, False), (0.5, True)])
+def test_the_threshold_is_the_one_asked_for(asked: float | None, passed: bool) -> None:
+    verdict = compare(reading(WORDS.replace("second", "sec0nb")), TRUTH, asked, [])
+
+    assert (verdict.passed, verdict.threshold) == (passed, asked or 0.9)
+
+
+def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
+    parts = [TruthBlock("text", words) for words in (WORDS, "Another paragraph.", "The end.")]
+    verdict = compare(
+        reading("Another paragraph.", WORDS, "The end."), Truth("x", (TruthPage(tuple(parts)),)), 0.1, []
+    )
+
+    assert (verdict.passed, verdict.order) == (False, 0.6667)
+    assert verdict.summary.endswith(" Parts in the order of the page: 67% (needed: 95%).")
+
+
+def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
+    assert difference_of(reading(WORDS.replace("second", "last")), TRUTH).splitlines() == [
+        "--- page.txt",
+        "+++ native",
+        "@@ -1 +1 @@",
+        f"-{WORDS}",
+        f"+{WORDS.replace('second', 'last')}",
+    ]
+    assert difference_of(reading(WORDS), TRUTH) == ""
+
+
+def report(name: str, verdict: Judgement) -> DocumentReport:
+    return DocumentReport(name, 1, 0, (), (), verdict)
+
+
+GOOD, BAD = Judgement(True, 0.98, summary="good"), Judgement(False, 0.5, reasons=("lost",), summary="bad")
+
+
+def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None:
+    assert judge_run([report("a", BAD)], [], "native", None) == BAD
+    assert judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None) == Judgement(
+        False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents were read well enough."
+    )
+
+
+def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
+    documents = [report(f"/in/{folder}/1.png", BAD) for folder in ("a", "b")]
+
+    assert judge_run(documents, [], "native", None).reasons == ("a/1.png: lost", "b/1.png: lost")
+
+
+def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
+    verdict = judge_run([report("a", GOOD)], [], "reader", "native")
+
+    assert (verdict.passed, verdict.summary) == (False, "'native' was required, but 'reader' has read.")
+    assert judge_run([report("a", GOOD)], [], "native", "native").passed

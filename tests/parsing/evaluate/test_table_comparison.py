@@ -1,0 +1,118 @@
+"""Tables are matched by what is in them, and what differs is named by its row and column."""
+
+from __future__ import annotations
+
+import pytest
+
+from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
+from paddlevl_doctor.parsing.evaluate.tables import TableFaults, table_faults
+from paddlevl_doctor.values.pages import Block
+from samples import reading
+
+Rows = tuple[tuple[str, ...], ...]
+FRUIT: Rows = (("Name", "Size"), ("Alpha", "100"), ("Beta", "200"), ("Gamma", "300"))
+CITIES: Rows = (("City", "Country", "People"), ("Oslo", "Norway", "700k"), ("Paris", "France", "2M"))
+TRUTH = Truth("x", (TruthPage((TruthBlock("table", "", rows=FRUIT), TruthBlock("table", "", rows=CITIES))),))
+FIRST, SECOND = "Table 1 ('Name Size Alpha 100 Beta…')", "Table 2 ('City Country People Oslo…')"
+
+
+def html(rows: Rows) -> str:
+    return "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+
+
+def compared(*tables: str, truth: Truth = TRUTH) -> TableFaults:
+    blocks = (Block("table", f"<table>{words}</table>", (0, 0, 1, 1)) for words in tables)
+    return table_faults(reading(*blocks), truth, 0.9, "en")
+
+
+def test_tables_that_are_right_have_no_faults_in_whatever_order() -> None:
+    assert compared(html(FRUIT), html(CITIES)) == TableFaults()
+    assert compared(html(CITIES), html(FRUIT)) == TableFaults()
+
+
+def test_a_table_that_was_missed_shifts_no_other_one() -> None:
+    assert compared(html(CITIES)) == TableFaults((f"{FIRST} was not read as a table.",))
+
+
+def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have_none() -> None:
+    extra = html((("Zig", "Zag"), ("1", "2")))
+    plain = Truth("x", (TruthPage((TruthBlock("text", "Name Size"),)),))
+
+    assert compared(html(FRUIT), html(CITIES), extra) == TableFaults(
+        ("A table was read that the document has not: 'Zig Zag 1 2'.",)
+    )
+    assert compared(extra, truth=plain) == TableFaults()
+
+
+@pytest.mark.parametrize(
+    ("rows", "reasons"),
+    [
+        (
+            (FRUIT[0], FRUIT[1], FRUIT[3]),
+            ("has 4 x 2 rows x columns, but 3 x 2 was read.", "row 3 is missing: 'Beta | 200'"),
+        ),
+        (
+            (*FRUIT, ("Delta", "400")),
+            (
+                "has 4 x 2 rows x columns, but 5 x 2 was read.",
+                "row 5 of what was read is not in the document: 'Delta | 400'",
+            ),
+        ),
+        (
+            tuple(row[:1] for row in FRUIT),
+            (
+                "has 4 x 2 rows x columns, but 4 x 1 was read.",
+                "column 2 is missing: 'Size | 100 | 200 | 300'",
+            ),
+        ),
+        (
+            tuple((row[0], "new", row[1]) for row in FRUIT),
+            (
+                "has 4 x 2 rows x columns, but 4 x 3 was read.",
+                "column 2 of what was read is not in the document: 'new | new | new | new'",
+            ),
+        ),
+    ],
+)
+def test_a_row_or_column_that_only_one_side_has_is_named(rows: Rows, reasons: tuple[str, str]) -> None:
+    shape, what = reasons
+    assert compared(html(rows), html(CITIES)) == TableFaults((f"{FIRST} {shape}", f"Table 1: {what}"))
+
+
+def test_a_misread_cell_is_named_and_fails_nothing() -> None:
+    read = (CITIES[0], ("Oslo", "Norwav", "700k"), CITIES[2])
+
+    assert compared(html(FRUIT), html(read)) == TableFaults(
+        (), ("Table 2: cell (2,2) is 'Norway', but 'Norwav' was read.",)
+    )
+
+
+def test_cells_in_the_wrong_places_fail_although_all_their_text_is_there() -> None:
+    read = (CITIES[0], ("Oslo", "", "Norway700k"), CITIES[2])
+
+    assert compared(html(FRUIT), html(read)) == TableFaults(
+        (
+            f"{SECOND}: 84% of its cells are right and in place (needed: 90%).",
+            "Table 2: cell (2,2) is 'Norway', but '' was read.",
+            "Table 2: cell (2,3) is '700k', but 'Norway700k' was read.",
+        )
+    )
+
+
+@pytest.mark.parametrize("middle", ["", "Both"])
+def test_a_merged_cell_is_right_whether_its_text_is_known_once_or_wherever_it_reaches(middle: str) -> None:
+    rows: Rows = (("Both", middle, "A"), ("x", "y", "z"))
+    truth = Truth("x", (TruthPage((TruthBlock("table", "", rows=rows),)),))
+    merged = "<tr><td colspan=2>Both</td><td>A</td></tr>" + html(rows[1:])
+
+    assert compared(merged, truth=truth) == TableFaults()
+
+
+def test_of_many_differences_the_first_ones_are_named() -> None:
+    rows = tuple((f"name {n}", str(n * 7919)) for n in range(30))
+    truth = Truth("x", (TruthPage((TruthBlock("table", "", rows=rows),)),))
+    found = compared(html(rows[:10]), truth=truth)
+
+    assert [reason.partition(":")[2] for reason in found.faults[1:]] == [
+        f" row {n} is missing: 'name {n - 1} | {(n - 1) * 7919}'" for n in (11, 12, 13)
+    ]

@@ -1,0 +1,160 @@
+"""Runs of the real session, pool, ladder and watcher over real documents, with a target that is told to fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from PIL import Image
+
+import documents
+from paddlevl_doctor.parsing.engines.fallbacks import Memory
+from paddlevl_doctor.parsing.engines.native import NativeEngine
+from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, Warm
+from paddlevl_doctor.parsing.input.page_source import PageSource
+from paddlevl_doctor.parsing.output.run_report_model import Sample
+from paddlevl_doctor.parsing.run.page_store import PageStore
+from paddlevl_doctor.parsing.run.session import Session, Work
+from paddlevl_doctor.parsing.workers.watchdog import Limits
+
+TARGET = Path(__file__).with_name("fake_target.py")
+SHORT = {
+    **{name: Limits(busy=6, idle=2.5) for name in ("read", "join", "pictures")},
+    "start": Limits(busy=60, idle=60),
+    "load": Limits(busy=20, idle=5),
+}
+"""A real page takes the fake target milliseconds; a loaded machine may hold it up for a second, and the start of a
+process, in which no fault is planned, for many: it is not broken where it starves."""
+
+
+def document(folder: Path, first: int, pages: int) -> Path:
+    """Write a TIFF whose pages carry their numbers as shades of their left and right halves."""
+    path = folder / f"from-{first}.tif"
+    images = [_page(number) for number in range(first, first + pages)]
+    images[0].save(path, save_all=True, append_images=images[1:])
+    return path
+
+
+def pdf(folder: Path, pages: int) -> Path:
+    """Write a PDF whose pages carry their numbers likewise."""
+    return documents.pdf(folder / "long.pdf", [_page(number) for number in range(pages)])
+
+
+def _page(number: int) -> Image.Image:
+    image = Image.new("L", (100, 40), 255 - 2 * (number % 100))
+    image.paste(255 - 2 * (number // 100), (50, 0, 100, 40))
+    image.paste(0, (5, 5, 30, 12))
+    return image
+
+
+@dataclass
+class Stage:
+    """A folder with a target that fails as planned, and what came of a run over some documents there."""
+
+    folder: Path
+    samples: list[Sample] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    plan: dict[str, Any] = field(default_factory=dict)
+    drawers: int = 2
+    fresh_cache: Callable[[], Path | None] = lambda: None
+
+    @property
+    def kept(self) -> Path:
+        """Where what is left of stalled and crashed workers is kept."""
+        return self.folder / "out" / "incidents"
+
+    def engine(
+        self,
+        device: str = "cpu",
+        env: Mapping[str, str] | None = None,
+        limits: Mapping[str, Limits] = SHORT,
+        warm: Warm | None = None,
+        gpu: Callable[[Collection[int]], tuple[int, int] | None] = lambda _pids: None,
+        memory: Memory | None = None,
+    ) -> NativeEngine:
+        """Return an engine whose target is the fake one."""
+        python = self.folder / "python"
+        if not python.exists():
+            python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{TARGET}"\n')
+            python.chmod(0o755)
+        site = next(Path(path) for path in sys.path if Path(path, "PIL").is_dir())
+        faults = self.folder / "faults.json"
+        variables = {**os.environ, "FAULTS": str(faults), "PYTHONPATH": str(site), **(env or {})}
+        place = self.folder / f"worker-{device}-{len(list(self.folder.glob('worker-*')))}"
+        place.mkdir()
+        setup = NativeSetup(
+            str(python), device, variables, place, self.kept, limits=limits, warm=warm, gpu=gpu,
+            fresh_cache=self.fresh_cache,
+        )  # fmt: skip
+        return NativeEngine(setup, self.samples, self.incidents, label=device, memory=memory)
+
+    def run(
+        self,
+        paths: Sequence[Path],
+        engines: Sequence[NativeEngine],
+        *,
+        on_over: Callable[[], None] = lambda: None,
+        resume: bool = False,
+        **plan: Any,
+    ) -> list[Work]:
+        """Read the documents; the plan is the fake target's."""
+        log = self.folder / "log"
+        log.mkdir(exist_ok=True)
+        self.plan = {"log": str(log), **plan}
+        (self.folder / "faults.json").write_text(json.dumps(self.plan))
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        source = PageSource(scratch, os.environ, drawers=self.drawers)
+        try:
+            works = [self._work(source, path) for path in paths]
+            session = Session(works, source, lambda work: self.finished.append(work.name), on_over=on_over)
+            if resume:
+                session.resume()
+            self.lost = session.run(engines)
+        finally:
+            for engine in engines:
+                engine.close()
+            source.close()
+        return works
+
+    def _work(self, source: PageSource, path: Path) -> Work:
+        store = PageStore(self.folder / "out" / path.stem, "key")
+        return Work(path, path.stem, source.count(path).pages, store)
+
+    def happened(self) -> int:
+        """Return how many faults have happened."""
+        return len(list((self.folder / "log").glob("fault-*")))
+
+    def read(self) -> list[list[tuple[float, float, int]]]:
+        """Return what every worker has read: when it began and ended, in seconds, and the page's number."""
+        logs = sorted((self.folder / "log").glob("read-*"))
+        return [[_entry(line) for line in log.read_text().splitlines()] for log in logs]
+
+    def left_behind(self) -> list[str]:
+        """Return the processes of the fake target, and of its children, that still live."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("FAULTS") == str(self.folder / "faults.json"):
+                    found.append(" ".join(process.cmdline()))
+            except psutil.Error:
+                continue
+        return found
+
+
+def _entry(line: str) -> tuple[float, float, int]:
+    began, ended, number = line.split()
+    return float(began), float(ended), int(number)
+
+
+def texts(work: Work) -> list[str]:
+    """Return what was read of each page, in order."""
+    return ["".join(block.text for block in page.page.blocks) for page in work.in_order()]
