@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.structure import Structure, imports_between, imports_up, read_package, rows, structure_of
+
+ROOT = Path(__file__).parents[1]
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -116,3 +120,21 @@ def test_the_table_says_the_counts(tmp_path: Path) -> None:
         ("circles", "1"),
         ("circles without imports inside functions", "0"),
     ]
+
+
+def test_the_rooms_keep_their_contract() -> None:
+    """Import-linter reads the contracts in pyproject.toml: layers, and checks without input and output."""
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Imports inside functions count, too, which import-linter does not ask for modules of one room."""
+    structure = structure_of(ROOT)
+    assert (structure.imports_up, structure.circles, structure.without_room) == ((), (), ())
