@@ -53,7 +53,7 @@ FAMILIES = {
 DATA = {"set:{}:why", "failure:{}:{}"}
 """Ids of texts that lie in other files of matrix/."""
 PLACED_BY = {"text", "message", "say", "sentence", "_error"}
-"""Functions whose first argument is the id of a message; `sentence` of knowledge/rules takes a rule."""
+"""Functions whose first argument is the id of a message; `sentence` of knowledge/selection_rules takes a rule."""
 
 
 def is_one_of(families: set[str], name: str) -> bool:
@@ -79,7 +79,7 @@ def asked_for() -> tuple[set[str], set[str]]:
     literal: set[str] = set()
     joined: set[str] = set()
     for path, argument in first_arguments():
-        rules = "knowledge.rules import" in path.read_text(encoding="utf-8")
+        rules = "knowledge.selection_rules import" in path.read_text(encoding="utf-8")
         parts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
         for part in parts:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):

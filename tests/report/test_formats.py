@@ -23,7 +23,7 @@ from paddlevl_doctor.report.console import causes, root_of
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
-FORMATS = {"markdown": markdown.render, "junit": ci.render, "github": ci.render, "html": page.render}
+FORMATS = {"markdown": markdown.render, "junit": ci.junit, "github": ci.github, "html": page.render}
 SICK = machine(
     {**CURRENT, "safetensors": "0.6.2", "numpy": "2.4.6", "paddlex": "3.3.6", "paddleocr": "3.3.1"},
     patched_files=hashes("3.3.6", patched=False),
@@ -135,7 +135,7 @@ def test_hostile_text_stays_text_in_an_issue() -> None:
 
 
 def test_junit_is_xml_whatever_is_in_it() -> None:
-    root = ElementTree.fromstring(ci.render(hostile()))  # noqa: S314 - our own document
+    root = ElementTree.fromstring(ci.junit(hostile()))  # noqa: S314 - our own document
     failure = root.find(".//failure")
     assert failure is not None
     assert "<script>" in failure.attrib["message"]
@@ -144,7 +144,7 @@ def test_junit_is_xml_whatever_is_in_it() -> None:
 
 
 def test_an_annotation_is_one_line_and_starts_no_other() -> None:
-    shown = ci.render(hostile())
+    shown = ci.github(hostile())
     assert len(shown.splitlines()) == 1
     assert shown.startswith("::error title=self-test::")
     assert "%250A" in shown, "a percent sign of the text is escaped itself"

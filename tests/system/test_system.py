@@ -55,7 +55,7 @@ def test_ctrl_c_at_any_moment_leaves_no_child_behind() -> None:
 STARTS_A_CHILD = """
 import os, subprocess, sys
 from pathlib import Path
-from paddlevl_doctor import system_child
+from paddlevl_doctor.system import child
 from paddlevl_doctor.system.processes import hangup_is_interrupt
 
 class Interrupted(subprocess.Popen):
@@ -66,10 +66,10 @@ class Interrupted(subprocess.Popen):
             pass
 
 subprocess.Popen = Interrupted
-child = (sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)", sys.argv[1])
+command = (sys.executable, "-S", "-E", "-c", "import time; time.sleep(60)", sys.argv[1])
 with hangup_is_interrupt():
     try:
-        system_child.start(child, {}, Path(os.devnull))
+        child.start(command, {}, Path(os.devnull))
     except KeyboardInterrupt:
         print("interrupted")
 """

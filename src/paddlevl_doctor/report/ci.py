@@ -15,7 +15,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 _SKIPPED = (Status.SKIPPED, Status.BLOCKED)
 
 
-def render(report: CheckReport) -> str:
+def junit(report: CheckReport) -> str:
     """Return the document. An error is a failure, what could not be looked at is an error, a warning passes."""
     suites = ElementTree.Element("testsuites", _counts(report))
     suite = ElementTree.SubElement(suites, "testsuite", _counts(report))
@@ -80,7 +80,7 @@ def writable(words: str) -> str:
 _LEVELS = {Status.ERROR: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
 
 
-def github_render(report: CheckReport) -> str:
+def github(report: CheckReport) -> str:
     """Return one line a problem, the worst first; nothing where nothing is wrong."""
     return "".join(_annotation(cause.finding) for cause in causes(report.findings))
 

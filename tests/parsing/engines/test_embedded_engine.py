@@ -179,7 +179,7 @@ def test_a_reader_whose_models_are_missing_says_so(tmp_path):
 
 def test_the_reader_is_available_here_and_asking_imports_nothing():
     code = (
-        "import sys; from paddlevl_doctor.parsing import reader; found = reader.available();"
+        "import sys; from paddlevl_doctor.parsing.engines import embedded; found = embedded.available();"
         "print(found, sorted({'rapidocr', 'onnxruntime', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
