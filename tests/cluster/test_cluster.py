@@ -110,7 +110,7 @@ def test_a_threshold_without_a_known_text_is_refused_before_anything_is_read(tmp
 
     with pytest.raises(UsageError) as caught:
         jobs(tmp_path, "in", threshold=0.9)
-    assert caught.value.message.startswith("--threshold has nothing to be compared with")
+    assert caught.value.message.startswith("--threshold needs a ground truth to compare with")
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_threshold_without_a_known_text_is_refused_before_anything_is_read(tmp
         (("in", "empty"), None, "There is no image and no PDF in {folder}/empty."),
         (("none",), None, "{folder}/none cannot be read: No such file or directory"),
         (("in",), "none.md", "{folder}/none.md cannot be read: No such file or directory"),
-        (("in",), "empty.md", "The expected text {folder}/empty.md says nothing"),
-        (("in",), "broken", "The expected text {folder}/broken/1.png.md says nothing"),
+        (("in",), "empty.md", "The ground truth {folder}/empty.md contains no text"),
+        (("in",), "broken", "The ground truth {folder}/broken/1.png.md contains no text"),
         (
             ("in",),
             "empty",
-            "{folder}/empty has no known text for any of the documents (1): looked for {folder}/empty",
+            "{folder}/empty has no ground truth for any of the documents (1): {folder}/empty",
         ),
         (("two",), "one.md", "--expect names one text, {folder}/one.md, for 2 documents."),
     ],
@@ -195,8 +195,7 @@ def test_who_is_no_cluster_is_known_at_the_door(answer: bytes) -> None:
         pass
 
     assert caught.value.message == (
-        f"There is no Ray cluster at {address}: what listens there is no Ray cluster. "
-        "Name the address of its head, such as 10.0.0.1:6379."
+        f"There is no Ray cluster at {address}: the program that listens there is not a Ray cluster. Give the address of its head node, such as 10.0.0.1:6379."
     )
 
 
@@ -209,9 +208,9 @@ def test_another_version_of_ray_or_python_is_one_sentence_in_each_language() -> 
         said[lang] = connect.not_joined("10.0.0.1:6379", caught.value)
 
     assert said["en"].startswith(
-        "The cluster at 10.0.0.1:6379 runs Ray 2.40.0 on Python 3.9.1, the doctor Ray "
+        "The cluster at 10.0.0.1:6379 runs Ray 2.40.0 on Python 3.9.1, paddlevl-doctor runs Ray "
     )
-    assert said["en"].endswith("run the doctor from an environment with those of the cluster.")
+    assert said["en"].endswith("run paddlevl-doctor in an environment with the versions of the cluster.")
     assert said["zh"].startswith("10.0.0.1:6379 的集群使用 Ray 2.40.0 和 Python 3.9.1，而 doctor 使用 Ray ")
 
 
@@ -220,9 +219,9 @@ def test_another_version_of_ray_or_python_is_one_sentence_in_each_language() -> 
     [
         (("--ray", "127.0.0.1:9"), 1, "There is no Ray cluster at 127.0.0.1:9: Connection refused"),
         (("--ray", "cluster"), 1, "There is no Ray cluster at cluster: Invalid address format: cluster"),
-        (("--ray", "x", "--compare", "native,reader"), 2, "--compare does not work with --ray. "),
-        (("--ray", "x", "--fix"), 2, "--fix does not work with --ray. "),
-        (("--ray", "x", "--engine", "selftest"), 2, "--engine selftest does not work with --ray. "),
+        (("--ray", "x", "--compare", "native,reader"), 2, "--compare cannot be used with --ray. "),
+        (("--ray", "x", "--fix"), 2, "--fix cannot be used with --ray. "),
+        (("--ray", "x", "--engine", "selftest"), 2, "--engine selftest cannot be used with --ray. "),
     ],
 )
 def test_what_a_cluster_cannot_do_is_one_sentence_and_leaves_earlier_results_alone(
@@ -238,9 +237,9 @@ def test_what_a_cluster_cannot_do_is_one_sentence_and_leaves_earlier_results_alo
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--record", "seen.zip"), "--record and --replay do not work with --ray. "),
-        (("--replay", "seen.zip"), "--record and --replay do not work with --ray. "),
-        (("--format", "html"), "This answer cannot be written as html. "),
+        (("--record", "seen.zip"), "--record and --replay cannot be used with --ray. "),
+        (("--replay", "seen.zip"), "--record and --replay cannot be used with --ray. "),
+        (("--format", "html"), "This result cannot be written as html. "),
         (("--only", "no-such-check"), "There is no check "),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_document_without_its_promised_text_is_read_and_fails_with_the_place_w
 
     assert (document.passed, document.pages) == (False, 1)
     assert document.reasons == (
-        "No known text: /truths/a/1.md (or .json, .txt) is not there. Add it, or leave the document out.",
+        "No ground truth: /truths/a/1.md (or .json, .txt) does not exist. Add it, or do not read the document.",
     )
     assert "SHEET 21" in (tmp_path / "out/a/1.png/1.md").read_text("utf-8")
 

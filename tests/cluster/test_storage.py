@@ -120,7 +120,7 @@ def test_a_path_becomes_a_whole_one(
     ("url", "sentence"),
     [
         ("/nowhere/at/all", "/nowhere/at/all cannot be read: No such file or directory"),
-        ("nosuch://x", "nosuch://x is no place that can be read: Protocol not known: nosuch"),
+        ("nosuch://x", "nosuch://x is not a location that can be read: Protocol not known: nosuch"),
     ],
 )
 def test_a_place_that_is_none_is_one_sentence(url: str, sentence: str) -> None:

@@ -111,5 +111,5 @@ def test_the_file_for_powershell_says_that_it_is_utf_8_and_the_one_for_shells_do
 
 def test_the_command_prints_lines_that_a_shell_understands(tmp_path: Path) -> None:
     answer = doctor("env", cwd=tmp_path)
-    assert (answer.code, answer.stdout) == (0, "# nothing has to be set here\n")
+    assert (answer.code, answer.stdout) == (0, "# no variable needs to be set here\n")
     assert doctor("env", "--format", "json", cwd=tmp_path).document["variables"] == []

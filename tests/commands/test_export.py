@@ -199,7 +199,7 @@ def test_a_notebook_whose_doctor_has_no_wheel_says_so(
     monkeypatch.setattr("paddlevl_doctor.packages.collect_wheels.NAME", "no-such-distribution")
     made = export(RealSystem(), "notebook", tmp_path, chosen())
     assert [path.name for path in made.files] == ["paddleocr-vl.ipynb"]
-    assert made.notes[0].startswith("The doctor's wheel could not be put beside the notebook")
+    assert made.notes[0].startswith("The wheel of paddlevl-doctor could not be written next to the notebook")
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "wheelhouse"])
@@ -207,7 +207,7 @@ def test_an_export_is_written_again_but_never_over_somebody_elses_file(kind: str
     written = export(RealSystem(), kind, tmp_path, chosen())
     assert export(RealSystem(), kind, tmp_path, chosen()) == written
     written.files[0].write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match="was not written by the doctor"):
+    with pytest.raises(UsageError, match="was not written by paddlevl-doctor"):
         export(RealSystem(), kind, tmp_path, chosen())
     assert written.files[0].read_text(encoding="utf-8") == "mine"
 
@@ -241,8 +241,8 @@ def test_a_wheelhouse_for_a_gpu_holds_the_cuda_wheel_and_its_libraries_and_says_
     assert GPU_NAME in {w.file for w in house.wheels}
     servers, untested, lacking = made.notes[-3:]
     assert re.search(r"Servers of the CUDA wheel.*: 127\.0\.0\.1:\d+: \S+ .B/s; paddle-whl", servers)
-    assert "The tested versions could not all be had" in untested
-    assert "the doctor itself cannot be had for linux x86_64, Python 3.12" in lacking
+    assert "Some tested versions are not available" in untested
+    assert "paddlevl-doctor itself is not available for linux x86_64, Python 3.12" in lacking
     assert not (tmp_path / "house/doctor").exists()
 
 

@@ -124,9 +124,9 @@ def test_known_texts_and_files_of_the_user_are_not_replaced_in_any_folder_of_res
     (tmp_path / "native/1.md").write_text("Mine.\n")
     docs = tmp_path / "docs"
 
-    with pytest.raises(UsageError, match=r"would replace .*/docs/1\.md, which this run reads"):
+    with pytest.raises(UsageError, match=r"would replace .*/docs/1\.md, which is an input of this run"):
         read(tmp_path, "docs", expect=docs, output=docs)
-    with pytest.raises(UsageError, match=r"would replace .*/native/1\.md, which no run of parse has written"):
+    with pytest.raises(UsageError, match=r"would replace .*/native/1\.md, which was not written by `parse`"):
         read(tmp_path, "docs", compare=("reader", "native"), output=tmp_path)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["1.md", "1.md", "1.png", "docs", "native"]
 

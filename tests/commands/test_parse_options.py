@@ -26,12 +26,12 @@ def broken(folder: Path) -> Path:
     ("wrong", "sentence"),
     [
         ({"compare": ("reader", "server")}, "The engine 'server' needs --server-url"),
-        ({"compare": ("reader", "server"), "server_url": "ftp://x"}, "'ftp://x' is no URL of a server."),
-        ({"compare": ("reader", "native"), "device": "gpuu"}, "There is no device called 'gpuu'."),
-        ({"threshold": 0.9}, "--threshold has nothing to be compared with: name the known text"),
+        ({"compare": ("reader", "server"), "server_url": "ftp://x"}, "'ftp://x' is not the URL of a server."),
+        ({"compare": ("reader", "native"), "device": "gpuu"}, "There is no device 'gpuu'."),
+        ({"threshold": 0.9}, "--threshold needs a ground truth to compare with: give one"),
         (
             {"expect": Path()},
-            "The expected text page.json is no ground truth of a page (Expecting value: line 2",
+            "page.json is not the ground truth of a page (Expecting value: line 2",
         ),
     ],
     ids=["server", "url", "device", "threshold", "text"],

@@ -210,8 +210,7 @@ def test_an_offered_patch_for_a_warning_is_left_with_the_word_that_brings_it() -
         skipped=(
             SkippedFix(
                 "native-bgr-swap",
-                "its patch is applied only when asked for: "
-                "`paddlevl-doctor fix --apply --only native-bgr-swap`",
+                "its patch is applied only on request: `paddlevl-doctor fix --apply --only native-bgr-swap`",
             ),
         )
     )

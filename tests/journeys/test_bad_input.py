@@ -113,7 +113,7 @@ def test_a_page_of_20000_pixels_a_side_is_scaled_down_and_said_so(tmp_path: Path
     document = json.loads(done.stdout[start:])
     assert (code, document["verdict"]["summary"]) == (0, "There is nothing to read: every page is blank.")
     assert document["incidents"] == [
-        "Page 1 was scaled to 33 % before it was read: it is too large to be read whole.",
+        "Page 1 is too large to be read at its full size; it was scaled to 33 % before reading.",
         "Page 1 is blank.",
     ]
     assert 1_500 < most_mb < 2_200, (

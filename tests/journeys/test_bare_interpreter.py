@@ -55,4 +55,4 @@ def test_the_systems_python_and_another_one_cannot_both_be_meant(tmp_path: Path)
     for words in (("check", "--venv", "x"), ("fix", "--python", "x"), ("patches", "status", "--venv", "x")):
         answer = doctor(*words, "--system", cwd=tmp_path)
         assert (answer.code, answer.stdout) == (2, "")
-        assert answer.stderr.startswith("--system names an interpreter already."), answer.stderr
+        assert answer.stderr.startswith("--system already names an interpreter."), answer.stderr

@@ -59,13 +59,13 @@ def test_a_folder_of_documents_that_hurt_is_read_to_its_end(tmp_path: Path) -> N
         "film.gif": ["FIRST"], "camera.jpg": ["EXIF"], "blank.png": [""],
     }  # fmt: skip
     assert [d["failed"][0].removeprefix(str(folder)) for d in found.values() if d["failed"]] == [
-        "/empty.png is empty (0 bytes). Was its download or copy interrupted?",
+        "/empty.png is empty (0 bytes). Check whether its download or copy was interrupted.",
         "/locked.pdf needs a password. Save a copy without one.",
-        "/none.pdf is a PDF without any page.",
+        "/none.pdf is a PDF without pages.",
         found["torn.pdf"]["failed"][0].removeprefix(str(folder)),
     ]
     assert answer.document["verdict"]["summary"] == (
-        "Of 12 documents 1 read well enough, 4 not, 7 not judged."
+        "Of 12 documents, 1 passed, 4 failed, 7 were not evaluated."
     )
 
 
@@ -112,7 +112,7 @@ def test_a_run_that_was_ended_goes_on_with_resume_and_reads_no_page_twice(
         assert (tmp_path / f"output/long.pages/{name}/page.json").stat().st_mtime_ns == time_ns
     if how is signal.SIGINT:
         assert run.returncode == 130
-        assert said.strip().endswith("The same command with --resume reads the rest.")
+        assert said.strip().endswith("Run the same command with --resume to read the rest.")
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
 
@@ -167,8 +167,7 @@ def test_known_texts_mirror_the_documents_and_one_that_is_missing_fails_the_run(
 
     assert (answer.code, answer.stdout) == (
         1,
-        "::error file=in/b/1.png::No known text: truths/b/1.md (or .json, .txt) is not there. "
-        "Add it, or leave the document out.\n",
+        "::error file=in/b/1.png::No ground truth: truths/b/1.md (or .json, .txt) does not exist. Add it, or do not read the document.\n",
     )
 
 

@@ -84,7 +84,7 @@ def sizes(project: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[int,
 def test_a_disk_that_is_too_small_is_refused_before_the_first_change(project: Path, tmp_path: Path) -> None:
     done, said = repair(project, tmp_path, "60m", "as it is")
     assert (done["code"], done["moved"]) == (1, [])
-    assert "MB are needed and " in said
+    assert "MB are needed, but " in said
     assert "on the disk of the environment" in said
 
 
@@ -129,8 +129,7 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
     assert (code, printed, re.sub(r"^out/\S+", "out", said)) == (
         1,
         "",
-        "out cannot be written: No space left on device. Make room there, or name another folder with --output. "
-        "Pages that are whole are kept: with --resume the same command reads the rest.\n",
+        "out cannot be written: No space left on device. Free some space, or choose another folder with --output. Finished pages are kept: run the same command with --resume to read the rest.\n",
     )
     assert (later, document["pages"], document["resumed"] in range(1, 24)) == (0, 24, True)
 

@@ -112,7 +112,7 @@ def test_a_reading_that_is_told_to_end_leaves_its_pages_and_nothing_else(
     said = process.communicate(timeout=60)[1]
 
     assert process.returncode == 130, said
-    assert "of 60 pages, which are kept. The same command with --resume reads the rest." in said
+    assert "of 60 pages, which are kept. Run the same command with --resume to read the rest." in said
     assert list(scratch.glob("paddlevl-doctor-*")) == []
     until(lambda: processes_with("TMPDIR", str(scratch)) == [], seconds=10)
 

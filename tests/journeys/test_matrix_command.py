@@ -38,9 +38,9 @@ def test_people_see_what_to_install_and_why(
         (
             "en",
             [
-                "What cannot be used, and the way out",
-                "P100 has compute capability 6.0, and PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
-                "On Kaggle choose the accelerator “GPU T4 x2” instead of P100.",
+                "What cannot be used, and the alternatives",
+                "P100 has compute capability 6.0, but PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
+                "On Kaggle, choose the accelerator “GPU T4 x2” instead of P100.",
             ],
         ),
         (
@@ -64,8 +64,8 @@ def test_a_p100_on_kaggle_is_refused_in_the_first_sentence_with_the_way_out(
 def test_quiet_leaves_the_refusals_and_the_commands(tmp_path: Path) -> None:
     shown = doctor("matrix", "--for", "kaggle", "--gpu", "P100", "-q", cwd=tmp_path).stdout.splitlines()
     assert [line.strip() for line in shown if line.strip().startswith(("- ", "uv "))] == [
-        "- P100 has compute capability 6.0, and PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
-        "- On Kaggle choose the accelerator “GPU T4 x2” instead of P100.",
+        "- P100 has compute capability 6.0, but PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
+        "- On Kaggle, choose the accelerator “GPU T4 x2” instead of P100.",
         "uv venv --python 3.12 .venv",
         "uv pip install --only-binary :all: paddlepaddle==3.2.2 'paddleocr[doc-parser]==3.7.0' paddlex==3.7.2 "
         "'numpy<2.4' 'safetensors>=0.7.0' setuptools",

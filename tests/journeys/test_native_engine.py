@@ -72,7 +72,7 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
         "threshold": None,
         "reference": None,
         "reasons": [],
-        "summary": "Not judged: no known text to compare with (give one with --expect PATH).",
+        "summary": "Not evaluated: there is no ground truth to compare with (give one with --expect PATH).",
         "judged": False,
         "order": None,
     }

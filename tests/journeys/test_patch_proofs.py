@@ -56,7 +56,7 @@ def test_each_proof_sees_the_symptom_before_its_patch_and_not_after_it(name: str
     number, outcomes = apply(venv, ALL)
     after = proofs(venv)
     assert {patch: proof.cured for patch, proof in after.items()} == dict.fromkeys(ALL, True)
-    assert outcomes == [("applied", f"proved in the target: {proof.saw}") for proof in after.values()]
+    assert outcomes == [("applied", f"verified in the target: {proof.saw}") for proof in after.values()]
     assert not set(before.values()) & set(after.values()), "each says what it saw, and that differs"
 
     with locked(venv):
@@ -98,5 +98,5 @@ def test_a_proof_that_cannot_run_says_so_and_the_patch_stays(tmp_path: Path) -> 
     pillow.unlink()
     ((status, message),) = apply(venv, ["image-channel-order"])[1]
     assert status == "applied"
-    assert message.startswith("The patch is in place, but its proof could not run in the target: ")
+    assert message.startswith("The patch is applied, but its test could not run in the target: ")
     assert "PIL" in message

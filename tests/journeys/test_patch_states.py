@@ -105,7 +105,7 @@ def test_a_published_file_that_is_not_this_versions_own_is_left_alone(site: Path
     replace(site / FILE, other.read_bytes())
     refused = doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path)
     assert refused.code == 4
-    assert "not the one that the RECORD of the installed paddlex promises" in refused.stderr
+    assert "it does not match the RECORD of the installed paddlex" in refused.stderr
     assert (site / FILE).read_bytes() == other.read_bytes()
 
 

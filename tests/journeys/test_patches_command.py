@@ -128,8 +128,8 @@ def test_a_changed_source_makes_no_wheel(venv: Path, tmp_path: Path) -> None:
     replace(site / "paddlex/version.py", b"altered = True\n")
     answer = doctor("patches", "build", "--output", "out", cwd=tmp_path)
     assert (answer.code, answer.stdout) == (2, "")
-    assert "paddlex/version.py is not what paddlex 3.3.6 was published with" in answer.stderr
+    assert "paddlex/version.py differs from the published paddlex 3.3.6" in answer.stderr
     assert not list(tmp_path.glob("out/*"))
     shutil.rmtree(venv)
     answer = doctor("patches", "status", cwd=tmp_path)
-    assert (answer.code, "There is no environment to look at." in answer.stderr) == (2, True)
+    assert (answer.code, "There is no environment to inspect." in answer.stderr) == (2, True)

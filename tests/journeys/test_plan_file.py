@@ -78,7 +78,7 @@ def test_a_package_that_changed_meanwhile_stops_it(project: Path) -> None:
     subprocess.run([*uv, "safetensors==0.5.3"], check=True)
     words = refused(project)
     subprocess.run([*uv, "safetensors==0.6.2"], check=True)
-    assert words.startswith("Nothing was changed: 1 things are not what they were when the plan was made.")
+    assert words.startswith("Nothing was changed: 1 facts have changed since the plan was made.")
     assert "safetensors: 0.6.2 then, 0.5.3 now" in words
 
 
@@ -104,7 +104,7 @@ def test_commands_in_a_file_are_never_run(project: Path) -> None:
     steps = json.loads((project / "plan.json").read_text(encoding="utf-8"))["plan"]["steps"]
     evil = [{**step, "commands": [["uv", "pip", "install", "evil"]]} for step in steps]
     edit(project, {"plan": {"steps": evil}})
-    assert "step install-packages: would be another one now" in refused(project)
+    assert "step install-packages: is now different, or no longer needed" in refused(project)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_another_document_is_refused(change: dict[str, Any], reason: str, projec
 
 
 def test_a_plan_goes_without_other_choices(project: Path) -> None:
-    assert "goes with --apply and without other choices" in refused(project, "--only", "numpy-2-4-scalar")
+    assert "with --apply and without other options" in refused(project, "--only", "numpy-2-4-scalar")
     assert "A plan file names its target" in refused(project, "--venv", "other")
     answer = doctor("fix", "plan.json", cwd=project)
     assert (answer.code, "goes with --apply" in answer.stderr) == (2, True)

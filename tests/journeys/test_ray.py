@@ -135,7 +135,7 @@ def test_a_document_is_read_natively_and_its_line_says_what_the_next_program_nee
         "seconds": document["seconds"],
         "engine": "native",
         "device": "cpu",
-        "summary": "Not judged: no known text to compare with (give one with --expect PATH).",
+        "summary": "Not evaluated: there is no ground truth to compare with (give one with --expect PATH).",
         "reasons": [],
         "requested_engine": "native",
         "reason": "",

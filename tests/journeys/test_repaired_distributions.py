@@ -1,4 +1,4 @@
-"""What a killed installer leaves behind, on real installations: named, cleared, installed again, and taken back."""
+"""What a killed installer leaves behind, on real installations: named, cleared, reinstalled, and taken back."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_missing_file_is_brought_back_where_the_deep_look_is_asked_for(site: P
     missing.unlink()
     plan = doctor("fix", "--only", "half-installed-dist", "--format", "json", cwd=tmp_path)
     (install, *_) = plan.document["plan"]["steps"]
-    assert install["diff"] == "~ paddlex 3.7.2 (installed again)"
+    assert install["diff"] == "~ paddlex 3.7.2 (reinstalled)"
     doctor("fix", "--apply", "--only", "half-installed-dist", cwd=tmp_path)
     assert missing.read_bytes() == former
 

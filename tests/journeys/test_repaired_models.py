@@ -80,7 +80,7 @@ def test_an_incomplete_model_moves_aside_only_when_named_and_comes_back(
     assert cure.code == 0, cure.stderr
     (outcome,) = cure.document["outcome"]
     assert (outcome["step"], outcome["status"]) == ("set-models-aside", "applied")
-    assert outcome["message"].count("until you delete it") == 2
+    assert outcome["message"].count("delete it when you no longer need it") == 2
     assert list(models.iterdir()) == []
     assert sorted(p.name for p in (models.parent / "set-aside-by-paddlevl-doctor").glob("*/*")) == [
         "PP-DocLayoutV3",
@@ -96,7 +96,7 @@ def test_a_download_that_goes_on_is_left_alone(venv: Path, models: Path, tmp_pat
     before = state(models)
     refused = run("fix", venv, tmp_path, "--apply", "--only", "partial-model-cache")
     assert refused.code == 4
-    assert "a download may be going on" in refused.stderr
+    assert "a download may be in progress" in refused.stderr
     assert state(models) == before
 
 

@@ -61,7 +61,7 @@ def test_an_output_that_cannot_be_written_is_one_sentence(sick: Path, tmp_path: 
     answer = doctor("check", "--python", sick, "--output", "nowhere/r.html", cwd=tmp_path)
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr.splitlines() == [
-        "nowhere/r.html cannot be written: No such file or directory. Name another place with --output."
+        "nowhere/r.html cannot be written: No such file or directory. Choose another path with --output."
     ]
 
 

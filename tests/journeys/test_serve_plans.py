@@ -13,7 +13,7 @@ from fake_servers import fake_llama, fake_vllm, free_port, put
 from nvml_stub import build_stub
 
 CLIENT = "paddleocr-vl-client.yaml"
-_NO_GPU = "it needs an NVIDIA GPU with compute capability 8.0 or more, and there is none"
+_NO_GPU = "it needs an NVIDIA GPU with compute capability 8.0 or higher, but there is none"
 _PAGES = "https://www.paddlepaddle.org.cn/packages/stable"
 
 
@@ -42,7 +42,7 @@ def test_a_dry_run_changes_nothing_and_shows_both_sides(tmp_path: Path) -> None:
         ("rtx5070ti", "vllm", 0, ""),
         ("no-permission", "vllm", 3, "Insufficient Permissions"),
         ("h200", "fastdeploy", 0, ""),
-        ("h200-driver-470", "vllm", 1, "needs driver 525.60.13 or newer, and this is 470.199.02"),
+        ("h200-driver-470", "vllm", 1, "needs driver 525.60.13 or newer, but this is 470.199.02"),
     ],
 )
 def test_a_machine_that_cannot_run_it_gets_the_plan_and_the_reason(
@@ -76,10 +76,10 @@ def test_a_machine_that_cannot_run_it_gets_the_plan_and_the_reason(
             ],
             "{bin}/paddlex_genai_server",
         ),
-        ("mlx-vlm", "it runs on macos only, and this is linux", ["mlx-vlm>=0.3.11"], "{bin}/python"),
+        ("mlx-vlm", "it runs on macos only, but this is linux", ["mlx-vlm>=0.3.11"], "{bin}/python"),
         (
             "llama-cpp",
-            "there is no program llama-server on the PATH; install llama.cpp first",
+            "there is no program llama-server on PATH; install llama.cpp first",
             None,
             "llama-server",
         ),
@@ -119,7 +119,7 @@ def test_a_machine_without_a_gpu_gets_the_whole_plan_of_every_server_and_why_not
         (
             (),
             "http://pip.example/simple",
-            ["the index of pip's configuration is used: http://pip.example/simple"],
+            ["the index from pip's configuration is used: http://pip.example/simple"],
         ),
         (("--mirror", "http://named.example/simple"), "http://named.example/simple", []),
     ],

@@ -20,7 +20,7 @@ from vlm_server import VlmServer
 
 pytestmark = pytest.mark.xdist_group("current-311")
 PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
-WHOLE = "The layout model is not here and no model hub answers, so pages are read whole."
+WHOLE = "The layout model is not on this machine and no model hub answers, so whole pages are read."
 # Written by the target's Python: the layout model of the first PaddleOCR-VL, and that of the later ones.
 LAYOUTS = """
 import sys
@@ -69,12 +69,14 @@ def test_a_server_that_stalls_and_fails_is_asked_again_and_the_page_is_read(
     assert answer.code == 0, answer.stderr
     assert [i.partition(":")[0] for i in answer.document["incidents"] if i.startswith("Page 1, ")] == [
         "Page 1, first try",
-        "Page 1, in a fresh process",
+        "Page 1, in a new process",
     ]
     assert list(answer.document["rungs"].values()) == [1]
     stacks = Path("output", "incidents", "page-0001-first.txt")
     assert "most recent call first" in (tmp_path / stacks).read_text(encoding="utf-8")
-    stood = r"Page 1, first try: while reading, the process stood still for \d+ s and was ended \(more in "
+    stood = (
+        r"Page 1, first try: while reading, the process made no progress for \d+ s and was stopped \(more in "
+    )
     (stalled,) = [said for said in answer.document["incidents"] if re.match(stood, said)]
     assert stalled.endswith(f" (more in {stacks})")
     assert stalled in (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
@@ -155,7 +157,7 @@ def test_a_target_without_paddlepaddle_reads_pages_whole(server: VlmServer, tmp_
     assert answer.code == 0, answer.stderr
     assert "It is " in answer.document["pages"][0]["blocks"][0]["text"]
     assert answer.document["incidents"] == [
-        "There is no paddlepaddle in the target, so pages are read whole, without their layout."
+        "The target has no paddlepaddle, so whole pages are read, without layout analysis."
     ]
     assert list(venv.rglob("*.pyc")) == [], "nothing is written into the target"
 
@@ -165,11 +167,11 @@ def test_a_target_without_paddlepaddle_reads_pages_whole(server: VlmServer, tmp_
     [
         (
             ("--server-backend", "llama-cpp"),
-            "The target's PaddleOCR 3.3.1 cannot speak with llama-cpp-server; it can with: vllm-server, sglang-server.",
+            "The target's PaddleOCR 3.3.1 does not support llama-cpp-server; it supports: vllm-server, sglang-server.",
         ),
         (
             ("--pipeline-version", "v1.6"),
-            "The target's PaddleX does not know PaddleOCR-VL v1.6; it knows: v1.",
+            "The target's PaddleX does not support PaddleOCR-VL v1.6; it supports: v1.",
         ),
     ],
     ids=["backend", "version"],
@@ -216,7 +218,7 @@ def test_a_page_on_its_side_is_read_again_upright(tmp_path: Path) -> None:
 
     assert read["blocks"][1]["text"] == f"It is {across} by {down}, and light."
     assert (read["width"], read["height"], len(server.requests)) == (down, across, 2)
-    turned = "Page 1 does not stand upright; it was turned by 270 degrees against the clock to be read."
+    turned = "Page 1 is not upright; it was rotated 270 degrees counterclockwise before reading."
     assert turned in document["incidents"]
 
 
@@ -225,7 +227,7 @@ def test_all_pages_of_a_long_document_on_its_side_are_read_again_upright(tmp_pat
     with VlmServer("other").open() as server:
         argv = ("parse", "long.pdf", "--server-url", server.url, "--format", "json")
         answer = doctor(*argv, cwd=tmp_path)
-    turned = [note for note in answer.document["incidents"] if "it was turned by 270 degrees" in note]
+    turned = [note for note in answer.document["incidents"] if "it was rotated 270 degrees" in note]
 
     assert [note.split()[1] for note in turned] == ["1", "2", "3", "4"]
     assert answer.document["documents"][0]["witnessed"] == 4
@@ -263,7 +265,7 @@ def test_another_model_needs_no_target_and_is_compared_with_the_reader(tmp_path:
             1,
             "There is no model 'other' on the server. It has: PaddleOCR-VL-0.9B",
         ),
-        (("--server-url", "ftp://x"), 2, "'ftp://x' is no URL of a server."),
+        (("--server-url", "ftp://x"), 2, "'ftp://x' is not the URL of a server."),
         (("--server-url", "http://127.0.0.1:9"), 1, "http://127.0.0.1:9/v1 does not answer: "),
         (("--server-url", ""), 2, "The engine 'server' needs --server-url"),
     ],

@@ -130,7 +130,7 @@ DESCRIBED = (
         ("Use a larger MIG profile",),
     ),
     Row("--for linux --gpu 'A100 MIG 2g.10gb' --driver 535.183.01", CU126),
-    Row("--for linux --gpu 'RTX 3050 6GB'", CU126, "gpu-memory-short", ("a card with more memory",)),
+    Row("--for linux --gpu 'RTX 3050 6GB'", CU126, "gpu-memory-short", ("a GPU with more memory",)),
     Row("--for linux --gpu 'H100 MIG 3g.40gb' --driver 550.54.14", CU126),
     # --- WSL: Windows' driver, Linux' wheels
     Row("--for wsl --gpu 'RTX 4090 Laptop GPU' --driver 566.36", CU126_WINDOWS),
@@ -204,7 +204,7 @@ BUS = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 UUIDS = ("GPU-75000000-1c2d-4e5f-8a9b-000000000001", "GPU-30900000-d72c-4106-c12f-20bd9faed9f6")
 TWO = ((7, 5, b"Tesla T4"), (8, 6, b"NVIDIA GeForce RTX 3090"))
 HIDDEN = ("Unset it to use them",)
-GUESSED = (*HIDDEN, "Set that variable, or name GPUs by their UUIDs")
+GUESSED = (*HIDDEN, "Set that variable, or name GPUs by UUID")
 SEEN = (
     # --- this machine, with a T4 as gpu:0 and an RTX 3090 as gpu:1
     Row("", CU126),
@@ -222,7 +222,7 @@ SEEN = (
     Row("", CPU, "gpus-hidden", HIDDEN, env=((VISIBLE, "GPU-8932f937"),)),
     Row("--driver 450.80.02", CU118),
     Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
-    Row("--gpu 'RTX 5090'", CPU, "blackwell-driver", ("575.51.03 with it; 560.35.03 is installed",)),
+    Row("--gpu 'RTX 5090'", CPU, "blackwell-driver", ("driver 575.51.03, but 560.35.03 is installed",)),
     Row("--gpu 'RTX 4090'", CU126),
     Row("--gpu 'GB200 x4' --driver 580.95.05", CPU, "arm-gpu-unused", ("Let a server",)),
     Row("--gpu GB300", CPU, "arm-gpu-unused", ("Let a server",)),
@@ -323,7 +323,7 @@ def test_a_gpu_that_comes_with_another_processor_is_refused_with_the_way_out(wor
         ask(Row(words, ""), here=False)
     value = words.split()[words.split().index("--arch") + 1]
     assert caught.value.message == (
-        f"GH200 is only in machines with aarch64 processors, and not in one with {value}. Leave --arch out."
+        f"GH200 exists only in machines with aarch64 processors, not with {value}. Remove --arch."
     )
 
 
@@ -399,9 +399,7 @@ def test_what_is_hidden_and_what_was_guessed_is_said_with_the_way_out() -> None:
             "docs",
         ),
         (
-            "These GPUs differ, and CUDA counts the fastest first, by an estimate of its own, unless "
-            "CUDA_DEVICE_ORDER=PCI_BUS_ID lets it count as nvidia-smi does: CUDA_VISIBLE_DEVICES=0 is taken to mean "
-            "gpu:1 (NVIDIA GeForce RTX 3090). Set that variable, or name GPUs by their UUIDs (nvidia-smi -L).",
+            "These GPUs differ. By default CUDA numbers them by its own speed estimate, fastest first, and only with CUDA_DEVICE_ORDER=PCI_BUS_ID as nvidia-smi does: CUDA_VISIBLE_DEVICES=0 is assumed to mean gpu:1 (NVIDIA GeForce RTX 3090). Set that variable, or name GPUs by UUID (nvidia-smi -L).",
             "unverified",
         ),
     ]
@@ -459,7 +457,7 @@ def test_a_driver_without_a_gpu_is_said_not_to_be_judged(words: str) -> None:
     said = {one.rule: one.text("en") for one in answer.reasons}
     driver = words.rpartition(" ")[2]
     assert said["driver-without-gpu"] == (
-        f"Driver {driver} is not judged, because there is no GPU that it could drive. Name one with --gpu."
+        f"Driver {driver} is not evaluated, because there is no GPU for it. Name one with --gpu."
     )
     assert "driver-without-gpu" not in {one.rule for one in matrix(FakeSystem(), MatrixRequest()).reasons}
 
@@ -477,7 +475,7 @@ def test_a_mirror_stands_in_for_the_default_index(mirror: str, url: str) -> None
 def test_what_is_taken_for_granted_is_said_with_its_source() -> None:
     answer = matrix(FakeSystem(), MatrixRequest(platform="kaggle"))
     said = {one.rule: one for one in answer.reasons}
-    assert said["platform-gpus"].text("en") == "No GPU was named: kaggle is taken to have T4, T4."
+    assert said["platform-gpus"].text("en") == "No GPU was given: kaggle is assumed to have T4, T4."
     assert said["platform-gpus"].verified == "unverified"
     assert said["gpu-model"].text("en") == "T4 is a Turing GPU with compute capability 7.5."
     assert said["gpu-model"].source.startswith("docs:https://developer.nvidia.com/cuda-gpus")
@@ -492,8 +490,7 @@ def test_memory_and_downloads_are_named_where_they_are_known() -> None:
     assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
     assert [(said.text("en"), said.verified) for said in small.refusals] == [
         (
-            "A100 has 5.0 GB, and reading a large page is estimated to take 6.5 GB at the peak, with our patch too. "
-            "Use a larger MIG profile, a card with more memory or the CPU.",
+            "A100 has 5.0 GB, but reading a large page needs an estimated peak of 6.5 GB, even with our patch. Use a larger MIG profile, a GPU with more memory or the CPU.",
             "unverified",
         )
     ]
@@ -597,18 +594,21 @@ def test_every_known_name_means_its_own_row() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("--for solaris", "no platform 'solaris'. Known: linux, windows, wsl, wsl1, alpine,"),
-        ("--for linux --gpu 'RTX 5O70'", "known as 'RTX 5O70'. Near it: RTX 5070"),
-        ("--gpu Radeon", "Or give its compute capability, as in 8.9."),
+        ("--for solaris", "no platform 'solaris'. Available: linux, windows, wsl, wsl1, alpine,"),
+        ("--for linux --gpu 'RTX 5O70'", "known GPU 'RTX 5O70'. Similar names: RTX 5070"),
+        ("--gpu Radeon", "You can also give its compute capability, such as 8.9."),
         ("--for linux --driver newest", "--driver newest is no version"),
         ("--python three", "--python three is no version"),
         ("--glibc 2.x", "--glibc 2.x is no version"),
-        ("--for windows --glibc 2.17", "--glibc is for Linux with the GNU C library; windows has none."),
+        (
+            "--for windows --glibc 2.17",
+            "--glibc is for Linux with the GNU C library, which windows does not have.",
+        ),
         ("--for macos --glibc 2.36", "macos has none"),
         ("--for alpine --glibc 2.36", "alpine has none"),
-        ("--arch sparc", "no processor architecture 'sparc'. Known: x86_64, amd64, aarch64, arm64."),
+        ("--arch sparc", "no processor architecture 'sparc'. Available: x86_64, amd64, aarch64, arm64."),
         ("--for linux --mirror nonsense", "no mirror 'nonsense'. Give a URL, or one of: auto, tuna, aliyun,"),
-        ("--set 1999-12", "no version set '1999-12'. Known sets: current, 2025-11."),
+        ("--set 1999-12", "no version set '1999-12'. Available sets: current, 2025-11."),
     ],
 )
 def test_what_cannot_be_meant_is_refused_and_what_can_is_named(words: str, says: str) -> None:

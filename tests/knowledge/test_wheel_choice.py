@@ -309,9 +309,8 @@ def test_every_rule_is_used_by_a_machine_of_the_table_or_of_the_stub() -> None:
 def test_a_sentence_names_the_machine_in_both_languages() -> None:
     choice = _choose(next(row for row in TABLE if row.machine == "Kaggle P100"))
     assert [one.text("en") for one in choice.refusals] == [
-        "GPU 6.0 has compute capability 6.0, and PaddleOCR-VL needs 7.0. "
-        "Use the CPU, another GPU or a server.",
-        "On Kaggle choose the accelerator “GPU T4 x2” instead of GPU 6.0.",
+        "GPU 6.0 has compute capability 6.0, but PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
+        "On Kaggle, choose the accelerator “GPU T4 x2” instead of GPU 6.0.",
     ]
     assert [one.text("zh") for one in choice.refusals] == [
         "GPU 6.0 的计算能力为 6.0，而 PaddleOCR-VL 要求 7.0。请改用 CPU、其他 GPU 或推理服务。",
@@ -322,10 +321,20 @@ def test_a_sentence_names_the_machine_in_both_languages() -> None:
 @pytest.mark.parametrize(
     ("machine", "driver", "capability", "says"),
     [
-        (WINDOWS, "572.83", "12.0", "needs the cu129 wheel and driver 576.02 with it; 572.83 is installed"),
-        (LINUX, "570.86.16", "12.0", "needs the cu129 wheel and driver 575.51.03 with it; 570.86.16 is inst"),
-        (LINUX, "418.87.01", "7.5", "needs driver 450.80.02 for the cu118 wheel, and 418.87.01 is installed"),
-        (LINUX, "470.199.02", "9.0", "needs driver 525.60.13 for the cu126 wheel, and 470.199.02 is inst"),
+        (
+            WINDOWS,
+            "572.83",
+            "12.0",
+            "needs the cu129 wheel, which needs driver 576.02, but 572.83 is installed",
+        ),
+        (
+            LINUX,
+            "570.86.16",
+            "12.0",
+            "needs the cu129 wheel, which needs driver 575.51.03, but 570.86.16 is inst",
+        ),
+        (LINUX, "418.87.01", "7.5", "needs driver 450.80.02 for the cu118 wheel, but 418.87.01 is installed"),
+        (LINUX, "470.199.02", "9.0", "needs driver 525.60.13 for the cu126 wheel, but 470.199.02 is inst"),
     ],
 )
 def test_an_old_driver_is_told_the_one_it_needs(
@@ -352,7 +361,7 @@ def test_where_every_gpu_needs_a_line_of_its_own_the_newest_gpu_wins(monkeypatch
     said = {one.rule: one.text("en") for one in choice.reasons}
     assert (choice.tag, choice.device, choice.refusals) == ("cu129", "gpu:1", ())
     assert said["some-gpus"].startswith(
-        "The wheel serves gpu:1 (GPU 12.0) and not gpu:0 (GPU 7.0), gpu:2 (GPU 8.0). Set CUDA_DEVICE_ORDER"
+        "The wheel supports gpu:1 (GPU 12.0) but not gpu:0 (GPU 7.0), gpu:2 (GPU 8.0). Set CUDA_DEVICE_ORDER"
     )
 
 

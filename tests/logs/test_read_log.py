@@ -118,7 +118,7 @@ def test_a_terminal_is_asked_to_paste(
         assert stream.read() == b"pasted"
     assert (
         capsys.readouterr().err
-        == "Paste the log or the traceback, then press Ctrl-D at the beginning of a line.\n"
+        == "Paste the log or the traceback, then press Ctrl-D at the start of a line.\n"
     )
 
 

@@ -90,7 +90,7 @@ def test_a_server_that_drips_is_left_like_one_that_is_silent(tmp_path: Path) -> 
     with broken_server(FILES, Manners(rate=20_000)) as slow, broken_server(FILES) as good:
         fetched = fetch(wanted(slow, good), tmp_path, limits=limits)
     assert fetched.url == good.url(NAME)
-    assert "bytes a second" in fetched.troubles[0]
+    assert "bytes per second" in fetched.troubles[0]
 
 
 def test_a_server_is_left_for_one_that_was_measured_to_be_far_faster_but_never_to_and_fro(
@@ -125,7 +125,7 @@ def test_a_body_without_a_length_that_was_cut_is_kept_and_continued(tmp_path: Pa
     asked, once = wanted(sha256=None, size=None), replace(QUICK, attempts=1)
     with broken_server(FILES, Manners(cut_after=30_000, unsaid=True)) as server:
         asked = replace(asked, urls=(server.url(NAME),))
-        with pytest.raises(DownloadError, match=r"what was fetched is kept.*cut off after 30000 bytes"):
+        with pytest.raises(DownloadError, match=r"the downloaded part is kept.*cut off after 30000 bytes"):
             fetch(asked, tmp_path, limits=once)
         assert left(tmp_path) == [f".{NAME}.part", f".{NAME}.part.json"]
         server.manners = Manners(unsaid=True)
@@ -143,11 +143,14 @@ def test_nothing_is_said_to_be_kept_where_nothing_is(tmp_path: Path) -> None:
 LIES = {
     "forbidden": (Manners(status=403), "HTTP 403"),
     "not-found": (Manners(status=404), "HTTP 404"),
-    "empty": (Manners(body=b""), "0 bytes cannot be this wheel"),
+    "empty": (Manners(body=b""), "0 bytes are too few for this wheel"),
     "far-too-small": (Manners(body=b"PK" + bytes(5_000)), f"5002 bytes instead of {len(DATA)}"),
-    "a-page": (Manners(content_type="text/html; charset=utf-8"), "sent a page (text/html) and no wheel"),
-    "no-archive": (Manners(body=bytes(len(DATA))), "what it sends is no wheel"),
-    "another-wheel": (Manners(body=OTHER[: len(DATA)].ljust(len(DATA), b"\0")), "its SHA-256 is not"),
+    "a-page": (
+        Manners(content_type="text/html; charset=utf-8"),
+        "sent a page (text/html) instead of a wheel",
+    ),
+    "no-archive": (Manners(body=bytes(len(DATA))), "the response is not a wheel"),
+    "another-wheel": (Manners(body=OTHER[: len(DATA)].ljust(len(DATA), b"\0")), "its SHA-256 differs"),
     "length-too-short": (Manners(length=len(DATA) - 7), f"{len(DATA) - 7} bytes instead of {len(DATA)}"),
     "length-too-long": (Manners(length=len(DATA) + 7), f"{len(DATA) + 7} bytes instead of {len(DATA)}"),
 }
@@ -182,7 +185,7 @@ def test_a_wrong_length_that_nobody_could_know_is_found_by_the_archive(lie: int,
 
 def test_a_wheel_that_is_far_too_small_is_refused_even_where_nobody_promised_its_size(tmp_path: Path) -> None:
     asked = replace(wanted(sha256=None, size=None), least=10_000_000)
-    with broken_server(FILES) as server, pytest.raises(DownloadError, match="cannot be this wheel"):
+    with broken_server(FILES) as server, pytest.raises(DownloadError, match="are too few for this wheel"):
         fetch(replace(asked, urls=(server.url(NAME),)), tmp_path, limits=QUICK)
 
 
@@ -204,7 +207,7 @@ def test_a_file_that_changed_meanwhile_is_begun_again(tmp_path: Path) -> None:
 
 
 def test_a_partial_answer_beside_what_was_asked_for_is_refused(tmp_path: Path) -> None:
-    expected = pytest.raises(DownloadError, match="sent another part than was asked for")
+    expected = pytest.raises(DownloadError, match="sent a different range than requested")
     with broken_server(FILES, Manners(cut_after=30_000, range_shift=5)) as server, expected:
         fetch(wanted(server), tmp_path, limits=QUICK)
 
@@ -262,7 +265,7 @@ def test_a_part_of_a_file_that_nobody_has_any_more_is_dropped_once_and_said(tmp_
         assert [said for _, said in one.asked] == ["bytes=30000-", None]
         assert [said for _, said in two.asked] == ["bytes=30000-"]
     length = f"127.0.0.1: {len(DATA)} bytes instead of {len(OTHER)}"
-    dropped = "the 30000 bytes that were kept belong to another file and were dropped"
+    dropped = "the 30000 bytes that were kept belong to another file and were deleted"
     assert fetched.troubles == (length, length, dropped)
     assert_whole(tmp_path)
 
@@ -301,14 +304,17 @@ def test_a_file_that_does_not_fit_on_the_disk_is_not_begun(
 
 @pytest.mark.parametrize(
     ("tag", "advice"),
-    [(None, "Say the same again, or name another mirror."), ("cu126", "Say the same again.")],
+    [
+        (None, "Run the same command again, or choose another mirror."),
+        ("cu126", "Run the same command again."),
+    ],
 )
 def test_another_mirror_is_advised_only_where_one_may_have_the_file(
     tag: str | None, advice: str, tmp_path: Path
 ) -> None:
     with broken_server({}) as server, pytest.raises(DownloadError) as raised:
         fetch(replace(wanted(server), tag=tag), tmp_path, limits=QUICK)
-    assert raised.value.message == f"{NAME} could not be fetched. {advice} 127.0.0.1: HTTP 404"
+    assert raised.value.message == f"{NAME} could not be downloaded. {advice} 127.0.0.1: HTTP 404"
 
 
 @pytest.mark.parametrize(

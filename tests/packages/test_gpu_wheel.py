@@ -119,7 +119,7 @@ def test_the_fastest_server_that_has_it_gives_the_wheel_and_the_numbers_are_show
     reasons = {one.url: one.reason for one in done.measured}
     assert (reasons[urls[2]], "no answer within" in (reasons[urls[1]] or "")) == ("HTTP 403", True)
     numbers = done.plan.steps[0].arguments["reasons"][-1]
-    assert re.fullmatch(r"Servers of the CUDA wheel, as measured just now: 127.*B/s; 127.*B/s; .*", numbers)
+    assert re.fullmatch(r"Servers of the CUDA wheel, measured now: 127.*B/s; 127.*B/s; .*", numbers)
 
 
 def test_where_every_server_refuses_uv_is_left_to_it(system: RealSystem) -> None:
@@ -167,7 +167,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(DoctorError, match=r"cannot be kept in .*: Not a directory\. Make room there"):
+    with pytest.raises(DoctorError, match=r"cannot be stored in .*: Not a directory\. Free some space"):
         prefetch(RealSystem(), PLAN, wanted_from("http://127.0.0.1:9/"), no_bar, QUICK)
 
 

@@ -63,7 +63,7 @@ def test_an_index_that_uv_is_set_to_is_left_to_uv_and_shown(case: str, tmp_path:
     put(tmp_path, UVS_OWN[case])
     found = chosen()
     assert (found.request.index, found.request.extra_indexes) == (None, ())
-    assert found.notes == (f"uv also follows: {tmp_path / next(iter(UVS_OWN[case]))} (http://uv/simple)",)
+    assert found.notes == (f"uv also uses: {tmp_path / next(iter(UVS_OWN[case]))} (http://uv/simple)",)
 
 
 NOT_UVS = {
@@ -82,7 +82,7 @@ def test_what_uv_does_not_read_as_its_index_leaves_pips(case: str, tmp_path: Pat
     put(tmp_path, NOT_UVS[case])
     found = chosen()
     assert found.request.index == PIP
-    assert found.notes[0] == "the index of pip's configuration is used: http://***@pip/simple"
+    assert found.notes[0] == "the index from pip's configuration is used: http://***@pip/simple"
 
 
 def test_a_named_file_replaces_all_others_and_none_may_be_read(
@@ -91,7 +91,7 @@ def test_a_named_file_replaces_all_others_and_none_may_be_read(
     put(tmp_path, {"a/b/pyproject.toml": OF_A_PROJECT, "named.toml": FURTHER, "plain.toml": ""})
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     assert chosen().request.index == PIP
-    assert chosen().notes[1] == "uv also follows: UV_NO_CONFIG=1"
+    assert chosen().notes[1] == "uv also uses: UV_NO_CONFIG=1"
     monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "named.toml"))
     assert chosen().request.index is None
     assert f"{tmp_path}/named.toml (http://more/simple)" in chosen().notes[0]
@@ -189,8 +189,8 @@ def test_auto_measures_the_index_that_uv_is_set_to_beside_the_mirrors(
     with broken_server({}) as server:
         put(tmp_path, {"a/b/uv.toml": DEFAULT.replace("http://uv/simple", server.url("simple"))})
         found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
-    assert [str(one) for one in found.mirrors] == ["the index that uv is set to: HTTP 404"]
-    assert found.notes[1] == "none of them has the wheel, so the index stays the default one"
+    assert [str(one) for one in found.mirrors] == ["the index configured for uv: HTTP 404"]
+    assert found.notes[1] == "no mirror has the wheel, so the default index is used"
 
 
 def test_auto_measures_the_index_of_uvs_older_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_auto_measures_the_index_of_uvs_older_variable_too(monkeypatch: pytest.M
     with broken_server({}) as server:
         monkeypatch.setenv("UV_INDEX_URL", server.url("simple"))
         found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
-    assert [str(one) for one in found.mirrors] == ["the index that uv is set to: HTTP 404"]
+    assert [str(one) for one in found.mirrors] == ["the index configured for uv: HTTP 404"]
 
 
 def test_matrix_tells_what_was_measured_and_that_no_mirror_has_the_wheel(
@@ -210,8 +210,8 @@ def test_matrix_tells_what_was_measured_and_that_no_mirror_has_the_wheel(
         answer = matrix(RealSystem(), MatrixRequest("linux", mirror="auto"))
     assert (answer.mirror, answer.fix[-2:]) == (None, ("--mirror", "auto"))
     assert answer.notes[:2] == (
-        "mirrors, as measured just now: the index that uv is set to: HTTP 404",
-        "none of them has the wheel, so the index stays the default one",
+        "mirrors, measured now: the index configured for uv: HTTP 404",
+        "no mirror has the wheel, so the default index is used",
     )
 
 

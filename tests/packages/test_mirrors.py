@@ -58,10 +58,10 @@ def test_the_fastest_that_has_the_wheel_comes_first_and_the_others_say_why_not()
     assert [mirror.name for mirror in found[:3]] == ["fast", "slow", "very-slow"]
     assert all(mirror.bytes_per_second and mirror.reason is None for mirror in found[:3])
     assert {mirror.name: mirror.reason for mirror in found[3:]} == {
-        "empty": "0 bytes cannot be this wheel",
-        "page": "what it sends is no wheel",
-        "small": "102 bytes cannot be this wheel",
-        "far-too-small": "100002 bytes cannot be this wheel",
+        "empty": "0 bytes are too few for this wheel",
+        "page": "the response is not a wheel",
+        "small": "102 bytes are too few for this wheel",
+        "far-too-small": "100002 bytes are too few for this wheel",
         "cut": "cut off after 100000 bytes",
         "refuses": "HTTP 403",
         "stalls": "no answer within 2 s",
@@ -83,7 +83,7 @@ def test_a_body_that_ends_too_early_is_not_believed_whatever_was_promised(unsaid
     short = Manners(body=b"PK" + bytes(100_000), ranges=False, unsaid=unsaid)
     with broken_server(FILES, short, only_files=True) as server:
         (found,) = measure({"short": server.url("simple")}, PATTERN, 2, LEAST)
-    assert (found.bytes_per_second, found.reason) == (None, "100002 bytes cannot be this wheel")
+    assert (found.bytes_per_second, found.reason) == (None, "100002 bytes are too few for this wheel")
 
 
 def test_a_slow_line_is_shown_by_its_rate_and_a_page_that_does_not_come_too() -> None:
@@ -93,7 +93,7 @@ def test_a_slow_line_is_shown_by_its_rate_and_a_page_that_does_not_come_too() ->
     with broken_server(padded, Manners(rate=15_000)) as page:
         (late,) = measure({"late": page.url("simple")}, PATTERN, 2, LEAST)
     assert re.fullmatch(r"slow: \d+\.\d kB/s", str(found)), found
-    assert re.fullmatch(r"only \d+ bytes a second", late.reason or ""), late
+    assert re.fullmatch(r"only \d+ bytes per second", late.reason or ""), late
 
 
 def test_auto_takes_the_fastest_and_shows_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

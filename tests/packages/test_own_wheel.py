@@ -48,7 +48,7 @@ def test_a_development_installation_is_built_from_its_sources(
 
 def test_sources_that_are_gone_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, tmp_path / "site", editable(tmp_path / "gone"))
-    with pytest.raises(DoctorError, match=f"its sources are no more in {tmp_path}/gone"):
+    with pytest.raises(DoctorError, match=f"its sources are no longer in {tmp_path}/gone"):
         own_wheel(RealSystem(), tmp_path)
 
 

@@ -95,8 +95,7 @@ def test_a_c_library_that_no_wheel_runs_with_is_refused_with_the_way_out(tmp_pat
     with pytest.raises(DoctorError) as caught:
         collect(tmp_path / "house", replace(LINUX, glibc="2.27"), ABOVE, NEW_GLIBC)
     assert caught.value.message == (
-        "With glibc 2.27 no version could be found that has a wheel for it: below. Use a newer release of the "
-        "system, or a container with one (debian:12, ubuntu:22.04)."
+        "No version was found that has a wheel for glibc 2.27: below. Use a newer release of the system, or a container with one (debian:12, ubuntu:22.04)."
     )
 
 
@@ -146,7 +145,7 @@ def test_the_fallback_to_newer_versions_is_said_with_its_reason(tmp_path: Path) 
     assert [w.version for w in made[1].house.wheels] == ["1.0", "2.2"]
     assert ">=3.12.5" in (made[1].untested or "")
     pages = [(one.house.folder / "README.md").read_text(encoding="utf-8") for one in made]
-    assert ["these are the newest that fit" in page for page in pages] == [False, True]
+    assert ["these are the newest compatible versions" in page for page in pages] == [False, True]
 
 
 def test_an_index_that_does_not_answer_is_no_reason_for_other_versions(
@@ -241,7 +240,7 @@ def test_a_house_that_is_made_again_for_another_cuda_line_gets_its_wheel(says: b
     assert (first.dropped, again.dropped, first.house, asked) == ((), (), again.house, [])
     other, _ = gpu_house(tmp_path / "house", "cu129", new)
     assert (tmp_path / "house" / name).read_bytes() == new[1]
-    dropped = f"{name} in the folder was for cu126; it was dropped, and the one for cu129 fetched."
+    dropped = f"{name} in the folder was for cu126; it was deleted, and the wheel for cu129 was downloaded."
     assert (other.house.tag, other.dropped) == ("cu129", (dropped,))
     assert Wheelhouse.check(tmp_path / "house") == other.house
 
@@ -258,7 +257,9 @@ def test_a_part_for_another_cuda_line_is_not_continued(tmp_path: Path) -> None:
     made, asked = gpu_house(same, "cu126", (name, data))
     assert (made.dropped, asked) == ((), [(f"/{name}", "bytes=20000-")])
     made, asked = gpu_house(other, "cu129", gpu_wheel("12.9"))
-    dropped = f".{name}.part in the folder was for cu126; it was dropped, and the one for cu129 fetched."
+    dropped = (
+        f".{name}.part in the folder was for cu126; it was deleted, and the wheel for cu129 was downloaded."
+    )
     assert (made.dropped, asked) == ((dropped,), [(f"/{name}", None)])
 
 
@@ -268,12 +269,11 @@ def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DoctorError) as caught:
         house.refuse_other_line("cu129")
     assert caught.value.message == (
-        f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, and the GPU and driver of this machine need "
-        "cu129. Nothing was changed; make one with the --gpu and --driver of this machine."
+        f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, but the GPU and driver of this machine need cu129. Nothing was changed; create one with the --gpu and --driver of this machine."
     )
 
 
-@pytest.mark.parametrize(("cuda", "said"), [("12.6", "cu126"), (None, "a CUDA version that is not named")])
+@pytest.mark.parametrize(("cuda", "said"), [("12.6", "cu126"), (None, "an unnamed CUDA version")])
 def test_a_list_without_a_cuda_line_gives_way_to_what_the_wheel_says(
     cuda: str | None, said: str, tmp_path: Path
 ) -> None:
@@ -301,8 +301,7 @@ def test_a_package_without_a_wheel_is_named() -> None:
     with pytest.raises(DoctorError) as caught:
         read_pylock(words, LINUX)
     assert caught.value.message == (
-        "The index has no wheel of a for linux x86_64, Python 3.12. "
-        "Name another index with --mirror, or another --set or --python."
+        "The index has no wheel of a for linux x86_64, Python 3.12. Choose another index with --mirror, or another --set or --python."
     )
 
 
@@ -314,8 +313,7 @@ def test_a_full_disk_is_one_sentence_and_the_folder_is_continued(
         with pytest.raises(DoctorError) as caught:
             collect(tmp_path / "house", LINUX)
     assert caught.value.message == (
-        f"{tmp_path / 'house'} cannot be written: No space left on device. Make room there, or name another folder. "
-        "What was fetched is kept, and the same command goes on with it."
+        f"{tmp_path / 'house'} cannot be written: No space left on device. Free some space, or choose another folder. Downloaded files are kept; run the same command again to resume."
     )
     assert len(collect(tmp_path / "house", LINUX).wheels) == 2
 
@@ -375,13 +373,13 @@ def lead_out(house: Wheelhouse) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Wheelhouse], None], str]] = {
     "truncated": (truncate, f"{OLD_GLIBC[0]}: {len(OLD_GLIBC[1]) - 1} bytes instead of {len(OLD_GLIBC[1])}"),
-    "tampered": (tamper, f"{OLD_GLIBC[0]}: its SHA-256 is not the one that is recorded"),
+    "tampered": (tamper, f"{OLD_GLIBC[0]}: its SHA-256 differs from the recorded one"),
     "missing": (lose, f"{OLD_GLIBC[0]}: missing"),
     "smuggled": (smuggle, "below-99-py3-none-any.whl: not in the list"),
-    "other-requirements": (rewrite, "requirements.txt: does not agree with the list"),
-    "no-list": (unlist, "is no finished wheelhouse: it has no wheelhouse.toml"),
+    "other-requirements": (rewrite, "requirements.txt: does not match the list"),
+    "no-list": (unlist, "is not a complete wheelhouse: it has no wheelhouse.toml"),
     "garbled-list": (garble, "is no finished wheelhouse"),
-    "leads-out": (lead_out, "a wheel outside of the folder"),
+    "leads-out": (lead_out, "a wheel outside the folder"),
 }
 
 
@@ -460,7 +458,7 @@ def test_a_house_with_wheels_for_a_newer_glibc_is_refused(tmp_path: Path) -> Non
     house.refuse_other(replace(LINUX, glibc="2.28"))
     house.refuse_other(LINUX)
     with pytest.raises(
-        DoctorError, match=rf"needs glibc 2\.28 \({NEW_GLIBC[0]}\), and this machine has 2\.17"
+        DoctorError, match=rf"needs glibc 2\.28 \({NEW_GLIBC[0]}\), but this machine has 2\.17"
     ):
         house.refuse_other(replace(LINUX, glibc="2.17"))
 

@@ -27,7 +27,7 @@ def document(name: str, verdict: Judgement) -> DocumentReport:
 
 FAILED = Judgement(
     False,
-    reasons=("b.png: lost \x00 <b>title</b>", "'native' was required, but 'reader' has read."),
+    reasons=("b.png: lost \x00 <b>title</b>", "'native' is required, but 'reader' was used."),
     summary="bad",
 )
 
@@ -40,7 +40,7 @@ def test_a_document_is_a_test_case_and_what_the_run_itself_failed_for_another() 
     assert [(c.get("name"), c.get("time"), [f.text for f in c]) for c in suite] == [
         ("a.png", "3.000", []),
         ("x/b.png", "3.000", ["lost \ufffd <b>title</b>\nand more"]),
-        ("engine reader", "0.000", ["'native' was required, but 'reader' has read."]),
+        ("engine reader", "0.000", ["'native' is required, but 'reader' was used."]),
     ]
 
 
@@ -59,14 +59,14 @@ def test_a_good_run_has_no_annotation() -> None:
 
 
 def test_a_document_that_nobody_could_judge_is_skipped_with_the_reason() -> None:
-    unjudged = Judgement(True, summary="Not judged: no known text.", judged=False)
+    unjudged = Judgement(True, summary="Not evaluated: no ground truth.", judged=False)
     promised = Judgement(False, reasons=("No known text.",), summary="No known text.", judged=False)
     written = junit(report(document("a.png", unjudged), document("b.png", promised), verdict=FAILED))
     (suite,) = ElementTree.fromstring(written)  # noqa: S314 - our own
 
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "2", "1")
     assert [[(e.tag, e.get("message")) for e in c] for c in suite][:2] == [
-        [("skipped", "Not judged: no known text.")],
+        [("skipped", "Not evaluated: no ground truth.")],
         [("failure", "No known text.")],
     ]
 

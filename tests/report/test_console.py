@@ -45,7 +45,7 @@ def test_the_first_screen(
 
 def test_quiet_shows_problems_only(capsys: pytest.CaptureFixture[str]) -> None:
     Screen(color=False, verbose=False, quiet=True, home=Path("/root")).check(report(FACTS["healthy"], "en"))
-    assert capsys.readouterr().out == "✓ Nothing is wrong.\n"
+    assert capsys.readouterr().out == "✓ No problems found.\n"
 
 
 def test_text_from_elsewhere_is_never_markup_and_steers_no_terminal(

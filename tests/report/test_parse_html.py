@@ -266,9 +266,9 @@ def test_a_comparison_shows_every_engine_beside_the_page() -> None:
         "✓ reader: two is good.",
     ]
     assert re.findall(r"<h3>(\w+)", page) == ["native", "reader"] * 2
-    assert [words in page for words in ("Difference from native to reader (50.0% alike)", "No answer.")] == [
-        True
-    ] * 2
+    assert [
+        words in page for words in ("Differences between native and reader (similarity 50.0%)", "No answer.")
+    ] == [True] * 2
     assert page.count(">two</p>") == 2, "also on the page that only this engine read"
 
 
@@ -291,7 +291,7 @@ def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:
 
     assert (page.count("x" * 20_000), page.count("y" * 600 + "…")) == (1, 1)
     assert len(page) < 50_000
-    assert "80,000 more characters are not shown here." in page
+    assert "80,000 more characters are not shown." in page
 
 
 def test_of_many_pages_the_first_and_those_that_differ_are_open_and_each_can_be_reached() -> None:
@@ -332,7 +332,7 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path)
 
     assert complaints == []
     assert_harmless(shown)
-    assert "<title>What was read" in shown
+    assert "<title>Recognition results" in shown
 
 
 def test_a_script_that_came_onto_the_page_all_the_same_would_not_run(tmp_path: Path) -> None:

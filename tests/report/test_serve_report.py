@@ -57,7 +57,7 @@ def test_a_dry_run(
 
 def test_a_configuration_that_the_server_reads_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     said = shown(report("fastdeploy", with_gpu(CURRENT, H200), "en"), capsys)
-    assert "reads a configuration file that this command writes, with: gpu-memory-utilization: 0.50" in said
+    assert "reads a configuration file that this command writes: gpu-memory-utilization: 0.50" in said
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_a_server_that_runs_is_followed_by_what_to_do_with_it(
     planned = report("llama-cpp", machine() if original else machine(target=None), "en", original)
     running = Running(1, "http://127.0.0.1:8118/v1", 12.3, "/srv/project/paddleocr-vl-server.log")
     lines = shown(replace(planned, running=running, dry_run=False), capsys).splitlines()
-    ready = lines.index("Ready at http://127.0.0.1:8118/v1 after 12.3 s. Ctrl-C ends it.")
+    ready = lines.index("Ready at http://127.0.0.1:8118/v1 after 12.3 s. Press Ctrl-C to stop it.")
     assert lines[ready + 1].startswith(last)

@@ -78,64 +78,59 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
         (
             "vllm",
             seeing("", RTX4090),
-            "it needs an NVIDIA GPU, and none is left visible: "
+            "it needs an NVIDIA GPU, but none is visible: "
             'CUDA_VISIBLE_DEVICES="" hides gpu:0 (RTX 4090) from every program. Unset it to use them.',
         ),
         (
             "sglang",
             seeing("1", RTX4090, RTX5090),
-            "it needs compute capability 8.0 or more and below 12.0, and this is RTX 5090 (12.0)",
+            "it needs compute capability 8.0 or higher and below 12.0, but this is RTX 5090 (12.0)",
         ),
-        ("vllm", seeing(None, T4), "it needs compute capability 8.0 or more, and this is Tesla T4 (7.5)"),
+        ("vllm", seeing(None, T4), "it needs compute capability 8.0 or higher, but this is Tesla T4 (7.5)"),
         (
             "vllm",
             machine(),
-            "it needs an NVIDIA GPU with compute capability 8.0 or more, and there is none",
+            "it needs an NVIDIA GPU with compute capability 8.0 or higher, but there is none",
         ),
         (
             "vllm",
             seeing(None, RTX4090, driver="470.199.02"),
-            "it is built with CUDA 12.8, which needs driver 525.60.13 or newer, and this is 470.199.02. "
-            "Update NVIDIA's driver",
+            "it is built with CUDA 12.8, which needs driver 525.60.13 or newer, but this is 470.199.02. Update the NVIDIA driver",
         ),
         (
             "vllm",
             seeing(None, RTX4090, driver="525.85.12", host=Host("linux", "5.15", "x86_64", wsl=2)),
-            "it is built with CUDA 12.8, which needs driver 528.33 or newer, and this is 525.85.12. "
-            "Update NVIDIA's driver",
+            "it is built with CUDA 12.8, which needs driver 528.33 or newer, but this is 525.85.12. Update the NVIDIA driver",
         ),
         (
             "sglang",
             seeing(None, RTX4090, host=Host("linux", "3.10", "x86_64", glibc="2.17")),
-            "its wheels need the GNU C library 2.28 or newer, and this is 2.17. "
-            "Use a newer release of the system, or Docker",
+            "its wheels need the GNU C library 2.28 or newer, but this is 2.17. Use a newer release of the system, or Docker",
         ),
         (
             "vllm",
             seeing(None, RTX4090, host=Host("linux", "6.6", "x86_64", musl=True)),
-            "its wheels need the GNU C library 2.28 or newer, and this is musl. "
-            "Use a newer release of the system, or Docker",
+            "its wheels need the GNU C library 2.28 or newer, but this is musl. Use a newer release of the system, or Docker",
         ),
         *(
             (
                 "fastdeploy",
                 seeing(None, gpu),
-                "it has wheels for the compute capabilities 8.0, 8.6, 8.9, 9.0 only, and this is "
-                f"{gpu.name} ({gpu.compute_capability})",
+                "it has wheels for the compute capabilities 8.0, 8.6, 8.9, 9.0 only, but this is {gpu.name} ({gpu.compute_capability})",
             )
             for gpu in (ORIN, B200, B300)
         ),
         (
             "vllm",
             seeing(None, RTX4090, host=Host("windows", "10", "x86_64")),
-            "it runs on linux only, and this is windows (inside WSL2 or Docker it does)",
+            "it runs on linux only, but this is windows (it runs inside WSL2 or Docker)",
         ),
         (
             "vllm",
             machine(host=Host("linux", "6.1", "aarch64")),
-            "it has wheels for x86_64 only, and this is aarch64",
+            "it has wheels for x86_64 only, but this is aarch64",
         ),
-        ("mlx-vlm", machine(), "it runs on macos only, and this is linux"),
+        ("mlx-vlm", machine(), "it runs on macos only, but this is linux"),
     ],
 )
 def test_a_machine_that_cannot_run_a_server_gets_the_reason(backend: str, facts: Facts, why: str) -> None:

@@ -98,10 +98,10 @@ def test_a_worker_counts_the_gpus_as_they_were_chosen(
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ("gpu:2", "There is no gpu:2: a process sees 2 GPUs here, and the first is gpu:0."),
-        ("tpu", "There is no device called 'tpu'. "),
-        ("gpu:0,", "There is no device called ''. "),
-        ("gpu:-1", "There is no device called 'gpu:-1'. "),
+        ("gpu:2", "There is no gpu:2: 2 GPUs are visible here, and the first is gpu:0."),
+        ("tpu", "There is no device 'tpu'. "),
+        ("gpu:0,", "There is no device ''. "),
+        ("gpu:-1", "There is no device 'gpu:-1'. "),
     ],
 )
 def test_a_device_that_is_none_is_named(asked: str, sentence: str) -> None:

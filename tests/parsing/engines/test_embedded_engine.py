@@ -73,7 +73,7 @@ def test_the_demo_page_is_read_without_a_network_and_passes(reader):
     assert (verdict.passed, verdict.reference) == (True, "demo.json")
     assert verdict.similarity >= 0.99
     assert verdict.reasons == (
-        "Not judged, because this engine does not claim to read it: formula, figure, table structure.",
+        "Not evaluated, because this engine does not read it: formula, figure, table structure.",
     )
     assert (found.device, found.notes, found.page.width, found.page.height) == ("cpu", (), 1240, 1754)
     assert set(reader.seconds) == {"load"}
@@ -174,7 +174,7 @@ def test_a_reader_whose_models_are_missing_says_so(tmp_path):
     with pytest.raises(DoctorError) as caught:
         engine.read(Task(0, tmp_path, lambda _scale: Picture(DEMO, 1, 1)))
 
-    assert caught.value.message == "The embedded reader cannot run: the process ended (exit status 3): "
+    assert caught.value.message == "The embedded OCR engine cannot run: the process ended (exit status 3): "
 
 
 def test_the_reader_is_available_here_and_asking_imports_nothing():

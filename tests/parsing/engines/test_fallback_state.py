@@ -120,10 +120,12 @@ def test_an_environment_that_always_runs_out_of_memory_fails_for_two_pages_only(
     assert [incident.partition(":")[0] for incident in stage.incidents] == [
         f"Page {page}, {rung}"
         for page in (1, 2)
-        for rung in ("first try", "with the other memory allocator", "without queues")
+        for rung in ("first try", "with the other GPU memory allocator", "without queues")
     ]
 
     stage.incidents.clear()
     (work,) = stage.run([document(tmp_path, 20, 3)], [stage.engine("gpu:0", memory=memory)], fits=60)
     assert texts(work) == [f"This is page {n}." for n in range(20, 23)]
-    assert stage.incidents == ["This environment has needed it before, so it begins at half the size."]
+    assert stage.incidents == [
+        "An earlier run needed this in this environment, so reading starts at half the size."
+    ]

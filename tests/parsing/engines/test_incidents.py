@@ -34,7 +34,7 @@ def test_a_worker_that_stands_still_leaves_its_stacks_and_the_incident_says_wher
     assert sorted(kept(stage)) == names
     assert all("in stand_still" in words for words in kept(stage).values())
     assert [re.sub(r"\d+ s ", "N s ", incident) for incident in stage.incidents] == [
-        "Page 2, first try: while reading, the process stood still for N s and was ended"
+        "Page 2, first try: while reading, the process made no progress for N s and was stopped"
         f" (more in {stage.kept / name})"
         for name in reversed(names)
     ]

@@ -66,7 +66,7 @@ def test_a_fault_that_passes_is_an_incident_and_the_page_is_read(
     assert [block.text for block in read.page.blocks] == ["A page", "It is 80 by 60, and light."]
     assert [incident.partition(":")[0] for incident in reading.incidents] == [
         "Page 1, first try",
-        "Page 1, in a fresh process",
+        "Page 1, in a new process",
     ]
 
 
@@ -137,7 +137,7 @@ def test_three_pages_in_a_row_with_the_same_refusal_end_the_engine(
         reading.read(task(tmp_path))
 
     assert caught.value.message == (
-        "3 pages in a row could not be read for the same reason, so no more were tried: "
+        "3 pages in a row could not be read for the same reason, so the other pages were not tried: "
         f'{server.url} says {code}: {{"error": {{"message": "of no use"}}}}'
     )
 
@@ -167,7 +167,7 @@ def test_nobody_waits_after_the_last_attempt(server: VlmServer, tmp_path: Path) 
 def test_a_model_that_was_stopped_at_its_limit_is_noted(server: VlmServer, tmp_path: Path) -> None:
     server.faults = ["cut", "loop"]
     cut, loop = engine(server).read(task(tmp_path)), engine(server).read(task(tmp_path))
-    note = ("Page 1: the model was stopped at its limit of 8192 tokens.",)
+    note = ("Page 1: the model reached its limit of 8192 tokens, so the text is cut off.",)
 
     assert (cut.notes, loop.notes) == (note, note)
     assert loop.page.blocks[0].text == LOOP.strip()
@@ -179,18 +179,18 @@ WORDS = '{"error": {"message": "of no use"}}'
 @pytest.mark.parametrize(
     ("fault", "sentence"),
     [
-        ("401", "{url} wants a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."),
+        ("401", "{url} requires a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."),
         (
             "403",
-            f"{{url}} does not let this key read (403): {WORDS}. Set PADDLEVL_DOCTOR_API_KEY to one that may.",
+            f"{{url}} denies access to this key (403): {WORDS}. Set PADDLEVL_DOCTOR_API_KEY to a key with access.",
         ),
         (
             "404",
-            f"{{url}} has no such model or address (404): {WORDS}. Look at --server-url and --server-model.",
+            f"{{url}} has no such model or address (404): {WORDS}. Check --server-url and --server-model.",
         ),
         (
             "405",
-            f"{{url}} refuses (405): {WORDS}. Is it the address of an OpenAI-compatible server?",
+            f"{{url}} refuses (405): {WORDS}. Check that it is the address of an OpenAI-compatible server.",
         ),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_wrong_key_is_not_in_the_sentence(tmp_path: Path) -> None:
     with VlmServer(key="secret").open() as server, pytest.raises(DoctorError) as caught:
         engine(server, key="wrong-one").read(task(tmp_path))
 
-    assert caught.value.message == f"{server.url} wants a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."
+    assert caught.value.message == f"{server.url} requires a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."
 
 
 def test_another_model_ends_the_engine_with_the_servers_words(server: VlmServer, tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_an_address_is_taken_with_and_without_its_version(given: str, url: str) 
     ],
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
-    with pytest.raises(UsageError, match="is no URL of a server"):
+    with pytest.raises(UsageError, match="is not the URL of a server"):
         VisionServer.at(given)
 
 

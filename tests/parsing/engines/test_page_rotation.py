@@ -69,7 +69,7 @@ def read_lying(reader: ReaderEngine, upright: Image.Image, turn: int, folder: Pa
     found = reader.read(Task(0, folder, lambda _scale: picture))
 
     assert found.notes == (
-        f"Page 1 does not stand upright; it was turned by {turn} degrees against the clock to be read.",
+        f"Page 1 is not upright; it was rotated {turn} degrees counterclockwise before reading.",
     )
     assert (found.page.width, found.page.height) == lying.size
     return found.page

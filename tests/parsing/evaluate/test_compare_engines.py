@@ -27,7 +27,10 @@ from paddlevl_doctor.parsing.run.report import (
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
 
-GOOD, BAD = Judgement(True, summary="Read well enough."), Judgement(False, summary="Not read well enough.")
+GOOD, BAD = (
+    Judgement(True, summary="Read well enough."),
+    Judgement(False, summary="Failed: the cross-check found serious differences."),
+)
 REQUEST = ParseRequest(("page.png",), Path("output"))
 
 
@@ -85,8 +88,7 @@ def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_othe
     with pytest.raises(UsageError) as caught:
         compared_as(replace(REQUEST, require="server"), [], answers)
     assert caught.value.message == (
-        "'server' is required, and none of the engines that are compared: native,reader. "
-        "Add it to --compare, or leave --require out."
+        "'server' is required, but is not among the compared engines: native,reader. Add it to --compare, or remove --require."
     )
 
 

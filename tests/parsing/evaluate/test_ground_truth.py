@@ -86,8 +86,8 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
     [
         ("a.txt", b"one\ntwo \xff\xfe\x00", "is not UTF-8 (line 2)"),
         ("a.json", '{"pages":\n{', "(Expecting property name enclosed in double quotes: line 2 column 2"),
-        ("a.json", "[]", "is no ground truth of a page (the file: "),
-        ("a.json", '{"blocks": []}', "is no ground truth of a page (the file: no 'pages')"),
+        ("a.json", "[]", "is not the ground truth of a page (the file: "),
+        ("a.json", '{"blocks": []}', "is not the ground truth of a page (the file: no 'pages')"),
         ("a.json", '{"pages": [{"blocks": []}]}', "(pages[0]: no 'width')"),
         (
             "a.json",
@@ -117,7 +117,7 @@ def test_a_missing_truth_and_a_folder_are_usage_errors(tmp_path):
     for path, detail in ((tmp_path / "no.md", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(UsageError) as caught:
             load_truth(path)
-        assert caught.value.message == f"The expected text {path} cannot be read: {detail}."
+        assert caught.value.message == f"The ground truth {path} cannot be read: {detail}."
 
 
 def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):

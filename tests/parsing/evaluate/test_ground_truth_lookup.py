@@ -67,7 +67,7 @@ def test_a_document_without_its_promised_text_is_named(tmp_path: Path) -> None:
 
     assert known.why_missing(documents / "a/1.png") == ""
     assert known.why_missing(documents / "b/1.png") == (
-        f"No known text: {texts / 'b/1.md'} (or .json, .txt) is not there. Add it, or leave the document out."
+        f"No ground truth: {texts / 'b/1.md'} (or .json, .txt) does not exist. Add it, or do not read the document."
     )
     assert found(documents, None).why_missing(documents / "b/1.png") == "", "nothing was promised"
 
@@ -78,7 +78,7 @@ def test_a_folder_without_any_text_for_the_documents_is_a_usage_error(tmp_path: 
     with pytest.raises(UsageError) as caught:
         found(documents, texts)
     assert caught.value.message.startswith(
-        f"{texts} has no known text for any of the documents (2): looked for {texts / 'a/1.md'} and the like."
+        f"{texts} has no ground truth for any of the documents (2): {texts / 'a/1.md'} and similar names were tried."
     )
 
 

@@ -40,17 +40,17 @@ def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() 
     assert alone(reading(WORDS), look(lost, lost, made_up)) == (True, ()), "shown, but no failure"
     assert alone(reading(WORDS), look(*[lost] * 5)) == (
         False,
-        ("Page 1: 5 of the 10 lines that the witness saw are missing.",),
+        ("Page 1: 5 of the 10 lines that the cross-check found are missing.",),
     )
     assert alone(reading(WORDS), look(DifferenceKind.REPEATED)) == (
         False,
-        ("Page 1: said again and again: a line of text",),
+        ("Page 1: repeated text: a line of text",),
     )
     (passed, (reason,)) = alone(reading(WORDS), {0: Look(10, (), lies=90)})
-    assert (passed, reason.partition(",")[0]) == (False, "Page 1 does not stand upright and was read so")
+    assert (passed, reason.partition(",")[0]) == (False, "Page 1 is not upright and was read as it is")
     assert alone(reading(), look(DifferenceKind.BLANK)) == (
         False,
-        ("nothing was read", "Page 1: nothing was read where the witness saw: a line of text"),
+        ("nothing was read", "Page 1: nothing was read where the cross-check found: a line of text"),
     )
 
 
@@ -85,10 +85,10 @@ def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart(
     documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
 
     assert judge_run(documents[1:], [], "native", None).summary == (
-        "Of 2 documents 0 read well enough, 0 not, 2 not judged."
+        "Of 2 documents, 0 passed, 0 failed, 2 were not evaluated."
     )
     assert judge_run(documents, [], "native", None).summary == (
-        "Of 3 documents 1 read well enough, 0 not, 2 not judged."
+        "Of 3 documents, 1 passed, 0 failed, 2 were not evaluated."
     )
 
 
@@ -119,7 +119,7 @@ def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
     )
 
     assert (verdict.passed, verdict.order) == (False, 0.6667)
-    assert verdict.summary.endswith(" Parts in the order of the page: 67% (needed: 95%).")
+    assert verdict.summary.endswith(" Parts in the order of the page: 67% (required: 95%).")
 
 
 def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
@@ -143,7 +143,7 @@ GOOD, BAD = Judgement(True, 0.98, summary="good"), Judgement(False, 0.5, reasons
 def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None:
     assert judge_run([report("a", BAD)], [], "native", None) == BAD
     assert judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None) == Judgement(
-        False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents were read well enough."
+        False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents passed."
     )
 
 
@@ -156,5 +156,5 @@ def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
 def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
     verdict = judge_run([report("a", GOOD)], [], "reader", "native")
 
-    assert (verdict.passed, verdict.summary) == (False, "'native' was required, but 'reader' has read.")
+    assert (verdict.passed, verdict.summary) == (False, "'native' is required, but 'reader' was used.")
     assert judge_run([report("a", GOOD)], [], "native", "native").passed

@@ -78,7 +78,7 @@ def test_the_page_is_read_turned_and_told_as_it_lies(turn: int, work: Work, sour
     read = work.pages[0]
 
     assert read.page == Page(0, 300, 200, (Block("text", "mark", MARK),), 0.1)
-    note = f"Page 1 does not stand upright; it was turned by {turn} degrees against the clock to be read."
+    note = f"Page 1 is not upright; it was rotated {turn} degrees counterclockwise before reading."
     assert (read.turned, read.notes) == (turn, (note,))
     assert work.store.found(0) == read
     assert sorted(os.listdir(work.store.folder)) == ["0001"]
@@ -213,5 +213,5 @@ def test_a_page_that_was_read_at_half_its_size_is_not_told_as_a_page_that_was_to
 ) -> None:
     assert read_upright(work, 0, 90, [Half()], source, [])
     assert work.pages[0].notes == (
-        "Page 1 does not stand upright; it was turned by 90 degrees against the clock to be read.",
+        "Page 1 is not upright; it was rotated 90 degrees counterclockwise before reading.",
     )

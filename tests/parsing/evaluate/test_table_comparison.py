@@ -39,7 +39,7 @@ def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have
     plain = Truth("x", (TruthPage((TruthBlock("text", "Name Size"),)),))
 
     assert compared(html(FRUIT), html(CITIES), extra) == TableFaults(
-        ("A table was read that the document has not: 'Zig Zag 1 2'.",)
+        ("A table was read that is not in the document: 'Zig Zag 1 2'.",)
     )
     assert compared(extra, truth=plain) == TableFaults()
 
@@ -55,7 +55,7 @@ def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have
             (*FRUIT, ("Delta", "400")),
             (
                 "has 4 x 2 rows x columns, but 5 x 2 was read.",
-                "row 5 of what was read is not in the document: 'Delta | 400'",
+                "row 5 of the result is not in the document: 'Delta | 400'",
             ),
         ),
         (
@@ -69,7 +69,7 @@ def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have
             tuple((row[0], "new", row[1]) for row in FRUIT),
             (
                 "has 4 x 2 rows x columns, but 4 x 3 was read.",
-                "column 2 of what was read is not in the document: 'new | new | new | new'",
+                "column 2 of the result is not in the document: 'new | new | new | new'",
             ),
         ),
     ],
@@ -92,7 +92,7 @@ def test_cells_in_the_wrong_places_fail_although_all_their_text_is_there() -> No
 
     assert compared(html(FRUIT), html(read)) == TableFaults(
         (
-            f"{SECOND}: 84% of its cells are right and in place (needed: 90%).",
+            f"{SECOND}: 84% of its cells are correct and in place (required: 90%).",
             "Table 2: cell (2,2) is 'Norway', but '' was read.",
             "Table 2: cell (2,3) is '700k', but 'Norway700k' was read.",
         )

@@ -12,8 +12,8 @@ from samples import reading
 
 TRUTH = load_truth(ASSETS / "demo.json")
 BLOCKS = TRUTH.pages[0].blocks
-NOT_JUDGED = "Not judged, because this engine does not claim to read it: formula, figure, table structure."
-FIGURE = "Not judged, because this engine does not claim to read it: figure."
+NOT_JUDGED = "Not evaluated, because this engine does not read it: formula, figure, table structure."
+FIGURE = "Not evaluated, because this engine does not read it: figure."
 
 
 def as_the_reader_reads(block):
@@ -88,7 +88,7 @@ def test_exchanged_columns_fail_because_of_their_order():
     verdict = judged(blocks)
 
     assert verdict.reasons == (
-        "14 of 17 parts are in the order of the page: 82% (needed: 95%).",
+        "14 of 17 parts are in the order of the page: 82% (required: 95%).",
         "heading '1 Finding the parts' came after 'Here C counts the charac…', "
         "but belongs after '阅读一页文档，不只是认出每一个字。读者还要分清标…'.",
         NOT_JUDGED,
@@ -123,7 +123,7 @@ def test_two_short_headings_that_were_exchanged_fail_and_are_named() -> None:
         False,
         0.8,
         (
-            "8 of 10 parts are in the order of the page: 80% (needed: 95%).",
+            "8 of 10 parts are in the order of the page: 80% (required: 95%).",
             "heading 'Weather' came after 'A good kettle sings long…', but belongs after 'The harbour master count…'.",
             "heading 'Birds' came after 'The harbour master count…', but belongs after 'A good kettle sings long…'.",
         ),
@@ -174,7 +174,7 @@ def test_a_made_up_sentence_is_named_even_where_the_reading_passes(extra: str, w
 
     verdict = judged([Block("text", one, (0, 0, 1, 1)) for one in read], truth, threshold=0.9)
 
-    assert (verdict.passed, verdict.reasons) == (True, (f"Not in the known text (page 1): '{extra}'",))
+    assert (verdict.passed, verdict.reasons) == (True, (f"Not in the ground truth (page 1): '{extra}'",))
 
 
 def test_columns_read_straight_across_fail():
@@ -221,8 +221,8 @@ def test_endless_repetition_fails_even_where_the_similarity_would_do():
         0.97,
         "x",
         (
-            "'again' is repeated 7 times on end: the engine did not stop.",
-            "Not in the known text (page 1): 'again again again again again again again'",
+            "'again' is repeated 7 times in a row: the engine did not stop.",
+            "Not in the ground truth (page 1): 'again again again again again again again'",
         ),
     )
 

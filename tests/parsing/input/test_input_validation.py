@@ -43,7 +43,10 @@ def test_an_empty_file_is_called_empty(tmp_path):
     file = tmp_path / "page.png"
     file.touch()
 
-    assert complaint(check_input, file) == f"{file} is empty (0 bytes). Was its download or copy interrupted?"
+    assert (
+        complaint(check_input, file)
+        == f"{file} is empty (0 bytes). Check whether its download or copy was interrupted."
+    )
 
 
 def test_a_text_named_png_is_no_image(tmp_path):
@@ -51,8 +54,7 @@ def test_a_text_named_png_is_no_image(tmp_path):
     file.write_text("Hello, I am a text.", encoding="utf-8")
 
     assert complaint(check_input, file) == (
-        f"{file} is neither an image nor a PDF, whatever its name says (it begins with 'Hello, I am a te'). "
-        "PNG, JPEG, BMP, TIFF, WebP, GIF and PDF can be read."
+        f"{file} is neither an image nor a PDF, regardless of its name (it begins with 'Hello, I am a te'). Supported formats: PNG, JPEG, BMP, TIFF, WebP, GIF and PDF."
     )
 
 
@@ -61,7 +63,7 @@ def test_a_wrong_suffix_is_mentioned_and_does_not_matter(tmp_path):
     file.write_bytes(png(40, 30))
 
     assert check_input(file) == InputKind(
-        "png", 40, 30, ("page.jpg is really a PNG file; it is read as such.",)
+        "png", 40, 30, ("page.jpg is actually a PNG file and is read as such.",)
     )
 
 
@@ -74,8 +76,7 @@ def test_a_truncated_png_says_which_part_is_missing(tmp_path, cut, chunk, missin
     file.write_bytes(png(40, 30)[:cut])
 
     assert complaint(check_input, file) == (
-        f"{file} is an incomplete PNG: its part {chunk} lacks at least {missing} bytes at the end of the file. "
-        "Copy or download it again."
+        f"{file} is an incomplete PNG: its chunk {chunk} lacks at least {missing} bytes at the end of the file. Copy or download it again."
     )
 
 
@@ -106,7 +107,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path):
     file = tmp_path / "page.png"
     os.mkfifo(file)
 
-    assert complaint(check_input, file).startswith(f"{file} is no regular file")
+    assert complaint(check_input, file).startswith(f"{file} is not a regular file")
 
 
 def test_a_file_that_may_not_be_opened_says_so():

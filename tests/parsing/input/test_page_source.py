@@ -65,7 +65,7 @@ def test_a_page_of_a_pdf_has_144_dots_an_inch(source: PageSource, tmp_path: Path
     ("make", "sentence"),
     [
         (documents.encrypted, "{path} needs a password. Save a copy without one."),
-        (lambda p, pdf: documents.without_pages(p), "{path} is a PDF without any page."),
+        (lambda p, pdf: documents.without_pages(p), "{path} is a PDF without pages."),
         (documents.damaged, "{path} cannot be decoded: "),
     ],
     ids=["encrypted", "no pages", "damaged"],
@@ -211,7 +211,7 @@ def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(good.read_bytes()[:2000])
 
-    with pytest.raises(PictureError, match=r"^Page 1 cannot be drawn: OSError: image file is truncated"):
+    with pytest.raises(PictureError, match=r"^Page 1 cannot be rendered: OSError: image file is truncated"):
         source.draw(bad, 0)
 
     assert source.draw(good, 0).width == 400
@@ -223,7 +223,7 @@ def test_a_decoder_that_dies_fails_one_page_and_is_started_again(source: PageSou
     for child in drawers():
         child.kill()
 
-    with pytest.raises(PictureError, match="the process that draws pages ended with -9"):
+    with pytest.raises(PictureError, match="the rendering process ended with -9"):
         source.draw(tmp_path / "page.png", 1)
 
     documents.page().save(tmp_path / "other.png")
@@ -294,7 +294,7 @@ def test_pages_that_do_not_fit_at_once_are_drawn_one_by_one_and_one_that_never_f
     argv = ["unshare", "--mount", "--map-root-user", sys.executable, "-c", SMALL_DISK]
     done = subprocess.run([*argv, tmp_path / "disk", path], capture_output=True, text=True, check=True)
 
-    full = "Page 3 cannot be drawn: OSError: [Errno 28] No space left on device"
+    full = "Page 3 cannot be rendered: OSError: [Errno 28] No space left on device"
     assert (
         done.stdout == f"{[800, 800, full, 800]} ['NoneType', 'NoRoomError', 'NoRoomError', 'NoRoomError']\n"
     )
@@ -330,7 +330,7 @@ def test_a_scan_that_would_need_more_memory_than_is_free_is_one_sentence(
 
     answer = {"kind": caught.value.kind, "detail": str(caught.value)}
     assert _sentence(answer, path, 0) == (
-        "Page 1 cannot be drawn: decoding it needs more memory than is free (14 MiB > 10 MiB). "
+        "Page 1 cannot be rendered: decoding it needs more memory than is free (14 MiB > 10 MiB). "
         "Scale it down, or close other programs."
     )
 
@@ -342,10 +342,10 @@ def test_a_decoder_that_takes_too_long_fails_one_page(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_bytes(png(64, 64))
     os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
 
-    with pytest.raises(PictureError, match=r"^Page 1 cannot be drawn: drawing it took more than 0\.001 s$"):
+    with pytest.raises(PictureError, match=r"^Page 1 cannot be rendered: rendering took more than 0\.001 s$"):
         source.draw(tmp_path / "page.png", 0)
 
-    with pytest.raises(PictureError, match=r"drawing it took more than 1\.001 s"):
+    with pytest.raises(PictureError, match=r"rendering took more than 1\.001 s"):
         source.bind([Sheet(tmp_path / "pipe")], tmp_path / "all.pdf")
     source.seconds = 60
     assert source.draw(tmp_path / "page.png", 0, scale=0.5).width == 64

@@ -174,7 +174,7 @@ def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampl
 
     assert texts(work) == ["This is page 0."]
     assert [without_seconds(incident.split(";")[0]) for incident in stage.incidents] == [
-        "Page 1, first try: reading did not end within N s"
+        "Page 1, first try: reading did not finish within N s"
     ]
     assert {sample.vram_mb for sample in stage.samples if sample.rss_mb} == {4321}
 
@@ -185,7 +185,7 @@ def test_a_desktop_on_the_gpu_does_not_hide_a_worker_that_stands_still(stage: St
 
     assert texts(work) == ["This is page 0."]
     assert [without_seconds(incident.partition(" (")[0]) for incident in stage.incidents] == [
-        "Page 1, first try: while reading, the process stood still for N s and was ended"
+        "Page 1, first try: while reading, the process made no progress for N s and was stopped"
     ]
 
 
@@ -206,15 +206,15 @@ def test_a_worker_that_the_system_has_killed_is_told_with_its_memory_and_its_mod
 
     assert texts(work) == ["This is page 0.", "This is page 1."]
     assert asked == []
-    words = [re.split(r"(?<=which had )(\d+)", incident) for incident in stage.incidents]
+    words = [re.split(r"(?<=which used )(\d+)", incident) for incident in stage.incidents]
     assert [first for first, _, _ in words] == [
-        f"Page 1, {rung}: the process, which had "
-        for rung in ("first try", "in a fresh process", "without queues")
+        f"Page 1, {rung}: the process, which used "
+        for rung in ("first try", "in a new process", "without queues")
     ]
     assert all(200 <= int(mb) < 400 for _, mb, _ in words)
     assert {last for _, _, last in words} == {
-        " MiB, was killed (SIGKILL), as the system does where memory runs out; "
-        "free some, or name fewer devices with --device: "
+        " MiB, was killed (SIGKILL); the usual reason is that the system ran out of memory. "
+        "Free some memory, or use fewer devices with --device: "
     }
 
 
@@ -230,7 +230,7 @@ def test_models_that_end_their_process_twice_or_say_why_are_downloaded_anew(
     )
 
     assert texts(work) == ["This is page 0.", "This is page 1."]
-    assert stage.incidents[-1].startswith("The models in the cache cannot be loaded (")
-    assert stage.incidents[-1].endswith(f"); they are downloaded anew to {fresh}.")
+    assert stage.incidents[-1].startswith("The cached models cannot be loaded (")
+    assert stage.incidents[-1].endswith(f"); they are downloaded again to {fresh}.")
     assert len(stage.incidents) == times
     assert stage.left_behind() == []
