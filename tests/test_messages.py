@@ -155,11 +155,11 @@ def test_a_message_is_worded_in_the_language_that_is_asked_for() -> None:
     said = message("target-vanished", path=Path("/venv"))
     assert said == Message("target-vanished", {"path": Path("/venv")})
     assert [render(said, lang) for lang in LANGUAGES] == [
-        "The environment /venv is gone.",
+        "The environment /venv no longer exists.",
         "环境 /venv 已不存在。",
     ]
     assert (str(said), len({said, message("target-vanished", path="/other")})) == (
-        "The environment /venv is gone.",
+        "The environment /venv no longer exists.",
         2,
     )
 

@@ -195,7 +195,8 @@ def test_who_is_no_cluster_is_known_at_the_door(answer: bytes) -> None:
         pass
 
     assert caught.value.message == (
-        f"There is no Ray cluster at {address}: the program that listens there is not a Ray cluster. Give the address of its head node, such as 10.0.0.1:6379."
+        f"There is no Ray cluster at {address}: the program that listens there is not a Ray cluster. "
+        "Give the address of its head node, such as 10.0.0.1:6379."
     )
 
 
@@ -211,7 +212,9 @@ def test_another_version_of_ray_or_python_is_one_sentence_in_each_language() -> 
         "The cluster at 10.0.0.1:6379 runs Ray 2.40.0 on Python 3.9.1, paddlevl-doctor runs Ray "
     )
     assert said["en"].endswith("run paddlevl-doctor in an environment with the versions of the cluster.")
-    assert said["zh"].startswith("10.0.0.1:6379 的集群使用 Ray 2.40.0 和 Python 3.9.1，而 doctor 使用 Ray ")
+    assert said["zh"].startswith(
+        "10.0.0.1:6379 的集群使用 Ray 2.40.0 和 Python 3.9.1，而 paddlevl-doctor 使用 Ray "
+    )
 
 
 @pytest.mark.parametrize(

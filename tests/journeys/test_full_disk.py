@@ -129,7 +129,8 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
     assert (code, printed, re.sub(r"^out/\S+", "out", said)) == (
         1,
         "",
-        "out cannot be written: No space left on device. Free some space, or choose another folder with --output. Finished pages are kept: run the same command with --resume to read the rest.\n",
+        "out cannot be written: No space left on device. Free some space, or choose another folder "
+        "with --output. Finished pages are kept: run the same command with --resume to read the rest.\n",
     )
     assert (later, document["pages"], document["resumed"] in range(1, 24)) == (0, 24, True)
 

@@ -46,7 +46,7 @@ def test_people_see_what_to_install_and_why(
         (
             "zh",
             [
-                "无法使用的部分与解决办法",
+                "无法使用的部分与替代方案",
                 "P100 的计算能力为 6.0，而 PaddleOCR-VL 要求 7.0。请改用 CPU、其他 GPU 或推理服务。",
                 "在 Kaggle 中请将加速器由 P100 改为“GPU T4 x2”。",
             ],

@@ -70,7 +70,7 @@ def test_a_plan_that_is_carried_out_from_another_folder_shows_the_difference(pro
     other.mkdir()
     (other / "pipelines").mkdir()
     answer = doctor("fix", "--apply", project / "plan.json", "--lang", "zh", cwd=other)
-    assert (answer.code, "没有做任何更改" in answer.stderr) == (1, True)
+    assert (answer.code, "未做任何更改" in answer.stderr) == (1, True)
 
 
 def test_a_package_that_changed_meanwhile_stops_it(project: Path) -> None:

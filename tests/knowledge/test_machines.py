@@ -399,7 +399,10 @@ def test_what_is_hidden_and_what_was_guessed_is_said_with_the_way_out() -> None:
             "docs",
         ),
         (
-            "These GPUs differ. By default CUDA numbers them by its own speed estimate, fastest first, and only with CUDA_DEVICE_ORDER=PCI_BUS_ID as nvidia-smi does: CUDA_VISIBLE_DEVICES=0 is assumed to mean gpu:1 (NVIDIA GeForce RTX 3090). Set that variable, or name GPUs by UUID (nvidia-smi -L).",
+            "These GPUs differ. By default CUDA numbers them by its own speed estimate, fastest "
+            "first, and only with CUDA_DEVICE_ORDER=PCI_BUS_ID as nvidia-smi does: "
+            "CUDA_VISIBLE_DEVICES=0 is assumed to mean gpu:1 (NVIDIA GeForce RTX 3090). Set that "
+            "variable, or name GPUs by UUID (nvidia-smi -L).",
             "unverified",
         ),
     ]
@@ -490,7 +493,8 @@ def test_memory_and_downloads_are_named_where_they_are_known() -> None:
     assert [(need.gpu, need.memory_mb, need.dtype) for need in small.memory] == [("A100", 5120, "bfloat16")]
     assert [(said.text("en"), said.verified) for said in small.refusals] == [
         (
-            "A100 has 5.0 GB, but reading a large page needs an estimated peak of 6.5 GB, even with our patch. Use a larger MIG profile, a GPU with more memory or the CPU.",
+            "A100 has 5.0 GB, but reading a large page needs an estimated peak of 6.5 GB, even with "
+            "our patch. Use a larger MIG profile, a GPU with more memory or the CPU.",
             "unverified",
         )
     ]

@@ -95,7 +95,8 @@ def test_a_c_library_that_no_wheel_runs_with_is_refused_with_the_way_out(tmp_pat
     with pytest.raises(DoctorError) as caught:
         collect(tmp_path / "house", replace(LINUX, glibc="2.27"), ABOVE, NEW_GLIBC)
     assert caught.value.message == (
-        "No version was found that has a wheel for glibc 2.27: below. Use a newer release of the system, or a container with one (debian:12, ubuntu:22.04)."
+        "No version was found that has a wheel for glibc 2.27: below. Use a newer release of the "
+        "system, or a container with one (debian:12, ubuntu:22.04)."
     )
 
 
@@ -269,7 +270,9 @@ def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DoctorError) as caught:
         house.refuse_other_line("cu129")
     assert caught.value.message == (
-        f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, but the GPU and driver of this machine need cu129. Nothing was changed; create one with the --gpu and --driver of this machine."
+        f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, but the GPU and driver of "
+        "this machine need cu129. Nothing was changed; create one with the --gpu and --driver of "
+        "this machine."
     )
 
 
@@ -301,7 +304,8 @@ def test_a_package_without_a_wheel_is_named() -> None:
     with pytest.raises(DoctorError) as caught:
         read_pylock(words, LINUX)
     assert caught.value.message == (
-        "The index has no wheel of a for linux x86_64, Python 3.12. Choose another index with --mirror, or another --set or --python."
+        "The index has no wheel of a for linux x86_64, Python 3.12. Choose another index with "
+        "--mirror, or another --set or --python."
     )
 
 
@@ -313,7 +317,8 @@ def test_a_full_disk_is_one_sentence_and_the_folder_is_continued(
         with pytest.raises(DoctorError) as caught:
             collect(tmp_path / "house", LINUX)
     assert caught.value.message == (
-        f"{tmp_path / 'house'} cannot be written: No space left on device. Free some space, or choose another folder. Downloaded files are kept; run the same command again to resume."
+        f"{tmp_path / 'house'} cannot be written: No space left on device. Free some space, or choose "
+        "another folder. Downloaded files are kept; run the same command again to resume."
     )
     assert len(collect(tmp_path / "house", LINUX).wheels) == 2
 

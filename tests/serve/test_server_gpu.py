@@ -95,28 +95,33 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
         (
             "vllm",
             seeing(None, RTX4090, driver="470.199.02"),
-            "it is built with CUDA 12.8, which needs driver 525.60.13 or newer, but this is 470.199.02. Update the NVIDIA driver",
+            "it is built with CUDA 12.8, which needs driver 525.60.13 or newer, but this is "
+            "470.199.02. Update the NVIDIA driver",
         ),
         (
             "vllm",
             seeing(None, RTX4090, driver="525.85.12", host=Host("linux", "5.15", "x86_64", wsl=2)),
-            "it is built with CUDA 12.8, which needs driver 528.33 or newer, but this is 525.85.12. Update the NVIDIA driver",
+            "it is built with CUDA 12.8, which needs driver 528.33 or newer, but this is 525.85.12. "
+            "Update the NVIDIA driver",
         ),
         (
             "sglang",
             seeing(None, RTX4090, host=Host("linux", "3.10", "x86_64", glibc="2.17")),
-            "its wheels need the GNU C library 2.28 or newer, but this is 2.17. Use a newer release of the system, or Docker",
+            "its wheels need the GNU C library 2.28 or newer, but this is 2.17. Use a newer release "
+            "of the system, or Docker",
         ),
         (
             "vllm",
             seeing(None, RTX4090, host=Host("linux", "6.6", "x86_64", musl=True)),
-            "its wheels need the GNU C library 2.28 or newer, but this is musl. Use a newer release of the system, or Docker",
+            "its wheels need the GNU C library 2.28 or newer, but this is musl. Use a newer release "
+            "of the system, or Docker",
         ),
         *(
             (
                 "fastdeploy",
                 seeing(None, gpu),
-                "it has wheels for the compute capabilities 8.0, 8.6, 8.9, 9.0 only, but this is {gpu.name} ({gpu.compute_capability})",
+                "it has wheels for the compute capabilities 8.0, 8.6, 8.9, 9.0 only, but this is "
+                "{gpu.name} ({gpu.compute_capability})",
             )
             for gpu in (ORIN, B200, B300)
         ),

@@ -88,7 +88,8 @@ def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_othe
     with pytest.raises(UsageError) as caught:
         compared_as(replace(REQUEST, require="server"), [], answers)
     assert caught.value.message == (
-        "'server' is required, but is not among the compared engines: native,reader. Add it to --compare, or remove --require."
+        "'server' is required, but is not among the compared engines: native,reader. Add it to "
+        "--compare, or remove --require."
     )
 
 

@@ -272,5 +272,5 @@ def test_a_wrong_native_formula_fails():
 def test_chinese_reasons_are_chinese():
     verdict = judged(PERFECT[1:], lang="zh")
 
-    assert verdict.reasons[0].startswith("标题“How a Machine Reads a Pa…”：读出的内容中只找到了其中的 ")
-    assert verdict.reasons[1] == "未评判（该引擎不负责读取）：公式、插图、表格结构。"
+    assert verdict.reasons[0].startswith("标题“How a Machine Reads a Pa…”：识别结果中只找到其中的 ")
+    assert verdict.reasons[1] == "未评估（该引擎不识别此类内容）：公式、图像、表格结构。"

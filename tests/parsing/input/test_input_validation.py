@@ -54,7 +54,8 @@ def test_a_text_named_png_is_no_image(tmp_path):
     file.write_text("Hello, I am a text.", encoding="utf-8")
 
     assert complaint(check_input, file) == (
-        f"{file} is neither an image nor a PDF, regardless of its name (it begins with 'Hello, I am a te'). Supported formats: PNG, JPEG, BMP, TIFF, WebP, GIF and PDF."
+        f"{file} is neither an image nor a PDF, regardless of its name (it begins with 'Hello, I am a "
+        "te'). Supported formats: PNG, JPEG, BMP, TIFF, WebP, GIF and PDF."
     )
 
 
@@ -76,7 +77,8 @@ def test_a_truncated_png_says_which_part_is_missing(tmp_path, cut, chunk, missin
     file.write_bytes(png(40, 30)[:cut])
 
     assert complaint(check_input, file) == (
-        f"{file} is an incomplete PNG: its chunk {chunk} lacks at least {missing} bytes at the end of the file. Copy or download it again."
+        f"{file} is an incomplete PNG: its chunk {chunk} lacks at least {missing} bytes at the end of "
+        "the file. Copy or download it again."
     )
 
 

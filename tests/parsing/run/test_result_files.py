@@ -62,7 +62,8 @@ def test_a_file_of_the_user_is_not_replaced(there: dict[str, str], tmp_path: Pat
     name = next(iter(there)).replace("_", ".")
 
     assert refused(tmp_path / "out") == (
-        f"The results would replace {tmp_path}/out/{name}, which was not written by `parse`. Move it, or choose another folder with --output."
+        f"The results would replace {tmp_path}/out/{name}, which was not written by `parse`. Move it, "
+        "or choose another folder with --output."
     )
 
 
@@ -71,5 +72,6 @@ def test_what_the_run_itself_reads_is_not_replaced_whoever_wrote_it(tmp_path: Pa
     (tmp_path / "texts").symlink_to(tmp_path / "out")
 
     assert refused(tmp_path / "out", tmp_path / "texts" / "a.md") == (
-        f"The results would replace {tmp_path}/out/a.md, which is an input of this run. Choose another folder with --output."
+        f"The results would replace {tmp_path}/out/a.md, which is an input of this run. Choose "
+        "another folder with --output."
     )
