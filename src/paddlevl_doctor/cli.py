@@ -15,6 +15,7 @@ import typer
 from paddlevl_doctor import __version__
 from paddlevl_doctor.cli_common import Common, LogFormat, ReadFormat, ReportFormat, SetName, command
 from paddlevl_doctor.messages import text
+from paddlevl_doctor.report.streams import accept_every_character
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import ExitCode
@@ -621,6 +622,7 @@ def patches_build(
 def main() -> None:
     """Run the command line."""
     gc.disable()  # a short process full of imports: collecting garbage would take a tenth of its time
+    accept_every_character()
     _only_the_asked_command(sys.argv[1:2])
     app()
 

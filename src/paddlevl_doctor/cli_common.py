@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.report.streams import for_stdout
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import ExitCode
@@ -192,7 +193,7 @@ class Common:
 
     def _write(self, words: str) -> None:
         if self.output is None:
-            sys.stdout.write(words)
+            sys.stdout.write(for_stdout(words, self.format_name))
             return
         part = self.output.with_name(f".{self.output.name}.part")
         try:
@@ -293,6 +294,6 @@ def _report_error(common: Common, error: DoctorError) -> int:
     from paddlevl_doctor.report.json_documents import as_json, error_document  # noqa: PLC0415 - start-up time
 
     if common.format_name == "json" and common.output is None:
-        sys.stdout.write(as_json(error_document(common.verb, error)) + "\n")
+        sys.stdout.write(for_stdout(as_json(error_document(common.verb, error)), "json") + "\n")
     sys.stderr.write(printable(without_home(error.message, Path.home())) + "\n")
     return error.exit_code
