@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -190,14 +191,14 @@ def test_a_broken_machine_gives_exactly_its_findings(name: str) -> None:
     assert problems(facts) == expected
 
 
-@pytest.mark.parametrize("name", BROKEN)
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_no_text_of_these_findings_leaves_a_value_open(name: str, lang: str) -> None:
-    facts, expected = BROKEN[name]
-    for rule in expected:
-        shown = finding(facts, rule, lang)
-        assert shown.remedy is not None
-        assert "…" not in f"{shown.title} {shown.cause} {shown.remedy.text}"
+def test_no_text_of_these_findings_leaves_a_value_open() -> None:
+    wrong = []
+    for lang, (name, (facts, expected)) in itertools.product(("en", "zh"), BROKEN.items()):
+        for rule in expected:
+            shown = finding(facts, rule, lang)
+            words = (shown.title, shown.cause, shown.remedy and shown.remedy.text)
+            wrong += [(name, lang, words)] if None in words or "…" in " ".join(map(str, words)) else []
+    assert wrong == []
 
 
 def test_the_memory_finding_shows_the_estimate_and_every_gpu() -> None:

@@ -8,7 +8,7 @@ import functools
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -63,6 +63,7 @@ _REPEATS = tuple(
     getattr(ops, name) for name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT") if hasattr(ops, name)
 )
 _WITHOUT_WIDTH = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)
+CODE = r"`([^`]*)`"
 HAN = re.compile(r"[\u4e00-\u9fff]")
 VALID = """\
 id = "one"
@@ -93,6 +94,12 @@ def samples_of(failure_id: str) -> list[str]:
     return (SAMPLES / f"{failure_id}.txt").read_text(encoding="utf-8").split("\n=====\n")
 
 
+def numbered_samples() -> list[tuple[str, int, str]]:
+    """Return every sample with the id of its failure and its number in the file."""
+    return [(name, n, sample) for name in with_signatures() for n, sample in enumerate(samples_of(name))]
+
+
+@functools.cache
 def functions_in(path: Path) -> set[str]:
     """Return the names of a file's test functions; what stands in a comment or a text is none."""
     return {
@@ -160,101 +167,127 @@ def entry(folder: Path, change: tuple[str, str] = ("", "")) -> Path:
     return path
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_entry_is_valid_and_named_like_its_file(failure_id: str) -> None:
-    assert load_failure(failure_id).id == failure_id
+def test_every_entry_is_valid_and_named_like_its_file() -> None:
+    assert [load_failure(failure_id).id for failure_id in all_ids()] == list(all_ids())
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_text_exists_in_both_languages_with_the_same_placeholders(failure_id: str) -> None:
-    failure = load_failure(failure_id)
-    for name in FIELDS:
-        texts = failure.texts[name]
-        assert tuple(texts) == LANGUAGES
-        assert HAN.search(texts["zh"]), (name, "has no Chinese in it")
-        assert not HAN.search(texts["en"]), (name, "has Chinese in it")
-        assert placeholders_of(texts["en"]) == placeholders_of(texts["zh"])
-        assert set(re.findall(r"`[^`]*`", texts["en"])) == set(re.findall(r"`[^`]*`", texts["zh"])), name
+def test_every_text_exists_in_both_languages_with_the_same_placeholders() -> None:
+    wrong = [
+        (failure.id, name, fault)
+        for failure in load_all()
+        for name in FIELDS
+        for fault in faults_of_translation(failure.texts[name])
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_announced_placeholder_is_used_and_every_text_can_be_filled_in(failure_id: str) -> None:
-    failure = load_failure(failure_id)
-    values = {name: f"<{name}>" for name in failure.placeholders}
-    filled = [failure.text(name, lang, **values) for name in FIELDS for lang in LANGUAGES]
-    assert {name for name in failure.placeholders if any(f"<{name}>" in text for text in filled)} == set(
-        values
-    )
-    assert not [text for text in filled if "{" in text or "}" in text]
+def faults_of_translation(texts: Mapping[str, str]) -> list[str]:
+    """Return what is wrong between the languages of one text."""
+    if tuple(texts) != LANGUAGES:
+        return [f"its languages are {tuple(texts)}"]
+    english, chinese = texts["en"], texts["zh"]
+    is_right = {
+        "has no Chinese in it": HAN.search(chinese) is not None,
+        "has Chinese in the English": HAN.search(english) is None,
+        "has other placeholders": placeholders_of(english) == placeholders_of(chinese),
+        "has other commands": set(re.findall(CODE, english)) == set(re.findall(CODE, chinese)),
+    }
+    return [fault for fault, right in is_right.items() if not right]
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_title_is_one_line_without_a_full_stop(failure_id: str) -> None:
-    failure = load_failure(failure_id)
+def test_every_announced_placeholder_is_used_and_every_text_can_be_filled_in() -> None:
+    unused, open_texts = [], []
+    for failure in load_all():
+        values = {name: f"<{name}>" for name in failure.placeholders}
+        filled = [failure.text(name, lang, **values) for name in FIELDS for lang in LANGUAGES]
+        unused += [(failure.id, value) for value in values.values() if not any(value in x for x in filled)]
+        open_texts += [(failure.id, text) for text in filled if "{" in text or "}" in text]
+    assert (unused, open_texts) == ([], [])
+
+
+def test_every_title_is_one_line_without_a_full_stop() -> None:
     titles = [
-        failure.texts[name][lang]
+        (failure.id, failure.texts[name][lang])
+        for failure in load_all()
         for name in ("title.short", "title.ok", "title.bad", "looks_at")
         for lang in LANGUAGES
     ]
-    assert [
-        title for title in titles if "\n" in title or title.endswith((".", "。")) or len(title) > 110
-    ] == []
+    wrong = [
+        (failure_id, title)
+        for failure_id, title in titles
+        if "\n" in title or title.endswith((".", "。")) or len(title) > 110
+    ]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_link_is_https_and_occurs_once(failure_id: str) -> None:
-    links = load_failure(failure_id).links
-    assert [link for link in links if not re.fullmatch(r"https://[\w.-]+/\S+", link)] == []
-    assert len(set(links)) == len(links) <= 4
+def test_every_link_is_https_and_occurs_once() -> None:
+    links = {failure.id: failure.links for failure in load_all()}
+    bad = [
+        link for found in links.values() for link in found if not re.fullmatch(r"https://[\w.-]+/\S+", link)
+    ]
+    repeated_or_many = [name for name, found in links.items() if not len(set(found)) == len(found) <= 4]
+    assert (bad, repeated_or_many) == ([], [])
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_requirement_and_version_range_can_be_parsed(failure_id: str) -> None:
-    failure = load_failure(failure_id)
-    assert [str(Requirement(item)) for item in failure.cure.requirements] or failure.cure.kind != "packages"
-    for name, specifier in failure.applies.specifiers.items():
-        assert name == Requirement(name).name.lower()
-        assert len(SpecifierSet(specifier)) > 0
+def test_every_requirement_and_version_range_can_be_parsed() -> None:
+    without, wrong = [], []
+    for failure in load_all():
+        requirements = [str(Requirement(item)) for item in failure.cure.requirements]
+        without += [failure.id] if failure.cure.kind == "packages" and not requirements else []
+        wrong += [
+            (failure.id, name, specifier)
+            for name, specifier in failure.applies.specifiers.items()
+            if name != Requirement(name).name.lower() or len(SpecifierSet(specifier)) == 0
+        ]
+    assert (without, wrong) == ([], [])
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_what_is_called_reproduced_names_a_test_that_exists(failure_id: str) -> None:
-    named = load_failure(failure_id).reproduced_by
-    if named is not None:
-        path, _, name = named.partition("::")
-        assert path.startswith("tests/")
-        assert name in functions_in(ROOT / path)
+def test_what_is_called_reproduced_names_a_test_that_exists() -> None:
+    named = [failure.reproduced_by for failure in load_all() if failure.reproduced_by is not None]
+    wrong = [one for one in named if not is_a_test(one)]
+    assert (bool(named), wrong) == (True, [])
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_every_entry_has_either_a_test_or_the_reason_why_there_is_none(failure_id: str) -> None:
-    failure = load_failure(failure_id)
-    assert (failure.reproduced_by is None) is (failure.untested is not None)
-    assert (failure.evidence == "reproduced") is (failure.reproduced_by is not None)
+def is_a_test(named: str) -> bool:
+    """Say whether PATH::NAME is a test function below `tests/`."""
+    path, _, name = named.partition("::")
+    return path.startswith("tests/") and (ROOT / path).is_file() and name in functions_in(ROOT / path)
 
 
-@pytest.mark.parametrize("failure_id", all_ids())
-def test_no_remedy_contains_a_command_that_deletes(failure_id: str) -> None:
-    texts = load_failure(failure_id).texts["remedy"]
-    commands = [c for text in texts.values() for c in re.findall(r"`([^`]*)`", text)]
-    assert [c for c in commands if re.search(r"\b(rm|del|rmdir|uninstall|clean|purge|prune)\b", c)] == []
+def test_every_entry_has_either_a_test_or_the_reason_why_there_is_none() -> None:
+    wrong = [
+        failure.id
+        for failure in load_all()
+        if (failure.reproduced_by is None) is not (failure.untested is not None)
+        or (failure.evidence == "reproduced") is not (failure.reproduced_by is not None)
+    ]
+    assert wrong == []
+
+
+def test_no_remedy_contains_a_command_that_deletes() -> None:
+    texts = [text for failure in load_all() for text in failure.texts["remedy"].values()]
+    commands = [c for text in texts for c in re.findall(CODE, text)]
+    deleting = [c for c in commands if re.search(r"\b(rm|del|rmdir|uninstall|clean|purge|prune)\b", c)]
+    assert (bool(commands), deleting) == (True, [])
 
 
 def test_the_samples_belong_to_the_entries_with_signatures() -> None:
     assert {path.stem for path in SAMPLES.glob("*.txt")} == {*with_signatures(), "healthy"}
 
 
-@pytest.mark.parametrize("failure_id", with_signatures())
-def test_a_sample_is_named_as_its_failure(failure_id: str) -> None:
-    system = system_of(load_failure(failure_id))
-    roots = [match(sample, load_all(), system=system)[0] for sample in samples_of(failure_id)]
-    assert [(root.id, root.root_cause) for root in roots] == [(failure_id, True)] * len(roots)
+def test_a_sample_is_named_as_its_failure() -> None:
+    wrong = []
+    for failure_id, number, sample in numbered_samples():
+        found = match(sample, load_all(), system=system_of(load_failure(failure_id)))
+        root = [(one.id, one.root_cause) for one in found[:1]]
+        wrong += [(failure_id, number, root)] if root != [(failure_id, True)] else []
+    assert wrong == []
 
 
-@pytest.mark.parametrize("failure_id", with_signatures())
-def test_every_signature_is_shown_by_a_sample(failure_id: str) -> None:
-    text = "\n".join(samples_of(failure_id))
-    assert [s for s in load_failure(failure_id).signatures if not re.search(s, text)] == []
+def test_every_signature_is_shown_by_a_sample() -> None:
+    texts = {failure_id: "\n".join(samples_of(failure_id)) for failure_id in with_signatures()}
+    signatures = [(name, source) for name in texts for source in load_failure(name).signatures]
+    assert [(name, source) for name, source in signatures if not re.search(source, texts[name])] == []
 
 
 def test_healthy_output_holds_harmless_lines_only() -> None:
@@ -268,16 +301,19 @@ def test_a_page_of_healthy_output_holds_harmless_lines_only() -> None:
         assert {one.id for one in found} == {"noise-that-is-not-an-error"}
 
 
-@pytest.mark.parametrize("failure_id", with_signatures())
-def test_a_sample_is_named_as_no_other_failure(failure_id: str) -> None:
-    for number, sample in enumerate(samples_of(failure_id)):
+def test_a_sample_is_named_as_no_other_failure() -> None:
+    wrong = []
+    for failure_id, number, sample in numbered_samples():
         named = {one.id for system in SYSTEMS for one in match(sample, load_all(), system=system)}
-        assert named == {failure_id} | OTHERS_TOO.get((failure_id, number), set())
+        is_right = named == {failure_id} | OTHERS_TOO.get((failure_id, number), set())
+        wrong += [] if is_right else [(failure_id, number, named)]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("failure_id", with_signatures())
-def test_every_signature_needs_a_run_of_characters_and_every_gap_has_an_end(failure_id: str) -> None:
-    parsed = {source: parser.parse(source).data for source in load_failure(failure_id).signatures}
+def test_every_signature_needs_a_run_of_characters_and_every_gap_has_an_end() -> None:
+    sources = [source for failure in load_all() for source in failure.signatures]
+    parsed = {source: parser.parse(source).data for source in sources}
+    assert parsed
     assert [source for source, tree in parsed.items() if literal_run(tree) < LITERAL_RUN] == []
     assert {source: slow for source, tree in parsed.items() if (slow := list(repeats(tree)))} == {}
 
@@ -305,14 +341,17 @@ def test_the_rule_for_signatures_refuses_what_it_is_for(source: str, run: int, s
     assert (literal_run(tree), list(repeats(tree))) == (run, slow)
 
 
-@pytest.mark.parametrize("failure_id", with_signatures())
-def test_a_harmless_line_is_never_the_root_cause_beside_anything_else(failure_id: str) -> None:
-    failure = load_failure(failure_id)
-    if failure.weight != "harmless":
-        text = samples_of("noise-that-is-not-an-error")[0] + "\n" + samples_of(failure_id)[0]
-        first, *others = match(text, load_all(), system=system_of(failure))
-        assert (first.id, first.root_cause) == (failure_id, True)
-        assert [(one.failure.weight, one.root_cause) for one in others][-1:] == [("harmless", False)]
+def test_a_harmless_line_is_never_the_root_cause_beside_anything_else() -> None:
+    noise = samples_of("noise-that-is-not-an-error")[0] + "\n"
+    wrong = []
+    for failure in (load_failure(name) for name in with_signatures()):
+        if failure.weight != "harmless":
+            found = match(noise + samples_of(failure.id)[0], load_all(), system=system_of(failure))
+            first = [(one.id, one.root_cause) for one in found[:1]]
+            last = [(one.failure.weight, one.root_cause) for one in found[1:]][-1:]
+            is_right = (first, last) == ([(failure.id, True)], [("harmless", False)])
+            wrong += [] if is_right else [(failure.id, first, last)]
+    assert wrong == []
 
 
 def test_a_match_says_where_it_was_found_and_shows_the_line_without_colours() -> None:

@@ -365,10 +365,10 @@ def test_where_every_gpu_needs_a_line_of_its_own_the_newest_gpu_wins(monkeypatch
     )
 
 
-@pytest.mark.parametrize("rule", sorted(RULES))
-def test_every_rule_has_a_sentence_and_a_source(rule: str) -> None:
-    assert f"rule-{rule}" in catalogue()
-    assert RULES[rule].startswith(("docs:", "issue:", "matrix/", "default-index", "wheel:"))
+def test_every_rule_has_a_sentence_and_a_source() -> None:
+    sources = ("docs:", "issue:", "matrix/", "default-index", "wheel:")
+    assert [rule for rule in RULES if f"rule-{rule}" not in catalogue()] == []
+    assert [rule for rule, source in RULES.items() if not source.startswith(sources)] == []
 
 
 def test_an_unknown_rule_is_refused() -> None:

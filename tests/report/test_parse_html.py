@@ -73,18 +73,14 @@ HOSTILE = (
 
 
 class Elements(HTMLParser):
-    """Collects every element with its attributes, and the text of the page."""
+    """Collects every element with its attributes; the text between them is of no interest here."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def elements(page: str) -> Elements:
