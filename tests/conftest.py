@@ -1,5 +1,7 @@
 """For all tests: bytecode is kept and a closed terminal heard as anywhere; the end tells what the tests of kills hit.
 
+`-m quick` runs the tests of checks, plans, patches' data and reports alone, and prints their coverage.
+
 A number of kills alone says little. Images for containers often set PYTHONDONTWRITEBYTECODE; every start of the
 doctor and of the stack would then compile all of it anew. Under nohup a closed terminal is heard by nobody.
 Property tests try the same cases every time, so that a run fails for what was changed; `--hypothesis-profile default`
@@ -12,17 +14,60 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-from kills import PROPERTY
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.load_profile("ci")
+
+HERE = Path(__file__).parent
+QUICK = (
+    *("checks", "knowledge", "report"),
+    *("repair/test_plan.py", "repair/test_server_plan.py", "repair/test_server_cards.py"),
+)
+"""Folders and files of the tests that `-m quick` runs: checks, plans, patches' data and reports."""
+NOT_QUICK = ("checks/test_source_rules.py",)
+"""Files in those folders that need a real environment."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a list that names what is not there; print the coverage of the quick tests by itself."""
+    if missing := [path for path in (*QUICK, *NOT_QUICK) if not (HERE / path).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names what does not exist: {', '.join(missing)}")
+    plugins = config.pluginmanager
+    wants_coverage = only_quick(config) and plugins.has_plugin("pytest_cov") and not config.option.no_cov
+    if wants_coverage and not plugins.has_plugin("_cov"):
+        from pytest_cov.plugin import CovPlugin
+
+        config.option.cov_source = ["paddlevl_doctor"]
+        plugins.register(CovPlugin(config.option, plugins), "_cov")
+
+
+def only_quick(config: pytest.Config) -> bool:
+    return bool(config.option.markexpr == "quick")
+
+
+def is_quick(path: Path) -> bool:
+    """Say whether a file of tests belongs to the quick ones."""
+    inside = {place.relative_to(HERE).as_posix() for place in (path, *path.parents) if HERE in place.parents}
+    return bool(inside & set(QUICK)) and not inside & set(NOT_QUICK)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import the other files where only quick tests are wanted: it takes longer than to run them."""
+    is_other = collection_path.is_file() and not is_quick(collection_path)
+    return True if only_quick(config) and is_other else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if is_quick(item.path):
+            item.add_marker("quick")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,6 +84,8 @@ def pytest_runtest_protocol() -> Generator[None, object, object]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Add up the kills of all workers by phase."""
+    from kills import PROPERTY  # imports the doctor, whose coverage is measured from the first test on
+
     reports = [r for r in terminalreporter.stats.get("passed", []) if isinstance(r, pytest.TestReport)]
     hits: Counter[str] = Counter()
     for name, counts in (pair for report in reports for pair in report.user_properties):
