@@ -44,7 +44,13 @@ def commands_of(page: str) -> list[str]:
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
-    assert commands_of("README.md")[1] in ci
+    assert commands_of("README.md")[1] == ci[-1]
+    assert [line for line in ci if line.startswith(".dev/bin/")][-3:] == [
+        ".dev/bin/ruff format --check .",
+        ".dev/bin/ruff check .",
+        ".dev/bin/mypy",
+    ]
+    assert "set -euo pipefail" in ci, "a command that fails ends it"
 
 
 @pytest.mark.xdist_group("together")
