@@ -20,14 +20,17 @@ def test_answers_come_in_the_order_of_the_jobs_however_long_each_takes() -> None
 
 
 def test_no_more_jobs_run_at_once_than_asked_for() -> None:
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, two_ran = 0, 0, threading.Lock(), threading.Event()
 
     def job() -> None:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.02)
+            if running > 1:
+                two_ran.set()
+        two_ran.wait(60)
+        time.sleep(0.02)  # a third one would come now
         with lock:
             running -= 1
 

@@ -113,7 +113,7 @@ def test_a_run_that_was_ended_goes_on_with_resume_and_reads_no_page_twice(
     if how is signal.SIGINT:
         assert run.returncode == 130
         assert said.strip().endswith("Run the same command with --resume to read the rest.")
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 

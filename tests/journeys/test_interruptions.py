@@ -114,7 +114,7 @@ def test_a_reading_that_is_told_to_end_leaves_its_pages_and_nothing_else(
     assert process.returncode == 130, said
     assert "of 60 pages, which are kept. Run the same command with --resume to read the rest." in said
     assert list(scratch.glob("paddlevl-doctor-*")) == []
-    until(lambda: processes_with("TMPDIR", str(scratch)) == [], seconds=10)
+    until(lambda: processes_with("TMPDIR", str(scratch)) == [])
 
 
 def processes_with(name: str, value: str) -> list[str]:
