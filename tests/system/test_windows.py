@@ -31,6 +31,7 @@ from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import PipelinesLink, Target
 from paddlevl_doctor.values.findings import Step
+from waiting import until
 from windows import with_byte_locks, with_junctions, without_sessions
 
 # --- links to folders -------------------------------------------------------------------------------------
