@@ -27,8 +27,8 @@ settings.load_profile("ci")
 
 HERE = Path(__file__).parent
 QUICK = (
-    *("checks", "knowledge", "report"),
-    *("repair/test_plan.py", "repair/test_server_plan.py", "repair/test_server_cards.py"),
+    *("checks", "knowledge", "logs", "report", "test_messages.py"),
+    *("fix/test_plan.py", "serve/test_server_plan.py", "serve/test_server_gpu.py"),
 )
 """Folders and files of the tests that `-m quick` runs: checks, plans, patches' data and reports."""
 NOT_QUICK = ("checks/test_source_rules.py",)
