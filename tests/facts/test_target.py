@@ -103,7 +103,7 @@ def test_on_windows_the_interpreter_lies_elsewhere() -> None:
 
 @pytest.mark.parametrize("named", ["photos", "photos/cat.jpg"])
 def test_a_folder_of_something_else_is_refused(named: str) -> None:
-    with pytest.raises(UsageError, match="no virtual environment"):
+    with pytest.raises(UsageError, match="is not a virtual environment"):
         choose(("/srv/project/photos/cat.jpg",), venv=named)
 
 

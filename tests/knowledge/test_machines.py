@@ -108,7 +108,7 @@ DESCRIBED = (
         "--for linux --gpu 'RTX 5090' --driver 570.86.16",
         CPU,
         "blackwell-driver",
-        ("driver 575.51.03 with it",),
+        ("needs driver 575.51.03",),
     ),
     Row("--for linux --gpu 'RTX PRO 6000 Blackwell Workstation Edition'", CU129),
     Row("--for linux --gpu 13.0", CPU, "architecture-not-built", FOR_CPU),
@@ -140,7 +140,7 @@ DESCRIBED = (
         "--for wsl --gpu 'RTX 5070 Ti' --driver 572.16",
         CPU,
         "blackwell-driver wsl-driver",
-        ("driver 576.02 with it", "updated in Windows"),
+        ("needs driver 576.02", "updated in Windows"),
     ),
     Row("--for wsl --gpu 'RTX 3060' --driver 525.60.13", CU118_WINDOWS),
     Row("--for wsl1", CPU),
@@ -156,26 +156,26 @@ DESCRIBED = (
     Row("--for windows --gpu 'TITAN V'", CPU, "windows-needs-7-5", ("Use WSL",)),
     Row("--for windows --gpu H100", CPU, "architecture-not-built", FOR_CPU),
     # --- ARM: Jetson, Grace, Spark, Snapdragon; Macs
-    Row("--for jetson", CPU, "arm-gpu-unused", ("`serve` knows, here: llama-cpp)",)),
-    Row("--for jetson --gpu 'Jetson Orin Nano'", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--for jetson --gpu 'Jetson TX2'", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--for jetson --gpu 'Jetson AGX Thor'", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--for linux --gpu GH200", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for jetson", CPU, "arm-gpu-unused", ("(supported here by `serve`: llama-cpp)",)),
+    Row("--for jetson --gpu 'Jetson Orin Nano'", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--for jetson --gpu 'Jetson TX2'", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--for jetson --gpu 'Jetson AGX Thor'", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--for linux --gpu GH200", CPU, "arm-gpu-unused", ("Let an inference server",)),
     Row("--for windows --gpu GB10", NOTHING, "windows-arm", ("or WSL",)),
-    Row("--for linux --arch aarch64 --gpu GH200", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--for linux --arch aarch64 --gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--for linux --arch aarch64 --gpu GH200", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--for linux --arch aarch64 --gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let an inference server",)),
     Row("--for windows --arch arm64", NOTHING, "windows-arm", ("or WSL",)),
     Row(
         "--for macos --arch x86_64", NOTHING, "intel-mac", ("Use another machine or a Linux virtual machine",)
     ),
     # --- Python
-    Row("--for linux --python 3.8", NOTHING, "python-unsupported", ("Use another, best 3.12",)),
+    Row("--for linux --python 3.8", NOTHING, "python-unsupported", ("Use another version, preferably 3.12",)),
     Row("--for linux --python 3.9.21", CPU),
     Row("--for linux --gpu T4 --python 3.10", CU126),
     Row("--for linux --gpu T4 --python 3.11.13", CU126),
     Row("--for windows --python 3.12", CPU),
     Row("--for macos --python 3.13", CPU),
-    Row("--for linux --gpu T4 --python 3.14", NOTHING, "python-unsupported", ("best 3.12",)),
+    Row("--for linux --gpu T4 --python 3.14", NOTHING, "python-unsupported", ("preferably 3.12",)),
     Row(
         "--for macos --arch x86_64 --python 3.14",
         NOTHING,
@@ -224,12 +224,12 @@ SEEN = (
     Row("--gpu 'RTX 5090' --driver 580.95.05", CU129),
     Row("--gpu 'RTX 5090'", CPU, "blackwell-driver", ("driver 575.51.03, but 560.35.03 is installed",)),
     Row("--gpu 'RTX 4090'", CU126),
-    Row("--gpu 'GB200 x4' --driver 580.95.05", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--gpu GB300", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let a server",)),
-    Row("--gpu 'Jetson AGX Orin'", CPU, "arm-gpu-unused", ("Let a server",)),
+    Row("--gpu 'GB200 x4' --driver 580.95.05", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--gpu GB300", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--gpu 'DGX Spark'", CPU, "arm-gpu-unused", ("Let an inference server",)),
+    Row("--gpu 'Jetson AGX Orin'", CPU, "arm-gpu-unused", ("Let an inference server",)),
     Row("--glibc 2.17", NOTHING, "glibc-too-old", ("container",)),
-    Row("--python 3.14", NOTHING, "python-unsupported", ("best 3.12",)),
+    Row("--python 3.14", NOTHING, "python-unsupported", ("preferably 3.12",)),
     Row("--set 2025-11", CU126.replace("3.2.1", "3.2.0"), set="2025-11"),
     Row("", CU126, env=(("KAGGLE_KERNEL_RUN_TYPE", "Batch"),)),
 )
@@ -430,7 +430,7 @@ def test_alpine_linux_is_recognised_and_a_debian_with_musls_loader_beside_its_ow
     alpine = FakeSystem(libc=None, files=files)
     assert [said.rule for said in matrix(alpine, MatrixRequest()).refusals] == ["musl"]
     assert matrix(FakeSystem(files=files), MatrixRequest()).possible
-    with pytest.raises(UsageError, match=r"Alpine Linux v3\.22 has none"):
+    with pytest.raises(UsageError, match=r"Alpine Linux v3\.22 does not have"):
         matrix(alpine, MatrixRequest(glibc="2.36"))
 
 
@@ -601,15 +601,15 @@ def test_every_known_name_means_its_own_row() -> None:
         ("--for solaris", "no platform 'solaris'. Available: linux, windows, wsl, wsl1, alpine,"),
         ("--for linux --gpu 'RTX 5O70'", "known GPU 'RTX 5O70'. Similar names: RTX 5070"),
         ("--gpu Radeon", "You can also give its compute capability, such as 8.9."),
-        ("--for linux --driver newest", "--driver newest is no version"),
-        ("--python three", "--python three is no version"),
-        ("--glibc 2.x", "--glibc 2.x is no version"),
+        ("--for linux --driver newest", "--driver newest is not a version"),
+        ("--python three", "--python three is not a version"),
+        ("--glibc 2.x", "--glibc 2.x is not a version"),
         (
             "--for windows --glibc 2.17",
             "--glibc is for Linux with the GNU C library, which windows does not have.",
         ),
-        ("--for macos --glibc 2.36", "macos has none"),
-        ("--for alpine --glibc 2.36", "alpine has none"),
+        ("--for macos --glibc 2.36", "macos does not have"),
+        ("--for alpine --glibc 2.36", "alpine does not have"),
         ("--arch sparc", "no processor architecture 'sparc'. Available: x86_64, amd64, aarch64, arm64."),
         ("--for linux --mirror nonsense", "no mirror 'nonsense'. Give a URL, or one of: auto, tuna, aliyun,"),
         ("--set 1999-12", "no version set '1999-12'. Available sets: current, 2025-11."),

@@ -121,7 +121,7 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
                 "fastdeploy",
                 seeing(None, gpu),
                 "it has wheels for the compute capabilities 8.0, 8.6, 8.9, 9.0 only, but this is "
-                "{gpu.name} ({gpu.compute_capability})",
+                f"{gpu.name} ({gpu.compute_capability})",
             )
             for gpu in (ORIN, B200, B300)
         ),

@@ -185,7 +185,7 @@ class Screen:
             self.console.print(Text(" " * columns) + words, soft_wrap=True)
 
     def _labelled(self, label: str, words: str) -> Text:
-        return Text.assemble((f"{text(label)}: ", "bold"), self.clean(words))
+        return Text.assemble((text(label) + text("label-colon"), "bold"), self.clean(words))
 
     def _consequences(self, waiting: Sequence[Finding]) -> Text:
         """Name what waits for a cause: all of it with -v, else the count."""
@@ -240,8 +240,8 @@ class Screen:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
         for skipped in report.plan.skipped:
-            label = text("not-done")
-            self.line(f"- {label}: {skipped.finding}: {skipped.reason}", "yellow")
+            label = text("not-done") + text("label-colon")
+            self.line(f"- {label}{skipped.finding}: {skipped.reason}", "yellow")
         if not report.plan.steps:
             self.line(text("nothing-to-do"), "green")
         else:

@@ -79,7 +79,7 @@ def _named(screen: Screen, named: Named) -> None:
     screen.console.print(
         Text(f"{mark} {named.title}", style=style), Text(f"[{named.id}] {_role(named)}", style="dim")
     )
-    _say(screen, "", f"{_where(named.line, named.count)}: {named.excerpt}")
+    _say(screen, "", f"{_where(named.line, named.count)}{text('label-colon')}{named.excerpt}")
     if not screen.quiet:
         _say(screen, text(_APPLIES[named.applies]), named.reason)
     if named.root_cause or screen.verbose:
@@ -106,7 +106,7 @@ def _where(line: int, count: int) -> str:
 
 
 def _unknown(screen: Screen, error: UnknownError, report: ExplainReport) -> None:
-    screen.line(f"? {_where(error.line, error.count)}: {error.words}", "bold magenta")
+    screen.line(f"? {_where(error.line, error.count)}{text('label-colon')}{error.words}", "bold magenta")
     if screen.quiet:
         return
     _say(screen, "", text("explain-unknown"))
@@ -117,7 +117,7 @@ def _unknown(screen: Screen, error: UnknownError, report: ExplainReport) -> None
 
 def _say(screen: Screen, label: str, words: str, style: str = "") -> None:
     """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
-    head = (f"{label}: ", "bold") if label else ""
+    head = (label + text("label-colon"), "bold") if label else ""
     line = Text.assemble(head, (screen.clean(words), style))
     if screen.console.is_terminal:
         screen.console.print(Padding(line, (0, 0, 0, 2)))
@@ -130,7 +130,7 @@ def _say(screen: Screen, label: str, words: str, style: str = "") -> None:
 
 def issue_text(error: UnknownError, facts: Facts | None, home: Path) -> str:
     """Return a text about an unknown error for an issue: nothing private in it, and nothing that could break out."""
-    rows = [f"{name}: {value}" for name, value in (describe_facts(facts) if facts else ())]
+    rows = [f"{name}{text('label-colon')}{value}" for name, value in (describe_facts(facts) if facts else ())]
     body = [f"paddlevl-doctor {__version__}", *rows, f"line {error.line}", "", *error.trace]
     title = _inline(_public(error.words, home))
     return f"### {title}\n\n{_fenced(_public(chr(10).join(body), home))}"
@@ -147,13 +147,13 @@ def markdown(report: ExplainReport, home: Path) -> str:
 
 
 def _section(named: Named, home: Path) -> Iterator[str]:
-    role = _role(named)
+    role, colon = _role(named), text("label-colon")
     yield f"## {_inline(named.title)} (`{named.id}`{', ' + role if role else ''})"
     yield _where(named.line, named.count)
     yield _fenced(_public(named.excerpt, home))
-    yield f"{text(_APPLIES[named.applies])}: {_inline(_public(named.reason, home))}"
-    yield f"**{text('explain-cause')}**: {_public(named.cause, home)}"
-    yield f"**{text('remedy')}**: {_public(named.remedy.text, home)}"
+    yield f"{text(_APPLIES[named.applies])}{colon}{_inline(_public(named.reason, home))}"
+    yield f"**{text('explain-cause')}**{colon}{_public(named.cause, home)}"
+    yield f"**{text('remedy')}**{colon}{_public(named.remedy.text, home)}"
     if named.remedy.commands:
         yield _fenced("\n".join(map(command_line, named.remedy.commands)))
     if named.links:

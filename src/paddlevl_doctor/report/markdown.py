@@ -60,7 +60,9 @@ def code(words: str) -> str:
 def _verdict(report: CheckReport) -> str:
     counts = report.summary
     shown = [s for s in Status if counts[s.value] and s not in (Status.OK, Status.SKIPPED)]
-    listed = ", ".join(f"{_MARKS[s]} {text(f'status-{s.value}')}: {counts[s.value]}" for s in shown)
+    colon = text("label-colon")
+    found = [f"{_MARKS[s]} {text(f'status-{s.value}')}{colon}{counts[s.value]}" for s in shown]
+    listed = text("list-separator").join(found)
     return listed or f"{_MARKS[Status.OK]} {text('report-nothing')}"
 
 
@@ -72,20 +74,20 @@ def _problem(cause: Cause) -> str:
     if finding.evidence:
         lines.append(code("\n".join(f"{e.source}: {e.value}" for e in finding.evidence)))
     if finding.remedy is not None:
-        lines.append(f"**{text('report-cure')}:** {escape(finding.remedy.text)}")
+        lines.append(f"**{text('report-cure')}{text('label-colon').rstrip()}** {escape(finding.remedy.text)}")
     if cause.consequences:
         waiting = ", ".join(f"`{f.id}`" for f in cause.consequences)
-        lines.append(f"{text('report-follows')}: {waiting}")
+        lines.append(f"{text('report-follows')}{text('label-colon')}{waiting}")
     if finding.links:
         lines.append("\n".join(f"- <{link}>" for link in finding.links))
     return "\n\n".join(lines)
 
 
 def _machine(report: CheckReport) -> str:
-    rows = [f"{name}: {value}" for name, value in describe_facts(report.facts)]
+    rows = [f"{name}{text('label-colon')}{value}" for name, value in describe_facts(report.facts)]
     target = report.facts.target
     if target is not None:
-        rows.append(f"{text('report-packages')}:")
+        rows.append(text("report-packages") + text("label-colon").rstrip())
         rows += [f"  {d.name} {d.version}" for d in target.distributions]
     return code("\n".join(rows))
 

@@ -63,7 +63,7 @@ def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
         screen.console.print(grid)
     else:
         for name, value in rows:
-            screen.line(f"{name}: {value}")
+            screen.line(f"{name}{text('label-colon')}{value}")
     screen.console.print()
 
 
@@ -122,7 +122,8 @@ def _download(download: Download) -> str:
         if size != 0
     ]
     key = "matrix-gigabytes" if download.complete else "matrix-gigabytes-at-least"
-    return f"{text(key, gb=_gb(download.total_mb / 1000))}: {', '.join(parts)}{_doubt(download.verified)}"
+    total = text(key, gb=_gb(download.total_mb / 1000))
+    return f"{total}{text('label-colon')}{text('list-separator').join(parts)}{_doubt(download.verified)}"
 
 
 def _memory(need: GpuNeed) -> str:

@@ -56,7 +56,7 @@ def _state(file: FileStatus) -> str:
     words = text(f"state-{file.state}")
     if file.needed is None:
         return words
-    return f"{words}: {text('patch-needed' if file.needed else 'patch-not-needed')}"
+    return f"{words}{text('label-colon')}{text('patch-needed' if file.needed else 'patch-not-needed')}"
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:

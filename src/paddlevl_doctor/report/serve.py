@@ -63,8 +63,8 @@ def _finding(screen: Screen, finding: Finding) -> None:
     calm = finding.status in (Status.OK, Status.NOTE)
     if (silent and not screen.verbose) or (calm and screen.quiet):
         return
-    label = text(f"status-{finding.status.value}")
-    screen.line(f"{label}: {finding.title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
+    label = text(f"status-{finding.status.value}") + text("label-colon")
+    screen.line(f"{label}{finding.title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
     if calm and not screen.verbose:
         return
     for evidence in (one for one in finding.evidence if one.value not in finding.title):

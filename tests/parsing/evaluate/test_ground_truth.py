@@ -99,8 +99,8 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
             '{"pages": [{"width": 1, "height": 1, "blocks": [{"kind": "text", "text": "", "box": [1]}]}]}',
             "(pages[0].blocks[0]: not enough values to unpack",
         ),
-        ("a.json", '{"pages": []}', "says nothing"),
-        ("a.md", " \n\n", "says nothing"),
+        ("a.json", '{"pages": []}', "contains no text"),
+        ("a.md", " \n\n", "contains no text"),
     ],
 )
 def test_a_useless_truth_is_a_usage_error(tmp_path, name, content, message):

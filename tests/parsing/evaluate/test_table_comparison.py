@@ -49,26 +49,26 @@ def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have
     [
         (
             (FRUIT[0], FRUIT[1], FRUIT[3]),
-            ("has 4 x 2 rows x columns, but 3 x 2 was read.", "row 3 is missing: 'Beta | 200'"),
+            ("has 4 x 2 rows x columns, but 3 x 2 were read.", "row 3 is missing: 'Beta | 200'"),
         ),
         (
             (*FRUIT, ("Delta", "400")),
             (
-                "has 4 x 2 rows x columns, but 5 x 2 was read.",
+                "has 4 x 2 rows x columns, but 5 x 2 were read.",
                 "row 5 of the result is not in the document: 'Delta | 400'",
             ),
         ),
         (
             tuple(row[:1] for row in FRUIT),
             (
-                "has 4 x 2 rows x columns, but 4 x 1 was read.",
+                "has 4 x 2 rows x columns, but 4 x 1 were read.",
                 "column 2 is missing: 'Size | 100 | 200 | 300'",
             ),
         ),
         (
             tuple((row[0], "new", row[1]) for row in FRUIT),
             (
-                "has 4 x 2 rows x columns, but 4 x 3 was read.",
+                "has 4 x 2 rows x columns, but 4 x 3 were read.",
                 "column 2 of the result is not in the document: 'new | new | new | new'",
             ),
         ),
