@@ -56,7 +56,7 @@ def test_an_older_cudnn_on_path_does_not_stand_in_for_one_that_is_missing() -> N
     older = r"absent; cudnn64_8.dll in C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA\v11.8\bin"
     assert seen(OLDER, "cudnn-not-found") == (Status.ERROR, [("cudnn64_9.dll", older)])
     shown = finding(OLDER, "cudnn-not-found")
-    assert shown.title == "CUDA libraries that paddle asks for are not installed with it: cudnn64_9.dll"
+    assert shown.title == "CUDA libraries that paddle requires are not installed with it: cudnn64_9.dll"
 
 
 def test_the_first_copy_of_that_name_is_the_one_that_is_taken() -> None:

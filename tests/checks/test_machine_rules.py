@@ -206,7 +206,7 @@ def test_the_memory_finding_shows_the_estimate_and_every_gpu() -> None:
     need = "5900 of 6144 MiB free; estimated peak 11702 MiB (1003520 pixels, float32, eager attention)"
     assert shown.evidence == tuple(Evidence(f"GPU {n} (NVIDIA GeForce RTX 2060)", need) for n in (0, 1))
     assert shown.title == (
-        "NVIDIA GeForce RTX 2060 may run out of memory: it has 6144 MB, a large image takes about 11702 MB"
+        "NVIDIA GeForce RTX 2060 may run out of memory: it has 6144 MB, a large image needs about 11702 MB"
     )
 
 

@@ -113,7 +113,7 @@ def test_a_healthy_log_ends_with_0_and_calls_its_odd_lines_harmless(
     show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
     named = [(one.id, one.weight) for one in report.explanation.matches]
     assert (report.exit_code(), named) == (0, [("noise-that-is-not-an-error", "harmless")])
-    assert "Lines that look like errors and are none" in capsys.readouterr().out
+    assert "Lines that look like errors but are harmless" in capsys.readouterr().out
 
 
 def test_a_log_without_anything_to_say_looks_at_no_target(

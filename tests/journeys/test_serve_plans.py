@@ -197,7 +197,7 @@ def test_an_environment_of_somebody_elses_without_the_server_is_named(tmp_path: 
     missing = found["vlm-server-not-installed"]
 
     assert (shown.code, missing["status"]) == (1, "error")
-    assert missing["title"] == "The server's environment has no vllm in it"
+    assert missing["title"] == "The server's environment does not contain vllm"
     assert missing["evidence"] == [
         {"source": "vllm", "value": f"not installed in {tmp_path / '.venv-server'}"}
     ]

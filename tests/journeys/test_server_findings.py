@@ -80,7 +80,7 @@ def test_a_wrong_key_is_told_apart_from_a_missing_one_and_not_repeated(tmp_path:
         answer = asked(server.url, tmp_path, env={KEY: "wr0ng"})
     finding = answer.document["findings"][2]
     assert (answer.code, statuses(answer)) == (1, fault("api-key"))
-    assert finding["title"] == f"The server wants its key: the key in {KEY} is wrong"
+    assert finding["title"] == f"The server requires its key: the key in {KEY} is wrong"
     assert finding["evidence"] == [
         {"source": f"{server.url}/models", "value": '401 {"error": "Incorrect API key: ***"}'},
         {"source": KEY, "value": "sent, refused"},

@@ -556,6 +556,6 @@ def test_a_text_is_chosen_by_its_field() -> None:
     names: tuple[Field, ...] = ("title.short", "title.ok")
     failure = load_failure("setuptools-missing")
     assert [failure.text(name, "en") for name in names] == [
-        "PaddlePaddle needs setuptools and does not always ask for it",
-        "setuptools is there",
+        "PaddlePaddle needs setuptools but does not always declare it",
+        "setuptools is installed",
     ]

@@ -25,14 +25,14 @@ _KINDS: dict[Kind, str] = {
     "patch": "applies the patch",
     "paddle": "installs the paddle wheel that fits this machine",
     "set": "installs the version set chosen for the machine",
-    "link": "makes the link",
+    "link": "creates the link",
     "reinstall-paddle": "removes both distributions and installs one",
     "reinstall": "installs the damaged distributions again, freshly downloaded",
-    "set-aside": "moves the incomplete model out of the way, so that it is downloaded again (asks first)",
-    "share": "makes the two copies one by hard links, when asked to",
-    "edit-config": "writes `generation_config.json` from what `config.json` says",
-    "environment": "writes the variables into a file to source",
-    "manual": "nothing: this needs a person",
+    "set-aside": "moves the incomplete model out of the cache, so that it is downloaded again (asks first)",
+    "share": "replaces the two copies by hard links, on request",
+    "edit-config": "writes `generation_config.json` with the end token of `config.json`",
+    "environment": "writes the variables to a file to source",
+    "manual": "nothing: this must be done by hand",
 }
 _SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
 
@@ -53,7 +53,7 @@ def _index(failures: list[Failure]) -> str:
             "",
             "Every failure that `paddlevl-doctor` knows, by the id that `check` and `explain` print.",
             "",
-            "| id | what is wrong | what `fix` does |",
+            "| id | problem | what `fix` does |",
             "| --- | --- | --- |",
             *rows,
             "",
@@ -65,14 +65,14 @@ def _page(failure: Failure) -> str:
     sections = [
         f"{_NOTICE}\n# {failure.general('title.short', 'en')}",
         "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in _facts(failure))]),
-        f"When it is wrong, `check` says:\n\n> {failure.general('title.bad', 'en')}",
+        f"If there is a problem, `check` reports:\n\n> {failure.general('title.bad', 'en')}",
         f"## Cause\n\n{failure.general('cause', 'en')}",
         f"## What to do\n\n{failure.general('remedy', 'en')}",
     ]
     if failure.signatures:
         patterns = "\n".join(failure.signatures)
         sections.append(
-            f"## In a log\n\nRegular expressions by which `explain` knows it:\n\n```text\n{patterns}\n```"
+            f"## In a log\n\n`explain` recognizes it by these regular expressions:\n\n```text\n{patterns}\n```"
         )
     if failure.links:
         sections.append("## Links\n\n" + "\n".join(f"- <{link}>" for link in failure.links))
@@ -85,7 +85,7 @@ def _facts(failure: Failure) -> list[tuple[str, str]]:
     shown = f" (`{failure.reproduced_by}`)" if failure.reproduced_by else ""
     rows = [
         ("id", f"`{failure.id}`"),
-        ("`check` looks at", failure.general("looks_at", "en")),
+        ("what `check` tests", failure.general("looks_at", "en")),
         ("can occur", _applies(failure)),
         ("corrected in", failure.fixed_in or ""),
         ("`fix`", _fix(failure)),
