@@ -50,7 +50,7 @@ FAMILIES = {
     "evaluation-table-{}-extra",
 }
 """Ids that are put together at run time; {} stands for what is filled in."""
-DATA = {"set:{}:why", "failure:{}:{}"}
+DATA = {"set:{}:why", "failure:{}:{}", "patch:{}:title", "patch:{}:why", "patch:{}:drop_when"}
 """Ids of texts that lie in other files of matrix/."""
 PLACED_BY = {"text", "message", "say", "sentence", "_error"}
 """Functions whose first argument is the id of a message; `sentence` of knowledge/selection_rules takes a rule."""
@@ -65,8 +65,14 @@ def first_arguments() -> Iterator[tuple[Path, ast.expr]]:
         if "probes" in path.parts:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(called, ast.Name) and called.id in PLACED_BY and node.args:
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            called = node.func
+            of_screen = isinstance(called, ast.Attribute) and ast.unparse(called) in (
+                "screen.say",
+                "self.say",
+            )
+            if of_screen or (isinstance(called, ast.Name) and called.id in PLACED_BY):
                 yield path, node.args[0]
 
 
@@ -79,7 +85,7 @@ def asked_for() -> tuple[set[str], set[str]]:
     literal: set[str] = set()
     joined: set[str] = set()
     for path, argument in first_arguments():
-        rules = "knowledge.selection_rules import" in path.read_text(encoding="utf-8")
+        rules = "selection_rules import" in path.read_text(encoding="utf-8")
         parts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
         for part in parts:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):

@@ -78,10 +78,10 @@ def test_ordinary_text_stays_as_it_is(words: str) -> None:
 
 def test_values_keep_their_types_and_statuses_their_meaning() -> None:
     facts = machine(cache=None)
-    assert Redactor("/nowhere/else", "zebra", "giraffe").value(facts) == facts
-    somebody = Redactor("/home/somebody", "somebody", "giraffe").value(machine())
+    assert Redactor("/nowhere/else", "zebra", "giraffe").value(facts, "en") == facts
+    somebody = Redactor("/home/somebody", "somebody", "giraffe").value(machine(), "en")
     assert (type(somebody), somebody.cache.root) == (type(facts), "~/.paddlex")
-    assert ALICE.value((Status.ERROR, 3, None, {"alice": ["alice"]})) == (
+    assert ALICE.value((Status.ERROR, 3, None, {"alice": ["alice"]}), "en") == (
         Status.ERROR, 3, None, {"<user>": ["<user>"]},
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ import typer
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.cli_common import Common, LogFormat, ReadFormat, ReportFormat, SetName, command
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.report.streams import accept_every_character
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
@@ -173,7 +173,9 @@ def check(
     progress = common.progress()
     report = look(RealSystem(), common.target(set_name), progress.stage, request, progress.bar)
     common.answer(
-        lambda: check_document(report), lambda screen: screen.check(report), renderers=renderers(report)
+        lambda: check_document(report),
+        lambda screen: screen.check(report),
+        renderers=renderers(report, common.language),
     )
     return report.exit_code(strict=strict)
 
@@ -192,9 +194,9 @@ def explain(
     home = Path.home()
     report = read(RealSystem(), source, common.target(), common.progress().stage)
     common.answer(
-        lambda: explain_document(report, home),
+        lambda: explain_document(report, home, common.language),
         lambda screen: show(screen, report),
-        renderers={"markdown": lambda: markdown(report, home)},
+        renderers={"markdown": lambda: markdown(report, home, common.language)},
     )
     return report.exit_code()
 
@@ -245,7 +247,7 @@ def fix(
     elif apply and request == Request():
         report = fix_by_file(RealSystem(), target, plan, stage, bar)
     else:
-        raise UsageError(text("plan-alone"))
+        raise UsageError(message("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
     return report.exit_code()
 
@@ -376,7 +378,7 @@ def parse(
         common.answer(
             lambda: view.reading_document(cluster),
             lambda screen: view.show_reading(screen, cluster),
-            renderers=renderers(view.as_reading(cluster), checkout(os.environ, Path.cwd())),
+            renderers=renderers(view.as_reading(cluster), checkout(os.environ, Path.cwd()), common.language),
         )
         return cluster.exit_code()
     with hangup_is_interrupt():
@@ -387,12 +389,12 @@ def parse(
     from paddlevl_doctor.report.parse_html import write_page
 
     if report.story is not None:
-        page = write_page(report.story, Path(output))
+        page = write_page(report.story, Path(output), common.language)
         report = replace(report, outputs=(*report.outputs, str(page)))
     common.answer(
         lambda: parse_document(report),
         lambda screen: show(screen, report),
-        renderers=renderers(report, checkout(os.environ, Path.cwd())),
+        renderers=renderers(report, checkout(os.environ, Path.cwd()), common.language),
     )
     return report.exit_code()
 
@@ -497,7 +499,7 @@ def serve(
 
     if url is not None:
         if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
-            raise UsageError(text("serve-backend-only"))
+            raise UsageError(message("serve-backend-only"))
         report = verb.ask(RealSystem(), common.target(), url, model)
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
         return report.exit_code()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.messages import message, render, set_language
 from paddlevl_doctor.report.streams import for_stdout
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -142,7 +142,7 @@ class Common:
         if not self.system:
             return self.python
         if self.python or self.venv:
-            raise UsageError(text("system-and-other"))
+            raise UsageError(message("system-and-other"))
         from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - start-up time
 
         return SYSTEM
@@ -151,7 +151,7 @@ class Common:
         """Return what announces stages on stderr."""
         from paddlevl_doctor.report.progress import Progress  # noqa: PLC0415 - start-up time
 
-        return Progress(enabled=not self.quiet)
+        return Progress(enabled=not self.quiet, lang=self.language)
 
     def answer(
         self,
@@ -169,19 +169,19 @@ class Common:
         elif name == "json":
             from paddlevl_doctor.report.json_documents import as_json  # noqa: PLC0415 - start-up time
 
-            self._write(as_json(document()) + "\n")
+            self._write(as_json(document(), self.language) + "\n")
         elif name in others:
             self._write(others[name]())
         else:
             raise UsageError(
-                text("no-such-format", format=name, names=", ".join(["console", "json", *others]))
+                message("no-such-format", format=name, names=", ".join(["console", "json", *others]))
             )
 
     def _console(self, show: Callable[[Screen], None]) -> None:
         from paddlevl_doctor.report.console import Screen  # noqa: PLC0415 - start-up time
 
         color = False if self.no_color or "NO_COLOR" in os.environ else None
-        screen = Screen(color=color, verbose=self.verbose, quiet=self.quiet, home=Path.home())
+        screen = Screen(color, self.verbose, self.quiet, Path.home(), self.language)
         if self.output is None:
             show(screen)
             return
@@ -202,7 +202,7 @@ class Common:
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise UsageError(text("cannot-write", path=self.output, reason=error.strerror)) from error
+            raise UsageError(message("cannot-write", path=self.output, reason=error.strerror)) from error
 
 
 Body = Callable[..., int]
@@ -278,15 +278,22 @@ def _outcome(common: Common, body: Callable[[Common], int]) -> int:
         return _report_error(common, error)
     except KeyboardInterrupt as stop:  # who can go on later says how
         with contextlib.suppress(OSError):  # of a terminal that was closed
-            sys.stderr.write((str(stop) or text("interrupted")) + "\n")
+            sys.stderr.write(_words_of(common, stop) + "\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK
     except Exception as error:  # the last resort of the contract: exit code 70 and a report
         from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - hardly ever needed
 
-        sys.stderr.write(text("internal", path=write_crash_report(error)) + "\n")
+        said = message("internal", path=write_crash_report(error))
+        sys.stderr.write(render(said, common.language) + "\n")
         return ExitCode.INTERNAL
+
+
+def _words_of(common: Common, stop: KeyboardInterrupt) -> str:
+    """Return what an interrupted run says of itself, such as how to resume it."""
+    said = stop.args[0] if stop.args else message("interrupted")
+    return render(said, common.language)
 
 
 def _report_error(common: Common, error: DoctorError) -> int:
@@ -294,6 +301,8 @@ def _report_error(common: Common, error: DoctorError) -> int:
     from paddlevl_doctor.report.json_documents import as_json, error_document  # noqa: PLC0415 - start-up time
 
     if common.format_name == "json" and common.output is None:
-        sys.stdout.write(for_stdout(as_json(error_document(common.verb, error)), "json") + "\n")
-    sys.stderr.write(printable(without_home(error.message, Path.home())) + "\n")
+        sys.stdout.write(
+            for_stdout(as_json(error_document(common.verb, error), common.language), "json") + "\n"
+        )
+    sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
     return error.exit_code

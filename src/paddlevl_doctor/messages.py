@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from paddlevl_doctor.data_files import data_folder, read_toml_once
 
@@ -38,12 +38,16 @@ class Message:
         return render(self, "en")
 
 
+Text: TypeAlias = Message | str
+"""What a value carries for people: a message, or words that are not ours, such as the output of a program."""
+
+
 def message(message_id: str, /, **params: object) -> Message:
     """Return a message; nothing is read, so an unknown id raises KeyError only in `render`."""
     return Message(message_id, params)
 
 
-def render(said: Message | str, lang: str) -> str:
+def render(said: Text, lang: str) -> str:
     """Return a message in English or Chinese (zh); a text stays as it is.
 
     Raises KeyError for an unknown id, and for a placeholder without a parameter.
@@ -57,11 +61,50 @@ def render(said: Message | str, lang: str) -> str:
         return _NAME.sub(lambda found: str(values[found[1]]), texts[lang])
     if source == "set":
         return _texts_of_set(*rest.rsplit(":", 1))[lang]
+    if source == "patch":
+        return _texts_of_patch(*rest.rsplit(":", 1))[lang]
     return _texts(said.id)[lang].format(**values)
+
+
+def to_json(said: Message) -> dict[str, Any]:
+    """Return a message as plain JSON types; `from_json` reads it back."""
+    return {"id": said.id, "params": {name: _plain(value) for name, value in said.params.items()}}
+
+
+def from_json(document: Mapping[str, Any]) -> Message:
+    """Return the message that `to_json` wrote; raises KeyError and TypeError for another document."""
+    return Message(document["id"], {name: _read(value) for name, value in document["params"].items()})
+
+
+def _plain(value: object) -> object:
+    value = _carried(value)
+    if isinstance(value, Message):
+        return to_json(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
+    return value if isinstance(value, (str, int, float, type(None))) else str(value)
+
+
+def _read(value: Any) -> object:
+    if isinstance(value, dict):
+        return from_json(value)
+    return [_read(part) for part in value] if isinstance(value, list) else value
+
+
+def _carried(value: object) -> object:
+    """Return the message that an exception carries; any other value as it is."""
+    carried = getattr(value, "message", None) if isinstance(value, Exception) else None
+    return carried if isinstance(carried, Message) else value
+
+
+def say(message_id: str, lang: str, /, **params: object) -> str:
+    """Return a sentence in English or Chinese (zh); raises KeyError as `render` does."""
+    return render(Message(message_id, params), lang)
 
 
 def _worded(value: object, lang: str) -> object:
     """Return a parameter as it is filled in; a list becomes its parts with the language's separator between."""
+    value = _carried(value)
     if isinstance(value, Message):
         return render(value, lang)
     if isinstance(value, (tuple, list)):
@@ -105,6 +148,14 @@ def _texts_of_set(name: str, text_name: str) -> Mapping[str, str]:
     rows = read_toml_once(data_folder("matrix") / "sets.toml")["set"]
     row = {row["name"]: row for row in rows}[name]
     return {lang: row[f"{text_name}_{lang}"] for lang in LANGUAGES}
+
+
+def _texts_of_patch(patch: str, name: str) -> Mapping[str, str]:
+    """Return a text of patches/<patch>/patch.toml: title, why or drop_when."""
+    path = data_folder("patches") / patch / "patch.toml"
+    if not path.is_file():
+        raise KeyError(patch)
+    return dict(read_toml_once(path)[name])
 
 
 def catalogue() -> Mapping[str, Mapping[str, str]]:

@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+
+from paddlevl_doctor.messages import Message, render
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@:'\"<>]+(?::[^/\s@'\"<>]*)?@")
 # Each pattern runs only over texts that have its mark at all: this is on the path of every command.
@@ -94,20 +96,25 @@ _NOBODY = {
 _SHORTEST = 3
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """Return an equal value of the same types with every text in it changed."""
-    if isinstance(value, enum.Enum):
-        return value
-    if isinstance(value, str):
-        return change(value)
+def _mapped(value: Any, change: Callable[[str], str], lang: str | None = None) -> Any:
+    """Return an equal value with every text in it changed. Messages are worded first where a language is given."""
+    if isinstance(value, Message) and lang is None:
+        return Message(value.id, _mapped(_plain(value), change))
+    if isinstance(value, (str, Message)) and not isinstance(value, enum.Enum):
+        return change(render(value, lang or "en"))
     if isinstance(value, dict):
-        return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+        return {_mapped(key, change, lang): _mapped(item, change, lang) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(_mapped(item, change) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _mapped(getattr(value, f.name), change) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **fields)
-    return value
+        return type(value)(_mapped(item, change, lang) for item in value)
+    if not dataclasses.is_dataclass(value) or isinstance(value, (type, enum.Enum)):
+        return value
+    fields = {f.name: _mapped(getattr(value, f.name), change, lang) for f in dataclasses.fields(value)}
+    return dataclasses.replace(value, **fields)
+
+
+def _plain(said: Message) -> dict[str, Any]:
+    """Return the parameters of a message with paths as texts."""
+    return {n: str(v) if isinstance(v, PurePath) else v for n, v in said.params.items()}
 
 
 def _last_part_masked(found: re.Match[str]) -> str:
@@ -156,9 +163,9 @@ class Redactor:
             shown = pattern.sub(word, shown)
         return shown
 
-    def value(self, value: Any) -> Any:
-        """Return an equal value of the same types with every text in it redacted, keys included."""
-        return _mapped(value, self.text)
+    def value(self, value: Any, lang: str) -> Any:
+        """Return an equal value with every message worded and every text in it redacted, keys included."""
+        return _mapped(value, self.text, lang)
 
     def masked(self, value: Any) -> Any:
         """Return a value like `value` does, but in which names become other names of the same shape.

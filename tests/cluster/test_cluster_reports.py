@@ -57,13 +57,13 @@ JUNIT = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_documents_of_a_cluster_are_cases_and_annotations_as_those_of_one_machine() -> None:
-    assert junit(as_reading(REPORT)) == JUNIT
-    assert github(as_reading(REPORT)) == "::error file=b/1.png::Bad.%0Alost\n"
+    assert junit(as_reading(REPORT), "en") == JUNIT
+    assert github(as_reading(REPORT), "en") == "::error file=b/1.png::Bad.%0Alost\n"
     assert REPORT.exit_code() is ExitCode.PROBLEMS
 
 
 def test_a_table_tells_documents_of_one_name_apart_and_marks_what_nothing_judged() -> None:
-    screen = Screen(color=False, verbose=False, quiet=False, home=Path("/home/me"))
+    screen = Screen(color=False, verbose=False, quiet=False, home=Path("/home/me"), lang="en")
     screen.console.file = io.StringIO()
     show_reading(screen, REPORT)
 

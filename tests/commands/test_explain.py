@@ -21,6 +21,7 @@ from paddlevl_doctor.commands.explain import ExplainReport, explain
 from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.explain import explain_document, markdown, show
+from paddlevl_doctor.report.json_documents import as_json
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
 
@@ -110,7 +111,7 @@ def test_a_healthy_log_ends_with_0_and_calls_its_odd_lines_harmless(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = run(monkeypatch, tmp_path, sample("healthy"))
-    show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
+    show(Screen(color=False, verbose=False, quiet=False, home=HOME, lang="en"), report)
     named = [(one.id, one.weight) for one in report.explanation.matches]
     assert (report.exit_code(), named) == (0, [("noise-that-is-not-an-error", "harmless")])
     assert "Lines that look like errors but are harmless" in capsys.readouterr().out
@@ -120,7 +121,7 @@ def test_a_log_without_anything_to_say_looks_at_no_target(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = run(monkeypatch, tmp_path, "one\ntwo\n")
-    show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
+    show(Screen(color=False, verbose=False, quiet=False, home=HOME, lang="en"), report)
     assert (report.facts, report.exit_code(), report.explanation.matches) == (None, 0, ())
     assert capsys.readouterr().out == "✓ No error was found in 2 lines.\n"
 
@@ -131,7 +132,7 @@ def test_an_unknown_error_ends_with_1_and_a_text_for_an_issue(
     report = run(monkeypatch, tmp_path, TRACE)
     assert (report.exit_code(), report.explanation.matches) == (1, ())
     assert [(u.line, u.count, len(u.trace)) for u in report.explanation.unknown] == [(3, 1, 3)]
-    issue = explain_document(report, HOME)["unknown"][0]["issue"]
+    issue = explain_document(report, HOME, "en")["unknown"][0]["issue"]
     assert "somebody" not in issue
     assert "~/a.py" in issue
 
@@ -145,8 +146,8 @@ def test_hostile_text_steers_neither_the_terminal_nor_the_page(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = run(monkeypatch, tmp_path, TRACE)
-    show(Screen(color=False, verbose=True, quiet=False, home=HOME), report)
-    shown, page = capsys.readouterr().out, markdown(report, HOME)
+    show(Screen(color=False, verbose=True, quiet=False, home=HOME, lang="en"), report)
+    shown, page = capsys.readouterr().out, markdown(report, HOME, "en")
     assert "[bold red]x[/]" in shown
     for words in (shown, page):
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", words)
@@ -162,9 +163,9 @@ def test_every_answer_follows_its_schema_and_is_shown_in_both_languages(
 ) -> None:
     set_language(lang)
     report = run(monkeypatch, tmp_path, TRACE if name == "unknown" else sample(name))
-    document = json.loads(json.dumps(explain_document(report, HOME)))
+    document = json.loads(as_json(explain_document(report, HOME, lang), lang))
     Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(document)
-    show(Screen(color=False, verbose=True, quiet=False, home=HOME), report)
-    shown = capsys.readouterr().out + markdown(report, HOME)
+    show(Screen(color=False, verbose=True, quiet=False, home=HOME, lang=lang), report)
+    shown = capsys.readouterr().out + markdown(report, HOME, lang)
     assert bool(re.search("[\u4e00-\u9fff]", shown)) == (lang == "zh")
     assert name in shown or name in ("healthy", "unknown")

@@ -42,7 +42,7 @@ def test_what_cannot_be_met_is_said_before_anything_is_read(
     documents.page().save(broken(tmp_path) / "page.png")
     monkeypatch.chdir(tmp_path)
     request = replace(ParseRequest(("page.png",), Path("output"), engine="reader"), **wrong)
-    progress = Progress(enabled=False)
+    progress = Progress(enabled=False, lang="en")
 
     with pytest.raises(UsageError) as caught:
         parse(RealSystem(), TargetOptions(None, None, None), request, progress.stage, progress.bar)

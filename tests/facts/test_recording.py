@@ -59,7 +59,7 @@ def judged(path: Path) -> CheckReport | str:
     """Judge a file as the command line does; return what comes of it, or the sentence that refuses it."""
     request = CheckRequest(replay=path)
     try:
-        return check(RealSystem(), TargetOptions(), Progress(enabled=False).stage, request)
+        return check(RealSystem(), TargetOptions(), Progress(enabled=False, lang="en").stage, request)
     except UsageError as error:
         return error.message
 

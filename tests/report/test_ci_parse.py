@@ -33,7 +33,7 @@ FAILED = Judgement(
 
 
 def test_a_document_is_a_test_case_and_what_the_run_itself_failed_for_another() -> None:
-    written = junit(report(document("a.png", GOOD), document("x/b.png", BAD), verdict=FAILED))
+    written = junit(report(document("a.png", GOOD), document("x/b.png", BAD), verdict=FAILED), "en")
     (suite,) = ElementTree.fromstring(written)  # noqa: S314 - our own
 
     assert (suite.get("tests"), suite.get("failures")) == ("3", "2")
@@ -46,7 +46,7 @@ def test_a_document_is_a_test_case_and_what_the_run_itself_failed_for_another() 
 
 @pytest.mark.parametrize("name", ["a.png", "a,b:c%.png"])
 def test_a_document_that_failed_is_an_annotation_of_its_file(name: str) -> None:
-    lines = github(report(document(name, BAD))).splitlines()
+    lines = github(report(document(name, BAD)), "en").splitlines()
 
     assert lines == [
         f"::error file={name.replace('%', '%25').replace(':', '%3A').replace(',', '%2C')}"
@@ -55,13 +55,13 @@ def test_a_document_that_failed_is_an_annotation_of_its_file(name: str) -> None:
 
 
 def test_a_good_run_has_no_annotation() -> None:
-    assert github(report(document("a.png", GOOD))) == ""
+    assert github(report(document("a.png", GOOD)), "en") == ""
 
 
 def test_a_document_that_nobody_could_judge_is_skipped_with_the_reason() -> None:
     unjudged = Judgement(True, summary="Not evaluated: no ground truth.", judged=False)
     promised = Judgement(False, reasons=("No known text.",), summary="No known text.", judged=False)
-    written = junit(report(document("a.png", unjudged), document("b.png", promised), verdict=FAILED))
+    written = junit(report(document("a.png", unjudged), document("b.png", promised), verdict=FAILED), "en")
     (suite,) = ElementTree.fromstring(written)  # noqa: S314 - our own
 
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "2", "1")
@@ -78,22 +78,22 @@ def test_documents_are_named_from_the_checkout_even_where_it_lies_in_the_home_fo
     root = home / "work" / "checkout"
     monkeypatch.setattr(Path, "home", lambda: home)
     inside, outside = document(str(root / "in" / "page.png"), BAD), document(str(home / "page.png"), BAD)
-    found = for_everybody(report(inside, outside), root)
+    found = for_everybody(report(inside, outside), root, "en")
 
     assert [one.input for one in found.documents] == ["in/page.png", "page.png"]
-    (first, _, *_) = renderers(report(inside, outside), root)["github"]().splitlines()
+    (first, _, *_) = renderers(report(inside, outside), root, "en")["github"]().splitlines()
     assert first.startswith("::error file=in/page.png::not read well enough%0A")
 
 
 def test_a_checkout_that_is_reached_through_a_link_is_the_same_one(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    found = for_everybody(report(document(str(tmp_path / "link" / "page.png"), BAD)), tmp_path / "real")
+    found = for_everybody(report(document(str(tmp_path / "link" / "page.png"), BAD)), tmp_path / "real", "en")
 
     assert [one.input for one in found.documents] == ["page.png"]
     linked = tmp_path / "real" / "stored.png"
     linked.symlink_to(tmp_path / "elsewhere.png")
-    found = for_everybody(report(document(str(linked), BAD)), tmp_path)
+    found = for_everybody(report(document(str(linked), BAD)), tmp_path, "en")
     assert [one.input for one in found.documents] == ["real/stored.png"]
 
 

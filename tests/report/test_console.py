@@ -35,7 +35,7 @@ def test_the_first_screen(
 ) -> None:
     set_language(lang)
     try:
-        Screen(color=False, verbose=False, quiet=False, home=Path("/home/somebody")).check(
+        Screen(color=False, verbose=False, quiet=False, home=Path("/home/somebody"), lang=lang).check(
             report(FACTS[name], lang)
         )
     finally:
@@ -44,14 +44,16 @@ def test_the_first_screen(
 
 
 def test_quiet_shows_problems_only(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen(color=False, verbose=False, quiet=True, home=Path("/root")).check(report(FACTS["healthy"], "en"))
+    Screen(color=False, verbose=False, quiet=True, home=Path("/root"), lang="en").check(
+        report(FACTS["healthy"], "en")
+    )
     assert capsys.readouterr().out == "✓ No problems found.\n"
 
 
 def test_text_from_elsewhere_is_never_markup_and_steers_no_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    screen = Screen(color=False, verbose=False, quiet=False, home=Path("/root"))
+    screen = Screen(color=False, verbose=False, quiet=False, home=Path("/root"), lang="en")
     screen.line("[red]not markup[/red] \x1b[2J\x1b]0;title\x07 end")
     shown = capsys.readouterr().out
     assert "[red]not markup[/red]" in shown
@@ -68,4 +70,4 @@ def test_secrets_and_the_users_name_do_not_leave_the_machine() -> None:
 
 def test_json_holds_no_secret_either() -> None:
     facts = machine(target_problem="https://alice:s3cret@mirror.example failed", target=None)
-    assert "s3cret" not in as_json(check_document(report(facts, "en")))
+    assert "s3cret" not in as_json(check_document(report(facts, "en")), "en")

@@ -30,9 +30,9 @@ def told(capsys: pytest.CaptureFixture[str], *rungs: str) -> tuple[str, str]:
     work = Work(Path("a.pdf"), "a", len(rungs), PageStore(HOME, ""), pages=read)
     report = ParseReport(*head, (), (), good, {}, {}, documents=(document,), rungs=counts)
     report = replace(report, story=tell(report, [work], []))
-    show(Screen(color=False, verbose=False, quiet=False, home=HOME), report)
+    show(Screen(color=False, verbose=False, quiet=False, home=HOME, lang="en"), report)
     assert report.story is not None
-    return " ".join(capsys.readouterr().out.split()), run_page(report.story, HOME)
+    return " ".join(capsys.readouterr().out.split()), run_page(report.story, HOME, "en")
 
 
 def test_pages_that_needed_help_are_counted_and_say_which(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,12 @@ from paddlevl_doctor.report.console import causes, root_of
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
-FORMATS = {"markdown": markdown.render, "junit": ci.junit, "github": ci.github, "html": page.render}
+FORMATS = {
+    "markdown": markdown.render_check,
+    "junit": ci.junit,
+    "github": ci.github,
+    "html": page.render_check,
+}
 SICK = machine(
     {**CURRENT, "safetensors": "0.6.2", "numpy": "2.4.6", "paddlex": "3.3.6", "paddleocr": "3.3.1"},
     patched_files=hashes("3.3.6", patched=False),
@@ -68,13 +73,13 @@ def test_what_each_format_looks_like(
     sickness: str, name: str, lang: str, snapshot: SnapshotAssertion
 ) -> None:
     with speaking(lang):
-        shown = FORMATS[name](report(MACHINES[sickness], lang))
+        shown = FORMATS[name](report(MACHINES[sickness], lang), lang)
     assert shown == snapshot
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_healthy_machine_has_no_problem_in_any_format(name: str) -> None:
-    shown = FORMATS[name](report(machine()))
+    shown = FORMATS[name](report(machine()), "en")
     assert {
         "markdown": "## " not in shown,
         "junit": 'failures="0" errors="0"' in shown,
@@ -108,7 +113,7 @@ class Elements(html.parser.HTMLParser):
 
 
 def test_hostile_text_does_nothing_in_a_page() -> None:
-    shown = page.render(hostile())
+    shown = page.render_check(hostile(), "en")
     elements = Elements()
     elements.feed(shown)
     tags = {tag for tag, _ in elements.seen}
@@ -120,13 +125,13 @@ def test_hostile_text_does_nothing_in_a_page() -> None:
 
 
 def test_a_page_asks_nobody_for_anything() -> None:
-    shown = page.render(report(SICK))
+    shown = page.render_check(report(SICK), "en")
     assert "default-src 'none'" in shown
     assert re.findall(r"""(?:src|srcset|action|@import|url\()=?["']?\s*http""", shown) == []
 
 
 def test_hostile_text_stays_text_in_an_issue() -> None:
-    shown = markdown.render(hostile())
+    shown = markdown.render_check(hostile(), "en")
     outside = re.sub(r"(?ms)^(`{3,})text\n.*?^\1$", "", shown)
     assert "<script>" not in re.sub(r"\\<", "", outside)
     assert "@octocat" not in outside
@@ -135,7 +140,7 @@ def test_hostile_text_stays_text_in_an_issue() -> None:
 
 
 def test_junit_is_xml_whatever_is_in_it() -> None:
-    root = ElementTree.fromstring(ci.junit(hostile()))  # noqa: S314 - our own document
+    root = ElementTree.fromstring(ci.junit(hostile(), "en"))  # noqa: S314 - our own document
     failure = root.find(".//failure")
     assert failure is not None
     assert "<script>" in failure.attrib["message"]
@@ -144,7 +149,7 @@ def test_junit_is_xml_whatever_is_in_it() -> None:
 
 
 def test_an_annotation_is_one_line_and_starts_no_other() -> None:
-    shown = ci.github(hostile())
+    shown = ci.github(hostile(), "en")
     assert len(shown.splitlines()) == 1
     assert shown.startswith("::error title=self-test::")
     assert "%250A" in shown, "a percent sign of the text is escaped itself"

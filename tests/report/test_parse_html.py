@@ -115,7 +115,7 @@ def assert_harmless(page: str) -> None:
 
 @pytest.mark.parametrize("words", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_was_read_is_text_and_never_markup(words: str) -> None:
-    page = run_page(story(words), HOME)
+    page = run_page(story(words), HOME, "en")
 
     assert_harmless(page)
     assert not set("\u202e\u202c\u200f\u061c\ufeff\ud800\udfff\x00\x1b") & set(page)
@@ -125,7 +125,7 @@ def test_what_was_read_is_text_and_never_markup(words: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.text(alphabet="<>&\"'/= \nabconscript{}%-;:()", max_size=60))
 def test_no_text_whatever_becomes_markup(words: str) -> None:
-    assert_harmless(run_page(story(words), HOME))
+    assert_harmless(run_page(story(words), HOME, "en"))
 
 
 def small(folder: Path) -> RunStory:
@@ -167,7 +167,7 @@ def small(folder: Path) -> RunStory:
 def test_what_the_page_looks_like(lang: str, tmp_path: Path, snapshot: SnapshotAssertion) -> None:
     set_language(lang)
     try:
-        page = run_page(small(tmp_path), HOME)
+        page = run_page(small(tmp_path), HOME, lang)
     finally:
         set_language("en")
     assert page.partition("</style>")[2] == snapshot
@@ -176,14 +176,14 @@ def test_what_the_page_looks_like(lang: str, tmp_path: Path, snapshot: SnapshotA
 def test_a_document_that_nothing_was_there_to_judge_by_is_neither_good_nor_bad() -> None:
     good, bad = (DocumentStory("a.png", (), passed, "Summary.") for passed in (True, False))
     unjudged = replace(good, judged=False)
-    page = run_page(RunStory("a", "native", "cpu", (good, bad, unjudged)), HOME)
+    page = run_page(RunStory("a", "native", "cpu", (good, bad, unjudged)), HOME, "en")
 
     assert re.findall(r'<tr class="(\w+)"><td class="verdict">(.)</td>', page) == MARKS
     assert re.findall(r'<div class="card (\w+)">\s*<p class="verdict">(.) ', page) == MARKS
 
 
 def test_a_difference_is_marked_in_the_list_on_the_picture_and_in_what_was_read(tmp_path: Path) -> None:
-    page = run_page(small(tmp_path), HOME)
+    page = run_page(small(tmp_path), HOME, "en")
     made_up, lost, blank = (page.count(f'"{place}"') for place in ("block differs made-up", "lost", "blank"))
     on_picture = re.findall(r'<g class="difference ([\w-]+)"><title>(Δ\d)', page)
 
@@ -192,7 +192,7 @@ def test_a_difference_is_marked_in_the_list_on_the_picture_and_in_what_was_read(
 
 
 def test_a_table_is_shown_as_its_cells_with_their_spans(tmp_path: Path) -> None:
-    page = run_page(small(tmp_path), HOME)
+    page = run_page(small(tmp_path), HOME, "en")
 
     assert '<tr><th colspan="2" dir="auto">Both</th></tr>' in page
     assert '<tr><td dir="auto">one</td><td dir="auto">two &amp; three</td></tr>' in page
@@ -200,7 +200,9 @@ def test_a_table_is_shown_as_its_cells_with_their_spans(tmp_path: Path) -> None:
 
 def read_as(engine: str, *blocks: Block, folder: Path | None = None) -> str:
     page = PageStory(0, 100, 200, blocks, 1.0, "cpu", folder=folder)
-    page_words = run_page(RunStory("a", engine, "cpu", (DocumentStory("a", (page,), True, "Good."),)), HOME)
+    page_words = run_page(
+        RunStory("a", engine, "cpu", (DocumentStory("a", (page,), True, "Good."),)), HOME, "en"
+    )
     return page_words.partition('<div class="read">')[2].partition("<section")[0]
 
 
@@ -255,7 +257,7 @@ def test_a_comparison_shows_every_engine_beside_the_page() -> None:
     failed = EngineStory("server", "", 0.0, "No answer.")
     engines = (EngineStory("native", "gpu:0", 1.0, ""), EngineStory("reader", "cpu", 2.0, ""), failed)
     story = RunStory("a", "native", "gpu:0", (replace(told("one", 0), others=(other,)),), engines=engines)
-    page = run_page(story, HOME)
+    page = run_page(story, HOME, "en")
 
     assert re.findall(r'<p class="verdict">(.+?)</p>', page) == [
         "✓ native: one is good.",
@@ -272,7 +274,7 @@ def test_secrets_and_the_home_folder_are_not_on_the_page() -> None:
     words = f"{HOME}/secret/page.png from https://me:hunter2@example.org is damaged"
     pages = (PageStory(0, 10, 10, (), 0.1, words, notes=(words,)),)
     document = DocumentStory(words, pages, False, words, (words,), (words + "!",))
-    page = run_page(RunStory(words, words, words, (document, document), incidents=(words,)), HOME)
+    page = run_page(RunStory(words, words, words, (document, document), incidents=(words,)), HOME, "en")
 
     assert (page.count(str(HOME)), page.count("hunter2")) == (0, 0)
     assert page.count("~/secret/page.png from https://***@example.org is damaged") == 18
@@ -283,7 +285,7 @@ def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:
     found = Difference(DifferenceKind.REPEATED, 0, "y" * 100_000, (0, 0, 10, 10))
     pages = (PageStory(0, 10, 10, (block,), 1.0, "cpu", None, (found,)),)
     document = DocumentStory("a", pages, False, "Repeated.")
-    page = run_page(RunStory("a", "native", "cpu", (document,)), HOME)
+    page = run_page(RunStory("a", "native", "cpu", (document,)), HOME, "en")
 
     assert (page.count("x" * 20_000), page.count("y" * 600 + "…")) == (1, 1)
     assert len(page) < 50_000
@@ -293,7 +295,7 @@ def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:
 def test_of_many_pages_the_first_and_those_that_differ_are_open_and_each_can_be_reached() -> None:
     found = (Difference(DifferenceKind.LOST, 0, "words", (0, 0, 9, 9)),)
     pages = tuple(PageStory(n, 10, 10, (), 1.0, "cpu", None, found if n >= 480 else ()) for n in range(500))
-    page = run_page(RunStory("a", "native", "cpu", (DocumentStory("a", pages, False, "Lost."),)), HOME)
+    page = run_page(RunStory("a", "native", "cpu", (DocumentStory("a", pages, False, "Lost."),)), HOME, "en")
     state = re.findall(r'<details class="page"( open)?>', page)
     targets = [words for words in re.findall(r'href="#([^"]+)"', page) if "page" in words]
 
@@ -307,7 +309,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
 
     with pytest.raises(DoctorError, match=r"report\.html"):
-        write_page(story("x"), tmp_path)
+        write_page(story("x"), tmp_path, "en")
 
 
 def in_a_browser(page: Path) -> tuple[str, list[str]]:
@@ -324,7 +326,7 @@ def in_a_browser(page: Path) -> tuple[str, list[str]]:
 def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path) -> None:
     Image.new("RGB", (50, 100), "white").save(tmp_path / "page.jpg")
     script = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
-    shown, complaints = in_a_browser(write_page(story(script, tmp_path / "page.jpg"), tmp_path))
+    shown, complaints = in_a_browser(write_page(story(script, tmp_path / "page.jpg"), tmp_path, "en"))
 
     assert complaints == []
     assert_harmless(shown)
@@ -332,7 +334,7 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path)
 
 
 def test_a_script_that_came_onto_the_page_all_the_same_would_not_run(tmp_path: Path) -> None:
-    page = write_page(story("x"), tmp_path)
+    page = write_page(story("x"), tmp_path, "en")
     words = page.read_text(encoding="utf-8")
     page.write_text(
         words.replace("</main>", "<script>document.title = 'owned'</script></main>"), encoding="utf-8"

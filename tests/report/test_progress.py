@@ -21,7 +21,7 @@ from paddlevl_doctor.packages.download import Limits, Wanted, fetch
 from paddlevl_doctor.report.progress import Progress
 
 name, url, folder = sys.argv[1:]
-fetch(Wanted(name, (url,)), pathlib.Path(folder), Progress(enabled=True).bytes, Limits(pause=0.01))
+fetch(Wanted(name, (url,)), pathlib.Path(folder), Progress(enabled=True, lang="en").bytes, Limits(pause=0.01))
 """
 
 
@@ -60,10 +60,10 @@ def test_a_terminal_shows_how_much_is_there_the_rate_and_the_time_left(tmp_path:
 def test_names_that_steer_a_terminal_are_shown_and_do_not() -> None:
     program = """\
 from paddlevl_doctor.report.progress import Progress
-with Progress(enabled=True).bar("\\x1b]0;owned\\x07page", 1) as advance:
+with Progress(enabled=True, lang="en").bar("\\x1b]0;owned\\x07page", 1) as advance:
     advance.say("\\x9b2Jnow")
     advance(1)
-with Progress(enabled=True).stage("\\x1b]0;owned\\x07stage"):
+with Progress(enabled=True, lang="en").stage("\\x1b]0;owned\\x07stage"):
     pass
 """
     shown = sent_to_a_terminal(program)

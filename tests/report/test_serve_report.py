@@ -28,8 +28,8 @@ def report(backend: str, facts: Facts, lang: str, original: str | None = None) -
     return ServeReport((found,), plan_server(choice(backend, facts, original=original), facts), dry_run=True)
 
 
-def shown(answer: ServeReport, capsys: pytest.CaptureFixture[str]) -> str:
-    show(Screen(color=False, verbose=False, quiet=False, home=Path("/root")), answer)
+def shown(answer: ServeReport, capsys: pytest.CaptureFixture[str], lang: str = "en") -> str:
+    show(Screen(color=False, verbose=False, quiet=False, home=Path("/root"), lang=lang), answer)
     return capsys.readouterr().out
 
 
@@ -50,7 +50,7 @@ def test_a_dry_run(
             answer = report("vllm", machine(), lang, ORIGINAL)
         else:
             answer = report("vllm", replace(with_gpu(CURRENT, H200), target=None), lang)
-        assert shown(answer, capsys) == snapshot
+        assert shown(answer, capsys, lang) == snapshot
     finally:
         set_language("en")
 

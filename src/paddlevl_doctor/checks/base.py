@@ -9,7 +9,7 @@ from typing import Literal
 from paddlevl_doctor.knowledge.failures import Failure
 from paddlevl_doctor.knowledge.version_sets import VersionSet, fits
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.values.facts import Facts, Gpu, Target
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -76,7 +76,7 @@ class Applicability:
     """The answer, and the sentence that says why."""
 
     answer: Literal["yes", "no", "unknown"]
-    reason: str
+    reason: Text
 
 
 def applicability(failure: Failure, facts: Facts) -> Applicability:

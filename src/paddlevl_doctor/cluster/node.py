@@ -17,14 +17,14 @@ from paddlevl_doctor.cluster.storage import Found, Place
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
-from paddlevl_doctor.messages import set_language, text
+from paddlevl_doctor.messages import Text, language, render, set_language, text
 from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
 from paddlevl_doctor.report.formats import renderers
 from paddlevl_doctor.report.json_documents import check_document
 from paddlevl_doctor.report.parse_html import write_page
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import no_bar
+from paddlevl_doctor.values.findings import as_dict, no_bar
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_document(job: Job, errand: Errand) -> ClusterDocument:
     try:
         report, outputs = _parsed(job, errand)
     except DoctorError as error:
-        return begun.failed(error.message, round(time.monotonic() - started, 2))
+        return begun.failed(render(error.message, errand.lang), round(time.monotonic() - started, 2))
     verdict = report.verdict
     return replace(
         begun,
@@ -86,14 +86,14 @@ def read_document(job: Job, errand: Errand) -> ClusterDocument:
         seconds=round(time.monotonic() - started, 2),
         engine=report.engine,
         device=report.device,
-        summary=verdict.summary,
-        reasons=verdict.reasons,
-        reason=report.reason,
+        summary=render(verdict.summary, errand.lang),
+        reasons=tuple(render(reason, errand.lang) for reason in verdict.reasons),
+        reason=render(report.reason, errand.lang),
         judged=verdict.judged,
         similarity=verdict.similarity,
         threshold=verdict.threshold,
         outputs=outputs,
-        incidents=report.incidents,
+        incidents=tuple(render(incident, errand.lang) for incident in report.incidents),
     )
 
 
@@ -111,9 +111,13 @@ def _parsed(job: Job, errand: Errand) -> tuple[ParseReport, tuple[str, ...]]:
             )
             report = parse(Allotted(errand.cores), errand.options, request, _quiet, no_bar)
         written = [Path(path) for path in report.outputs]
-        report = replace(report, incidents=tuple(_renamed(said, names) for said in report.incidents))
+        report = replace(
+            report, incidents=tuple(_renamed(render(said, errand.lang), names) for said in report.incidents)
+        )
         if report.story is not None:
-            written.append(write_page(replace(report.story, incidents=report.incidents), results))
+            written.append(
+                write_page(replace(report.story, incidents=report.incidents), results, errand.lang)
+            )
         there.put(results)
         return report, tuple(there.inside(path.relative_to(results).as_posix()).url for path in written)
 
@@ -129,7 +133,7 @@ def _named_as(names: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except DoctorError as error:
-        error.message = _renamed(error.message, names)
+        error.message = _renamed(render(error.message, language()), names)
         raise
 
 
@@ -162,10 +166,10 @@ def look(
     try:
         report = check(RealSystem(), options, _quiet, request)
     except DoctorError as error:
-        return error.message
-    render = renderers(report).get(written_as)
-    return check_document(report), render() if render else ""
+        return render(error.message, lang)
+    write = renderers(report, lang).get(written_as)
+    return as_dict(check_document(report), lang), write() if write else ""
 
 
-def _quiet(_title: str) -> contextlib.AbstractContextManager[None]:
+def _quiet(_title: Text) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()

@@ -18,7 +18,7 @@ from paddlevl_doctor.cluster.connect import alive, joined, on_every_node, reason
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.cluster.storage import Found, Place
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import language, render, text
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
 from paddlevl_doctor.parsing.input.documents import free_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
@@ -200,7 +200,8 @@ def _legible(found: Found) -> Found:
         try:
             load_truth(local, language())
         except UsageError as error:
-            raise UsageError(error.message.replace(str(local), found.place.shown)) from error
+            reason = render(error.message, language())
+            raise UsageError(reason.replace(str(local), found.place.shown)) from error
     return found
 
 

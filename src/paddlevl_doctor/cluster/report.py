@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 from rich.text import Text
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.parsing.evaluate.judge import judge_run
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport
-from paddlevl_doctor.report.console import STYLES, Screen, make_table
+from paddlevl_doctor.report.console import STYLES, Screen
 from paddlevl_doctor.report.json_documents import Document, document
 from paddlevl_doctor.values.findings import Status
 from paddlevl_doctor.values.pages import Page
@@ -49,13 +49,13 @@ def _path(found: ClusterDocument) -> str:
     return found.input.removeprefix("file://") if found.input.startswith("file://") else _name(found)
 
 
-def _summary(report: ClusterReport) -> str:
+def _summary(report: ClusterReport) -> Words:
     return as_reading(report).verdict.summary
 
 
 def show_reading(screen: Screen, report: ClusterReport) -> None:
     """Print a row for each document, and how many were read well enough; quiet leaves those that were not."""
-    table = make_table(
+    table = screen.table(
         "column-status", "column-document", "column-pages", "column-seconds", "column-engine", "column-node"
     )
     shown = [d for d in report.documents if not (screen.quiet and d.passed)]
@@ -66,11 +66,11 @@ def show_reading(screen: Screen, report: ClusterReport) -> None:
     screen.console.print(table)
     for found in shown:
         for reason in () if found.passed else (found.reasons or (found.summary,)):
-            screen.line(f"{_name(found)}: {reason}", "red")
+            screen.line(f"{_name(found)}: {screen.words(reason)}", "red")
     screen.line(_summary(report), "bold green" if all(d.passed for d in report.documents) else "bold red")
     if report.resumed:
-        screen.line(text("ray-resumed", count=report.resumed), "dim")
-    screen.line(text("written", paths=report.output), "dim")
+        screen.line(screen.say("ray-resumed", count=report.resumed), "dim")
+    screen.line(screen.say("written", paths=report.output), "dim")
 
 
 def _mark(found: ClusterDocument) -> tuple[str, str]:
@@ -95,12 +95,12 @@ def check_document(report: ClusterCheck) -> Document:
 
 def show_check(screen: Screen, report: ClusterCheck) -> None:
     """Print a row for each node, with what is wrong on it."""
-    table = make_table("column-status", "column-node", "column-machine", "column-title")
+    table = screen.table("column-status", "column-node", "column-machine", "column-title")
     for node in report.nodes:
         mark, style = STYLES[Status(node.status)]
         problems = "\n".join(node.problems) or "-"
         row = (Text(node.node), Text(screen.clean(node.name)), Text(screen.clean(problems)))
-        table.add_row(Text(f"{mark} {text(f'status-{node.status}')}", style=style), *row)
+        table.add_row(Text(f"{mark} {screen.say(f'status-{node.status}')}", style=style), *row)
     screen.console.print(table)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine, examine_facts
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, language, text
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -162,7 +162,7 @@ class Known:
 
     id: str
     seen: str
-    looks_at: str
+    looks_at: Text
 
 
 def listing() -> tuple[Known, ...]:

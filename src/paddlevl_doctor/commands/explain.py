@@ -11,7 +11,7 @@ from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.knowledge.failures import Failure, load_all
 from paddlevl_doctor.logs.read_log import STDIN, chunks, open_log
 from paddlevl_doctor.logs.recognise import Recognised, Seen, recognise
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, language, text
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -26,7 +26,7 @@ class Named:
     """One known failure in a log; `count` ends at 1000, `excerpt` is the line without colours and frames."""
 
     id: str
-    title: str
+    title: Text
     weight: str
     """cause, warning, consequence or harmless: what these words in a log mean."""
     line: int
@@ -36,8 +36,8 @@ class Named:
     consequence_of: str | None
     applies: str
     """yes, no or unknown: whether the target and this machine can have this failure."""
-    reason: str
-    cause: str
+    reason: Text
+    cause: Text
     remedy: Remedy
     links: tuple[str, ...]
 

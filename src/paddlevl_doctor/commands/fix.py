@@ -20,7 +20,7 @@ from paddlevl_doctor.fix.preconditions import open_house, refuse_foreign, refuse
 from paddlevl_doctor.fix.report import FixReport, UndoReport
 from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import sources
 from paddlevl_doctor.packages.request import Request
@@ -161,7 +161,7 @@ def _with_page(
     return replace(examination, findings=findings), replace(plan, steps=steps)
 
 
-def _with_reason(step: Step, reason: str) -> Step:
+def _with_reason(step: Step, reason: Text) -> Step:
     if step.kind != "install-packages":
         return step
     return replace(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.findings import ExitCode, Plan
 
@@ -34,7 +35,7 @@ class FixReport:
     """What --mirror auto measured, the fastest first, then the servers of a CUDA wheel."""
     recovered: int | None = None
     """The number of an interrupted transaction that was put back first."""
-    note: str = ""
+    note: Text = ""
     """What the user should know besides, in a sentence."""
 
     def is_new(self) -> bool:

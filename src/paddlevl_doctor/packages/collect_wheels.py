@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.packages.download import Limits, Part, fetch, sha256_of
 from paddlevl_doctor.packages.http_range import Wanted
 from paddlevl_doctor.packages.mirrors import fetch_from_fastest
@@ -64,11 +64,11 @@ class Collected:
     """A finished wheelhouse, and what whoever made it should know."""
 
     house: Wheelhouse
-    untested: str | None = None
+    untested: Text | None = None
     """Why it holds the newest versions that fit and not the tested ones."""
     measured: tuple[Measured, ...] = ()
     """What the servers of a large wheel gave, the fastest first."""
-    dropped: tuple[str, ...] = ()
+    dropped: tuple[Text, ...] = ()
     """What the folder held of another CUDA line, and lost, in sentences."""
 
 
@@ -142,7 +142,7 @@ def _drop_other_line(folder: Path, wanted: Wanted, before: str | None) -> Iterat
         yield text("house-line-dropped", name=part.path.name, line=before or "?", tag=wanted.tag)
 
 
-def _locked(system: System, contents: Contents, folder: Path) -> tuple[tuple[LockedWheel, ...], str | None]:
+def _locked(system: System, contents: Contents, folder: Path) -> tuple[tuple[LockedWheel, ...], Text | None]:
     """Resolve with the tested versions; where an index does not have them (any more), with the newest that fit.
 
     Also returns why it had to be those, None where it had not.
@@ -220,7 +220,7 @@ def _one_bar(told: Advance, stop: threading.Event) -> Bar:
     """Return a bar that adds to another one: many small files are one piece of work, which `stop` ends."""
 
     @contextlib.contextmanager
-    def bar(_title: str, _total: int) -> Iterator[Advance]:
+    def bar(_title: Text, _total: int) -> Iterator[Advance]:
         yield _Part(told, stop)
 
     return bar

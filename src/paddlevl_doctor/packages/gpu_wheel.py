@@ -13,7 +13,7 @@ from urllib.request import urlopen
 from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.knowledge.catalogue import load_wheel_hosts
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.packages.download import DownloadError, Fetched, Limits, Part
 from paddlevl_doctor.packages.http_range import Origin, RefusalError, Wanted, base_of, request
 from paddlevl_doctor.packages.mirrors import fetch_from_fastest, shown
@@ -33,7 +33,7 @@ class Prefetched:
 
     plan: Plan
     wheel: Path | None = None
-    trouble: str | None = None
+    trouble: Text | None = None
     measured: tuple[Measured, ...] = ()
     """What the servers gave, the fastest first."""
     use: Use | None = None

@@ -31,7 +31,7 @@ class UvError(DoctorError):
     @property
     def unsolvable(self) -> bool:
         """Say whether no versions fit together, which nothing but other versions cures."""
-        return "solution" in self.message
+        return "solution" in str(self.message)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import render, say
 from paddlevl_doctor.report.console import causes, root_of
 from paddlevl_doctor.values.findings import Finding, Status
 
@@ -15,12 +15,12 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 _SKIPPED = (Status.SKIPPED, Status.BLOCKED)
 
 
-def junit(report: CheckReport) -> str:
+def junit(report: CheckReport, lang: str) -> str:
     """Return the document. An error is a failure, what could not be looked at is an error, a warning passes."""
     suites = ElementTree.Element("testsuites", _counts(report))
     suite = ElementTree.SubElement(suites, "testsuite", _counts(report))
     for finding in report.findings:
-        _case(suite, finding, report)
+        _case(suite, finding, report, lang)
     ElementTree.indent(suites)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
@@ -39,7 +39,7 @@ def _counts(report: CheckReport) -> dict[str, str]:
     }
 
 
-def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport) -> None:
+def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport, lang: str) -> None:
     case = ElementTree.SubElement(
         suite,
         "testcase",
@@ -47,28 +47,29 @@ def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport) -> 
         name=finding.id,
         time=f"{finding.duration_ms / 1000:.3f}",
     )
-    title, body = writable(finding.title), writable(details(finding))
+    title, body = writable(render(finding.title, lang)), writable(details(finding, lang))
     if finding.status is Status.ERROR:
         ElementTree.SubElement(case, "failure", message=title, type=finding.id).text = body
     elif finding.status is Status.UNKNOWN:
         ElementTree.SubElement(case, "error", message=title, type=finding.id).text = body
     elif finding.status in _SKIPPED:
-        ElementTree.SubElement(case, "skipped", message=writable(_why_skipped(finding, report)))
+        ElementTree.SubElement(case, "skipped", message=writable(_why_skipped(finding, report, lang)))
     elif finding.status is not Status.OK:
         ElementTree.SubElement(case, "system-out").text = f"{finding.status.value}: {title}\n{body}"
 
 
-def _why_skipped(finding: Finding, report: CheckReport) -> str:
+def _why_skipped(finding: Finding, report: CheckReport, lang: str) -> str:
     root = root_of(finding, report.findings)
     if root is not None:
-        return text("report-waits-for", id=root)
-    return ": ".join([text("status-skipped"), *(e.value for e in finding.evidence)])
+        return say("report-waits-for", lang, id=root)
+    return ": ".join([say("status-skipped", lang), *(render(e.value, lang) for e in finding.evidence)])
 
 
-def details(finding: Finding) -> str:
+def details(finding: Finding, lang: str) -> str:
     """Return cause, evidence and cure of a finding as plain lines."""
-    lines = [finding.cause, *(f"{e.source}: {e.value}" for e in finding.evidence)]
-    lines += [finding.remedy.text] if finding.remedy else []
+    lines = [render(finding.cause, lang)]
+    lines += [f"{e.source}: {render(e.value, lang)}" for e in finding.evidence]
+    lines += [render(finding.remedy.text, lang)] if finding.remedy else []
     return "\n".join([*filter(None, lines), *finding.links])
 
 
@@ -80,14 +81,14 @@ def writable(words: str) -> str:
 _LEVELS = {Status.ERROR: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
 
 
-def github(report: CheckReport) -> str:
+def github(report: CheckReport, lang: str) -> str:
     """Return one line a problem, the worst first; nothing where nothing is wrong."""
-    return "".join(_annotation(cause.finding) for cause in causes(report.findings))
+    return "".join(_annotation(cause.finding, lang) for cause in causes(report.findings))
 
 
-def _annotation(finding: Finding) -> str:
-    message = f"{finding.title}\n{details(finding)}"
-    return f"::{_LEVELS[finding.status]} title={escaped_property(finding.id)}::{escaped_data(message)}\n"
+def _annotation(finding: Finding, lang: str) -> str:
+    words = f"{render(finding.title, lang)}\n{details(finding, lang)}"
+    return f"::{_LEVELS[finding.status]} title={escaped_property(finding.id)}::{escaped_data(words)}\n"
 
 
 # The escapes of actions/toolkit, packages/core/src/command.ts.

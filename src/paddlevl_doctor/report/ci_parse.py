@@ -8,20 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paddlevl_doctor.messages import render
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 
-def renderers(report: ParseReport, root: Path) -> Mapping[str, Callable[[], str]]:
+def renderers(report: ParseReport, root: Path, lang: str) -> Mapping[str, Callable[[], str]]:
     """Return what writes a run in each format; redacted, and imported only where it is asked for.
 
     Documents are named from `root`, the folder of the checkout.
     """
     return {
-        "junit": lambda: junit(for_everybody(report, root)),
-        "github": lambda: github(for_everybody(report, root)),
+        "junit": lambda: junit(for_everybody(report, root, lang), lang),
+        "github": lambda: github(for_everybody(report, root, lang), lang),
     }
 
 
@@ -30,7 +31,7 @@ def checkout(env: Mapping[str, str], here: Path) -> Path:
     return Path(env.get("GITHUB_WORKSPACE") or here)
 
 
-def for_everybody(report: ParseReport, root: Path) -> ParseReport:
+def for_everybody(report: ParseReport, root: Path, lang: str) -> ParseReport:
     """Return a report without names and home folders, in which every document is a path that a CI system can resolve.
 
     A document in the checkout is named from there, as it is: a path with anything taken out is no path. One that
@@ -38,7 +39,7 @@ def for_everybody(report: ParseReport, root: Path) -> ParseReport:
     """
     from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
 
-    redacted: ParseReport = Redactor.of_this_machine().value(replace(report, story=None, fix=None))
+    redacted: ParseReport = Redactor.of_this_machine().value(replace(report, story=None, fix=None), lang)
     names = (_from(Path(document.input), root) for document in report.documents)
     documents = zip(redacted.documents, names, strict=True)
     return replace(redacted, documents=tuple(replace(document, input=name) for document, name in documents))
@@ -53,19 +54,19 @@ def _from(document: Path, root: Path) -> str:
     return document.name
 
 
-def junit(report: ParseReport) -> str:
+def junit(report: ParseReport, lang: str) -> str:
     """Return the document: what was not read well enough is a failure, what nobody could judge is skipped."""
     from xml.etree import ElementTree  # noqa: PLC0415 - start-up time
 
-    alone = _alone(report)
+    alone = _alone(report, lang)
     counts = _counts(report, alone)
     suites = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(suites, "testsuite", counts)
     seconds = iter(report.pages)
     for document in report.documents:
         time = sum(page.seconds for _, page in zip(range(document.pages), seconds, strict=False))
-        _case(suite, document.input, document.verdict, time)
-    _case(suite, f"engine {report.engine}", Judgement(not alone, reasons=alone), 0)
+        _case(suite, document.input, document.verdict, time, lang)
+    _case(suite, f"engine {report.engine}", Judgement(not alone, reasons=alone), 0, lang)
     ElementTree.indent(suites)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
     return head + ElementTree.tostring(suites, encoding="unicode") + "\n"
@@ -82,7 +83,7 @@ def _counts(report: ParseReport, alone: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _case(suite: Element, name: str, verdict: Judgement, seconds: float) -> None:
+def _case(suite: Element, name: str, verdict: Judgement, seconds: float, lang: str) -> None:
     from xml.etree import ElementTree  # noqa: PLC0415 - as above
 
     from paddlevl_doctor.report.ci import writable  # noqa: PLC0415 - as above
@@ -90,31 +91,32 @@ def _case(suite: Element, name: str, verdict: Judgement, seconds: float) -> None
     words = {"classname": "paddlevl-doctor.parse", "name": writable(name), "time": f"{seconds:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", words)
     if not verdict.passed:
-        reasons = verdict.reasons or (verdict.summary,)
+        reasons = [render(reason, lang) for reason in verdict.reasons or (verdict.summary,)]
         failure = ElementTree.SubElement(case, "failure", message=writable(reasons[0]))
         failure.text = writable("\n".join(reasons))
     elif not verdict.judged:
-        ElementTree.SubElement(case, "skipped", message=writable(verdict.summary))
+        ElementTree.SubElement(case, "skipped", message=writable(render(verdict.summary, lang)))
 
 
-def _alone(report: ParseReport) -> tuple[str, ...]:
+def _alone(report: ParseReport, lang: str) -> tuple[str, ...]:
     """Return why the run fails although its documents may not: the environment, or the wrong engine."""
-    of_documents = {reason for document in report.documents for reason in document.verdict.reasons}
-    bad = (document.verdict for document in report.documents if not document.verdict.passed)
-    named = tuple(f": {(*verdict.reasons, verdict.summary)[0]}" for verdict in bad)
-    reasons = () if report.verdict.passed else report.verdict.reasons
+    bad = [document.verdict for document in report.documents if not document.verdict.passed]
+    of_documents = {render(r, lang) for document in report.documents for r in document.verdict.reasons}
+    named = tuple(f": {render((*verdict.reasons, verdict.summary)[0], lang)}" for verdict in bad)
+    reasons = () if report.verdict.passed else tuple(render(r, lang) for r in report.verdict.reasons)
     return tuple(reason for reason in reasons if reason not in of_documents and not reason.endswith(named))
 
 
-def github(report: ParseReport) -> str:
+def github(report: ParseReport, lang: str) -> str:
     """Return one line for every document that was not read well enough, and for what failed besides."""
     from paddlevl_doctor.report.ci import escaped_data, escaped_property  # noqa: PLC0415 - start-up time
 
     bad = (document for document in report.documents if not document.verdict.passed)
-    lines = [f"::error file={escaped_property(d.input)}::{escaped_data(_words(d))}\n" for d in bad]
-    lines += [f"::error title=parse::{escaped_data(reason)}\n" for reason in _alone(report)]
+    lines = [f"::error file={escaped_property(d.input)}::{escaped_data(_words(d, lang))}\n" for d in bad]
+    lines += [f"::error title=parse::{escaped_data(reason)}\n" for reason in _alone(report, lang)]
     return "".join(lines)
 
 
-def _words(document: DocumentReport) -> str:
-    return "\n".join(dict.fromkeys((document.verdict.summary, *document.verdict.reasons)))
+def _words(document: DocumentReport, lang: str) -> str:
+    said = (document.verdict.summary, *document.verdict.reasons)
+    return "\n".join(dict.fromkeys(render(one, lang) for one in said))

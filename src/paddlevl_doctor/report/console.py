@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from paddlevl_doctor import shells
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text as Words
+from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.redaction import printable, without_home
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.facts import Facts, Gpus, Target
@@ -64,7 +65,7 @@ def root_of(finding: Finding, findings: Sequence[Finding]) -> str | None:
 _STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetensors", "numpy")
 
 
-def describe_facts(facts: Facts) -> list[tuple[str, str]]:
+def describe_facts(facts: Facts) -> list[tuple[Words, Words]]:
     """Return the head of a report: machine, GPUs, target and stack in one line each."""
     host = facts.host
     place = f"WSL {host.wsl}" if host.wsl else host.container or host.notebook
@@ -75,28 +76,28 @@ def describe_facts(facts: Facts) -> list[tuple[str, str]]:
         f"{host.cpu_count} CPU",
         f"{host.memory_total_mb >> 10} GB",
     ]
-    rows = [
-        (text("machine"), ", ".join(part for part in parts if part)),
-        (text("gpu"), _gpus(facts.gpus)),
-        (text("target"), _target(facts)),
+    rows: list[tuple[Words, Words]] = [
+        (message("machine"), ", ".join(part for part in parts if part)),
+        (message("gpu"), _gpus(facts.gpus)),
+        (message("target"), _target(facts)),
     ]
     if facts.target is not None:
-        rows.append((text("stack"), _stack(facts.target)))
+        rows.append((message("stack"), _stack(facts.target)))
     return rows
 
 
-def _gpus(gpus: Gpus) -> str:
+def _gpus(gpus: Gpus) -> Words:
     if not gpus.devices:
-        return text("no-gpu", reason=text(f"gpu-{gpus.reason}", detail=gpus.detail))
+        return message("no-gpu", reason=message(f"gpu-{gpus.reason}", detail=gpus.detail))
     names = [f"{g.name} ({g.compute_capability}, {g.memory_total_mb >> 10} GB)" for g in gpus.devices]
     return f"{', '.join(names)}; driver {gpus.driver}, CUDA {gpus.cuda}"
 
 
-def _target(facts: Facts) -> str:
+def _target(facts: Facts) -> Words:
     if facts.target_problem:
-        return text("no-target-problem", problem=facts.target_problem)
+        return message("no-target-problem", problem=facts.target_problem)
     if facts.target is None:
-        return text("no-target", path=facts.planned_target)
+        return message("no-target", path=facts.planned_target)
     return f"{facts.target.prefix} (Python {facts.target.version})"
 
 
@@ -119,17 +120,34 @@ STYLES = {
 class Screen:
     """Prints reports; `verbose` adds details, `quiet` leaves out everything but problems."""
 
-    def __init__(self, *, color: bool | None, verbose: bool, quiet: bool, home: Path) -> None:
+    def __init__(self, color: bool | None, verbose: bool, quiet: bool, home: Path, lang: str) -> None:
         self.console = _console(color)
-        self.verbose, self.quiet, self.home = verbose, quiet, home
+        self.verbose, self.quiet, self.home, self.lang = verbose, quiet, home, lang
 
-    def line(self, words: str, style: str = "") -> None:
+    def line(self, said: Words, style: str = "") -> None:
         """Print one line as it stands."""
-        self.console.print(Text(self.clean(words), style=style))
+        self.console.print(Text(self.clean(said), style=style))
 
-    def clean(self, words: str) -> str:
-        """Hide the home folder and secrets, and drop control characters that could steer a terminal."""
-        return printable(without_home(words, self.home))
+    def say(self, message_id: str, /, **params: object) -> str:
+        """Return a sentence in the language of this screen."""
+        return self.words(message(message_id, **params))
+
+    def words(self, said: Words) -> str:
+        """Return a message in the language of this screen; a text stays as it is."""
+        return render(said, self.lang)
+
+    def clean(self, said: Words) -> str:
+        """Word it, hide the home folder and secrets, and drop control characters that could steer a terminal."""
+        return printable(without_home(self.words(said), self.home))
+
+    def table(self, *columns: str) -> Table:
+        """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
+        from rich.table import Table  # noqa: PLC0415 - start-up time
+
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(self.say(column) if column.startswith("column-") else column)
+        return table
 
     # --- check
 
@@ -151,7 +169,7 @@ class Screen:
 
         grid = Table.grid(padding=(0, 2))
         for name, value in describe_facts(facts):
-            grid.add_row(Text(name, style="bold"), Text(self.clean(value)))
+            grid.add_row(Text(self.words(name), style="bold"), Text(self.clean(value)))
         self.console.print(grid)
         self.console.print()
 
@@ -163,7 +181,7 @@ class Screen:
             Text(f"[{finding.id}]", style="dim"),
         )
         body = [Text(self.clean(finding.cause))] if finding.cause else []
-        body += [self._labelled("evidence", f"{e.source}: {e.value}") for e in finding.evidence]
+        body += [self._labelled("evidence", f"{e.source}: {self.words(e.value)}") for e in finding.evidence]
         if finding.remedy is not None:
             body.append(self._labelled("remedy", finding.remedy.text))
             body += [self._labelled("run", command_line(c)) for c in finding.remedy.commands]
@@ -184,39 +202,39 @@ class Screen:
         else:
             self.console.print(Text(" " * columns) + words, soft_wrap=True)
 
-    def _labelled(self, label: str, words: str) -> Text:
-        return Text.assemble((text(label) + text("label-colon"), "bold"), self.clean(words))
+    def _labelled(self, label: str, said: Words) -> Text:
+        return Text.assemble((self.say(label) + self.say("label-colon"), "bold"), self.clean(said))
 
     def _consequences(self, waiting: Sequence[Finding]) -> Text:
         """Name what waits for a cause: all of it with -v, else the count."""
         if self.verbose:
-            return Text(text("follows-all", names=", ".join(f.id for f in waiting)), style="dim")
-        return Text(text("follows-count", count=len(waiting)), style="dim")
+            return Text(self.say("follows-all", names=", ".join(f.id for f in waiting)), style="dim")
+        return Text(self.say("follows-count", count=len(waiting)), style="dim")
 
     def _all(self, findings: Sequence[Finding]) -> None:
-        table = make_table("column-status", "column-check", "column-title")
+        table = self.table("column-status", "column-check", "column-title")
         for finding in findings:
             mark, style = STYLES[finding.status]
-            word = text(f"status-{finding.status.value}")
+            word = self.say(f"status-{finding.status.value}")
             table.add_row(Text(f"{mark} {word}", style=style), finding.id, Text(self.clean(finding.title)))
         self.console.print(table)
 
     def _counts(self, report: CheckReport) -> None:
         counts = report.summary
         if report.exit_code(strict=True) == 0:
-            self.line("✓ " + text("all-well"), "bold green")
+            self.line("✓ " + self.say("all-well"), "bold green")
         elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in PROBLEMS):
-            self.line(text("next-fix", command="paddlevl-doctor fix"))
+            self.line(self.say("next-fix", command="paddlevl-doctor fix"))
         if not self.quiet:
             numbers = {name + "s": counts[name] for name in ("error", "warning", "note")}
             rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
-            self.line(text("counts", **numbers, **rest, seconds=report.seconds), "dim")
+            self.line(self.say("counts", **numbers, **rest, seconds=report.seconds), "dim")
 
     def listing(self, rows: Sequence[Known]) -> None:
         """Print everything that the doctor knows, and where it sees it."""
-        table = make_table("column-check", "column-seen", "column-looks-at")
+        table = self.table("column-check", "column-seen", "column-looks-at")
         for row in rows:
-            table.add_row(row.id, text(f"seen-{row.seen}"), Text(row.looks_at))
+            table.add_row(row.id, self.say(f"seen-{row.seen}"), Text(self.words(row.looks_at)))
         self.console.print(table)
 
     # --- fix and undo
@@ -224,14 +242,14 @@ class Screen:
     def fix(self, report: FixReport) -> None:
         """Print a plan and, when it was carried out, what became of it."""
         if report.recovered is not None:
-            self.line(text("recovered", number=report.recovered), "yellow")
+            self.line(self.say("recovered", number=report.recovered), "yellow")
         if report.note:
             self.line(report.note, "yellow")
         if report.applied is None:
             self._plan(report)
         else:
             self.outcomes(report.applied.outcomes, report.plan.steps)
-            self.line(text("applied-in", number=report.applied.number), "dim")
+            self.line(self.say("applied-in", number=report.applied.number), "dim")
         if report.recheck is not None:
             self.console.print()
             self.check(report.recheck)
@@ -240,15 +258,15 @@ class Screen:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
         for skipped in report.plan.skipped:
-            label = text("not-done") + text("label-colon")
-            self.line(f"- {label}{skipped.finding}: {skipped.reason}", "yellow")
+            label = self.say("not-done") + self.say("label-colon")
+            self.line(f"- {label}{skipped.finding}: {self.words(skipped.reason)}", "yellow")
         if not report.plan.steps:
-            self.line(text("nothing-to-do"), "green")
+            self.line(self.say("nothing-to-do"), "green")
         else:
-            self.line(text("next-apply", command="paddlevl-doctor fix --apply"), "bold")
+            self.line(self.say("next-apply", command="paddlevl-doctor fix --apply"), "bold")
 
     def _step(self, number: int, step: Step) -> None:
-        self.line(f"{number}. {step.summary}", "bold")
+        self.line(f"{number}. {self.words(step.summary)}", "bold")
         reasons = step.arguments.get("reasons", ())
         body = [self._labelled("because", reason) for reason in reasons]
         body += [self._labelled("run", command_line(command)) for command in step.commands]
@@ -265,7 +283,7 @@ class Screen:
     def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:
         """Print what became of each step."""
         summaries = {step.id: step.summary for step in steps}
-        table = make_table("column-status", "column-step", "column-seconds")
+        table = self.table("column-status", "column-step", "column-seconds")
         for outcome in outcomes:
             style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
             shown = Text(self.clean(summaries.get(outcome.step, outcome.step)))
@@ -277,42 +295,32 @@ class Screen:
     def undo(self, report: UndoReport, *, listing: bool) -> None:
         """Print what was undone, or the transactions that are remembered."""
         if not listing:
-            self.line(text("undone", numbers=", ".join(map(str, report.undone))), "green")
+            self.line(self.say("undone", numbers=", ".join(map(str, report.undone))), "green")
             return
         if not report.left:
-            self.line(text("no-transactions"))
+            self.line(self.say("no-transactions"))
         for row in report.left:
             self.line(f"{row['transaction']}  {row['state']}", "bold")
             for step in _words(row["steps"]):
-                self.line(f"   {step}")
+                self.line(f"   {self.words(step)}")
 
     # --- pipelines
 
     def pipelines(self, rows: Sequence[PipelineRow]) -> None:
         """Print the pipelines and where their files are."""
-        table = make_table("column-pipeline", "PaddleX", "column-yaml", "column-since")
+        table = self.table("column-pipeline", "PaddleX", "column-yaml", "column-since")
         for row in rows:
             table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
         self.console.print(table)
 
 
-def _words(value: object) -> list[str]:
-    return [str(word) for word in value] if isinstance(value, (list, tuple)) else []
+def _words(value: object) -> list[Words]:
+    return list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _console(color: bool | None) -> Console:
     forced = {None: {}, True: {"force_terminal": True}, False: {"no_color": True}}[color]
     return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), **forced)  # type: ignore[arg-type]
-
-
-def make_table(*columns: str) -> Table:
-    """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
-    from rich.table import Table  # noqa: PLC0415 - start-up time
-
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
-        table.add_column(text(column) if column.startswith("column-") else column)
-    return table
 
 
 def command_line(command: Command, system: str | None = None) -> str:

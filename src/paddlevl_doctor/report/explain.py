@@ -14,11 +14,11 @@ from rich.text import Text
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.explain import ExplainReport, Named, UnknownError
 from paddlevl_doctor.logs.recognise import COUNTED
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text as Words
+from paddlevl_doctor.messages import message, render, say
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import Screen, command_line, describe_facts
 from paddlevl_doctor.values.facts import Facts
-from paddlevl_doctor.values.findings import as_dict
 
 _APPLIES = {
     "yes": "explain-applies-yes",
@@ -29,7 +29,7 @@ _FENCE = re.compile(r"`{3,}")
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&@!])")
 
 
-def explain_document(report: ExplainReport, home: Path) -> dict[str, Any]:
+def explain_document(report: ExplainReport, home: Path, lang: str) -> dict[str, Any]:
     """Describe the explanation of a log."""
     target = report.facts.target if report.facts else None
     shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
@@ -39,17 +39,17 @@ def explain_document(report: ExplainReport, home: Path) -> dict[str, Any]:
         "doctor": {"version": __version__},
         "source": report.source,
         "target": shown,
-        "matches": as_dict(found.matches),
-        "unknown": [_unknown_document(error, report, home) for error in found.unknown],
+        "matches": found.matches,
+        "unknown": [_unknown_document(error, report, home, lang) for error in found.unknown],
         "lines": found.lines,
         "bytes": found.bytes,
         "seconds": report.seconds,
     }
 
 
-def _unknown_document(error: UnknownError, report: ExplainReport, home: Path) -> dict[str, Any]:
+def _unknown_document(error: UnknownError, report: ExplainReport, home: Path, lang: str) -> dict[str, Any]:
     words = {"line": error.line, "words": error.words, "count": error.count}
-    return {**words, "issue": issue_text(error, report.facts, home)}
+    return {**words, "issue": issue_text(error, report.facts, home, lang)}
 
 
 # --- console
@@ -63,9 +63,9 @@ def show(screen: Screen, report: ExplainReport) -> None:
     for error in found.unknown:
         _unknown(screen, error, report)
     if not found.matches and not found.unknown:
-        screen.line("✓ " + text("explain-nothing", lines=found.lines), "bold green")
+        screen.line("✓ " + screen.say("explain-nothing", lines=found.lines), "bold green")
     elif not screen.quiet:
-        screen.line(text("explain-counts", **_counts(report)), "dim")
+        screen.line(screen.say("explain-counts", **_counts(report)), "dim")
 
 
 def _counts(report: ExplainReport) -> dict[str, object]:
@@ -77,47 +77,55 @@ def _counts(report: ExplainReport) -> dict[str, object]:
 def _named(screen: Screen, named: Named) -> None:
     mark, style = ("✗", "bold red") if named.root_cause else ("·", "bold")
     screen.console.print(
-        Text(f"{mark} {named.title}", style=style), Text(f"[{named.id}] {_role(named)}", style="dim")
+        Text(f"{mark} {screen.words(named.title)}", style=style),
+        Text(f"[{named.id}] {screen.words(_role(named))}", style="dim"),
     )
-    _say(screen, "", f"{_where(named.line, named.count)}{text('label-colon')}{named.excerpt}")
+    _say(
+        screen,
+        "",
+        f"{_where(named.line, named.count, screen.lang)}{screen.say('label-colon')}{named.excerpt}",
+    )
     if not screen.quiet:
-        _say(screen, text(_APPLIES[named.applies]), named.reason)
+        _say(screen, screen.say(_APPLIES[named.applies]), named.reason)
     if named.root_cause or screen.verbose:
-        _say(screen, text("explain-cause"), named.cause)
-        _say(screen, text("remedy"), named.remedy.text)
+        _say(screen, screen.say("explain-cause"), named.cause)
+        _say(screen, screen.say("remedy"), named.remedy.text)
         for command in named.remedy.commands:
-            _say(screen, text("run"), command_line(command))
+            _say(screen, screen.say("run"), command_line(command))
     for link in named.links if screen.verbose else ():
         _say(screen, "", link, "dim")
     screen.console.print()
 
 
-def _role(named: Named) -> str:
+def _role(named: Named) -> Words:
     if named.root_cause:
-        return text("explain-root")
+        return message("explain-root")
     if named.consequence_of:
-        return text("explain-follows", id=named.consequence_of)
-    return text("explain-harmless") if named.weight == "harmless" else ""
+        return message("explain-follows", id=named.consequence_of)
+    return message("explain-harmless") if named.weight == "harmless" else ""
 
 
-def _where(line: int, count: int) -> str:
-    times = text("explain-many" if count >= COUNTED else "explain-times", count=count)
-    return text("explain-line", line=line) + (f" ({times})" if count > 1 else "")
+def _where(line: int, count: int, lang: str) -> str:
+    times = say("explain-many" if count >= COUNTED else "explain-times", lang, count=count)
+    return say("explain-line", lang, line=line) + (f" ({times})" if count > 1 else "")
 
 
 def _unknown(screen: Screen, error: UnknownError, report: ExplainReport) -> None:
-    screen.line(f"? {_where(error.line, error.count)}{text('label-colon')}{error.words}", "bold magenta")
+    screen.line(
+        f"? {_where(error.line, error.count, screen.lang)}{screen.say('label-colon')}{error.words}",
+        "bold magenta",
+    )
     if screen.quiet:
         return
-    _say(screen, "", text("explain-unknown"))
-    for line in issue_text(error, report.facts, screen.home).splitlines():
+    _say(screen, "", screen.say("explain-unknown"))
+    for line in issue_text(error, report.facts, screen.home, screen.lang).splitlines():
         _say(screen, "", line, "dim")
     screen.console.print()
 
 
-def _say(screen: Screen, label: str, words: str, style: str = "") -> None:
+def _say(screen: Screen, label: str, words: Words, style: str = "") -> None:
     """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
-    head = (label + text("label-colon"), "bold") if label else ""
+    head = (label + screen.say("label-colon"), "bold") if label else ""
     line = Text.assemble(head, (screen.clean(words), style))
     if screen.console.is_terminal:
         screen.console.print(Padding(line, (0, 0, 0, 2)))
@@ -128,32 +136,33 @@ def _say(screen: Screen, label: str, words: str, style: str = "") -> None:
 # --- text for an issue, and Markdown
 
 
-def issue_text(error: UnknownError, facts: Facts | None, home: Path) -> str:
+def issue_text(error: UnknownError, facts: Facts | None, home: Path, lang: str) -> str:
     """Return a text about an unknown error for an issue: nothing private in it, and nothing that could break out."""
-    rows = [f"{name}{text('label-colon')}{value}" for name, value in (describe_facts(facts) if facts else ())]
+    known = describe_facts(facts) if facts else ()
+    rows = [f"{render(name, lang)}{say('label-colon', lang)}{render(value, lang)}" for name, value in known]
     body = [f"paddlevl-doctor {__version__}", *rows, f"line {error.line}", "", *error.trace]
     title = _inline(_public(error.words, home))
     return f"### {title}\n\n{_fenced(_public(chr(10).join(body), home))}"
 
 
-def markdown(report: ExplainReport, home: Path) -> str:
+def markdown(report: ExplainReport, home: Path, lang: str) -> str:
     """Write the explanation as Markdown for an issue."""
-    parts = ["# " + text("explain-heading"), text("explain-counts", **_counts(report))]
+    parts = ["# " + say("explain-heading", lang), say("explain-counts", lang, **_counts(report))]
     for named in report.explanation.matches:
-        parts += _section(named, home)
+        parts += _section(named, home, lang)
     for error in report.explanation.unknown:
-        parts += [issue_text(error, report.facts, home)]
+        parts += [issue_text(error, report.facts, home, lang)]
     return "\n\n".join(parts) + "\n"
 
 
-def _section(named: Named, home: Path) -> Iterator[str]:
-    role, colon = _role(named), text("label-colon")
-    yield f"## {_inline(named.title)} (`{named.id}`{', ' + role if role else ''})"
-    yield _where(named.line, named.count)
+def _section(named: Named, home: Path, lang: str) -> Iterator[str]:
+    role, colon = render(_role(named), lang), say("label-colon", lang)
+    yield f"## {_inline(render(named.title, lang))} (`{named.id}`{', ' + role if role else ''})"
+    yield _where(named.line, named.count, lang)
     yield _fenced(_public(named.excerpt, home))
-    yield f"{text(_APPLIES[named.applies])}{colon}{_inline(_public(named.reason, home))}"
-    yield f"**{text('explain-cause')}**{colon}{_public(named.cause, home)}"
-    yield f"**{text('remedy')}**{colon}{_public(named.remedy.text, home)}"
+    yield f"{say(_APPLIES[named.applies], lang)}{colon}{_inline(_public(render(named.reason, lang), home))}"
+    yield f"**{say('explain-cause', lang)}**{colon}{_public(render(named.cause, lang), home)}"
+    yield f"**{say('remedy', lang)}**{colon}{_public(render(named.remedy.text, lang), home)}"
     if named.remedy.commands:
         yield _fenced("\n".join(map(command_line, named.remedy.commands)))
     if named.links:

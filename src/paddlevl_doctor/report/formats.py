@@ -8,23 +8,23 @@ from functools import partial
 
 from paddlevl_doctor.checks.report import CheckReport
 
-_RENDERERS = {
-    "markdown": ("markdown", "render"),
+_WRITERS = {
+    "markdown": ("markdown", "render_check"),
     "junit": ("ci", "junit"),
     "github": ("ci", "github"),
-    "html": ("html", "render"),
+    "html": ("html", "render_check"),
 }
-"""The module of this package and its function `(report) -> str` that write a format."""
+"""The module of this package and its function `(report, lang) -> str`, by format."""
 
 
-def renderers(report: CheckReport) -> Mapping[str, Callable[[], str]]:
-    """Return what writes a check in each format; the module of a format is imported when it is called."""
-    return {name: partial(_render, name, report) for name in _RENDERERS}
+def renderers(report: CheckReport, lang: str) -> Mapping[str, Callable[[], str]]:
+    """Return what writes a check in each format; a format that is not asked for is not imported."""
+    return {name: partial(_write, name, report, lang) for name in _WRITERS}
 
 
-def _render(name: str, report: CheckReport) -> str:
+def _write(name: str, report: CheckReport, lang: str) -> str:
     from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
 
-    module, function = _RENDERERS[name]
-    write = getattr(importlib.import_module(f"paddlevl_doctor.report.{module}"), function)
-    return str(write(Redactor.of_this_machine().value(report)))
+    module, function = _WRITERS[name]
+    render = getattr(importlib.import_module(f"paddlevl_doctor.report.{module}"), function)
+    return str(render(Redactor.of_this_machine().value(report, lang), lang))

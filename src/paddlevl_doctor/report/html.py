@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Message, Text, message, render
 from paddlevl_doctor.report.console import STYLES, causes, command_line, describe_facts, root_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from jinja2.runtime import Context
 
 _CODE = re.compile(r"`([^`\n]+)`")
 # Characters that steer the direction of text, that cannot be seen at all, or (half a surrogate) not be written.
@@ -22,12 +23,12 @@ _STEERING = re.compile(
 )
 
 
-def render(report: CheckReport) -> str:
+def render_check(report: CheckReport, lang: str) -> str:
     """Return the page; the report is already redacted."""
     found = causes(report.findings)
     return template("check.html").render(
-        lang=language(),
-        t=text,
+        lang=lang,
+        t=message,
         version=__version__,
         report=report,
         facts=describe_facts(report.facts),
@@ -43,7 +44,12 @@ def render(report: CheckReport) -> str:
 @functools.cache
 def template(name: str) -> Template:
     """Return a template whose values are escaped, and without what would steer the reader's eye."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only this format needs it
+    from jinja2 import (  # noqa: PLC0415 - only this format needs it
+        Environment,
+        FileSystemLoader,
+        StrictUndefined,
+        pass_context,
+    )
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
@@ -51,9 +57,9 @@ def template(name: str) -> Template:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=pass_context(_shown),
     )
-    environment.filters["spans"] = _spans
+    environment.filters["spans"] = pass_context(_spans)
     return environment.get_template(name)
 
 
@@ -62,17 +68,18 @@ def visible(words: str) -> str:
     return _STEERING.sub("\ufffd", words)
 
 
-def _shown(value: object) -> object:
-    """Make a text visible, and leave everything else to the escaping."""
+def _shown(context: Context, value: object) -> object:
+    """Word a message, make a text visible, and leave everything else to the escaping."""
     from markupsafe import Markup  # noqa: PLC0415 - as above
 
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    words = render(value, context["lang"]) if isinstance(value, Message) else value
+    return visible(words) if isinstance(words, str) and not isinstance(words, Markup) else words
 
 
-def _spans(words: str) -> object:
-    """Return text with its `code` as code elements, everything else escaped."""
+def _spans(context: Context, said: Text) -> object:
+    """Return a message or text with its `code` as code elements, everything else escaped."""
     from markupsafe import Markup, escape  # noqa: PLC0415 - as above
 
-    parts = _CODE.split(visible(words))
+    parts = _CODE.split(visible(render(said, context["lang"])))
     shown = [Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)]
     return Markup("").join(shown)

@@ -21,9 +21,8 @@ Document = dict[str, Any]
 
 
 def document(verb: str, **fields: Any) -> Document:
-    """Return a document of this verb: its schema, the doctor's version, and the fields as plain JSON types."""
-    head = {"schema": f"paddlevl-doctor/{verb}/1", "doctor": {"version": __version__}}
-    return {**head, **{name: as_dict(value) for name, value in fields.items()}}
+    """Return a document of this verb: its schema, the doctor's version, and the fields, still as values."""
+    return {"schema": f"paddlevl-doctor/{verb}/1", "doctor": {"version": __version__}, **fields}
 
 
 def check_document(report: CheckReport) -> Document:
@@ -84,12 +83,13 @@ def error_document(verb: str, error: DoctorError) -> Document:
     return document(verb, error={"message": error.message, "exit_code": int(error.exit_code)}, **extra)
 
 
-def as_json(document: Document) -> str:
-    """Write a document as JSON text, secrets taken out.
+def as_json(document: Document, lang: str) -> str:
+    """Write a document as JSON text, its messages in a language, secrets taken out.
 
     Most documents hold none, and looking at the whole text once is a tenth of looking at every string.
     """
-    words = json.dumps(document, ensure_ascii=False, indent=2)
+    plain = as_dict(document, lang)
+    words = json.dumps(plain, ensure_ascii=False, indent=2)
     if without_secrets(words) == words:
         return words
-    return json.dumps(scrubbed(document), ensure_ascii=False, indent=2)
+    return json.dumps(scrubbed(plain), ensure_ascii=False, indent=2)

@@ -6,7 +6,7 @@ import re
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import render, say
 from paddlevl_doctor.report.console import Cause, causes, describe_facts
 from paddlevl_doctor.values.findings import Finding, Status
 
@@ -25,16 +25,16 @@ _WORD_JOINER = "\u2060"
 """Invisible; between @ and a name it keeps GitHub from telling somebody."""
 
 
-def render(report: CheckReport) -> str:
+def render_check(report: CheckReport, lang: str) -> str:
     """Return the document; the report is already redacted."""
     found = causes(report.findings)
     parts = [
-        f"# {text('report-title')}",
-        _verdict(report),
-        *(_problem(cause) for cause in found),
-        _folded(text("report-machine"), _machine(report)),
-        _folded(text("report-all"), _all(report)),
-        text("report-written", version=__version__, seconds=report.seconds),
+        f"# {say('report-title', lang)}",
+        _verdict(report, lang),
+        *(_problem(cause, lang) for cause in found),
+        _folded(say("report-machine", lang), _machine(report, lang)),
+        _folded(say("report-all", lang), _all(report, lang)),
+        say("report-written", lang, version=__version__, seconds=report.seconds),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -57,51 +57,55 @@ def code(words: str) -> str:
     return f"{fence}text\n{words}\n{fence}"
 
 
-def _verdict(report: CheckReport) -> str:
+def _verdict(report: CheckReport, lang: str) -> str:
     counts = report.summary
     shown = [s for s in Status if counts[s.value] and s not in (Status.OK, Status.SKIPPED)]
-    colon = text("label-colon")
-    found = [f"{_MARKS[s]} {text(f'status-{s.value}')}{colon}{counts[s.value]}" for s in shown]
-    listed = text("list-separator").join(found)
-    return listed or f"{_MARKS[Status.OK]} {text('report-nothing')}"
+    colon = say("label-colon", lang)
+    found = [f"{_MARKS[s]} {say(f'status-{s.value}', lang)}{colon}{counts[s.value]}" for s in shown]
+    listed = say("list-separator", lang).join(found)
+    return listed or f"{_MARKS[Status.OK]} {say('report-nothing', lang)}"
 
 
-def _problem(cause: Cause) -> str:
+def _problem(cause: Cause, lang: str) -> str:
     finding = cause.finding
-    lines = [f"## {_MARKS[finding.status]} {escape(finding.title)}", f"`{finding.id}`"]
+    lines = [f"## {_MARKS[finding.status]} {escape(render(finding.title, lang))}", f"`{finding.id}`"]
     if finding.cause:
-        lines.append(escape(finding.cause))
+        lines.append(escape(render(finding.cause, lang)))
     if finding.evidence:
-        lines.append(code("\n".join(f"{e.source}: {e.value}" for e in finding.evidence)))
+        lines.append(code("\n".join(f"{e.source}: {render(e.value, lang)}" for e in finding.evidence)))
     if finding.remedy is not None:
-        lines.append(f"**{text('report-cure')}{text('label-colon').rstrip()}** {escape(finding.remedy.text)}")
+        lines.append(
+            f"**{say('report-cure', lang)}{say('label-colon', lang).rstrip()}** {escape(render(finding.remedy.text, lang))}"
+        )
     if cause.consequences:
         waiting = ", ".join(f"`{f.id}`" for f in cause.consequences)
-        lines.append(f"{text('report-follows')}{text('label-colon')}{waiting}")
+        lines.append(f"{say('report-follows', lang)}{say('label-colon', lang)}{waiting}")
     if finding.links:
         lines.append("\n".join(f"- <{link}>" for link in finding.links))
     return "\n\n".join(lines)
 
 
-def _machine(report: CheckReport) -> str:
-    rows = [f"{name}{text('label-colon')}{value}" for name, value in describe_facts(report.facts)]
+def _machine(report: CheckReport, lang: str) -> str:
+    rows = [
+        f"{render(name, lang)}{say('label-colon', lang)}{render(value, lang)}"
+        for name, value in describe_facts(report.facts)
+    ]
     target = report.facts.target
     if target is not None:
-        rows.append(text("report-packages") + text("label-colon").rstrip())
+        rows.append(say("report-packages", lang) + say("label-colon", lang).rstrip())
         rows += [f"  {d.name} {d.version}" for d in target.distributions]
     return code("\n".join(rows))
 
 
-def _all(report: CheckReport) -> str:
-    head = (
-        f"| {text('column-status')} | {text('column-check')} | {text('column-title')} |\n| --- | --- | --- |"
-    )
-    return "\n".join([head, *(_row(finding) for finding in report.findings)])
+def _all(report: CheckReport, lang: str) -> str:
+    columns = (say(column, lang) for column in ("column-status", "column-check", "column-title"))
+    head = f"| {' | '.join(columns)} |\n| --- | --- | --- |"
+    return "\n".join([head, *(_row(finding, lang) for finding in report.findings)])
 
 
-def _row(finding: Finding) -> str:
-    status = f"{_MARKS[finding.status]} {text(f'status-{finding.status.value}')}"
-    title = escape(finding.title).replace("\\|", "|").replace("|", "\\|")
+def _row(finding: Finding, lang: str) -> str:
+    status = f"{_MARKS[finding.status]} {say(f'status-{finding.status.value}', lang)}"
+    title = escape(render(finding.title, lang)).replace("\\|", "|").replace("|", "\\|")
     return f"| {status} | `{finding.id}` | {title} |"
 
 

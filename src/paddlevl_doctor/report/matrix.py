@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text as Words
+from paddlevl_doctor.messages import message, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
-def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> None:
+def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequence[Words] = ()) -> None:
     """Print an answer, what was written and what is to be known of it; quiet leaves what cannot be used, and the
     commands or files.
 
@@ -29,26 +30,26 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequ
     if refused_first:
         _refusals(screen, answer)
     if not screen.quiet:
-        _table(screen, _rows(answer))
-        _rules(screen, text("matrix-why"), answer.reasons, "")
+        _table(screen, _rows(answer, screen.lang))
+        _rules(screen, screen.say("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
-        _rules(screen, text("matrix-page", url=answer.index.url), answer.index.said, style)
+        _rules(screen, screen.say("matrix-page", url=answer.index.url), answer.index.said, style)
     if not refused_first:
         _refusals(screen, answer)
     if not answer.possible:
-        screen.line(text("matrix-impossible"), "bold red")
+        screen.line(screen.say("matrix-impossible"), "bold red")
         return
     for note in notes:
         screen.line(note, "yellow")
     if files:
-        screen.line(text("written", paths=", ".join(map(str, files))))
+        screen.line(screen.say("written", paths=", ".join(map(str, files))))
     else:
         _commands(screen, answer)
 
 
 def _refusals(screen: Screen, answer: Answer) -> None:
-    _rules(screen, text("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    _rules(screen, screen.say("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
 
 
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
@@ -63,46 +64,46 @@ def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
         screen.console.print(grid)
     else:
         for name, value in rows:
-            screen.line(f"{name}{text('label-colon')}{value}")
+            screen.line(f"{name}{screen.say('label-colon')}{value}")
     screen.console.print()
 
 
-def _rows(answer: Answer) -> list[tuple[str, str]]:
+def _rows(answer: Answer, lang: str) -> list[tuple[str, str]]:
     chosen = answer.version_set
     rows = [
-        (text("matrix-machine"), _machine(answer.machine)),
-        (text("matrix-set"), f"{chosen.name}: paddleocr {chosen.paddleocr}, paddlex {chosen.paddlex}"),
+        (say("matrix-machine", lang), _machine(answer.machine, lang)),
+        (say("matrix-set", lang), f"{chosen.name}: paddleocr {chosen.paddleocr}, paddlex {chosen.paddlex}"),
     ]
     if not answer.possible:
         return rows
     wheel = answer.wheel
     shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
     rows += [
-        (text("matrix-wheel"), text("matrix-wheel-line", **shown)),
-        (text("matrix-index"), _places(answer)),
+        (say("matrix-wheel", lang), say("matrix-wheel-line", lang, **shown)),
+        (say("matrix-index", lang), _places(answer, lang)),
     ]
     if answer.driver is not None:
         need = answer.driver
-        words = text("matrix-driver-line", minimum=need.minimum, cuda=need.cuda, toolkit=need.toolkit)
-        rows.append((text("matrix-driver"), words))
+        words = say("matrix-driver-line", lang, minimum=need.minimum, cuda=need.cuda, toolkit=need.toolkit)
+        rows.append((say("matrix-driver", lang), words))
     if answer.download is not None:
-        rows.append((text("matrix-download"), _download(answer.download)))
-    return rows + [(text("matrix-vram"), _memory(need)) for need in answer.memory]
+        rows.append((say("matrix-download", lang), _download(answer.download, lang)))
+    return rows + [(say("matrix-vram", lang), _memory(need, lang)) for need in answer.memory]
 
 
-def _places(answer: Answer) -> str:
+def _places(answer: Answer, lang: str) -> str:
     """Name the page of the CUDA wheel, and where the other packages come from."""
-    default = answer.mirror or text("matrix-default-index")
+    default = answer.mirror or say("matrix-default-index", lang)
     page = answer.wheel.find_links
     return default if page is None else f"{page}, {answer.mirror}" if answer.mirror else page
 
 
-def _machine(machine: Machine) -> str:
+def _machine(machine: Machine, lang: str) -> str:
     host, gpus = machine.host, machine.gpus
     place = f"WSL {host.wsl}" if host.wsl else host.notebook
     names = [f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus.devices]
     counted = [f"{names.count(name)}× {name}" if names.count(name) > 1 else name for name in names]
-    driver = f"{text('matrix-driver')} {gpus.driver}" if gpus.driver else text("matrix-no-driver")
+    driver = f"{say('matrix-driver', lang)} {gpus.driver}" if gpus.driver else say("matrix-no-driver", lang)
     parts = [
         f"{host.system} {host.machine}",
         place,
@@ -114,31 +115,32 @@ def _machine(machine: Machine) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _download(download: Download) -> str:
+def _download(download: Download, lang: str) -> str:
     sizes = (download.paddle_mb, download.nvidia_mb, download.stack_mb, download.models_mb)
     parts = [
-        f"{text(f'matrix-part-{name}')} {text('matrix-unknown-size') if size is None else _gb(size / 1000)}"
+        f"{say(f'matrix-part-{name}', lang)} {say('matrix-unknown-size', lang) if size is None else _gb(size / 1000)}"
         for name, size in zip(_PARTS, sizes, strict=True)
         if size != 0
     ]
     key = "matrix-gigabytes" if download.complete else "matrix-gigabytes-at-least"
-    total = text(key, gb=_gb(download.total_mb / 1000))
-    return f"{total}{text('label-colon')}{text('list-separator').join(parts)}{_doubt(download.verified)}"
+    total = say(key, lang, gb=_gb(download.total_mb / 1000))
+    listed = say("list-separator", lang).join(parts)
+    return f"{total}{say('label-colon', lang)}{listed}{_doubt(download.verified, lang)}"
 
 
-def _memory(need: GpuNeed) -> str:
+def _memory(need: GpuNeed, lang: str) -> str:
     shown = {"peak": _gb(need.peak_mb / 1024), "patched": _gb(need.patched_mb / 1024)}
-    words = text("matrix-vram-line", gpu=need.gpu, dtype=need.dtype, **shown)
-    has = text("matrix-vram-has", has=_gb(need.memory_mb / 1024)) if need.memory_mb else ""
-    return f"{words}{has}{_doubt('unverified')}"
+    words = say("matrix-vram-line", lang, gpu=need.gpu, dtype=need.dtype, **shown)
+    has = say("matrix-vram-has", lang, has=_gb(need.memory_mb / 1024)) if need.memory_mb else ""
+    return f"{words}{has}{_doubt('unverified', lang)}"
 
 
 def _gb(gigabytes: float) -> str:
     return f"{gigabytes:.1f}"
 
 
-def _doubt(verified: str) -> str:
-    return f" [{text('matrix-unverified')}]" if verified == "unverified" else ""
+def _doubt(verified: str, lang: str) -> str:
+    return f" [{say('matrix-unverified', lang)}]" if verified == "unverified" else ""
 
 
 def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str) -> None:
@@ -148,7 +150,9 @@ def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str
 
     screen.line(title, "bold")
     for said in sentences:
-        screen.indented(Text(f"- {said.text(language())}{_doubt(said.verified)}", style=style), 2)
+        screen.indented(
+            Text(f"- {said.text(screen.lang)}{_doubt(said.verified, screen.lang)}", style=style), 2
+        )
         screen.indented(Text(said.source, style="dim"), 4)
     screen.console.print()
 
@@ -158,15 +162,15 @@ def _commands(screen: Screen, answer: Answer) -> None:
 
     from paddlevl_doctor.report.console import command_line  # noqa: PLC0415 - it imports this screen's class
 
-    screen.line(text("matrix-install"), "bold")
+    screen.line(screen.say("matrix-install"), "bold")
     for command in answer.commands:
         screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
     if not screen.quiet:
         key = "matrix-elsewhere" if answer.machine.described else "matrix-here"
-        screen.line(text(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
+        screen.line(screen.say(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
 
 
-def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[str] = ()) -> Document:
+def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[Words] = ()) -> Document:
     """Describe an answer, what was written, and what is to be known of it."""
     from paddlevl_doctor.report.json_documents import document  # noqa: PLC0415 - brings json, which people do not need
 
@@ -180,7 +184,7 @@ def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[
             "paddleocr": chosen.paddleocr,
             "paddlex": chosen.paddlex,
             "python": chosen.python,
-            "why": chosen.why(language()),
+            "why": message(f"set:{chosen.name}:why"),
             "source": chosen.source,
             "verified": chosen.verified,
         },
@@ -247,11 +251,10 @@ def _download_fields(download: Download) -> dict[str, object]:
 
 
 def _rule(said: Sentence, kind: str) -> dict[str, object]:
-    words = said.text(language())
     return {
         "rule": said.rule,
         "kind": kind,
-        "text": words,
+        "text": said.message,
         "source": said.source,
         "verified": said.verified,
     }

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.engines.failures import helped
 from paddlevl_doctor.parsing.run.report import (
     ComparedEngine,
@@ -15,7 +14,7 @@ from paddlevl_doctor.parsing.run.report import (
     ParseReport,
     names_of,
 )
-from paddlevl_doctor.report.console import STYLES, Screen, make_table
+from paddlevl_doctor.report.console import STYLES, Screen
 from paddlevl_doctor.values.findings import Status
 
 _DIFFERENCES, _DIFF_LINES = 5, 30
@@ -33,29 +32,31 @@ def show(screen: Screen, report: ParseReport) -> None:
     _, colour = _mark(report.verdict)
     screen.line(report.verdict.summary, f"bold {colour}")
     for reason in report.verdict.reasons:
-        screen.line(f"  {reason}", "dim")
+        screen.line(f"  {screen.words(reason)}", "dim")
     for document in report.documents:
         _differences(screen, document)
 
 
 def _reading(screen: Screen, report: ParseReport) -> None:
-    screen.line(text("engine-line", engine=report.engine, device=report.device), "bold")
+    screen.line(screen.say("engine-line", engine=report.engine, device=report.device), "bold")
     if report.reason:
-        screen.line(text("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow")
-    table = make_table("column-step", "column-seconds")
+        screen.line(
+            screen.say("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
+        )
+    table = screen.table("column-step", "column-seconds")
     for name, seconds in report.seconds.items():
         table.add_row(name, f"{seconds:.1f}")
     screen.console.print(table)
     if helped(report.rungs):
-        screen.line(f"! {helped(report.rungs)}", "yellow")
+        screen.line(f"! {screen.words(helped(report.rungs))}", "yellow")
     for incident in report.incidents:
-        screen.line(f"! {incident}", "yellow")
+        screen.line(f"! {screen.words(incident)}", "yellow")
     if len(report.documents) == 1:
-        screen.line(text("written", paths=", ".join(report.outputs)))
+        screen.line(screen.say("written", paths=", ".join(report.outputs)))
 
 
 def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
-    table = make_table("column-status", "column-document", "column-pages", "column-written")
+    table = screen.table("column-status", "column-document", "column-pages", "column-written")
     names = names_of([document.input for document in documents])
     for name, document in zip(names, documents, strict=True):
         mark, style = _mark(document.verdict)
@@ -74,7 +75,7 @@ def _mark(verdict: Judgement) -> tuple[str, str]:
 
 def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:
     """Show every document and engine in a row, then where what was read differs."""
-    table = make_table("column-engine", "column-document", "column-similarity", "column-seconds")
+    table = screen.table("column-engine", "column-document", "column-similarity", "column-seconds")
     for engine in engines:
         for document in engine.documents:
             alike = "-" if document.similarity is None else f"{document.similarity:.1%}"
@@ -98,9 +99,11 @@ def _differences(screen: Screen, document: DocumentReport) -> None:
     """Show where the witness saw something else, and, of a document that failed, the known text's difference."""
     shown = document.differences if screen.verbose else document.differences[:_DIFFERENCES]
     for found in shown:
-        words = text(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
+        words = screen.say(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
         screen.line(f"  {words}", "yellow")
     if len(document.differences) > len(shown):
-        screen.line("  " + text("differences-more", count=len(document.differences) - len(shown)), "dim")
+        screen.line(
+            "  " + screen.say("differences-more", count=len(document.differences) - len(shown)), "dim"
+        )
     if screen.verbose or not document.verdict.passed:
         _diff(screen, document.diff)

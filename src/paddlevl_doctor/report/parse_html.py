@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.parsing.output.html_tables import Cell, cells_of
 from paddlevl_doctor.parsing.output.run_report_model import (
     Difference,
@@ -364,23 +364,23 @@ class _Page:
         return self.columns[0]
 
 
-def write_page(story: RunStory, folder: Path) -> Path:
+def write_page(story: RunStory, folder: Path, lang: str) -> Path:
     """Write the page beside the results; raises DoctorError where it cannot be written."""
     path = folder / NAME
     try:
-        path.write_text(run_page(story, Path.home()), encoding="utf-8")
+        path.write_text(run_page(story, Path.home(), lang), encoding="utf-8")
     except OSError as error:
-        raise DoctorError(text("cannot-write", path=path, reason=error.strerror)) from error
+        raise DoctorError(message("cannot-write", path=path, reason=error.strerror)) from error
     return path
 
 
-def run_page(story: RunStory, home: Path) -> str:
+def run_page(story: RunStory, home: Path, lang: str) -> str:
     """Return the page. The home folder and secrets are taken out of all but what stands in the documents."""
     from paddlevl_doctor.redaction import without_home  # noqa: PLC0415 - only this format needs it
 
     words = template("run.html").render(
-        lang=language(),
-        t=text,
+        lang=lang,
+        t=message,
         version=__version__,
         story=story,
         documents=[
@@ -391,7 +391,7 @@ def run_page(story: RunStory, home: Path) -> str:
         memory=plot_of(story.samples),
         size=(WIDE, HIGH),
         tone_of=_tone,
-        clean=lambda line: without_home(line, home),
+        clean=lambda said: without_home(render(said, lang), home),
     )
     return words + "\n"
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from paddlevl_doctor.knowledge.patches import Patch
-from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.report.console import Screen, command_line, make_table
+from paddlevl_doctor.messages import message, say
+from paddlevl_doctor.report.console import Screen, command_line
 from paddlevl_doctor.report.json_documents import Document, document
 from paddlevl_doctor.values.findings import Command
 
@@ -22,18 +22,18 @@ _STYLES = {"altered": "red", "missing": "red", "patched": "green"}
 
 def show_list(screen: Screen, patches: Sequence[Patch]) -> None:
     """Print every patch, whether `fix` applies it by itself, and what it does."""
-    table = make_table("column-patch", "column-default", "column-what")
+    table = screen.table("column-patch", "column-default", "column-what")
     for patch in patches:
-        table.add_row(patch.id, text(f"patch-{patch.default}"), Text(patch.title(language())))
+        table.add_row(patch.id, screen.say(f"patch-{patch.default}"), Text(patch.title(screen.lang)))
     screen.console.print(table)
 
 
 def show_detail(screen: Screen, detail: PatchDetail) -> None:
     """Print one patch: what is wrong without it, what it changes, and when it can be dropped."""
-    patch, lang = detail.patch, language()
-    screen.line(f"{patch.id}  ({text(f'patch-{patch.default}')})", "bold")
+    patch, lang = detail.patch, screen.lang
+    screen.line(f"{patch.id}  ({screen.say(f'patch-{patch.default}')})", "bold")
     screen.line(patch.why(lang))
-    screen.line(text("patch-drop-when", text=patch.drop_when[lang]), "dim")
+    screen.line(screen.say("patch-drop-when", text=patch.drop_when[lang]), "dim")
     for link in patch.links:
         screen.line(link, "dim")
     for _, diff in detail.changes:
@@ -42,29 +42,31 @@ def show_detail(screen: Screen, detail: PatchDetail) -> None:
 
 def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
     """Print what every file that a patch knows is in the target; verbose adds its path and who shares it."""
-    table = make_table("column-patch", "column-state")
+    table = screen.table("column-patch", "column-state")
     for file in files:
-        table.add_row(file.patch, Text(_state(file), _STYLES.get(file.state, "")))
+        table.add_row(file.patch, Text(_state(file, screen.lang), _STYLES.get(file.state, "")))
         if screen.verbose:
-            shared = text("patch-shared", links=file.links) if file.links > 1 else ""
+            shared = screen.say("patch-shared", links=file.links) if file.links > 1 else ""
             table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
     screen.console.print(table)
 
 
-def _state(file: FileStatus) -> str:
+def _state(file: FileStatus, lang: str) -> str:
     """Return the state in words; of a version that the patch does not know, also whether it is needed there."""
-    words = text(f"state-{file.state}")
+    words = say(f"state-{file.state}", lang)
     if file.needed is None:
         return words
-    return f"{words}{text('label-colon')}{text('patch-needed' if file.needed else 'patch-not-needed')}"
+    return (
+        f"{words}{say('label-colon', lang)}{say('patch-needed' if file.needed else 'patch-not-needed', lang)}"
+    )
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:
     """Print where a wheel is, what is in it, and how it is installed."""
-    screen.line(text("wheel-built", path=screen.clean(str(path))), "bold green")
+    screen.line(screen.say("wheel-built", path=screen.clean(str(path))), "bold green")
     for patch in chosen:
-        screen.line(f"  {patch.id}: {patch.title(language())}")
-    screen.line(text("wheel-install", command=command_line(install_command(path))))
+        screen.line(f"  {patch.id}: {patch.title(screen.lang)}")
+    screen.line(screen.say("wheel-install", command=command_line(install_command(path))))
 
 
 def install_command(path: Path) -> Command:
@@ -79,14 +81,13 @@ def list_document(patches: Sequence[Patch]) -> Document:
 
 
 def _row(patch: Patch) -> dict[str, object]:
-    lang = language()
     return {
         "id": patch.id,
         "distribution": patch.distribution,
         "default": patch.default,
-        "title": patch.title(lang),
-        "why": patch.why(lang),
-        "drop_when": patch.drop_when[lang],
+        "title": message(f"patch:{patch.id}:title"),
+        "why": message(f"patch:{patch.id}:why"),
+        "drop_when": message(f"patch:{patch.id}:drop_when"),
         "evidence": patch.evidence,
         "links": patch.links,
         "files": [{"path": file.path, "versions": sorted(file.versions())} for file in patch.files],

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from paddlevl_doctor.messages import Text as Words
+from paddlevl_doctor.messages import render
 from paddlevl_doctor.redaction import printable
 from paddlevl_doctor.values.findings import Advance
 
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 class Progress:
     """Announces stages. On a terminal each leaves one line with its duration; nested stages share the spinner."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, lang: str) -> None:
         self.enabled = enabled and sys.stderr.isatty()
-        self.depth = 0
+        self.depth, self.lang = 0, lang
 
     @contextmanager
-    def stage(self, title: str) -> Iterator[None]:
+    def stage(self, title: Words) -> Iterator[None]:
         """Show `title` while the block runs."""
         if not self.enabled or self.depth:
             yield
@@ -32,7 +34,11 @@ class Progress:
         from rich.console import Console  # noqa: PLC0415 - only terminals need it
         from rich.text import Text  # noqa: PLC0415
 
-        console, started, shown = Console(stderr=True, highlight=False), time.monotonic(), printable(title)
+        console, started, shown = (
+            Console(stderr=True, highlight=False),
+            time.monotonic(),
+            printable(render(title, self.lang)),
+        )
         self.depth += 1
         try:
             with console.status(Text(shown)):
@@ -43,7 +49,7 @@ class Progress:
             self.depth -= 1
 
     @contextmanager
-    def bytes(self, title: str, total: int) -> Iterator[Advance]:
+    def bytes(self, title: Words, total: int) -> Iterator[Advance]:
         """Show how much of `total` bytes is here, the rate and the time left; 0 stands for a total nobody knows."""
         if not self.enabled or self.depth:
             yield Advance()
@@ -56,10 +62,11 @@ class Progress:
         words = TextColumn("{task.description}", markup=False)
         columns = (words, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
         with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
-            yield _Shown(bars, bars.add_task(printable(title), total=total or None, rate="", now=""))
+            task = bars.add_task(printable(render(title, self.lang)), total=total or None, rate="", now="")
+            yield _Shown(bars, task, self.lang)
 
     @contextmanager
-    def bar(self, title: str, total: int) -> Iterator[Advance]:
+    def bar(self, title: Words, total: int) -> Iterator[Advance]:
         """Show how much of `total` is done, at what rate, and the time left."""
         if not self.enabled or self.depth:
             yield Advance()
@@ -68,7 +75,8 @@ class Progress:
         from rich.progress import Progress as Bars  # noqa: PLC0415
 
         with Bars(*_columns(), console=Console(stderr=True, highlight=False), transient=True) as bars:
-            yield _Shown(bars, bars.add_task(printable(title), total=total, rate="", now=""))
+            task = bars.add_task(printable(render(title, self.lang)), total=total, rate="", now="")
+            yield _Shown(bars, task, self.lang)
 
 
 def _columns() -> tuple[ProgressColumn, ...]:
@@ -89,8 +97,8 @@ def _columns() -> tuple[ProgressColumn, ...]:
 class _Shown(Advance):
     """Tells a bar; may be called in any thread."""
 
-    def __init__(self, bars: Bars, task: TaskID) -> None:
-        self.bars, self.task, self.done = bars, task, 0
+    def __init__(self, bars: Bars, task: TaskID, lang: str) -> None:
+        self.bars, self.task, self.lang, self.done = bars, task, lang, 0
         self.started = time.monotonic()
 
     def __call__(self, done: int) -> None:
@@ -99,6 +107,6 @@ class _Shown(Advance):
         minutes = max(time.monotonic() - self.started, 0.001) / 60
         self.bars.update(self.task, advance=done, rate=f"{self.done / minutes:.1f}/min")
 
-    def say(self, words: str) -> None:
+    def say(self, words: Words) -> None:
         """Show what is being done now."""
-        self.bars.update(self.task, now=printable(words))
+        self.bars.update(self.task, now=printable(render(words, self.lang)))

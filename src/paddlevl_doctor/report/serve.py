@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from paddlevl_doctor.messages import text
-from paddlevl_doctor.report.console import Screen, command_line, make_table
+from paddlevl_doctor.messages import Text as Words
+from paddlevl_doctor.report.console import Screen, command_line
 from paddlevl_doctor.report.json_documents import Document, document
 from paddlevl_doctor.values.findings import Finding, Status
 
@@ -26,11 +26,11 @@ def show(screen: Screen, report: ServeReport) -> None:
         _finding(screen, finding)
     if report.plan is not None and not screen.quiet:
         if report.exit_code() != 0:
-            screen.line(text("serve-cannot"), "yellow")
+            screen.line(screen.say("serve-cannot"), "yellow")
         _plan(screen, report.plan, report.notes)
     if report.running is not None:
         seconds = f"{report.running.seconds:.1f}"
-        screen.line(text("serve-ready", url=report.running.url, seconds=seconds), "bold green")
+        screen.line(screen.say("serve-ready", url=report.running.url, seconds=seconds), "bold green")
     if report.plan is not None and not screen.quiet:
         _next(screen, report, report.plan)
 
@@ -39,18 +39,18 @@ def _next(screen: Screen, report: ServeReport, plan: ServerPlan) -> None:
     """Say what is left to the reader: to clear the way, to make the client, to start, to read a page."""
     read = command_line(plan.client.read)
     if report.exit_code() != 0:
-        screen.line(text("serve-nothing"), "bold")
+        screen.line(screen.say("serve-nothing"), "bold")
     elif report.dry_run:
-        screen.line(text("serve-next"), "bold")
+        screen.line(screen.say("serve-next"), "bold")
         first = map(command_line, plan.client.prepare)
-        steps = [*first, text("serve-next-serve"), text("serve-next-read", command=read)]
+        steps = [*first, screen.say("serve-next-serve"), screen.say("serve-next-read", command=read)]
         for number, step in enumerate(steps, 1):
             _command(screen, f"{number}. {step}")
     elif plan.client.yaml is None:
         command = " && ".join(map(command_line, plan.client.prepare))
-        screen.line(text("serve-next-again", file=plan.client.file, command=command), "yellow")
+        screen.line(screen.say("serve-next-again", file=plan.client.file, command=command), "yellow")
     else:
-        _command(screen, text("serve-next-read", command=read))
+        _command(screen, screen.say("serve-next-read", command=read))
 
 
 def _command(screen: Screen, words: str) -> None:
@@ -63,28 +63,30 @@ def _finding(screen: Screen, finding: Finding) -> None:
     calm = finding.status in (Status.OK, Status.NOTE)
     if (silent and not screen.verbose) or (calm and screen.quiet):
         return
-    label = text(f"status-{finding.status.value}") + text("label-colon")
-    screen.line(f"{label}{finding.title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
+    label = screen.say(f"status-{finding.status.value}") + screen.say("label-colon")
+    title = screen.words(finding.title)
+    screen.line(f"{label}{title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
     if calm and not screen.verbose:
         return
-    for evidence in (one for one in finding.evidence if one.value not in finding.title):
-        screen.line(f"   {evidence.source}: {evidence.value}", "dim")
+    for source, value in ((one.source, screen.words(one.value)) for one in finding.evidence):
+        if value not in title:
+            screen.line(f"   {source}: {value}", "dim")
     if finding.cause:
-        screen.line(f"   {finding.cause}")
+        screen.line(f"   {screen.words(finding.cause)}")
     if finding.remedy is not None:
-        screen.line(f"   {finding.remedy.text}")
+        screen.line(f"   {screen.words(finding.remedy.text)}")
 
 
-def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[str]) -> None:
+def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[Words]) -> None:
     screen.console.print()
     server = plan.server
     if server.folder is None:
-        screen.line(text("serve-program", program=server.start[0]), "bold")
+        screen.line(screen.say("serve-program", program=server.start[0]), "bold")
     else:
         key = "serve-server" if server.prepare else "serve-adopted"
-        screen.line(text(key, folder=server.folder), "bold")
+        screen.line(screen.say(key, folder=server.folder), "bold")
     for note in notes:
-        screen.line(f"   {note}", "dim")
+        screen.line(f"   {screen.words(note)}", "dim")
     for command in server.prepare:
         _command(screen, command_line(command))
     _start(screen, plan)
@@ -96,38 +98,38 @@ def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[str]) -> None:
 def _start(screen: Screen, plan: ServerPlan) -> None:
     share = plan.share
     if share is None:
-        screen.line(f"   {text('serve-start')}", "dim")
+        screen.line(f"   {screen.say('serve-start')}", "dim")
     else:
         fraction = f"{share.fraction:.2f}"
-        screen.line("   " + text("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
+        screen.line("   " + screen.say("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
     words = " ".join(f"{name}={value}" for name, value in plan.server.environment.items())
     _command(screen, f"{words} {command_line(plan.server.start)}")
     if plan.server.config is not None:
-        screen.line("   " + text("serve-config", config=plan.server.config.strip()), "dim")
-    screen.line("   " + text("serve-answers", url=plan.url, model=plan.model), "dim")
+        screen.line("   " + screen.say("serve-config", config=plan.server.config.strip()), "dim")
+    screen.line("   " + screen.say("serve-answers", url=plan.url, model=plan.model), "dim")
     key = "serve-weights-cached" if PurePath(plan.weights).is_absolute() else "serve-weights-hub"
-    screen.line("   " + text(key, weights=plan.weights), "dim")
+    screen.line("   " + screen.say(key, weights=plan.weights), "dim")
 
 
 def _client(screen: Screen, client: ClientSide) -> None:
-    screen.line(text("serve-client", folder=client.folder), "bold")
+    screen.line(screen.say("serve-client", folder=client.folder), "bold")
     if client.prepare:
-        screen.line(f"   {text('serve-client-first')}", "dim")
+        screen.line(f"   {screen.say('serve-client-first')}", "dim")
     for command in client.prepare:
         _command(screen, command_line(command))
-    screen.line(f"   {text('serve-client-reads')}", "dim")
+    screen.line(f"   {screen.say('serve-client-reads')}", "dim")
     _command(screen, command_line(client.read))
-    screen.line(text("serve-file", file=client.file), "bold")
-    screen.line("   " + text("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
+    screen.line(screen.say("serve-file", file=client.file), "bold")
+    screen.line("   " + screen.say("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
     for name, value in client.settings.items():
         screen.line(f"      {name}: {value}")
 
 
 def _proof(screen: Screen, proof: Proof) -> None:
     screen.line(
-        text("serve-proof", paddle=proof.paddle, server=proof.server, count=len(proof.clashes)), "bold"
+        screen.say("serve-proof", paddle=proof.paddle, server=proof.server, count=len(proof.clashes)), "bold"
     )
-    table = make_table("column-package", proof.paddle, proof.server)
+    table = screen.table("column-package", proof.paddle, proof.server)
     for clash in proof.clashes:
         table.add_row(Text(f"   {clash.package}"), clash.paddle, clash.server)
     screen.console.print(table)

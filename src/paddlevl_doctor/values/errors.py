@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.findings import ExitCode
 
 
 class DoctorError(Exception):
-    """A failure that was foreseen: `message` says what was wrong, where, and what to do."""
+    """A failure that was foreseen: `message` says what was wrong, where, and what to do. `str` is English."""
 
     exit_code = ExitCode.PROBLEMS
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: Text) -> None:
         super().__init__(message)
         self.message = message
 

@@ -1,7 +1,7 @@
 """The values that travel between the rooms: what was found, what will be done, what came of it.
 
 All of them are frozen and made of plain types, so that they can be compared in tests, written as JSON and read
-back. Text in them is already in the reader's language.
+back. A sentence in them is a message, which `report` words in the reader's language.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-Stage = Callable[[str], AbstractContextManager[None]]
+from paddlevl_doctor.messages import Message, Text, render, to_json
+
+Stage = Callable[[Text], AbstractContextManager[None]]
 """Announces a stage of the work while it lasts."""
 
 
@@ -24,16 +26,16 @@ class Advance:
     def __call__(self, done: int) -> None:
         """Take how many parts were done since the last call."""
 
-    def say(self, words: str) -> None:
+    def say(self, words: Text) -> None:
         """Take what is being done now."""
 
 
-Bar = Callable[[str, int], AbstractContextManager[Advance]]
+Bar = Callable[[Text, int], AbstractContextManager[Advance]]
 """Shows how far some work is: takes a title and the total, gives what is told of every part done."""
 
 
 @contextlib.contextmanager
-def no_bar(_title: str, _total: int) -> Iterator[Advance]:
+def no_bar(_title: Text, _total: int) -> Iterator[Advance]:
     """Show nothing."""
     yield Advance()
 
@@ -72,14 +74,14 @@ class Evidence:
     """Which probe or file answered, and the raw value it gave."""
 
     source: str
-    value: str
+    value: Text
 
 
 @dataclass(frozen=True)
 class Remedy:
     """What cures a finding: a text for people, and commands that are safe to run as they stand."""
 
-    text: str
+    text: Text
     commands: tuple[Command, ...] = ()
 
 
@@ -89,8 +91,8 @@ class Finding:
 
     id: str
     status: Status
-    title: str
-    cause: str = ""
+    title: Text
+    cause: Text = ""
     evidence: tuple[Evidence, ...] = ()
     remedy: Remedy | None = None
     links: tuple[str, ...] = ()
@@ -119,12 +121,12 @@ class Step:
 
     id: str
     kind: str
-    summary: str
+    summary: Text
     resolves: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
     diff: str = ""
-    precondition: str = ""
-    undo: str = ""
+    precondition: Text = ""
+    undo: Text = ""
     files: tuple[FileChange, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict)
 
@@ -134,7 +136,7 @@ class SkippedFix:
     """A finding that the plan leaves alone, and why."""
 
     finding: str
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -152,17 +154,34 @@ class Outcome:
     step: str
     status: str
     seconds: float
-    message: str = ""
+    message: Text = ""
 
 
-def as_dict(value: Any) -> Any:
-    """Return a value of this module (or a container of them) as plain JSON types."""
+def as_dict(value: Any, lang: str = "en") -> Any:
+    """Return a value (or a container of values) as plain JSON types, its messages worded in a language.
+
+    Beside a field that is a message stands `<field>_message` with its id and parameters; beside a list that holds
+    messages stands `<field>_messages`, null for each part that is none.
+    """
+    if isinstance(value, Message):
+        return render(value, lang)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: as_dict(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return _fields({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, lang)
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, dict):
-        return {str(key): as_dict(item) for key, item in value.items()}
+        return _fields(value, lang)
     if isinstance(value, (list, tuple)):
-        return [as_dict(item) for item in value]
+        return [as_dict(item, lang) for item in value]
     return value
+
+
+def _fields(fields: Mapping[Any, Any], lang: str) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for name, item in fields.items():
+        document[str(name)] = as_dict(item, lang)
+        if isinstance(item, Message):
+            document[f"{name}_message"] = to_json(item)
+        elif isinstance(item, (list, tuple)) and any(isinstance(part, Message) for part in item):
+            document[f"{name}_messages"] = [to_json(p) if isinstance(p, Message) else None for p in item]
+    return document

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.findings import as_dict
 
 Box = tuple[int, int, int, int]
@@ -51,8 +52,8 @@ class Reading:
     stages: dict[str, float]
     rss_mb: int
     vram_mb: int | None = None
-    notes: tuple[str, ...] = field(default=())
-    """What the user should know about how it was read, in the user's language: scaled down, first page only."""
+    notes: tuple[Text, ...] = field(default=())
+    """What the user should know about how it was read: scaled down, first page only."""
 
 
 def reading_to_dict(reading: Reading) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, language, text
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, without_markdown
 from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
@@ -60,7 +60,7 @@ _SHOWN = 60
 """Characters of a text that a reason quotes."""
 
 
-def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequence[str]) -> Judgement:
+def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequence[Text]) -> Judgement:
     """Return how like a document was read to what it says; `asked` is the similarity it must reach, 0 to 1."""
     is_reader = reading.engine == "reader"
     claims = READER_CLAIMS if is_reader else NATIVE_CLAIMS
@@ -83,7 +83,7 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
 
 
 def judge_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool, missing: str = ""
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool, missing: str = ""
 ) -> Judgement:
     """Return how well a document was read of which nothing is known.
 
@@ -97,7 +97,7 @@ def judge_alone(
 
 
 def _judged_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[str], *, blank: bool
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool
 ) -> Judgement:
     read = any(block.text.strip() for page in reading.pages for block in page.blocks)
     nothing = () if read or blank or not reading.pages else (text("nothing-read"),)
@@ -149,7 +149,7 @@ def _known_words(truth: Truth) -> list[str]:
 
 
 def judge_run(
-    documents: Sequence[DocumentReport], flaws: Sequence[str], engine: str, required: str | None
+    documents: Sequence[DocumentReport], flaws: Sequence[Text], engine: str, required: str | None
 ) -> Judgement:
     """Return the verdict on a whole run: its only document's, or that of all in one."""
     if required is not None and engine != required:
@@ -187,5 +187,5 @@ def _count(documents: Sequence[DocumentReport]) -> str:
     return text("verdict-apart", count=len(verdicts), good=good, bad=bad, unjudged=unjudged)
 
 
-def _first(verdict: Judgement) -> str:
+def _first(verdict: Judgement) -> Text:
     return verdict.reasons[0] if verdict.reasons else verdict.summary

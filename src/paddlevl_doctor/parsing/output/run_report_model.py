@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.pages import Block, Box
 
 
@@ -59,7 +60,7 @@ class PageStory:
     device: str
     picture: Path | None = None
     differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     rung: str = "first"
     """Of the ladder; as in messages: rung-NAME."""
     folder: Path | None = None
@@ -73,9 +74,9 @@ class DocumentStory:
     name: str
     pages: tuple[PageStory, ...]
     passed: bool
-    summary: str
-    reasons: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
+    summary: Text
+    reasons: tuple[Text, ...] = ()
+    failed: tuple[Text, ...] = ()
     """A sentence for each page that could not be read."""
     judged: bool = True
     """False where there was nothing to judge by."""
@@ -103,7 +104,7 @@ class EngineStory:
     engine: str
     device: str
     seconds: float
-    failure: str
+    failure: Text
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,8 @@ class RunStory:
     documents: tuple[DocumentStory, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
-    incidents: tuple[str, ...] = ()
-    rungs: str = ""
+    incidents: tuple[Text, ...] = ()
+    rungs: Text = ""
     """Which rungs of the ladder helped, in one sentence; empty where none was needed."""
     engines: tuple[EngineStory, ...] = ()
     """In a comparison: all of them; everything else is the first one's that could read."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.parsing.output.run_report_model import Difference, RunStory
 from paddlevl_doctor.values.findings import ExitCode
 from paddlevl_doctor.values.pages import Page
@@ -60,8 +61,8 @@ class Judgement:
     similarity: float | None = None
     threshold: float | None = None
     reference: str | None = None
-    reasons: tuple[str, ...] = ()
-    summary: str = ""
+    reasons: tuple[Text, ...] = ()
+    summary: Text = ""
     judged: bool = True
     """False where nothing was there to judge by, neither a known text nor a witness: then it is neither good nor bad,
     and fails only where a known text was promised."""
@@ -77,11 +78,11 @@ class DocumentReport:
     pages: int
     """How many were read, those of an earlier run among them."""
     resumed: int
-    failed: tuple[str, ...]
+    failed: tuple[Text, ...]
     """A sentence for every page that could not be read; for a document that could not be opened, the only one."""
     outputs: tuple[str, ...]
     verdict: Judgement
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     witnessed: int = 0
     """Pages that the embedded reader looked at as well."""
     differences: tuple[Difference, ...] = ()
@@ -90,7 +91,7 @@ class DocumentReport:
     """Unified diff of the known text and what was read; empty where there is none."""
 
 
-def unreadable(path: Path, reason: str) -> DocumentReport:
+def unreadable(path: Path, reason: Text) -> DocumentReport:
     """Return the report of a document that could not be opened."""
     return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
 
@@ -128,7 +129,7 @@ class ComparedEngine:
     seconds: float = 0.0
     pages: int = 0
     documents: tuple[ComparedDocument, ...] = ()
-    failure: str = ""
+    failure: Text = ""
     """Why it could not read, or did not read well enough."""
 
 
@@ -140,14 +141,14 @@ class ParseReport:
     engine: str
     device: str
     requested_engine: str
-    reason: str
+    reason: Text
     """Why the engine differs from the one that was asked for; empty where it does not."""
     pages: tuple[Page, ...]
     outputs: tuple[str, ...]
     verdict: Judgement
     seconds: dict[str, float]
     peak_memory: dict[str, int | None]
-    incidents: tuple[str, ...] = ()
+    incidents: tuple[Text, ...] = ()
     documents: tuple[DocumentReport, ...] = ()
     pipeline: str | None = None
     rungs: dict[str, int] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.run.page_queue import read_pages
@@ -31,7 +31,7 @@ class Work:
     store: PageStore
     notes: list[str] = field(default_factory=list)
     pages: dict[int, PageRead] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, Text] = field(default_factory=dict)
     kept: frozenset[int] = frozenset()
     """Pages that an earlier run has read."""
     markdown: str | None = None
