@@ -127,7 +127,7 @@ def test_where_nothing_can_be_installed_the_exit_code_says_so(words: tuple[str, 
 def test_a_name_that_nobody_knows_is_a_usage_error_with_names_that_are_known(tmp_path: Path) -> None:
     answer = doctor("matrix", "--gpu", "RTX 5O70 Ti", "--format", "json", cwd=tmp_path)
     assert answer.code == 2
-    assert "Near it: RTX 5070 Ti" in answer.stderr
+    assert "Similar names: RTX 5070 Ti" in answer.stderr
     assert answer.document["error"]["exit_code"] == 2
 
 

@@ -74,9 +74,8 @@ def _problem(cause: Cause, lang: str) -> str:
     if finding.evidence:
         lines.append(code("\n".join(f"{e.source}: {render(e.value, lang)}" for e in finding.evidence)))
     if finding.remedy is not None:
-        lines.append(
-            f"**{say('report-cure', lang)}{say('label-colon', lang).rstrip()}** {escape(render(finding.remedy.text, lang))}"
-        )
+        label = say("report-cure", lang) + say("label-colon", lang).rstrip()
+        lines.append(f"**{label}** {escape(render(finding.remedy.text, lang))}")
     if cause.consequences:
         waiting = ", ".join(f"`{f.id}`" for f in cause.consequences)
         lines.append(f"{say('report-follows', lang)}{say('label-colon', lang)}{waiting}")
