@@ -10,6 +10,7 @@ looks for new ones.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections import Counter
@@ -52,6 +53,7 @@ def only_quick(config: pytest.Config) -> bool:
     return bool(config.option.markexpr == "quick")
 
 
+@functools.cache
 def is_quick(path: Path) -> bool:
     """Say whether a file of tests belongs to the quick ones."""
     inside = {place.relative_to(HERE).as_posix() for place in (path, *path.parents) if HERE in place.parents}
