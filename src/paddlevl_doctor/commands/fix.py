@@ -13,6 +13,7 @@ from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix import journal
+from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.plan import Site, build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
@@ -56,7 +57,9 @@ def fix(
     if not apply:
         return _planned(system, options, request, stage)
     place = _place(system, options)
+    refuse_foreign_journals(system, place.state, place.python)
     with locked(place.state):
+        refuse_foreign_journals(system, place.state, place.python)  # one may have come while we waited
         recovered = recover(system, place.state)
         report = replace(_planned(system, options, request, stage), recovered=recovered)
         if saved is not None:
@@ -319,12 +322,16 @@ def undo_command(
 ) -> UndoReport:
     """List the transactions of a target, undo the newest, or all that are newer than `to`.
 
-    Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile.
+    Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile,
+    UndoNeededError for a journal that is not the user's or leaves the target.
     """
-    prefix = _place(system, options).state
+    place = _place(system, options)
+    prefix = place.state
     if listing:
         return UndoReport((), _remembered(prefix))
+    refuse_foreign_journals(system, prefix, place.python, undo=True, to=to)
     with locked(prefix):
+        refuse_foreign_journals(system, prefix, place.python, undo=True, to=to)  # as above
         recovered = recover(system, prefix)
         numbers = journal.numbers(prefix)
         doomed = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
