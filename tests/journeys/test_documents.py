@@ -152,7 +152,7 @@ def test_a_threshold_that_is_not_reached_fails_and_shows_the_difference(tmp_path
     answer = doctor("parse", "page.png", "--engine", "reader", "--expect", "page.md", cwd=tmp_path)
 
     assert answer.code == 1
-    assert "Not read well enough" in answer.stdout
+    assert "Failed: similarity to the ground truth" in answer.stdout
     assert "\n  -And nothing else.\n" in answer.stdout
 
 

@@ -91,5 +91,8 @@ def test_a_deep_look_that_was_not_recorded_cannot_be_judged(tmp_path: Path) -> N
 def test_a_replay_looks_at_nothing_else(option: tuple[str, str], tmp_path: Path) -> None:
     save(tmp_path / "case.zip", golden("kaggle-t4x2").recording, redact_with(STRANGER.masked))
     answer = replay(tmp_path / "case.zip", *option)
-    assert (answer.code, "--replay judges a recording and nothing else" in answer.stderr) == (2, True)
+    assert (answer.code, "--replay evaluates a recording; do not combine it with" in answer.stderr) == (
+        2,
+        True,
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["case.zip"]

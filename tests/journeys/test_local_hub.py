@@ -315,7 +315,7 @@ def test_models_that_are_whole_and_cannot_be_loaded_are_fetched_anew_beside_them
 
     assert read(answer) == WHOLE
     assert json.loads(config.read_text()) == wrong, "the user's models are left as they are"
-    (incident,) = [said for said in answer.document["incidents"] if "downloaded anew" in said]
+    (incident,) = [said for said in answer.document["incidents"] if "downloaded again" in said]
     assert str(place.folder / "cache" / "paddlevl-doctor" / "models") in incident
     assert place.hub.fetched[WEIGHTS] == 1
 

@@ -132,7 +132,7 @@ def test_of_a_newer_version_the_proof_tells_whether_the_patch_is_needed(
         f"use_doc_preprocessor false: created {created}; true: created True",
     )
     shown = doctor("patches", "status", cwd=tmp_path).stdout
-    words = "still needed" if created else "not needed any more"
+    words = "still needed" if created else "no longer needed"
     assert words in " ".join(shown.split())
     plan = doctor("fix", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
     assert plan["plan"]["steps"] == []

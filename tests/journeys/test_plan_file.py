@@ -125,6 +125,6 @@ def test_a_plan_goes_without_other_choices(project: Path) -> None:
     assert "with --apply and without other options" in refused(project, "--only", "numpy-2-4-scalar")
     assert "A plan file names its target" in refused(project, "--venv", "other")
     answer = doctor("fix", "plan.json", cwd=project)
-    assert (answer.code, "goes with --apply" in answer.stderr) == (2, True)
+    assert (answer.code, "Use a plan file with --apply" in answer.stderr) == (2, True)
     answer = doctor("fix", "--apply", "absent.json", cwd=project)
     assert (answer.code, answer.stderr.count("\n")) == (2, 1)

@@ -117,7 +117,7 @@ def test_a_server_that_wants_a_key_is_given_it_or_ended_at_once(tmp_path: Path) 
     env, port = {**fake_llama(tmp_path, "slow"), "VLLM_API_KEY": "secret"}, free_port()
     words = ("--backend", "llama-cpp", "--port", str(port))
     answer = doctor("serve", *words, "--format", "json", cwd=tmp_path, env=env)
-    assert (answer.code, "wants a key" in answer.document["error"]["message"]) == (1, True)
+    assert (answer.code, "requires a key" in answer.document["error"]["message"]) == (1, True)
     assert left_over(tmp_path / "pids") == []
     with serving(tmp_path, {**env, "PADDLEVL_DOCTOR_API_KEY": "secret"}, *words) as run:
         assert run.end(signal.SIGINT) == 130

@@ -133,7 +133,7 @@ def test_the_servers_packages_come_from_where_fix_takes_its_own(
     shown = doctor("serve", "--dry-run", *words, "--format", "json", cwd=tmp_path, env=env).document
     install = shown["plan"]["server"]["prepare"][1]
     assert install[install.index(":all:") + 1 :] == ["--default-index", index, "vllm==0.11.1"]
-    assert [note for note in shown["notes"] if "uv also follows" not in note] == notes
+    assert [note for note in shown["notes"] if "uv also uses" not in note] == notes
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_a_stopped_collection_is_no_house_and_is_continued(tmp_path: Path) -> No
         )  # the bytes are not those promised
         with pytest.raises(DoctorError):
             export_wheelhouse(RealSystem(), contents, folder, limits=QUICK)
-        with pytest.raises(DoctorError, match="no finished wheelhouse"):
+        with pytest.raises(DoctorError, match="is not a complete wheelhouse"):
             Wheelhouse.check(folder)
         server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file
         assert len(export_wheelhouse(RealSystem(), contents, folder, limits=QUICK).house.wheels) == 2
@@ -197,7 +197,7 @@ def test_a_house_that_is_made_again_loses_what_it_needs_no_more(tmp_path: Path) 
 
 def test_a_folder_with_other_things_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match="is not empty and is no wheelhouse"):
+    with pytest.raises(UsageError, match="is not empty and is not a wheelhouse"):
         collect(tmp_path, LINUX)
     assert files(tmp_path) == ["thesis.txt"]
 
@@ -383,7 +383,7 @@ FAULTS: dict[str, tuple[Callable[[Wheelhouse], None], str]] = {
     "smuggled": (smuggle, "below-99-py3-none-any.whl: not in the list"),
     "other-requirements": (rewrite, "requirements.txt: does not match the list"),
     "no-list": (unlist, "is not a complete wheelhouse: it has no wheelhouse.toml"),
-    "garbled-list": (garble, "is no finished wheelhouse"),
+    "garbled-list": (garble, "is not a complete wheelhouse"),
     "leads-out": (lead_out, "a wheel outside the folder"),
 }
 

@@ -151,7 +151,7 @@ def test_a_damaged_page_of_a_tiff_does_not_spoil_those_around_it(source: PageSou
             found.append(str(error).split(":")[0])
         source.forget(tiff, page)
 
-    broken = "Page 2 cannot be drawn"
+    broken = "Page 2 cannot be rendered"
     assert found == [(10, 10, 10), broken, (30, 30, 30), broken, (10, 10, 10)]
 
 

@@ -23,7 +23,7 @@ def told(stage: Stage, *, device: str = "cpu", **plan: int) -> tuple[int, list[s
     works = stage.run([document(stage.folder, 1, PAGES)], [stage.engine(device)], **plan)
     assert [len(work.pages) for work in works] == [PAGES]
     assert sorted(number for worker in stage.read() for _, _, number in worker) == list(range(1, PAGES + 1))
-    return len(stage.read()), [words for words in stage.incidents if "fresh process" in words]
+    return len(stage.read()), [words for words in stage.incidents if "a new process continues" in words]
 
 
 def test_main_memory_that_never_comes_back_is_given_back_by_a_fresh_process(stage: Stage) -> None:
