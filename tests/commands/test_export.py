@@ -254,5 +254,5 @@ def test_nothing_is_exported_for_a_machine_that_nothing_runs_on(tmp_path: Path) 
 
 
 def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no export 'floppy'\. There are: wheelhouse, requirements"):
+    with pytest.raises(UsageError, match=r"no export 'floppy'\. Available: wheelhouse, requirements"):
         export(RealSystem(), "floppy", tmp_path, chosen())

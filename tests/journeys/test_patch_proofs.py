@@ -71,7 +71,7 @@ def test_a_patch_that_does_not_help_is_taken_back(tmp_path: Path) -> None:
     former = fingerprint(venv)
     failed = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
     assert failed.code == 4
-    assert "does not help: use_doc_preprocessor false: created True; true: created True" in failed.stderr
+    assert "has no effect: use_doc_preprocessor false: created True; true: created True" in failed.stderr
     assert fingerprint(venv) == former
 
 
@@ -82,7 +82,7 @@ def test_patches_that_follow_one_another_are_proved_together_and_the_one_that_do
     (site,) = venv.glob("lib/*/site-packages")
     (site / "sitecustomize.py").write_text(HOOK, encoding="utf-8")
     former = fingerprint(venv)
-    with pytest.raises(ApplyFailedError, match=r"put back: doc-preprocessor-defaults\. Reason") as failed:
+    with pytest.raises(ApplyFailedError, match=r"rolled back: doc-preprocessor-defaults\. Reason") as failed:
         apply(venv, ["queue-threads-end", "doc-preprocessor-defaults", "image-channel-order"])
     assert [(one.step, one.status) for one in failed.value.outcomes] == [
         ("patch-queue-threads-end", "rolled-back"),

@@ -75,7 +75,7 @@ def test_a_page_that_is_never_answered_fails_alone_where_the_server_lives(
 ) -> None:
     server.faults = ["502"] * 4
 
-    with pytest.raises(PageFailedError, match=r"^Page 1 could not be read: .*/v1 says 502: "):
+    with pytest.raises(PageFailedError, match=r"^Page 1 could not be read: .*/v1 answers 502: "):
         engine(server).read(task(tmp_path))
 
     assert [block.kind for block in engine(server).read(task(tmp_path)).page.blocks] == ["title", "text"]
@@ -98,7 +98,7 @@ def test_a_page_that_is_refused_is_asked_for_once_more_and_smaller(
 
     assert (read.page.blocks[1].text, read.rung) == ("It is 40 by 30, and light.", "smaller")
     assert reading.incidents == [
-        f'Page 1, first try: {server.url} says {code}: {{"error": {{"message": "of no use"}}}}'
+        f'Page 1, first try: {server.url} answers {code}: {{"error": {{"message": "of no use"}}}}'
     ]
 
 
@@ -117,7 +117,7 @@ def test_a_page_that_is_refused_at_any_size_is_lost_alone_in_the_servers_words(
 
     assert (
         lost
-        == [f'Page 1 could not be read: {server.url} says {code}: {{"error": {{"message": "of no use"}}}}']
+        == [f'Page 1 could not be read: {server.url} answers {code}: {{"error": {{"message": "of no use"}}}}']
         * 2
     )
     assert len(server.requests) == 6
@@ -138,7 +138,7 @@ def test_three_pages_in_a_row_with_the_same_refusal_end_the_engine(
 
     assert caught.value.message == (
         "3 pages in a row could not be read for the same reason, so the other pages were not tried: "
-        f'{server.url} says {code}: {{"error": {{"message": "of no use"}}}}'
+        f'{server.url} answers {code}: {{"error": {{"message": "of no use"}}}}'
     )
 
 
