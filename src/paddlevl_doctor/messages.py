@@ -122,7 +122,7 @@ def _texts(message_id: str) -> Mapping[str, str]:
 
 
 _OTHERS = (
-    *("check", "rules", "fix", "packages", "patches", "parse", "evaluation", "server", "cluster"),
+    *("check", "evidence", "rules", "fix", "packages", "patches", "parse", "evaluation", "server", "cluster"),
     *("explain", "matrix", "export", "serve"),
 )
 """The files of matrix/messages besides common.toml, in the order in which a message is looked for."""

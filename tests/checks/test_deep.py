@@ -48,7 +48,7 @@ def files(**one: Any) -> ProbeResult:
 def look(deep: DeepFacts, where: Context | None = None) -> dict[str, str]:
     """Return what the deep checks say, without what is right or does not apply."""
     silent = (Status.OK, Status.SKIPPED)
-    found = judge(deep, where or context(machine()), "en")
+    found = judge(deep, where or context(machine()))
     assert [f.id for f in found][-len(DEEP) :] == list(DEEP), "every deep finding appears, in its order"
     return {f.id: f.blocked_by or f.status.value for f in found if f.status not in silent}
 
@@ -88,10 +88,10 @@ def test_an_import_that_fails_is_one_cause_and_what_needs_it_waits() -> None:
 
 def test_an_import_that_fails_for_an_unknown_reason_is_shown_in_its_own_words() -> None:
     broken = answered({"error": error("ImportError: something new")})
-    found = judge(DeepFacts({"selftest cpu": broken, "import paddlex": broken}), context(machine()), "en")
+    found = judge(DeepFacts({"selftest cpu": broken, "import paddlex": broken}), context(machine()))
     wrong = [f for f in found if f.status is Status.ERROR]
     assert [f.id for f in wrong] == ["import-stack"]
-    assert "something new" in wrong[0].title + wrong[0].evidence[0].value
+    assert "something new" in f"{wrong[0].title} {wrong[0].evidence[0].value}"
 
 
 def test_a_probe_that_never_answers_is_unknown_and_not_called_broken() -> None:
@@ -133,7 +133,7 @@ def test_one_gpu_of_two_that_cannot_read_is_enough() -> None:
 def test_a_wrong_reading_is_an_error_that_shows_what_was_expected() -> None:
     part = {"name": "colour", "ok": False, "expected": "red", "got": "blue"}
     wrong = DeepFacts({"selftest cpu": answered({**READ, "ok": False, "parts": [part]})})
-    found = {f.id: f for f in judge(wrong, context(machine()), "en")}
+    found = {f.id: f for f in judge(wrong, context(machine()))}
     assert found["self-test"].status is Status.ERROR
     assert found["self-test"].evidence[0].value == "colour: expected red, got blue"
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_looked_at_yet_waits_for_what_comes_first() -> None:
     assert blocker(quick) == "no-paddle-installed"
     assert blocker(quick[1:]) == "target-environment"
     assert blocker(()) is None
-    waiting = blocked_findings("no-paddle-installed", "en")
+    waiting = blocked_findings("no-paddle-installed")
     assert {(f.id, f.blocked_by) for f in waiting} == {(name, "no-paddle-installed") for name in DEEP}
 
 

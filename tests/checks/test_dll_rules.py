@@ -12,6 +12,7 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.values.facts import DllFolder, Facts, Host, PaddleBuild
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
+from wording import worded
 
 HEALTHY = golden("windows-native").recording.facts
 OLDER = golden("windows-older-cudnn").recording.facts
@@ -21,7 +22,7 @@ CUDA = r"C:\Program Files\NVIDIA GPU Computing Toolkit\CUDA\v12.4\bin"
 
 
 def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
-    return next(f for f in run_checks(context(facts), ALL, lang) if f.id == name)
+    return worded(next(f for f in run_checks(context(facts), ALL) if f.id == name), lang)
 
 
 def seen(facts: Facts, name: str) -> tuple[Status, list[tuple[str, str]]]:
@@ -126,7 +127,7 @@ def test_a_missing_runtime_of_visual_cpp_is_named(lang: str) -> None:
     shown = finding(facts, "windows-libpaddle-dll", lang)
     assert (shown.status, shown.evidence) == (
         Status.WARNING,
-        (Evidence("LoadLibrary", "absent: msvcp140.dll"),),
+        (Evidence("LoadLibrary", {"en": "absent: msvcp140.dll", "zh": "不存在：msvcp140.dll"}[lang]),),
     )
     assert shown.remedy is not None
     assert "msvcp140.dll" in shown.title

@@ -14,6 +14,7 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
+from wording import worded
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 ARCHS = (70, 75, 80, 86, 89, 90, 120)
@@ -51,7 +52,7 @@ def gpu_machine(*gpus: Gpu, host: Host = LINUX, **changes: object) -> Facts:
 
 
 def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
-    return next(f for f in run_checks(context(facts), ALL, lang) if f.id == name)
+    return worded(next(f for f in run_checks(context(facts), ALL) if f.id == name), lang)
 
 
 PINS = (

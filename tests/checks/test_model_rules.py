@@ -12,6 +12,7 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.values.facts import CachedModel, DamagedFile, Facts, Host, ModelCache
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
+from wording import worded
 
 WINDOWS = Host("windows", "10.0.22631", "x86_64", cpu_count=8)
 VL = "PaddleOCR-VL-1.6"
@@ -28,7 +29,7 @@ def cached(*models: CachedModel, root: str = "/c", fonts: tuple[str, ...] = (), 
 
 
 def finding(facts: Facts, name: str, lang: str = "en") -> Finding:
-    return next(f for f in run_checks(context(facts), ALL, lang) if f.id == name)
+    return worded(next(f for f in run_checks(context(facts), ALL) if f.id == name), lang)
 
 
 CUT = DamagedFile("model.safetensors", "truncated", "100000 of 1917255968 bytes")

@@ -253,7 +253,7 @@ def test_an_environment_that_looks_alike_gives_none(name: str) -> None:
 
 
 def notes(facts: Facts) -> set[str]:
-    found = run_checks(context(facts), ALL, "en")
+    found = run_checks(context(facts), ALL)
     return {f.id for f in found if f.status.value == "note"} & set(OF_VERSIONS)
 
 
@@ -283,8 +283,10 @@ def test_several_gpus_are_a_note_where_paddle_would_use_them() -> None:
 
 def test_the_evidence_of_a_server_beside_paddle_is_what_both_ask_for() -> None:
     facts = beside("vllm", "nvidia-cudnn-cu12==9.10.2.21", "nvidia-nccl-cu12>=2.27")
-    found = next(f for f in run_checks(context(facts), ALL, "en") if f.id == "vllm-same-env-conflict")
-    assert [(e.source, e.value) for e in found.evidence] == [("nvidia-cudnn-cu12", "9.5.1.17, or 9.10.2.21")]
+    found = next(f for f in run_checks(context(facts), ALL) if f.id == "vllm-same-env-conflict")
+    assert [(e.source, str(e.value)) for e in found.evidence] == [
+        ("nvidia-cudnn-cu12", "9.5.1.17, or 9.10.2.21")
+    ]
 
 
 def test_every_entry_that_versions_alone_show_is_listed() -> None:
@@ -297,6 +299,6 @@ def test_a_patch_that_was_applied_and_is_gone_is_a_note() -> None:
             applied_patches=("doc-preprocessor-defaults", "of-another-doctor"),
             patched_files=hashes("3.7.2", patched=patched),
         )
-        return next(f.status.value for f in run_checks(context(facts), ALL, "en") if f.id == "patch-lost")
+        return next(f.status.value for f in run_checks(context(facts), ALL) if f.id == "patch-lost")
 
     assert (found(True), found(False)) == ("ok", "note")

@@ -23,7 +23,7 @@ def plan(facts: Facts, request: Request | None = None) -> Plan:
     known = context(facts)
     site = OLD if facts.target else NEW
     return build_plan(
-        run_checks(known, ALL, "en"), known, site, request or Request(interpreter="/usr/bin/python3.11")
+        run_checks(known, ALL), known, site, request or Request(interpreter="/usr/bin/python3.11")
     )
 
 
@@ -103,7 +103,7 @@ def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None
     from paddlevl_doctor.values.errors import DoctorError
 
     known = context_of(with_gpu(CURRENT, T4), "2025-11")
-    findings = run_checks(known, ALL, "en")
+    findings = run_checks(known, ALL)
     with pytest.raises(DoctorError, match=r"paddlepaddle 3\.2\.2"):
         build_plan(findings, known, OLD, Request(set_name="2025-11"))
     agreed = build_plan(findings, known, OLD, Request(set_name="2025-11", yes=True))
@@ -128,11 +128,11 @@ def test_paddles_own_safetensors_is_taken_only_where_asked_for() -> None:
 
     nothing = context_of(machine(target=None), "2025-11")
     asked = Request(set_name="2025-11", interpreter="3.11", python_version="3.11", dev_safetensors=True)
-    install = words(build_plan(run_checks(nothing, ALL, "en"), nothing, NEW, asked), "install-packages")
+    install = words(build_plan(run_checks(nothing, ALL), nothing, NEW, asked), "install-packages")
     (wheel,) = [word for word in install if word.startswith("safetensors")]
     assert wheel.endswith("/safetensors-0.6.2.dev0-cp38-abi3-linux_x86_64.whl")
     assert "--requirements" not in install, "the tested list has another safetensors"
-    plain = build_plan(run_checks(nothing, ALL, "en"), nothing, NEW, replace(asked, dev_safetensors=False))
+    plain = build_plan(run_checks(nothing, ALL), nothing, NEW, replace(asked, dev_safetensors=False))
     assert "safetensors>=0.7.0" in words(plain, "install-packages")
     assert dev_safetensors(context_of(machine(target=None), "current")) is None
 
@@ -176,7 +176,7 @@ def test_a_set_that_is_asked_for_is_installed_whole() -> None:
     from paddlevl_doctor.commands.diagnose import context_of
 
     known = context_of(machine(patched_files=hashes("3.7.2", patched=False)), "2025-11")
-    made = build_plan(run_checks(known, ALL, "en"), known, OLD, Request(set_name="2025-11"))
+    made = build_plan(run_checks(known, ALL), known, OLD, Request(set_name="2025-11"))
     assert [step.id for step in made.steps] == [
         "install-packages",
         "patch-doc-preprocessor-defaults",

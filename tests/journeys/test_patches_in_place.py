@@ -44,7 +44,7 @@ def ask(venv: Path, probe: str, *args: str) -> ProbeResult:
 
 
 def self_test(result: ProbeResult, context: Context) -> Finding:
-    findings = judge(DeepFacts({"selftest cpu": result}), context, "en")
+    findings = judge(DeepFacts({"selftest cpu": result}), context)
     return next(found for found in findings if found.id == "self-test")
 
 

@@ -192,7 +192,7 @@ def test_the_command_of_fix_for_a_gpu_resolves_with_the_tested_versions(
     pins = nvidia_pins("cu126", "linux")
 
     def resolve(python: str) -> None:
-        made = build_plan(run_checks(known, ALL, "en"), known, new, Request(python_version=python))
+        made = build_plan(run_checks(known, ALL), known, new, Request(python_version=python))
         (words,) = [step.commands[0] for step in made.steps if step.kind == "install-packages"]
         tested = Path(words[words.index("--requirements") + 1])
         found = would_install(index.local(words), python, index, tmp_path / python)

@@ -176,7 +176,7 @@ def test_a_plan_from_a_wheelhouse_fetches_nothing() -> None:
     nothing = replace(with_gpu({}, T4), target=None)
     known = context(nothing)
     site = Site("/srv/.venv", "/srv/.venv/bin/python", exists=False)
-    plans = [build_plan(run_checks(known, ALL, "en"), known, site, r) for r in (made, Request())]
+    plans = [build_plan(run_checks(known, ALL), known, site, r) for r in (made, Request())]
     assert [needs_gpu_wheel(plan) for plan in plans] == [False, True]
 
 

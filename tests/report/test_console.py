@@ -11,7 +11,6 @@ from checks_machines import CURRENT, context, hashes, machine
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.redaction import without_home, without_secrets
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.json_documents import as_json, check_document
@@ -24,8 +23,8 @@ FACTS = {
 }
 
 
-def report(facts: Facts, lang: str) -> CheckReport:
-    return CheckReport(facts, run_checks(context(facts), ALL, lang), 0.1)
+def report(facts: Facts) -> CheckReport:
+    return CheckReport(facts, run_checks(context(facts), ALL), 0.1)
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -33,19 +32,15 @@ def report(facts: Facts, lang: str) -> CheckReport:
 def test_the_first_screen(
     name: str, lang: str, snapshot: SnapshotAssertion, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    set_language(lang)
-    try:
-        Screen(color=False, verbose=False, quiet=False, home=Path("/home/somebody"), lang=lang).check(
-            report(FACTS[name], lang)
-        )
-    finally:
-        set_language("en")
+    Screen(color=False, verbose=False, quiet=False, home=Path("/home/somebody"), lang=lang).check(
+        report(FACTS[name])
+    )
     assert capsys.readouterr().out == snapshot
 
 
 def test_quiet_shows_problems_only(capsys: pytest.CaptureFixture[str]) -> None:
     Screen(color=False, verbose=False, quiet=True, home=Path("/root"), lang="en").check(
-        report(FACTS["healthy"], "en")
+        report(FACTS["healthy"])
     )
     assert capsys.readouterr().out == "✓ No problems found.\n"
 
@@ -70,4 +65,4 @@ def test_secrets_and_the_users_name_do_not_leave_the_machine() -> None:
 
 def test_json_holds_no_secret_either() -> None:
     facts = machine(target_problem="https://alice:s3cret@mirror.example failed", target=None)
-    assert "s3cret" not in as_json(check_document(report(facts, "en")), "en")
+    assert "s3cret" not in as_json(check_document(report(facts)), "en")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import html.parser
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -16,7 +14,6 @@ from checks_machines import CURRENT, context, hashes, machine, target
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.report import ci, markdown
 from paddlevl_doctor.report import html as page
 from paddlevl_doctor.report.console import causes, root_of
@@ -38,17 +35,8 @@ MACHINES = {"sick": SICK, "no paddle": machine(NO_PADDLE, target=target(NO_PADDL
 HOSTILE = "</pre></style><script>alert(1)</script> ]]> ::error::x%0A @octocat #1 |a| `b` \x1b[2J \x00 \u202e ![i](http://x)"
 
 
-@contextmanager
-def speaking(lang: str) -> Iterator[None]:
-    set_language(lang)
-    try:
-        yield
-    finally:
-        set_language("en")
-
-
-def report(facts: Facts, lang: str = "en") -> CheckReport:
-    findings = run_checks(context(facts), ALL, lang)
+def report(facts: Facts) -> CheckReport:
+    findings = run_checks(context(facts), ALL)
     return CheckReport(facts, tuple(replace(f, duration_ms=0.0) for f in findings), 0.1)
 
 
@@ -72,8 +60,7 @@ def hostile() -> CheckReport:
 def test_what_each_format_looks_like(
     sickness: str, name: str, lang: str, snapshot: SnapshotAssertion
 ) -> None:
-    with speaking(lang):
-        shown = FORMATS[name](report(MACHINES[sickness], lang), lang)
+    shown = FORMATS[name](report(MACHINES[sickness]), lang)
     assert shown == snapshot
 
 

@@ -22,9 +22,9 @@ from server_choices import H200, choice
 ORIGINAL = "SubModules:\n  VLRecognition:\n    genai_config:\n      backend: native\n"
 
 
-def report(backend: str, facts: Facts, lang: str, original: str | None = None) -> ServeReport:
+def report(backend: str, facts: Facts, original: str | None = None) -> ServeReport:
     known = load_backends()[backend]
-    found = judge_platform(known, facts, card_of(known, facts), lang, refusal(known, facts))
+    found = judge_platform(known, facts, card_of(known, facts), refusal(known, facts))
     return ServeReport((found,), plan_server(choice(backend, facts, original=original), facts), dry_run=True)
 
 
@@ -47,16 +47,16 @@ def test_a_dry_run(
     set_language(lang)
     try:
         if name == "no GPU, a client":
-            answer = report("vllm", machine(), lang, ORIGINAL)
+            answer = report("vllm", machine(), ORIGINAL)
         else:
-            answer = report("vllm", replace(with_gpu(CURRENT, H200), target=None), lang)
+            answer = report("vllm", replace(with_gpu(CURRENT, H200), target=None))
         assert shown(answer, capsys, lang) == snapshot
     finally:
         set_language("en")
 
 
 def test_a_configuration_that_the_server_reads_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    said = shown(report("fastdeploy", with_gpu(CURRENT, H200), "en"), capsys)
+    said = shown(report("fastdeploy", with_gpu(CURRENT, H200)), capsys)
     assert "reads a configuration file that this command writes: gpu-memory-utilization: 0.50" in said
 
 
@@ -75,7 +75,7 @@ def test_a_configuration_that_the_server_reads_is_shown(capsys: pytest.CaptureFi
 def test_a_server_that_runs_is_followed_by_what_to_do_with_it(
     original: str | None, last: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned = report("llama-cpp", machine() if original else machine(target=None), "en", original)
+    planned = report("llama-cpp", machine() if original else machine(target=None), original)
     running = Running(1, "http://127.0.0.1:8118/v1", 12.3, "/srv/project/paddleocr-vl-server.log")
     lines = shown(replace(planned, running=running, dry_run=False), capsys).splitlines()
     ready = lines.index("Ready at http://127.0.0.1:8118/v1 after 12.3 s. Press Ctrl-C to stop it.")

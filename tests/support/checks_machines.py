@@ -24,6 +24,7 @@ from paddlevl_doctor.values.facts import (
     Target,
 )
 from paddlevl_doctor.values.findings import Status
+from wording import worded
 
 SITE = "/srv/project/.venv/lib/python3.11/site-packages"
 PADDLEX_REQUIRES = (
@@ -156,7 +157,9 @@ OF_VERSIONS = (
 def problems(facts: Facts, lang: str = "en") -> dict[str, str]:
     """The quick findings that are neither right nor silent, without the notes about released versions."""
     silent = (Status.OK, Status.SKIPPED, Status.BLOCKED)
-    found = {f.id: f.status.value for f in run_checks(context(facts), ALL, lang) if f.status not in silent}
+    found = {
+        f.id: f.status.value for f in worded(run_checks(context(facts), ALL), lang) if f.status not in silent
+    }
     return {name: status for name, status in found.items() if (name, status) not in _NOTES}
 
 

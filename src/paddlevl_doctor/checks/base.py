@@ -9,7 +9,7 @@ from typing import Literal
 from paddlevl_doctor.knowledge.failures import Failure
 from paddlevl_doctor.knowledge.version_sets import VersionSet, fits
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.messages import Text, text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.values.facts import Facts, Gpu, Target
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -58,17 +58,21 @@ class Check:
 
 def ok(source: str, value: object) -> Diagnosis:
     """Return: looked, and it is right."""
-    return Diagnosis(Status.OK, (Evidence(source, str(value)),))
+    return Diagnosis(Status.OK, (_evidence(source, value),))
 
 
-def skipped(why: str) -> Diagnosis:
+def skipped(why: Text) -> Diagnosis:
     """Return: does not apply here, and why."""
     return Diagnosis(Status.SKIPPED, (Evidence("applies", why),))
 
 
 def bad(status: Status, source: str, value: object, **params: object) -> Diagnosis:
     """Return a diagnosis with one piece of evidence and the placeholders of its text."""
-    return Diagnosis(status, (Evidence(source, str(value)),), params)
+    return Diagnosis(status, (_evidence(source, value),), params)
+
+
+def _evidence(source: str, value: object) -> Evidence:
+    return Evidence(source, value if isinstance(value, Message) else str(value))
 
 
 @dataclass(frozen=True)
@@ -86,17 +90,17 @@ def applicability(failure: Failure, facts: Facts) -> Applicability:
         for found in answers:
             if found.answer == wanted:
                 return found
-    return Applicability("yes", text("applies-anywhere"))
+    return Applicability("yes", message("applies-anywhere"))
 
 
 def _answers(failure: Failure, facts: Facts) -> Iterator[Applicability]:
     systems, here = failure.applies.systems, facts.host.system
     if systems and here not in systems:
-        yield Applicability("no", text("applies-not-system", systems=", ".join(systems), system=here))
+        yield Applicability("no", message("applies-not-system", systems=", ".join(systems), system=here))
     elif systems:
-        yield Applicability("yes", text("applies-system", system=here))
+        yield Applicability("yes", message("applies-system", system=here))
     if "cpu" not in failure.applies.devices and "gpu" in failure.applies.devices and not facts.gpus.devices:
-        yield Applicability("no", text("applies-no-gpu"))
+        yield Applicability("no", message("applies-no-gpu"))
     if failure.applies.compute_capability:
         yield _capability(failure.applies.compute_capability, facts)
     if failure.applies.specifiers:
@@ -106,22 +110,22 @@ def _answers(failure: Failure, facts: Facts) -> Iterator[Applicability]:
 def _capability(specifier: str, facts: Facts) -> Applicability:
     found = [gpu.compute_capability for gpu in facts.gpus.devices]
     if not found:
-        return Applicability("no", text("applies-no-gpu"))
+        return Applicability("no", message("applies-no-gpu"))
     inside = [one for one in found if fits(one, specifier)]
-    words = text("applies-capability", found=", ".join(inside or found), wanted=specifier)
+    words = message("applies-capability", found=", ".join(inside or found), wanted=specifier)
     return Applicability("yes" if inside else "no", words)
 
 
 def _versions(failure: Failure, facts: Facts) -> Applicability:
     """Every distribution that is installed must be in its range; none of them installed says nothing."""
     if facts.target is None:
-        return Applicability("unknown", text("applies-no-target"))
+        return Applicability("unknown", message("applies-no-target"))
     wanted = failure.applies.specifiers
     found = {name: version for name in wanted if (version := facts.target.version_of(name))}
     if not found:
-        return Applicability("unknown", text("applies-not-installed", names=", ".join(wanted)))
+        return Applicability("unknown", message("applies-not-installed", names=", ".join(wanted)))
     outside = [n for n, v in found.items() if not fits(v, wanted[n])]
     name = outside[0] if outside else next(iter(found))
     key = "applies-not-version" if outside else "applies-version"
-    words = text(key, name=name, version=found[name], wanted=wanted[name])
+    words = message(key, name=name, version=found[name], wanted=wanted[name])
     return Applicability("no" if outside else "yes", words)

@@ -12,6 +12,7 @@ from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.knowledge.failures import Failure, load_all
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.logs.recognise import match
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
@@ -45,10 +46,10 @@ class Causes:
             for name, version in versions.items()
         )
 
-    def findings(self, lang: str) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """Return one finding a known failure."""
         return tuple(
-            describe(name, Diagnosis(status, tuple(evidence), self._params(name, evidence)), lang)
+            describe(name, Diagnosis(status, tuple(evidence), self._params(name, evidence)))
             for name, (status, evidence) in self.met.items()
         )
 
@@ -90,9 +91,11 @@ def missing_files(result: ProbeResult) -> Diagnosis:
         evidence = tuple(Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_SHOWN])
         return Diagnosis(Status.UNKNOWN, evidence)
     if not missing:
-        return ok("RECORD", f"{_count(result)} files")
+        return ok("RECORD", message("evidence-files", count=_count(result)))
     names = ", ".join(dict.fromkeys(name for name, _ in missing))
-    evidence = tuple(Evidence("RECORD", f"missing: {path}") for _, path in missing[:_SHOWN])
+    evidence = tuple(
+        Evidence("RECORD", message("evidence-missing", names=path)) for _, path in missing[:_SHOWN]
+    )
     return Diagnosis(Status.ERROR, evidence, {"names": names}, tuple(names.split(", ")))
 
 
@@ -100,7 +103,7 @@ def shared_files(result: ProbeResult) -> Diagnosis:
     """uv-cache-contamination: a warning for altered files that other environments and uv's cache share."""
     shared = [item for item in _unexplained(result) if item["links"] > 1]
     if not shared:
-        return ok("RECORD", f"{_count(result)} files")
+        return ok("RECORD", message("evidence-files", count=_count(result)))
     names = _names(result, shared)
     params: dict[str, object] = {"count": len(shared), "names": names}
     return Diagnosis(Status.WARNING, _altered_evidence(shared), params, tuple(names.split(", ")))
@@ -110,7 +113,7 @@ def altered_files(result: ProbeResult) -> Diagnosis:
     """altered-files: a note about files that somebody changed, whether this program did or not."""
     altered = [item for _, item in _of(result, "altered")]
     if not altered:
-        return ok("RECORD", f"{_count(result)} files")
+        return ok("RECORD", message("evidence-files", count=_count(result)))
     by_hand = list(_unexplained(result))
     params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(by_hand)}
     return Diagnosis(Status.NOTE, _altered_evidence(by_hand or altered), params)
@@ -147,7 +150,9 @@ def _names(result: ProbeResult, shared: list[dict[str, Any]]) -> str:
 
 
 def _altered_evidence(items: list[dict[str, Any]]) -> tuple[Evidence, ...]:
-    return tuple(Evidence("RECORD", f"altered: {item['path']}") for item in items[:_SHOWN])
+    return tuple(
+        Evidence("RECORD", message("evidence-altered", path=item["path"])) for item in items[:_SHOWN]
+    )
 
 
 DEEP = (
@@ -188,12 +193,12 @@ def blocker(findings: Sequence[Finding]) -> str | None:
     return (first.blocked_by or first.id) if first else None
 
 
-def blocked_findings(by: str, lang: str) -> tuple[Finding, ...]:
+def blocked_findings(by: str) -> tuple[Finding, ...]:
     """Return the deep findings of a target that cannot be looked at yet."""
-    return tuple(describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=by) for name in DEEP)
+    return tuple(describe(name, Diagnosis(Status.BLOCKED), blocked_by=by) for name in DEEP)
 
 
-def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
+def judge(deep: DeepFacts, context: Context) -> tuple[Finding, ...]:
     """Return the known failures that the probes met, then one finding for each of `DEEP`."""
     causes = Causes(context)
     tests = deep.of_kind("selftest")
@@ -208,16 +213,16 @@ def judge(deep: DeepFacts, context: Context, lang: str) -> tuple[Finding, ...]:
     answers[INDEX] = judge_page(deep.index, context)
     times = _times(deep)
     return (
-        *causes.findings(lang),
-        *_models(deep, lang),
-        *(_finding(name, answers[name], lang, times.get(name, 0.0)) for name in DEEP),
+        *causes.findings(),
+        *_models(deep),
+        *(_finding(name, answers[name], times.get(name, 0.0)) for name in DEEP),
     )
 
 
-def _finding(name: str, answer: _Answer, lang: str, milliseconds: float) -> Finding:
+def _finding(name: str, answer: _Answer, milliseconds: float) -> Finding:
     if isinstance(answer, str):
-        return describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=answer, duration_ms=milliseconds)
-    return describe(name, answer, lang, duration_ms=milliseconds)
+        return describe(name, Diagnosis(Status.BLOCKED), blocked_by=answer, duration_ms=milliseconds)
+    return describe(name, answer, duration_ms=milliseconds)
 
 
 def _obstacle(name: str, answer: _Answer) -> str | None:
@@ -251,7 +256,7 @@ def _imports(deep: DeepFacts, causes: Causes) -> _Answer:
     for module in MODULES:
         if module in alone and (answer := _import(module, alone[module], causes)) is not None:
             return answer
-    return ok("imports probe", ", ".join(alone)) if alone else skipped("not asked")
+    return ok("imports probe", ", ".join(alone)) if alone else skipped(message("evidence-not-asked"))
 
 
 def _import(module: str, result: ProbeResult, causes: Causes) -> _Answer | None:
@@ -291,7 +296,7 @@ def _selftests(tests: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
     unknown = [answer for answer in wrong if isinstance(answer, Diagnosis)]
     if wrong:
         return unknown[0] if unknown else wrong[0]
-    return Diagnosis(Status.OK, tuple(read)) if read else skipped("not asked")
+    return Diagnosis(Status.OK, tuple(read)) if read else skipped(message("evidence-not-asked"))
 
 
 def _unread(device: str, result: ProbeResult, causes: Causes) -> _Answer:
@@ -318,7 +323,7 @@ def _queues(tests: Mapping[str, ProbeResult]) -> Diagnosis:
     drills = [(result.data or {}).get("queue_drill") for result in tests.values()]
     drill = next((drill for drill in drills if drill), None)
     if drill is None:
-        return skipped("the self-test did not come so far")
+        return skipped(message("evidence-self-test-not-so-far"))
     if drill["blocked"] is None:
         return skipped(drill["error"])
     return (
@@ -338,7 +343,7 @@ _HARMLESS = ("fused-kernel", "scalar")
 def _kernels(result: ProbeResult | None, causes: Causes, obstacle: str | None) -> _Answer:
     """Say what PaddlePaddle alone cannot do; each failure that is known is named as itself."""
     if result is None:
-        return skipped("not asked")
+        return skipped(message("evidence-not-asked"))
     if result.data is None:
         return _silence(result, "kernels", causes)
     if result.data.get("error"):
@@ -376,7 +381,7 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
     """Say whether torch and paddle load in one process, whichever comes first; a warning, for others' programs."""
     results = {key: probes[key] for key in ("torch-first", "paddle-first") if key in probes}
     if not results:
-        return skipped("no torch installed")
+        return skipped(message("evidence-no-torch"))
     for order, result in results.items():
         if result.status not in ("answered", "crashed"):
             return Diagnosis(Status.UNKNOWN, (Evidence(order, f"{result.status}: {result.detail}"),))
@@ -391,15 +396,15 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
 # --- files and hubs ---------------------------------------------------------------------------------------
 
 
-def judge_files(result: ProbeResult, lang: str) -> tuple[Finding, ...]:
+def judge_files(result: ProbeResult) -> tuple[Finding, ...]:
     """Return what the comparison of installed files with RECORD means, whatever distributions it covers."""
-    return tuple(_finding(name, answer, lang, 0.0) for name, answer in _files(result).items())
+    return tuple(_finding(name, answer, 0.0) for name, answer in _files(result).items())
 
 
 def _files(result: ProbeResult | None) -> dict[str, _Answer]:
     names = ("half-installed-dist", "uv-cache-contamination", "altered-files")
     if result is None:
-        return dict.fromkeys(names, skipped("not asked"))
+        return dict.fromkeys(names, skipped(message("evidence-not-asked")))
     if result.data is None or result.data.get("error"):
         error = result.data["error"] if result.data else None
         shown = first_line(words_of(error)) if error else f"{result.status}: {result.detail}"
@@ -412,28 +417,29 @@ def _files(result: ProbeResult | None) -> dict[str, _Answer]:
     return dict(zip(names, answers, strict=True))
 
 
-def _models(deep: DeepFacts, lang: str) -> tuple[Finding, ...]:
+def _models(deep: DeepFacts) -> tuple[Finding, ...]:
     """Return the finding about models whose files came wrong, nothing where they did not: a quick look says so."""
     if not deep.models:
         return ()
-    evidence = tuple(Evidence(one.path, f"altered: {', '.join(one.files)}") for one in deep.models)
+    evidence = tuple(Evidence(one.path, message("evidence-altered", path=one.files)) for one in deep.models)
     names = tuple(one.name for one in deep.models)
     params: dict[str, object] = {
         "model": ", ".join(names),
         "missing": "; ".join(", ".join(one.files) for one in deep.models),
     }
-    return (describe(MODELS, Diagnosis(Status.ERROR, evidence, params, names), lang),)
+    return (describe(MODELS, Diagnosis(Status.ERROR, evidence, params, names)),)
 
 
 def _hubs(deep: DeepFacts) -> Diagnosis:
     """A note where models are missing and no hub answers; a machine without a network is no broken machine."""
     if not deep.hubs:
-        return skipped("no model is missing")
+        return skipped(message("evidence-no-model-missing"))
     answering = [hub.name for hub in deep.hubs if hub.answered]
     if answering:
         return ok("hubs", ", ".join(answering))
-    through = " through the proxy" if any(hub.proxied for hub in deep.hubs) else ""
-    return bad(Status.NOTE, "hubs", f"none of {len(deep.hubs)} answered{through}")
+    proxied = any(hub.proxied for hub in deep.hubs)
+    key = "evidence-hubs-silent-proxy" if proxied else "evidence-hubs-silent"
+    return bad(Status.NOTE, "hubs", message(key, count=len(deep.hubs)))
 
 
 def merge(quick: Sequence[Finding], deep: Sequence[Finding]) -> tuple[Finding, ...]:

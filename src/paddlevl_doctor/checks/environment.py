@@ -9,6 +9,7 @@ from paddlevl_doctor.facts.host import LIMIT, longest_path
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.visible_gpus import LIST
 from paddlevl_doctor.knowledge.wheel_choice import required_glibc
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import Gpus
 from paddlevl_doctor.values.findings import Status
 
@@ -24,7 +25,12 @@ def _target_environment(context: Context) -> Diagnosis:
         return ok(target.python, f"Python {target.version}")
     if problem is not None:
         return bad(Status.UNKNOWN, "inventory probe", problem, planned=context.facts.planned_target)
-    return bad(Status.ERROR, context.facts.planned_target, "absent", planned=context.facts.planned_target)
+    return bad(
+        Status.ERROR,
+        context.facts.planned_target,
+        message("evidence-absent"),
+        planned=context.facts.planned_target,
+    )
 
 
 def _python_version(context: Context) -> Diagnosis:
@@ -47,7 +53,7 @@ def _python_version(context: Context) -> Diagnosis:
 def _glibc(context: Context) -> Diagnosis:
     host = context.facts.host
     if host.glibc is None:
-        return skipped("no GNU C library")
+        return skipped(message("evidence-no-glibc"))
     needed = required_glibc(context.wheel.version)
     if Version(host.glibc) < Version(needed):
         return bad(Status.ERROR, "glibc", host.glibc, glibc=host.glibc, needed=needed)
@@ -60,7 +66,7 @@ def _musl(context: Context) -> Diagnosis:
         return skipped(host.system)
     if host.musl:
         return bad(Status.ERROR, "C library", f"musl, {host.distribution or 'linux'}")
-    return ok("C library", f"glibc {host.glibc}" if host.glibc else "not musl")
+    return ok("C library", f"glibc {host.glibc}" if host.glibc else message("evidence-not-musl"))
 
 
 def _avx(context: Context) -> Diagnosis:
@@ -93,7 +99,7 @@ def _aarch64(context: Context) -> Diagnosis:
 def _disk_space(context: Context) -> Diagnosis:
     facts = context.facts
     if facts.target is not None and facts.target.version_of("paddleocr") is not None:
-        return skipped("already installed")
+        return skipped(message("evidence-already-installed"))
     needed = _NEEDED_MB[context.wheel.package]
     tight = {
         name: free
@@ -101,7 +107,7 @@ def _disk_space(context: Context) -> Diagnosis:
         if name in ("target", "uv-cache") and free < needed
     }
     if not tight:
-        return ok("free disk", facts.free_disk_mb.get("target", "unknown"))
+        return ok("free disk", facts.free_disk_mb.get("target", message("evidence-unknown")))
     name, free = min(tight.items(), key=lambda item: item[1])
     path = facts.planned_target if name == "target" else "UV_CACHE_DIR"
     return bad(Status.ERROR, f"free disk ({name})", f"{free} MB", path=path, free_mb=free, needed_mb=needed)
@@ -113,9 +119,9 @@ def _long_paths(context: Context) -> Diagnosis:
     purelib = context.target.purelib
     longest = longest_path(purelib)
     if longest <= LIMIT:
-        return ok(purelib, f"at most {longest} characters")
+        return ok(purelib, message("evidence-longest-path", length=longest))
     if context.facts.long_paths is None:
-        return skipped("the registry could not be asked")
+        return skipped(message("evidence-registry"))
     if context.facts.long_paths:
         return ok("LongPathsEnabled", 1)
     # What is installed was unpacked; only what has yet to be can fail.
@@ -165,7 +171,7 @@ _FIRST_WITH_CHECK = (3, 3, 11)
 def _source_check(context: Context) -> Diagnosis:
     settings = context.facts.settings
     if _MISPRINT not in settings:
-        return skipped(f"{_MISPRINT} is not set")
+        return skipped(message("evidence-not-set", name=_MISPRINT))
     if settings.get(_RIGHT):
         return ok(_RIGHT, settings[_RIGHT])
     paddlex = context.target.version_of("paddlex") or "0"
@@ -177,12 +183,12 @@ def _source_check(context: Context) -> Diagnosis:
 def _visible_devices(context: Context) -> Diagnosis:
     value, gpus = context.facts.settings.get(LIST), context.facts.gpus
     if value is None:
-        return skipped(f"{LIST} is not set")
+        return skipped(message("evidence-not-set", name=LIST))
     if context.target.version_of("paddlepaddle-gpu") is None or not gpus.devices:
-        return skipped("no CUDA wheel with a GPU")
+        return skipped(message("evidence-no-cuda-wheel-gpu"))
     if _wrong_entry(value, gpus) is None:
         return ok(LIST, value)
-    shown, there = value or "empty", len(gpus.devices)
+    shown, there = value or message("evidence-empty"), len(gpus.devices)
     return bad(Status.WARNING, LIST, shown, devices=shown, count=there)
 
 

@@ -17,7 +17,7 @@ from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.selection_rules import Sentence
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.knowledge.wheel_choice import architecture_covers, driver_system, required_driver
-from paddlevl_doctor.messages import language
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import Gpu, PaddleBuild
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -32,12 +32,13 @@ def _wsl_library(context: Context) -> Diagnosis:
     """Under WSL the driver's libraries lie in a folder that the loader often does not know."""
     host, gpus, settings = context.facts.host, context.facts.gpus, context.facts.settings
     if not host.wsl:
-        return skipped(f"{host.system} is not WSL")
+        return skipped(message("evidence-not-wsl", system=host.system))
     hidden = hidden_driver(context.facts)
     if hidden is None:
-        return ok("NVML", gpus.detail or gpus.reason or f"{len(gpus.devices)} GPUs")
+        return ok("NVML", gpus.detail or gpus.reason or message("evidence-gpus", count=len(gpus.devices)))
     paddle = context.facts.target.version_of("paddlepaddle-gpu") if context.facts.target else None
-    shown = f"{hidden}; LD_LIBRARY_PATH names {WSL_LIBRARIES}: {settings.get('LD_LIBRARY_PATH', 'no')}"
+    value = settings.get("LD_LIBRARY_PATH", message("evidence-no"))
+    shown = message("evidence-wsl-libraries", hidden=hidden, folder=WSL_LIBRARIES, value=value)
     # Where NVML was found, only the name that paddle asks for is missing; paddle itself merely warns of that.
     status = Status.ERROR if paddle and not gpus.devices else Status.WARNING
     return bad(status, "loader" if gpus.devices else "NVML", shown, folder=WSL_LIBRARIES)
@@ -46,11 +47,11 @@ def _wsl_library(context: Context) -> Diagnosis:
 def _detection(context: Context) -> Diagnosis:
     gpus = context.facts.gpus
     if hidden_driver(context.facts) and not gpus.devices:
-        return skipped("see wsl-libcuda-not-found")
+        return skipped(message("evidence-see", id="wsl-libcuda-not-found"))
     if gpus.devices:
         return ok("NVML", f"{len(gpus.devices)} x {gpus.devices[0].name}, driver {gpus.driver}")
     if gpus.reason == "no-library":
-        return skipped("no NVIDIA driver library")
+        return skipped(message("evidence-no-driver-library"))
     status = Status.NOTE if gpus.reason in _NO_GPU else Status.WARNING
     return bad(status, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
 
@@ -75,7 +76,7 @@ def _refusal(context: Context, rules: Container[str]) -> Sentence | None:
 
 
 def _refused(status: Status, source: str, value: str, said: Sentence) -> Diagnosis:
-    evidence = (Evidence(source, value), Evidence("matrix", said.text(language())))
+    evidence = (Evidence(source, value), Evidence("matrix", said.message))
     return Diagnosis(status, evidence, dict(said.about))
 
 
@@ -83,7 +84,7 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
     """Compare with what the documentation asks for, then with what any wheel of this system has code for."""
     weakest = _weakest(context)
     if weakest is None:
-        return skipped("no NVIDIA GPU")
+        return skipped(message("evidence-no-nvidia-gpu"))
     from paddlevl_doctor.knowledge.wheel_choice import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need
     from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability  # noqa: PLC0415 - as above
 
@@ -102,9 +103,9 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
 def _architecture(context: Context) -> Diagnosis:
     build, devices = _build(context), context.gpus
     if build is None or not devices:
-        return skipped("no CUDA wheel with a GPU")
+        return skipped(message("evidence-no-cuda-wheel-gpu"))
     if not build.architectures:
-        return skipped("the wheel does not name its architectures")
+        return skipped(message("evidence-no-architectures"))
     shown = " ".join(map(str, build.architectures))
     uncovered = [
         gpu for gpu in devices if not architecture_covers(build.architectures, gpu.compute_capability)
@@ -119,7 +120,7 @@ def _driver(context: Context) -> Diagnosis:
     """An error where the installed wheel cannot run; a warning where a newer driver would make a GPU usable."""
     gpus, build = context.facts.gpus, _build(context)
     if not gpus.devices or gpus.driver is None:
-        return skipped("no NVIDIA GPU")
+        return skipped(message("evidence-no-nvidia-gpu"))
     cuda = str(build.cuda) if build else None
     needed = required_driver(cuda, driver_system(context.facts.host)) if cuda else None
     if needed is not None and Version(gpus.driver) < Version(needed):
@@ -132,7 +133,7 @@ def _driver(context: Context) -> Diagnosis:
 
 def _cpu_wheel(context: Context) -> Diagnosis:
     if context.wheel.package != "paddlepaddle-gpu":
-        return skipped("no GPU that paddle could use")
+        return skipped(message("evidence-no-gpu-for-paddle"))
     name = context.gpus[0].name
     if context.target.version_of("paddlepaddle-gpu") is None:
         return bad(Status.WARNING, "distributions", "paddlepaddle", gpu=name)
@@ -141,7 +142,7 @@ def _cpu_wheel(context: Context) -> Diagnosis:
 
 def _no_gpu_visible(context: Context) -> Diagnosis:
     if context.target.version_of("paddlepaddle-gpu") is None:
-        return skipped("no CUDA wheel")
+        return skipped(message("evidence-no-cuda-wheel"))
     gpus = context.facts.gpus
     if gpus.devices:
         return ok("NVML", gpus.devices[0].name)
@@ -155,17 +156,23 @@ def _cuda_libraries(context: Context) -> Diagnosis:
     """
     target = context.target
     if target.version_of("paddlepaddle-gpu") is None:
-        return skipped("no CUDA wheel")
+        return skipped(message("evidence-no-cuda-wheel"))
     if dlls := wanted_dlls(context):
         return judge_libraries(context, dlls)
     wanted = pins(target, "paddlepaddle-gpu", context.facts.host)
     if not wanted:
-        return skipped("the wheel asks for no CUDA libraries")
+        return skipped(message("evidence-no-cuda-libraries"))
     missing = ", ".join(pin.name for pin in wanted if pin.installed is None)
     if missing:
-        return bad(Status.ERROR, "distributions", f"missing: {missing}", libraries=missing)
+        return bad(
+            Status.ERROR, "distributions", message("evidence-missing", names=missing), libraries=missing
+        )
     cudnn = next((pin for pin in wanted if pin.name.startswith("nvidia-cudnn")), None)
-    return ok(cudnn.name, cudnn.installed) if cudnn else ok("distributions", f"{len(wanted)} libraries")
+    return (
+        ok(cudnn.name, cudnn.installed)
+        if cudnn
+        else ok("distributions", message("evidence-libraries", count=len(wanted)))
+    )
 
 
 _PADDLE = ("no-paddle-installed",)
@@ -210,10 +217,12 @@ def _concerned(context: Context, failure_id: str) -> bool:
 def _bfloat16(context: Context) -> Diagnosis:
     paddlex, found = context.target.version_of("paddlex"), _capabilities(context)
     weak = not found or min(found) < _CAPABILITY
-    device = f"compute capability {min(found)}" if found else "CPU"
+    seen = message("evidence-cpu", paddlex=paddlex)
+    if found:
+        seen = message("evidence-capability", paddlex=paddlex, capability=min(found))
     if weak and _concerned(context, "dtype-mismatch-bf16"):
-        return bad(Status.ERROR, "paddlex", f"{paddlex} on {device}")
-    return ok("paddlex", f"{paddlex} on {device}")
+        return bad(Status.ERROR, "paddlex", seen)
+    return ok("paddlex", seen)
 
 
 def _flash_attention(context: Context) -> Diagnosis:
@@ -234,8 +243,8 @@ def _several_gpus(context: Context) -> Diagnosis:
     """A note: one pipeline hands a document of up to 64 pages to one GPU only."""
     count = len(_capabilities(context))
     if count > 1 and _concerned(context, "multi-device-batch-starvation"):
-        return bad(Status.NOTE, "NVML", f"{count} GPUs", count=count)
-    return ok("NVML", f"{count} GPUs")
+        return bad(Status.NOTE, "NVML", message("evidence-gpus", count=count), count=count)
+    return ok("NVML", message("evidence-gpus", count=count))
 
 
 _STACK = ("no-paddleocr-installed", "no-paddle-installed")
@@ -273,9 +282,9 @@ def _estimated(context: Context) -> tuple[Estimated, ...]:
 
 
 def _line(gpu: Gpu, need: Estimate) -> Evidence:
-    memory = f"{gpu.memory_free_mb} of {gpu.memory_total_mb} MiB free"
-    how = f"{need.pixels} pixels, {need.dtype}, {need.attention} attention"
-    return Evidence(f"GPU {gpu.index} ({gpu.name})", f"{memory}; estimated peak {need.peak_mb} MiB ({how})")
+    memory = {"free": gpu.memory_free_mb, "total": gpu.memory_total_mb, "peak": need.peak_mb}
+    how = {"pixels": need.pixels, "dtype": need.dtype, "attention": need.attention}
+    return Evidence(f"GPU {gpu.index} ({gpu.name})", message("evidence-gpu-memory", **memory, **how))
 
 
 def _judge(estimated: tuple[Estimated, ...], has: Callable[[Gpu], int]) -> Diagnosis:
@@ -284,7 +293,7 @@ def _judge(estimated: tuple[Estimated, ...], has: Callable[[Gpu], int]) -> Diagn
     A smaller card beside one that suffices is worth knowing, and hurts nobody who does not choose it.
     """
     if not estimated:
-        return skipped("no CUDA wheel with a GPU whose memory is known")
+        return skipped(message("evidence-no-cuda-wheel-known-memory"))
     short = [pair for pair in estimated if has(pair[0]) < pair[1].peak_mb]
     evidence = tuple(_line(gpu, need) for gpu, need in estimated)
     if not short:
@@ -304,7 +313,7 @@ def _attention(context: Context) -> Diagnosis:
 def _spill(context: Context) -> Diagnosis:
     host = context.facts.host
     if host.system != "windows" and not host.wsl:
-        return skipped(f"{host.system} has no shared GPU memory")
+        return skipped(message("evidence-no-shared-memory", system=host.system))
     return _judge(_estimated(context), lambda gpu: gpu.memory_free_mb)
 
 
@@ -312,9 +321,9 @@ def _processor(context: Context) -> Diagnosis:
     """Note a computer that cannot load the model natively: it may have swap, or be meant for something else."""
     build, total = context.target.paddle, context.facts.host.memory_total_mb
     if build is None or build.cuda is not None or context.gpus:
-        return skipped("no CPU wheel, or a GPU to read with")
+        return skipped(message("evidence-no-cpu-wheel-or-gpu"))
     if not total:
-        return skipped("the computer's memory is not known")
+        return skipped(message("evidence-memory-unknown"))
     if total >= _LOADING_MB:
         return ok("memory", f"{total} MiB")
     return bad(Status.NOTE, "memory", f"{total} MiB", has_mb=total, needed_mb=_LOADING_MB)

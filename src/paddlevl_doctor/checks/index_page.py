@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 
 from paddlevl_doctor.checks.base import Context, Diagnosis, ok, skipped
 from paddlevl_doctor.checks.runner import describe
@@ -12,7 +13,7 @@ from paddlevl_doctor.knowledge.selection_rules import Sentence, sentence
 from paddlevl_doctor.knowledge.version_sets import planned_python
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.knowledge.wheel_tables import load_gpu_wheels
-from paddlevl_doctor.messages import language
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.facts import Host, IndexPage, PublishedWheel
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
@@ -68,7 +69,7 @@ def judge_page(page: IndexPage | None, context: Context, python: str | None = No
     environment that is still to be made.
     """
     if page is None:
-        return skipped("no CUDA wheel comes from the page")
+        return skipped(message("evidence-no-cuda-wheel-of-page"))
     target = context.facts.target
     look = compare(
         page,
@@ -80,13 +81,19 @@ def judge_page(page: IndexPage | None, context: Context, python: str | None = No
         return skipped(page.problem)
     if look.state == "confirmed":
         return ok(page.url, ", ".join(look.versions))
-    told = tuple(said.text(language()) for said in look.said if said.rule in _WORTH_SAYING)
+    told = tuple(said.message for said in look.said if said.rule in _WORTH_SAYING)
     there = target is not None and target.version_of(context.wheel.package) == context.wheel.version
     gone = "index-lacks" in {said.rule for said in look.said} and not there
     evidence = tuple(Evidence(page.url, words) for words in told)
-    return Diagnosis(Status.WARNING if gone else Status.NOTE, evidence, {"differences": " ".join(told)})
+    return Diagnosis(
+        Status.WARNING if gone else Status.NOTE, evidence, {"differences": reduce(_followed_by, told)}
+    )
+
+
+def _followed_by(first: Message, second: Message) -> Message:
+    return message("two-sentences", first=first, second=second)
 
 
 def page_finding(page: IndexPage, context: Context, python: str) -> Finding:
     """Return the finding of a page that was read while an installation was planned."""
-    return describe(INDEX, judge_page(page, context, python), language())
+    return describe(INDEX, judge_page(page, context, python))

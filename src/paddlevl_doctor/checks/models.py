@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import CachedModel
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -29,7 +30,7 @@ def _flaws(model: CachedModel) -> list[str]:
 
 def _partial(context: Context) -> Diagnosis:
     if not _models(context):
-        return skipped("no models in the cache")
+        return skipped(message("evidence-no-models"))
     flawed = [(model, ", ".join(flaws)) for model in _models(context) if (flaws := _flaws(model))]
     if not flawed:
         return ok("model cache", ", ".join(model.name for model in _models(context)))
@@ -43,7 +44,7 @@ def _partial(context: Context) -> Diagnosis:
 def _generation_config(context: Context) -> Diagnosis:
     language_models = [m for m in _models(context) if m.name.rpartition("/")[2].startswith("PaddleOCR-VL")]
     if not language_models:
-        return skipped("no PaddleOCR-VL model in the cache")
+        return skipped(message("evidence-no-paddleocr-vl-model"))
     for model in language_models:
         seen = _stop_file_flaw(model)
         if seen and not _flaws(model):
@@ -52,9 +53,9 @@ def _generation_config(context: Context) -> Diagnosis:
     return ok("model cache", ", ".join(model.name for model in language_models))
 
 
-def _stop_file_flaw(model: CachedModel) -> str | None:
+def _stop_file_flaw(model: CachedModel) -> Text | None:
     if _STOP_FILE in model.missing:
-        return f"missing: {_STOP_FILE}"
+        return message("evidence-missing", names=_STOP_FILE)
     damage = next((d for d in model.damaged if d.file == _STOP_FILE), None)
     return f"{damage.why}: {damage.seen or damage.file}" if damage else None
 
@@ -63,9 +64,9 @@ def _duplicate_layout(context: Context) -> Diagnosis:
     copies = [m for m in _models(context) if m.name.rpartition("/")[2] == "PP-DocLayoutV2"]
     nested = [m for m in copies if m.name != "PP-DocLayoutV2" and not m.linked]
     if len(copies) > 1 and not nested:
-        return ok("model cache", "one copy under two names")
+        return ok("model cache", message("evidence-one-copy"))
     if not nested or len(nested) == len(copies):  # the one that is loaded lies directly in official_models
-        return skipped("stored at most once")
+        return skipped(message("evidence-stored-once"))
     paths = ", ".join(model.name for model in copies)
     found = bad(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
     return replace(found, subjects=tuple(m.name for m in nested))
@@ -87,16 +88,16 @@ def _font(context: Context) -> Diagnosis:
     if usable is not None:
         return ok("fonts", usable)
     if settings.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE"):
-        return skipped("HF_HUB_OFFLINE is not set: the font is downloaded when it is needed")
+        return skipped(message("evidence-font-downloaded"))
     folder = f"{cache.root}/fonts" if cache else "fonts"
-    return bad(Status.NOTE, folder, ", ".join(fonts) or "empty", font=_FONT, path=folder)
+    return bad(Status.NOTE, folder, ", ".join(fonts) or message("evidence-empty"), font=_FONT, path=folder)
 
 
 def _room_for_download(context: Context) -> Diagnosis:
     """Compare the folder for temporary files, through which a download goes, with what is still missing."""
     free = context.facts.free_disk_mb.get("temp")
     if free is None or free >= _AMPLE_MB:
-        return skipped("unknown") if free is None else ok("temporary files", f"{free} MB")
+        return skipped(message("evidence-unknown")) if free is None else ok("temporary files", f"{free} MB")
     missing = _missing_models(context)
     needed = max(missing.values(), default=0)
     if free >= needed:  # one model after the other goes through the folder

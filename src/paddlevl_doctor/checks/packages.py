@@ -14,6 +14,7 @@ from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skip
 from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import fits
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.facts import Distribution, Host, Target
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -30,7 +31,7 @@ def _paddle(target: Target) -> tuple[str, str] | None:
 def _no_paddle(context: Context) -> Diagnosis:
     found = _paddle(context.target)
     if found is None:
-        return bad(Status.ERROR, "distributions", "neither paddlepaddle nor paddlepaddle-gpu")
+        return bad(Status.ERROR, "distributions", message("evidence-neither-paddle"))
     return ok("distributions", "==".join(found))
 
 
@@ -46,7 +47,7 @@ def _both_paddles(context: Context) -> Diagnosis:
 def _old_gpu_wheel(context: Context) -> Diagnosis:
     version = context.target.version_of("paddlepaddle-gpu")
     if version is None:
-        return skipped("no paddlepaddle-gpu")
+        return skipped(message("evidence-no-names", names="paddlepaddle-gpu"))
     if Version(version) < Version("3.0"):
         return bad(Status.ERROR, "paddlepaddle-gpu", version, version=version)
     return ok("paddlepaddle-gpu", version)
@@ -62,7 +63,7 @@ def _old_paddle(context: Context) -> Diagnosis:
 def _onednn(context: Context) -> Diagnosis:
     version = context.target.version_of("paddlepaddle")
     if version is None:
-        return skipped("no CPU wheel")
+        return skipped(message("evidence-no-cpu-wheel"))
     if Version(version).release[:2] != (3, 3):
         return ok("paddlepaddle", version)
     # The VL layout models are kept off oneDNN from these versions on; the other pipelines never were.
@@ -76,7 +77,7 @@ def _setuptools(context: Context) -> Diagnosis:
         return bad(
             Status.ERROR,
             "distributions",
-            "no setuptools",
+            message("evidence-no-setuptools"),
             paddle="".join((_paddle(context.target) or ("", ""))[1]),
         )
     return ok("setuptools", context.target.version_of("setuptools"))
@@ -86,7 +87,7 @@ def _no_paddleocr(context: Context) -> Diagnosis:
     version = context.target.version_of("paddleocr")
     if version is None or context.target.version_of("paddlex") is None:
         missing = [n for n in ("paddleocr", "paddlex") if context.target.version_of(n) is None]
-        return bad(Status.ERROR, "distributions", f"no {' and no '.join(missing)}")
+        return bad(Status.ERROR, "distributions", message("evidence-no-names", names=missing))
     return ok("paddleocr", version)
 
 
@@ -110,7 +111,7 @@ def _skew(context: Context) -> Diagnosis:
     wanted = _paddlex_range(context.target)
     if not fits(paddlex, wanted):
         return bad(Status.ERROR, "paddlex", paddlex, paddleocr=paddleocr, paddlex=paddlex, range=wanted)
-    return ok("paddlex", f"{paddlex} in {wanted}")
+    return ok("paddlex", message("evidence-in-range", version=paddlex, range=wanted))
 
 
 def _missing_of_extras(target: Target) -> list[str]:
@@ -143,14 +144,16 @@ def _doc_parser(context: Context) -> Diagnosis:
     missing = _missing_of_extras(context.target)
     if missing:
         names = ", ".join(missing)
-        return bad(Status.ERROR, "paddlex[ocr,genai-client]", f"missing: {names}", missing=names)
-    return ok("paddlex[ocr,genai-client]", "complete")
+        return bad(
+            Status.ERROR, "paddlex[ocr,genai-client]", message("evidence-missing", names=names), missing=names
+        )
+    return ok("paddlex[ocr,genai-client]", message("evidence-complete"))
 
 
 def _safetensors(context: Context) -> Diagnosis:
     version = context.target.version_of("safetensors")
     if version is None:
-        return skipped("not installed")
+        return skipped(message("evidence-not-installed"))
     # 0.6.2.dev0 is the build that Paddle published itself before 0.7.0 (matrix.md, 2).
     if Version(version) < Version("0.7.0") and version != "0.6.2.dev0":
         return bad(Status.ERROR, "safetensors", version, version=version)
@@ -161,7 +164,7 @@ def _dev_safetensors(context: Context) -> Diagnosis:
     """A note: Paddle's own build works, but nothing updates it and no other platform has it."""
     version = context.target.version_of("safetensors")
     if version is None:
-        return skipped("not installed")
+        return skipped(message("evidence-not-installed"))
     if version == "0.6.2.dev0":
         return bad(Status.NOTE, "safetensors", version)
     return ok("safetensors", version)
@@ -170,7 +173,7 @@ def _dev_safetensors(context: Context) -> Diagnosis:
 def _numpy(context: Context) -> Diagnosis:
     numpy, paddlex = (context.target.version_of(n) for n in ("numpy", "paddlex"))
     if numpy is None or paddlex is None:
-        return skipped("not installed")
+        return skipped(message("evidence-not-installed"))
     if Version(numpy) >= Version("2.4") and Version(paddlex) < Version("3.4.3"):
         return bad(Status.ERROR, "numpy", numpy, numpy=numpy, paddlex=paddlex)
     return ok("numpy", numpy)
@@ -181,7 +184,7 @@ def _version_set(context: Context) -> Diagnosis:
     shown = " ".join(f"{name}=={version}" for name, version in installed.items() if version)
     followed, found = context.followed, _paddle(context.target)
     if followed is None or found is None:
-        return skipped(f"follows no tested set: {shown}")
+        return skipped(message("evidence-not-followed", versions=shown))
     if found[1] not in followed.paddle_versions(found[0]):
         return bad(Status.NOTE, "distributions", shown, set=followed.name, differences="==".join(found))
     return ok("distributions", followed.name)
@@ -222,7 +225,7 @@ def _is_ours(name: str) -> bool:
 def _half_installed(context: Context) -> Diagnosis:
     found = tuple(_damage(context.target))
     if not found:
-        return ok("distributions", f"{len(context.target.distributions)} distributions")
+        return ok("distributions", message("evidence-distributions", count=len(context.target.distributions)))
     names = tuple(dict.fromkeys(name for name, _ in found))
     evidence = tuple(Evidence(name, what) for name, what in found)
     return Diagnosis(Status.ERROR, evidence, {"names": ", ".join(names)}, names)
@@ -237,25 +240,25 @@ def unusable(target: Target) -> tuple[str, ...]:
     return (*broken, *(name for name in target.leftovers if name.startswith(_LEFTOVERS)))
 
 
-def _damage(target: Target) -> Iterator[tuple[str, str]]:
+def _damage(target: Target) -> Iterator[tuple[str, Message]]:
     """Yield (distribution, what is wrong with its record)."""
     ours = [d for d in target.distributions if _is_ours(d.name) and d.path.endswith(".dist-info")]
     for (name, _), count in Counter((d.name, str(PurePath(d.path).parent)) for d in ours).items():
         if count > 1:
             versions = ", ".join(d.version for d in ours if d.name == name)
-            yield name, f"{count} dist-info folders: {versions}"
+            yield name, message("evidence-dist-info-folders", count=count, versions=versions)
     for distribution in ours:
         yield from _incomplete(distribution)
     for left in target.leftovers:
         if left.startswith(_LEFTOVERS):
-            yield left, "left behind by pip"
+            yield left, message("evidence-left-by-pip")
 
 
-def _incomplete(distribution: Distribution) -> Iterator[tuple[str, str]]:
+def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:
     if not distribution.has_record and not distribution.editable:
-        yield distribution.name, "no RECORD"
+        yield distribution.name, message("evidence-no-record")
     if not distribution.has_metadata:
-        yield distribution.name, "no METADATA"
+        yield distribution.name, message("evidence-no-metadata")
 
 
 DISTRIBUTIONS_CHECKS = (Check("half-installed-dist", _half_installed, needs=("target-environment",)),)
@@ -358,14 +361,17 @@ _CAPABILITY = Version("8.0")
 def _nvidia(context: Context) -> Diagnosis:
     version = context.target.version_of("paddlepaddle-gpu")
     if version is None:
-        return skipped("no paddlepaddle-gpu")
+        return skipped(message("evidence-no-names", names="paddlepaddle-gpu"))
     wanted = pins(context.target, "paddlepaddle-gpu", context.facts.host)
     broken = [pin for pin in wanted if pin.broken and not _is_the_one_it_was_built_with(context, pin)]
     replaced = rivals(context.target, wanted)
     if not broken and not replaced:
         return ok("paddlepaddle-gpu", version)
     names = ", ".join(dict.fromkeys(pin.name for pin in (*broken, *(pin for pin, _ in replaced))))
-    shared = (Evidence(d.name, f"{d.version}, same files as {pin.name}") for pin, d in replaced)
+    shared = (
+        Evidence(d.name, message("evidence-same-files", version=d.version, name=pin.name))
+        for pin, d in replaced
+    )
     return Diagnosis(Status.WARNING, (*_shown(broken), *shared), {"names": names})
 
 
@@ -379,23 +385,36 @@ def _is_the_one_it_was_built_with(context: Context, pin: Pin) -> bool:
 def _torch_on_linux(context: Context) -> Diagnosis:
     system, version = context.facts.host.system, context.target.version_of("torch")
     if version is None or system != "linux":
-        return skipped(f"{system}, {'torch' if version else 'no torch'}")
+        return skipped(
+            message("evidence-no-torch-here", system=system) if version is None else f"{system}, torch"
+        )
     if is_cured(load_failure("linux-torch-import-breaks-paddlex"), context):
-        return ok("torch", f"{version}, patched")
+        return ok("torch", message("evidence-patched", version=version))
     wanted = pins(context.target, "torch", context.facts.host)
     broken = [pin for pin in wanted if pin.broken or pin.installed is None]
     return Diagnosis(Status.WARNING, _shown(broken)) if broken else ok("torch", version)
 
 
 def _shown(broken: Sequence[Pin]) -> tuple[Evidence, ...]:
-    return tuple(Evidence(pin.name, f"{pin.installed or 'absent'}, wanted {pin.specifier}") for pin in broken)
+    return tuple(Evidence(pin.name, _wanted_version(pin)) for pin in broken)
+
+
+def _wanted_version(pin: Pin) -> Message:
+    if pin.installed is None:
+        return message("evidence-absent-wanted", wanted=pin.specifier)
+    return message("evidence-wanted", version=pin.installed, wanted=pin.specifier)
 
 
 def _torch_on_windows(context: Context) -> Diagnosis:
     target, system = context.target, context.facts.host.system
     torch, paddle = target.version_of("torch"), target.version_of("paddlepaddle-gpu")
     if system != "windows" or torch is None or paddle is None:
-        return skipped(f"{system}, torch {torch or 'absent'}, paddlepaddle-gpu {paddle or 'absent'}")
+        absent = message("evidence-absent")
+        return skipped(
+            message(
+                "evidence-torch-and-paddle", system=system, torch=torch or absent, paddle=paddle or absent
+            )
+        )
     # A torch for the CPU has no cuDNN: it fails only in programs that import paddle before paddlex does torch.
     cudnn = _cudnn_of_torch(context)
     plain = torch.endswith("+cpu") if cudnn is None else not cudnn
@@ -426,13 +445,16 @@ def _server_beside(context: Context) -> Diagnosis:
     target, host = context.target, context.facts.host
     servers, paddle = _installed_servers(target), target.version_of("paddlepaddle-gpu")
     if not servers or paddle is None:
-        return skipped("no inference server beside paddlepaddle-gpu")
+        return skipped(message("evidence-no-server-beside-paddle"))
     theirs = [pin for name in (*servers, "torch") for pin in pins(target, name, host)]
     clashes = conflicts(pins(target, "paddlepaddle-gpu", host), theirs)
     shown = ", ".join(f"{name} {version}" for name, version in servers.items())
     if not clashes:
         return ok("distributions", f"{shown}, paddlepaddle-gpu {paddle}")
-    evidence = (Evidence(mine.name, f"{mine.exact}, or {_label(mine, other)}") for mine, other in clashes)
+    evidence = (
+        Evidence(mine.name, message("evidence-or", one=mine.exact, other=_label(mine, other)))
+        for mine, other in clashes
+    )
     return Diagnosis(Status.WARNING, tuple(dict.fromkeys(evidence)), {"names": shown})
 
 
@@ -443,12 +465,12 @@ def _label(mine: Pin, other: Pin) -> str:
 def _server_here(context: Context) -> Diagnosis:
     servers, host = _installed_servers(context.target), context.facts.host
     if not servers:
-        return skipped("no inference server")
+        return skipped(message("evidence-no-server"))
     names = ", ".join(servers)
     if host.system != "linux":
         return bad(Status.WARNING, "system", host.system, names=names, why=host.system)
     if not context.gpus:
-        return skipped("no NVIDIA GPU")
+        return skipped(message("evidence-no-nvidia-gpu"))
     weak = [g for g in context.gpus if Version(g.compute_capability) < _CAPABILITY]
     if weak and len(weak) == len(context.gpus):
         why = f"{weak[0].name} ({weak[0].compute_capability})"

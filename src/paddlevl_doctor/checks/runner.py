@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis
 from paddlevl_doctor.knowledge.failures import Failure, load_failure
+from paddlevl_doctor.messages import Message
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
 _WRONG = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
@@ -28,19 +29,19 @@ AUTOMATIC = (
 """Kinds of cure that `fix` can do by itself."""
 
 
-def run_checks(context: Context, checks: Sequence[Check], lang: str) -> tuple[Finding, ...]:
+def run_checks(context: Context, checks: Sequence[Check]) -> tuple[Finding, ...]:
     """Return one finding a check, in the order of `checks`."""
     findings: dict[str, Finding] = {}
     for check in checks:
         blocker = next((n for n in check.needs if n in findings and findings[n].status in _WRONG), None)
         if blocker is not None:
             root = findings[blocker].blocked_by or blocker
-            findings[check.id] = describe(check.id, Diagnosis(Status.BLOCKED), lang, blocked_by=root)
+            findings[check.id] = describe(check.id, Diagnosis(Status.BLOCKED), blocked_by=root)
             continue
         started = time.perf_counter()
         diagnosis = _look(check, context)
         elapsed = 1000 * (time.perf_counter() - started)
-        findings[check.id] = describe(check.id, diagnosis, lang, duration_ms=round(elapsed, 2))
+        findings[check.id] = describe(check.id, diagnosis, duration_ms=round(elapsed, 2))
     return tuple(findings.values())
 
 
@@ -56,7 +57,6 @@ def _look(check: Check, context: Context) -> Diagnosis:
 def describe(
     finding_id: str,
     diagnosis: Diagnosis,
-    lang: str,
     *,
     blocked_by: str | None = None,
     duration_ms: float = 0.0,
@@ -68,10 +68,10 @@ def describe(
     return Finding(
         id=finding_id,
         status=diagnosis.status,
-        title=_title(failure, diagnosis, lang, crashed=crashed),
-        cause="" if silent or crashed else failure.general("cause", lang, **diagnosis.params),
+        title=_title(failure, diagnosis, crashed=crashed),
+        cause="" if silent or crashed else failure.message("cause", **diagnosis.params),
         evidence=diagnosis.evidence,
-        remedy=None if silent or crashed else _remedy(failure, diagnosis, lang),
+        remedy=None if silent or crashed else _remedy(failure, diagnosis),
         links=() if silent else failure.links,
         blocked_by=blocked_by,
         duration_ms=duration_ms,
@@ -79,16 +79,16 @@ def describe(
     )
 
 
-def _title(failure: Failure, diagnosis: Diagnosis, lang: str, *, crashed: bool) -> str:
+def _title(failure: Failure, diagnosis: Diagnosis, *, crashed: bool) -> Message:
     if crashed or diagnosis.status in (Status.SKIPPED, Status.BLOCKED):
-        return failure.text("title.short", lang)
+        return failure.message("title.short")
     if diagnosis.status is Status.OK:
-        return failure.text("title.ok", lang)
-    return failure.general("title.bad", lang, **diagnosis.params)
+        return failure.message("title.ok")
+    return failure.message("title.bad", **diagnosis.params)
 
 
-def _remedy(failure: Failure, diagnosis: Diagnosis, lang: str) -> Remedy:
-    words = failure.general("remedy", lang, **diagnosis.params)
+def _remedy(failure: Failure, diagnosis: Diagnosis) -> Remedy:
+    words = failure.message("remedy", **diagnosis.params)
     automatic = failure.cure.kind in AUTOMATIC
     commands = (("paddlevl-doctor", "fix", "--apply", "--only", failure.id),) if automatic else ()
     return Remedy(words, commands)

@@ -11,7 +11,7 @@ from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend
 from paddlevl_doctor.knowledge.visible_gpus import LIST, visible
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import Facts, Gpu, Target
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
@@ -31,25 +31,25 @@ INSTALLED = ("vlm-server-not-installed", "vlm-server-too-old", "vllm-flash-attn-
 SEEN_BY_SERVE = (*ANSWERS, *INSTALLED, "vllm-gpu-memory", "vl-backend-unknown")
 
 
-def judge_server(facts: ServerFacts, lang: str) -> tuple[Finding, ...]:
+def judge_server(facts: ServerFacts) -> tuple[Finding, ...]:
     """Say what is wrong with the answers of a server: one finding for each of ANSWERS, in their order."""
     faults = _faults(facts)
     first = min((ANSWERS.index(name) for name in faults), default=len(ANSWERS))
     return tuple(
-        describe(name, faults.get(name) or _right(name, facts), lang)
+        describe(name, faults.get(name) or _right(name, facts))
         if name in faults or place < first
-        else describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=ANSWERS[first])
+        else describe(name, Diagnosis(Status.BLOCKED), blocked_by=ANSWERS[first])
         for place, name in enumerate(ANSWERS)
     )
 
 
 def _right(name: str, facts: ServerFacts) -> Diagnosis:
     if name == "vlm-server-proxy" and not (facts.loopback and facts.proxy):
-        return skipped("no proxy applies to this address")
+        return skipped(message("evidence-no-proxy"))
     if name == "vlm-server-model-name" and facts.models:
         return ok(f"{facts.url}/models", ", ".join(facts.models))
     if name == "vlm-server-api-key" and facts.key_sent:
-        return ok(KEY, "sent")
+        return ok(KEY, message("evidence-sent"))
     return ok(facts.url, facts.list_status)
 
 
@@ -80,8 +80,11 @@ def _wrong_address(facts: ServerFacts, address: str, said: str) -> dict[str, Dia
 
 def _no_key(facts: ServerFacts, address: str, said: str) -> Diagnosis:
     """Tell a key that is wrong from one that is missing; the key itself is shown to nobody."""
-    why = text("server-key-wrong" if facts.key_sent else "server-key-missing", name=KEY)
-    evidence = (Evidence(address, said), Evidence(KEY, "sent, refused" if facts.key_sent else "not set"))
+    why = message("server-key-wrong" if facts.key_sent else "server-key-missing", name=KEY)
+    evidence = (
+        Evidence(address, said),
+        Evidence(KEY, message("evidence-sent-refused" if facts.key_sent else "evidence-unset")),
+    )
     return Diagnosis(Status.ERROR, evidence, {"why": why})
 
 
@@ -100,41 +103,48 @@ def _faults_of_a_request(facts: ServerFacts) -> dict[str, Diagnosis]:
     return {}
 
 
-def judge_environment(target: Target, backend: Backend, has_gpu: bool, lang: str) -> tuple[Finding, ...]:
+def judge_environment(target: Target, backend: Backend, has_gpu: bool) -> tuple[Finding, ...]:
     """Say whether an environment has this server, whether that knows PaddleOCR-VL, and what is left to be compiled."""
     missing, *others = INSTALLED
     version = target.version_of(backend.distribution)
     if version is None:
         absent = bad(
-            Status.ERROR, backend.distribution, f"not installed in {target.prefix}", name=backend.name
+            Status.ERROR,
+            backend.distribution,
+            message("evidence-not-installed-in", prefix=target.prefix),
+            name=backend.name,
         )
-        blocked = (describe(name, Diagnosis(Status.BLOCKED), lang, blocked_by=missing) for name in others)
-        return (describe(missing, absent, lang), *blocked)
+        blocked = (describe(name, Diagnosis(Status.BLOCKED), blocked_by=missing) for name in others)
+        return (describe(missing, absent), *blocked)
     found = (ok(backend.distribution, version), _age(target, backend), _flash_attn(target, backend, has_gpu))
-    return tuple(describe(name, one, lang) for name, one in zip(INSTALLED, found, strict=True))
+    return tuple(describe(name, one) for name, one in zip(INSTALLED, found, strict=True))
 
 
 def _age(target: Target, backend: Backend) -> Diagnosis:
     if not backend.native:
-        return skipped("which versions know the model is not known")
+        return skipped(message("evidence-versions-unknown"))
     version = target.version_of(backend.distribution) or ""
     if not _older(version, backend):
         return ok(backend.distribution, version)
     status = Status.WARNING if target.version_of("paddlex") else Status.ERROR  # paddlex teaches it the model
-    return bad(status, backend.distribution, f"{version}, native since {backend.native}")
+    return bad(
+        status, backend.distribution, message("evidence-native-since", version=version, since=backend.native)
+    )
 
 
 def _flash_attn(target: Target, backend: Backend, has_gpu: bool) -> Diagnosis:
     """An old server starts through paddlex, which wants flash-attn beside a GPU (paddlex 3.3.0-3.7.2, deps.py)."""
     if not backend.native or not has_gpu:
-        return skipped("no such server beside a GPU")
+        return skipped(message("evidence-no-server-beside-gpu"))
     version = target.version_of(backend.distribution) or ""
     if not _older(version, backend):
-        return ok(backend.distribution, f"{version} does without it")
+        return ok(backend.distribution, message("evidence-does-without", version=version))
     if target.version_of("flash-attn"):
         return ok("flash-attn", target.version_of("flash-attn"))
     return bad(
-        Status.WARNING, "flash-attn", f"absent; {backend.distribution} {version} with paddlex asks for it"
+        Status.WARNING,
+        "flash-attn",
+        message("evidence-asked-for-flash-attn", server=backend.distribution, version=version),
     )
 
 
@@ -142,15 +152,13 @@ def _older(version: str, backend: Backend) -> bool:
     return numbers(version) < numbers(backend.native)
 
 
-def judge_platform(backend: Backend, facts: Facts, gpu: Gpu | None, lang: str, why: str | None) -> Finding:
+def judge_platform(backend: Backend, facts: Facts, gpu: Gpu | None, why: Text | None) -> Finding:
     """Say whether a server can run here, and on which card; `why` is the reason why not."""
     if why is not None:
         wrong = bad(Status.ERROR, "machine", why, names=backend.name, why=why)
-        return describe("vllm-platform-and-cc", wrong, lang)
+        return describe("vllm-platform-and-cc", wrong)
     if not (gpu and backend.minimum):
-        return describe(
-            "vllm-platform-and-cc", ok("machine", f"{facts.host.system} {facts.host.machine}"), lang
-        )
-    said = (Evidence(LIST, one.text(lang)) for one in visible(facts.gpus, facts.settings).said)
+        return describe("vllm-platform-and-cc", ok("machine", f"{facts.host.system} {facts.host.machine}"))
+    said = (Evidence(LIST, one.message) for one in visible(facts.gpus, facts.settings).said)
     shown = (Evidence("machine", f"gpu:{gpu.index} ({gpu.name})"), *said)
-    return describe("vllm-platform-and-cc", Diagnosis(Status.OK, shown), lang)
+    return describe("vllm-platform-and-cc", Diagnosis(Status.OK, shown))

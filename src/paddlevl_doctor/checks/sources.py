@@ -9,6 +9,7 @@ from packaging.version import Version
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, applicability, bad, ok, skipped
 from paddlevl_doctor.knowledge.failures import Failure, load_failure
 from paddlevl_doctor.knowledge.patches import PatchState, find_patch, load_patches, state_of
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.facts import PatchedFile
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -58,10 +59,14 @@ def _cuda_major(context: Context) -> int:
     return int(build.cuda.partition(".")[0]) if build is not None and build.cuda else 0
 
 
+def _cuda(context: Context) -> int | Message:
+    return _cuda_major(context) or message("evidence-none")
+
+
 def _windows_kernel(context: Context) -> Diagnosis:
     host = context.facts.host
     if host.system != "windows" or _cuda_major(context) < 12 or not context.gpus:  # noqa: PLR2004
-        return skipped(f"{host.system}, CUDA {_cuda_major(context) or 'none'}")
+        return skipped(message("evidence-system-cuda", system=host.system, cuda=_cuda(context)))
     # One thread reports it and nobody could reproduce it yet: a warning, not an error.
     return _by_patch(context, "fuse-rms-norm", Status.WARNING)
 
@@ -69,7 +74,7 @@ def _windows_kernel(context: Context) -> Diagnosis:
 def _cpu_kernel(context: Context) -> Diagnosis:
     paddlex = Version(context.target.version_of("paddlex") or "0")
     if _cuda_major(context) < 12 or context.gpus:  # noqa: PLR2004
-        return skipped(f"CUDA {_cuda_major(context) or 'none'}, {len(context.gpus)} GPUs")
+        return skipped(message("evidence-cuda-gpus", cuda=_cuda(context), count=len(context.gpus)))
     if paddlex >= Version("3.3.6"):  # from here on the device is asked, not the wheel alone
         return ok("paddlex", paddlex)
     return _by_patch(context, "fuse-rms-norm", Status.ERROR)
@@ -80,7 +85,7 @@ def _patch_lost(context: Context) -> Diagnosis:
     known = {patch.id for patch in load_patches()}
     applied = [name for name in context.facts.applied_patches if name in known]
     if not applied:
-        return skipped("no patch was applied here")
+        return skipped(message("evidence-no-patch-applied"))
     states = {name: set(patch_states(context, name).values()) for name in applied}
     lost = [name for name in applied if not states[name] <= {PatchState.PATCHED, PatchState.OLDER}]
     if not lost:
@@ -92,7 +97,7 @@ def _patch_lost(context: Context) -> Diagnosis:
 def _pipelines_link(context: Context) -> Diagnosis:
     link = context.facts.pipelines
     if link is None or link.wanted is None:
-        return skipped("paddlex is not installed")
+        return skipped(message("evidence-paddlex-not-installed"))
     if link.state == "right":
         return ok(link.path, link.points_to)
     params = {"path": link.path, "wanted": link.wanted, "state": link.state}
@@ -132,10 +137,10 @@ def _look(failure_id: str, context: Context) -> Diagnosis:
     found = {name: target.version_of(name) for name in failure.applies.specifiers}
     missing = [name for name, version in found.items() if version is None]
     if missing:
-        return skipped(f"no {', '.join(missing)}")
+        return skipped(message("evidence-no-names", names=missing))
     source, version = next(iter(found.items()))
     if is_cured(failure, context):
-        return ok(source, f"{version}, patched")
+        return ok(source, message("evidence-patched", version=version))
     answer = applicability(failure, context.facts).answer
     if answer == "yes" and failure.quick is not None:
         return bad(Status(failure.quick), source, version, version=version)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
 from paddlevl_doctor.knowledge.wheel_tables import dlls_of
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.facts import DllFolder
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -46,13 +47,16 @@ def judge_libraries(context: Context, wanted: tuple[str, ...]) -> Diagnosis:
     return Diagnosis(status, tuple(evidence), {"libraries": ", ".join((*missing, *foreign))})
 
 
-def _others(context: Context, name: str) -> str:
+def _others(context: Context, name: str) -> Message:
     """Name the copies of other versions, which paddle does not load: their names have another number."""
     stem = name.partition("64_")[0].lower() + "64_"
     found = [
-        f"{n} in {f.path}" for f in context.facts.dlls or () for n in f.names if n.lower().startswith(stem)
+        message("evidence-in-folder", name=n, folder=f.path)
+        for f in context.facts.dlls or ()
+        for n in f.names
+        if n.lower().startswith(stem)
     ]
-    return "; ".join(("absent", *found))
+    return message("evidence-dlls-elsewhere", places=found) if found else message("evidence-absent")
 
 
 def _core(context: Context) -> Diagnosis:
@@ -61,7 +65,12 @@ def _core(context: Context) -> Diagnosis:
         return skipped(context.facts.host.system)
     missing = [name for name in context.target.missing_libraries if name in RUNTIME]
     if missing:
-        return bad(Status.WARNING, "LoadLibrary", f"absent: {', '.join(missing)}", names=", ".join(missing))
+        return bad(
+            Status.WARNING,
+            "LoadLibrary",
+            message("evidence-absent-names", names=missing),
+            names=", ".join(missing),
+        )
     copies = {name: _copies(context, name) for name in wanted_dlls(context)}
     twice = tuple(Evidence(name, "; ".join(paths)) for name, paths in copies.items() if len(paths) > 1)
     if twice:

@@ -69,7 +69,7 @@ def _with_integrity(
     if target is None:  # said by target-environment
         return findings
     result = compare(target, system.cpu_count(), bar, text("stage-integrity"))
-    found = {finding.id: finding for finding in judge_files(result, language())}
+    found = {finding.id: finding for finding in judge_files(result)}
     records = next((f for f in findings if f.id == "half-installed-dist" and f.status is Status.ERROR), None)
     if records is not None:  # the records themselves are damaged: that comes first
         found.pop(records.id)
@@ -82,7 +82,7 @@ def _of_server(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
     from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
     from paddlevl_doctor.facts.server import ask_server  # noqa: PLC0415 - as above
 
-    return judge_server(ask_server(system, url, client_model(system, facts)), language())
+    return judge_server(ask_server(system, url, client_model(system, facts)))
 
 
 _Judged = tuple[Examination, tuple[Finding, ...]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.target import choose_target
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import text
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import DeepFacts, Facts, Target
@@ -68,7 +68,7 @@ def examine_facts(facts: Facts, set_name: str | None) -> Examination:
     from paddlevl_doctor.checks.runner import run_checks  # noqa: PLC0415 - as above
 
     context = context_of(facts, set_name)
-    return Examination(context, run_checks(context, ALL, language()))
+    return Examination(context, run_checks(context, ALL))
 
 
 class Background(Generic[Answer]):
@@ -174,5 +174,5 @@ def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Findin
 
     if deep is None:
         by = deep_checks.blocker(examination.findings) or "target-environment"
-        return deep_checks.blocked_findings(by, language())
-    return deep_checks.judge(deep, examination.context, language())
+        return deep_checks.blocked_findings(by)
+    return deep_checks.judge(deep, examination.context)

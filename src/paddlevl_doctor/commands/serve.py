@@ -19,7 +19,7 @@ from paddlevl_doctor.knowledge.catalogue import Model, Pipeline, load_models, lo
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.version_sets import default_set
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.packages.indexes import Sources, sources
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
@@ -86,7 +86,7 @@ class ServeReport:
 def ask(system: System, options: TargetOptions, url: str, model: str | None) -> ServeReport:
     """Ask a running server; the target's client, where there is one, says which model it will ask for."""
     wanted = model or client_model(system, examine(system, options).facts)
-    return ServeReport(judge_server(ask_server(system, url, wanted), language()), url=url)
+    return ServeReport(judge_server(ask_server(system, url, wanted)), url=url)
 
 
 def client_model(system: System, facts: Facts) -> str | None:
@@ -228,30 +228,29 @@ def _original(system: System, target: Target | None, pipeline: Pipeline) -> str 
 def _findings(
     system: System, backend: Backend, facts: Facts, plan: ServerPlan, installed: Target | None
 ) -> tuple[Finding, ...]:
-    lang = language()
     platform = _platform(system, backend, facts)
     found = [platform]
     if is_too_old(backend, facts.target):
-        found.append(describe("vl-backend-unknown", _client(backend, facts), lang))
+        found.append(describe("vl-backend-unknown", _client(backend, facts)))
     if platform.status is Status.OK and plan.share is not None:
-        found.append(describe("vllm-gpu-memory", _memory(plan), lang))
+        found.append(describe("vllm-gpu-memory", _memory(plan)))
     if installed is not None:
-        found += judge_environment(installed, backend, bool(facts.gpus.devices), lang)
+        found += judge_environment(installed, backend, bool(facts.gpus.devices))
     if plan.proof is not None and plan.proof.clashes:
-        found.append(describe("vllm-same-env-conflict", _proof(backend, plan), lang))
+        found.append(describe("vllm-same-env-conflict", _proof(backend, plan)))
     return tuple(found)
 
 
 def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
-    lang, why = language(), refusal(backend, facts)
+    why: Text | None = refusal(backend, facts)
     if why is None and backend.program and system.which(backend.program) is None:
         why = text("serve-no-program", program=backend.program)
     if why is None and unseen(backend, facts):
         said = facts.gpus.detail or str(facts.gpus.reason)
         return describe(
-            "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said), lang
+            "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said)
         )
-    return judge_platform(backend, facts, card_of(backend, facts), lang, why)
+    return judge_platform(backend, facts, card_of(backend, facts), why)
 
 
 def _client(backend: Backend, facts: Facts) -> Diagnosis:

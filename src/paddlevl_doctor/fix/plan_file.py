@@ -22,7 +22,7 @@ from paddlevl_doctor.values.findings import Plan, Step, as_dict
 SCHEMA = "paddlevl-doctor/fix/1"
 _LIMIT = 16 << 20
 """Bytes; a plan has some kilobytes."""
-_WORDS = ("summary", "precondition", "undo")
+_WORDS = frozenset(f"{name}{end}" for name in ("summary", "precondition", "undo") for end in ("", "_message"))
 """What is in the reader's language, and no part of what is done."""
 
 
@@ -128,5 +128,7 @@ def _substance(step: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: value for name, value in step.items() if name not in _WORDS}
     arguments = kept.get("arguments")
     if isinstance(arguments, Mapping):
-        kept["arguments"] = {name: value for name, value in arguments.items() if name != "reasons"}
+        kept["arguments"] = {
+            name: value for name, value in arguments.items() if name not in ("reasons", "reasons_messages")
+        }
     return kept

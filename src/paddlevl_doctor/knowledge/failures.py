@@ -14,6 +14,7 @@ from typing import Literal, cast, get_args
 
 from paddlevl_doctor.data_files import read_toml, read_toml_once
 from paddlevl_doctor.knowledge.data_files import KnowledgeError
+from paddlevl_doctor.messages import Message
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
 """ok is the title when all is well, bad when not; short, ok and looks_at have no placeholders."""
@@ -101,6 +102,12 @@ class Failure:
     cure: Cure
     quick: Quick | None = None
     """Seen by versions alone: what checks/by_entry.py says wherever `applies` holds."""
+
+    def message(self, name: Field, /, **known: object) -> Message:
+        """Return one text as a message; an ellipsis stands for the values that are not known."""
+        wanted = placeholders_of(self.texts[name]["en"])
+        values = {placeholder: known.get(placeholder, ELIDED) for placeholder in sorted(wanted)}
+        return Message(f"failure:{self.id}:{name}", values)
 
     def text(self, name: Field, lang: str, /, **values: object) -> str:
         """Return one text with its placeholders filled in; braces inside a value stay what they are.
