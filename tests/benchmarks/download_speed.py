@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from broken_server import Manners, broken_server
-from paddlevl_doctor.packages.download import Limits, Wanted
+from paddlevl_doctor.packages.download import DownloadRequest, Limits
 from paddlevl_doctor.packages.mirrors import fetch_from_fastest
 from wheels import wheel
 
@@ -31,7 +31,7 @@ def measured(name: str, data: bytes, manners: list[Manners], *, hashed: bool) ->
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         servers = [stack.enter_context(broken_server({name: data}, kind)) for kind in manners]
         sha256 = hashlib.sha256(data).hexdigest() if hashed else None
-        wanted = Wanted(name, tuple(server.url(name) for server in servers), sha256)
+        wanted = DownloadRequest(name, tuple(server.url(name) for server in servers), sha256)
         started = time.perf_counter()
         fetch_from_fastest(wanted, Path(folder), limits=LIMITS)
         return time.perf_counter() - started

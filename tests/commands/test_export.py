@@ -21,7 +21,7 @@ from paddle_index import nvidia_pins, paddle_index
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
 from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
-from paddlevl_doctor.packages import gpu_wheel as gpu_wheel_module
+from paddlevl_doctor.packages import wheel_cache
 from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
@@ -224,7 +224,7 @@ def test_a_wheelhouse_for_a_gpu_holds_the_cuda_wheel_and_its_libraries_and_says_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From an index like Paddle's and a small one beside it, which has other versions than were tested, and no uv."""
-    monkeypatch.setattr(gpu_wheel_module, "gpu_wheel", partial(gpu_wheel_module.gpu_wheel, least=512))
+    monkeypatch.setattr(wheel_cache, "gpu_wheel_request", partial(wheel_cache.gpu_wheel_request, least=512))
     with paddle_index() as paddle:
         nvidia = [
             (name, paddle.wheels[path])

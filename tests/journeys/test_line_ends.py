@@ -12,7 +12,7 @@ from uv import find_uv_bin
 from doctor import doctor
 from environments import interpreter, python_in
 from paddlevl_doctor.facts.target import BUILD_FILE
-from paddlevl_doctor.packages.wheel_cache import line_in
+from paddlevl_doctor.packages.gpu_wheel import cuda_tag_of
 from wheels import wheel
 
 PINS = "cuda_version = {cuda!r}\ncudnn_version = {cudnn!r}\ncompiled_cuda_archs = {archs}\n"
@@ -59,4 +59,4 @@ def test_a_wheel_with_line_ends_of_windows_is_read_like_any_other(package: str, 
 def test_the_cuda_version_in_a_wheel_file_with_line_ends_of_windows_is_known(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "paddle.whl", "w") as archive:
         archive.writestr(BUILD_FILE, BUILDS["paddlepaddle-gpu"].replace("\n", "\r\n"))
-    assert line_in(tmp_path / "paddle.whl") == "cu126"
+    assert cuda_tag_of(tmp_path / "paddle.whl") == "cu126"

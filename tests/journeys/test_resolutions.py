@@ -31,7 +31,7 @@ from paddlevl_doctor.knowledge.data_files import data_folder
 from paddlevl_doctor.knowledge.install_options import Answer
 from paddlevl_doctor.knowledge.version_sets import find_set
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.resolve import Machine, lock
+from paddlevl_doctor.packages.resolve import TargetPlatform, lock
 from paddlevl_doctor.system.machine import RealSystem
 
 pytestmark = pytest.mark.xdist_group("resolutions")
@@ -171,7 +171,9 @@ def test_every_list_of_tested_versions_fits_the_first_release_of_its_python_as_t
         wanted = [f"paddlepaddle=={chosen.paddle_cpu}", *chosen.stack()]
         (tmp_path / python).mkdir()
         options = ("--constraints", str(path))
-        found = lock(RealSystem(), wanted, Machine("linux", "x86_64", python), tmp_path / python, options)
+        found = lock(
+            RealSystem(), wanted, TargetPlatform("linux", "x86_64", python), tmp_path / python, options
+        )
         listed = re.findall(r"^([\w.-]+)==(\S+)$", path.read_text("utf-8"), re.MULTILINE)
         of_the_set = ("paddlepaddle", "paddleocr", "paddlex")
         assert {(w.name, w.version) for w in found if w.name not in of_the_set} == set(listed)

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from broken_server import ETAG, Broken, Manners, broken_server
-from paddlevl_doctor.packages.download import DownloadError, Limits, Wanted, fetch
-from paddlevl_doctor.packages.http_range import base_of
+from paddlevl_doctor.packages.download import DownloadError, DownloadRequest, Limits, fetch
+from paddlevl_doctor.packages.http_range import FileVersion, range_headers
+from paddlevl_doctor.system.http import keep_login
 from wheels import wheel
 
 NAME, DATA = wheel("paddlepaddle-gpu", "3.2.1", padding=600_000)
@@ -26,8 +27,8 @@ IMPATIENT = replace(QUICK, stall=3)
 """For servers that stall; a busy machine may well be silent for a second."""
 
 
-def wanted(*servers: Broken, sha256: str | None = SHA256, size: int | None = len(DATA)) -> Wanted:
-    return Wanted(NAME, tuple(server.url(NAME) for server in servers), sha256, size)
+def wanted(*servers: Broken, sha256: str | None = SHA256, size: int | None = len(DATA)) -> DownloadRequest:
+    return DownloadRequest(NAME, tuple(server.url(NAME) for server in servers), sha256, size)
 
 
 def left(folder: Path) -> list[str]:
@@ -237,23 +238,20 @@ def test_the_bar_ends_at_the_whole_file_whatever_happened(tmp_path: Path) -> Non
 def test_credentials_are_a_header_and_a_reason_never_shows_them(tmp_path: Path) -> None:
     with broken_server({}, Manners()) as server, pytest.raises(DownloadError) as raised:
         url = server.url(NAME).replace("://", "://somebody:secret@")
-        fetch(Wanted(NAME, (url,)), tmp_path, limits=QUICK)
+        fetch(DownloadRequest(NAME, (url,)), tmp_path, limits=QUICK)
     assert "127.0.0.1: HTTP 404" in raised.value.message
     assert "secret" not in raised.value.message
 
 
 def test_what_is_no_web_address_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="'file' is not http or https"):
-        fetch(Wanted(NAME, ("file:///etc/passwd",)), tmp_path, limits=QUICK)
+        fetch(DownloadRequest(NAME, ("file:///etc/passwd",)), tmp_path, limits=QUICK)
 
 
 def test_the_validator_is_sent_so_that_a_changed_file_is_noticed() -> None:
-    from paddlevl_doctor.packages.http_range import Origin, request
-
-    asked = request("http://a/x.whl", 10, Origin("http://a/x.whl", ETAG, 20))
-    assert (asked.get_header("Range"), asked.get_header("If-range")) == ("bytes=10-", ETAG)
-    elsewhere = request("http://b/x.whl", 10, Origin("http://a/x.whl", ETAG, 20))
-    assert elsewhere.get_header("If-range") is None
+    known = FileVersion("http://a/x.whl", ETAG, 20)
+    assert range_headers("http://a/x.whl", 10, known) == {"Range": "bytes=10-", "If-Range": ETAG}
+    assert range_headers("http://b/x.whl", 10, known) == {"Range": "bytes=10-"}
 
 
 def test_a_part_of_a_file_that_nobody_has_any_more_is_dropped_once_and_said(tmp_path: Path) -> None:
@@ -329,4 +327,4 @@ def test_another_mirror_is_advised_only_where_one_may_have_the_file(
 def test_links_are_relative_to_where_redirects_led_and_credentials_stay_with_their_server(
     asked: str, final: str, base: str
 ) -> None:
-    assert base_of(asked, final) == base
+    assert keep_login(asked, final) == base

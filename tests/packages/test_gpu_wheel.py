@@ -21,14 +21,15 @@ from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.fix.plan import Site, build_plan
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.packages import gpu_wheel as module
 from paddlevl_doctor.packages import server_rates
-from paddlevl_doctor.packages.collect_wheels import Contents, export_wheelhouse
+from paddlevl_doctor.packages import wheel_cache as module
+from paddlevl_doctor.packages.collect_wheels import WheelhouseSpec, export_wheelhouse
 from paddlevl_doctor.packages.download import DownloadError, Limits
-from paddlevl_doctor.packages.gpu_wheel import gpu_wheel, linked_wheel, needs_gpu_wheel, prefetch
-from paddlevl_doctor.packages.http_range import Wanted
+from paddlevl_doctor.packages.gpu_wheel import needs_gpu_wheel
+from paddlevl_doctor.packages.http_range import DownloadRequest
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.resolve import Machine
+from paddlevl_doctor.packages.resolve import TargetPlatform
+from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, linked_wheel, prefetch
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Plan, Step, no_bar
@@ -51,7 +52,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealSystem:
 
 @pytest.mark.parametrize(("name", "tag"), [("linux", "linux_x86_64"), ("windows", "win_amd64")])
 def test_without_the_page_the_servers_behind_it_are_asked_by_name(name: str, tag: str) -> None:
-    wanted = gpu_wheel(CHOICE, name, "3.12.4")
+    wanted = gpu_wheel_request(CHOICE, name, "3.12.4")
     assert wanted.name == f"paddlepaddle_gpu-3.2.1-cp312-cp312-{tag}.whl"
     assert wanted.urls == tuple(
         f"https://{host}/stable/cu126/paddlepaddle-gpu/{wanted.name}" for host in HOSTS
@@ -61,7 +62,7 @@ def test_without_the_page_the_servers_behind_it_are_asked_by_name(name: str, tag
 def test_what_the_page_links_to_comes_first_with_its_hash() -> None:
     page = f'<a href="../files/{NAME}#sha256=00ff">{NAME}</a>'.encode()
     with broken_server({"flat/": page}) as server:
-        wanted = gpu_wheel(replace(CHOICE, find_links=server.url("flat/")), "linux", "3.12")
+        wanted = gpu_wheel_request(replace(CHOICE, find_links=server.url("flat/")), "linux", "3.12")
         assert wanted.urls[0] == server.url(f"files/{NAME}#sha256=00ff")
         assert (len(wanted.urls), wanted.sha256) == (3, "00ff")
         assert wanted.tag == "cu126"
@@ -70,8 +71,8 @@ def test_what_the_page_links_to_comes_first_with_its_hash() -> None:
         assert linked_wheel(server.url("old/page/"), NAME) == wanted.urls[0]
 
 
-def wanted_from(url: str) -> Wanted:
-    return Wanted(NAME, (url,), least=100_000, tag="cu126")
+def wanted_from(url: str) -> DownloadRequest:
+    return DownloadRequest(NAME, (url,), least=100_000, tag="cu126")
 
 
 def test_the_plan_installs_the_file_that_was_fetched(system: RealSystem) -> None:
@@ -104,7 +105,7 @@ def test_the_fastest_server_that_has_it_gives_the_wheel_and_the_numbers_are_show
             )
         )
         urls = tuple(server.url(NAME) for server in (slow, silent, refusing, fast))
-        began = Wanted(NAME, urls[3:], least=100_000)
+        began = DownloadRequest(NAME, urls[3:], least=100_000)
         fast.manners = replace(fast.manners, cut_after=40_000)
         with pytest.raises(DownloadError):
             prefetch(system, PLAN, began, no_bar, replace(QUICK, attempts=1))
@@ -154,11 +155,11 @@ def test_the_wheel_is_removed_by_the_last_one_who_installs_from_it(system: RealS
         assert len(server.asked) == 1
     assert one.wheel is not None
     one.wheel.with_name(f"{NAME}.killed.used").touch()  # what a killed process leaves
-    assert one.use is not None
-    one.use.end()
+    assert one.lease is not None
+    one.lease.end()
     assert one.wheel.read_bytes() == DATA
-    assert two.use is not None
-    two.use.end()
+    assert two.lease is not None
+    two.lease.end()
     assert [path.name for path in one.wheel.parent.iterdir() if path.suffix != ".lock"] == []
 
 
@@ -203,8 +204,8 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
     monkeypatch.setattr(fix_module, "apply_plan", apply)
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
         nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
-        wanted = Wanted(NAME, (nowhere, here), least=100_000, tag="cu126")
-        monkeypatch.setattr(module, "gpu_wheel", lambda *_: wanted)
+        wanted = DownloadRequest(NAME, (nowhere, here), least=100_000, tag="cu126")
+        monkeypatch.setattr(module, "gpu_wheel_request", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.knowledge.wheel_choice.choose_wheel", lambda *_: choice)
         done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
@@ -228,12 +229,12 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     host = collect_host(RealSystem())
-    machine = Machine(host.system, host.machine, python, host.glibc)
+    machine = TargetPlatform(host.system, host.machine, python, host.glibc)
     with broken_server({gpu[0]: gpu[1], "flat/": b"", **index(*stack)}) as server:
-        large = Wanted(gpu[0], (server.url(gpu[0]),), tag="cu126")
+        large = DownloadRequest(gpu[0], (server.url(gpu[0]),), tag="cu126")
         wanted = ("paddlepaddle-gpu==3.2.1", *names)
-        contents = Contents("current", wanted, machine, large=(large,), index=server.url("simple"))
-        house = export_wheelhouse(RealSystem(), contents, tmp_path / "house").house
+        contents = WheelhouseSpec("current", wanted, machine, large=(large,), index=server.url("simple"))
+        house = export_wheelhouse(RealSystem(), contents, tmp_path / "house").wheelhouse
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.knowledge.wheel_choice.choose_wheel", lambda *_: choice)
         server.asked.clear()

@@ -13,7 +13,7 @@ from broken_server import broken_server
 from doctor import doctor
 from fake_system import FakeSystem
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
-from paddlevl_doctor.packages.indexes import Sources, pip_indexes, sources
+from paddlevl_doctor.packages.indexes import IndexChoice, choose_index, pip_indexes
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import command, index_words
 from paddlevl_doctor.system.machine import RealSystem
@@ -44,8 +44,8 @@ def put(folder: Path, files: Mapping[str, str]) -> None:
         (folder / name).write_text(words, encoding="utf-8")
 
 
-def chosen() -> Sources:
-    return sources(RealSystem(), Request(), "3")
+def chosen() -> IndexChoice:
+    return choose_index(RealSystem(), Request(), "3")
 
 
 UVS_OWN = {
@@ -166,7 +166,7 @@ def test_what_any_file_says_of_installing_stands_before_what_a_nearer_one_says_o
 
 def test_the_environment_that_is_treated_may_have_a_file_of_pips(tmp_path: Path) -> None:
     put(tmp_path, {"venv/pip.conf": of_pip("venv").decode()})
-    found = sources(RealSystem(), Request(), "3", prefix=str(tmp_path / "venv"))
+    found = choose_index(RealSystem(), Request(), "3", prefix=str(tmp_path / "venv"))
     assert found.request.index == "http://venv/simple"
 
 
@@ -188,7 +188,7 @@ def test_auto_measures_the_index_that_uv_is_set_to_beside_the_mirrors(
     monkeypatch.setattr("paddlevl_doctor.packages.indexes.known_mirrors", dict)
     with broken_server({}) as server:
         put(tmp_path, {"a/b/uv.toml": DEFAULT.replace("http://uv/simple", server.url("simple"))})
-        found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
+        found = choose_index(RealSystem(), Request(index="auto"), "3", timeout=5)
     assert [str(one) for one in found.mirrors] == ["the index configured for uv: HTTP 404"]
     assert found.notes[1] == "no mirror has the wheel, so the default index is used"
 
@@ -197,7 +197,7 @@ def test_auto_measures_the_index_of_uvs_older_variable_too(monkeypatch: pytest.M
     monkeypatch.setattr("paddlevl_doctor.packages.indexes.known_mirrors", dict)
     with broken_server({}) as server:
         monkeypatch.setenv("UV_INDEX_URL", server.url("simple"))
-        found = sources(RealSystem(), Request(index="auto"), "3", timeout=5)
+        found = choose_index(RealSystem(), Request(index="auto"), "3", timeout=5)
     assert [str(one) for one in found.mirrors] == ["the index configured for uv: HTTP 404"]
 
 

@@ -15,18 +15,23 @@ import pytest
 from broken_server import Manners, broken_server
 from doctor import doctor
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.packages.collect_wheels import Collected, Contents, export_wheelhouse, fetch_all
+from paddlevl_doctor.packages.collect_wheels import (
+    CollectedWheelhouse,
+    WheelhouseSpec,
+    export_wheelhouse,
+    fetch_all,
+)
 from paddlevl_doctor.packages.download import DownloadError, Limits
-from paddlevl_doctor.packages.http_range import Wanted
-from paddlevl_doctor.packages.resolve import LockedWheel, Machine, read_pylock
+from paddlevl_doctor.packages.http_range import DownloadRequest
+from paddlevl_doctor.packages.resolve import LockedWheel, TargetPlatform, least_glibc, read_pylock
 from paddlevl_doctor.packages.uv import UvError
-from paddlevl_doctor.packages.wheelhouse import Wheelhouse, least_glibc
+from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import Advance
 from wheels import index, wheel
 
-LINUX = Machine("linux", "x86_64", "3.12")
+LINUX = TargetPlatform("linux", "x86_64", "3.12")
 ABOVE = wheel("above", "1.0", ["below>=2", 'only-windows; sys_platform == "win32"'])
 BELOW = wheel("below", "2.1", padding=50_000)
 OLD_GLIBC = wheel("below", "2.2", tag="cp312-cp312-manylinux_2_17_x86_64")
@@ -37,11 +42,11 @@ EVERYTHING = (ABOVE, BELOW, OLD_GLIBC, NEW_GLIBC, FOR_WINDOWS, ONLY_WINDOWS)
 QUICK = Limits(stall=5, attempts=2, pause=0.01)
 
 
-def collect(folder: Path, machine: Machine, *wheels: tuple[str, bytes], **more: object) -> Wheelhouse:
+def collect(folder: Path, machine: TargetPlatform, *wheels: tuple[str, bytes], **more: object) -> Wheelhouse:
     with broken_server(index(*(wheels or EVERYTHING))) as server:
-        contents = Contents("test", ("above",), machine, index=server.url("simple"))
-        made = export_wheelhouse(RealSystem(), replace(contents, **more), folder, limits=QUICK)  # type: ignore[arg-type]
-        return made.house
+        spec = WheelhouseSpec("test", ("above",), machine, index=server.url("simple"))
+        made = export_wheelhouse(RealSystem(), replace(spec, **more), folder, limits=QUICK)  # type: ignore[arg-type]
+        return made.wheelhouse
 
 
 def files(folder: Path) -> list[str]:
@@ -62,7 +67,7 @@ def test_a_house_for_linux_holds_what_linux_needs_in_its_widest_form(tmp_path: P
 
 
 def test_a_house_for_windows_is_made_on_any_machine(tmp_path: Path) -> None:
-    house = collect(tmp_path / "house", Machine("windows", "x86_64", "3.12"))
+    house = collect(tmp_path / "house", TargetPlatform("windows", "x86_64", "3.12"))
     assert [w.file for w in house.wheels] == [ABOVE[0], FOR_WINDOWS[0], ONLY_WINDOWS[0]]
 
 
@@ -107,14 +112,14 @@ def test_a_python_without_a_compiled_wheel_gets_the_pure_one(tmp_path: Path) -> 
 
 def test_nothing_is_published_for_an_intel_mac(tmp_path: Path) -> None:
     with pytest.raises(DoctorError, match="No wheels are published for macos on x86_64"):
-        collect(tmp_path / "house", Machine("macos", "x86_64", "3.12"))
+        collect(tmp_path / "house", TargetPlatform("macos", "x86_64", "3.12"))
     assert files(tmp_path) == []
 
 
 def test_a_large_wheel_is_fetched_before_uv_asks_for_it(tmp_path: Path) -> None:
     large = wheel("large", "1", ["below"], padding=200_000)
     with broken_server({large[0]: large[1]}, Manners(cut_after=80_000)) as server:
-        wanted = Wanted(large[0], (server.url(large[0]),), least=100_000)
+        wanted = DownloadRequest(large[0], (server.url(large[0]),), least=100_000)
         house = collect(tmp_path / "house", LINUX, requirements=("large",), large=(wanted,))
         assert server.sent == len(large[1])
     assert [w.file for w in house.wheels] == [OLD_GLIBC[0], large[0]]
@@ -136,16 +141,16 @@ def test_the_fallback_to_newer_versions_is_said_with_its_reason(tmp_path: Path) 
         made = [
             export_wheelhouse(
                 RealSystem(),
-                Contents("test", ("above",), LINUX, tested, index=server.url("simple")),
+                WheelhouseSpec("test", ("above",), LINUX, tested, index=server.url("simple")),
                 tmp_path / name,
                 limits=QUICK,
             )
             for name, server in (("fine", fine), ("other", other))
         ]
-    assert [made[0].untested, *(w.version for w in made[0].house.wheels)] == [None, "1.0", "2.1"]
-    assert [w.version for w in made[1].house.wheels] == ["1.0", "2.2"]
+    assert [made[0].untested, *(w.version for w in made[0].wheelhouse.wheels)] == [None, "1.0", "2.1"]
+    assert [w.version for w in made[1].wheelhouse.wheels] == ["1.0", "2.2"]
     assert ">=3.12.5" in (made[1].untested or "")
-    pages = [(one.house.folder / "README.md").read_text(encoding="utf-8") for one in made]
+    pages = [(one.wheelhouse.folder / "README.md").read_text(encoding="utf-8") for one in made]
     assert ["these are the newest compatible versions" in page for page in pages] == [False, True]
 
 
@@ -161,9 +166,9 @@ def test_an_index_that_does_not_answer_is_no_reason_for_other_versions(
         raise UvError("cannot reach the package index: dns error")
 
     monkeypatch.setattr("paddlevl_doctor.packages.collect_wheels.lock", silent)
-    contents = Contents("test", ("above",), LINUX, tested)
+    spec = WheelhouseSpec("test", ("above",), LINUX, tested)
     with pytest.raises(UvError, match="dns error"):
-        export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK)
+        export_wheelhouse(RealSystem(), spec, tmp_path / "house", limits=QUICK)
     assert len(asked) == 1
 
 
@@ -171,17 +176,17 @@ def test_a_stopped_collection_is_no_house_and_is_continued(tmp_path: Path) -> No
     folder = tmp_path / "house"
     served = index(ABOVE, OLD_GLIBC)
     with broken_server(served) as server:
-        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
+        spec = WheelhouseSpec("test", ("above",), LINUX, index=server.url("simple"))
         wheel_file = served.pop(f"files/{OLD_GLIBC[0]}")
         server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file[:-10] + bytes(
             10
         )  # the bytes are not those promised
         with pytest.raises(DoctorError):
-            export_wheelhouse(RealSystem(), contents, folder, limits=QUICK)
+            export_wheelhouse(RealSystem(), spec, folder, limits=QUICK)
         with pytest.raises(DoctorError, match="is not a complete wheelhouse"):
             Wheelhouse.check(folder)
         server.files[f"files/{OLD_GLIBC[0]}"] = wheel_file
-        assert len(export_wheelhouse(RealSystem(), contents, folder, limits=QUICK).house.wheels) == 2
+        assert len(export_wheelhouse(RealSystem(), spec, folder, limits=QUICK).wheelhouse.wheels) == 2
         asked = [path for path, _ in server.asked if path == f"/files/{ABOVE[0]}"]
     assert files(folder) == sorted([*LISTS, ABOVE[0], OLD_GLIBC[0]])
     assert asked != []
@@ -206,8 +211,8 @@ def test_a_wheel_that_nobody_gives_is_named(tmp_path: Path) -> None:
     served = index(*EVERYTHING)
     del served[f"files/{OLD_GLIBC[0]}"]
     with broken_server(served) as server, pytest.raises(DoctorError, match="404"):
-        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
-        export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK)
+        spec = WheelhouseSpec("test", ("above",), LINUX, index=server.url("simple"))
+        export_wheelhouse(RealSystem(), spec, tmp_path / "house", limits=QUICK)
 
 
 # --- wheels of one name for several CUDA lines
@@ -215,12 +220,14 @@ def test_a_wheel_that_nobody_gives_is_named(tmp_path: Path) -> None:
 
 def gpu_house(
     folder: Path, tag: str, gpu: tuple[str, bytes]
-) -> tuple[Collected, list[tuple[str, str | None]]]:
+) -> tuple[CollectedWheelhouse, list[tuple[str, str | None]]]:
     """Collect a house with this wheel, and return what the server of the wheel was asked for, too."""
     with broken_server({gpu[0]: gpu[1]}) as large, broken_server(index(*EVERYTHING)) as server:
-        wanted = Wanted(gpu[0], (large.url(gpu[0]),), least=1_000, tag=tag)
-        contents = Contents("test", ("paddlepaddle-gpu",), LINUX, large=(wanted,), index=server.url("simple"))
-        return export_wheelhouse(RealSystem(), contents, folder, limits=QUICK), [
+        wanted = DownloadRequest(gpu[0], (large.url(gpu[0]),), least=1_000, tag=tag)
+        spec = WheelhouseSpec(
+            "test", ("paddlepaddle-gpu",), LINUX, large=(wanted,), index=server.url("simple")
+        )
+        return export_wheelhouse(RealSystem(), spec, folder, limits=QUICK), [
             asked for asked in large.asked if asked[0].endswith(".whl")
         ]
 
@@ -238,20 +245,20 @@ def test_a_house_that_is_made_again_for_another_cuda_line_gets_its_wheel(says: b
     assert name == new[0]
     first, _ = gpu_house(tmp_path / "house", "cu126", old)
     again, asked = gpu_house(tmp_path / "house", "cu126", old)
-    assert (first.dropped, again.dropped, first.house, asked) == ((), (), again.house, [])
+    assert (first.dropped, again.dropped, first.wheelhouse, asked) == ((), (), again.wheelhouse, [])
     other, _ = gpu_house(tmp_path / "house", "cu129", new)
     assert (tmp_path / "house" / name).read_bytes() == new[1]
     dropped = f"{name} in the folder was for cu126; it was deleted, and the wheel for cu129 was downloaded."
-    assert (other.house.tag, other.dropped) == ("cu129", (dropped,))
-    assert Wheelhouse.check(tmp_path / "house") == other.house
+    assert (other.wheelhouse.tag, other.dropped) == ("cu129", (dropped,))
+    assert Wheelhouse.check(tmp_path / "house") == other.wheelhouse
 
 
 def test_a_part_for_another_cuda_line_is_not_continued(tmp_path: Path) -> None:
     folder, (name, data) = tmp_path / "house", gpu_wheel("12.6")
     with broken_server({name: data}, Manners(cut_after=20_000)) as server, pytest.raises(DownloadError):
-        wanted = Wanted(name, (server.url(name),), least=1_000, tag="cu126")
-        contents = Contents("test", ("paddlepaddle-gpu",), LINUX, large=(wanted,))
-        export_wheelhouse(RealSystem(), contents, folder, limits=replace(QUICK, attempts=1))
+        wanted = DownloadRequest(name, (server.url(name),), least=1_000, tag="cu126")
+        spec = WheelhouseSpec("test", ("paddlepaddle-gpu",), LINUX, large=(wanted,))
+        export_wheelhouse(RealSystem(), spec, folder, limits=replace(QUICK, attempts=1))
     same, other = tmp_path / "same", tmp_path / "other"
     shutil.copytree(folder, same)
     shutil.copytree(folder, other)
@@ -265,7 +272,7 @@ def test_a_part_for_another_cuda_line_is_not_continued(tmp_path: Path) -> None:
 
 
 def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
-    house = gpu_house(tmp_path / "house", "cu126", gpu_wheel("12.6"))[0].house
+    house = gpu_house(tmp_path / "house", "cu126", gpu_wheel("12.6"))[0].wheelhouse
     house.refuse_other_line("cu126")
     with pytest.raises(DoctorError) as caught:
         house.refuse_other_line("cu129")
@@ -280,7 +287,7 @@ def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
 def test_a_list_without_a_cuda_line_gives_way_to_what_the_wheel_says(
     cuda: str | None, said: str, tmp_path: Path
 ) -> None:
-    house = replace(gpu_house(tmp_path / "house", "cu126", gpu_wheel(cuda))[0].house, tag=None)
+    house = replace(gpu_house(tmp_path / "house", "cu126", gpu_wheel(cuda))[0].wheelhouse, tag=None)
     with pytest.raises(DoctorError, match=f"has paddlepaddle-gpu for {said}, but"):
         house.refuse_other_line("cu129")
     if cuda is not None:
@@ -292,8 +299,8 @@ def test_a_list_without_a_cuda_line_gives_way_to_what_the_wheel_says(
 
 def test_wheels_of_an_index_without_hashes_are_hashed_here(tmp_path: Path) -> None:
     with broken_server(index(ABOVE, BELOW, hashes=False)) as server:
-        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
-        house = export_wheelhouse(RealSystem(), contents, tmp_path / "house", limits=QUICK).house
+        spec = WheelhouseSpec("test", ("above",), LINUX, index=server.url("simple"))
+        house = export_wheelhouse(RealSystem(), spec, tmp_path / "house", limits=QUICK).wheelhouse
     assert [w.sha256 for w in house.wheels] == [
         hashlib.sha256(data).hexdigest() for _, data in (ABOVE, BELOW)
     ]
@@ -326,12 +333,12 @@ def test_a_full_disk_is_one_sentence_and_the_folder_is_continued(
 def test_where_one_wheel_cannot_be_had_the_others_are_not_waited_for(tmp_path: Path) -> None:
     large = wheel("large", "1", padding=1_000_000)
     with broken_server({large[0]: large[1]}, Manners(rate=100_000)) as slow, broken_server({}) as lacking:
-        contents = [
+        spec = [
             LockedWheel("large", "1", large[0], slow.url(large[0]), None, None),
             LockedWheel("above", "1.0", ABOVE[0], lacking.url(ABOVE[0]), None, None),
         ]
         with pytest.raises(DownloadError, match=ABOVE[0]):
-            fetch_all(contents, tmp_path, Advance(), QUICK)
+            fetch_all(spec, tmp_path, Advance(), QUICK)
         assert slow.sent < len(large[1])
 
 
@@ -401,9 +408,9 @@ def test_a_damaged_house_is_one_sentence_and_nothing_is_changed(fault: str, tmp_
     assert files(project) == []
 
 
-def here() -> Machine:
+def here() -> TargetPlatform:
     host = collect_host(RealSystem())
-    return Machine(host.system, host.machine, f"{sys.version_info.major}.{sys.version_info.minor}")
+    return TargetPlatform(host.system, host.machine, f"{sys.version_info.major}.{sys.version_info.minor}")
 
 
 def test_a_house_without_what_this_machine_needs_says_what_it_lacks(tmp_path: Path) -> None:
@@ -470,6 +477,6 @@ def test_a_house_with_wheels_for_a_newer_glibc_is_refused(tmp_path: Path) -> Non
 
 def test_a_server_that_lies_about_a_small_wheel_is_not_believed(tmp_path: Path) -> None:
     with broken_server(index(ABOVE, BELOW)) as server, pytest.raises(DownloadError, match="bytes instead of"):
-        contents = Contents("test", ("above",), LINUX, index=server.url("simple"))
-        wanted = Wanted("x-1-py3-none-any.whl", (server.url(f"files/{BELOW[0]}"),), size=3)
-        export_wheelhouse(RealSystem(), replace(contents, large=(wanted,)), tmp_path / "house", limits=QUICK)
+        spec = WheelhouseSpec("test", ("above",), LINUX, index=server.url("simple"))
+        wanted = DownloadRequest("x-1-py3-none-any.whl", (server.url(f"files/{BELOW[0]}"),), size=3)
+        export_wheelhouse(RealSystem(), replace(spec, large=(wanted,)), tmp_path / "house", limits=QUICK)

@@ -17,11 +17,11 @@ RATE = 600_000
 FETCH = """\
 import pathlib, sys
 import rich.progress  # what came meanwhile would look like a fast line
-from paddlevl_doctor.packages.download import Limits, Wanted, fetch
+from paddlevl_doctor.packages.download import Limits, DownloadRequest, fetch
 from paddlevl_doctor.report.progress import Progress
 
 name, url, folder = sys.argv[1:]
-fetch(Wanted(name, (url,)), pathlib.Path(folder), Progress(enabled=True, lang="en").bytes, Limits(pause=0.01))
+fetch(DownloadRequest(name, (url,)), pathlib.Path(folder), Progress(enabled=True, lang="en").bytes, Limits(pause=0.01))
 """
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from paddlevl_doctor.system.http import Reply, ask, shown, without_login
+from broken_server import broken_server
+from paddlevl_doctor.system.http import Reply, ask, mask_login, split_login, stream
 
 
 @contextlib.contextmanager
@@ -60,7 +61,7 @@ def test_an_answer_with_an_error_is_its_status_whatever_becomes_of_its_body(
     ],
 )
 def test_a_user_and_a_password_in_a_url_become_a_header(url: str, bare: str, login: dict[str, str]) -> None:
-    assert without_login(url) == (bare, login)
+    assert split_login(url) == (bare, login)
 
 
 def test_a_password_in_the_url_is_sent_and_a_key_goes_before_it() -> None:
@@ -92,5 +93,64 @@ def test_no_error_has_the_password(url: str) -> None:
 
 
 def test_what_is_no_url_is_shown_without_what_may_be_a_password() -> None:
-    assert shown("http://u:p/w@h/v1") == "***@h/v1"
-    assert shown("http://h/v1") == "http://h/v1"
+    assert mask_login("http://u:p/w@h/v1") == "***@h/v1"
+    assert mask_login("http://h/v1") == "http://h/v1"
+
+
+@pytest.mark.parametrize(
+    ("env", "through"),
+    [
+        ({"http_proxy": "http://u:p@{proxy}"}, True),
+        ({"HTTP_PROXY": "{proxy}"}, True),
+        ({"ALL_PROXY": "http://{proxy}"}, True),
+        ({"http_proxy": "http://{proxy}", "no_proxy": "example.org, server.test"}, False),
+        ({"http_proxy": "http://{proxy}", "NO_PROXY": ".test"}, False),
+        ({"http_proxy": "http://{proxy}", "NO_PROXY": "*"}, False),
+        ({"https_proxy": "http://{proxy}"}, False),
+    ],
+)
+def test_the_proxy_of_the_environment_is_used_unless_the_host_is_exempt(
+    env: dict[str, str], through: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    received: list[bytes] = []
+    with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy", received) as proxy:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value.format(proxy=proxy))
+        reply = ask("http://server.test/v1", timeout=20)
+        if not through:
+            ask(f"http://{proxy}/", timeout=20, direct=True)
+    assert reply.body == ("proxy" if through else "")
+    assert received[0].startswith(b"GET http://server.test/v1 HTTP/1.1" if through else b"GET / HTTP/1.1")
+    assert (b"Proxy-Authorization: Basic dTpw" in received[0]) == ("u:p@" in env.get("http_proxy", ""))
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["same-server", "other-server"])
+def test_credentials_follow_a_redirect_to_the_same_server_alone(same: bool) -> None:
+    received: list[bytes] = []
+    with (
+        broken_server({"new": b"found"}) as first,
+        saying(b"HTTP/1.1 200 OK\r\n\r\nfound", received) as other,
+    ):
+        first.moved["old"] = "/new" if same else f"http://{other}/new"
+        url = first.url("old").replace("://", "://u:p@")
+        with stream(url, timeout=20, direct=True) as response:
+            assert response.read(100) == b"found"
+        if same:
+            ask(f"http://{other}/", timeout=20, direct=True)
+    assert response.url == (first.url("new").replace("://", "://u:p@") if same else f"http://{other}/new")
+    assert b"Authorization" not in received[0]
+
+
+def test_a_request_with_a_body_is_not_redirected() -> None:
+    moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
+    with saying(moved) as host:
+        assert ask(f"http://{host}/v1", timeout=20, body=b"{}", direct=True) == Reply(307)
+
+
+def test_an_endless_redirect_is_its_status() -> None:
+    with broken_server({}) as server:
+        server.moved["round"] = "/round"
+        assert ask(server.url("round"), timeout=20, direct=True) == Reply(302)

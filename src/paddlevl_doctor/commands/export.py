@@ -17,14 +17,14 @@ from paddlevl_doctor.knowledge.selection_rules import Sentence
 from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.messages import language, text
-from paddlevl_doctor.packages.resolve import Machine
+from paddlevl_doctor.packages.resolve import TargetPlatform
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Host
 from paddlevl_doctor.values.findings import Bar, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.packages.collect_wheels import Collected, Contents
+    from paddlevl_doctor.packages.collect_wheels import CollectedWheelhouse, WheelhouseSpec
 
 KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
 _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
@@ -54,9 +54,9 @@ class Chosen:
         return (self.wheel.requirement, *self.version_set.stack())
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> TargetPlatform:
         """The machine that wheels are collected for."""
-        return Machine(self.host.system, self.host.machine, self.minor, self.host.glibc)
+        return TargetPlatform(self.host.system, self.host.machine, self.minor, self.host.glibc)
 
 
 @dataclass(frozen=True)
@@ -100,38 +100,38 @@ def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> 
 def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
     """Collect the stack, and in a folder below the doctor itself, so that the machine needs no network at all."""
     from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - start-up time
-        Contents,
+        WheelhouseSpec,
         export_wheelhouse,
         own_wheel,
     )
-    from paddlevl_doctor.packages.gpu_wheel import gpu_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.indexes import sources  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.indexes import choose_index  # noqa: PLC0415 - as above
     from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request  # noqa: PLC0415 - as above
     from paddlevl_doctor.packages.wheelhouse import INDEX  # noqa: PLC0415 - as above
 
-    source = sources(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
+    source = choose_index(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
-    contents = Contents(
+    spec = WheelhouseSpec(
         chosen.version_set.name,
         chosen.requirements,
         chosen.machine,
         resolved_list(chosen.version_set, chosen.host, chosen.python),
-        (gpu_wheel(chosen.wheel, chosen.host.system, chosen.python),) if on_page else (),
+        (gpu_wheel_request(chosen.wheel, chosen.host.system, chosen.python),) if on_page else (),
         index=source.request.index,
         extra_indexes=source.request.extra_indexes,
     )
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         own_wheel(system, Path(work))  # refuses before anything is collected
-        made = export_wheelhouse(system, contents, folder, bar)
-        lacking = _doctor(system, replace(contents, links=Path(work)), folder, bar)
-    files = (folder / INDEX, made.house.requirements_file, folder / "README.md")
+        made = export_wheelhouse(system, spec, folder, bar)
+        lacking = _doctor(system, replace(spec, links=Path(work)), folder, bar)
+    files = (folder / INDEX, made.wheelhouse.requirements_file, folder / "README.md")
     return Exported(files, (*source.notes, *_notes(made), *lacking))
 
 
-def _notes(made: Collected) -> tuple[str, ...]:
-    from paddlevl_doctor.packages.mirrors import shown  # noqa: PLC0415 - start-up time
+def _notes(made: CollectedWheelhouse) -> tuple[str, ...]:
+    from paddlevl_doctor.packages.mirrors import rates_note  # noqa: PLC0415 - start-up time
 
-    servers = (shown(made.measured),) if made.measured else ()
+    servers = (rates_note(made.measured),) if made.measured else ()
     return (
         *made.dropped,
         *servers,
@@ -139,7 +139,7 @@ def _notes(made: Collected) -> tuple[str, ...]:
     )
 
 
-def _doctor(system: System, contents: Contents, folder: Path, bar: Bar) -> tuple[str, ...]:
+def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[str, ...]:
     """Collect the doctor for the same machine; returns why it cannot be had there, nothing where it can."""
     from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - as above
         EXTRA,
@@ -150,14 +150,14 @@ def _doctor(system: System, contents: Contents, folder: Path, bar: Bar) -> tuple
     from paddlevl_doctor.packages.wheelhouse import DOCTOR  # noqa: PLC0415 - as above
 
     wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
-    own = replace(contents, set=NAME, requirements=wanted, tested=None, large=())
+    own = replace(spec, set=NAME, requirements=wanted, tested=None, large=())
     try:
         export_wheelhouse(system, own, folder / DOCTOR, bar)
     except UvError as error:
         if not error.unsolvable:
             raise
         shutil.rmtree(folder / DOCTOR)
-        return (text("export-no-doctor", machine=contents.machine, reason=error.message),)
+        return (text("export-no-doctor", machine=spec.machine, reason=error.message),)
     return ()
 
 

@@ -23,7 +23,7 @@ from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import Text, text
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
-from paddlevl_doctor.packages.indexes import sources
+from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import Change, required_by, resolve
 from paddlevl_doctor.system.machine import System
@@ -70,8 +70,8 @@ def fix(
         known = report.before.facts.target
         prefetched = _prefetched(system, report, bar)
         applied = apply_plan(system, prefetched.plan, place.state, place.python, stage, known)
-        if prefetched.use is not None:
-            prefetched.use.end()
+        if prefetched.lease is not None:
+            prefetched.lease.end()
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
     report = replace(report, note=_told_of(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     after = examine(system, there, applied.target)
@@ -83,11 +83,11 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
-    from paddlevl_doctor.packages.gpu_wheel import gpu_wheel, prefetch  # noqa: PLC0415 - GPUs
+    from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch  # noqa: PLC0415 - GPUs
 
     facts = report.before.facts
     python = facts.target.version if facts.target else report.request.python_version
-    return prefetch(system, report.plan, gpu_wheel(report.choice, facts.host.system, python), bar)
+    return prefetch(system, report.plan, gpu_wheel_request(report.choice, facts.host.system, python), bar)
 
 
 def _told_of(prefetched: Prefetched) -> str:
@@ -96,9 +96,9 @@ def _told_of(prefetched: Prefetched) -> str:
         return text("wheel-not-fetched", reason=prefetched.trouble)
     if not prefetched.measured:
         return ""
-    from paddlevl_doctor.packages.mirrors import shown  # noqa: PLC0415 - GPUs
+    from paddlevl_doctor.packages.mirrors import rates_note  # noqa: PLC0415 - GPUs
 
-    return shown(prefetched.measured)
+    return rates_note(prefetched.measured)
 
 
 def _needs_deep(examination: Examination, request: Request) -> bool:
@@ -127,7 +127,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     site = _site(system, examination)
     house = open_house(request)
     prefix = site.prefix if site.exists else None
-    source = sources(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
+    source = choose_index(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
     request = source.request
     chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:

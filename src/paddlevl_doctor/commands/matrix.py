@@ -73,10 +73,10 @@ def _asked(system: System, answer: Answer) -> Answer:
 
 def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
     """Put in the URL as `fix` would take it, none where `auto` finds none that has the wheel, and what was measured."""
-    from paddlevl_doctor.packages.indexes import sources  # noqa: PLC0415 - as above
+    from paddlevl_doctor.packages.indexes import choose_index  # noqa: PLC0415 - as above
     from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - only for --mirror
 
-    found = sources(system, Request(index=name), answer.version_set.paddle_cpu)
+    found = choose_index(system, Request(index=name), answer.version_set.paddle_cpu)
     return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
 
 

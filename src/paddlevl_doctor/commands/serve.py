@@ -20,7 +20,7 @@ from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.messages import Text, text
-from paddlevl_doctor.packages.indexes import Sources, sources
+from paddlevl_doctor.packages.indexes import IndexChoice, choose_index
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.serve import process
@@ -140,12 +140,12 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
 
 def _sources(
     system: System, request: ServeRequest, backend: Backend, choice: Choice, *, adopted: bool
-) -> Sources:
+) -> IndexChoice:
     """Choose the index as `fix` does; nothing is measured for what is not installed."""
     wanted = Request(index=request.index)
     if backend.program or adopted:
-        return Sources(wanted)
-    return sources(system, wanted, choice.version_set.paddle_cpu)
+        return IndexChoice(wanted)
+    return choose_index(system, wanted, choice.version_set.paddle_cpu)
 
 
 def _named(options: TargetOptions) -> tuple[str, ...]:

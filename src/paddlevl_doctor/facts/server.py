@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.system.http import Reply, shown, without_login
+from paddlevl_doctor.system.http import Reply, mask_login, split_login
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 
@@ -105,7 +105,7 @@ def ask_server(
 
     Raises UsageError for an address that is none.
     """
-    base, login = without_login(_address(url))
+    base, login = split_login(_address(url))
     key = api_key(system.env)
     headers = {**login, **bearer(key)}
     host = urlsplit(base).hostname or ""
@@ -129,7 +129,7 @@ def ask_server(
 def api_key(env: Mapping[str, str]) -> str:
     """Return the key of the server, empty for none.
 
-    Raises UsageError for what cannot stand in a header; urllib would refuse it in words that hold the key.
+    Raises UsageError for what cannot stand in a header; the client would refuse it in words that hold the key.
     """
     key = env.get(KEY, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
@@ -149,7 +149,7 @@ def _address(url: str) -> str:
     except ValueError:  # half an IPv6 address, or a port that is no number
         usable = False
     if not usable:
-        raise UsageError(text("server-url-unusable", url=shown(url)))
+        raise UsageError(text("server-url-unusable", url=mask_login(url)))
     return url.rstrip("/")
 
 

@@ -18,9 +18,9 @@ from paddlevl_doctor.fix.start_variables import FILES, content_of, script, varia
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.version_sets import resolved_list
 from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
-from paddlevl_doctor.packages.wheel_cache import PACKAGE, line_of
 from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
@@ -66,7 +66,7 @@ def of_other_line(context: Context, kinds: Iterable[str]) -> tuple[str, ...]:
     target, asked = context.facts.target, {"paddle", "reinstall-paddle"} & set(kinds)
     if not asked or target is None or target.paddle is None or target.version_of(PACKAGE) is None:
         return ()
-    installed = line_of(target.paddle.cuda)
+    installed = cuda_tag(target.paddle.cuda)
     return (
         (PACKAGE,) if context.wheel.package == PACKAGE and installed not in (None, context.wheel.tag) else ()
     )

@@ -112,13 +112,13 @@ def refuse_foreign(house: Wheelhouse | None, context: Context, plan: Plan, pytho
     steps = [step for step in plan.steps if step.kind == "install-packages"]
     if house is None or not steps:
         return
-    from paddlevl_doctor.packages.resolve import Machine  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.wheel_cache import PACKAGE  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.gpu_wheel import PACKAGE  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.resolve import TargetPlatform  # noqa: PLC0415 - as above
 
     facts = context.facts
     version = facts.target.version if facts.target else python_version
     minor = ".".join(version.split(".")[:2])
-    house.refuse_other(Machine(facts.host.system, facts.host.machine, minor, facts.host.glibc))
+    house.refuse_other(TargetPlatform(facts.host.system, facts.host.machine, minor, facts.host.glibc))
     needed = [r for step in steps for r in step.arguments["requirements"]]
     house.refuse_missing(needed)
     if any(r.startswith(f"{PACKAGE}==") for r in needed):

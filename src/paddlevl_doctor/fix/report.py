@@ -14,7 +14,7 @@ from paddlevl_doctor.values.findings import ExitCode, Plan
 
 if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-    from paddlevl_doctor.packages.server_rates import Measured
+    from paddlevl_doctor.packages.server_rates import ServerRate
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FixReport:
     """Whether what was to be cured is seen by a deep look only."""
     choice: WheelChoice | None = None
     """The paddle wheel for this machine."""
-    mirrors: tuple[Measured, ...] = ()
+    mirrors: tuple[ServerRate, ...] = ()
     """What --mirror auto measured, the fastest first, then the servers of a CUDA wheel."""
     recovered: int | None = None
     """The number of an interrupted transaction that was put back first."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import Plan, Step
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.packages.server_rates import Measured
+    from paddlevl_doctor.packages.server_rates import ServerRate
 
 _OFF = ("", "0", "false", "f", "no", "n", "off")
 """What uv takes for a switch that is not set."""
@@ -113,15 +112,14 @@ _SHOWN = (
     "UV_CONFIG_FILE",
     "UV_NO_CONFIG",
 )
-_WHEEL = r"paddlepaddle-{version}-cp\d+-cp\d+-[\w.]+\.whl"
 
 
 @dataclass(frozen=True)
-class Sources:
+class IndexChoice:
     """The index that was chosen, what was measured for it, and the settings that uv follows besides."""
 
     request: Request
-    mirrors: tuple[Measured, ...] = ()
+    mirrors: tuple[ServerRate, ...] = ()
     notes: tuple[str, ...] = ()
 
     def shown_in(self, plan: Plan) -> Plan:
@@ -142,9 +140,9 @@ def known_mirrors() -> dict[str, str]:
     return {row.name: row.url for row in load_mirrors()}
 
 
-def sources(
+def choose_index(
     system: System, request: Request, paddle: str, timeout: float = TIMEOUT, prefix: str | None = None
-) -> Sources:
+) -> IndexChoice:
     """Choose the index for a request; `paddle` is the version of the CPU wheel that mirrors are measured with.
 
     `prefix` is the environment to install into, where there is one: it may have settings of pip's.
@@ -152,7 +150,7 @@ def sources(
     stays the default one.
     """
     if request.wheelhouse is not None:
-        return Sources(request)
+        return IndexChoice(request)
     configs = uv_configs(system)
     settings = _settings(system, configs)
     if request.index == AUTO:
@@ -160,9 +158,9 @@ def sources(
         own = next(filter(None, named), None) or next((c.default for c in configs if c.default), None)
         return _fastest(own, request, paddle, timeout, settings)
     if request.index is not None:
-        return Sources(replace(request, index=_named(request.index)), (), settings)
+        return IndexChoice(replace(request, index=_named(request.index)), (), settings)
     if any(system.env.get(name) for name in _UV[:3]) or any(config.indexes for config in configs):
-        return Sources(request, (), settings)
+        return IndexChoice(request, (), settings)
     return _of_pip(system, request, settings, prefix)
 
 
@@ -177,17 +175,17 @@ def _named(mirror: str) -> str:
 
 def _fastest(
     own: str | None, request: Request, paddle: str, timeout: float, settings: tuple[str, ...]
-) -> Sources:
+) -> IndexChoice:
     from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.mirrors import measure  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.mirrors import measure_mirrors  # noqa: PLC0415 - start-up time
 
     candidates = {**({text("own-index"): own} if own else {}), **known_mirrors()}
-    wheel = re.compile(_WHEEL.format(version=re.escape(paddle)))
-    measured = measure(candidates, wheel, timeout, smallest_wheel("cpu") // 2)
+    least = smallest_wheel("cpu") // 2
+    measured = measure_mirrors(candidates, "paddlepaddle", paddle, timeout=timeout, least=least)
     best = measured[0] if measured[0].bytes_per_second else None
     numbers = text("mirrors-measured", numbers="; ".join(map(str, measured)))
     notes = (numbers, *settings) if best else (numbers, text("mirrors-without"), *settings)
-    return Sources(replace(request, index=best.url if best else None), measured, notes)
+    return IndexChoice(replace(request, index=best.url if best else None), measured, notes)
 
 
 def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
@@ -197,15 +195,15 @@ def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
     return (text("uv-follows", settings=", ".join(shown)),) if shown else ()
 
 
-def _of_pip(system: System, request: Request, settings: tuple[str, ...], prefix: str | None) -> Sources:
+def _of_pip(system: System, request: Request, settings: tuple[str, ...], prefix: str | None) -> IndexChoice:
     """Take what pip's configuration names, all of it as pip does: the newest that fits from any of the indexes."""
 
     found = pip_indexes(system, prefix)
     urls = (*((found.index,) if found.index else ()), *found.extra)
     if not urls:
-        return Sources(request, (), settings)
+        return IndexChoice(request, (), settings)
     note = text("index-of-pip", url=", ".join(map(without_secrets, urls)))
-    return Sources(replace(request, index=found.index, extra_indexes=found.extra), (), (note, *settings))
+    return IndexChoice(replace(request, index=found.index, extra_indexes=found.extra), (), (note, *settings))
 
 
 @dataclass(frozen=True)

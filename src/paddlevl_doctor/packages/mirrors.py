@@ -1,4 +1,4 @@
-"""Which mirror of the package index is the fastest from here: each is asked for the beginning of a real wheel."""
+"""Compares the mirrors of the package index, or the servers of one wheel, by their rates from here."""
 
 from __future__ import annotations
 
@@ -8,89 +8,92 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import urlopen
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import Version
 
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.packages.download import Fetched, Limits, fetch
-from paddlevl_doctor.packages.http_range import Origin, RefusalError, Wanted, base_of, request
-from paddlevl_doctor.packages.server_rates import Measured, Trial, side_by_side
+from paddlevl_doctor.packages.http_range import DownloadRequest, RefusalError
+from paddlevl_doctor.packages.server_rates import Measurement, ServerRate, measure_servers, refuse_error
+from paddlevl_doctor.system.http import stream
 from paddlevl_doctor.values.findings import Bar, no_bar
 
-_PAGE_LIMIT = 8 << 20
+RACE_TIMEOUT = 8.0
+"""Seconds for all servers of one wheel; the first complete sample ends the measurement."""
+_MAX_PAGE_BYTES = 8 << 20
 _PIECE = 1 << 16
 _LINK = re.compile(r"""href=["']([^"']+)["']""")
 
 
-def measure(
-    mirrors: Mapping[str, str], wheel: re.Pattern[str], timeout: float, least: int
-) -> tuple[Measured, ...]:
-    """Return what each mirror (simple index by name) gave within `timeout` seconds, the fastest first.
+def measure_mirrors(
+    mirrors: Mapping[str, str], project: str, version: str, *, timeout: float, least: int
+) -> tuple[ServerRate, ...]:
+    """Return the rate of each mirror (simple index by name) within `timeout` seconds, the fastest first.
 
-    `wheel` matches the file names that will do; the name of the project is what stands before their first hyphen.
-    A mirror whose wheel has less than `least` bytes is not believed.
+    Any wheel of that project and version is the sample. A mirror whose wheel has less than `least` bytes has no rate.
     """
 
-    def find(url: str, trial: Trial) -> str:
-        return _linked(f"{url.rstrip('/')}/{wheel.pattern.partition('-')[0]}/", wheel, trial)
-
-    return side_by_side(mirrors, find, timeout=timeout, least=least)
-
-
-def _linked(page: str, wheel: re.Pattern[str], trial: Trial) -> str:
-    base, words = _page(page, trial)
-    links: Iterator[str] = (urljoin(base, link) for link in _LINK.findall(words))
-    found = next(
-        (link for link in links if wheel.fullmatch(unquote(urlsplit(link).path.rpartition("/")[2]))), None
-    )
-    if found is None:
+    def find(url: str, measurement: Measurement) -> str:
+        base, page = _read_page(f"{url.rstrip('/')}/{project}/", measurement)
+        for link in links(page, base):
+            if _is_wheel_of(file_name(link), project, version):
+                return link
         raise RefusalError(text("mirror-lacks"))
-    return found
+
+    return measure_servers(mirrors, find, timeout=timeout, least=least)
 
 
-def _page(url: str, trial: Trial) -> tuple[str, str]:
-    """Read a project's page, and return what its links are relative to, too.
+def links(page: str, base: str) -> Iterator[str]:
+    """Yield the URLs that a page at `base` links to."""
+    return (urljoin(base, link) for link in _LINK.findall(page))
 
-    Raises RefusalError with the rate where it does not come in time.
+
+def file_name(url: str) -> str:
+    """Return the last part of the path of a URL."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _is_wheel_of(name: str, project: str, version: str) -> bool:
+    try:
+        return parse_wheel_filename(name)[:2] == (project, Version(version))
+    except InvalidWheelFilename:
+        return False
+
+
+def _read_page(url: str, measurement: Measurement) -> tuple[str, str]:
+    """Return the URL that the links of a project's page are relative to, and the page.
+
+    Raises RefusalError with the rate if the page does not come in time.
     """
-    words, started = b"", time.monotonic()
-    with urlopen(request(url, 0, Origin()), timeout=trial.rest()) as answer:  # noqa: S310 - checked in request
-        base = base_of(url, answer.geturl())
-        while len(words) < _PAGE_LIMIT and (piece := answer.read1(_PIECE)):
-            words += piece
-            if trial.over():
-                rate = round(len(words) / (time.monotonic() - started))
+    data, started = b"", time.monotonic()
+    with stream(url, timeout=measurement.seconds_left()) as response:
+        refuse_error(response)
+        while len(data) < _MAX_PAGE_BYTES and (piece := response.read1(_PIECE)):
+            data += piece
+            if measurement.is_over():
+                rate = round(len(data) / (time.monotonic() - started))
                 raise RefusalError(text("download-drips", rate=rate))
-    return base, words.decode("utf-8", errors="replace")
-
-
-TIMEOUT = 8.0
-"""Seconds for all servers together; as soon as one has brought its sample, nobody waits for the others."""
+    return response.url, data.decode("utf-8", errors="replace")
 
 
 def fetch_from_fastest(
-    wanted: Wanted, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
+    asked: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
 ) -> Fetched:
-    """Fetch like `fetch`; where there is a choice of servers, `measured` says what each gave just before."""
-    if len(wanted.urls) == 1 or (folder / wanted.name).is_file():
-        return fetch(wanted, folder, bar, limits)
+    """Download like `fetch`, from the fastest server; `measured` of the result has the rates if there is a choice."""
+    if len(asked.urls) == 1 or (folder / asked.name).is_file():
+        return fetch(asked, folder, bar, limits)
     servers: dict[str, str] = {}
-    for url in wanted.urls:  # of two at one host the better place
-        servers.setdefault(_name(url), url)
-    found = side_by_side(servers, lambda url, _: url, timeout=TIMEOUT, least=wanted.least, race=True)
-    return replace(fetch(_ordered(wanted, found), folder, bar, limits), measured=found)
-
-
-def shown(measured: Sequence[Measured]) -> str:
-    """Return the numbers for people."""
-    return text("servers-measured", numbers="; ".join(map(str, measured)))
-
-
-def _ordered(wanted: Wanted, found: Sequence[Measured]) -> Wanted:
-    """Put the servers that have the wheel in front, the fastest first; the others may still be better than nothing."""
+    for url in asked.urls:  # of two at one host the first one
+        parts = urlsplit(url)
+        servers.setdefault(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname), url)
+    found = measure_servers(servers, lambda url, _: url, timeout=RACE_TIMEOUT, least=asked.least, race=True)
     rates = {one.url: one.bytes_per_second for one in found if one.bytes_per_second}
-    return replace(wanted, urls=tuple(dict.fromkeys((*rates, *wanted.urls))), rates=rates)
+    # A server without a rate stays behind the others: it may still be the only one that has the end of the file.
+    ordered = replace(asked, urls=tuple(dict.fromkeys((*rates, *asked.urls))), rates=rates)
+    return replace(fetch(ordered, folder, bar, limits), measured=found)
 
 
-def _name(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+def rates_note(measured: Sequence[ServerRate]) -> str:
+    """Return the rates for people."""
+    return text("servers-measured", numbers="; ".join(map(str, measured)))

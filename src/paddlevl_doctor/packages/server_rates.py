@@ -1,7 +1,7 @@
-"""How fast servers give the beginning of one large file: all are asked side by side, and nobody waits for a silent one.
+"""Measures how fast servers send the beginning of one large file: all are asked at once, within one time limit.
 
-A server is judged by its rate, however slow, and by what it says of the file's length. One that sends a page, an
-empty body, something that is no wheel, or promises far too few bytes has no rate.
+A server without a rate sent a page, an empty body or something that is no wheel, promises far too few bytes, or did
+not answer in time.
 """
 
 from __future__ import annotations
@@ -10,29 +10,35 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from queue import Empty, SimpleQueue
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.packages.http_range import Answered, Origin, RefusalError, Wanted, judge, request
+from paddlevl_doctor.packages.http_range import (
+    DownloadRequest,
+    FileVersion,
+    RefusalError,
+    ResponseHead,
+    check_response,
+    require_http,
+)
+from paddlevl_doctor.system.http import Response, stream
 
 SAMPLE = 1 << 20
-"""Bytes that are read of the file at most."""
+"""Bytes of the file that are read at most."""
 ENOUGH = 3.0
 """Seconds after which a rate is known well enough."""
 _GRACE = 0.2
-"""Seconds that the others still have once the first one of a race has brought its sample."""
+"""Seconds that the other servers of a race have after the first one has sent its sample."""
 _MARGIN = 0.25
-"""Seconds before the end at which a slow server's rate is taken, so that it counts."""
+"""Seconds before the deadline at which the rate of a slow server is taken, so that it counts."""
 _PIECE = 1 << 16
 _MEGA, _KILO = 1e6, 1e3
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one server gave."""
+class ServerRate:
+    """The rate of one server."""
 
     name: str
     url: str
@@ -41,7 +47,7 @@ class Measured:
     """Why there is no rate."""
 
     def __str__(self) -> str:
-        """Return the words for people."""
+        """Return the rate for people."""
         rate = self.bytes_per_second
         if rate is None:
             return f"{self.name}: {self.reason}"
@@ -50,110 +56,114 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The rules for all who are asked: how long, and from when on nobody needs to go on."""
+class Measurement:
+    """The limits of one measurement, for all servers."""
 
     deadline: float
     """On the clock of `time.monotonic`."""
     least: int
-    """Bytes; a file that is smaller cannot be the one that is meant."""
+    """Bytes; a smaller file cannot be the one that is measured."""
     decided: threading.Event
+    """Set when one server has won a race."""
 
-    def rest(self) -> float:
-        """Return the seconds that are left, as a limit for a connection."""
+    def seconds_left(self) -> float:
+        """Return the time limit of a connection."""
         return max(self.deadline - time.monotonic(), 0.01)
 
-    def over(self) -> bool:
-        """Say whether what was read until now has to do."""
+    def is_over(self) -> bool:
+        """Say whether to stop reading and take the rate of what has come."""
         return self.decided.is_set() or time.monotonic() >= self.deadline - _MARGIN
 
 
-def side_by_side(
+def measure_servers(
     servers: Mapping[str, str],
-    find: Callable[[str, Trial], str],
+    find: Callable[[str, Measurement], str],
     *,
     timeout: float,
     least: int = _PIECE,
     race: bool = False,
-) -> tuple[Measured, ...]:
-    """Return what each server (URL by name) gave within `timeout` seconds, the fastest first.
+) -> tuple[ServerRate, ...]:
+    """Return the rate of each server (URL by name) within `timeout` seconds, the fastest first.
 
-    `find` returns the address of the file at one of those URLs, and may raise like `sample`. In a race the first
-    one that has brought its sample ends it, and the others are judged by what they brought until then.
+    `find` returns the address of the file at one of those URLs, and may raise what `measure_rate` raises. In a race
+    the first complete sample ends the measurement, and the other servers have the rates until then.
     """
-    trial = Trial(time.monotonic() + timeout, least, threading.Event())
-    answers: SimpleQueue[Measured] = SimpleQueue()
+    measurement = Measurement(time.monotonic() + timeout, least, threading.Event())
+    rates: SimpleQueue[ServerRate] = SimpleQueue()
 
     def ask(name: str, url: str) -> None:
-        answers.put(_measured(name, url, find, trial))
+        rates.put(_rate_of(name, url, find, measurement))
 
     for item in servers.items():
         threading.Thread(target=ask, args=item, daemon=True).start()
-    found, seconds = _collected(answers, len(servers), trial, timeout, race=race)
+    found, seconds = _collect(rates, len(servers), measurement, timeout, race=race)
     silence = text("no-answer-in", seconds=f"{seconds:.2g}")
-    given = [found.get(name) or Measured(name, url, reason=silence) for name, url in servers.items()]
-    return tuple(sorted(given, key=lambda one: -(one.bytes_per_second or 0)))
+    given = [found.get(name) or ServerRate(name, url, reason=silence) for name, url in servers.items()]
+    return tuple(sorted(given, key=lambda rate: -(rate.bytes_per_second or 0)))
 
 
-def _collected(
-    answers: SimpleQueue[Measured], count: int, trial: Trial, timeout: float, *, race: bool
-) -> tuple[dict[str, Measured], float]:
-    """Return who answered, by name, and after how many seconds nobody was waited for any more."""
-    found: dict[str, Measured] = {}
-    end = trial.deadline
+def _collect(
+    rates: SimpleQueue[ServerRate], count: int, measurement: Measurement, timeout: float, *, race: bool
+) -> tuple[dict[str, ServerRate], float]:
+    """Return the rates that came, by name, and the seconds after which no other was waited for."""
+    found: dict[str, ServerRate] = {}
+    end = measurement.deadline
     while len(found) < count:
         try:
-            one = answers.get(timeout=max(end - time.monotonic(), 0))
+            rate = rates.get(timeout=max(end - time.monotonic(), 0))
         except Empty:
             break
-        found[one.name] = one
-        if race and one.bytes_per_second and not trial.decided.is_set():
-            trial.decided.set()
+        found[rate.name] = rate
+        if race and rate.bytes_per_second and not measurement.decided.is_set():
+            measurement.decided.set()
             end = min(end, time.monotonic() + _GRACE)
-    return found, timeout - (trial.deadline - end)
+    return found, timeout - (measurement.deadline - end)
 
 
-def _measured(name: str, url: str, find: Callable[[str, Trial], str], trial: Trial) -> Measured:
+def _rate_of(
+    name: str, url: str, find: Callable[[str, Measurement], str], measurement: Measurement
+) -> ServerRate:
     try:
-        return Measured(name, url, sample(find(url, trial), trial))
-    except (HTTPError, RefusalError) as error:
-        reason = f"HTTP {error.code}" if isinstance(error, HTTPError) else str(error)
-    except (OSError, URLError, ValueError) as error:
-        reason = str(getattr(error, "reason", None) or error) or type(error).__name__
-    return Measured(name, url, reason=reason)
+        require_http(url)
+        return ServerRate(name, url, measure_rate(find(url, measurement), measurement))
+    except (RefusalError, OSError, ValueError) as error:
+        return ServerRate(name, url, reason=str(error) or type(error).__name__)
 
 
-def sample(url: str, trial: Trial) -> int:
-    """Return the bytes a second over the first part of a file; raises RefusalError for what is no wheel, OSError."""
-    asked = request(url, 0, Origin())
-    asked.add_header("Range", f"bytes=0-{SAMPLE - 1}")
+def refuse_error(response: Response) -> None:
+    """Raise RefusalError for a status that is an error."""
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        raise RefusalError(f"HTTP {response.status}")
+
+
+def measure_rate(url: str, measurement: Measurement) -> int:
+    """Return the bytes a second over the first part of a file; raises RefusalError if it is no wheel, OSError."""
     started = time.monotonic()
-    with urlopen(asked, timeout=trial.rest()) as answer:  # noqa: S310 - checked in request
-        answered = Answered(answer.status, answer.headers, url)
-        promised = judge(answered, 0, Origin(), Wanted("", (), least=trial.least)).origin.total
-        size, ended = _read(answer, started, trial)
+    headers = {"Range": f"bytes=0-{SAMPLE - 1}"}
+    with stream(url, timeout=measurement.seconds_left(), headers=headers) as response:
+        refuse_error(response)
+        head = ResponseHead(response.status, response.headers, url)
+        asked = DownloadRequest("", (), least=measurement.least)
+        promised = check_response(head, 0, FileVersion(), asked).version.total
+        size, ended = _read_sample(response, started, measurement)
     seconds = max(time.monotonic() - started, 1e-6)
     if ended and size < SAMPLE:
-        _refuse_short(size, promised, trial.least)
+        if promised is not None and size < promised:
+            raise RefusalError(text("download-cut", size=size))
+        if size < measurement.least:
+            raise RefusalError(text("download-too-small", size=size))
     if not size:
         raise RefusalError(text("no-answer-in", seconds=f"{seconds:.2g}"))
     return max(1, int(size / seconds))
 
 
-def _read(answer: Any, started: float, trial: Trial) -> tuple[int, bool]:
-    """Read until the sample is there, the time is over or nothing more comes; return the bytes and whether it ended."""
+def _read_sample(response: Response, started: float, measurement: Measurement) -> tuple[int, bool]:
+    """Read until the sample is complete or the time is over; return the bytes, and whether the body ended."""
     size = 0
-    while size < SAMPLE and not trial.over() and time.monotonic() - started < ENOUGH:
-        if not (data := answer.read1(_PIECE)):
+    while size < SAMPLE and not measurement.is_over() and time.monotonic() - started < ENOUGH:
+        if not (data := response.read1(_PIECE)):
             return size, True
         if not size and not data.startswith(b"PK"[: len(data)]):
             raise RefusalError(text("download-no-wheel"))
         size += len(data)
     return size, False
-
-
-def _refuse_short(size: int, promised: int | None, least: int) -> None:
-    if promised is not None and size < promised:
-        raise RefusalError(text("download-cut", size=size))
-    if size < least:
-        raise RefusalError(text("download-too-small", size=size))

@@ -1,37 +1,40 @@
-"""A folder with every wheel that one machine needs: collected where there is a network, installed where there is none.
+"""A folder with every wheel that one machine needs: collected on a machine with a network, installed without one.
 
-`wheelhouse.toml` lists the wheels with their sizes and SHA-256 and is written last: a folder without it is not
-finished. Nothing in it is trusted before every file was compared with the list.
+`wheelhouse.toml` lists the wheels with their sizes and SHA-256 and is written last: a folder without it is
+incomplete. Every file is compared with the list before the folder is used.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+import tomli
+from packaging.requirements import Requirement
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.messages import text
-from paddlevl_doctor.packages.download import wrong_wheel
-from paddlevl_doctor.packages.resolve import Machine
-from paddlevl_doctor.packages.wheel_cache import PACKAGE, line_in
+from paddlevl_doctor.packages.download import wheel_fault
+from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag_of
+from paddlevl_doctor.packages.resolve import TargetPlatform, least_glibc
 from paddlevl_doctor.values.errors import DoctorError
 
 INDEX = "wheelhouse.toml"
 REQUIREMENTS = "requirements.txt"
 DOCTOR = "doctor"
-"""The folder below with the doctor itself, which is a wheelhouse too."""
+"""The subfolder with the doctor itself, which is a wheelhouse too."""
 SCHEMA = "paddlevl-doctor/wheelhouse/1"
 _WORKERS = 4
-_OLD_TAGS = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
-_SHOWN = 4
+_MAX_SHOWN_FAULTS = 4
 
 
 @dataclass(frozen=True)
-class HouseWheel:
+class WheelEntry:
     """One wheel in the folder."""
 
     name: str
@@ -44,16 +47,16 @@ class HouseWheel:
 
 @dataclass(frozen=True)
 class Wheelhouse:
-    """What a folder holds, and for which machine."""
+    """The contents of a folder, and the machine that they are for."""
 
     folder: Path
     set: str
-    machine: Machine
+    machine: TargetPlatform
     requirements: tuple[str, ...]
-    """What was asked for."""
-    wheels: tuple[HouseWheel, ...]
+    """The requirements that were resolved."""
+    wheels: tuple[WheelEntry, ...]
     tag: str | None = None
-    """The CUDA line (cu126) of its paddlepaddle-gpu; None for a house without one."""
+    """The CUDA line (cu126) of its paddlepaddle-gpu; None for a wheelhouse without one."""
 
     @property
     def requirements_file(self) -> Path:
@@ -62,78 +65,63 @@ class Wheelhouse:
 
     @classmethod
     def check(cls, folder: Path) -> Wheelhouse:
-        """Return what is in a folder, every file compared; raises DoctorError that names the faults."""
-        house = _read(folder)
+        """Return the contents of a folder, every file verified; raises DoctorError that names the faults."""
+        wheelhouse = _read(folder)
         with ThreadPoolExecutor(_WORKERS) as pool:
-            reasons = pool.map(lambda w: wrong_wheel(folder / w.file, w.sha256, w.size), house.wheels)
+            reasons = pool.map(lambda w: wheel_fault(folder / w.file, w.sha256, w.size), wheelhouse.wheels)
             faults = [
-                f"{w.file}: {reason}" for w, reason in zip(house.wheels, reasons, strict=True) if reason
+                f"{w.file}: {reason}" for w, reason in zip(wheelhouse.wheels, reasons, strict=True) if reason
             ]
-        listed = {wheel.file for wheel in house.wheels}
-        faults += [
-            f"{path.name}: {text('wheel-unlisted')}" for path in wheels_in(folder) if path.name not in listed
-        ]
-        if _lines(house.wheels) != _text_of(house.requirements_file):
+        listed = {wheel.file for wheel in wheelhouse.wheels}
+        unlisted = (path.name for path in wheels_in(folder) if path.name not in listed)
+        faults += [f"{name}: {text('wheel-unlisted')}" for name in unlisted]
+        if _requirement_lines(wheelhouse.wheels) != _text_of(wheelhouse.requirements_file):
             faults.append(f"{REQUIREMENTS}: {text('house-other-list')}")
         if faults:
-            more = "" if len(faults) <= _SHOWN else f" (+{len(faults) - _SHOWN})"
-            raise DoctorError(text("house-damaged", path=folder, faults="; ".join(faults[:_SHOWN]) + more))
-        return house
+            hidden = len(faults) - _MAX_SHOWN_FAULTS
+            shown = "; ".join(faults[:_MAX_SHOWN_FAULTS]) + (f" (+{hidden})" if hidden > 0 else "")
+            raise DoctorError(text("house-damaged", path=folder, faults=shown))
+        return wheelhouse
 
-    def refuse_other(self, here: Machine) -> None:
-        """Raise DoctorError where the wheels are for another kind of machine, or for a newer GNU C library."""
-        if (here.system, here.machine, here.python) != (
-            self.machine.system,
-            self.machine.machine,
-            self.machine.python,
-        ):
-            raise DoctorError(text("house-other-machine", path=self.folder, made=self.machine, here=here))
+    def refuse_other(self, here: TargetPlatform) -> None:
+        """Raise DoctorError if the wheels are for another kind of machine, or for a newer GNU C library."""
+        made = self.machine
+        if (here.system, here.machine, here.python) != (made.system, made.machine, made.python):
+            raise DoctorError(text("house-other-machine", path=self.folder, made=made, here=here))
         newest = max(self.wheels, key=lambda wheel: least_glibc(wheel.file), default=None)
         if newest and here.glibc and numbers(here.glibc) < least_glibc(newest.file):
             needed = ".".join(map(str, least_glibc(newest.file)))
-            told = {"file": newest.file, "needed": needed, "here": here.glibc}
-            raise DoctorError(text("house-newer-glibc", path=self.folder, **told))
+            params = {"file": newest.file, "needed": needed, "here": here.glibc}
+            raise DoctorError(text("house-newer-glibc", path=self.folder, **params))
 
     def refuse_other_line(self, needed: str) -> None:
-        """Raise DoctorError where paddlepaddle-gpu is for another CUDA line than `needed` (cu126).
+        """Raise DoctorError if paddlepaddle-gpu is for another CUDA line than `needed` (cu126).
 
-        A list that does not name the line gives way to what the wheel says of itself.
+        If the list does not name the line, the one that the wheel itself names counts.
         """
         made = self.tag or next(
-            (line_in(self.folder / wheel.file) for wheel in self.wheels if wheel.name == PACKAGE), None
+            (cuda_tag_of(self.folder / wheel.file) for wheel in self.wheels if wheel.name == PACKAGE), None
         )
         if made != needed:
             named = made or text("house-line-unsaid")
             raise DoctorError(text("house-other-line", path=self.folder, made=named, needed=needed))
 
     def refuse_missing(self, requirements: Sequence[str]) -> None:
-        """Raise DoctorError where a requirement of a plan has no wheel here."""
-        from packaging.requirements import Requirement  # noqa: PLC0415 - only repairs need it
-        from packaging.utils import canonicalize_name  # noqa: PLC0415 - as above
+        """Raise DoctorError if a requirement of a plan has no wheel here."""
+        versions = {wheel.name: wheel.version for wheel in self.wheels}
 
-        there = {wheel.name: wheel.version for wheel in self.wheels}
-        asked = [Requirement(requirement) for requirement in requirements]
-        missing = [
-            str(r)
-            for r in asked
-            if not r.specifier.contains(there.get(canonicalize_name(r.name), "0.dev0"), prereleases=True)
-            or canonicalize_name(r.name) not in there
-        ]
+        def is_met(requirement: Requirement) -> bool:
+            version = versions.get(canonicalize_name(requirement.name))
+            return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+        missing = [str(r) for r in map(Requirement, requirements) if not is_met(r)]
         if missing:
-            told = {"names": ", ".join(missing), "machine": self.machine, "set": self.set}
-            raise DoctorError(text("house-lacks", path=self.folder, **told))
+            params = {"names": ", ".join(missing), "machine": self.machine, "set": self.set}
+            raise DoctorError(text("house-lacks", path=self.folder, **params))
 
 
-def least_glibc(file: str) -> tuple[int, ...]:
-    """Return the oldest GNU C library that a wheel runs with, by its name (PEP 600); (0,) where it does not say."""
-    tags = file.removesuffix(".whl").rpartition("-")[2].split(".")
-    new = [(int(m[1]), int(m[2])) for tag in tags if (m := re.match(r"manylinux_(\d+)_(\d+)_", tag))]
-    old = [version for tag in tags for name, version in _OLD_TAGS.items() if tag.startswith(f"{name}_")]
-    return min((*new, *old), default=(0,))
-
-
-def line_of_list(folder: Path) -> str | None:
-    """Return the CUDA line that a folder's list names; None without a list, or where it names none."""
+def cuda_tag_of_list(folder: Path) -> str | None:
+    """Return the CUDA line that the list of a folder names; None without a list, or if it names none."""
     try:
         return _read(folder).tag
     except DoctorError:
@@ -145,63 +133,74 @@ def wheels_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.whl"))
 
 
-def write(house: Wheelhouse, *, tested: bool) -> None:
-    """Write the lists and the page for people beside the wheels, the list that makes it valid last.
+def write(wheelhouse: Wheelhouse, *, tested: bool) -> None:
+    """Write the lists and the page for people, last the list that makes the folder valid.
 
-    The page says where it holds other versions than were tested.
+    The page says if the versions are not the tested ones.
     """
-    _replace(house.requirements_file, _lines(house.wheels))
-    _replace(house.folder / "README.md", _page(house, tested=tested))
-    _replace(house.folder / INDEX, _toml(house))
+    _replace(wheelhouse.requirements_file, _requirement_lines(wheelhouse.wheels))
+    _replace(wheelhouse.folder / "README.md", _page(wheelhouse, tested=tested))
+    _replace(wheelhouse.folder / INDEX, _toml(wheelhouse))
 
 
-def _replace(path: Path, words: str) -> None:
+def _replace(path: Path, content: str) -> None:
     part = path.with_name(f".{path.name}.part")
-    part.write_text(words, encoding="utf-8", newline="\n")
+    part.write_text(content, encoding="utf-8", newline="\n")
     part.replace(path)
 
 
-def _lines(wheels: Sequence[HouseWheel]) -> str:
+def _requirement_lines(wheels: Sequence[WheelEntry]) -> str:
     return "".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels)
 
 
-def _toml(house: Wheelhouse) -> str:
-    """Write the list; a JSON string of printable text is a TOML string too."""
-    head = {"schema": SCHEMA, "set": house.set, "tag": house.tag, "requirements": list(house.requirements)}
+def _toml(wheelhouse: Wheelhouse) -> str:
+    """Return the list; a JSON string of printable text is a TOML string too."""
+    head = {
+        "schema": SCHEMA,
+        "set": wheelhouse.set,
+        "tag": wheelhouse.tag,
+        "requirements": list(wheelhouse.requirements),
+    }
     lines = [f"{key} = {json.dumps(value)}" for key, value in head.items() if value is not None]
     lines += ["", "[machine]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(house.machine).items() if value]
-    for wheel in house.wheels:
+    lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(wheelhouse.machine).items() if value]
+    for wheel in wheelhouse.wheels:
         lines += ["", "[[wheel]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(wheel).items())]
     return "\n".join(lines) + "\n"
 
 
-def _page(house: Wheelhouse, *, tested: bool) -> str:
-    size = sum(wheel.size for wheel in house.wheels) >> 20
-    told = {"machine": house.machine, "set": house.set, "count": len(house.wheels), "size": size}
-    page = text("house-page", **told, index=INDEX, doctor=DOCTOR)
+def _page(wheelhouse: Wheelhouse, *, tested: bool) -> str:
+    size = sum(wheel.size for wheel in wheelhouse.wheels) >> 20
+    params = {"machine": wheelhouse.machine, "set": wheelhouse.set, "count": len(wheelhouse.wheels)}
+    page = text("house-page", **params, size=size, index=INDEX, doctor=DOCTOR)
     return page if tested else f"{page}\n{text('house-untested')}\n"
 
 
 def _read(folder: Path) -> Wheelhouse:
-    import msgspec  # noqa: PLC0415 - only wheelhouses need it
-    import tomli  # noqa: PLC0415 - as above
-
-    words = _text_of(folder / INDEX)
-    if words is None:
+    content = _text_of(folder / INDEX)
+    if content is None:
         raise DoctorError(text("house-none", path=folder, index=INDEX))
     try:
-        said = tomli.loads(words)
-        if said.get("schema") != SCHEMA:
-            raise ValueError(f"schema {said.get('schema')!r}")
-        wheels = msgspec.convert(said["wheel"], tuple[HouseWheel, ...])
-        if not all(re.fullmatch(r"[\w.+!-]+\.whl", wheel.file) for wheel in wheels):
+        table = tomli.loads(content)
+        if table.get("schema") != SCHEMA:
+            raise ValueError(f"schema {table.get('schema')!r}")
+        wheels = msgspec.convert(table["wheel"], tuple[WheelEntry, ...])
+        if not all(_is_wheel_name(wheel.file) for wheel in wheels):
             raise ValueError(text("house-paths"))
-        machine = msgspec.convert(said["machine"], Machine)
-        tag = msgspec.convert(said.get("tag"), str | None)
-        return Wheelhouse(folder, str(said["set"]), machine, tuple(said["requirements"]), wheels, tag)
+        machine = msgspec.convert(table["machine"], TargetPlatform)
+        tag = msgspec.convert(table.get("tag"), str | None)
+        return Wheelhouse(folder, str(table["set"]), machine, tuple(table["requirements"]), wheels, tag)
     except (ValueError, KeyError, TypeError) as error:
         raise DoctorError(text("house-unreadable", path=folder / INDEX, reason=error)) from error
+
+
+def _is_wheel_name(file: str) -> bool:
+    """Say whether a file of the list is a wheel in the folder itself; a path could lead out of it."""
+    try:
+        parse_wheel_filename(file)
+    except InvalidWheelFilename:
+        return False
+    return Path(file).name == file and "\\" not in file
 
 
 def _text_of(path: Path) -> str | None:

@@ -398,25 +398,9 @@ class RealSystem:
 
     def answers(self, url: str, timeout: float) -> bool:
         """Send a HEAD request, through the proxies that the environment names."""
-        from http.client import HTTPException  # noqa: PLC0415 - start-up time
-        from urllib.error import HTTPError  # noqa: PLC0415
-        from urllib.request import Request, urlopen  # noqa: PLC0415
+        from paddlevl_doctor.system.http import answers  # noqa: PLC0415 - start-up time
 
-        from paddlevl_doctor.system.http import without_login  # noqa: PLC0415 - as above
-
-        if not url.startswith(("http://", "https://")):
-            return False
-        try:
-            bare, login = without_login(url)
-            asked = Request(bare, method="HEAD")  # noqa: S310 - checked above
-            for name, value in login.items():
-                asked.add_unredirected_header(name, value)
-            with urlopen(asked, timeout=timeout):  # noqa: S310
-                return True
-        except HTTPError as error:
-            return error.code < 500  # noqa: PLR2004 - 5xx also comes from a proxy that reaches nobody
-        except (OSError, ValueError, HTTPException):
-            return False
+        return answers(url, timeout)
 
     def ask(
         self,

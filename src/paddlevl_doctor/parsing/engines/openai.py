@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import html
-import http.client
 import json
 import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,14 +17,14 @@ from paddlevl_doctor.facts.server import bearer
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.engines.base import OneByOne, PageFailedError, Task
 from paddlevl_doctor.parsing.run.page_store import PageRead
-from paddlevl_doctor.system.http import shown, without_login
+from paddlevl_doctor.system.http import Response, mask_login, stream
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BUSY = (408, 429)
 """Answers that may be others a moment later, as those from 500 on: too many requests, overloaded, still loading."""
-_SERVERS_FAULT = 500
+_OK, _SERVERS_FAULT = 200, 500
 _OF_THIS_PAGE = (400, 413, 422)
 """Answers to one request: too large, more tokens than fit, a picture that the model cannot take."""
 _MOST_BYTES = 16 << 20
@@ -75,7 +72,7 @@ class VisionServer:
         except ValueError:  # half an IPv6 address, or a port that is no number
             usable = False
         if not usable or parts.query or parts.fragment:
-            raise UsageError(text("server-url", url=shown(url)))
+            raise UsageError(text("server-url", url=mask_login(url)))
         path = parts.path.rstrip("/")
         path = path if path.endswith("/v1") else f"{path}/v1"
         return cls(f"{parts.scheme}://{parts.netloc}{path}", key, seconds)
@@ -100,68 +97,60 @@ class VisionServer:
             raise BusyError(text("server-no-answer", url=self.url)) from error
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
-        bare, login = without_login(self.url + path)
-        words = {"Content-Type": "application/json", **login, **bearer(self.key)}
-        request = urllib.request.Request(bare, headers=words)  # noqa: S310 - `at` looked
-        if body is not None:
-            request.data = json.dumps(body).encode()
+        data = None if body is None else json.dumps(body).encode()
         try:
-            with self._opener().open(request, timeout=self.seconds) as answer:
-                found = json.loads(self._body(answer))
-        except urllib.error.HTTPError as error:
-            raise self._refused(error, of_a_page=body is not None) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            with stream(
+                self.url + path,
+                timeout=self.seconds,
+                method="GET" if data is None else "POST",
+                body=data,
+                headers={"Content-Type": "application/json", **bearer(self.key)},
+                direct=(urlsplit(self.url).hostname or "") in _LOOPBACK,
+                follow=False,  # the page and the key are for the server that was named
+            ) as response:
+                if response.status != _OK:
+                    raise self._refused(response, of_a_page=body is not None)
+                found = json.loads(self._body(response))
+        except (OSError, ValueError) as error:
             raise BusyError(text("server-silent", url=self.url, detail=_reason(error))) from error
         if not isinstance(found, dict):
             raise BusyError(text("server-no-answer", url=self.url))
         return found
 
-    def _body(self, answer: http.client.HTTPResponse) -> bytes:
+    def _body(self, response: Response) -> bytes:
         """Return a body of bearable size that came within the time, however slowly it drips."""
         data, end = b"", time.monotonic() + self.seconds
-        while part := answer.read1(1 << 16):
+        while part := response.read1(1 << 16):
             data += part
             if len(data) > _MOST_BYTES or time.monotonic() > end:
                 raise TimeoutError(text("server-drips", seconds=f"{self.seconds:.0f}"))
         return data
 
-    def _opener(self) -> urllib.request.OpenerDirector:
-        """Return what asks: a proxy is none of this machine's own servers' business."""
-        local = (urlsplit(self.url).hostname or "") in _LOOPBACK
-        return urllib.request.build_opener(_Straight(), *([urllib.request.ProxyHandler({})] if local else []))
-
-    def _refused(self, error: urllib.error.HTTPError, *, of_a_page: bool) -> Exception:
+    def _refused(self, response: Response, *, of_a_page: bool) -> Exception:
         """Return what an answer with an error means: for the moment, for this page, or for good."""
-        said = {"url": self.url, "code": error.code, "detail": _words(error)}
-        if error.code in _BUSY or error.code >= _SERVERS_FAULT:
-            return BusyError(text("server-busy", **said), error.code)
-        if of_a_page and error.code in _OF_THIS_PAGE:
-            return PageRefusedError(text("server-busy", **said), error.code)
-        return DoctorError(text(_FOR_GOOD.get(error.code, "server-refuses"), **said))
+        code = response.status
+        said = {"url": self.url, "code": code, "detail": _words(response)}
+        if code in _BUSY or code >= _SERVERS_FAULT:
+            return BusyError(text("server-busy", **said), code)
+        if of_a_page and code in _OF_THIS_PAGE:
+            return PageRefusedError(text("server-busy", **said), code)
+        return DoctorError(text(_FOR_GOOD.get(code, "server-refuses"), **said))
 
 
 _FOR_GOOD = {401: "server-key", 403: "server-forbids", 404: "server-has-not"}
 
 
-def _words(error: urllib.error.HTTPError) -> str:
+def _words(response: Response) -> str:
     """Return what the server says; a body that stalls or breaks off says nothing."""
     try:
-        body = error.read(2000)
-    except (OSError, http.client.HTTPException):
+        body = response.read(2000)
+    except OSError:
         body = b""
     return " ".join(body.decode("utf-8", errors="replace").split())[:_SHOWN] or "-"
 
 
-class _Straight(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the page and the key are for the server that was named."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        """Return that there is nowhere to go."""
-
-
 def _reason(error: Exception) -> str:
-    reason = getattr(error, "reason", None) or error
-    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 _RUNGS = ("rung-first", "rung-again", "rung-again", "rung-smaller")
