@@ -14,11 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bundles import golden
+from checks_machines import machine
 from doctor import doctor
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.facts.recording import Recording, load, save
+from paddlevl_doctor.facts.recording import Provenance, Recording, load, save
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
@@ -61,7 +63,7 @@ def judged(path: Path) -> CheckReport | str:
     try:
         return check(RealSystem(), TargetOptions(), Progress(enabled=False, lang="en").stage, request)
     except UsageError as error:
-        return error.message
+        return str(error)
 
 
 @pytest.mark.parametrize("name", ["colab-broken-torch", "h200-server", "macos-intel"])
@@ -229,6 +231,25 @@ def test_a_cut_recording_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
     for length in range(0, len(whole), 100):
         (tmp_path / "cut.zip").write_bytes(whole[:length])
         assert isinstance(judged(tmp_path / "cut.zip"), str), length
+
+
+def test_why_the_target_did_not_answer_is_recorded_as_a_message(tmp_path: Path) -> None:
+    problem = message("target-silent", path="/x/python", detail=message("exit-status", code=3))
+    facts = machine(target=None, target_problem=problem)
+    save(tmp_path / "case.zip", Recording(facts, Provenance("recorded", "2026-11-30")), lambda value: value)
+    assert load(tmp_path / "case.zip").facts.target_problem == problem
+
+
+@pytest.mark.parametrize(
+    "problem", [{"id": "no-such-message", "params": {}}, {"id": "target-silent", "params": {}}]
+)
+def test_a_recorded_message_that_cannot_be_worded_is_refused(
+    problem: dict[str, object], tmp_path: Path
+) -> None:
+    path = case(tmp_path)
+    facts = json.loads(members(path)["facts.json"])
+    changed = {**members(path), "facts.json": json.dumps({**facts, "target_problem": problem}).encode()}
+    assert str(judged(write(path, changed))).endswith(f": facts.json: {problem['id']}")
 
 
 @given(data=st.data())

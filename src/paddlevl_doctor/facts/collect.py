@@ -39,7 +39,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         host=host,
         gpus=gpus[0] if gpus else Gpus(reason="nvml-error"),
         target=target,
-        target_problem=answer if isinstance(answer, str) else None,
+        target_problem=None if isinstance(answer, Target) else answer,
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,

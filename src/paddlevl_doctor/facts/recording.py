@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, Text, from_json, message, render
 from paddlevl_doctor.values import facts
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
@@ -95,7 +95,7 @@ def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> No
         _write(part, members)
         part.replace(path)
     except OSError as error:
-        raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error
+        raise UsageError(message("cannot-write", path=path, reason=error.strerror)) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -120,21 +120,22 @@ def load(path: Path) -> Recording:
     try:
         members = _members(path)
     except _BROKEN as error:
-        raise _refusal(path, str(error) or type(error).__name__) from error
+        said = next((word for word in error.args if isinstance(word, Message)), None)
+        raise _refusal(path, said or str(error) or type(error).__name__) from error
     try:
         return _recording(path, members)
     except RecursionError as error:
-        raise _refusal(path, text("recording-nested")) from error
+        raise _refusal(path, message("recording-nested")) from error
 
 
-def _refusal(path: Path, reason: str) -> UsageError:
-    return UsageError(text("recording-refused", path=path, reason=reason))
+def _refusal(path: Path, reason: Text) -> UsageError:
+    return UsageError(message("recording-refused", path=path, reason=reason))
 
 
 def _members(path: Path) -> dict[str, bytes]:
     # A pipe never ends and /dev/zero fills the memory before zipfile finds that it is no archive.
     if path.exists() and not path.is_file():
-        raise ValueError(text("recording-member-kind", name=path.name))
+        raise ValueError(message("recording-member-kind", name=path.name))
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         names = [entry.filename for entry in entries]
@@ -143,7 +144,7 @@ def _members(path: Path) -> dict[str, bytes]:
             _FACTS,
             _DEEP,
         }:
-            raise ValueError(text("recording-members", names=", ".join(names[:5])))
+            raise ValueError(message("recording-members", names=", ".join(names[:5])))
         return {entry.filename: _content(archive, entry) for entry in entries}
 
 
@@ -152,11 +153,11 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     mode = entry.external_attr >> 16
     ordinary = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not entry.is_dir()
     if not ordinary or entry.flag_bits & 1 or entry.compress_type not in _METHODS:
-        raise ValueError(text("recording-member-kind", name=entry.filename))
+        raise ValueError(message("recording-member-kind", name=entry.filename))
     with archive.open(entry) as file:
         data = file.read(_LIMIT + 1)
     if len(data) > _LIMIT:
-        raise ValueError(text("recording-too-large", name=entry.filename, mb=_LIMIT >> 20))
+        raise ValueError(message("recording-too-large", name=entry.filename, mb=_LIMIT >> 20))
     return data
 
 
@@ -164,13 +165,26 @@ def _recording(path: Path, members: dict[str, bytes]) -> Recording:
     # First the schema alone: what a newer doctor wrote besides is no mistake of the file.
     head = _decoded(path, _MANIFEST, members, _Head, strict=False)
     if head.schema != SCHEMA:
-        raise _refusal(path, text("recording-schema", schema=head.schema, version=head.doctor.version))
+        raise _refusal(path, message("recording-schema", schema=head.schema, version=head.doctor.version))
     manifest = _decoded(path, _MANIFEST, members, _Manifest)
     deep = _decoded(path, _DEEP, members, DeepFacts) if _DEEP in members else None
     for key, result in deep.probes.items() if deep else ():
         _check_result(path, key, result)
     facts = _decoded(path, _FACTS, members, Facts)
+    facts = dataclasses.replace(facts, target_problem=_problem(path, facts.target_problem))
     return Recording(facts, manifest.provenance, deep, manifest.looked_deep, manifest.set_name)
+
+
+def _problem(path: Path, problem: Text | None) -> Text | None:
+    """Return the sentence about the target with the messages inside it; refuses one that cannot be worded."""
+    if not isinstance(problem, Message):
+        return problem
+    try:
+        said = from_json({"id": problem.id, "params": problem.params})
+        render(said, "en")
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _refusal(path, f"{_FACTS}: {problem.id}") from error
+    return said
 
 
 def _decoded(
@@ -185,7 +199,12 @@ def _decoded(
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _refusal(path, f"{name}: {error}") from error
     if strict and strange is not None:
-        raise _refusal(path, f"{name}: {text('recording-unknown-field', name=strange)}")
+        raise _refusal(
+            path,
+            message(
+                "recording-in-member", member=name, reason=message("recording-unknown-field", name=strange)
+            ),
+        )
     return value
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.http import Reply, mask_login, split_login
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -133,7 +133,7 @@ def api_key(env: Mapping[str, str]) -> str:
     """
     key = env.get(KEY, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UsageError(text("server-key-unusable", name=KEY))
+        raise UsageError(message("server-key-unusable", name=KEY))
     return key
 
 
@@ -149,7 +149,7 @@ def _address(url: str) -> str:
     except ValueError:  # half an IPv6 address, or a port that is no number
         usable = False
     if not usable:
-        raise UsageError(text("server-url-unusable", url=mask_login(url)))
+        raise UsageError(message("server-url-unusable", url=mask_login(url)))
     return url.rstrip("/")
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Distribution, PaddleBuild, Target
@@ -79,16 +79,16 @@ def _of_system(system: System, own_prefix: str, planned: str, *, explicit: bool)
         virtual = any(system.exists(home / "pyvenv.cfg") for home in homes)
         if system.exists(path) and not virtual and not path.is_relative_to(own_prefix):
             return Choice(path, planned, explicit)
-    raise UsageError(text("no-system-python"))
+    raise UsageError(message("no-system-python"))
 
 
 def _named_python(system: System, python: str, planned: str) -> Choice:
     found = python if "/" in python or "\\" in python else system.which(python) or python
     path = Path(system.cwd() / found)
     if not system.exists(path):
-        raise UsageError(text("python-missing", path=python))
+        raise UsageError(message("python-missing", path=python))
     if system.names(path):
-        raise UsageError(text("python-is-folder", path=python))
+        raise UsageError(message("python-is-folder", path=python))
     return Choice(path, planned, explicit=True)
 
 
@@ -99,7 +99,7 @@ def _named_venv(system: System, venv: str) -> Choice:
         return Choice(candidate, venv, explicit=True)
     occupied = set(system.names(folder)) - {".paddlevl-doctor"}
     if system.exists(folder) and (occupied or system.read_bytes(folder) is not None):
-        raise UsageError(text("venv-is-not-one", path=venv, python=candidate))
+        raise UsageError(message("venv-is-not-one", path=venv, python=candidate))
     return Choice(None, venv, explicit=True)
 
 
@@ -112,7 +112,7 @@ def _notebook_python(system: System, own_prefix: str) -> Path | None:
     return Path(found)
 
 
-def collect_target(system: System, choice: Choice) -> Target | str | None:
+def collect_target(system: System, choice: Choice) -> Target | Text | None:
     """Ask the target's Python for its inventory.
 
     Returns the target, None where there is none yet, or a sentence saying why it could not be asked.
@@ -124,9 +124,9 @@ def collect_target(system: System, choice: Choice) -> Target | str | None:
     done = system.run(argv, timeout=INVENTORY_TIMEOUT, env=_quiet_environment(system))
     answer = _json_of(done)
     if answer is None and choice.explicit:
-        raise UsageError(text("not-a-python", path=choice.python, detail=_detail(done)))
+        raise UsageError(message("not-a-python", path=choice.python, detail=_detail(done)))
     if answer is None:
-        return text("target-silent", path=choice.python, detail=_detail(done))
+        return message("target-silent", path=choice.python, detail=_detail(done))
     return _target(system, answer)
 
 
@@ -146,11 +146,11 @@ def _json_of(done: Completed) -> dict[str, object] | None:
     return answer if isinstance(answer, dict) and "distributions" in answer else None
 
 
-def _detail(done: Completed) -> str:
+def _detail(done: Completed) -> Text:
     if done.timed_out:
-        return text("no-answer-in", seconds=f"{INVENTORY_TIMEOUT:.0f}")
+        return message("no-answer-in", seconds=f"{INVENTORY_TIMEOUT:.0f}")
     lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    return lines[-1].strip()[:200] if lines else text("exit-status", code=done.returncode)
+    return lines[-1].strip()[:200] if lines else message("exit-status", code=done.returncode)
 
 
 def _target(system: System, answer: dict[str, object]) -> Target:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
+from paddlevl_doctor.messages import Text
+
 
 @dataclass(frozen=True)
 class Host:
@@ -218,7 +220,7 @@ class Facts:
     host: Host
     gpus: Gpus
     target: Target | None = None
-    target_problem: str | None = None
+    target_problem: Text | None = None
     """Why there is no target: none, not-python, or what the inventory probe said."""
     planned_target: str = ".venv"
     """Where `fix` would create the target, while there is none."""
