@@ -91,7 +91,7 @@ def test_a_server_that_drips_is_left_like_one_that_is_silent(tmp_path: Path) -> 
     with broken_server(FILES, Manners(rate=20_000)) as slow, broken_server(FILES) as good:
         fetched = fetch(wanted(slow, good), tmp_path, limits=limits)
     assert fetched.url == good.url(NAME)
-    assert "bytes per second" in fetched.troubles[0]
+    assert "bytes per second" in str(fetched.troubles[0])
 
 
 def test_a_server_is_left_for_one_that_was_measured_to_be_far_faster_but_never_to_and_fro(
@@ -138,7 +138,7 @@ def test_a_body_without_a_length_that_was_cut_is_kept_and_continued(tmp_path: Pa
 def test_nothing_is_said_to_be_kept_where_nothing_is(tmp_path: Path) -> None:
     with broken_server(FILES, Manners(status=403)) as server, pytest.raises(DownloadError) as raised:
         fetch(wanted(server), tmp_path, limits=QUICK)
-    assert "kept" not in raised.value.message
+    assert "kept" not in str(raised.value)
 
 
 LIES = {
@@ -163,7 +163,7 @@ def test_a_server_that_lies_is_not_believed_and_the_next_one_is_asked(name: str,
     with broken_server(FILES, manners) as liar, broken_server(FILES) as honest:
         fetched = fetch(wanted(liar, honest), tmp_path, limits=QUICK)
         assert (fetched.url, len(liar.asked)) == (honest.url(NAME), 1)
-        assert [reason in trouble for trouble in fetched.troubles] == [True]
+        assert [reason in str(trouble) for trouble in fetched.troubles] == [True]
     assert_whole(tmp_path)
 
 
@@ -172,7 +172,7 @@ def test_where_all_lie_the_error_says_why_and_no_file_has_the_name(name: str, tm
     manners, reason = LIES[name]
     with broken_server(FILES, manners) as liar, pytest.raises(DownloadError) as raised:
         fetch(wanted(liar), tmp_path, limits=QUICK)
-    assert f"127.0.0.1: {reason}" in raised.value.message
+    assert f"127.0.0.1: {reason}" in str(raised.value)
     assert NAME not in left(tmp_path)
 
 
@@ -216,7 +216,7 @@ def test_a_partial_answer_beside_what_was_asked_for_is_refused(tmp_path: Path) -
 def test_a_busy_server_is_asked_again(tmp_path: Path) -> None:
     with broken_server(FILES, Manners(status=503, times=2)) as server:
         fetched = fetch(wanted(server), tmp_path, limits=QUICK)
-    assert fetched.troubles == ("127.0.0.1: HTTP 503", "127.0.0.1: HTTP 503")
+    assert [str(trouble) for trouble in fetched.troubles] == ["127.0.0.1: HTTP 503"] * 2
     assert_whole(tmp_path)
 
 
@@ -239,8 +239,8 @@ def test_credentials_are_a_header_and_a_reason_never_shows_them(tmp_path: Path) 
     with broken_server({}, Manners()) as server, pytest.raises(DownloadError) as raised:
         url = server.url(NAME).replace("://", "://somebody:secret@")
         fetch(DownloadRequest(NAME, (url,)), tmp_path, limits=QUICK)
-    assert "127.0.0.1: HTTP 404" in raised.value.message
-    assert "secret" not in raised.value.message
+    assert "127.0.0.1: HTTP 404" in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_what_is_no_web_address_is_refused(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_part_of_a_file_that_nobody_has_any_more_is_dropped_once_and_said(tmp_
         assert [said for _, said in two.asked] == ["bytes=30000-"]
     length = f"127.0.0.1: {len(DATA)} bytes instead of {len(OTHER)}"
     dropped = "the 30000 bytes that were kept belong to another file and were deleted"
-    assert fetched.troubles == (length, length, dropped)
+    assert [str(trouble) for trouble in fetched.troubles] == [length, length, dropped]
     assert_whole(tmp_path)
 
 
@@ -279,7 +279,9 @@ def test_a_server_with_another_file_is_refused_while_the_one_that_a_part_is_from
         server.manners = Manners()
         fetched = fetch(replace(asked, urls=(other.url(NAME), server.url(NAME))), tmp_path, limits=once)
         assert [said for _, said in server.asked] == [None, "bytes=30000-"]
-    assert fetched.troubles == (f"127.0.0.1: {len(OTHER)} bytes instead of {len(DATA)}",)
+    assert [str(trouble) for trouble in fetched.troubles] == [
+        f"127.0.0.1: {len(OTHER)} bytes instead of {len(DATA)}"
+    ]
     assert_whole(tmp_path)
 
 
@@ -312,7 +314,7 @@ def test_another_mirror_is_advised_only_where_one_may_have_the_file(
 ) -> None:
     with broken_server({}) as server, pytest.raises(DownloadError) as raised:
         fetch(replace(wanted(server), tag=tag), tmp_path, limits=QUICK)
-    assert raised.value.message == f"{NAME} could not be downloaded. {advice} 127.0.0.1: HTTP 404"
+    assert str(raised.value) == f"{NAME} could not be downloaded. {advice} 127.0.0.1: HTTP 404"
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,31 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.knowledge.selection_rules import Sentence
 from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, language, message, text
+from paddlevl_doctor.packages.collect_wheels import (
+    EXTRA,
+    NAME,
+    CollectedWheelhouse,
+    WheelhouseSpec,
+    export_wheelhouse,
+    own_wheel,
+)
+from paddlevl_doctor.packages.indexes import choose_index
+from paddlevl_doctor.packages.mirrors import rates_note
+from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.resolve import TargetPlatform
+from paddlevl_doctor.packages.uv import UvError
+from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request
+from paddlevl_doctor.packages.wheelhouse import DOCTOR, INDEX
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Host
 from paddlevl_doctor.values.findings import Bar, no_bar
-
-if TYPE_CHECKING:
-    from paddlevl_doctor.packages.collect_wheels import CollectedWheelhouse, WheelhouseSpec
 
 KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
 _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
@@ -64,7 +74,7 @@ class Exported:
     """The files for people, the chief one first, and what the user should know of them, in sentences."""
 
     files: tuple[Path, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = no_bar) -> Exported:
@@ -74,9 +84,10 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
     name that the doctor did not write; for a wheelhouse what `export_wheelhouse` raises.
     """
     if kind not in KINDS:
-        raise UsageError(text("export-unknown", kind=kind, kinds=", ".join(KINDS)))
+        raise UsageError(message("export-unknown", kind=kind, kinds=", ".join(KINDS)))
     if not chosen.wheel.installable:
-        raise UsageError(" ".join(reason.text(language()) for reason in chosen.wheel.refusals))
+        refusals = (reason.message for reason in chosen.wheel.refusals)
+        raise UsageError(functools.reduce(lambda a, b: message("two-sentences", first=a, second=b), refusals))
     if kind == "wheelhouse":
         return _wheelhouse(system, folder, chosen, bar)
     files = _WRITERS[kind](chosen)
@@ -87,27 +98,17 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
 
 def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> Exported:
     """Put the doctor's wheel beside a notebook, which takes it from there; where there is none, say so."""
-    from paddlevl_doctor.packages.collect_wheels import own_wheel  # noqa: PLC0415 - start-up time
 
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         try:
             made = own_wheel(system, Path(work))
         except DoctorError as error:
-            return Exported(written, (text("export-wheel-elsewhere", reason=error.message),))
+            return Exported(written, (message("export-wheel-elsewhere", reason=error.message),))
         return Exported((*written, _write(folder / made.name, made.read_bytes())))
 
 
 def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
     """Collect the stack, and in a folder below the doctor itself, so that the machine needs no network at all."""
-    from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - start-up time
-        WheelhouseSpec,
-        export_wheelhouse,
-        own_wheel,
-    )
-    from paddlevl_doctor.packages.indexes import choose_index  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.wheelhouse import INDEX  # noqa: PLC0415 - as above
 
     source = choose_index(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
@@ -128,26 +129,18 @@ def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Expor
     return Exported(files, (*source.notes, *_notes(made), *lacking))
 
 
-def _notes(made: CollectedWheelhouse) -> tuple[str, ...]:
-    from paddlevl_doctor.packages.mirrors import rates_note  # noqa: PLC0415 - start-up time
+def _notes(made: CollectedWheelhouse) -> tuple[Text, ...]:
 
     servers = (rates_note(made.measured),) if made.measured else ()
     return (
         *made.dropped,
         *servers,
-        *((text("export-untested", reason=made.untested),) if made.untested else ()),
+        *((message("export-untested", reason=made.untested),) if made.untested else ()),
     )
 
 
-def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[str, ...]:
+def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[Text, ...]:
     """Collect the doctor for the same machine; returns why it cannot be had there, nothing where it can."""
-    from paddlevl_doctor.packages.collect_wheels import (  # noqa: PLC0415 - as above
-        EXTRA,
-        NAME,
-        export_wheelhouse,
-    )
-    from paddlevl_doctor.packages.uv import UvError  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.wheelhouse import DOCTOR  # noqa: PLC0415 - as above
 
     wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
     own = replace(spec, set=NAME, requirements=wanted, tested=None, large=())
@@ -157,7 +150,7 @@ def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tup
         if not error.unsolvable:
             raise
         shutil.rmtree(folder / DOCTOR)
-        return (text("export-no-doctor", machine=spec.machine, reason=error.message),)
+        return (message("export-no-doctor", machine=spec.machine, reason=error.message),)
     return ()
 
 
@@ -199,7 +192,7 @@ def _comments(sentences: Sequence[Sentence], lang: str) -> list[str]:
 def _dockerfile(chosen: Chosen) -> dict[str, str]:
     """Write a Dockerfile for Linux; a container brings CUDA with the wheels, and the host its driver."""
     if chosen.host.system != "linux":
-        raise UsageError(text("export-linux-only", machine=chosen.machine))
+        raise UsageError(message("export-linux-only", machine=chosen.machine))
     gpu = " --gpus all" if chosen.wheel.find_links else ""
     index = f"--index-url {_without_login(chosen.index)} " if chosen.index else ""
     lines = [
@@ -314,7 +307,7 @@ def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
         path = folder / name
         ours = path.is_file() and re.search(f"{_mark()}|paddlevl_doctor", path.read_text("utf-8", "replace"))
         if path.exists() and not ours:
-            raise UsageError(text("export-occupied", path=path))
+            raise UsageError(message("export-occupied", path=path))
 
 
 def _write(path: Path, data: bytes) -> Path:
@@ -324,5 +317,5 @@ def _write(path: Path, data: bytes) -> Path:
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        raise UsageError(text("cannot-write", path=path, reason=error.strerror)) from error
+        raise UsageError(message("cannot-write", path=path, reason=error.strerror)) from error
     return path

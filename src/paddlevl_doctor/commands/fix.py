@@ -90,7 +90,7 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     return prefetch(system, report.plan, gpu_wheel_request(report.choice, facts.host.system, python), bar)
 
 
-def _told_of(prefetched: Prefetched) -> str:
+def _told_of(prefetched: Prefetched) -> Text:
     """Say how the CUDA wheel was had: by uv itself, or from which of several servers."""
     if prefetched.trouble is not None:
         return text("wheel-not-fetched", reason=prefetched.trouble)

@@ -7,6 +7,20 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from paddlevl_doctor.checks.index_page import compare
+from paddlevl_doctor.commands.diagnose import named_set, set_for
+from paddlevl_doctor.facts.gpu import collect_gpus
+from paddlevl_doctor.facts.host import collect_host
+from paddlevl_doctor.facts.network import read_index_page
+from paddlevl_doctor.facts.target import SYSTEM, choose_target, collect_target
+from paddlevl_doctor.knowledge.catalogue import (
+    find_gpus,
+    known_names,
+    load_platforms,
+    processor_of,
+    renumbered,
+    row_of,
+)
 from paddlevl_doctor.knowledge.install_options import Answer, Machine, answer_for
 from paddlevl_doctor.knowledge.selection_rules import Sentence, backed_by, sentence
 from paddlevl_doctor.knowledge.version_sets import (
@@ -16,7 +30,10 @@ from paddlevl_doctor.knowledge.version_sets import (
     minor_of,
     planned_python,
 )
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.knowledge.visible_gpus import visible
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.packages.indexes import choose_index
+from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Gpu, Gpus, Host, Target
@@ -50,7 +67,7 @@ def matrix(
     """Say what can be installed; raises UsageError for what cannot be meant, and names what can."""
     for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
         if value is not None and _VERSION.fullmatch(value) is None:
-            raise UsageError(text("matrix-no-version", option=f"--{name}", value=value))
+            raise UsageError(message("matrix-no-version", option=f"--{name}", value=value))
     version_set = _set(request.set_name)
     here = _Here(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
@@ -64,18 +81,12 @@ def matrix(
 
 def _asked(system: System, answer: Answer) -> Answer:
     """Compare an answer with the index page as it is now."""
-    from paddlevl_doctor.checks.index_page import compare  # noqa: PLC0415 - as above
-    from paddlevl_doctor.facts.network import read_index_page  # noqa: PLC0415 - only for --online
-
     page = read_index_page(system, answer.wheel.find_links or "")
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
 
 
 def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
     """Put in the URL as `fix` would take it, none where `auto` finds none that has the wheel, and what was measured."""
-    from paddlevl_doctor.packages.indexes import choose_index  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - only for --mirror
-
     found = choose_index(system, Request(index=name), answer.version_set.paddle_cpu)
     return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
 
@@ -92,8 +103,6 @@ class _Here:
     @functools.cached_property
     def target(self) -> Target | None:
         """The environment to treat, None where there is none yet."""
-        from paddlevl_doctor.facts.target import choose_target, collect_target  # noqa: PLC0415 - not everybody asks
-
         choice = choose_target(self.system, self.interpreter, self.venv)
         found = collect_target(self.system, choice) if choice.python else None
         return found if isinstance(found, Target) else None
@@ -105,9 +114,6 @@ class _Here:
 
     def fix(self, request: MatrixRequest) -> Command:
         """Return how `fix` is told to do here what the answer says."""
-        from paddlevl_doctor.commands.diagnose import set_for  # noqa: PLC0415 - as above
-        from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - not everybody asks
-
         place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
         if self.interpreter:
             place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
@@ -128,20 +134,15 @@ def _fix_words(request: MatrixRequest) -> tuple[str, ...]:
 
 
 def _described(request: MatrixRequest) -> Machine:
-    from paddlevl_doctor.knowledge.catalogue import (  # noqa: PLC0415 - not for this machine
-        load_platforms,
-        processor_of,
-    )
-
     platforms = load_platforms()
     platform = platforms.get(request.platform or "linux")
     if platform is None:
-        raise UsageError(text("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
+        raise UsageError(message("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
     devices = named_gpus(request.gpus or platform.gpus)
     brought = processor_of(devices)
     if brought and request.machine and _machine(request.machine) != brought[0]:
         shown = {"gpu": brought[1].name, "machine": brought[0], "value": request.machine}
-        raise UsageError(text("matrix-gpu-machine", **shown))
+        raise UsageError(message("matrix-gpu-machine", **shown))
     host = platform.host(_machine(request.machine) or (brought[0] if brought else None))
     host = _with_glibc(host, request.glibc, platform.name)
     notes = _models(devices)
@@ -161,8 +162,6 @@ def _unjudged(gpus: Gpus) -> tuple[Sentence, ...]:
 
 def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
     """Say where the compute capabilities of GPUs that were named come from."""
-    from paddlevl_doctor.knowledge.catalogue import row_of  # noqa: PLC0415 - not every machine has GPUs
-
     said = []
     for gpu in gpus:
         row = row_of(gpu)
@@ -176,8 +175,6 @@ def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
 
 def _this_machine(system: System, request: MatrixRequest, here: _Here) -> Machine:
     """Look at this machine; options stand in for what they name. A GPU of another processor's has another machine."""
-    from paddlevl_doctor.facts.host import collect_host  # noqa: PLC0415 - not for described machines
-
     host = collect_host(system)
     if request.gpus and _brings_another(host, request.gpus):
         return _described(request)
@@ -191,51 +188,41 @@ def _this_machine(system: System, request: MatrixRequest, here: _Here) -> Machin
 
 
 def _brings_another(host: Host, names: Iterable[str]) -> bool:
-    from paddlevl_doctor.knowledge.catalogue import processor_of  # noqa: PLC0415 - not every machine has GPUs
-
     brought = processor_of(named_gpus(names))
     return brought is not None and brought[0] != host.machine
 
 
 def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
     if glibc is not None and (host.system != "linux" or host.musl):
-        raise UsageError(text("matrix-no-glibc", name=name))
+        raise UsageError(message("matrix-no-glibc", name=name))
     return host if glibc is None else replace(host, glibc=glibc)
 
 
 def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
     """Ask NVML, or believe the options; what is named stands in for what is there, GPUs and driver each for itself."""
-    from paddlevl_doctor.facts.gpu import collect_gpus  # noqa: PLC0415 - not for described machines
-
     found = collect_gpus(system)
     gpus = replace(found, driver=request.driver or found.driver)
     if request.gpus:
         return Gpus(named_gpus(request.gpus), gpus.driver), ()
     if not gpus.devices:
         return gpus, ()
-    from paddlevl_doctor.knowledge.visible_gpus import visible  # noqa: PLC0415 - only where there are GPUs
-
     seen = visible(gpus, system.env)
     return seen.gpus, seen.said
 
 
 def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
     """Return the GPUs that these names mean, as those of one machine; raises UsageError for an unknown name."""
-    from paddlevl_doctor.knowledge.catalogue import find_gpus, renumbered  # noqa: PLC0415 - not every machine has GPUs
-
     groups = []
     for name in names:
         found = find_gpus(name)
         if not found:
-            raise UsageError(text("matrix-no-gpu", value=name, names=", ".join(_similar(name))))
+            raise UsageError(message("matrix-no-gpu", value=name, names=", ".join(_similar(name))))
         groups.append(found)
     return renumbered(groups)
 
 
 def _similar(name: str) -> list[str]:
     from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for a name that nobody knows
-
-    from paddlevl_doctor.knowledge.catalogue import known_names  # noqa: PLC0415 - as above
 
     best = process.extract(
         name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED
@@ -245,11 +232,9 @@ def _similar(name: str) -> list[str]:
 
 def _machine(name: str | None) -> str | None:
     if name is not None and name.lower() not in _MACHINES:
-        raise UsageError(text("matrix-no-machine", value=name, names=", ".join(_MACHINES)))
+        raise UsageError(message("matrix-no-machine", value=name, names=", ".join(_MACHINES)))
     return _MACHINES[name.lower()] if name else None
 
 
 def _set(name: str | None) -> VersionSet:
-    from paddlevl_doctor.commands.diagnose import named_set  # noqa: PLC0415 - only for a name
-
     return default_set() if name is None else named_set(name)

@@ -72,7 +72,7 @@ class ServeReport:
     running: Running | None = None
     dry_run: bool = False
     url: str | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """Which index is used and why, in sentences."""
 
     def exit_code(self) -> ExitCode:

@@ -9,7 +9,7 @@ from paddlevl_doctor.knowledge.resource_estimates import Download, expected_down
 from paddlevl_doctor.knowledge.selection_rules import Sentence, sentence
 from paddlevl_doctor.knowledge.version_sets import VersionSet
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, choose_wheel, driver_system
-from paddlevl_doctor.messages import message
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from paddlevl_doctor.values.findings import Command
 
@@ -85,7 +85,7 @@ class Answer:
     """URL of an index that stands in for the default one."""
     fix: Command = ()
     """How `fix` is told to do the same, on this machine or on the described one."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     """What was measured for the mirror, in sentences."""
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from paddlevl_doctor.messages import Text, text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.download import Limits, PartialDownload, fetch, sha256_of
 from paddlevl_doctor.packages.gpu_wheel import cuda_tag_of
 from paddlevl_doctor.packages.http_range import DownloadRequest
@@ -97,17 +97,17 @@ def export_wheelhouse(
         large = [fetch_from_fastest(wheel, folder, bar, limits) for wheel in spec.large]
         locked, untested = _lock_tested_or_newest(system, spec, folder)
         total = sum(wheel.size or 0 for wheel in locked)
-        with bar(text("stage-collect", count=len(locked)), total) as advance:
+        with bar(message("stage-collect", count=len(locked)), total) as advance:
             wheels = fetch_all(locked, folder, advance, limits)
         made = Wheelhouse(folder, spec.set, spec.machine, spec.requirements, wheels, spec.tag)
         measured = tuple(rate for fetched in large for rate in fetched.measured)
         return CollectedWheelhouse(_finish(made, tested=untested is None), untested, measured, dropped)
     except OSError as error:
         params = {"path": error.filename or folder, "reason": error.strerror or error}
-        raise DoctorError(text("house-not-written", **params)) from error
+        raise DoctorError(message("house-not-written", **params)) from error
 
 
-def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[str, ...]:
+def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
     """Make the folder, or take one that is empty or a wheelhouse; its list is removed until the end.
 
     Returns which large wheels of another CUDA line were removed: those of all lines have one name.
@@ -116,18 +116,18 @@ def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[str, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not ((folder / INDEX).is_file() or mark.is_file()):
-            raise UsageError(text("house-occupied", path=folder))
+            raise UsageError(message("house-occupied", path=folder))
         marked = mark.read_text(encoding="utf-8", errors="replace") if mark.is_file() else ""
         before = marked or cuda_tag_of_list(folder)
         dropped = tuple(note for wheel in spec.large for note in _drop_other_line(folder, wheel, before))
         mark.write_text(spec.tag or "", encoding="utf-8")
         (folder / INDEX).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
+        raise UsageError(message("cannot-write", path=folder, reason=error.strerror)) from error
     return dropped
 
 
-def _drop_other_line(folder: Path, asked: DownloadRequest, before: str | None) -> Iterator[str]:
+def _drop_other_line(folder: Path, asked: DownloadRequest, before: str | None) -> Iterator[Message]:
     """Remove a wheel, or a part of one, that is not known to be of the CUDA line of `asked`; yield a note for each.
 
     `before` is the line that the folder was collected for.
@@ -138,10 +138,10 @@ def _drop_other_line(folder: Path, asked: DownloadRequest, before: str | None) -
     line = cuda_tag_of(path) or before
     if path.is_file() and line != asked.tag:
         path.unlink()
-        yield text("house-line-dropped", name=path.name, line=line or "?", tag=asked.tag)
+        yield message("house-line-dropped", name=path.name, line=line or "?", tag=asked.tag)
     if part.size() and before != asked.tag:
         part.drop()
-        yield text("house-line-dropped", name=part.path.name, line=before or "?", tag=asked.tag)
+        yield message("house-line-dropped", name=part.path.name, line=before or "?", tag=asked.tag)
 
 
 def _lock_tested_or_newest(
@@ -215,8 +215,8 @@ def _fetch_one(wheel: LockedWheel, folder: Path, bar: Bar, limits: Limits | None
         if source.resolve() != path.resolve():
             shutil.copyfile(source, path)
         if wheel.sha256 not in (None, sha256_of(path)):
-            fault = f"{path.name}: {text('wheel-sha256')}"
-            raise DoctorError(text("house-damaged", path=folder, faults=fault))
+            fault = message("with-label", label=path.name, text=message("wheel-sha256"))
+            raise DoctorError(message("house-damaged", path=folder, faults=fault))
     else:
         fetch(DownloadRequest(wheel.file, (wheel.url,), wheel.sha256, wheel.size), folder, bar, limits)
     sha256 = wheel.sha256 or sha256_of(path)
@@ -243,12 +243,12 @@ def own_wheel(system: System, folder: Path) -> Path:
     try:
         found = metadata.distribution(NAME)
     except metadata.PackageNotFoundError as error:
-        raise DoctorError(text("own-wheel-none")) from error
+        raise DoctorError(message("own-wheel-none")) from error
     sources = _editable_sources(found)
     if sources is None:
         return repack(published(system, _installed(found)), folder)
     if not (sources / "pyproject.toml").is_file():
-        raise DoctorError(text("own-wheel-sources", path=sources))
+        raise DoctorError(message("own-wheel-sources", path=sources))
     command = ("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(sources))
     run_uv(system, command, timeout=RESOLVE_TIMEOUT)
     return next(folder.glob("*.whl"))
@@ -265,5 +265,5 @@ def _editable_sources(found: metadata.Distribution) -> Path | None:
 def _installed(found: metadata.Distribution) -> Distribution:
     info = Path(str(found.locate_file(""))) / f"{NAME.replace('-', '_')}-{found.version}.dist-info"
     if not (info / "RECORD").is_file():
-        raise DoctorError(text("own-wheel-none"))
+        raise DoctorError(message("own-wheel-none"))
     return Distribution(NAME, found.version, str(info), has_record=True)

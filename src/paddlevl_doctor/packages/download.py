@@ -21,14 +21,16 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.http_range import (
     DownloadRequest,
     FileVersion,
     OtherFileError,
     RefusalError,
     ResponseHead,
+    TransferError,
     check_response,
+    error_text,
     range_headers,
     require_http,
 )
@@ -47,7 +49,7 @@ class DownloadError(DoctorError):
     """No server gave the file; the message has the reason of each, and whether a partial file is kept."""
 
 
-class _CutError(Exception):
+class _CutError(TransferError):
     """The connection ended before the file did; another request may help."""
 
 
@@ -55,7 +57,7 @@ class _SlowError(_CutError):
     """The server sends almost nothing, or far less than another one would."""
 
     def __init__(self, rate: int) -> None:
-        super().__init__(text("download-drips", rate=rate))
+        super().__init__(message("download-drips", rate=rate))
         self.rate = rate
 
 
@@ -85,7 +87,7 @@ class Fetched:
     size: int
     url: str | None
     """None if the file was there already."""
-    troubles: tuple[str, ...] = ()
+    troubles: tuple[Text, ...] = ()
     measured: tuple[ServerRate, ...] = ()
     """The rates of the servers, the fastest first, if they were compared."""
 
@@ -139,7 +141,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def wheel_fault(path: Path, sha256: str | None, size: int | None) -> str | None:
+def wheel_fault(path: Path, sha256: str | None, size: int | None) -> Text | None:
     """Return what is wrong with the file of a wheel, None if it is right.
 
     Without a SHA-256 every file in the archive is compared with its CRC, which takes longer.
@@ -147,17 +149,17 @@ def wheel_fault(path: Path, sha256: str | None, size: int | None) -> str | None:
     try:
         found = path.stat().st_size
     except FileNotFoundError:
-        return text("wheel-missing")
+        return message("wheel-missing")
     if size is not None and found != size:
-        return text("wheel-size", found=found, size=size)
+        return message("wheel-size", found=found, size=size)
     if sha256 is not None:
-        return None if sha256_of(path) == sha256 else text("wheel-sha256")
+        return None if sha256_of(path) == sha256 else message("wheel-sha256")
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, OSError, NotImplementedError, EOFError) as error:
-        return text("wheel-broken", reason=error)
-    return text("wheel-broken", reason=broken) if broken else None
+        return message("wheel-broken", reason=error)
+    return message("wheel-broken", reason=broken) if broken else None
 
 
 def fetch(asked: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None) -> Fetched:
@@ -191,7 +193,7 @@ class _Download:
         self._shown = 0
         self._urls = list(asked.urls)
         self._rates = dict(asked.rates)
-        self._troubles: list[str] = []
+        self._troubles: list[Text] = []
         self._failures = 0
         self._other_lengths: list[str] = []
         """Servers that were refused only because their file has another length than the partial file's."""
@@ -204,16 +206,16 @@ class _Download:
                 return Fetched(path, path.stat().st_size, url, tuple(self._troubles))
             if not self._urls and self._other_lengths:
                 self._drop_part_of_other_file()
-        reasons = "; ".join(dict.fromkeys(self._troubles)) or text("download-nowhere")
+        reasons = tuple(dict.fromkeys(self._troubles)) or message("download-nowhere")
         key = "download-failed" if self._part.size() else "download-failed-bare"
         # Only Paddle's own servers have the CUDA wheels: another mirror is no way out for those.
-        mirror = "" if self._asked.tag else text("download-mirror")
-        raise DownloadError(text(key, name=self._asked.name, reasons=reasons, mirror=mirror))
+        mirror = "" if self._asked.tag else message("download-mirror")
+        raise DownloadError(message(key, name=self._asked.name, reasons=reasons, mirror=mirror))
 
     def _drop_part_of_other_file(self) -> None:
         """Start over with the servers that have another file than the partial one. Happens once: no part is left."""
         self._urls, self._other_lengths = self._other_lengths, []
-        self._troubles.append(text("download-other-part", size=self._part.size()))
+        self._troubles.append(message("download-other-part", size=self._part.size()))
         self._part.drop()
 
     def _request_rest(self, url: str) -> bool:
@@ -222,7 +224,7 @@ class _Download:
         try:
             self._connect(url)
         except RefusalError as refusal:
-            self._note(url, str(refusal))
+            self._note(url, refusal.message)
             self._urls.remove(url)
             self._other_lengths += [url] * isinstance(refusal, OtherFileError)
             return False
@@ -234,7 +236,7 @@ class _Download:
         return True
 
     def _after_cut(self, url: str, error: Exception, gained: int) -> None:
-        self._note(url, str(error) or type(error).__name__)
+        self._note(url, error_text(error))
         least: float = _PROGRESS
         if isinstance(error, _SlowError):
             self._rates[url] = error.rate  # its old rate must not bring the download back
@@ -249,8 +251,8 @@ class _Download:
             time.sleep(min(self._limits.pause * 2 ** (self._failures - 1), _LONGEST_PAUSE))
         self._failures += 1
 
-    def _note(self, url: str, reason: str) -> None:
-        self._troubles.append(f"{urlsplit(url).hostname}: {reason}")
+    def _note(self, url: str, reason: Text) -> None:
+        self._troubles.append(message("with-label", label=urlsplit(url).hostname, text=reason))
 
     def _verify(self, url: str) -> bool:
         reason = wheel_fault(self._part.path, self._asked.sha256, self._asked.size)
@@ -286,7 +288,7 @@ class _Download:
             if head.range_total() == start:
                 return  # the partial file is complete
             self._part.drop()
-            raise _CutError(text("download-other-file"))
+            raise _CutError(message("download-other-file"))
         raise (_CutError if head.is_transient() else RefusalError)(f"HTTP {head.status}")
 
     def _require_space(self, total: int | None) -> None:
@@ -306,13 +308,13 @@ class _Download:
                 watch.add(len(data))
                 fresh, skip = data[skip:], max(0, skip - len(data))
                 if fresh and file.tell() == 0 and not fresh.startswith(b"PK"[: len(fresh)]):
-                    raise RefusalError(text("download-no-wheel"))
+                    raise RefusalError(message("download-no-wheel"))
                 file.write(fresh)
                 self._show(file.tell(), total)
                 if total is not None and file.tell() > total:
-                    raise RefusalError(text("download-too-long", size=total))
+                    raise RefusalError(message("download-too-long", size=total))
         if skip or self._is_cut(total if total is not None else self._asked.size):
-            raise _CutError(text("download-cut", size=self._part.size()))
+            raise _CutError(message("download-cut", size=self._part.size()))
 
     def _is_cut(self, total: int | None) -> bool:
         """Say whether bytes are missing; without any length, whether the end of the archive, its directory, is."""

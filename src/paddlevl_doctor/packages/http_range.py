@@ -8,19 +8,34 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _TRANSIENT = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 """4xx after which the same request may succeed (RFC 9110, RFC 6585)."""
 
 
-class RefusalError(Exception):
+class TransferError(Exception):
+    """A response that is not the file, or not all of it. `message` is the reason."""
+
+    def __init__(self, message: Text) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class RefusalError(TransferError):
     """This server does not have the file, or sends something else; it is not asked again."""
 
 
 class OtherFileError(RefusalError):
     """The file of this server has another length than the one that was partly downloaded."""
+
+
+def error_text(error: Exception) -> Text:
+    """Return the reason of a failed request; the words of the operating system are not translated."""
+    if isinstance(error, TransferError):
+        return error.message
+    return str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ def require_http(url: str) -> None:
     """Raise RefusalError for a URL that is not http or https."""
     scheme = urlsplit(url).scheme
     if scheme not in ("http", "https"):
-        raise RefusalError(text("download-scheme", scheme=scheme))
+        raise RefusalError(message("download-scheme", scheme=scheme))
 
 
 def range_headers(url: str, start: int, known: FileVersion) -> dict[str, str]:
@@ -121,9 +136,9 @@ def check_response(head: ResponseHead, start: int, known: FileVersion, asked: Do
     _refuse_unlikely(head, total, asked)
     if partial:
         if None not in (total, known.total) and total != known.total:
-            raise OtherFileError(text("wheel-size", found=total, size=known.total))
+            raise OtherFileError(message("wheel-size", found=total, size=known.total))
         if head.range_start() != start:
-            raise RefusalError(text("download-other-range"))
+            raise RefusalError(message("download-other-range"))
         return BodyPlan(False, 0, FileVersion(known.url, known.validator, total or known.total))
     if head.status != HTTPStatus.OK:
         raise RefusalError(f"HTTP {head.status}")
@@ -136,10 +151,10 @@ def check_response(head: ResponseHead, start: int, known: FileVersion, asked: Do
 def _refuse_unlikely(head: ResponseHead, total: int | None, asked: DownloadRequest) -> None:
     kind = head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml", "application/json"):
-        raise RefusalError(text("download-page", kind=kind))
+        raise RefusalError(message("download-page", kind=kind))
     if head.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise RefusalError(text("download-encoded"))
+        raise RefusalError(message("download-encoded"))
     if total is not None and total < asked.least:
-        raise RefusalError(text("download-too-small", size=total))
+        raise RefusalError(message("download-too-small", size=total))
     if None not in (total, asked.size) and total != asked.size:
-        raise RefusalError(text("wheel-size", found=total, size=asked.size))
+        raise RefusalError(message("wheel-size", found=total, size=asked.size))

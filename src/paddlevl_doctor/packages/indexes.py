@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.system.machine import System
@@ -120,7 +120,7 @@ class IndexChoice:
 
     request: Request
     mirrors: tuple[ServerRate, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     def shown_in(self, plan: Plan) -> Plan:
         """Return the plan with the notes among the reasons of what is installed."""
@@ -169,40 +169,41 @@ def _named(mirror: str) -> str:
         return mirror
     mirrors = known_mirrors()
     if mirror not in mirrors:
-        raise UsageError(text("unknown-mirror", name=mirror, names=", ".join((AUTO, *mirrors))))
+        raise UsageError(message("unknown-mirror", name=mirror, names=", ".join((AUTO, *mirrors))))
     return mirrors[mirror]
 
 
 def _fastest(
-    own: str | None, request: Request, paddle: str, timeout: float, settings: tuple[str, ...]
+    own: str | None, request: Request, paddle: str, timeout: float, settings: tuple[Text, ...]
 ) -> IndexChoice:
     from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel  # noqa: PLC0415 - as above
     from paddlevl_doctor.packages.mirrors import measure_mirrors  # noqa: PLC0415 - start-up time
 
-    candidates = {**({text("own-index"): own} if own else {}), **known_mirrors()}
+    candidates: dict[Text, str] = {message("own-index"): own} if own else {}
+    candidates.update(known_mirrors())
     least = smallest_wheel("cpu") // 2
     measured = measure_mirrors(candidates, "paddlepaddle", paddle, timeout=timeout, least=least)
     best = measured[0] if measured[0].bytes_per_second else None
-    numbers = text("mirrors-measured", numbers="; ".join(map(str, measured)))
-    notes = (numbers, *settings) if best else (numbers, text("mirrors-without"), *settings)
+    numbers = message("mirrors-measured", numbers=tuple(rate.describe() for rate in measured))
+    notes = (numbers, *settings) if best else (numbers, message("mirrors-without"), *settings)
     return IndexChoice(replace(request, index=best.url if best else None), measured, notes)
 
 
-def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[str, ...]:
+def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[Text, ...]:
     env = system.env
     shown = [f"{name}={without_secrets(env[name])}" for name in _SHOWN if env.get(name)]
     shown += map(str, configs)
-    return (text("uv-follows", settings=", ".join(shown)),) if shown else ()
+    return (message("uv-follows", settings=", ".join(shown)),) if shown else ()
 
 
-def _of_pip(system: System, request: Request, settings: tuple[str, ...], prefix: str | None) -> IndexChoice:
+def _of_pip(system: System, request: Request, settings: tuple[Text, ...], prefix: str | None) -> IndexChoice:
     """Take what pip's configuration names, all of it as pip does: the newest that fits from any of the indexes."""
 
     found = pip_indexes(system, prefix)
     urls = (*((found.index,) if found.index else ()), *found.extra)
     if not urls:
         return IndexChoice(request, (), settings)
-    note = text("index-of-pip", url=", ".join(map(without_secrets, urls)))
+    note = message("index-of-pip", url=", ".join(map(without_secrets, urls)))
     return IndexChoice(replace(request, index=found.index, extra_indexes=found.extra), (), (note, *settings))
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.download import Fetched, Limits, fetch
 from paddlevl_doctor.packages.http_range import DownloadRequest, RefusalError
 from paddlevl_doctor.packages.server_rates import Measurement, ServerRate, measure_servers, refuse_error
@@ -27,7 +27,7 @@ _LINK = re.compile(r"""href=["']([^"']+)["']""")
 
 
 def measure_mirrors(
-    mirrors: Mapping[str, str], project: str, version: str, *, timeout: float, least: int
+    mirrors: Mapping[Text, str], project: str, version: str, *, timeout: float, least: int
 ) -> tuple[ServerRate, ...]:
     """Return the rate of each mirror (simple index by name) within `timeout` seconds, the fastest first.
 
@@ -39,7 +39,7 @@ def measure_mirrors(
         for link in links(page, base):
             if _is_wheel_of(file_name(link), project, version):
                 return link
-        raise RefusalError(text("mirror-lacks"))
+        raise RefusalError(message("mirror-lacks"))
 
     return measure_servers(mirrors, find, timeout=timeout, least=least)
 
@@ -73,7 +73,7 @@ def _read_page(url: str, measurement: Measurement) -> tuple[str, str]:
             data += piece
             if measurement.is_over():
                 rate = round(len(data) / (time.monotonic() - started))
-                raise RefusalError(text("download-drips", rate=rate))
+                raise RefusalError(message("download-drips", rate=rate))
     return response.url, data.decode("utf-8", errors="replace")
 
 
@@ -83,7 +83,7 @@ def fetch_from_fastest(
     """Download like `fetch`, from the fastest server; `measured` of the result has the rates if there is a choice."""
     if len(asked.urls) == 1 or (folder / asked.name).is_file():
         return fetch(asked, folder, bar, limits)
-    servers: dict[str, str] = {}
+    servers: dict[Text, str] = {}
     for url in asked.urls:  # of two at one host the first one
         parts = urlsplit(url)
         servers.setdefault(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname), url)
@@ -94,6 +94,6 @@ def fetch_from_fastest(
     return replace(fetch(ordered, folder, bar, limits), measured=found)
 
 
-def rates_note(measured: Sequence[ServerRate]) -> str:
-    """Return the rates for people."""
-    return text("servers-measured", numbers="; ".join(map(str, measured)))
+def rates_note(measured: Sequence[ServerRate]) -> Message:
+    """Return the rates of the servers of a CUDA wheel."""
+    return message("servers-measured", numbers=tuple(rate.describe() for rate in measured))

@@ -14,7 +14,7 @@ from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.uv import RESOLVE_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
@@ -50,7 +50,7 @@ class TargetPlatform:
         """Return uv's name of it; raises DoctorError for a machine that nothing is published for."""
         name = _UV_PLATFORMS.get((self.system, self.machine))
         if name is None:
-            raise DoctorError(text("house-no-platform", system=self.system, machine=self.machine))
+            raise DoctorError(message("house-no-platform", system=self.system, machine=self.machine))
         if self.glibc is None:
             return name
         wanted = numbers(self.glibc)
@@ -120,7 +120,7 @@ def lock(
 
 def _without_wheel(machine: TargetPlatform, excluded: Sequence[str]) -> UvError:
     names = dict.fromkeys(requirement.partition("<")[0] for requirement in excluded)
-    return UvError(text("house-glibc", glibc=machine.glibc, names=", ".join(names)))
+    return UvError(message("house-glibc", glibc=machine.glibc, names=", ".join(names)))
 
 
 def _resolve(
@@ -153,7 +153,7 @@ def read_pylock(content: str, machine: TargetPlatform) -> tuple[LockedWheel, ...
 def _best_wheel(package: Mapping[str, Any], machine: TargetPlatform) -> LockedWheel:
     rows = package.get("wheels") or [package[key] for key in ("archive",) if key in package]
     if not rows:  # an archive is a requirement with a URL
-        raise DoctorError(text("house-no-wheel", name=package["name"], machine=machine))
+        raise DoctorError(message("house-no-wheel", name=package["name"], machine=machine))
     row = max(rows, key=lambda row: _rank(_file_name(row), machine))
     file = _file_name(row)
     version = package.get("version") or str(parse_wheel_filename(file)[1])

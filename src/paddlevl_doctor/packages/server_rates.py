@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from queue import Empty, SimpleQueue
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.http_range import (
     DownloadRequest,
     FileVersion,
     RefusalError,
     ResponseHead,
     check_response,
+    error_text,
     require_http,
 )
 from paddlevl_doctor.system.http import Response, stream
@@ -40,19 +41,23 @@ _MEGA, _KILO = 1e6, 1e3
 class ServerRate:
     """The rate of one server."""
 
-    name: str
+    name: Text
     url: str
     bytes_per_second: int | None = None
-    reason: str | None = None
+    reason: Text | None = None
     """Why there is no rate."""
 
-    def __str__(self) -> str:
-        """Return the rate for people."""
+    def describe(self) -> Message:
+        """Return the rate, or the reason why there is none."""
         rate = self.bytes_per_second
         if rate is None:
-            return f"{self.name}: {self.reason}"
+            return message("with-label", label=self.name, text=self.reason)
         shown = f"{rate / _MEGA:.2f} MB/s" if rate >= _MEGA / 10 else f"{rate / _KILO:.1f} kB/s"
-        return f"{self.name}: {shown}"
+        return message("with-label", label=self.name, text=shown)
+
+    def __str__(self) -> str:
+        """Return the description in English."""
+        return str(self.describe())
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Measurement:
 
 
 def measure_servers(
-    servers: Mapping[str, str],
+    servers: Mapping[Text, str],
     find: Callable[[str, Measurement], str],
     *,
     timeout: float,
@@ -91,22 +96,22 @@ def measure_servers(
     measurement = Measurement(time.monotonic() + timeout, least, threading.Event())
     rates: SimpleQueue[ServerRate] = SimpleQueue()
 
-    def ask(name: str, url: str) -> None:
+    def ask(name: Text, url: str) -> None:
         rates.put(_rate_of(name, url, find, measurement))
 
     for item in servers.items():
         threading.Thread(target=ask, args=item, daemon=True).start()
     found, seconds = _collect(rates, len(servers), measurement, timeout, race=race)
-    silence = text("no-answer-in", seconds=f"{seconds:.2g}")
+    silence = message("no-answer-in", seconds=f"{seconds:.2g}")
     given = [found.get(name) or ServerRate(name, url, reason=silence) for name, url in servers.items()]
     return tuple(sorted(given, key=lambda rate: -(rate.bytes_per_second or 0)))
 
 
 def _collect(
     rates: SimpleQueue[ServerRate], count: int, measurement: Measurement, timeout: float, *, race: bool
-) -> tuple[dict[str, ServerRate], float]:
+) -> tuple[dict[Text, ServerRate], float]:
     """Return the rates that came, by name, and the seconds after which no other was waited for."""
-    found: dict[str, ServerRate] = {}
+    found: dict[Text, ServerRate] = {}
     end = measurement.deadline
     while len(found) < count:
         try:
@@ -121,13 +126,13 @@ def _collect(
 
 
 def _rate_of(
-    name: str, url: str, find: Callable[[str, Measurement], str], measurement: Measurement
+    name: Text, url: str, find: Callable[[str, Measurement], str], measurement: Measurement
 ) -> ServerRate:
     try:
         require_http(url)
         return ServerRate(name, url, measure_rate(find(url, measurement), measurement))
     except (RefusalError, OSError, ValueError) as error:
-        return ServerRate(name, url, reason=str(error) or type(error).__name__)
+        return ServerRate(name, url, reason=error_text(error))
 
 
 def refuse_error(response: Response) -> None:
@@ -149,11 +154,11 @@ def measure_rate(url: str, measurement: Measurement) -> int:
     seconds = max(time.monotonic() - started, 1e-6)
     if ended and size < SAMPLE:
         if promised is not None and size < promised:
-            raise RefusalError(text("download-cut", size=size))
+            raise RefusalError(message("download-cut", size=size))
         if size < measurement.least:
-            raise RefusalError(text("download-too-small", size=size))
+            raise RefusalError(message("download-too-small", size=size))
     if not size:
-        raise RefusalError(text("no-answer-in", seconds=f"{seconds:.2g}"))
+        raise RefusalError(message("no-answer-in", seconds=f"{seconds:.2g}"))
     return max(1, int(size / seconds))
 
 
@@ -164,6 +169,6 @@ def _read_sample(response: Response, started: float, measurement: Measurement) -
         if not (data := response.read1(_PIECE)):
             return size, True
         if not size and not data.startswith(b"PK"[: len(data)]):
-            raise RefusalError(text("download-no-wheel"))
+            raise RefusalError(message("download-no-wheel"))
         size += len(data)
     return size, False

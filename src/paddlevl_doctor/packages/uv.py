@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, message, text
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
 
@@ -94,14 +94,14 @@ def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     return environment
 
 
-def _reason(words: Sequence[str], done: Completed, timeout: float) -> str:
+def _reason(words: Sequence[str], done: Completed, timeout: float) -> Message:
     verb = " ".join(words[:3])
     if done.timed_out:
-        return text("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
-    reason = _last_words(done.stderr) or text("exit-status", code=done.returncode)
+        return message("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
+    said = _last_words(done.stderr)
     full = "os error 28" in done.stderr or "No space left" in done.stderr
-    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(reason) else "uv-failed"
-    return text(key, command=verb, reason=reason)
+    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(said) else "uv-failed"
+    return message(key, command=verb, reason=said or message("exit-status", code=done.returncode))
 
 
 def _last_words(stderr: str) -> str:
@@ -182,7 +182,7 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise DoctorError(text("uv-busy", path=prefix, seconds=f"{wait:.0f}")) from error
+        raise DoctorError(message("uv-busy", path=prefix, seconds=f"{wait:.0f}")) from error
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.knowledge.catalogue import load_wheel_hosts
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.download import DownloadError, Fetched, Limits, PartialDownload
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, gpu_wheel_position
 from paddlevl_doctor.packages.http_range import DownloadRequest
@@ -80,7 +80,9 @@ def prefetch(
             raise
         return Prefetched(plan, trouble=error.message)
     except OSError as error:
-        raise DoctorError(text("cache-not-written", path=folder, reason=error.strerror or error)) from error
+        raise DoctorError(
+            message("cache-not-written", path=folder, reason=error.strerror or error)
+        ) from error
     steps = tuple(_from_file(step, fetched) for step in plan.steps)
     return Prefetched(replace(plan, steps=steps), fetched.path, measured=fetched.measured, lease=lease)
 
@@ -99,7 +101,7 @@ def _from_file(step: Step, fetched: Fetched) -> Step:
     words[position] = str(fetched.path)
     find_links = words.index("--find-links")
     del words[find_links : find_links + 2]
-    reasons = [*step.arguments.get("reasons", ()), text("wheel-fetched", name=fetched.path.name)]
+    reasons = [*step.arguments.get("reasons", ()), message("wheel-fetched", name=fetched.path.name)]
     if fetched.measured:
         reasons.append(rates_note(fetched.measured))
     return replace(step, commands=(tuple(words),), arguments={**step.arguments, "reasons": reasons})

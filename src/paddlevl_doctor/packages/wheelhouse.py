@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.download import wheel_fault
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag_of
 from paddlevl_doctor.packages.resolve import TargetPlatform, least_glibc
@@ -70,29 +70,31 @@ class Wheelhouse:
         with ThreadPoolExecutor(_WORKERS) as pool:
             reasons = pool.map(lambda w: wheel_fault(folder / w.file, w.sha256, w.size), wheelhouse.wheels)
             faults = [
-                f"{w.file}: {reason}" for w, reason in zip(wheelhouse.wheels, reasons, strict=True) if reason
+                message("with-label", label=wheel.file, text=reason)
+                for wheel, reason in zip(wheelhouse.wheels, reasons, strict=True)
+                if reason
             ]
         listed = {wheel.file for wheel in wheelhouse.wheels}
         unlisted = (path.name for path in wheels_in(folder) if path.name not in listed)
-        faults += [f"{name}: {text('wheel-unlisted')}" for name in unlisted]
+        faults += [message("with-label", label=name, text=message("wheel-unlisted")) for name in unlisted]
         if _requirement_lines(wheelhouse.wheels) != _text_of(wheelhouse.requirements_file):
-            faults.append(f"{REQUIREMENTS}: {text('house-other-list')}")
+            faults.append(message("with-label", label=REQUIREMENTS, text=message("house-other-list")))
         if faults:
             hidden = len(faults) - _MAX_SHOWN_FAULTS
-            shown = "; ".join(faults[:_MAX_SHOWN_FAULTS]) + (f" (+{hidden})" if hidden > 0 else "")
-            raise DoctorError(text("house-damaged", path=folder, faults=shown))
+            shown: list[Text] = [*faults[:_MAX_SHOWN_FAULTS], *([f"+{hidden}"] if hidden > 0 else [])]
+            raise DoctorError(message("house-damaged", path=folder, faults=shown))
         return wheelhouse
 
     def refuse_other(self, here: TargetPlatform) -> None:
         """Raise DoctorError if the wheels are for another kind of machine, or for a newer GNU C library."""
         made = self.machine
         if (here.system, here.machine, here.python) != (made.system, made.machine, made.python):
-            raise DoctorError(text("house-other-machine", path=self.folder, made=made, here=here))
+            raise DoctorError(message("house-other-machine", path=self.folder, made=made, here=here))
         newest = max(self.wheels, key=lambda wheel: least_glibc(wheel.file), default=None)
         if newest and here.glibc and numbers(here.glibc) < least_glibc(newest.file):
             needed = ".".join(map(str, least_glibc(newest.file)))
             params = {"file": newest.file, "needed": needed, "here": here.glibc}
-            raise DoctorError(text("house-newer-glibc", path=self.folder, **params))
+            raise DoctorError(message("house-newer-glibc", path=self.folder, **params))
 
     def refuse_other_line(self, needed: str) -> None:
         """Raise DoctorError if paddlepaddle-gpu is for another CUDA line than `needed` (cu126).
@@ -103,8 +105,8 @@ class Wheelhouse:
             (cuda_tag_of(self.folder / wheel.file) for wheel in self.wheels if wheel.name == PACKAGE), None
         )
         if made != needed:
-            named = made or text("house-line-unsaid")
-            raise DoctorError(text("house-other-line", path=self.folder, made=named, needed=needed))
+            named = made or message("house-line-unsaid")
+            raise DoctorError(message("house-other-line", path=self.folder, made=named, needed=needed))
 
     def refuse_missing(self, requirements: Sequence[str]) -> None:
         """Raise DoctorError if a requirement of a plan has no wheel here."""
@@ -117,7 +119,7 @@ class Wheelhouse:
         missing = [str(r) for r in map(Requirement, requirements) if not is_met(r)]
         if missing:
             params = {"names": ", ".join(missing), "machine": self.machine, "set": self.set}
-            raise DoctorError(text("house-lacks", path=self.folder, **params))
+            raise DoctorError(message("house-lacks", path=self.folder, **params))
 
 
 def cuda_tag_of_list(folder: Path) -> str | None:
@@ -179,19 +181,19 @@ def _page(wheelhouse: Wheelhouse, *, tested: bool) -> str:
 def _read(folder: Path) -> Wheelhouse:
     content = _text_of(folder / INDEX)
     if content is None:
-        raise DoctorError(text("house-none", path=folder, index=INDEX))
+        raise DoctorError(message("house-none", path=folder, index=INDEX))
     try:
         table = tomli.loads(content)
         if table.get("schema") != SCHEMA:
             raise ValueError(f"schema {table.get('schema')!r}")
         wheels = msgspec.convert(table["wheel"], tuple[WheelEntry, ...])
         if not all(_is_wheel_name(wheel.file) for wheel in wheels):
-            raise ValueError(text("house-paths"))
+            raise DoctorError(message("house-unreadable", path=folder / INDEX, reason=message("house-paths")))
         machine = msgspec.convert(table["machine"], TargetPlatform)
         tag = msgspec.convert(table.get("tag"), str | None)
         return Wheelhouse(folder, str(table["set"]), machine, tuple(table["requirements"]), wheels, tag)
     except (ValueError, KeyError, TypeError) as error:
-        raise DoctorError(text("house-unreadable", path=folder / INDEX, reason=error)) from error
+        raise DoctorError(message("house-unreadable", path=folder / INDEX, reason=error)) from error
 
 
 def _is_wheel_name(file: str) -> bool:
