@@ -13,8 +13,9 @@ from doctor import Answer, doctor
 from environments import environment, python_in
 from paddlevl_doctor.facts.recording import save
 
-SENTENCE = re.compile(r"(?<![\w./@=:-])[A-Za-z][A-Za-z']+(?: [A-Za-z][A-Za-z']+){2,}(?![\w/@=-])")
-"""Three or more words of English in a row; a word with a digit, a dot, a hyphen or a slash is a name."""
+SENTENCE = re.compile(r"(?<![\w./@=:-])[A-Za-z][A-Za-z']*(?: (?:\d+|[A-Za-z][A-Za-z']*))+(?![\w/@=-])")
+WORD = re.compile(r"[A-Za-z][A-Za-z']+")
+"""Of a sentence, three in a row; a word with a digit, a dot, a hyphen or a slash is a name."""
 CODE = re.compile(r"`[^`]*`|<style>.*?</style>|<svg.*?</svg>|<[^>]*>|https?://\S+", re.DOTALL)
 COMMAND = re.compile(r"^\s*(?:运行|\$)[:：]?.*$|^\s*(?:uv|paddlevl-doctor) .*$", re.MULTILINE)
 """What is typed as it stands."""
@@ -48,7 +49,8 @@ OF_OTHER_PROGRAMS = (
 def sentences(words: str) -> list[str]:
     for name in (*NAMES, *OF_OTHER_PROGRAMS):
         words = words.replace(name, "·")
-    return SENTENCE.findall(COMMAND.sub("", CODE.sub("·", words)))
+    found = SENTENCE.findall(COMMAND.sub("", CODE.sub("·", words)))
+    return [said for said in found if len(WORD.findall(said)) > 2]
 
 
 def texts(value: object) -> Iterator[str]:
