@@ -18,15 +18,17 @@ from broken_server import broken_server
 from doctor import environment as clean_environment
 from environments import interpreter, lend_bytecode, variables
 from paddle_index import nvidia_pins, paddle_index
+from paddlevl_doctor.commands import export as export_module
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
 from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
-from paddlevl_doctor.packages import wheel_cache
+from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request
 from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from wheels import index, wheel
+from wording import worded
 
 pytestmark = pytest.mark.xdist_group("export")
 LINUX = Host("linux", "6.1", "x86_64", glibc="2.36")
@@ -199,7 +201,9 @@ def test_a_notebook_whose_doctor_has_no_wheel_says_so(
     monkeypatch.setattr("paddlevl_doctor.packages.collect_wheels.NAME", "no-such-distribution")
     made = export(RealSystem(), "notebook", tmp_path, chosen())
     assert [path.name for path in made.files] == ["paddleocr-vl.ipynb"]
-    assert made.notes[0].startswith("The wheel of paddlevl-doctor could not be written next to the notebook")
+    assert str(made.notes[0]).startswith(
+        "The wheel of paddlevl-doctor could not be written next to the notebook"
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "wheelhouse"])
@@ -224,7 +228,7 @@ def test_a_wheelhouse_for_a_gpu_holds_the_cuda_wheel_and_its_libraries_and_says_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From an index like Paddle's and a small one beside it, which has other versions than were tested, and no uv."""
-    monkeypatch.setattr(wheel_cache, "gpu_wheel_request", partial(wheel_cache.gpu_wheel_request, least=512))
+    monkeypatch.setattr(export_module, "gpu_wheel_request", partial(gpu_wheel_request, least=512))
     with paddle_index() as paddle:
         nvidia = [
             (name, paddle.wheels[path])
@@ -239,8 +243,8 @@ def test_a_wheelhouse_for_a_gpu_holds_the_cuda_wheel_and_its_libraries_and_says_
     found = {f"{w.name}=={w.version}" for w in house.wheels}
     assert {for_gpu.wheel.requirement, "paddleocr==3.7.0"} | nvidia_pins("cu126", "linux") <= found
     assert GPU_NAME in {w.file for w in house.wheels}
-    servers, untested, lacking = made.notes[-3:]
-    assert re.search(r"Servers of the CUDA wheel.*: 127\.0\.0\.1:\d+: \S+ .B/s; paddle-whl", servers)
+    servers, untested, lacking = worded(made.notes[-3:])
+    assert re.search(r"Servers of the CUDA wheel.*: 127\.0\.0\.1:\d+: \S+ .B/s, paddle-whl", servers)
     assert "Some tested versions are not available" in untested
     assert "paddlevl-doctor itself is not available for linux x86_64, Python 3.12" in lacking
     assert not (tmp_path / "house/doctor").exists()

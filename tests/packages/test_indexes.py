@@ -18,6 +18,7 @@ from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import command, index_words
 from paddlevl_doctor.system.machine import RealSystem
 from wheels import index, wheel
+from wording import worded
 
 PIP = "http://user:word@pip/simple"
 DEFAULT = '[[index]]\nurl = "http://uv/simple"\ndefault = true\n'
@@ -63,7 +64,9 @@ def test_an_index_that_uv_is_set_to_is_left_to_uv_and_shown(case: str, tmp_path:
     put(tmp_path, UVS_OWN[case])
     found = chosen()
     assert (found.request.index, found.request.extra_indexes) == (None, ())
-    assert found.notes == (f"uv also uses: {tmp_path / next(iter(UVS_OWN[case]))} (http://uv/simple)",)
+    assert worded(found.notes) == (
+        f"uv also uses: {tmp_path / next(iter(UVS_OWN[case]))} (http://uv/simple)",
+    )
 
 
 NOT_UVS = {
@@ -82,7 +85,7 @@ def test_what_uv_does_not_read_as_its_index_leaves_pips(case: str, tmp_path: Pat
     put(tmp_path, NOT_UVS[case])
     found = chosen()
     assert found.request.index == PIP
-    assert found.notes[0] == "the index from pip's configuration is used: http://***@pip/simple"
+    assert str(found.notes[0]) == "the index from pip's configuration is used: http://***@pip/simple"
 
 
 def test_a_named_file_replaces_all_others_and_none_may_be_read(
@@ -91,10 +94,10 @@ def test_a_named_file_replaces_all_others_and_none_may_be_read(
     put(tmp_path, {"a/b/pyproject.toml": OF_A_PROJECT, "named.toml": FURTHER, "plain.toml": ""})
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     assert chosen().request.index == PIP
-    assert chosen().notes[1] == "uv also uses: UV_NO_CONFIG=1"
+    assert str(chosen().notes[1]) == "uv also uses: UV_NO_CONFIG=1"
     monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "named.toml"))
     assert chosen().request.index is None
-    assert f"{tmp_path}/named.toml (http://more/simple)" in chosen().notes[0]
+    assert f"{tmp_path}/named.toml (http://more/simple)" in str(chosen().notes[0])
     monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "plain.toml"))
     assert chosen().request.index == PIP
 
@@ -110,7 +113,7 @@ def test_pips_further_indexes_are_searched_and_shown_without_secrets(
     # A file that is named and there stands for the user's, as for pip.
     assert (found.request.index, found.request.extra_indexes) == (None, extra)
     monkeypatch.setenv("PIP_INDEX_URL", PIP)
-    assert "http://***@pip/simple, http://***@one/simple, http://two/simple" in chosen().notes[0]
+    assert "http://***@pip/simple, http://***@one/simple, http://two/simple" in str(chosen().notes[0])
     monkeypatch.delenv("PIP_INDEX_URL")
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "http://three/simple")
     assert chosen().request.extra_indexes == ("http://three/simple",)
@@ -190,7 +193,7 @@ def test_auto_measures_the_index_that_uv_is_set_to_beside_the_mirrors(
         put(tmp_path, {"a/b/uv.toml": DEFAULT.replace("http://uv/simple", server.url("simple"))})
         found = choose_index(RealSystem(), Request(index="auto"), "3", timeout=5)
     assert [str(one) for one in found.mirrors] == ["the index configured for uv: HTTP 404"]
-    assert found.notes[1] == "no mirror has the wheel, so the default index is used"
+    assert str(found.notes[1]) == "no mirror has the wheel, so the default index is used"
 
 
 def test_auto_measures_the_index_of_uvs_older_variable_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +212,7 @@ def test_matrix_tells_what_was_measured_and_that_no_mirror_has_the_wheel(
         monkeypatch.setenv("UV_DEFAULT_INDEX", server.url("simple"))
         answer = matrix(RealSystem(), MatrixRequest("linux", mirror="auto"))
     assert (answer.mirror, answer.fix[-2:]) == (None, ("--mirror", "auto"))
-    assert answer.notes[:2] == (
+    assert worded(answer.notes[:2]) == (
         "mirrors, measured now: the index configured for uv: HTTP 404",
         "no mirror has the wheel, so the default index is used",
     )

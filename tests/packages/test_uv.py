@@ -96,6 +96,6 @@ def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_c
     with pytest.raises(UvError) as raised:
         run_uv(machine, WORDS, timeout=1)
     shown = " ".join(f"cause: number {n}" for n in range(5))
-    assert raised.value.message == (
+    assert str(raised.value) == (
         f"`uv pip install` failed: error: Failed to install: a.whl {shown} … cause: number 19 cause: os error 13"
     )

@@ -1,4 +1,4 @@
-"""Where packages come from: --mirror, else pip's configuration where uv has none; and what uv will follow."""
+"""The package index to use: --mirror, else uv's configuration, else pip's; and the settings that uv follows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tomli
+
+from paddlevl_doctor.knowledge.catalogue import load_mirrors
+from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.redaction import without_secrets
@@ -19,91 +23,20 @@ from paddlevl_doctor.values.findings import Plan, Step
 if TYPE_CHECKING:
     from paddlevl_doctor.packages.server_rates import ServerRate
 
-_OFF = ("", "0", "false", "f", "no", "n", "off")
-"""What uv takes for a switch that is not set."""
-
-
-@dataclass(frozen=True)
-class UvConfig:
-    """One file that uv follows."""
-
-    path: Path
-    indexes: tuple[str, ...]
-    """The URLs of the indexes that it names, in their order."""
-    default: str | None = None
-    """The one of them that stands for the default index."""
-
-    def __str__(self) -> str:
-        """Return the words for people: no credentials."""
-        named = ", ".join(map(without_secrets, self.indexes))
-        return f"{self.path} ({named})" if named else str(self.path)
-
-
-def uv_configs(system: System) -> tuple[UvConfig, ...]:
-    """Return the files that uv reads in the present folder, the strongest first; one that is no TOML names nothing."""
-    named = system.env.get("UV_CONFIG_FILE")
-    if named:
-        return tuple(_read(system, Path(named)))
-    if system.env.get("UV_NO_CONFIG", "").lower() not in _OFF:
-        return ()
-    home, env = system.home(), system.env
-    user = Path(env.get("APPDATA") or env.get("XDG_CONFIG_HOME") or home / ".config")
-    others = (user / "uv" / "uv.toml", Path("/etc/uv/uv.toml"))
-    return (*_of_project(system), *(config for path in others for config in _read(system, path)))
-
-
-def _of_project(system: System) -> tuple[UvConfig, ...]:
-    for folder in (system.cwd(), *system.cwd().parents):
-        for name in ("uv.toml", "pyproject.toml"):
-            if found := tuple(_read(system, folder / name)):
-                return found
-    return ()
-
-
-def _read(system: System, path: Path) -> Iterator[UvConfig]:
-    import tomli  # noqa: PLC0415 - start-up time
-
-    words = system.read_text(path)
-    if words is None:
-        return
-    try:
-        table = tomli.loads(words)
-    except tomli.TOMLDecodeError:
-        table = {}
-    if path.name == "pyproject.toml":
-        tools = _table(table.get("tool"))
-        if "uv" not in tools:
-            return
-        table = _table(tools["uv"])
-    yield _config(path, table)
-
-
-def _table(value: object) -> dict[str, Any]:
-    """Return a table; what stands in its place and is none, which uv refuses, says nothing."""
-    return value if isinstance(value, dict) else {}
-
-
-def _counts(row: Mapping[str, Any]) -> bool:
-    """Say whether any package may come from an index: not from one for packages that a project names only."""
-    return "url" in row and (not row.get("explicit") or bool(row.get("default")))
-
-
-def _config(path: Path, table: Mapping[str, Any]) -> UvConfig:
-    listed = table.get("index")
-    rows = [row for row in map(_table, listed if isinstance(listed, list) else ()) if _counts(row)]
-    places = (table, _table(table.get("pip")))
-    single = [str(place["index-url"]) for place in places if "index-url" in place]
-    defaults = [*(str(row["url"]) for row in rows if row.get("default")), *single]
-    named = (*(str(row["url"]) for row in rows), *single)
-    return UvConfig(path, tuple(dict.fromkeys(named)), next(iter(defaults), None))
-
-
 TIMEOUT = 8.0
-"""Seconds for all mirrors together."""
+"""Seconds for the measurement of all mirrors."""
 AUTO = "auto"
-_UV = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
-_SHOWN = (
-    *_UV,
+_UNSET = ("", "0", "false", "f", "no", "n", "off")
+"""The values that uv takes for a switch that is not set."""
+_INDEX_VARIABLES = (
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX_URL",
+    "UV_INDEX",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+)
+_SHOWN_VARIABLES = (
+    *_INDEX_VARIABLES,
     "UV_LINK_MODE",
     "UV_SYSTEM_PYTHON",
     "UV_CACHE_DIR",
@@ -116,14 +49,14 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class IndexChoice:
-    """The index that was chosen, what was measured for it, and the settings that uv follows besides."""
+    """The chosen index, the rates of the mirrors, and notes about the settings that uv follows."""
 
     request: Request
     mirrors: tuple[ServerRate, ...] = ()
     notes: tuple[Text, ...] = ()
 
     def shown_in(self, plan: Plan) -> Plan:
-        """Return the plan with the notes among the reasons of what is installed."""
+        """Return the plan with the notes among the reasons of its installations."""
         return replace(plan, steps=tuple(self._with_notes(step) for step in plan.steps))
 
     def _with_notes(self, step: Step) -> Step:
@@ -135,8 +68,6 @@ class IndexChoice:
 
 def known_mirrors() -> dict[str, str]:
     """Return the mirrors of matrix/mirrors.toml, URL by name."""
-    from paddlevl_doctor.knowledge.catalogue import load_mirrors  # noqa: PLC0415 - start-up time
-
     return {row.name: row.url for row in load_mirrors()}
 
 
@@ -145,26 +76,30 @@ def choose_index(
 ) -> IndexChoice:
     """Choose the index for a request; `paddle` is the version of the CPU wheel that mirrors are measured with.
 
-    `prefix` is the environment to install into, where there is one: it may have settings of pip's.
-    Raises UsageError for a mirror that has no such name. With `auto` and no mirror that has the wheel, the index
-    stays the default one.
+    `prefix` is the environment to install into, if it exists: it may have a configuration of pip's. With `auto`, and
+    without a mirror that has the wheel, the index stays the default one. Raises UsageError for an unknown mirror.
     """
     if request.wheelhouse is not None:
         return IndexChoice(request)
     configs = uv_configs(system)
-    settings = _settings(system, configs)
+    settings = _uv_settings(system, configs)
     if request.index == AUTO:
         named = (system.env.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
         own = next(filter(None, named), None) or next((c.default for c in configs if c.default), None)
         return _fastest(own, request, paddle, timeout, settings)
     if request.index is not None:
-        return IndexChoice(replace(request, index=_named(request.index)), (), settings)
-    if any(system.env.get(name) for name in _UV[:3]) or any(config.indexes for config in configs):
+        return IndexChoice(replace(request, index=_mirror_url(request.index)), (), settings)
+    if any(map(system.env.get, _INDEX_VARIABLES[:3])) or any(config.indexes for config in configs):
         return IndexChoice(request, (), settings)
-    return _of_pip(system, request, settings, prefix)
+    pip = pip_indexes(system, prefix)
+    urls = (*((pip.index,) if pip.index else ()), *pip.extra)
+    if not urls:
+        return IndexChoice(request, (), settings)
+    note = message("index-of-pip", url=", ".join(map(without_secrets, urls)))
+    return IndexChoice(replace(request, index=pip.index, extra_indexes=pip.extra), (), (note, *settings))
 
 
-def _named(mirror: str) -> str:
+def _mirror_url(mirror: str) -> str:
     if "://" in mirror:
         return mirror
     mirrors = known_mirrors()
@@ -176,67 +111,123 @@ def _named(mirror: str) -> str:
 def _fastest(
     own: str | None, request: Request, paddle: str, timeout: float, settings: tuple[Text, ...]
 ) -> IndexChoice:
-    from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel  # noqa: PLC0415 - as above
-    from paddlevl_doctor.packages.mirrors import measure_mirrors  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.packages.mirrors import measure_mirrors  # noqa: PLC0415 - fix without auto: HTTP client
 
     candidates: dict[Text, str] = {message("own-index"): own} if own else {}
     candidates.update(known_mirrors())
     least = smallest_wheel("cpu") // 2
     measured = measure_mirrors(candidates, "paddlepaddle", paddle, timeout=timeout, least=least)
     best = measured[0] if measured[0].bytes_per_second else None
-    numbers = message("mirrors-measured", numbers=tuple(rate.describe() for rate in measured))
-    notes = (numbers, *settings) if best else (numbers, message("mirrors-without"), *settings)
+    rates = message("mirrors-measured", numbers=tuple(rate.describe() for rate in measured))
+    notes = (rates, *settings) if best else (rates, message("mirrors-without"), *settings)
     return IndexChoice(replace(request, index=best.url if best else None), measured, notes)
 
 
-def _settings(system: System, configs: Sequence[UvConfig]) -> tuple[Text, ...]:
-    env = system.env
-    shown = [f"{name}={without_secrets(env[name])}" for name in _SHOWN if env.get(name)]
+# --- uv's configuration
+
+
+@dataclass(frozen=True)
+class UvConfig:
+    """One configuration file that uv follows."""
+
+    path: Path
+    indexes: tuple[str, ...]
+    """The URLs of its indexes, in their order."""
+    default: str | None = None
+    """The one that replaces the default index."""
+
+    def __str__(self) -> str:
+        """Return the path and the indexes, without credentials."""
+        named = ", ".join(map(without_secrets, self.indexes))
+        return f"{self.path} ({named})" if named else str(self.path)
+
+
+def _uv_settings(system: System, configs: Sequence[UvConfig]) -> tuple[Text, ...]:
+    variables = ((name, system.env.get(name)) for name in _SHOWN_VARIABLES)
+    shown = [f"{name}={without_secrets(value)}" for name, value in variables if value]
     shown += map(str, configs)
     return (message("uv-follows", settings=", ".join(shown)),) if shown else ()
 
 
-def _of_pip(system: System, request: Request, settings: tuple[Text, ...], prefix: str | None) -> IndexChoice:
-    """Take what pip's configuration names, all of it as pip does: the newest that fits from any of the indexes."""
+def uv_configs(system: System) -> tuple[UvConfig, ...]:
+    """Return the files that uv reads in the current folder, the strongest first; invalid TOML names no index."""
+    named = system.env.get("UV_CONFIG_FILE")
+    if named:
+        return tuple(_read_uv_config(system, Path(named)))
+    if system.env.get("UV_NO_CONFIG", "").lower() not in _UNSET:
+        return ()
+    folders = (system.cwd(), *system.cwd().parents)
+    of_project = (folder / name for folder in folders for name in ("uv.toml", "pyproject.toml"))
+    nearest = next((found for path in of_project if (found := tuple(_read_uv_config(system, path)))), ())
+    user = Path(system.env.get("APPDATA") or system.env.get("XDG_CONFIG_HOME") or system.home() / ".config")
+    others = (user / "uv" / "uv.toml", Path("/etc/uv/uv.toml"))
+    return (*nearest, *(config for path in others for config in _read_uv_config(system, path)))
 
-    found = pip_indexes(system, prefix)
-    urls = (*((found.index,) if found.index else ()), *found.extra)
-    if not urls:
-        return IndexChoice(request, (), settings)
-    note = message("index-of-pip", url=", ".join(map(without_secrets, urls)))
-    return IndexChoice(replace(request, index=found.index, extra_indexes=found.extra), (), (note, *settings))
+
+def _read_uv_config(system: System, path: Path) -> Iterator[UvConfig]:
+    content = system.read_text(path)
+    if content is None:
+        return
+    try:
+        table = tomli.loads(content)
+    except tomli.TOMLDecodeError:
+        table = {}
+    if path.name == "pyproject.toml":
+        tools = _table(table.get("tool"))
+        if "uv" not in tools:
+            return
+        table = _table(tools["uv"])
+    listed = table.get("index")
+    rows = [row for row in map(_table, listed if isinstance(listed, list) else ()) if _is_general(row)]
+    single = [str(t["index-url"]) for t in (table, _table(table.get("pip"))) if "index-url" in t]
+    defaults = [*(str(row["url"]) for row in rows if row.get("default")), *single]
+    urls = (*(str(row["url"]) for row in rows), *single)
+    yield UvConfig(path, tuple(dict.fromkeys(urls)), next(iter(defaults), None))
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Return a table; another type, which uv refuses, counts as an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _is_general(row: Mapping[str, Any]) -> bool:
+    """Say whether any package may come from an index; an explicit one is only for packages that name it."""
+    return "url" in row and (not row.get("explicit") or bool(row.get("default")))
+
+
+# --- pip's configuration
 
 
 @dataclass(frozen=True)
 class PipIndexes:
-    """The URL that replaces the default index, and those that pip searches besides."""
+    """The URL that replaces the default index, and the additional ones."""
 
     index: str | None
     extra: tuple[str, ...]
 
 
 def pip_indexes(system: System, prefix: str | None = None) -> PipIndexes:
-    """Return what pip would use: a variable before the files, the nearest file first.
+    """Return the indexes that pip would use; a variable comes before the files, the nearest file first.
 
-    `prefix` is the environment that is treated: it may have a file of its own.
+    `prefix` is the environment to install into: it may have a file of its own.
     """
-    files = tuple(_files(system, prefix))
-    extra = _setting(system, files, "extra-index-url") or ""
-    return PipIndexes(_setting(system, files, "index-url"), tuple(extra.split()))
+    files = tuple(_pip_configs(system, prefix))
+    extra = _pip_setting(system, files, "extra-index-url") or ""
+    return PipIndexes(_pip_setting(system, files, "index-url"), tuple(extra.split()))
 
 
-def _setting(system: System, files: tuple[configparser.RawConfigParser, ...], key: str) -> str | None:
-    """Return what pip takes: what any file says of `install` stands before what any says of everything."""
-    if said := system.env.get(f"PIP_{key.upper().replace('-', '_')}"):
-        return said
+def _pip_setting(system: System, files: Sequence[configparser.RawConfigParser], key: str) -> str | None:
+    """Return the value that pip uses: the section `install` of any file comes before `global` of any."""
+    if variable := system.env.get(f"PIP_{key.upper().replace('-', '_')}"):
+        return variable
     found = (file.get(section, key, fallback=None) for section in ("install", "global") for file in files)
     return next((value.strip() for value in found if value), None)
 
 
-def _files(system: System, prefix: str | None) -> Iterator[configparser.RawConfigParser]:
-    if system.env.get("PIP_CONFIG_FILE") == os.devnull:  # pip's way to say: no files
+def _pip_configs(system: System, prefix: str | None) -> Iterator[configparser.RawConfigParser]:
+    if system.env.get("PIP_CONFIG_FILE") == os.devnull:  # pip's way to disable all files
         return
-    for path in _places(system, prefix):
+    for path in _pip_config_paths(system, prefix):
         parser = configparser.RawConfigParser(strict=False)
         try:
             parser.read_string(system.read_text(path) or "")
@@ -245,10 +236,10 @@ def _files(system: System, prefix: str | None) -> Iterator[configparser.RawConfi
         yield parser
 
 
-def _places(system: System, prefix: str | None) -> Iterator[Path]:
-    """Yield where pip looks, the strongest first: a named file, the environment's, the user's, the machine's.
+def _pip_config_paths(system: System, prefix: str | None) -> Iterator[Path]:
+    """Yield the paths that pip reads, the strongest first: a named file, the environment's, the user's, the machine's.
 
-    A named file that is there stands for the user's (pip/_internal/configuration.py, iter_config_files).
+    A named file that exists replaces the user's (pip/_internal/configuration.py, iter_config_files).
     """
     named = system.env.get("PIP_CONFIG_FILE")
     name = "pip.ini" if system.platform == "win32" else "pip.conf"
@@ -257,11 +248,11 @@ def _places(system: System, prefix: str | None) -> Iterator[Path]:
     if prefix:
         yield Path(prefix, name)
     if not (named and system.exists(Path(named))):
-        yield from (folder / name for folder in _of_user(system))
-    yield from (folder / name for folder in _of_machine(system))
+        yield from (folder / name for folder in _pip_user_folders(system))
+    yield from (folder / name for folder in _pip_machine_folders(system))
 
 
-def _of_user(system: System) -> Iterator[Path]:
+def _pip_user_folders(system: System) -> Iterator[Path]:
     home, env = system.home(), system.env
     if system.platform == "win32":
         yield Path(env.get("APPDATA") or home / "AppData/Roaming", "pip")
@@ -273,7 +264,7 @@ def _of_user(system: System) -> Iterator[Path]:
     yield home / ".pip"
 
 
-def _of_machine(system: System) -> Iterator[Path]:
+def _pip_machine_folders(system: System) -> Iterator[Path]:
     env = system.env
     if system.platform == "win32":
         yield Path(env.get("PROGRAMDATA") or "C:/ProgramData", "pip")

@@ -1,4 +1,4 @@
-"""request."""
+"""What the user asks `fix` for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked `fix` for."""
+    """The options of `fix` that decide about packages."""
 
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -17,14 +17,14 @@ class Request:
     index: str | None = None
     """URL of an index to use instead of the default one."""
     extra_indexes: tuple[str, ...] = ()
-    """URLs of indexes to look into besides, as pip does: whichever has the newest that fits."""
+    """URLs of additional indexes, as in pip: the newest version that fits is taken, from any of them."""
     interpreter: str | None = None
-    """Path or version of the Python that a new environment is made from; None: the doctor chooses."""
+    """Path or version of the Python for a new environment; None: the doctor chooses."""
     python_version: str = PLANNED_PYTHON
     """The version of that Python."""
     yes: bool = False
-    """Packages may be removed, and packages that no cure names downgraded."""
+    """Allow to remove packages, and to downgrade packages that no remedy names."""
     dev_safetensors: bool = False
-    """Take the wheel that Paddle published itself before safetensors 0.7.0, where the set and the machine have one."""
+    """Install the wheel that Paddle published before safetensors 0.7.0, if the set and the machine have one."""
     wheelhouse: str | None = None
     """Folder with every wheel, instead of any index."""
