@@ -1,4 +1,4 @@
-"""`matrix --export`: what a machine needs as files: wheels, a requirements file, a Dockerfile, a notebook."""
+"""`matrix --export`: the installation of a machine as files: wheels, requirements, a Dockerfile, a notebook."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
 
 @dataclass(frozen=True)
 class Chosen:
-    """What `matrix` chose for a machine, this one or a described one."""
+    """The installation that `matrix` chose for a machine, this one or a described one."""
 
     version_set: VersionSet
     wheel: WheelChoice
@@ -71,7 +71,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Exported:
-    """The files for people, the chief one first, and what the user should know of them, in sentences."""
+    """The written files, the main one first, and notes about them."""
 
     files: tuple[Path, ...]
     notes: tuple[Text, ...] = ()
@@ -80,8 +80,8 @@ class Exported:
 def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = no_bar) -> Exported:
     """Write an export into `folder`.
 
-    Raises UsageError for an unknown kind, for a machine that nothing can be installed on, and for a file of that
-    name that the doctor did not write; for a wheelhouse what `export_wheelhouse` raises.
+    Raises UsageError for an unknown kind, for a machine without a possible installation, and for a file of that name
+    that the doctor did not write; for a wheelhouse what `export_wheelhouse` raises.
     """
     if kind not in KINDS:
         raise UsageError(message("export-unknown", kind=kind, kinds=", ".join(KINDS)))
@@ -97,7 +97,7 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
 
 
 def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> Exported:
-    """Put the doctor's wheel beside a notebook, which takes it from there; where there is none, say so."""
+    """Put the doctor's wheel beside a notebook, which installs it from there; without one, add a note."""
 
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         try:
@@ -108,7 +108,7 @@ def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> 
 
 
 def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
-    """Collect the stack, and in a folder below the doctor itself, so that the machine needs no network at all."""
+    """Collect the stack, and in a subfolder the doctor itself, so that the machine needs no network."""
 
     source = choose_index(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
@@ -140,7 +140,7 @@ def _notes(made: CollectedWheelhouse) -> tuple[Text, ...]:
 
 
 def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[Text, ...]:
-    """Collect the doctor for the same machine; returns why it cannot be had there, nothing where it can."""
+    """Collect the doctor for the same machine; return a note if that is not possible there."""
 
     wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
     own = replace(spec, set=NAME, requirements=wanted, tested=None, large=())
@@ -179,7 +179,7 @@ def _requirement_lines(chosen: Chosen) -> list[str]:
 
 
 def _without_login(url: str) -> str:
-    """Leave out a name and a password: these files are for others. Who needs them has them in ~/.netrc."""
+    """Return a URL without credentials: these files are for other people, whose own are in ~/.netrc."""
     scheme, found, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
@@ -302,7 +302,7 @@ _WRITERS: dict[str, Callable[[Chosen], dict[str, str]]] = {
 
 
 def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
-    """Stop before anything is written where a file of that name is somebody else's."""
+    """Raise UsageError, before anything is written, if the doctor did not write a file of that name."""
     for name in files:
         path = folder / name
         ours = path.is_file() and re.search(f"{_mark()}|paddlevl_doctor", path.read_text("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""`matrix`: what can be installed on this machine, or on any other that is described. Changes nothing."""
+"""`matrix`: the installation that fits this machine, or another one that is described. Changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SUGGESTED = 3
 
 @dataclass(frozen=True)
 class MatrixRequest:
-    """What the options describe; whatever is None or empty is taken from this machine, or from the platform."""
+    """The options; values that are None or empty come from this machine, or from the platform."""
 
     platform: str | None = None
     gpus: tuple[str, ...] = ()
@@ -64,36 +64,36 @@ class MatrixRequest:
 def matrix(
     system: System, request: MatrixRequest, venv: str | None = None, interpreter: str | None = None
 ) -> Answer:
-    """Say what can be installed; raises UsageError for what cannot be meant, and names what can."""
+    """Return the installation that fits; raises UsageError for an unknown value and names the known ones."""
     for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
         if value is not None and _VERSION.fullmatch(value) is None:
             raise UsageError(message("matrix-no-version", option=f"--{name}", value=value))
     version_set = _set(request.set_name)
-    here = _Here(system, venv, interpreter, version_set)
+    here = _LocalMachine(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, here)
     fix = _fix_there(request) if machine.described else here.fix(request)
     answer = replace(answer_for(machine, version_set), fix=fix)
     if request.mirror is not None:
         answer = _with_mirror(system, answer, request.mirror)
-    return _asked(system, answer) if request.online and answer.wheel.find_links else answer
+    return _with_index_page(system, answer) if request.online and answer.wheel.find_links else answer
 
 
-def _asked(system: System, answer: Answer) -> Answer:
-    """Compare an answer with the index page as it is now."""
+def _with_index_page(system: System, answer: Answer) -> Answer:
+    """Return the answer compared with the current index page."""
     page = read_index_page(system, answer.wheel.find_links or "")
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
 
 
 def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
-    """Put in the URL as `fix` would take it, none where `auto` finds none that has the wheel, and what was measured."""
+    """Return the answer with the URL that `fix` would use, none if `auto` finds no mirror, and the measured rates."""
     found = choose_index(system, Request(index=name), answer.version_set.paddle_cpu)
     return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
 
 
 @dataclass(frozen=True)
-class _Here:
-    """What was named of this machine, and what is there of it."""
+class _LocalMachine:
+    """The target that was named on this machine, and the options of `fix` for it."""
 
     system: System
     venv: str | None
@@ -102,7 +102,7 @@ class _Here:
 
     @functools.cached_property
     def target(self) -> Target | None:
-        """The environment to treat, None where there is none yet."""
+        """The target environment, None if there is none yet."""
         choice = choose_target(self.system, self.interpreter, self.venv)
         found = collect_target(self.system, choice) if choice.python else None
         return found if isinstance(found, Target) else None
@@ -113,7 +113,7 @@ class _Here:
         return self.target.version if self.target else planned_python(self.version_set)
 
     def fix(self, request: MatrixRequest) -> Command:
-        """Return how `fix` is told to do here what the answer says."""
+        """Return the `fix` command that installs the answer here."""
         place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
         if self.interpreter:
             place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
@@ -123,7 +123,7 @@ class _Here:
 
 
 def _fix_there(request: MatrixRequest) -> Command:
-    """Return how `fix` is told on the machine that was described."""
+    """Return the `fix` command for the described machine."""
     wanted = ("--set", request.set_name) if request.set_name else ()
     return ("paddlevl-doctor", "fix", "--apply", *wanted, *_fix_words(request))
 
@@ -150,18 +150,18 @@ def _described(request: MatrixRequest) -> Machine:
         taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
         notes = (backed_by(taken, platform), *notes)
     gpus = Gpus(devices, request.driver)
-    notes = (*notes, *_unjudged(gpus))
+    notes = (*notes, *_driver_alone(gpus))
     return Machine(host, gpus, request.python or PLANNED_PYTHON, described=True, notes=notes)
 
 
-def _unjudged(gpus: Gpus) -> tuple[Sentence, ...]:
-    """Say that a driver alone decides nothing."""
-    told = gpus.driver is not None and not gpus.devices
-    return (sentence("driver-without-gpu", driver=gpus.driver),) if told else ()
+def _driver_alone(gpus: Gpus) -> tuple[Sentence, ...]:
+    """Return a note if a driver is named without a GPU: it decides nothing."""
+    alone = gpus.driver is not None and not gpus.devices
+    return (sentence("driver-without-gpu", driver=gpus.driver),) if alone else ()
 
 
 def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
-    """Say where the compute capabilities of GPUs that were named come from."""
+    """Return the sources of the compute capabilities of named GPUs."""
     said = []
     for gpu in gpus:
         row = row_of(gpu)
@@ -173,14 +173,17 @@ def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _this_machine(system: System, request: MatrixRequest, here: _Here) -> Machine:
-    """Look at this machine; options stand in for what they name. A GPU of another processor's has another machine."""
+def _this_machine(system: System, request: MatrixRequest, here: _LocalMachine) -> Machine:
+    """Return this machine, options first. A GPU that needs another processor makes it another machine."""
     host = collect_host(system)
     if request.gpus and _brings_another(host, request.gpus):
         return _described(request)
     host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
-    notes = (*(_models(gpus.devices) if request.gpus else ()), *(_unjudged(gpus) if request.driver else ()))
+    notes = (
+        *(_models(gpus.devices) if request.gpus else ()),
+        *(_driver_alone(gpus) if request.driver else ()),
+    )
     python = request.python or here.python
     other = here.target is not None and minor_of(python) != minor_of(here.target.version)
     described = other or bool(request.gpus or request.driver or request.glibc)
@@ -199,7 +202,7 @@ def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
 
 
 def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
-    """Ask NVML, or believe the options; what is named stands in for what is there, GPUs and driver each for itself."""
+    """Return the GPUs and the driver, each from the options or from NVML, and the notes about hidden GPUs."""
     found = collect_gpus(system)
     gpus = replace(found, driver=request.driver or found.driver)
     if request.gpus:
@@ -211,7 +214,7 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
 
 
 def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
-    """Return the GPUs that these names mean, as those of one machine; raises UsageError for an unknown name."""
+    """Return the named GPUs as those of one machine; raises UsageError for an unknown name."""
     groups = []
     for name in names:
         found = find_gpus(name)
@@ -222,7 +225,7 @@ def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
 
 
 def _similar(name: str) -> list[str]:
-    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for a name that nobody knows
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for an unknown name
 
     best = process.extract(
         name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED

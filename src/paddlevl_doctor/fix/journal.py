@@ -126,7 +126,9 @@ def begin(prefix: Path, plan: Any, *, python: Path, creates: bool) -> Transactio
     """Open the next transaction; raises OSError where the target cannot be written."""
     transaction = Transaction(prefix, max(numbers(prefix), default=0) + 1)
     transaction.folder.mkdir(parents=True)
-    locks = (prefix / uv.NAME).exists()  # else it is ours or comes with this installation, and goes with it
+    locks = (
+        prefix / uv.LOCK_NAME
+    ).exists()  # else it is ours or comes with this installation, and goes with it
     transaction.write(
         "begin", doctor=__version__, python=str(python), creates=creates, uv_lock=locks, plan=plan
     )

@@ -90,7 +90,7 @@ def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     while waiting:
         folder, prefix = waiting.pop()
         for entry in os.scandir(folder):
-            if not prefix and entry.name in (STATE_FOLDER, uv.NAME):
+            if not prefix and entry.name in (STATE_FOLDER, uv.LOCK_NAME):
                 continue
             if is_junction(Path(entry.path)):
                 continue

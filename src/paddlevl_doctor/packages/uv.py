@@ -1,9 +1,10 @@
-"""Talks to uv: which command to run, what it would change, and what it said when it failed."""
+"""Runs uv: its command and environment, the changes that it plans, the reason when it fails, its lock."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,27 +17,31 @@ RESOLVE_TIMEOUT = 300.0
 INSTALL_TIMEOUT = 4 * 3600.0
 """Seconds: a 3 GB wheel on a slow line takes hours, and uv has time limits of its own for a silent server."""
 
-_ASKED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE)
+LOCK_NAME = ".lock"
+"""The lock file of uv, at the top of a virtual environment."""
+WAIT = 120.0
+"""Seconds, as long as uv may be busy with one package."""
+_REQUIRED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE)
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
-_PLACES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
-"""What names other places than the one folder that is to be used."""
-_SHOWN = 8
-"""Lines of what uv said that a message carries."""
+_INDEX_VARIABLES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
+"""Variables with other sources than the one folder that is to be used."""
+_MAX_QUOTED_LINES = 8
+"""Lines of uv's error in a message."""
 
 
 class UvError(DoctorError):
-    """uv ended with an error; `message` holds what it said, shortened to the lines that matter."""
+    """uv ended with an error; `message` has its reason, shortened to the relevant lines."""
 
     @property
     def unsolvable(self) -> bool:
-        """Say whether no versions fit together, which nothing but other versions cures."""
+        """Say whether no versions fit together; only other versions help then."""
         return "solution" in str(self.message)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What an installation does to one distribution; None stands for "not there"."""
+    """The change of one distribution by an installation; None stands for "not installed"."""
 
     name: str
     before: str | None
@@ -54,22 +59,22 @@ class Change:
 
 
 def uv_program() -> str:
-    """Return the uv that belongs to the doctor."""
+    """Return the path of the uv in the doctor's environment."""
     from uv import find_uv_bin  # noqa: PLC0415 - only repairs need it
 
     return str(find_uv_bin())
 
 
 def command(words: Sequence[str]) -> tuple[str, ...]:
-    """Return a plan's command, which starts with the bare word `uv`, as one that can be started."""
+    """Return a command of a plan, which starts with `uv`, with the path of the program."""
     return (uv_program(), *words[1:])
 
 
 def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
-    """Return the words that name indexes by their URLs; none where uv is to choose by itself.
+    """Return the options of uv for indexes; none if uv chooses the index itself.
 
-    `extra` is searched as pip searches its extra-index-url: the newest that fits, from whichever index has it. uv's own
-    way, the first index that knows a name, would lose a package to an index that answers with an empty page.
+    `extra` is searched as pip searches its extra-index-url: the newest version that fits, from any index. By default
+    uv takes the first index that knows a name, so an index that sends an empty page would hide a package.
     """
     default = ["--default-index", index] if index else []
     besides = [word for url in extra for word in ("--index", url)]
@@ -77,7 +82,7 @@ def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
 
 
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
-    """Run a uv command of a plan; raises UvError with uv's own reason."""
+    """Run a uv command of a plan; raises UvError with the reason of uv."""
     done = system.run(command(words), timeout=timeout, env=_environment(system, words))
     if not done.ok:
         raise UvError(_reason(words, done, timeout))
@@ -87,9 +92,9 @@ def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed
 def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     # 30 s without a byte is too little for the 1 to 3 GB wheels (matrix.md, 6); a user's own value is kept.
     environment = {"UV_HTTP_TIMEOUT": "300", **system.env}
-    # The environment to change is always named by --python; an active one must not be mixed in.
+    # --python always names the environment to change; an active one must not count.
     environment.pop("VIRTUAL_ENV", None)
-    for name in _PLACES if "--no-index" in words else ():
+    for name in _INDEX_VARIABLES if "--no-index" in words else ():
         environment.pop(name, None)
     return environment
 
@@ -98,19 +103,21 @@ def _reason(words: Sequence[str], done: Completed, timeout: float) -> Message:
     verb = " ".join(words[:3])
     if done.timed_out:
         return message("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
-    said = _last_words(done.stderr)
+    said = _error_lines(done.stderr)
     full = "os error 28" in done.stderr or "No space left" in done.stderr
     key = "uv-disk-full" if full else "uv-offline" if _looks_offline(said) else "uv-failed"
     return message(key, command=verb, reason=said or message("exit-status", code=done.returncode))
 
 
-def _last_words(stderr: str) -> str:
-    """Return the error without what came before it; of a long one its beginning and its deepest cause."""
-    said = [line.strip() for line in stderr.splitlines() if line.strip()]
+def _error_lines(stderr: str) -> str:
+    """Return the error without the lines before it; of a long one its beginning and its end, the deepest cause."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     signs = (("error", "×"), ("warning: Failed",), ("",))
-    start = next((i for sign in signs for i, line in enumerate(said) if line.startswith(sign)), 0)
-    words = said[start:]
-    return " ".join(words if len(words) <= _SHOWN else (*words[: _SHOWN - 2], "…", *words[-2:]))
+    start = next((i for sign in signs for i, line in enumerate(lines) if line.startswith(sign)), 0)
+    words = lines[start:]
+    return " ".join(
+        words if len(words) <= _MAX_QUOTED_LINES else (*words[: _MAX_QUOTED_LINES - 2], "…", *words[-2:])
+    )
 
 
 def _looks_offline(reason: str) -> bool:
@@ -119,18 +126,16 @@ def _looks_offline(reason: str) -> bool:
 
 
 def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:
-    """Ask uv what an installation would change, without changing it; raises UvError."""
+    """Return the changes of an installation without making them; raises UvError."""
     done = run_uv(system, (*words, "--dry-run"), timeout=RESOLVE_TIMEOUT)
     return parse_changes(done.stderr)
 
 
 def required_by(system: System, words: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:
-    """Return who asks for each distribution that an installation brings, by its name; empty where uv cannot say.
+    """Return the distributions that require each one of an installation, by its name; empty if uv fails.
 
     `words` is the install command, which ends with the requirements.
     """
-    import tempfile  # noqa: PLC0415 - only said where something is in the way
-
     options = list(words[3 : -len(requirements)])
     while "--reinstall-package" in options:
         at = options.index("--reinstall-package")
@@ -145,7 +150,7 @@ def required_by(system: System, words: Sequence[str], requirements: Sequence[str
             )
         except UvError:
             return {}
-    return {name: who.replace("-r requirements.in", "?") for name, who in _ASKED_BY.findall(done.stdout)}
+    return {name: who.replace("-r requirements.in", "?") for name, who in _REQUIRED_BY.findall(done.stdout)}
 
 
 def parse_changes(output: str) -> tuple[Change, ...]:
@@ -160,12 +165,6 @@ def parse_changes(output: str) -> tuple[Change, ...]:
     return tuple(Change(name, before.get(name), after.get(name)) for name in sorted({*before, *after}))
 
 
-NAME = ".lock"
-"""The file, at the top of a virtual environment."""
-WAIT = 120.0
-"""Seconds: as long as uv may be busy with one package; then the user is told who holds it."""
-
-
 @contextlib.contextmanager
 def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     """Hold uv's lock of the environment at `prefix`. The lock file stays, as uv itself leaves it there.
@@ -178,7 +177,7 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
         return
     from filelock import FileLock, Timeout  # noqa: PLC0415 - start-up time of every plan
 
-    lock = FileLock(prefix / NAME, timeout=wait)
+    lock = FileLock(prefix / LOCK_NAME, timeout=wait)
     try:
         lock.acquire()
     except Timeout as error:
@@ -190,8 +189,8 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
 
 
 def remove_lock_file(prefix: Path) -> None:
-    """Remove the lock file, unless somebody holds it or waits for it: uv would then lock a file without a name."""
-    path = prefix / NAME
+    """Remove the lock file unless a process holds it or waits for it: uv would then lock a deleted file."""
+    path = prefix / LOCK_NAME
     if not path.exists():
         return
     from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
@@ -203,7 +202,7 @@ def remove_lock_file(prefix: Path) -> None:
 
 
 def _is_awaited(path: Path) -> bool:
-    """Say whether somebody waits for this very file, as far as the system tells (Linux)."""
+    """Say whether a process waits for this very file, as far as the system tells (Linux)."""
     inode = path.stat().st_ino
     try:
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()
