@@ -43,7 +43,7 @@ def chosen() -> Chosen:
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Wheelhouse:
     folder = tmp_path_factory.mktemp("wheels") / "house"
-    notes = " ".join(export(RealSystem(), "wheelhouse", folder, chosen()).notes)
+    notes = " ".join(map(str, export(RealSystem(), "wheelhouse", folder, chosen()).notes))
     assert ("newest compatible versions" in notes, "doctor itself" in notes) == (False, False)
     return Wheelhouse.check(folder)
 
