@@ -51,7 +51,10 @@ def test_a_document_that_vanishes_before_it_is_read_is_reported_and_the_others_a
 
     report = read(tmp_path, "gone.png", "here.png", stage=vanishing)
     gone = (f"There is no file {tmp_path}/gone.png.",)
-    assert [(document.failed, document.pages) for document in report.documents] == [(gone, 0), ((), 1)]
+    assert [(tuple(map(str, document.failed)), document.pages) for document in report.documents] == [
+        (gone, 0),
+        ((), 1),
+    ]
 
     documents.page("HERE").save(tmp_path / "gone.png")
     with pytest.raises(UsageError, match=r"There is no file .*gone\.png"):

@@ -47,5 +47,5 @@ def test_what_cannot_be_met_is_said_before_anything_is_read(
     with pytest.raises(UsageError) as caught:
         parse(RealSystem(), TargetOptions(None, None, None), request, progress.stage, progress.bar)
 
-    assert caught.value.message.startswith(sentence)
+    assert str(caught.value).startswith(sentence)
     assert not (tmp_path / "output").exists()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from paddlevl_doctor.facts.run_probes import PROBES
-from paddlevl_doctor.parsing.workers.json_lines_process import LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from waiting import is_running, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -57,8 +57,8 @@ device = SimpleNamespace(cuda=cuda)
 ASKS = """
 import os, sys, time
 from pathlib import Path
-from paddlevl_doctor.parsing.workers.json_lines_process import LinesChild
-child = LinesChild(sys.argv[2:], os.environ, Path(sys.argv[1], "log"))
+from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
+child = JsonLinesProcess(sys.argv[2:], os.environ, Path(sys.argv[1], "log"))
 child.send({"pages": [{"page": 0, "image": "a.png", "folder": sys.argv[1]}]})
 print(child.process.pid, flush=True)
 time.sleep(3600)
@@ -101,7 +101,7 @@ def test_a_worker_ends_when_its_parent_is_killed_whatever_it_does(
 
 def pages(tmp_path: Path, env: dict[str, str], device: str) -> list[dict[str, Any]]:
     """Return what a worker tells of three pages."""
-    child = LinesChild(command(device), env, tmp_path / "log")
+    child = JsonLinesProcess(command(device), env, tmp_path / "log")
     asked = [{"page": n, "image": f"{n}.png", "folder": str(tmp_path / str(n))} for n in range(3)]
     child.send({"pages": asked})
     told = []

@@ -10,7 +10,7 @@ import pytest
 from paddlevl_doctor.parsing.output.run_report import tell
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
-from paddlevl_doctor.parsing.run.session import Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.parse import show
 from paddlevl_doctor.report.parse_html import run_page
@@ -27,7 +27,7 @@ def told(capsys: pytest.CaptureFixture[str], *rungs: str) -> tuple[str, str]:
     head = ("a.pdf", "native", "gpu:0", "auto", "")
     counts = {name: rungs.count(name) for name in dict.fromkeys(rungs)}
     read = {n: PageRead(Page(n, 10, 10, (), 1.0), {}, "gpu:0", rung) for n, rung in enumerate(rungs)}
-    work = Work(Path("a.pdf"), "a", len(rungs), PageStore(HOME, ""), pages=read)
+    work = DocumentJob(Path("a.pdf"), "a", len(rungs), PageStore(HOME, ""), pages=read)
     report = ParseReport(*head, (), (), good, {}, {}, documents=(document,), rungs=counts)
     report = replace(report, story=tell(report, [work], []))
     show(Screen(color=False, verbose=False, quiet=False, home=HOME, lang="en"), report)

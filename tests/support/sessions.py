@@ -1,4 +1,4 @@
-"""Runs of the real session, pool, ladder and watcher over real documents, with a target that is told to fail."""
+"""Runs of the real scheduler, engine and watcher over real documents, with a fake target that fails as planned."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import psutil
 from PIL import Image
 
 import documents
-from paddlevl_doctor.parsing.engines.fallbacks import Memory
+from paddlevl_doctor.messages import Text
+from paddlevl_doctor.parsing.engines.fallbacks import FallbackCache
 from paddlevl_doctor.parsing.engines.native import NativeEngine
-from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, Warm
+from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, WarmWorkers
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.run.page_store import PageStore
-from paddlevl_doctor.parsing.run.session import Session, Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob, Scheduler
 from paddlevl_doctor.parsing.workers.watchdog import Limits
 
 TARGET = Path(__file__).with_name("fake_target.py")
@@ -59,12 +60,18 @@ class Stage:
 
     folder: Path
     samples: list[Sample] = field(default_factory=list)
-    incidents: list[str] = field(default_factory=list)
+    recorded: list[Text] = field(default_factory=list)
+    """The incidents."""
     finished: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
     drawers: int = 2
     fresh_cache: Callable[[], Path | None] = lambda: None
+
+    @property
+    def incidents(self) -> list[str]:
+        """The recorded incidents in English."""
+        return list(map(str, self.recorded))
 
     @property
     def kept(self) -> Path:
@@ -76,9 +83,9 @@ class Stage:
         device: str = "cpu",
         env: Mapping[str, str] | None = None,
         limits: Mapping[str, Limits] = SHORT,
-        warm: Warm | None = None,
+        warm: WarmWorkers | None = None,
         gpu: Callable[[Collection[int]], tuple[int, int] | None] = lambda _pids: None,
-        memory: Memory | None = None,
+        cache: FallbackCache | None = None,
     ) -> NativeEngine:
         """Return an engine whose target is the fake one."""
         python = self.folder / "python"
@@ -94,17 +101,17 @@ class Stage:
             str(python), device, variables, place, self.kept, limits=limits, warm=warm, gpu=gpu,
             fresh_cache=self.fresh_cache,
         )  # fmt: skip
-        return NativeEngine(setup, self.samples, self.incidents, label=device, memory=memory)
+        return NativeEngine(setup, self.samples, self.recorded, label=device, cache=cache)
 
     def run(
         self,
         paths: Sequence[Path],
         engines: Sequence[NativeEngine],
         *,
-        on_over: Callable[[], None] = lambda: None,
+        on_page: Callable[[], None] = lambda: None,
         resume: bool = False,
         **plan: Any,
-    ) -> list[Work]:
+    ) -> list[DocumentJob]:
         """Read the documents; the plan is the fake target's."""
         log = self.folder / "log"
         log.mkdir(exist_ok=True)
@@ -114,20 +121,22 @@ class Stage:
         scratch.mkdir(exist_ok=True)
         source = PageSource(scratch, os.environ, drawers=self.drawers)
         try:
-            works = [self._work(source, path) for path in paths]
-            session = Session(works, source, lambda work: self.finished.append(work.name), on_over=on_over)
-            if resume:
-                session.resume()
-            self.lost = session.run(engines)
+            jobs = [self._job(source, path) for path in paths]
+            for job in jobs if resume else ():
+                job.resume()
+            scheduler = Scheduler(
+                jobs, source, lambda _job, _page: on_page(), lambda job: self.finished.append(job.name)
+            )
+            self.lost = list(map(str, scheduler.run(engines)))
         finally:
             for engine in engines:
                 engine.close()
             source.close()
-        return works
+        return jobs
 
-    def _work(self, source: PageSource, path: Path) -> Work:
+    def _job(self, source: PageSource, path: Path) -> DocumentJob:
         store = PageStore(self.folder / "out" / path.stem, "key")
-        return Work(path, path.stem, source.count(path).pages, store)
+        return DocumentJob(path, path.stem, source.count(path).pages, store)
 
     def happened(self) -> int:
         """Return how many faults have happened."""
@@ -155,6 +164,6 @@ def _entry(line: str) -> tuple[float, float, int]:
     return float(began), float(ended), int(number)
 
 
-def texts(work: Work) -> list[str]:
+def texts(work: DocumentJob) -> list[str]:
     """Return what was read of each page, in order."""
     return ["".join(block.text for block in page.page.blocks) for page in work.in_order()]

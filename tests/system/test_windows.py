@@ -25,7 +25,7 @@ from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.fix.start_variables import Variable, content_of
 from paddlevl_doctor.fix.steps import UNDO, Work, link_pipelines, write_text
 from paddlevl_doctor.parsing.workers import warm_daemon
-from paddlevl_doctor.parsing.workers.json_lines_process import LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.system import files, processes
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
@@ -286,7 +286,7 @@ def test_a_worker_ends_with_its_tree_without_any_group(
 ) -> None:
     signalled = without_sessions(monkeypatch)
     argv = (sys.executable, "-c", TREE.format(leaf=LEAF, then="time.sleep(600)"))
-    child = LinesChild(argv, os.environ, tmp_path / "log")
+    child = JsonLinesProcess(argv, os.environ, tmp_path / "log")
     leaves = grandchildren(child.process.pid)
     child.kill()
     assert (gone(leaves), child.process.returncode, signalled) == (True, -9, [])
@@ -296,7 +296,7 @@ def test_a_keeper_ends_its_worker_with_its_tree_without_any_group(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signalled = without_sessions(monkeypatch)
-    one = warm_daemon.Keeper(tmp_path, 60.0, [])
+    one = warm_daemon.WarmWorkerDaemon(tmp_path, 60.0, [])
     argv = (sys.executable, "-c", TREE.format(leaf=LEAF, then="time.sleep(600)"))
     one.worker = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     leaves = grandchildren(one.worker.pid)
@@ -308,7 +308,7 @@ def test_without_a_keeper_the_command_is_waited_for_where_it_cannot_be_become(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without_sessions(monkeypatch)
-    assert warm_daemon._become([sys.executable, "-c", "raise SystemExit(7)"]) == 7
+    assert warm_daemon._exec_command([sys.executable, "-c", "raise SystemExit(7)"]) == 7
 
 
 @pytest.mark.parametrize(

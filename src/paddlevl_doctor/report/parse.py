@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from paddlevl_doctor.parsing.engines.failures import helped
+from paddlevl_doctor.parsing.engines.failures import fallback_summary
 from paddlevl_doctor.parsing.run.report import (
     ComparedEngine,
     DocumentReport,
@@ -47,8 +47,8 @@ def _reading(screen: Screen, report: ParseReport) -> None:
     for name, seconds in report.seconds.items():
         table.add_row(name, f"{seconds:.1f}")
     screen.console.print(table)
-    if helped(report.rungs):
-        screen.line(f"! {screen.words(helped(report.rungs))}", "yellow")
+    if fallback_summary(report.rungs):
+        screen.line(f"! {screen.words(fallback_summary(report.rungs))}", "yellow")
     for incident in report.incidents:
         screen.line(f"! {screen.words(incident)}", "yellow")
     if len(report.documents) == 1:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from paddlevl_doctor.parsing.engines.native import FIRST, next_call
+from paddlevl_doctor.parsing.engines.native import FIRST_BATCH, next_batch
 
 
 def grown(seconds_of_a_page: float, *, together: int, calls: int = 8) -> list[int]:
     """Return the sizes of calls, one after the other, of a pipeline that gives so many results at a time."""
-    sizes = [FIRST]
+    sizes = [FIRST_BATCH]
     while len(sizes) < calls:
         pages = sizes[-1]
         longest = seconds_of_a_page * min(pages, together)
-        sizes.append(next_call(pages, pages, seconds_of_a_page * pages, longest))
+        sizes.append(next_batch(pages, pages, seconds_of_a_page * pages, longest))
     return sizes
 
 
@@ -27,7 +27,7 @@ def test_where_results_come_all_at_once_a_call_takes_no_longer_than_may_be_lost(
 
 def test_where_eight_pages_take_longer_than_may_be_lost_calls_stay_short() -> None:
     assert grown(4.0, together=8) == [2, 5, 5, 5, 5, 5, 5, 5]
-    assert next_call(40, pages=40, seconds=160.0, longest=32.0) == 25
+    assert next_batch(40, pages=40, seconds=160.0, longest=32.0) == 25
 
 
 def test_a_page_of_minutes_is_asked_for_alone() -> None:
@@ -35,9 +35,9 @@ def test_a_page_of_minutes_is_asked_for_alone() -> None:
 
 
 def test_the_last_pages_of_a_document_make_no_later_call_shorter() -> None:
-    assert [next_call(30, pages, seconds=1.8 * pages, longest=14.0) for pages in (8, 9, 14)] == [30, 30, 30]
+    assert [next_batch(30, pages, seconds=1.8 * pages, longest=14.0) for pages in (8, 9, 14)] == [30, 30, 30]
 
 
 @pytest.mark.parametrize("now", [1, 30])
 def test_one_page_alone_which_may_be_empty_lets_a_call_grow_no_further(now: int) -> None:
-    assert next_call(now, pages=1, seconds=0.0, longest=0.0) == max(FIRST, now)
+    assert next_batch(now, pages=1, seconds=0.0, longest=0.0) == max(FIRST_BATCH, now)

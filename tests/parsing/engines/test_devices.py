@@ -11,12 +11,14 @@ import pytest
 from checks_machines import CURRENT, context, machine, with_gpu
 from fake_system import FakeSystem
 from paddlevl_doctor.commands.diagnose import Examination, devices_of
-from paddlevl_doctor.commands.engines import hire
+from paddlevl_doctor.commands.engine_factory import create_engines
+from paddlevl_doctor.commands.parse_context import ParseContext
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
 from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
 from paddlevl_doctor.parsing.engines.native import NativeEngine
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.parsing.workers.watchdog import keeps_rising, slope
+from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Gpu, Gpus
 
@@ -108,7 +110,7 @@ def test_a_device_that_is_none_is_named(asked: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         devices(asked, 2, (0, 1))
 
-    assert caught.value.message.startswith(sentence)
+    assert str(caught.value).startswith(sentence)
 
 
 def test_a_process_sees_its_own_gpu_only_and_calls_it_the_first() -> None:
@@ -168,7 +170,9 @@ def test_a_worker_on_amd_gets_what_mkl_is_told_unless_the_user_has_told_it(
     amd = replace(machine().host, cpu="AMD EPYC")
     seen = Examination(context(machine(host=amd)), ())
     system = FakeSystem(env=own)
-    (worker,) = hire(system, seen, ParseRequest((), tmp_path, device="cpu"), "native", tmp_path, 1).engines
+    request, progress = ParseRequest((), tmp_path, device="cpu"), Progress(enabled=False)
+    run = ParseContext(system, request, seen, progress.stage, progress.bar)
+    (worker,) = create_engines(run, "native", tmp_path, 1).engines
     assert isinstance(worker, NativeEngine)
     assert worker.setup.env["MKL_DEBUG_CPU_TYPE"] == value
 

@@ -174,7 +174,7 @@ def test_a_reader_whose_models_are_missing_says_so(tmp_path):
     with pytest.raises(DoctorError) as caught:
         engine.read(Task(0, tmp_path, lambda _scale: Picture(DEMO, 1, 1)))
 
-    assert caught.value.message == "The embedded OCR engine cannot run: the process ended (exit status 3): "
+    assert str(caught.value) == "The embedded OCR engine cannot run: the process ended (exit status 3): "
 
 
 def test_the_reader_is_available_here_and_asking_imports_nothing():

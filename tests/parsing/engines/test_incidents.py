@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.parsing.engines.failures import keep
+from paddlevl_doctor.parsing.engines.failures import save_incident
 from paddlevl_doctor.values.errors import DoctorError
 from sessions import Stage, document, texts
 
@@ -71,4 +71,4 @@ def test_a_run_without_an_incident_leaves_no_folder_for_them(stage: Stage) -> No
 def test_a_folder_that_cannot_be_written_costs_only_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    assert keep(tmp_path / "file" / "incidents", "name", "words") is None
+    assert save_incident(tmp_path / "file" / "incidents", "name", "words") is None

@@ -64,7 +64,7 @@ def test_a_fault_that_passes_is_an_incident_and_the_page_is_read(
     read = reading.read(task(tmp_path))
 
     assert [block.text for block in read.page.blocks] == ["A page", "It is 80 by 60, and light."]
-    assert [incident.partition(":")[0] for incident in reading.incidents] == [
+    assert [incident.partition(":")[0] for incident in map(str, reading.incidents)] == [
         "Page 1, first try",
         "Page 1, in a new process",
     ]
@@ -97,7 +97,7 @@ def test_a_page_that_is_refused_is_asked_for_once_more_and_smaller(
     read = reading.read(task(tmp_path))
 
     assert (read.page.blocks[1].text, read.rung) == ("It is 40 by 30, and light.", "smaller")
-    assert reading.incidents == [
+    assert list(map(str, reading.incidents)) == [
         f'Page 1, first try: {server.url} answers {code}: {{"error": {{"message": "of no use"}}}}'
     ]
 
@@ -136,7 +136,7 @@ def test_three_pages_in_a_row_with_the_same_refusal_end_the_engine(
     with pytest.raises(DoctorError) as caught:
         reading.read(task(tmp_path))
 
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "3 pages in a row could not be read for the same reason, so the other pages were not tried: "
         f'{server.url} answers {code}: {{"error": {{"message": "of no use"}}}}'
     )
@@ -169,7 +169,7 @@ def test_a_model_that_was_stopped_at_its_limit_is_noted(server: VlmServer, tmp_p
     cut, loop = engine(server).read(task(tmp_path)), engine(server).read(task(tmp_path))
     note = ("Page 1: the model reached its limit of 8192 tokens, so the text is cut off.",)
 
-    assert (cut.notes, loop.notes) == (note, note)
+    assert [tuple(map(str, page.notes)) for page in (cut, loop)] == [note, note]
     assert loop.page.blocks[0].text == LOOP.strip()
 
 
@@ -202,7 +202,7 @@ def test_what_will_not_pass_ends_the_engine_in_one_sentence(
     with pytest.raises(DoctorError) as caught:
         engine(server).read(task(tmp_path))
 
-    assert caught.value.message == sentence.replace("{url}", server.url)
+    assert str(caught.value) == sentence.replace("{url}", server.url)
     assert len(server.requests) == 1
 
 
@@ -210,7 +210,7 @@ def test_a_wrong_key_is_not_in_the_sentence(tmp_path: Path) -> None:
     with VlmServer(key="secret").open() as server, pytest.raises(DoctorError) as caught:
         engine(server, key="wrong-one").read(task(tmp_path))
 
-    assert caught.value.message == f"{server.url} requires a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."
+    assert str(caught.value) == f"{server.url} requires a key (401). Set PADDLEVL_DOCTOR_API_KEY to it."
 
 
 def test_another_model_ends_the_engine_with_the_servers_words(server: VlmServer, tmp_path: Path) -> None:

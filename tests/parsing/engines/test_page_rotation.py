@@ -68,7 +68,7 @@ def read_lying(reader: ReaderEngine, upright: Image.Image, turn: int, folder: Pa
     picture = Picture(folder / "page.png", *lying.size)
     found = reader.read(Task(0, folder, lambda _scale: picture))
 
-    assert found.notes == (
+    assert tuple(map(str, found.notes)) == (
         f"Page 1 is not upright; it was rotated {turn} degrees counterclockwise before reading.",
     )
     assert (found.page.width, found.page.height) == lying.size

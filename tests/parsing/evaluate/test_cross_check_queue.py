@@ -13,7 +13,7 @@ from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look, SecondLook
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
-from paddlevl_doctor.parsing.run.session import Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.pages import Block, Line, Page
 from sessions import document
 
@@ -45,10 +45,12 @@ def source(tmp_path: Path) -> Iterator[PageSource]:
     made.close()
 
 
-def looked(source: PageSource, folder: Path, scope: str, *texts: str) -> tuple[list[int], SecondLook, Work]:
+def looked(
+    source: PageSource, folder: Path, scope: str, *texts: str
+) -> tuple[list[int], SecondLook, DocumentJob]:
     """Let a witness look at pages that were read as `texts`."""
     folder.mkdir(exist_ok=True)
-    work = Work(document(folder, 0, len(texts)), "a", len(texts), PageStore(folder / "pages", "key"))
+    work = DocumentJob(document(folder, 0, len(texts)), "a", len(texts), PageStore(folder / "pages", "key"))
     witness = Witness({}, folder)
     second = SecondLook(source, scope, witness)
     for index, words in enumerate(texts):
@@ -89,7 +91,7 @@ def test_a_page_that_the_witness_cannot_read_is_one_sentence_and_no_verdict(
 def test_a_page_that_was_read_lying_is_looked_at_again_and_one_that_was_turned_is_not(
     source: PageSource, tmp_path: Path
 ) -> None:
-    work = Work(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
+    work = DocumentJob(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
     work.store.place(0).mkdir(parents=True)
     witness = Witness({}, tmp_path)
     witness.turn = 90

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageChops
 
-from paddlevl_doctor.parsing.engines.base import OneByOne, Task
+from paddlevl_doctor.parsing.engines.base import SinglePageEngine, Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
 from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, read_upright, set_upright
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
-from paddlevl_doctor.parsing.run.session import Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Block, Line, Page
 
@@ -24,18 +24,18 @@ MARK = (30, 40, 90, 60)
 """Where something stands on the page as it lies."""
 
 
-class Sees(OneByOne):
+class Sees(SinglePageEngine):
     """Reads where the mark is in the picture that it is given."""
 
     def read(self, task: Task) -> PageRead:
-        picture = task.picture(1.0)
+        picture = task.render(1.0)
         with Image.open(picture.path) as image:
             box = ImageChops.invert(image.convert("L")).getbbox()
         assert box is not None
         return PageRead(Page(task.index, picture.width, picture.height, (Block("text", "mark", box),), 0.1))
 
 
-class Lost(OneByOne):
+class Lost(SinglePageEngine):
     """Reads nothing any more."""
 
     asked = 0
@@ -55,25 +55,27 @@ def source(tmp_path: Path) -> Iterator[PageSource]:
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Work:
+def work(tmp_path: Path) -> DocumentJob:
     image = Image.new("RGB", (300, 200), "white")
     image.paste("black", MARK)
     image.save(tmp_path / "a.png")
-    made = Work(tmp_path / "a.png", "a", 1, PageStore(tmp_path / "a.pages", "key"))
+    made = DocumentJob(tmp_path / "a.png", "a", 1, PageStore(tmp_path / "a.pages", "key"))
     made.pages[0] = PageRead(Page(0, 300, 200, (Block("text", "kram", MARK),), 0.1))
     made.store.keep(made.pages[0])
     (made.store.place(0) / "page.jpg").touch()
     return made
 
 
-def files(work: Work) -> list[str]:
+def files(work: DocumentJob) -> list[str]:
     """Return what lies in the folder of a document's pages."""
     folder = work.store.folder
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_the_page_is_read_turned_and_told_as_it_lies(turn: int, work: Work, source: PageSource) -> None:
+def test_the_page_is_read_turned_and_told_as_it_lies(
+    turn: int, work: DocumentJob, source: PageSource
+) -> None:
     assert read_upright(work, 0, turn, [Lost(), Sees()], source, [])
     read = work.pages[0]
 
@@ -96,13 +98,13 @@ class Turns(ReaderEngine):
         return (Line("mark", box, 0.99),), 90 if box[3] - box[1] > box[2] - box[0] else 0
 
 
-def looked(folder: Path, source: PageSource, *lying: bool) -> tuple[Work, SecondLook]:
+def looked(folder: Path, source: PageSource, *lying: bool) -> tuple[DocumentJob, SecondLook]:
     """Let the witness look at a document, as the run that has read it does."""
     page = Image.new("RGB", (300, 200), "white")
     page.paste("black", MARK)
     images = [page.transpose(Image.Transpose.ROTATE_90) if one else page for one in lying]
     images[0].save(folder / "long.tif", save_all=True, append_images=images[1:])
-    work = Work(folder / "long.tif", "long", len(images), PageStore(folder / "long.pages", "key"))
+    work = DocumentJob(folder / "long.tif", "long", len(images), PageStore(folder / "long.pages", "key"))
     look = SecondLook(source, "auto", Turns({}, folder))
     for index, image in enumerate(images):
         work.pages[index] = PageRead(Page(index, *image.size, (Block("text", "mark", MARK),), 0.1))
@@ -146,7 +148,7 @@ def test_a_run_that_goes_on_turns_what_an_earlier_one_had_no_time_for(
     assert [page.turned for page in work.in_order()] == [90] * 4
 
 
-def test_a_page_that_cannot_be_read_again_stays_as_it_was(work: Work, source: PageSource) -> None:
+def test_a_page_that_cannot_be_read_again_stays_as_it_was(work: DocumentJob, source: PageSource) -> None:
     before = work.pages[0]
 
     assert not read_upright(work, 0, 90, [Lost()], source, [])
@@ -154,14 +156,14 @@ def test_a_page_that_cannot_be_read_again_stays_as_it_was(work: Work, source: Pa
     assert files(work) == ["0001", "0001/page.jpg", "0001/page.json"]
 
 
-def test_an_engine_that_was_lost_is_not_asked_again(work: Work, source: PageSource) -> None:
+def test_an_engine_that_was_lost_is_not_asked_again(work: DocumentJob, source: PageSource) -> None:
     lost = Lost()
     asked = [read_upright(work, 0, 90, [lost], source, []) for _ in range(2)]
 
     assert (asked, lost.asked) == ([False, False], 1)
 
 
-class Interrupted(OneByOne):
+class Interrupted(SinglePageEngine):
     """Is stopped with Ctrl-C in the middle of a page."""
 
     def read(self, task: Task) -> PageRead:
@@ -169,7 +171,7 @@ class Interrupted(OneByOne):
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_while_a_page_is_turned_leaves_it_as_it_was(work: Work, source: PageSource) -> None:
+def test_ctrl_c_while_a_page_is_turned_leaves_it_as_it_was(work: DocumentJob, source: PageSource) -> None:
     before = work.pages[0]
     with pytest.raises(KeyboardInterrupt):
         read_upright(work, 0, 90, [Interrupted()], source, [])
@@ -191,7 +193,7 @@ class Breaks(Sees):
         return found
 
 
-def test_what_the_disk_refuses_is_a_trouble_and_the_page_stays(work: Work, source: PageSource) -> None:
+def test_what_the_disk_refuses_is_a_trouble_and_the_page_stays(work: DocumentJob, source: PageSource) -> None:
     before, troubles = work.pages[0], list[str]()
     taken = work.store.place(0).with_suffix(".again")
 
@@ -200,16 +202,16 @@ def test_what_the_disk_refuses_is_a_trouble_and_the_page_stays(work: Work, sourc
     assert [sentence.partition(": ")[0] for sentence in troubles] == [f"{taken} cannot be written"]
 
 
-class Half(OneByOne):
+class Half(SinglePageEngine):
     """Reads a picture of half the size, as the rung `smaller` does."""
 
     def read(self, task: Task) -> PageRead:
-        picture = task.picture(0.5)
+        picture = task.render(0.5)
         return PageRead(Page(task.index, picture.width, picture.height, (), 0.1))
 
 
 def test_a_page_that_was_read_at_half_its_size_is_not_told_as_a_page_that_was_too_large(
-    work: Work, source: PageSource
+    work: DocumentJob, source: PageSource
 ) -> None:
     assert read_upright(work, 0, 90, [Half()], source, [])
     assert work.pages[0].notes == (

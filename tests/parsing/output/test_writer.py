@@ -13,7 +13,7 @@ from PIL import Image
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.writer import joined, write_outputs
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, presentable
-from paddlevl_doctor.parsing.run.session import Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.pages import Block, Page, Reading
 
 
@@ -86,7 +86,7 @@ PLACED = (Block("table", TABLE, (100, 100, 300, 200)), Block("text", "x", (100, 
 
 def written(folder: Path, *pages: tuple[Block, ...], drawn: bool = True) -> list[str]:
     """Write a document of pages with these blocks, each 400 by 600 pixels; return what was written."""
-    work = Work(Path("a.pdf"), "a", len(pages), PageStore(folder / "out" / "a.pages", "key"))
+    work = DocumentJob(Path("a.pdf"), "a", len(pages), PageStore(folder / "out" / "a.pages", "key"))
     for index, blocks in enumerate(pages):
         work.pages[index] = PageRead(Page(index, 400, 600, blocks, 0))
         place = work.store.clear(index)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from doctor import ctrl_c_is_heard
-from paddlevl_doctor.parsing.engines.native_setup import Warm
+from paddlevl_doctor.parsing.engines.native_setup import WarmWorkers
 from paddlevl_doctor.values.errors import DoctorError
 from sessions import Stage, document, texts
 
@@ -48,7 +48,7 @@ def test_every_document_is_read_and_joined_by_the_engine(
 
 
 def test_a_warm_worker_joins_documents_between_batches_too(stage: Stage) -> None:
-    engine = stage.engine(warm=Warm(stage.folder / "warm", 0, ""))
+    engine = stage.engine(warm=WarmWorkers(stage.folder / "warm", 0, ""))
     works = stage.run(paths(stage, 1, 9, 2), [engine])
 
     assert [work.markdown for work in works] == ["\n\n".join(said) for said in words(1, 9, 2)]
@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_what_was_read_of_many_documents_and_the_next_run_reads_the
         stage.run(
             paths(stage, *sizes),
             [stage.engine(), stage.engine()],
-            on_over=lambda: signal.raise_signal(signal.SIGINT) if next(over) == 6 else None,
+            on_page=lambda: signal.raise_signal(signal.SIGINT) if next(over) == 6 else None,
             seconds=0.05,
         )
     assert stage.left_behind() == []

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, JsonLinesProcess
 
 MUCH = {"words": "x" * 1_000_000}
 """More than a pipe holds."""
@@ -27,23 +27,25 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def child(program: str, log: Path) -> LinesChild:
-    return LinesChild((sys.executable, "-c", program), os.environ, log)
+def child(program: str, log: Path) -> JsonLinesProcess:
+    return JsonLinesProcess((sys.executable, "-c", program), os.environ, log)
 
 
 @pytest.fixture
-def deaf(log: Path) -> Iterator[LinesChild]:
+def deaf(log: Path) -> Iterator[JsonLinesProcess]:
     started = child(DEAF, log)
     started.send(MUCH)
     yield started
     started.kill()
 
 
-def test_who_asks_a_child_that_does_not_listen_can_wait_for_as_long_as_it_likes(deaf: LinesChild) -> None:
+def test_who_asks_a_child_that_does_not_listen_can_wait_for_as_long_as_it_likes(
+    deaf: JsonLinesProcess,
+) -> None:
     assert deaf.next_event(0.1) is None
 
 
-def test_a_child_that_does_not_listen_is_ended(deaf: LinesChild) -> None:
+def test_a_child_that_does_not_listen_is_ended(deaf: JsonLinesProcess) -> None:
     deaf.close(timeout=0.1)
 
     assert not psutil.pid_exists(deaf.process.pid)

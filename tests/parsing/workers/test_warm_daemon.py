@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from paddlevl_doctor.parsing.engines.native_setup import Warm
+from paddlevl_doctor.parsing.engines.native_setup import WarmWorkers
 from paddlevl_doctor.parsing.workers.watchdog import LIMITS
 from sessions import Stage, document, texts
 from waiting import until
@@ -22,8 +22,8 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-def warm(stage: Stage, minutes: float = 1, state: str = "") -> Warm:
-    return Warm(stage.folder / "warm", minutes, state)
+def warm(stage: Stage, minutes: float = 1, state: str = "") -> WarmWorkers:
+    return WarmWorkers(stage.folder / "warm", minutes, state)
 
 
 def workers(stage: Stage) -> list[int]:
@@ -133,11 +133,11 @@ def test_a_run_that_is_killed_in_the_middle_of_a_page_leaves_nothing_behind(stag
 
     def kill() -> None:
         for process in psutil.Process().children():
-            if "keeper" in " ".join(process.cmdline()):
+            if "warm_daemon" in " ".join(process.cmdline()):
                 process.kill()
         raise Killed
 
     with pytest.raises(Killed):
-        stage.run([document(stage.folder, 5, 8)], [stage.engine(warm=warm(stage))], on_over=kill, seconds=0.3)
+        stage.run([document(stage.folder, 5, 8)], [stage.engine(warm=warm(stage))], on_page=kill, seconds=0.3)
 
     until_ended(stage)

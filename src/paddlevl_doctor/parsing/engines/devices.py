@@ -1,59 +1,59 @@
-"""Which devices read, and what a process sees that is to use one of them. Pure."""
+"""The devices that read, and the variables with which a process sees and uses one of them. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.errors import UsageError
 
 _DEVICE = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
 """PaddleX's device types (paddlex/utils/device.py), and `cuda`, which people write for `gpu`."""
 
-_PROCESS_MB, _INFLATED = 1500, 5
-_MOST_WORKERS, _WORTH = 4, 8
+_PROCESS_MB, _WEIGHTS_FACTOR = 1500, 5
+_MAX_WORKERS, _MIN_PAGES_PER_WORKER = 4, 8
 
 
-def devices(asked: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
+def devices(requested: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
     """Return the devices, one worker each: `auto` is every GPU that the installed wheel can use, else the CPU.
 
     `gpus` is the number of GPUs that a process sees, and `usable` has the numbers of those that serve. Raises
-    UsageError for what is no device, and for a GPU that is not there where others are.
+    UsageError for an unknown device, and for a GPU that is missing where others are visible.
     """
-    if asked == "auto":
+    if requested == "auto":
         return tuple(f"gpu:{number}" for number in usable) or ("cpu",)
-    return tuple(_device(word.strip().lower(), gpus) for word in asked.split(","))
+    return tuple(_device(word.strip().lower(), gpus) for word in requested.split(","))
 
 
 def cpu_workers(cores: int, free_mb: int, pages: int, weights_mb: int) -> int:
-    """Return how many processes read on the processor when nobody says: more than one only where each has enough.
+    """Return how many processes read on the processor by default: more than one only where each has enough.
 
     Weights of 16 bits take 32 in memory there, and are there more than once while they are loaded: five times the file
     with paddlex 3.3.6, four times with 3.7.2, and 1.5 GB besides (random weights in a file of the released size). For
     so few pages as each would get, loading the models again would take longer than reading.
     """
-    need_mb = _PROCESS_MB + _INFLATED * weights_mb
-    return max(1, min(_MOST_WORKERS, cores, pages // _WORTH, free_mb // need_mb))
+    need_mb = _PROCESS_MB + _WEIGHTS_FACTOR * weights_mb
+    return max(1, min(_MAX_WORKERS, cores, pages // _MIN_PAGES_PER_WORKER, free_mb // need_mb))
 
 
 def _device(word: str, gpus: int) -> str:
     match = _DEVICE.fullmatch(word)
     if match is None:
-        raise UsageError(text("device-unknown", device=word))
+        raise UsageError(message("device-unknown", device=word))
     kind = {"cuda": "gpu"}.get(match[1], match[1])
     if kind == "cpu":
         return kind
     number = int(match[2] or 0)
     if kind == "gpu" and gpus and number >= gpus:
-        raise UsageError(text("device-missing", device=word, count=gpus))
+        raise UsageError(message("device-missing", device=word, count=gpus))
     return f"{kind}:{number}"
 
 
 def faster_on(device: str, cpu: str | None, flags: Sequence[str]) -> dict[str, str]:
     """Return the variables with which a process computes faster on this processor.
 
-    The MKL in paddle's x86 wheels (libmklml_intel, of 2019) uses AVX2 on Intel's processors only, unless it is told to:
+    The MKL in paddle's x86 wheels (libmklml_intel, of 2019) uses AVX2 on Intel's processors only, unless this is set:
     on an AMD EPYC that makes a product of matrices 2.5 times as fast, and reading with weights of the released size
     twice. From MKL 2020.1 on the variable means nothing.
     """

@@ -1,7 +1,7 @@
 """The embedded reader: PP-OCR through ONNX in a child of the doctor's own Python, its weights in the wheel.
 
-It reads lines of text on the processor and knows nothing of tables or formulas. It needs no target, no GPU and no
-network, and serves as the independent witness of what is on a page.
+It reads lines of text on the processor, no tables or formulas. It needs no target, no GPU and no network, and is the
+independent engine that pages are cross-checked with.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from paddlevl_doctor.facts.run_probes import death_of
-from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.engines.base import OneByOne, PageFailedError, Task
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.parsing.engines.base import PageFailedError, SinglePageEngine, Task
+from paddlevl_doctor.parsing.engines.failures import failure_of
 from paddlevl_doctor.parsing.engines.page_rotation import turned_back
 from paddlevl_doctor.parsing.engines.reading_order import blocks_of
 from paddlevl_doctor.parsing.input.page_source import Picture
 from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.run.page_store import PageRead
-from paddlevl_doctor.parsing.workers.json_lines_process import Event, LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import Event, JsonLinesProcess
 from paddlevl_doctor.parsing.workers.watchdog import LIMITS, DiedError, Limits, StalledError, Watcher
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Line, Page, box_of
@@ -31,7 +30,7 @@ from paddlevl_doctor.values.pages import Line, Page, box_of
 _WORKER = "paddlevl_doctor.parsing.engines.embedded_worker"
 _PACKAGE_ROOT = Path(__file__).parents[3]
 _MAX_THREADS = 8
-"""More do not help on one page, and the memory for them does not come free."""
+"""More threads do not read one page faster, and each needs memory."""
 _ATTEMPTS = 2
 """The second in a fresh process."""
 _LIMITS = {"start": Limits(60, 60), "load": Limits(300, 60), "read": Limits(600, 60)}
@@ -48,8 +47,8 @@ def threads_for(cores: int) -> int:
 
 
 @dataclass
-class ReaderEngine(OneByOne):
-    """Reads one page after the other; a process that died or stands still is replaced once a page."""
+class ReaderEngine(SinglePageEngine):
+    """Reads one page after the other; a process that died or stalled is replaced once a page."""
 
     env: Mapping[str, str]
     folder: Path
@@ -66,37 +65,39 @@ class ReaderEngine(OneByOne):
 
     def read(self, task: Task) -> PageRead:
         """Read one page; raises PageFailedError for this page, DoctorError where the reader cannot run at all."""
-        picture = task.picture(1.0)
+        picture = task.render(1.0)
         started = time.monotonic()
-        event = self._seen(picture, task.index)
+        event = self._recognize(picture, task.index)
         turn, size = event["turned"], (picture.width, picture.height)
         blocks = tuple(
             replace(block, box=turned_back(block.box, turn, *size))
             for block in blocks_of(_lines(event, picture))
         )
         page = Page(task.index, *size, blocks, round(time.monotonic() - started, 2))
-        notes = (text("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
+        notes = (message("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
         return PageRead(page, device=self.device, notes=notes, turned=turn)
 
     def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
-        """Return the lines of text, boxes in pixels of the page, and its turn (`turning`); raises as `read` does."""
-        event = self._seen(picture, page)
+        """Return the lines of text, boxes in pixels of the page, and its turn (see page_rotation); raises as `read`."""
+        event = self._recognize(picture, page)
         turn, size = int(event["turned"]), (picture.width, picture.height)
         lines = _lines(event, picture)
         return tuple(replace(line, box=turned_back(line.box, turn, *size)) for line in lines), turn
 
-    def _seen(self, picture: Picture, page: int) -> Event:
+    def _recognize(self, picture: Picture, page: int) -> Event:
         for attempt in range(_ATTEMPTS):
             try:
-                event = self._ask(self._ready(), {"image": str(picture.path)})
+                watcher = self._ensure_process()
+                watcher.child.send({"image": str(picture.path)})
+                event = watcher.wait()
             except (StalledError, DiedError) as error:
                 self._watcher = None
                 if attempt == _ATTEMPTS - 1:
-                    detail = _described(error)
-                    raise PageFailedError(text("page-failed", page=page + 1, detail=detail)) from error
+                    detail = failure_of(error).detail
+                    raise PageFailedError(message("page-failed", page=page + 1, detail=detail)) from error
                 continue
             if event["event"] == "failed":
-                raise PageFailedError(text("page-failed", page=page + 1, detail=event["detail"]))
+                raise PageFailedError(message("page-failed", page=page + 1, detail=event["detail"]))
             return event
         raise AssertionError  # the last attempt returned or raised
 
@@ -106,40 +107,28 @@ class ReaderEngine(OneByOne):
             self._watcher.close()
             self._watcher = None
 
-    def _ready(self) -> Watcher:
+    def _ensure_process(self) -> Watcher:
         if self._watcher is None:
             argv = (*self.before, sys.executable, "-X", "utf8", "-m", _WORKER, "--threads", str(self.threads))
             # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the reader.
             threads = {"OMP_NUM_THREADS": str(self.threads)}
             safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
-            child = LinesChild(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
+            child = JsonLinesProcess(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
             watcher = Watcher(child, self.samples, self.started, limits={**LIMITS, **_LIMITS, **self.limits})
-            self._greet(watcher)
+            self._wait_until_loaded(watcher)
             self._watcher = watcher
         return self._watcher
 
-    def _greet(self, watcher: Watcher) -> None:
+    def _wait_until_loaded(self, watcher: Watcher) -> None:
         """Wait until the models are loaded; raises DoctorError where that fails."""
         try:
             event = watcher.wait()
         except (StalledError, DiedError) as error:
-            raise DoctorError(text("reader-failed", detail=_described(error))) from error
+            raise DoctorError(message("reader-failed", detail=failure_of(error).detail)) from error
         if event["event"] == "fatal":
             watcher.close()
-            raise DoctorError(text("reader-failed", detail=event["detail"]))
+            raise DoctorError(message("reader-failed", detail=event["detail"]))
         self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
-
-    def _ask(self, watcher: Watcher, request: Mapping[str, Any]) -> Event:
-        watcher.child.send(request)
-        return watcher.wait()
-
-
-def _described(error: StalledError | DiedError) -> str:
-    if isinstance(error, StalledError):
-        key = "worker-idle" if error.idle else "worker-slow"
-        return text(key, stage=text(f"worker-{error.stage}"), seconds=f"{error.waited:.0f}")
-    last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
-    return text("worker-died", how=death_of(error.returncode), words=last.strip())
 
 
 def _lines(event: Event, picture: Picture) -> tuple[Line, ...]:

@@ -1,8 +1,8 @@
 """The process of the embedded reader: `python -m paddlevl_doctor.parsing.engines.embedded_worker` reads pages.
 
-One JSON line on stdin, {"image": PATH}, asks for one picture; one JSON line on stdout tells every event: `stage`,
-`ready`, `page` with the lines, `failed`, `fatal`. The weights are named by path, from the wheel, so that rapidocr has
-no reason to download; whatever it or its libraries print goes to stderr.
+One JSON line on stdin, {"image": PATH}, requests one picture; every event is one JSON line on stdout: `stage`, `ready`,
+`page` with the lines, `failed`, `fatal`. The weights are named by path, from the wheel, so that rapidocr downloads
+nothing. Everything that it or its libraries print goes to stderr.
 """
 
 from __future__ import annotations
@@ -23,56 +23,56 @@ from paddlevl_doctor.parsing.input.decode import UnreadableImageError, load
 from paddlevl_doctor.parsing.input.documents import SCALED_ABOVE
 from paddlevl_doctor.values.pages import box_of
 
-_SURE = 0.9
-"""What rapidocr itself wants of the classifier before it turns a line (`Cls.cls_thresh`)."""
+_CLASSIFIER_THRESHOLD = 0.9
+"""The score from which rapidocr itself turns a line (`Cls.cls_thresh`)."""
 _HALF_TURN = 180
-_BAND, _BAND_SHAPE = 1400, 1.5
+_MIN_BAND_PIXELS, _BAND_SHAPE = 1400, 1.5
 """Pixels that a part of a long page is high at least, and its height as a multiple of its width. A page that is no
 more than 1.5 times as high as such a part is read at once; an A4 page is 1.41 times as high as wide."""
 
 
-class Speaker:
+class EventWriter:
     """Writes events, one JSON line each, to what was stdout; native libraries that print get stderr instead."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
 
-    def say(self, event: str, **fields: Any) -> None:
+    def write(self, event: str, **fields: Any) -> None:
         """Write one event."""
         self._out.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
         self._out.flush()
 
 
 def main() -> None:
-    """Load the models, then answer until nobody asks any more."""
+    """Load the models, then answer requests until stdin ends."""
     parser = argparse.ArgumentParser(prog="reader_worker")
     parser.add_argument("--threads", type=int, default=-1)
     threads = parser.parse_args().threads
-    speaker = Speaker()
+    events = EventWriter()
     faulthandler.enable(all_threads=True)
     if hasattr(signal, "SIGUSR1"):
         faulthandler.register(signal.SIGUSR1, all_threads=True)
-    speaker.say("stage", stage="load")
+    events.write("stage", stage="load")
     try:
         started = time.perf_counter()
         engine = load_engine(threads)
     except Exception as error:
-        speaker.say("fatal", detail=f"{type(error).__name__}: {error}")
+        events.write("fatal", detail=f"{type(error).__name__}: {error}")
         return
-    speaker.say("ready", seconds={"load": time.perf_counter() - started})
+    events.write("ready", seconds={"load": time.perf_counter() - started})
     for line in sys.stdin:
-        speaker.say("stage", stage="read")
-        _answer(speaker, engine, Path(json.loads(line)["image"]))
+        events.write("stage", stage="read")
+        _answer(events, engine, Path(json.loads(line)["image"]))
 
 
-def _answer(speaker: Speaker, engine: Any, image: Path) -> None:
+def _answer(events: EventWriter, engine: Any, image: Path) -> None:
     try:
-        speaker.say("page", **read_image(engine, image))
+        events.write("page", **read_image(engine, image))
     except Exception as error:  # the next picture may be read
         known = isinstance(error, UnreadableImageError)
         words = str(error) if known else ": ".join(filter(None, (type(error).__name__, str(error))))
-        speaker.say("failed", detail=words)
+        events.write("failed", detail=words)
 
 
 def load_engine(threads: int) -> Any:
@@ -80,15 +80,17 @@ def load_engine(threads: int) -> Any:
 
     It keeps in `heads` which lines of the last picture its classifier found upside down.
     """
-    import rapidocr  # noqa: PLC0415 - a failure is to be an answer
+    import rapidocr  # noqa: PLC0415 - a failed import is reported as an event
 
     class Engine(rapidocr.RapidOCR):
         heads: tuple[bool, ...] = ()
 
         def cls_and_rotate(self, pictures: Any) -> Any:
-            """Note what the classifier says, which rapidocr's answer leaves out."""
+            """Keep the answer of the classifier, which rapidocr's own result leaves out."""
             turned, answer = super().cls_and_rotate(pictures)
-            self.heads = tuple("180" in label and score > _SURE for label, score in answer.cls_res or ())
+            self.heads = tuple(
+                "180" in label and score > _CLASSIFIER_THRESHOLD for label, score in answer.cls_res or ()
+            )
             return turned, answer
 
     return Engine(params=engine_options(Path(rapidocr.__file__).parent / "models", threads))
@@ -129,13 +131,13 @@ def _lines(
 
 
 def bands(pixels: Any) -> list[tuple[int, int]]:
-    """Return from which row to which a page is read at once: a long one in pieces, each cut where nothing is.
+    """Return from which row to which a page is read at once: a long one in pieces, each cut where the page is empty.
 
     rapidocr scales a picture to 2,000 pixels on its longer side: the text of a screenshot of ten screens would be
     unreadable.
     """
     height, width = pixels.shape[:2]
-    piece = max(_BAND, int(width * _BAND_SHAPE))
+    piece = max(_MIN_BAND_PIXELS, int(width * _BAND_SHAPE))
     cuts = [0]
     while height - cuts[-1] > piece * _BAND_SHAPE:
         cuts.append(_cut(pixels, cuts[-1] + piece, piece // 4))

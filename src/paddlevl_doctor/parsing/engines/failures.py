@@ -1,4 +1,4 @@
-"""What went wrong in one attempt to read, in a form that can be compared, told and kept."""
+"""How an attempt to read a page failed: as a value that can be compared, as a sentence, and as a file to send."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.facts.run_probes import death_of
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.fallbacks import Failure
 from paddlevl_doctor.parsing.workers.json_lines_process import Event
 from paddlevl_doctor.parsing.workers.watchdog import DiedError, StalledError
 
-_SHOWN = 300
-_KEPT = 20_000
-"""Characters of what is kept of a worker: the stacks of a hundred threads."""
+_MAX_QUOTED_CHARS = 300
+_MAX_SAVED_CHARS = 20_000
+"""Enough for the stacks of a hundred threads."""
 
 
 class RaisedError(Exception):
@@ -23,7 +23,7 @@ class RaisedError(Exception):
 
 
 class StrangeError(Exception):
-    """A worker answered something else than it was asked for; what follows cannot be trusted."""
+    """A worker's answer does not fit the request; its further answers cannot be trusted."""
 
     def __init__(self, stage: str, answer: object) -> None:
         super().__init__(f"{stage}: {answer}")
@@ -35,7 +35,7 @@ FAULTS = (StalledError, DiedError, RaisedError, StrangeError)
 
 
 def expect(event: Event, stage: str, /, **wanted: object) -> Event:
-    """Return an event that is what was asked for; raises RaisedError and StrangeError."""
+    """Return an event that has the wanted fields; raises RaisedError and StrangeError."""
     if event["event"] == "failed":
         raise RaisedError(described(event.get("error")))
     if any(event.get(name) != value for name, value in wanted.items()):
@@ -44,41 +44,46 @@ def expect(event: Event, stage: str, /, **wanted: object) -> Event:
 
 
 def failure_of(error: Exception) -> Failure:
-    """Return what one of FAULTS means: where it was, how it ended, and one line about it."""
+    """Return one of FAULTS as a failure."""
     if isinstance(error, StalledError):
-        key, stage = "worker-idle" if error.idle else "worker-slow", text(f"worker-{error.stage}")
-        return Failure(error.stage, "stalled", text(key, stage=stage, seconds=f"{error.waited:.0f}"))
+        key, stage = "worker-idle" if error.idle else "worker-slow", message(f"worker-{error.stage}")
+        return Failure(error.stage, "stalled", message(key, stage=stage, seconds=f"{error.waited:.0f}"))
     if isinstance(error, DiedError):
-        last = next((line for line in reversed(error.words.splitlines()) if line.strip()), "")
+        last = next((line for line in reversed(error.stderr.splitlines()) if line.strip()), "")
         key = "worker-died" if error.killed_with is None else "worker-killed"
-        words = {"how": death_of(error.returncode), "mb": error.killed_with, "words": last.strip()[:_SHOWN]}
-        return Failure(error.stage, "died", text(key, **words))
+        how, words = death_of(error.returncode), last.strip()[:_MAX_QUOTED_CHARS]
+        return Failure(error.stage, "died", message(key, how=how, mb=error.killed_with, words=words))
     if isinstance(error, StrangeError):
-        return Failure(error.stage, "died", text("worker-strange", answer=str(error.answer)[:_SHOWN]))
+        answer = str(error.answer)[:_MAX_QUOTED_CHARS]
+        return Failure(error.stage, "died", message("worker-strange", answer=answer))
     return Failure("read", "raised", str(error))
 
 
 def described(error: Mapping[str, Any] | None) -> str:
-    """Return the root of an exception in one line: what went wrong before anything was said about it."""
+    """Return the root of an exception in one line: the first error, not those that were raised while handling it."""
     known = error or {}
-    return " ".join(str(known.get("root") or known.get("message")).split())[:_SHOWN]
+    return " ".join(str(known.get("root") or known.get("message")).split())[:_MAX_QUOTED_CHARS]
 
 
-def helped(rungs: Mapping[str, int]) -> str:
-    """Return the sentence about pages that were not read on the first rung (pages by rung); empty where all were."""
-    others = [f"{text(f'rung-{name}')} ({pages})" for name, pages in rungs.items() if name != "first"]
-    return text("rungs-helped", rungs=", ".join(others)) if others else ""
+def fallback_summary(rungs: Mapping[str, int]) -> Text:
+    """Return the sentence about pages that needed a fallback (pages by strategy); empty where none did."""
+    others = [
+        message("rung-pages", rung=message(f"rung-{name}"), pages=pages)
+        for name, pages in rungs.items()
+        if name != "first"
+    ]
+    return message("rungs-helped", rungs=others) if others else ""
 
 
-def left_of(error: Exception) -> str:
-    """Return what a worker has left: where its threads stood, or the last that it wrote."""
+def stderr_or_stacks(error: Exception) -> str:
+    """Return where the threads of a stalled worker were, or the end of what a crashed one wrote to stderr."""
     if isinstance(error, StalledError):
         return error.stacks
-    return error.words if isinstance(error, DiedError) else ""
+    return error.stderr if isinstance(error, DiedError) else ""
 
 
-def keep(folder: Path | None, name: str, words: str) -> Path | None:
-    """Write that to a file of its own, beside those of other incidents; None where there is nothing, or no room."""
+def save_incident(folder: Path | None, name: str, words: str) -> Path | None:
+    """Write that to a new file; returns its path, None where there is nothing to write, no folder, or no room."""
     if folder is None or not words.strip():
         return None
     for number in itertools.count(1):
@@ -86,7 +91,7 @@ def keep(folder: Path | None, name: str, words: str) -> Path | None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with path.open("x", encoding="utf-8") as file:
-                file.write(words[-_KEPT:])
+                file.write(words[-_MAX_SAVED_CHARS:])
         except FileExistsError:
             continue
         except OSError:

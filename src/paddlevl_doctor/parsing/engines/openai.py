@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from paddlevl_doctor.facts.server import bearer
-from paddlevl_doctor.messages import text
-from paddlevl_doctor.parsing.engines.base import OneByOne, PageFailedError, Task
+from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.parsing.engines.base import PageFailedError, SinglePageEngine, Task
 from paddlevl_doctor.parsing.run.page_store import PageRead
 from paddlevl_doctor.system.http import Response, mask_login, stream
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -27,24 +27,24 @@ _BUSY = (408, 429)
 _OK, _SERVERS_FAULT = 200, 500
 _OF_THIS_PAGE = (400, 413, 422)
 """Answers to one request: too large, more tokens than fit, a picture that the model cannot take."""
-_MOST_BYTES = 16 << 20
-_SHOWN = 200
+_MAX_BYTES = 16 << 20
+_MAX_QUOTED_CHARS = 200
 
 
 class UnansweredError(Exception):
-    """A request that got no answer; `code` is the HTTP status, 0 where there was none."""
+    """A request without an answer; `code` is the HTTP status, 0 where there was none."""
 
-    def __init__(self, message: str, code: int = 0) -> None:
+    def __init__(self, message: Text, code: int = 0) -> None:
         super().__init__(message)
-        self.code = code
+        self.message, self.code = message, code
 
 
 class BusyError(UnansweredError):
-    """The server did not answer, or not in this way; a moment later it may."""
+    """The server did not answer as it should; it may a moment later."""
 
 
 class PageRefusedError(UnansweredError):
-    """The server will not read this picture, however often it is asked; another one it may."""
+    """The server refuses this picture; it may read another one."""
 
 
 @dataclass(frozen=True)
@@ -72,29 +72,29 @@ class VisionServer:
         except ValueError:  # half an IPv6 address, or a port that is no number
             usable = False
         if not usable or parts.query or parts.fragment:
-            raise UsageError(text("server-url", url=mask_login(url)))
+            raise UsageError(message("server-url", url=mask_login(url)))
         path = parts.path.rstrip("/")
         path = path if path.endswith("/v1") else f"{path}/v1"
         return cls(f"{parts.scheme}://{parts.netloc}{path}", key, seconds)
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of its models; raises DoctorError where it does not say them, BusyError for the moment."""
+        """Return the names of its models; raises DoctorError, and BusyError where it may answer a moment later."""
         found = self._ask("/models", None).get("data")
         listed = found if isinstance(found, list) else ()
         return tuple(str(model["id"]) for model in listed if isinstance(model, Mapping) and "id" in model)
 
-    def read(self, picture: Path, model: str, prompt: str, most_tokens: int) -> Answer:
+    def read(self, picture: Path, model: str, prompt: str, max_tokens: int) -> Answer:
         """Return what the model reads in a picture; raises DoctorError, BusyError and PageRefusedError."""
         data = base64.b64encode(picture.read_bytes()).decode("ascii")
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
         question = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
-        body = {"model": model, "messages": [question], "max_tokens": most_tokens, "temperature": 0}
+        body = {"model": model, "messages": [question], "max_tokens": max_tokens, "temperature": 0}
         answer = self._ask("/chat/completions", body)
         try:
             choice = answer["choices"][0]
             return Answer(str(choice["message"]["content"] or ""), choice.get("finish_reason") == "length")
         except (LookupError, TypeError) as error:
-            raise BusyError(text("server-no-answer", url=self.url)) from error
+            raise BusyError(message("server-no-answer", url=self.url)) from error
 
     def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
@@ -112,110 +112,113 @@ class VisionServer:
                     raise self._refused(response, of_a_page=body is not None)
                 found = json.loads(self._body(response))
         except (OSError, ValueError) as error:
-            raise BusyError(text("server-silent", url=self.url, detail=_reason(error))) from error
+            raise BusyError(message("server-silent", url=self.url, detail=_reason(error))) from error
         if not isinstance(found, dict):
-            raise BusyError(text("server-no-answer", url=self.url))
+            raise BusyError(message("server-no-answer", url=self.url))
         return found
 
     def _body(self, response: Response) -> bytes:
-        """Return a body of bearable size that came within the time, however slowly it drips."""
+        """Return a body; raises BusyError where it is too large or is not complete in time."""
         data, end = b"", time.monotonic() + self.seconds
         while part := response.read1(1 << 16):
             data += part
-            if len(data) > _MOST_BYTES or time.monotonic() > end:
-                raise TimeoutError(text("server-drips", seconds=f"{self.seconds:.0f}"))
+            if len(data) > _MAX_BYTES or time.monotonic() > end:
+                late = message("server-drips", seconds=f"{self.seconds:.0f}")
+                raise BusyError(message("server-silent", url=self.url, detail=late))
         return data
 
     def _refused(self, response: Response, *, of_a_page: bool) -> Exception:
-        """Return what an answer with an error means: for the moment, for this page, or for good."""
+        """Return an HTTP error as one of the moment, of this page, or a lasting one."""
         code = response.status
-        said = {"url": self.url, "code": code, "detail": _words(response)}
+        details = {"url": self.url, "code": code, "detail": _error_text(response)}
         if code in _BUSY or code >= _SERVERS_FAULT:
-            return BusyError(text("server-busy", **said), code)
+            return BusyError(message("server-busy", **details), code)
         if of_a_page and code in _OF_THIS_PAGE:
-            return PageRefusedError(text("server-busy", **said), code)
-        return DoctorError(text(_FOR_GOOD.get(code, "server-refuses"), **said))
+            return PageRefusedError(message("server-busy", **details), code)
+        return DoctorError(message(_LASTING_ERRORS.get(code, "server-refuses"), **details))
 
 
-_FOR_GOOD = {401: "server-key", 403: "server-forbids", 404: "server-has-not"}
+_LASTING_ERRORS = {401: "server-key", 403: "server-forbids", 404: "server-has-not"}
 
 
-def _words(response: Response) -> str:
-    """Return what the server says; a body that stalls or breaks off says nothing."""
+def _error_text(response: Response) -> str:
+    """Return the body of an error in one line; `-` where it cannot be read."""
     try:
         body = response.read(2000)
     except OSError:
         body = b""
-    return " ".join(body.decode("utf-8", errors="replace").split())[:_SHOWN] or "-"
+    return " ".join(body.decode("utf-8", errors="replace").split())[:_MAX_QUOTED_CHARS] or "-"
 
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-_RUNGS = ("rung-first", "rung-again", "rung-again", "rung-smaller")
-"""How a page is asked for at each attempt; a smaller picture is the last resort."""
-_SMALLER = 0.5
+_STRATEGIES = ("rung-first", "rung-again", "rung-again", "rung-smaller")
+"""The message about each attempt; the last one sends a smaller picture."""
+_SMALLER_SCALE = 0.5
 _WAITS = (1.0, 4.0, 8.0)
 """Seconds between two attempts."""
-_IN_A_ROW = 3
-"""So many pages that fail in the same way are the server's fault, and not theirs."""
-_MOST_TOKENS = 8192
+_MAX_EQUAL_FAILURES = 3
+"""This many consecutive pages with the same status are the server's fault, and not the pages'."""
+_MAX_TOKENS = 8192
 _PROMPTS = {"paddleocr-vl": "OCR:", "deepseek-ocr": "<|grounding|>Convert the document to markdown."}
-"""What models were trained to be asked, by part of their names (their model cards)."""
-_USUAL = "Convert this page to Markdown. Write tables as HTML. Answer with the text of the page alone."
+"""The prompts that models were trained with, by part of their names (their model cards)."""
+_DEFAULT_PROMPT = (
+    "Convert this page to Markdown. Write tables as HTML. Answer with the text of the page alone."
+)
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _ROW = re.compile(r"\|(.+)\|\s*")
 _RULE = re.compile(r"\|[\s:|-]+\|\s*")
 _GROUNDING = re.compile(r"<\|(?:ref|det)\|>.*?<\|/(?:ref|det)\|>", re.DOTALL)
-"""Where DeepSeek-OCR says what it has seen: labels and boxes in its own marks."""
+"""DeepSeek-OCR marks labels and boxes in its text so."""
 
 
 def prompt_for(model: str) -> str:
-    """Return what a model is asked."""
+    """Return the prompt for a model."""
     known = model.lower().replace("_", "-")
-    return next((prompt for part, prompt in _PROMPTS.items() if part in known), _USUAL)
+    return next((prompt for part, prompt in _PROMPTS.items() if part in known), _DEFAULT_PROMPT)
 
 
 @dataclass
-class ChatEngine(OneByOne):
+class ChatEngine(SinglePageEngine):
     """Asks one model of one server, page by page."""
 
     server: VisionServer
     model: str
     prompt: str
-    incidents: list[str] = field(default_factory=list)
+    incidents: list[Text] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "server"
     sleep: Callable[[float], None] = time.sleep
     waits: Sequence[float] = _WAITS
     _lost: list[int] = field(default_factory=list)
-    """The codes of the pages that were lost one after the other, up to the last."""
+    """The HTTP statuses of the consecutive pages that failed, up to the last page."""
 
     def read(self, task: Task) -> PageRead:
         """Read one page; raises PageFailedError for this page, DoctorError where the server reads nothing."""
         started = time.monotonic()
         answer, rung = self._answer(task)
         self._lost.clear()
-        picture = task.picture(1.0)
+        picture = task.render(1.0)
         blocks = tuple(blocks_of(answer.text, (0, 0, picture.width, picture.height)))
         seconds = round(time.monotonic() - started, 2)
         page = Page(task.index, picture.width, picture.height, blocks, seconds)
-        notes = (text("page-cut", page=task.index + 1, tokens=_MOST_TOKENS),) if answer.cut else ()
+        notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if answer.cut else ()
         markdown: Mapping[str, Any] = {"markdown_texts": answer.text, "page_continuation_flags": None}
         return PageRead(page, markdown, self.device, rung, notes=notes)
 
     def close(self) -> None:
-        """Let go of nothing: every request is over."""
+        """Do nothing: every request has ended."""
 
     def _answer(self, task: Task) -> tuple[Answer, str]:
-        """Ask until there is an answer; return it and the rung. What is refused is only asked for smaller again."""
-        left = list(enumerate(_RUNGS))
+        """Return the answer and the strategy that got it; a refused picture is only sent again smaller."""
+        left = list(enumerate(_STRATEGIES))
         while left:
             attempt, rung = left.pop(0)
-            picture = task.picture(_SMALLER if rung == _RUNGS[-1] else 1.0)
+            picture = task.render(_SMALLER_SCALE if rung == _STRATEGIES[-1] else 1.0)
             try:
-                answer = self.server.read(picture.path, self.model, self.prompt, _MOST_TOKENS)
+                answer = self.server.read(picture.path, self.model, self.prompt, _MAX_TOKENS)
             except UnansweredError as error:
                 last = error
                 self._note(task, rung, error)
@@ -227,22 +230,24 @@ class ChatEngine(OneByOne):
         raise self._given_up(task, last)
 
     def _note(self, task: Task, rung: str, error: UnansweredError) -> None:
-        self.incidents.append(text("page-incident", page=task.index + 1, rung=text(rung), detail=error))
+        self.incidents.append(
+            message("page-incident", page=task.index + 1, rung=message(rung), detail=error.message)
+        )
 
     def _given_up(self, task: Task, last: UnansweredError) -> Exception:
-        """Return what it means that a page was never answered: this page, or the whole server is lost."""
+        """Return the error for a page without an answer: of this page, or of a server that reads nothing any more."""
         self._lost.append(last.code)
-        if self._lost[-_IN_A_ROW:] == [last.code] * _IN_A_ROW:
-            return DoctorError(text("server-refuses-all", count=_IN_A_ROW, detail=last))
+        if self._lost[-_MAX_EQUAL_FAILURES:] == [last.code] * _MAX_EQUAL_FAILURES:
+            return DoctorError(message("server-refuses-all", count=_MAX_EQUAL_FAILURES, detail=last.message))
         try:
             self.server.models()
         except BusyError:
-            return DoctorError(str(last))
-        return PageFailedError(text("page-failed", page=task.index + 1, detail=last))
+            return DoctorError(last.message)
+        return PageFailedError(message("page-failed", page=task.index + 1, detail=last.message))
 
 
 def blocks_of(markdown: str, box: tuple[int, int, int, int]) -> Iterator[Block]:
-    """Yield the blocks of a page in Markdown; nobody says where they are, so each has the box of the page."""
+    """Yield the blocks of a page in Markdown; without positions, so each has the box of the page."""
     for part in re.split(r"\n\s*\n", _GROUNDING.sub("", markdown)):
         words = part.strip()
         heading = _HEADING.fullmatch(words)

@@ -15,7 +15,7 @@ from paddlevl_doctor.parsing.evaluate.cross_check import differences
 from paddlevl_doctor.parsing.input.page_source import PageSource, PictureError
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
 from paddlevl_doctor.parsing.run.page_store import PageRead
-from paddlevl_doctor.parsing.run.session import Work
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Line, box_of
 
@@ -50,7 +50,7 @@ class SecondLook:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
     _waiting: list[Future[None]] = field(default_factory=list)
 
-    def page(self, work: Work, read: PageRead) -> None:
+    def page(self, work: DocumentJob, read: PageRead) -> None:
         """Look at a page now or later, if it is one that is looked at."""
         alone = differences(
             read.page, ()
@@ -66,13 +66,13 @@ class SecondLook:
         elif self.scope == "all" or work.count <= _WHOLE or read.page.index == 0 or endless or empty:
             self._waiting.append(self._thread.submit(self._look, work, read))
 
-    def pages(self, work: Work, indices: Iterable[int]) -> None:
+    def pages(self, work: DocumentJob, indices: Iterable[int]) -> None:
         """Look at these pages of a document, whatever they look like; raises as `wait` does."""
         for index in indices:
             self._waiting.append(self._thread.submit(self._look, work, work.pages[index]))
         self.wait()
 
-    def lying(self, work: Work) -> dict[int, int]:
+    def lying(self, work: DocumentJob) -> dict[int, int]:
         """Return the pages of a document that were read as they lie, and by how many degrees they are to be turned."""
         return {index: look.lies for index, look in self.of(work).items() if look.lies}
 
@@ -91,11 +91,11 @@ class SecondLook:
         if self.reader is not None:
             self.reader.close()
 
-    def of(self, work: Work) -> dict[int, Look]:
+    def of(self, work: DocumentJob) -> dict[int, Look]:
         """Return what was said of the pages of a document."""
         return dict(self.looks.get(work.path, {}))
 
-    def _look(self, work: Work, read: PageRead) -> None:
+    def _look(self, work: DocumentJob, read: PageRead) -> None:
         place = work.store.place(read.page.index) / NAME
         try:
             lines, lies = _remembered(place), 0
@@ -110,7 +110,7 @@ class SecondLook:
                 place.write_text(words, encoding="utf-8")
         self._keep(work, read, len(lines), differences(read.page, lines), lies)
 
-    def _lines(self, work: Work, read: PageRead) -> tuple[tuple[Line, ...], int]:
+    def _lines(self, work: DocumentJob, read: PageRead) -> tuple[tuple[Line, ...], int]:
         assert self.reader is not None  # noqa: S101 - `page` looked
         index = read.page.index
         with self.source.another(work.path, index) as picture:
@@ -118,7 +118,7 @@ class SecondLook:
         return lines, 0 if turn == read.turned else turn
 
     def _keep(
-        self, work: Work, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
+        self, work: DocumentJob, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
     ) -> None:
         self.looks.setdefault(work.path, {})[read.page.index] = Look(seen, tuple(found), lies)
 

@@ -13,17 +13,17 @@ from paddlevl_doctor.parsing.engines.page_rotation import turned_back
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.run.page_store import PageRead, presentable
-from paddlevl_doctor.parsing.run.session import PREVIEW, Work, noted
+from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob, with_render_notes
 from paddlevl_doctor.values.errors import DoctorError
 
 
-def may_lie(work: Work, look: SecondLook) -> bool:
+def may_lie(work: DocumentJob, look: SecondLook) -> bool:
     """Say whether pages of a document may lie that the witness has passed over: where one does, or did, others do."""
     turned = any(page.turned for page in work.pages.values())
     return look.reader is not None and (turned or bool(look.lying(work)))
 
 
-def set_upright(work: Work, look: SecondLook, engines: Sequence[Engine], source: PageSource) -> bool:
+def set_upright(work: DocumentJob, look: SecondLook, engines: Sequence[Engine], source: PageSource) -> bool:
     """Read every page of a document again that lies, and let the witness look at it once more.
 
     The pages that it had passed over are looked at first. Returns whether any page was read again.
@@ -38,7 +38,12 @@ def set_upright(work: Work, look: SecondLook, engines: Sequence[Engine], source:
 
 
 def read_upright(
-    work: Work, index: int, turn: int, engines: Sequence[Engine], source: PageSource, troubles: list[str]
+    work: DocumentJob,
+    index: int,
+    turn: int,
+    engines: Sequence[Engine],
+    source: PageSource,
+    troubles: list[str],
 ) -> bool:
     """Read a page turned by so many degrees against the clock, in place of how it was read before.
 
@@ -62,7 +67,7 @@ def read_upright(
 class _Upright:
     """A page that is drawn turned, and read into a folder of its own."""
 
-    def __init__(self, work: Work, index: int, turn: int, source: PageSource) -> None:
+    def __init__(self, work: DocumentJob, index: int, turn: int, source: PageSource) -> None:
         self._work, self._index, self._turn, self._source = work, index, turn, source
         self._drawn: dict[float, Picture] = {}
 
@@ -75,7 +80,7 @@ class _Upright:
             return None
         with contextlib.suppress(OSError):  # there is none, or no room: the page itself was read
             shutil.copyfile(store.place(self._index) / PREVIEW, task.folder / PREVIEW)
-        page = _as_it_lies(noted(found, self._picture(1.0)), self._turn)
+        page = _as_it_lies(with_render_notes(found, self._picture(1.0)), self._turn)
         return presentable(page, f"{store.folder.name}/{store.place(self._index).name}")
 
     def _picture(self, scale: float) -> Picture:
@@ -93,13 +98,12 @@ class _Upright:
 
 
 def _read(engine: Engine, task: Task) -> PageRead | None:
-    heard: list[PageRead | str] = []
     try:
-        engine.read_all((task,), lambda _task, found: heard.append(found))
+        results = list(engine.read_batch((task,)))
     except DoctorError:  # another one may be left
         engine.lost = True
         return None
-    return next((found for found in heard if isinstance(found, PageRead)), None)
+    return next((found for found in results if isinstance(found, PageRead)), None)
 
 
 def _as_it_lies(read: PageRead, turn: int) -> PageRead:

@@ -17,7 +17,7 @@ from typing import Any
 
 from paddlevl_doctor.messages import text
 from paddlevl_doctor.parsing.input.documents import SCALED_ABOVE
-from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Box
 
@@ -93,7 +93,7 @@ class PageSource:
     max_pixels: int = SCALED_ABOVE
     seconds: float = _SECONDS
     drawers: int = 1
-    _idle: queue.LifoQueue[LinesChild | None] = field(default_factory=queue.LifoQueue)
+    _idle: queue.LifoQueue[JsonLinesProcess | None] = field(default_factory=queue.LifoQueue)
     """The processes that draw nothing now; None is one that has not been started."""
     _drawing: ThreadPoolExecutor = field(init=False)
     _ahead: dict[tuple[Path, int], Future[Picture]] = field(default_factory=dict)
@@ -239,11 +239,11 @@ class PageSource:
             self._idle.put(child)
         return answer
 
-    def _started(self) -> LinesChild:
+    def _started(self) -> JsonLinesProcess:
         # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the worker.
         env = {**self.env, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
         argv = (sys.executable, "-X", "utf8", "-m", "paddlevl_doctor.parsing.input.page_worker")
-        return LinesChild(argv, env, self.folder / "pages.log")
+        return JsonLinesProcess(argv, env, self.folder / "pages.log")
 
 
 def _no_room(page: int, detail: str) -> NoRoomError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from paddlevl_doctor.parsing.engines.failures import helped
+from paddlevl_doctor.parsing.engines.failures import fallback_summary
 from paddlevl_doctor.parsing.output.run_report_model import (
     Difference,
     DocumentStory,
@@ -17,14 +17,14 @@ from paddlevl_doctor.parsing.output.run_report_model import (
 )
 from paddlevl_doctor.parsing.run.page_store import PageRead
 from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, names_of
-from paddlevl_doctor.parsing.run.session import PREVIEW, Work
+from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
 from paddlevl_doctor.parsing.workers.watchdog import summed
 
 _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
 
 
-def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) -> RunStory:
+def tell(report: ParseReport, works: Sequence[DocumentJob], samples: Sequence[Sample]) -> RunStory:
     """Return the story of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
@@ -40,7 +40,7 @@ def tell(report: ParseReport, works: Sequence[Work], samples: Sequence[Sample]) 
         seconds=report.seconds,
         samples=summed(samples),
         incidents=report.incidents,
-        rungs=helped(report.rungs),
+        rungs=fallback_summary(report.rungs),
     )
 
 
@@ -64,7 +64,7 @@ def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading
     return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
 
 
-def _document(name: str, document: DocumentReport, work: Work | None, pictures: int) -> DocumentStory:
+def _document(name: str, document: DocumentReport, work: DocumentJob | None, pictures: int) -> DocumentStory:
     places = {found.page for found in document.differences}
     found = {page: [d for d in document.differences if d.page == page] for page in places}
     pages = work.pages if work is not None else {}
@@ -86,7 +86,7 @@ def _document(name: str, document: DocumentReport, work: Work | None, pictures: 
 
 
 def _page(
-    read: PageRead, work: Work, *, differences: Mapping[int, Sequence[Difference]], picture: bool
+    read: PageRead, work: DocumentJob, *, differences: Mapping[int, Sequence[Difference]], picture: bool
 ) -> PageStory:
     index, page = read.page.index, read.page
     preview = work.store.place(index) / PREVIEW

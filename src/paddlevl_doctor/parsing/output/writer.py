@@ -14,7 +14,7 @@ from paddlevl_doctor.parsing.input.page_source import PageSource, PictureError, 
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.run.result_files import remove_stale
-from paddlevl_doctor.parsing.run.session import PREVIEW, Work
+from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Box, Page, Reading
 
@@ -66,7 +66,7 @@ def joined(pages: Iterable[Mapping[str, Any]]) -> str:
     return words
 
 
-def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource) -> tuple[str, ...]:
+def write_outputs(work: DocumentJob, reading: Reading, folder: Path, source: PageSource) -> tuple[str, ...]:
     """Write everything, and remove what an earlier run wrote that this reading lacks; returns the paths.
 
     Raises DoctorError where it cannot be written (a full disk).
@@ -87,7 +87,7 @@ def write_outputs(work: Work, reading: Reading, folder: Path, source: PageSource
     return tuple(map(str, written))
 
 
-def _markdown(work: Work, reading: Reading) -> str:
+def _markdown(work: DocumentJob, reading: Reading) -> str:
     if work.markdown is not None:
         return work.markdown.strip("\n") + "\n"
     pages = [page.markdown for page in work.in_order()]
@@ -105,7 +105,7 @@ def _put(path: Path, data: bytes) -> Path:
     return path
 
 
-def _bound(work: Work, base: Path, source: PageSource) -> Iterator[Path]:
+def _bound(work: DocumentJob, base: Path, source: PageSource) -> Iterator[Path]:
     """Bind the layout and order pictures of all pages into one PDF each; yields those that were written."""
     for name, sheets in (("layout", _layouts(work)), ("order", _orders(work))):
         pdf = Path(f"{base}.{name}.pdf")
@@ -117,12 +117,12 @@ def _bound(work: Work, base: Path, source: PageSource) -> Iterator[Path]:
             work.notes.append(str(error))
 
 
-def _layouts(work: Work) -> list[Sheet]:
+def _layouts(work: DocumentJob) -> list[Sheet]:
     """Return the pictures that the pipeline has drawn."""
     return [Sheet(path) for i in sorted(work.pages) for path in sorted(work.store.place(i).glob(_LAYOUT))]
 
 
-def _orders(work: Work) -> list[Sheet]:
+def _orders(work: DocumentJob) -> list[Sheet]:
     """Return the pages with their blocks numbered; none where no engine said where anything is."""
     seen = [(read.page, work.store.place(read.page.index) / PREVIEW) for read in work.in_order()]
     sheets = [Sheet(path, (p.width, p.height), tuple(_placed(p))) for p, path in seen if path.is_file()]

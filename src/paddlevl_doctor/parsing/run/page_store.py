@@ -11,14 +11,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, Text, from_json, message
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
@@ -42,7 +42,7 @@ class PageRead:
     device: str = ""
     rung: str = "first"
     vram_mb: int | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
     blank: bool = False
     """Nothing is on the page, as its picture says."""
     turned: int = 0
@@ -142,7 +142,7 @@ def _told(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DoctorError(text("results-not-kept", path=place, reason=error.strerror or error)) from error
+        raise DoctorError(message("results-not-kept", path=place, reason=error.strerror or error)) from error
 
 
 def _read(document: Mapping[str, Any]) -> PageRead:
@@ -154,7 +154,7 @@ def _read(document: Mapping[str, Any]) -> PageRead:
         str(document["device"]),
         str(document["rung"]),
         document["vram_mb"],
-        tuple(str(note) for note in document["notes"]),
+        _notes(document["notes"], document.get("notes_messages")),
         bool(document["blank"]),
         int(document.get("turned", 0)),
     )
@@ -171,13 +171,25 @@ def presentable(page: PageRead, folder: str) -> PageRead:
         page,
         page=replace(page.page, blocks=blocks),
         markdown={**page.markdown, "markdown_texts": _whole(words)} if page.markdown else page.markdown,
-        notes=tuple(map(_whole, page.notes)),
+        notes=tuple(map(_whole_note, page.notes)),
     )
 
 
 def _whole(words: str) -> str:
     """Return a text with U+FFFD for every half of a surrogate pair: a model may stop in the middle of a character."""
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole_note(note: Text) -> Text:
+    if isinstance(note, str):
+        return _whole(note)
+    return Message(note.id, {n: _whole(v) if isinstance(v, str) else v for n, v in note.params.items()})
+
+
+def _notes(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
+    """Return stored notes as messages, and as texts where they are none."""
+    pairs = zip(texts, messages or [None] * len(texts), strict=True)
+    return tuple(str(words) if stored is None else from_json(stored) for words, stored in pairs)
 
 
 def key_of(document: Path, reads_with: str) -> str:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.input.documents import DRAWN, PAGE, PAGES
 from paddlevl_doctor.parsing.output.markdown import READING
 from paddlevl_doctor.values.errors import UsageError
@@ -27,9 +27,9 @@ def refuse_to_replace(names: Iterable[str], outputs: Sequence[Path], needed: Ite
     for base in (output / name for output in outputs for name in names):
         for path in _there(base):
             if path.resolve() in kept:
-                raise UsageError(text("result-needed", path=path))
+                raise UsageError(message("result-needed", path=path))
             if not _is_ours(base):
-                raise UsageError(text("result-foreign", path=path))
+                raise UsageError(message("result-foreign", path=path))
 
 
 def remove_stale(base: Path, written: Collection[Path], pages: int) -> None:

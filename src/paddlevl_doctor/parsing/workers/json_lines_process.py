@@ -1,7 +1,7 @@
-"""A child process that is spoken to in JSON lines: one answers, crashes, hangs or prints garbage, and all is a value.
+"""A child process that reads requests and writes events as JSON lines; it may crash, hang or print garbage.
 
 The child has a session of its own, so that Ctrl-C in the terminal does not reach it, and ends with its whole process
-tree. Its stderr goes to a file, because a pipe that nobody empties would stop it.
+tree. Its stderr goes to a file, because a full pipe would stop it.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ import psutil
 from paddlevl_doctor.system.processes import kill_group, own_group
 
 Event = dict[str, Any]
-_TAIL = 4000
+_TAIL_BYTES = 4000
 _DUMP_SECONDS = 2.0
 _KILLED = -9
-"""What `returncode` is after SIGKILL; Windows has no such thing, and its statuses are positive."""
+"""The `returncode` after SIGKILL, which Windows does not have."""
 
 
 class ChildEndedError(Exception):
-    """The child is gone; `returncode` is negative for a signal, and `killed` where somebody else has killed it."""
+    """The child has ended; `returncode` is negative for a signal, `killed` if another process killed it."""
 
     def __init__(self, returncode: int, *, killed: bool = False) -> None:
         super().__init__(f"the child ended with {returncode}")
         self.returncode, self.killed = returncode, killed
 
 
-class LinesChild:
-    """One child process. Not thread-safe: one thread speaks with one child."""
+class JsonLinesProcess:
+    """One child process. Not thread-safe: one thread uses one child."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
         """Start it; raises OSError where there is no such program."""
@@ -52,26 +52,26 @@ class LinesChild:
                 errors="replace",
                 **own_group(),
             )
-        self._elsewhere = 0
-        """The process that really works, where this one only passes lines on to it."""
+        self._worker_pid = 0
+        """The process that does the work, where this one only passes lines on to it; 0 is none."""
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._requests: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._speak, daemon=True).start()
+        threading.Thread(target=self._read_events, daemon=True).start()
+        threading.Thread(target=self._write_requests, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read_events(self) -> None:
         assert self.process.stdout is not None  # noqa: S101 - it was asked for
         for line in self.process.stdout:
-            with contextlib.suppress(ValueError):  # whatever a library prints is no event
+            with contextlib.suppress(ValueError):  # a line that a library prints is no event
                 event = json.loads(line)
                 if isinstance(event, dict) and "event" in event:
-                    self._elsewhere = int(event.get("worker_pid") or self._elsewhere)
+                    self._worker_pid = int(event.get("worker_pid") or self._worker_pid)
                     self._events.put(event)
         self._events.put(None)
         self._requests.put(None)
 
-    def _speak(self) -> None:
-        """Pass on what is asked for: a child that does not listen must not hold up whoever watches it."""
+    def _write_requests(self) -> None:
+        """Write the requests: a child that does not read them must not block the thread that watches it."""
         assert self.process.stdin is not None  # noqa: S101 - it was asked for
         try:
             with self.process.stdin as stdin:
@@ -82,7 +82,7 @@ class LinesChild:
             self._events.put(None)
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Ask for something, without waiting until it was heard; `next_event` raises where nobody is there any more."""
+        """Send a request without waiting until it is read; `next_event` raises where the child has ended."""
         self._requests.put(json.dumps(message) + "\n")
 
     def next_event(self, timeout: float) -> Event | None:
@@ -92,12 +92,12 @@ class LinesChild:
         except queue.Empty:
             return None
         if event is None:
-            self._events.put(None)  # for whoever asks again
+            self._events.put(None)  # for the next call
             raise self._ended()
         return event
 
     def _ended(self) -> ChildEndedError:
-        """Return how it ended; one that has closed its output and lives on is ended."""
+        """Return how it ended; a child that has closed its output and lives on is killed."""
         try:
             returncode = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -106,7 +106,7 @@ class LinesChild:
         return ChildEndedError(returncode, killed=returncode == _KILLED)
 
     def ask_for_stacks(self) -> str:
-        """Return where all threads of the child are, as far as it can say; it has to have registered SIGUSR1."""
+        """Return the stacks of all threads of the child, empty on Windows; the child has to have registered SIGUSR1."""
         if not hasattr(signal, "SIGUSR1"):
             return ""
         start = self.log.stat().st_size
@@ -116,26 +116,26 @@ class LinesChild:
             self.process.wait(_DUMP_SECONDS)
         return self._log_from(start)
 
-    def last_words(self) -> str:
+    def stderr_tail(self) -> str:
         """Return the end of what the child wrote to stderr."""
-        return self._log_from(max(0, self.log.stat().st_size - _TAIL))
+        return self._log_from(max(0, self.log.stat().st_size - _TAIL_BYTES))
 
     def _log_from(self, start: int) -> str:
         with self.log.open("rb") as file:
             file.seek(start)
-            return file.read(_TAIL * 4).decode("utf-8", errors="replace")
+            return file.read(_TAIL_BYTES * 4).decode("utf-8", errors="replace")
 
     def processes(self) -> list[psutil.Process]:
-        """Return the child and all that it has started, and who works for it."""
-        return _trees(self.process.pid, self._elsewhere)
+        """Return the child, the process that works for it, and all that they have started."""
+        return _trees(self.process.pid, self._worker_pid)
 
     def kill(self) -> None:
-        """End the child and everything that it has started, and who works for it."""
+        """Kill the child, the process that works for it, and all that they have started."""
         self._kill(self.processes())
 
-    def _kill(self, doomed: Sequence[psutil.Process]) -> None:
+    def _kill(self, processes: Sequence[psutil.Process]) -> None:
         kill_group(self.process.pid)
-        for process in doomed:
+        for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self.process.kill()
@@ -144,7 +144,7 @@ class LinesChild:
     def close(self, timeout: float = 5.0) -> None:
         """Let the child end by itself, and end it where it does not within `timeout` seconds.
 
-        Who only worked for it is left alone: it waits for the next one.
+        The process that worked for it is left alone: it waits for the next client.
         """
         self._requests.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,8 +1,8 @@
-"""Watches a worker: every stage has a limit, memory is sampled, and a worker that stands still is seen early.
+"""Watches a worker: every stage has a time limit, memory is sampled, and a worker that stalled is found early.
 
-A worker that computes for long (PaddleOCR-VL on a CPU needs minutes a page) and one that waits for ever look alike
-from outside, but for the processor time that they use. So there are two limits: one without any use of the
-processor, and a much longer one with it."""
+A worker that computes for long (PaddleOCR-VL on a CPU needs minutes a page) and one that waits for ever differ only in
+the processor time that they use. So there are two limits: one without any use of the processor, and a much longer one
+with it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dataclasses import dataclass, field, replace
 import psutil
 
 from paddlevl_doctor.parsing.output.run_report_model import Sample
-from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, LinesChild
+from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
 
 _TICK = 0.25
 _SAMPLE_SECONDS = 1.0
 _BUSY_SHARE = 0.02
-"""Of one core: less than that is standing still. A thread that polls a queue twice a second uses less."""
+"""Of one core: a worker that uses less is idle. A thread that polls a queue twice a second uses less."""
 _BUSY_PERCENT = 5
 """Of the GPU: a desktop uses less of it."""
 
 Gpu = Callable[[Collection[int]], "tuple[int, int] | None"]
-"""Gives MiB in use on a GPU, and for how many percent of the time processes keep it busy; None where nobody says."""
+"""Returns MiB in use on a GPU, and for how many percent of the time some processes keep it busy; None if unknown."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def limits_for(device: str, stall: float | None = None) -> dict[str, Limits]:
 
 
 class StalledError(Exception):
-    """A worker that made no progress within a limit. `stacks` says where its threads are."""
+    """A worker that made no progress within a limit. `stacks` has the stacks of its threads."""
 
     def __init__(self, stage: str, waited: float, stacks: str, *, idle: bool) -> None:
         super().__init__(f"{stage}: no progress for {waited:.0f} s")
@@ -65,22 +65,22 @@ class StalledError(Exception):
 
 
 class DiedError(Exception):
-    """A worker that ended although it was asked for something. `words` is the end of what it wrote.
+    """A worker that ended during a request. `stderr` is the end of what it wrote there.
 
-    `killed_with` is set where somebody else has killed it, as the system does where memory runs out: the MiB that it
-    had when it was looked at last.
+    `killed_with` is set where another process killed it, as the system does where memory runs out: the MiB of its last
+    sample.
     """
 
-    def __init__(self, stage: str, returncode: int, words: str, killed_with: int | None = None) -> None:
+    def __init__(self, stage: str, returncode: int, stderr: str, killed_with: int | None = None) -> None:
         super().__init__(f"{stage}: ended with {returncode}")
-        self.stage, self.returncode, self.words, self.killed_with = stage, returncode, words, killed_with
+        self.stage, self.returncode, self.stderr, self.killed_with = stage, returncode, stderr, killed_with
 
 
 @dataclass
 class Watcher:
     """Waits for the answers of one worker."""
 
-    child: LinesChild
+    child: JsonLinesProcess
     samples: list[Sample]
     """Where the samples go; shared by the workers of one run."""
     started: float
@@ -89,7 +89,7 @@ class Watcher:
     gpu: Gpu = lambda _pids: None
     limits: Mapping[str, Limits] = field(default_factory=lambda: LIMITS)
     worker: str = ""
-    """Tells it from the others of the run, as `device` does its GPU."""
+    """The name of this worker in the samples, as `device` is that of its GPU."""
     device: str = ""
     stage: str = "start"
     _since: float = field(default_factory=time.monotonic)
@@ -117,12 +117,12 @@ class Watcher:
         except ChildEndedError as error:
             self._note_end()
             killed_with = self._rss_mb if error.killed else None
-            raise DiedError(self.stage, error.returncode, self.child.last_words(), killed_with) from error
+            raise DiedError(self.stage, error.returncode, self.child.stderr_tail(), killed_with) from error
         now = time.monotonic()
         if now - self._sampled >= _SAMPLE_SECONDS:
             self._sample(now)
         if event is None:
-            self._look(now)
+            self._check_limits(now)
         return event
 
     def close(self) -> None:
@@ -138,18 +138,18 @@ class Watcher:
     def _progress(self) -> None:
         self._since = self._last_use = time.monotonic()
 
-    def _look(self, now: float) -> None:
+    def _check_limits(self, now: float) -> None:
         """End a worker that is beyond a limit."""
         limits = self.limits.get(self.stage, LIMITS["read"])
         busy, idle = now - self._since, now - self._last_use
         if busy > limits.busy or idle > limits.idle:
             stacks = self.child.ask_for_stacks()
             self.kill()
-            stood = idle > limits.idle
-            raise StalledError(self.stage, idle if stood else busy, stacks, idle=stood)
+            is_idle = idle > limits.idle
+            raise StalledError(self.stage, idle if is_idle else busy, stacks, idle=is_idle)
 
     def _sample(self, now: float) -> None:
-        """Note the memory, and whether processor or GPU were used since the last look."""
+        """Note the memory, and whether processor or GPU were used since the last sample."""
         processes = self.child.processes()
         rss, cpu = usage(processes)
         gpu = self.gpu({process.pid for process in processes})
@@ -160,7 +160,7 @@ class Watcher:
         self._note(now, self._rss_mb, gpu[0] if gpu else None)
 
     def _note_end(self) -> None:
-        """Say that it needs no memory any more."""
+        """Note that it uses no memory any more."""
         self._note(time.monotonic(), 0, None)
 
     def _note(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
@@ -169,7 +169,7 @@ class Watcher:
 
 
 def usage(processes: list[psutil.Process]) -> tuple[int, float]:
-    """Return resident bytes and processor seconds of some processes; those that have ended count nothing."""
+    """Return resident bytes and processor seconds of some processes; those that have ended do not count."""
     rss, cpu = 0, 0.0
     for process in processes:
         try:
@@ -182,9 +182,9 @@ def usage(processes: list[psutil.Process]) -> tuple[int, float]:
     return rss, cpu
 
 
-_FEWEST = 10
-"""Pages before anything is said: caches and kernels fill during the first ones."""
-_SHARE, _LEAST_MB = 1.5, 1024
+_MIN_PAGES = 10
+"""Pages before growth counts: caches and kernels fill during the first ones."""
+_GROWTH_FACTOR, _MIN_GROWTH_MB = 1.5, 1024
 
 
 def keeps_rising(mb: Sequence[int]) -> bool:
@@ -192,16 +192,16 @@ def keeps_rising(mb: Sequence[int]) -> bool:
 
     The lowest of the last pages is compared with the highest of the early ones, so that one large page is no growth.
     """
-    if len(mb) < _FEWEST:
+    if len(mb) < _MIN_PAGES:
         return False
     early, late = max(mb[2:6]), min(mb[-4:])
-    return late > early * _SHARE and late - early > _LEAST_MB
+    return late > early * _GROWTH_FACTOR and late - early > _MIN_GROWTH_MB
 
 
 def summed(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return what all workers together had at the moment of each sample: RSS by worker, GPU memory by device.
 
-    A worker that has ended says so with a last sample of 0 MiB.
+    The last sample of a worker that has ended is 0 MiB.
     """
     rss: dict[str, int] = {}
     vram: dict[str, int] = {}

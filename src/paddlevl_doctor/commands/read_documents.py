@@ -1,0 +1,213 @@
+"""The reading part of `parse`: reads the pages of all documents, writes and judges the results, builds the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from paddlevl_doctor.commands.engine_choice import EngineChoice
+from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_checker, create_engines
+from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
+from paddlevl_doctor.messages import Text, language, message
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look, SecondLook
+from paddlevl_doctor.parsing.evaluate.ground_truth import Known
+from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
+from paddlevl_doctor.parsing.input.documents import refusal
+from paddlevl_doctor.parsing.input.page_source import PageSource
+from paddlevl_doctor.parsing.output.run_report import tell
+from paddlevl_doctor.parsing.output.writer import write_outputs
+from paddlevl_doctor.parsing.run.page_store import PageRead, key_of
+from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport, unreadable
+from paddlevl_doctor.parsing.run.scheduler import DocumentJob, Scheduler
+from paddlevl_doctor.parsing.workers.watchdog import summed
+from paddlevl_doctor.values.errors import DoctorError, UsageError
+from paddlevl_doctor.values.pages import Reading
+
+
+def read_documents(
+    context: ParseContext,
+    record: RunRecord,
+    choice: EngineChoice,
+    jobs: Sequence[DocumentJob],
+    source: PageSource,
+    known: Known,
+) -> ParseReport:
+    """Read all pages, write the results and judge them; raises DoctorError where nothing can be read."""
+    pages = sum(job.count for job in jobs)
+    engines = create_engines(context, choice.name, source.folder, pages)
+    checker = create_cross_checker(context, choice.name, source, engines)
+    jobs = _with_cache_keys(record, jobs, engines.cache_key)
+    for job in jobs if context.request.resume else ():
+        job.resume()
+    run = _Run(context, record, choice, jobs, source, engines, checker, {})
+    try:
+        run.read()
+    except KeyboardInterrupt:
+        done, count = sum(len(job.pages) for job in jobs), sum(job.count for job in jobs)
+        raise KeyboardInterrupt(message("parse-interrupted", done=done, count=count)) from None
+    for job in jobs:
+        record.documents[job.path] = run.document_report(job, known)
+    report = run.report()
+    return replace(report, story=tell(report, jobs, engines.samples))
+
+
+def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: str) -> list[DocumentJob]:
+    """Give every document the key of its pages: the hash of its bytes and of all that decides how they are read.
+
+    A document that has vanished is reported; raises UsageError where none is left.
+    """
+    for job in jobs:
+        try:
+            job.store = replace(job.store, key=key_of(job.path, cache_key))
+        except OSError as error:
+            reason = refusal(job.path, error, language())
+            if len(record.order) == 1:
+                raise reason from error
+            record.documents[job.path] = unreadable(job.path, reason.message)
+    left = [job for job in jobs if job.path not in record.documents]
+    if not left:
+        raise UsageError(message("no-readable-document", count=len(record.order)))
+    return left
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All that reads the documents of one run."""
+
+    context: ParseContext
+    record: RunRecord
+    choice: EngineChoice
+    jobs: Sequence[DocumentJob]
+    source: PageSource
+    engines: EngineSet
+    checker: SecondLook
+    outputs: dict[Path, tuple[str, ...]]
+    """The paths of the results, by document."""
+
+    def read(self) -> None:
+        """Read all pages, cross-check them and read rotated ones again; then end all engines."""
+        try:
+            with self.record.timed("read"):
+                self._read_pages()
+            self._finish_cross_check()
+            self._reread_rotated_pages()
+        finally:
+            self.checker.close()
+            self.engines.close()
+
+    def _read_pages(self) -> None:
+        """Read all pages; where the last engine is lost, the pages that were read are still results."""
+        name: Text = message("documents-count", count=len(self.jobs))
+        if len(self.jobs) == 1:
+            name = self.jobs[0].path.name
+        title = message("stage-parse", name=name, engine=self.choice.name)
+        total = sum(job.count - job.resumed for job in self.jobs)
+        try:
+            with self.context.bar(title, total) as advance:
+
+                def on_page(job: DocumentJob, page: PageRead | Text) -> None:
+                    if isinstance(page, PageRead):
+                        self.checker.page(job, page)
+                    advance(1)
+
+                self.engines.on_stage(lambda stage: advance.say(message(f"worker-{stage}")))
+                scheduler = Scheduler(self.jobs, self.source, on_page, self._write)
+                self.record.incidents += scheduler.run(self.engines.engines)
+        except DoctorError as error:
+            if isinstance(error, UsageError) or not any(job.pages for job in self.jobs):
+                raise
+            for job in [job for job in self.jobs if not job.is_done]:
+                job.failed |= dict.fromkeys(job.missing(), error.message)
+                self._write(job)
+
+    def _finish_cross_check(self) -> None:
+        """Wait for the cross-check; pages of an earlier run are checked as well."""
+        for job in self.jobs:
+            for index in sorted(job.kept):
+                self.checker.page(job, job.pages[index])
+        if self.checker.left():
+            with self.context.stage(message("stage-witness")), self.record.timed("witness"):
+                self.checker.wait()
+
+    def _reread_rotated_pages(self) -> None:
+        """Read rotated pages again, and join and write their documents again."""
+        rotated = [job for job in self.jobs if may_lie(job, self.checker)]
+        if rotated:
+            engines = self.engines.engines
+            with self.context.stage(message("stage-upright")), self.record.timed("upright"):
+                for job in rotated:
+                    if set_upright(job, self.checker, engines, self.source):
+                        job.markdown = engines[0].join([page.markdown for page in job.in_order()])
+                        self._write(job)
+        self.record.incidents += dict.fromkeys(self.checker.troubles)
+
+    def _write(self, job: DocumentJob) -> None:
+        """Write the results of a document."""
+        output = self.context.request.output
+        self.outputs[job.path] = write_outputs(job, self._reading(job), output, self.source)
+
+    def _reading(self, job: DocumentJob) -> Reading:
+        pages = job.in_order()
+        device = ",".join(sorted({page.device for page in pages}))
+        vram = max((page.vram_mb for page in pages if page.vram_mb is not None), default=None)
+        notes = tuple(note for page in pages for note in page.notes)
+        seconds = {"read": round(sum(page.page.seconds for page in pages), 2)}
+        return Reading(self.choice.name, device, tuple(p.page for p in pages), seconds, 0, vram, notes)
+
+    def document_report(self, job: DocumentJob, known: Known) -> DocumentReport:
+        """Return the judged report of a document, compared with its known text where there is one."""
+        reading, truth = self._reading(job), known.texts.get(job.path)
+        looks: Mapping[int, Look] = self.checker.of(job)
+        failed = tuple(job.failed[index] for index in sorted(job.failed))
+        blank = all(page.blank for page in job.pages.values())
+        verdict = (
+            judge_alone(reading, looks, failed, blank=blank, missing=known.why_missing(job.path))
+            if truth is None
+            else compare(reading, truth, self.context.request.threshold, failed)
+        )
+        return DocumentReport(
+            input=str(job.path),
+            pages=len(job.pages),
+            resumed=job.resumed,
+            failed=failed,
+            outputs=self.outputs.get(job.path, ()),
+            verdict=verdict,
+            notes=(*job.notes, *reading.notes),
+            witnessed=sum(look.seen > 0 for look in looks.values()),
+            differences=tuple(found for _, look in sorted(looks.items()) for found in look.differences),
+            diff="" if truth is None else difference_of(reading, truth),
+        )
+
+    def report(self) -> ParseReport:
+        """Return the report of the whole run, without the one for people."""
+        record, request, name = self.record, self.context.request, self.choice.name
+        pages = [page for job in self.jobs for page in job.in_order()]
+        documents = tuple(record.documents[path] for path in record.order)
+        samples = summed(self.engines.samples)
+        measured = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in samples))
+        vram = [mb for mb in measured if mb is not None]
+        started = {stage: seconds for stage, seconds in self.engines.seconds().items() if stage != "read"}
+        rungs = [page.rung for page in pages]
+        notes = (note for document in documents for note in document.notes)
+        return ParseReport(
+            input=request.inputs[0] if len(documents) > 1 else str(self.jobs[0].path),
+            engine=name,
+            device=",".join(dict.fromkeys(page.device for page in pages)) or ",".join(self.engines.devices),
+            requested_engine=request.engine,
+            reason=self.choice.reason,
+            pages=tuple(page.page for page in pages),
+            outputs=tuple(path for document in documents for path in document.outputs),
+            verdict=judge_run(documents, record.failures, name, request.require),
+            seconds={**record.seconds, **started},
+            peak_memory={
+                "rss_mb": max((sample.rss_mb for sample in samples), default=0),
+                "vram_mb": max(vram, default=None),
+            },
+            incidents=(*record.incidents, *self.engines.incidents, *notes),
+            documents=documents,
+            pipeline=request.pipeline if name == "native" else None,
+            rungs={rung: rungs.count(rung) for rung in dict.fromkeys(rungs)},
+            fix=record.fix,
+        )
