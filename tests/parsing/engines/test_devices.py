@@ -170,7 +170,7 @@ def test_a_worker_on_amd_gets_what_mkl_is_told_unless_the_user_has_told_it(
     amd = replace(machine().host, cpu="AMD EPYC")
     seen = Examination(context(machine(host=amd)), ())
     system = FakeSystem(env=own)
-    request, progress = ParseRequest((), tmp_path, device="cpu"), Progress(enabled=False)
+    request, progress = ParseRequest((), tmp_path, device="cpu"), Progress(enabled=False, lang="en")
     run = ParseContext(system, request, seen, progress.stage, progress.bar)
     (worker,) = create_engines(run, "native", tmp_path, 1).engines
     assert isinstance(worker, NativeEngine)
