@@ -126,7 +126,7 @@ def test_an_environment_that_always_runs_out_of_memory_fails_for_two_pages_only(
     assert [incident.partition(":")[0] for incident in stage.incidents] == [
         f"Page {page}, {rung}"
         for page in (1, 2)
-        for rung in ("first try", "with the other GPU cache allocator", "without queues")
+        for rung in ("first try", "with the other GPU memory allocator", "without queues")
     ]
 
     stage.recorded.clear()

@@ -14,7 +14,7 @@ PAGES = 80
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(watchdog, "_LEAST_MB", 64)  # a real one grows by gigabytes
+    monkeypatch.setattr(watchdog, "_MIN_GROWTH_MB", 64)  # a real one grows by gigabytes
     return Stage(tmp_path)
 
 
