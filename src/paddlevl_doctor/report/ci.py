@@ -62,7 +62,8 @@ def _why_skipped(finding: Finding, report: CheckReport, lang: str) -> str:
     root = root_of(finding, report.findings)
     if root is not None:
         return say("report-waits-for", lang, id=root)
-    return ": ".join([say("status-skipped", lang), *(render(e.value, lang) for e in finding.evidence)])
+    words = (say("status-skipped", lang), *(render(e.value, lang) for e in finding.evidence))
+    return say("label-colon", lang).join(words)
 
 
 def details(finding: Finding, lang: str) -> str:
