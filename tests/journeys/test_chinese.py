@@ -19,18 +19,20 @@ WORD = re.compile(r"[A-Za-z][A-Za-z']+")
 CODE = re.compile(r"`[^`]*`|<style>.*?</style>|<svg.*?</svg>|<[^>]*>|https?://\S+", re.DOTALL)
 COMMAND = re.compile(r"^\s*(?:运行|\$)[:：]?.*$|^\s*(?:uv|paddlevl-doctor) .*$", re.MULTILINE)
 """What is typed as it stands."""
-OTHERS = (
-    "links",
-    "commands",
-    "diff",
-    "excerpt",
-    "schema",
-    "facts",
-    "id",
-    "requires",
-    "params",
-    "subjects",
-    "blocks",
+OTHERS = frozenset(
+    [
+        "links",
+        "commands",
+        "diff",
+        "excerpt",
+        "schema",
+        "facts",
+        "id",
+        "requires",
+        "params",
+        "subjects",
+        "blocks",
+    ]
 )
 """Fields of JSON documents whose words are not the doctor's."""
 DIFF = re.compile(r"^ {2,3}[-+@ ].*$", re.MULTILINE)

@@ -1,17 +1,12 @@
-"""report."""
+"""The whole answer of `check`: facts, findings, their summary and the exit code."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import ExitCode, Finding, Status
-
-if TYPE_CHECKING:
-    pass
-
 
 _WORST_FIRST = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE, Status.OK)
 
