@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from paddlevl_doctor.data_files import data_folder, read_toml_once
 
 LANGUAGES = ("en", "zh")
-_language: ContextVar[str] = ContextVar("language", default="en")
+_chosen = {"language": "en"}
+"""The language of `text`: one a process, so that every thread of a run has it."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 """A placeholder in the texts of a failure, whose other braces are plain text."""
 
@@ -165,12 +165,12 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
 
 def set_language(lang: str) -> None:
     """Choose the language of `text` for this run."""
-    _language.set(lang)
+    _chosen["language"] = lang
 
 
 def language() -> str:
     """Return the language in use: en or zh."""
-    return _language.get()
+    return _chosen["language"]
 
 
 def text(message_id: str, /, **params: object) -> str:

@@ -60,7 +60,7 @@ def test_a_saved_plan_is_carried_out_once_as_it_was_shown(project: Path) -> None
     assert cured.code == 0, cured.stderr
     assert [step["id"] for step in cured.document["plan"]["steps"]] == [step["id"] for step in shown]
     assert {outcome["status"] for outcome in cured.document["outcome"]} == {"applied"}
-    assert "safetensors: 0.6.2 then" in refused(project)
+    assert "safetensors: was 0.6.2" in refused(project)
     assert doctor("undo", cwd=project).code == 0
     assert fingerprint(project / ".venv") == before
 
@@ -79,7 +79,7 @@ def test_a_package_that_changed_meanwhile_stops_it(project: Path) -> None:
     words = refused(project)
     subprocess.run([*uv, "safetensors==0.6.2"], check=True)
     assert words.startswith("Nothing was changed: 1 facts have changed since the plan was made.")
-    assert "safetensors: 0.6.2 then, 0.5.3 now" in words
+    assert "safetensors: was 0.6.2, is now 0.5.3" in words
 
 
 def test_a_file_that_changed_meanwhile_stops_it(project: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_link_that_appeared_meanwhile_stops_it(project: Path) -> None:
     (project / "pipelines").mkdir()
     words = refused(project)
     (project / "pipelines").rmdir()
-    assert "pipelines: absent then, not-a-link now" in words
+    assert "pipelines: was absent, is now not-a-link" in words
 
 
 def test_commands_in_a_file_are_never_run(project: Path) -> None:

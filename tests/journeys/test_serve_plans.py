@@ -196,10 +196,15 @@ def test_an_environment_of_somebody_elses_without_the_server_is_named(tmp_path: 
     found = {finding["id"]: finding for finding in shown.document["findings"]}
     missing = found["vlm-server-not-installed"]
 
+    prefix = tmp_path / ".venv-server"
     assert (shown.code, missing["status"]) == (1, "error")
     assert missing["title"] == "The server's environment does not contain vllm"
     assert missing["evidence"] == [
-        {"source": "vllm", "value": f"not installed in {tmp_path / '.venv-server'}"}
+        {
+            "source": "vllm",
+            "value": f"not installed in {prefix}",
+            "value_message": {"id": "evidence-not-installed-in", "params": {"prefix": str(prefix)}},
+        }
     ]
     assert {name: found[name]["blocked_by"] for name in ("vlm-server-too-old", "vllm-flash-attn-build")} == {
         "vlm-server-too-old": "vlm-server-not-installed",

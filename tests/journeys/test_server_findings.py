@@ -62,7 +62,7 @@ def test_a_server_that_wants_a_key_is_named(tmp_path: Path) -> None:
     assert (answer.code, statuses(answer)) == (1, fault("api-key"))
     assert answer.document["findings"][2]["evidence"] == [
         {"source": f"{server.url}/models", "value": '401 {"error": "Unauthorized"}'},
-        {"source": KEY, "value": "not set"},
+        {"source": KEY, "value": "not set", "value_message": {"id": "evidence-unset", "params": {}}},
     ]
 
 
@@ -83,7 +83,11 @@ def test_a_wrong_key_is_told_apart_from_a_missing_one_and_not_repeated(tmp_path:
     assert finding["title"] == f"The server requires its key: the key in {KEY} is wrong"
     assert finding["evidence"] == [
         {"source": f"{server.url}/models", "value": '401 {"error": "Incorrect API key: ***"}'},
-        {"source": KEY, "value": "sent, refused"},
+        {
+            "source": KEY,
+            "value": "sent, refused",
+            "value_message": {"id": "evidence-sent-refused", "params": {}},
+        },
     ]
     assert "wr0ng" not in answer.stdout + answer.stderr
 

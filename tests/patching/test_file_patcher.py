@@ -328,7 +328,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
         "import resource, signal, sys; from pathlib import Path; from paddlevl_doctor.patching import file_patcher\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "site, keep, expect = sys.argv[1:]\n"
-        "patcher.replace_file(Path(site), 'pkg/m.py', b'x' * 10000, expect=expect, keep=Path(keep) / 'old')\n"
+        "file_patcher.replace_file(Path(site), 'pkg/m.py', b'x' * 10000, expect=expect, keep=Path(keep) / 'old')\n"
     )
     argv = [sys.executable, "-c", limited, str(site), str(keep), digest(b"old")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

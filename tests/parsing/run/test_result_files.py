@@ -22,7 +22,7 @@ def refused(output: Path, *needed: Path) -> str:
     try:
         refuse_to_replace(["a"], [output.parent / "another", output], needed)
     except UsageError as error:
-        return error.message
+        return str(error.message)
     return ""
 
 
