@@ -1,4 +1,4 @@
-"""report."""
+"""The answers of `fix` and `undo`: the plan, what became of each step, and the check that followed."""
 
 from __future__ import annotations
 

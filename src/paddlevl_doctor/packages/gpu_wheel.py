@@ -5,17 +5,23 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from paddlevl_doctor.facts.target import BUILD_FILE, build_of
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.findings import Plan, Step
 
-if TYPE_CHECKING:  # they load the HTTP client, which a plan without a GPU does not need
+if TYPE_CHECKING:  # it loads the HTTP client, which a plan without a GPU does not need
     from paddlevl_doctor.packages.server_rates import ServerRate
-    from paddlevl_doctor.packages.wheel_cache import WheelLease
 
 PACKAGE = "paddlepaddle-gpu"
+
+
+class Lease(Protocol):
+    """A claim on a file of the cache."""
+
+    def end(self) -> None:
+        """Release the file."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,7 @@ class Prefetched:
     trouble: Text | None = None
     measured: tuple[ServerRate, ...] = ()
     """The rates of the servers, the fastest first."""
-    lease: WheelLease | None = None
+    lease: Lease | None = None
     """Keeps the wheel in the cache until it ends."""
 
 
