@@ -7,8 +7,9 @@ The texts are data: matrix/messages holds the sentences of the doctor, matrix/fa
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ from paddlevl_doctor.data_files import data_folder, read_toml_once
 
 LANGUAGES = ("en", "zh")
 _chosen = {"language": "en"}
-"""The language of `text`: one a process, so that every thread of a run has it."""
+"""The language of the files that a run writes; one a process, so that threads have it, too."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 """A placeholder in the texts of a failure, whose other braces are plain text."""
 
@@ -95,6 +96,14 @@ def _carried(value: object) -> object:
     """Return the message that an exception carries; any other value as it is."""
     carried = getattr(value, "message", None) if isinstance(value, Exception) else None
     return carried if isinstance(carried, Message) else value
+
+
+def sentences(parts: Iterable[Text]) -> Text:
+    """Return sentences that follow one another as one text; an empty text where there is none."""
+    kept = [part for part in parts if part]
+    if not kept:
+        return ""
+    return functools.reduce(lambda first, second: message("two-sentences", first=first, second=second), kept)
 
 
 def say(message_id: str, lang: str, /, **params: object) -> str:

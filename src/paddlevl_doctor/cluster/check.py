@@ -9,7 +9,7 @@ from typing import Any
 from paddlevl_doctor.cluster.connect import Node, alive, at_node, joined, on_every_node, reason_of, strangers
 from paddlevl_doctor.commands.check import CheckRequest, refuse_unknown
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
@@ -52,14 +52,14 @@ def check_on_ray(
 ) -> ClusterCheck:
     """Look at every node of a cluster; raises UsageError and DoctorError before anything is looked at."""
     if request.record or request.replay:
-        raise UsageError(text("ray-no-recording"))
+        raise UsageError(message("ray-no-recording"))
     if written_as not in (*_PLAIN, *REPORTS):
-        raise UsageError(text("no-such-format", format=written_as, names=", ".join((*_PLAIN, *REPORTS))))
+        raise UsageError(message("no-such-format", format=written_as, names=", ".join((*_PLAIN, *REPORTS))))
     refuse_unknown(request.only, request.ignore)
     seconds = _DEEP_SECONDS if request.deep or request.integrity else _SECONDS
     with joined(address) as ray:
         nodes = sorted(alive(ray), key=lambda node: str(node["NodeID"]))
-        without = strangers(ray, nodes)
+        without = {node: render(why, language()) for node, why in strangers(ray, nodes).items()}
         asked = {
             node["NodeID"]: _begun(ray, node, on_every_node(options), request, written_as)
             for node in nodes

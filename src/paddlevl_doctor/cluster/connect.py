@@ -16,7 +16,7 @@ from typing import Any
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.target import SYSTEM
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -40,7 +40,7 @@ def joined(address: str) -> Iterator[Any]:
     try:
         import ray  # noqa: PLC0415 - an extra of its own
     except ImportError as error:
-        raise UsageError(text("ray-missing")) from error
+        raise UsageError(message("ray-missing")) from error
     _knock(address)
     with contextlib.redirect_stdout(sys.stderr):
         try:
@@ -69,23 +69,23 @@ def _knock(address: str) -> None:
             head = door.recv(_FRAME)
     except (OSError, OverflowError) as error:
         detail = getattr(error, "strerror", None) or type(error).__name__
-        raise DoctorError(text("ray-unreachable", address=address, detail=detail)) from error
+        raise DoctorError(message("ray-unreachable", address=address, detail=detail)) from error
     if len(head) < _FRAME or head[3] != _SETTINGS:
-        raise DoctorError(text("ray-unreachable", address=address, detail=text("ray-another")))
+        raise DoctorError(message("ray-unreachable", address=address, detail=message("ray-another")))
 
 
-def not_joined(address: str, error: Exception) -> str:
+def not_joined(address: str, error: Exception) -> Message:
     """Return in one sentence why there is no way into the cluster at an address; `error` is Ray's own."""
     words = " ".join(str(error).split())
     versions = _VERSIONS.findall(words)
     if len(versions) > 1:
         (ray, python), (own_ray, own_python) = versions[:2]
-        return text(
+        return message(
             "ray-versions", address=address, ray=ray, python=python, own_ray=own_ray, own_python=own_python
         )
     if address == "auto":
-        return text("ray-none-here")
-    return text("ray-unreachable", address=address, detail=words[:_SHOWN])
+        return message("ray-none-here")
+    return message("ray-unreachable", address=address, detail=words[:_SHOWN])
 
 
 def alive(ray: Any) -> list[Node]:
@@ -108,7 +108,7 @@ def on_every_node(options: TargetOptions) -> TargetOptions:
     return replace(options, python=python, venv=str(Path(options.venv).absolute()) if options.venv else None)
 
 
-def strangers(ray: Any, nodes: Sequence[Node]) -> dict[str, str]:
+def strangers(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
     """Return a sentence for every node, by its id, on which this version of the doctor is not installed.
 
     A node that does not answer is none of them: what becomes of its tasks is Ray's to say.
@@ -135,9 +135,9 @@ def strangers(ray: Any, nodes: Sequence[Node]) -> dict[str, str]:
     return {node: _stranger(*told) for node, told in found.items() if told[1] != __version__}
 
 
-def _stranger(name: str, version: str) -> str:
+def _stranger(name: str, version: str) -> Message:
     key = "node-with-other-doctor" if version else "node-without-doctor"
-    return text(key, node=name, found=version, version=__version__)
+    return message(key, node=name, found=version, version=__version__)
 
 
 def reason_of(error: Exception) -> str:

@@ -17,7 +17,7 @@ from paddlevl_doctor.cluster.storage import Found, Place
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
-from paddlevl_doctor.messages import Text, language, render, set_language, text
+from paddlevl_doctor.messages import Text, language, message, render, set_language
 from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
 from paddlevl_doctor.report.formats import renderers
 from paddlevl_doctor.report.json_documents import check_document
@@ -143,7 +143,7 @@ def _fetch(place: Place, path: Path) -> None:
     try:
         place.fetch(path)
     except DoctorError as error:
-        raise DoctorError(text("node-cannot-see", node=platform.node(), detail=error.message)) from error
+        raise DoctorError(message("node-cannot-see", node=platform.node(), detail=error.message)) from error
 
 
 def _expected(job: Job, folder: Path) -> Path | None:

@@ -18,7 +18,7 @@ from paddlevl_doctor.cluster.connect import alive, joined, on_every_node, reason
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.cluster.storage import Found, Place
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.messages import language, render, text
+from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
 from paddlevl_doctor.parsing.input.documents import free_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
@@ -91,7 +91,7 @@ def parse_on_ray(
     ledger = Ledger.of(output) if request.resume else Ledger.new(output)
     jobs = jobs_of(request, output, expect, ledger)
     left = [job for job in jobs if not _is_done(job, ledger, request)]
-    with joined(address) as ray, bar(text("stage-ray", count=len(left)), len(left)) as advance:
+    with joined(address) as ray, bar(message("stage-ray", count=len(left)), len(left)) as advance:
         nodes = alive(ray)
         share = Share.of(request, gpus=bool(ray.cluster_resources().get("GPU")))
         _look_at(ray, nodes, share)
@@ -114,7 +114,7 @@ def _refuse(request: ParseRequest) -> None:
     }
     for key, is_asked in asked.items():
         if is_asked:
-            raise UsageError(text(key))
+            raise UsageError(message(key))
 
 
 # --- what is to be read -----------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def jobs_of(request: ParseRequest, output: Place, expect: str | None, ledger: Le
     from paddlevl_doctor.cluster.node import Job  # noqa: PLC0415 - loads all that reads
 
     if request.threshold is not None and expect is None:
-        raise UsageError(text("threshold-alone"))
+        raise UsageError(message("threshold-alone"))
     found = _documents(request.inputs, output)
     truths = _truths(expect, found)
     taken = {document.results.casefold() for document in ledger.documents.values()}
@@ -152,7 +152,7 @@ def _documents(words: Sequence[str], output: Place) -> list[Found]:
     for word in words:
         inside = Place.named(word).documents(output)
         if not inside:
-            raise UsageError(text("folder-empty", path=word))
+            raise UsageError(message("folder-empty", path=word))
         for one in inside:
             found.setdefault(one.place.url, one)
     return list(found.values())
@@ -174,12 +174,12 @@ def _truths(expect: str | None, found: Sequence[Found]) -> list[_Truth]:
     files = place.files()
     if PurePosixPath() in files:
         if len(found) > 1:
-            raise UsageError(text("known-one-for-many", path=place.shown, count=len(found)))
+            raise UsageError(message("known-one-for-many", path=place.shown, count=len(found)))
         return [_Truth(_legible(files[PurePosixPath()]))]
     truths = [_truth(place, files, one) for one in found]
     if not any(truth.text for truth in truths):
         where = {"folder": place.shown, "count": len(found), "place": truths[0].missing}
-        raise UsageError(text("known-none", **where))
+        raise UsageError(message("known-none", **where))
     return truths
 
 
@@ -198,7 +198,7 @@ def _legible(found: Found) -> Found:
         local = Path(scratch) / found.place.name
         found.place.fetch(local)
         try:
-            load_truth(local, language())
+            load_truth(local)
         except UsageError as error:
             reason = render(error.message, language())
             raise UsageError(reason.replace(str(local), found.place.shown)) from error
@@ -231,10 +231,10 @@ def _look_at(ray: Any, nodes: Sequence[Mapping[str, Any]], share: Share) -> None
     """Raise DoctorError where no node has what a document needs, and where one that has it lacks the doctor."""
     usable = [node for node in nodes if share.fits(node)]
     if not usable:
-        raise DoctorError(text("ray-too-small", cpus=share.cpus, gpus=share.gpus))
+        raise DoctorError(message("ray-too-small", cpus=share.cpus, gpus=share.gpus))
     without = strangers(ray, usable)
     if without:
-        raise DoctorError("\n".join(without.values()))
+        raise DoctorError("\n".join(render(one, language()) for one in without.values()))
 
 
 def _errand(output: Place, options: TargetOptions, request: ParseRequest, share: Share) -> Errand:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.input.documents import documents_among
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -160,14 +160,14 @@ class Place:
 
             fs, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
-            raise UsageError(text("place-unknown", url=self.url, detail=error)) from error
+            raise UsageError(message("place-unknown", url=self.url, detail=error)) from error
         try:
             yield fs, str(root)
         except DoctorError:
             raise
         except Exception as error:  # every file system has errors of its own
             detail = getattr(error, "strerror", None) or error
-            raise kind(text(key, url=self.url, detail=detail)) from error
+            raise kind(message(key, url=self.url, detail=detail)) from error
 
 
 def _version(info: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from paddlevl_doctor.fix.preconditions import open_house, refuse_foreign, refuse
 from paddlevl_doctor.fix.report import FixReport, UndoReport
 from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
-from paddlevl_doctor.messages import Text, text
+from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.request import Request
@@ -93,7 +93,7 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
 def _told_of(prefetched: Prefetched) -> Text:
     """Say how the CUDA wheel was had: by uv itself, or from which of several servers."""
     if prefetched.trouble is not None:
-        return text("wheel-not-fetched", reason=prefetched.trouble)
+        return message("wheel-not-fetched", reason=prefetched.trouble)
     if not prefetched.measured:
         return ""
     from paddlevl_doctor.packages.mirrors import rates_note  # noqa: PLC0415 - GPUs
@@ -131,7 +131,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     request = source.request
     chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
-        raise UsageError(text("no-dev-safetensors", set=examination.context.version_set.name))
+        raise UsageError(message("no-dev-safetensors", set=examination.context.version_set.name))
     plan = build_plan(examination.findings, examination.context, site, chosen)
     examination, plan = _with_page(system, examination, plan, chosen)
     refuse_foreign(house, examination.context, plan, chosen.python_version)
@@ -177,7 +177,7 @@ def fix_by_file(
 ) -> FixReport:
     """Carry out the plan in a file, on the target that it was made for; raises like `fix`."""
     if options != TargetOptions():
-        raise UsageError(text("plan-names-target"))
+        raise UsageError(message("plan-names-target"))
     saved = load_plan(path)
     state = saved.state
     python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
@@ -189,7 +189,7 @@ def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
     moved = differences(saved, report.state, report.plan)
     if moved:
         shown = "\n".join(f"  {line}" for line in moved[:_SHOWN])
-        raise DoctorError(text("plan-not-applied", count=len(moved), differences=shown))
+        raise DoctorError(message("plan-not-applied", count=len(moved), differences=shown))
 
 
 def _report(examination: Examination) -> CheckReport:
@@ -253,7 +253,7 @@ def _version_of(system: System, interpreter: str) -> str:
     version = done.stdout.strip()
     if not re.fullmatch(r"\d+\.\d+", version):
         detail = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        raise UsageError(text("not-a-python", path=interpreter, detail=detail))
+        raise UsageError(message("not-a-python", path=interpreter, detail=detail))
     return version
 
 
@@ -290,7 +290,7 @@ def _refuse_collateral(
         and (change.after is None or Version(change.after) < Version(change.before))
     ]
     if suffering and not yes:
-        raise DoctorError(text("collateral", changes="; ".join(_with_reasons(system, step, suffering))))
+        raise DoctorError(message("collateral", changes="; ".join(_with_reasons(system, step, suffering))))
 
 
 def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[str]:
@@ -308,9 +308,9 @@ def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixR
     before = examine(system, options)
     link = before.facts.pipelines
     if link is None or link.wanted is None:
-        raise DoctorError(text("link-without-paddlex"))
+        raise DoctorError(message("link-without-paddlex"))
     if link.state in ("not-a-link", "other-link"):
-        raise DoctorError(text("link-occupied", path=link.path))
+        raise DoctorError(message("link-occupied", path=link.path))
     return fix(system, options, request, stage, apply=True)
 
 
@@ -336,9 +336,9 @@ def undo_command(
         numbers = journal.numbers(prefix)
         doomed = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
         if not doomed and recovered is None:
-            raise UsageError(text("nothing-to-undo", path=prefix))
+            raise UsageError(message("nothing-to-undo", path=prefix))
         for number in doomed:
-            with stage(text("stage-undo", number=number)):
+            with stage(message("stage-undo", number=number)):
                 undo(system, prefix, journal.Transaction(prefix, number), force=yes)
     undone = tuple(doomed) if recovered is None else (recovered, *doomed)
     return UndoReport(undone, _remembered(prefix))

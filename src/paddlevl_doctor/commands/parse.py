@@ -85,7 +85,7 @@ def _parse(
     record = RunRecord(system.clock)
     check_options(request)
     inputs = found(*(_document(system, record, name) for name in request.inputs))
-    known = known_texts(request.expect, inputs, ASSETS, language(), request.missing)
+    known = known_texts(request.expect, inputs, ASSETS, request.missing)
     if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(message("threshold-alone"))
     jobs = _open_documents(record, request, source, inputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import promised, sha256_of
 from paddlevl_doctor.patching.proof import prove
 from paddlevl_doctor.system.machine import System
@@ -58,7 +58,7 @@ def patches_status(system: System, python: str | None, venv: str | None) -> tupl
     """Return what every file that a patch knows is in the target; raises UsageError without a target."""
     target = _target(system, python, venv)
     if target is None:
-        raise UsageError(text("patches-no-target"))
+        raise UsageError(message("patches-no-target"))
     return tuple(_status(system, target, patch, file) for patch in load_patches() for file in patch.files)
 
 
@@ -73,25 +73,25 @@ def build_wheel(
 
     target = _target(system, python, venv)
     if target is None:
-        raise UsageError(text("patches-no-target"))
+        raise UsageError(message("patches-no-target"))
     source = patched_wheel.from_installation(system, target, "paddlex")
     named = [_find(name) for name in only]
     chosen = tuple(
         named or [p for p in patched_wheel.fitting(load_patches(), source) if p.default == "automatic"]
     )
     if not chosen:
-        raise UsageError(text("no-patch-fits", name=source.name, version=source.version))
+        raise UsageError(message("no-patch-fits", name=source.name, version=source.version))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return patched_wheel.build(source, chosen, folder), chosen
     except OSError as error:
-        raise UsageError(text("cannot-write", path=folder, reason=error.strerror)) from error
+        raise UsageError(message("cannot-write", path=folder, reason=error.strerror)) from error
 
 
 def _find(patch_id: str) -> Patch:
     known = {patch.id: patch for patch in load_patches()}
     if patch_id not in known:
-        raise UsageError(text("unknown-patch", name=patch_id, names=", ".join(known)))
+        raise UsageError(message("unknown-patch", name=patch_id, names=", ".join(known)))
     return known[patch_id]
 
 

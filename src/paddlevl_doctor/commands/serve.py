@@ -19,7 +19,7 @@ from paddlevl_doctor.knowledge.catalogue import Model, Pipeline, load_models, lo
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.version_sets import default_set
-from paddlevl_doctor.messages import Text, text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.indexes import IndexChoice, choose_index
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
@@ -112,7 +112,7 @@ def serving(
         return
     plan = report.plan
     if not system.port_is_free(request.port):
-        raise UsageError(text("serve-port-taken", port=request.port))
+        raise UsageError(message("serve-port-taken", port=request.port))
     with hangup_is_interrupt():
         process.prepare(system, plan, stage, adopted=environment)
         process.write_client_file(system, plan)
@@ -156,9 +156,9 @@ def _named(options: TargetOptions) -> tuple[str, ...]:
 
 def _backend(request: ServeRequest) -> Backend:
     if not 0 < request.port < 1 << 16:
-        raise UsageError(text("serve-port-unusable", port=request.port))
+        raise UsageError(message("serve-port-unusable", port=request.port))
     if request.fraction is not None and not 0 < request.fraction <= 1:
-        raise UsageError(text("serve-fraction-unusable", fraction=request.fraction))
+        raise UsageError(message("serve-fraction-unusable", fraction=request.fraction))
     return load_backends()[request.backend]
 
 
@@ -171,7 +171,7 @@ def _adopted(system: System, folder: Path, backend: Backend) -> bool:
     if system.exists(python_of(folder, system.platform)):
         return True
     if system.names(folder) or system.read_bytes(folder) is not None:
-        raise UsageError(text("venv-is-not-one", path=folder, python=python_of(folder, system.platform)))
+        raise UsageError(message("venv-is-not-one", path=folder, python=python_of(folder, system.platform)))
     return False
 
 
@@ -211,7 +211,7 @@ def _pipeline(system: System, target: Target | None, model: str | None) -> Pipel
     named = next((p for p in known if model in (p.language_model, p.paddlex)), None)
     if model is not None and named is None:
         names = ", ".join(str(pipeline.language_model) for pipeline in known)
-        raise UsageError(text("serve-unknown-model", name=model, names=names))
+        raise UsageError(message("serve-unknown-model", name=model, names=names))
     known.sort(key=lambda pipeline: numbers(pipeline.since), reverse=True)
     there = (p for p in known if _original(system, target, p) is not None)
     return named or next(there, known[0])
@@ -244,7 +244,7 @@ def _findings(
 def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
     why: Text | None = refusal(backend, facts)
     if why is None and backend.program and system.which(backend.program) is None:
-        why = text("serve-no-program", program=backend.program)
+        why = message("serve-no-program", program=backend.program)
     if why is None and unseen(backend, facts):
         said = facts.gpus.detail or str(facts.gpus.reason)
         return describe(

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.snapshot import STATE_FOLDER
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.system.files import lock_file, open_files_can_go, unlock_file
 from paddlevl_doctor.system.processes import passed_on
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -67,7 +67,7 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     try:
         descriptor = _wait_for(folder, prefix, wait)
     except OSError as error:
-        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
+        raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     try:
         with contextlib.suppress(OSError):  # a full disk is told by what comes next
             _sign(folder)
@@ -84,14 +84,14 @@ def _wait_for(folder: Path, prefix: Path, wait: float) -> int:
         if holder is not None and holder.is_alive():
             raise UsageError(_who(prefix, holder))
         if waited > (_SETTLE if holder is None else wait):
-            raise UsageError(text("target-busy", path=prefix, programs=_left_behind(prefix)))
+            raise UsageError(message("target-busy", path=prefix, programs=_left_behind(prefix)))
         time.sleep(_PAUSE)
     return descriptor
 
 
-def _who(prefix: Path, holder: Holder) -> str:
+def _who(prefix: Path, holder: Holder) -> Message:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
-    return text("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
+    return message("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
 
 
 def _left_behind(prefix: Path) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import sha256_of_file
 from paddlevl_doctor.system.files import sync_folder
 from paddlevl_doctor.values.errors import DoctorError
@@ -42,7 +42,7 @@ def _refuse_busy(folder: Path) -> None:
     newest = max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
     age = time.time() - newest
     if 0 <= age < _BUSY:
-        raise DoctorError(text("model-busy", path=folder, seconds=f"{age:.0f}", limit=f"{_BUSY / 60:.0f}"))
+        raise DoctorError(message("model-busy", path=folder, seconds=f"{age:.0f}", limit=f"{_BUSY / 60:.0f}"))
 
 
 def move(todo: Sequence[Move]) -> None:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.failures import load_failure
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import CachedModel
 from paddlevl_doctor.values.findings import Finding, Step
 
@@ -39,11 +39,11 @@ def _set_aside(finding: Finding, models: Sequence[CachedModel]) -> Step:
     return Step(
         id="set-models-aside",
         kind="repair-model-cache",
-        summary=text("step-set-aside", names=names),
+        summary=message("step-set-aside", names=names),
         resolves=(finding.id,),
         diff="\n".join(f"- {model.path} ({model.size_mb} MB)" for model in models),
-        precondition=text("step-set-aside-before"),
-        undo=text("step-set-aside-undo"),
+        precondition=message("step-set-aside-before"),
+        undo=message("step-set-aside-undo"),
         arguments={"action": "set-aside", "folders": [model.path for model in models]},
     )
 
@@ -56,11 +56,11 @@ def _share(finding: Finding, models: Sequence[CachedModel]) -> Step:
     return Step(
         id="share-models",
         kind="repair-model-cache",
-        summary=text("step-share", size_mb=sum(model.size_mb for model in models)),
+        summary=message("step-share", size_mb=sum(model.size_mb for model in models)),
         resolves=(finding.id,),
         diff="\n".join(f"~ {copy} = {original}" for copy, original in pairs),
-        precondition=text("step-share-before"),
-        undo=text("step-share-undo"),
+        precondition=message("step-share-before"),
+        undo=message("step-share-undo"),
         arguments={"action": "share", "pairs": pairs},
     )
 
@@ -75,10 +75,10 @@ def _stop_files(finding: Finding, models: Sequence[CachedModel]) -> Iterator[Ste
         yield Step(
             id=f"stop-file-{model.name.replace('/', '-')}",
             kind="edit-config",
-            summary=text("step-write", path=path),
+            summary=message("step-write", path=path),
             resolves=(finding.id,),
             diff="\n".join(f"+{line}" for line in content.splitlines()),
-            precondition=text("step-write-before"),
-            undo=text("step-write-undo"),
+            precondition=message("step-write-before"),
+            undo=message("step-write-undo"),
             arguments={"path": path, "content": content},
         )

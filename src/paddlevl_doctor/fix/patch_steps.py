@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.failures import all_ids, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, find_patch, load_patches, state_of
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.findings import Finding, Status, Step
 
 
@@ -96,16 +96,15 @@ def _fresh_patches(context: Context, version: str, skip: Sequence[str]) -> set[s
 
 
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
-    lang = language()
     return Step(
         id=f"patch-{patch.id}",
         kind="apply-patch",
-        summary=text("step-patch", title=patch.title(lang)),
+        summary=message("step-patch", title=message(f"patch:{patch.id}:title")),
         resolves=(finding,) if finding else (),
         diff="\n".join(diff for _, diff in diff_of(patch, version)),
-        precondition=text("step-patch-before", files=", ".join(file.path for file in patch.files)),
-        undo=text("step-patch-undo"),
-        arguments={"patch": patch.id, "reasons": [patch.why(lang)]},
+        precondition=message("step-patch-before", files=", ".join(file.path for file in patch.files)),
+        undo=message("step-patch-undo"),
+        arguments={"patch": patch.id, "reasons": [message(f"patch:{patch.id}:why")]},
     )
 
 

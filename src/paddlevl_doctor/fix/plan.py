@@ -17,7 +17,7 @@ from paddlevl_doctor.fix.patch_steps import is_only_offered, patch_steps
 from paddlevl_doctor.fix.start_variables import FILES, content_of, script, variables_of
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.version_sets import resolved_list
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
@@ -46,12 +46,12 @@ def removal_steps(context: Context, python: str, cured: Iterable[str], wanted: S
         Step(
             id="remove-packages",
             kind="remove-packages",
-            summary=text("step-remove", names=names),
+            summary=message("step-remove", names=names),
             resolves=tuple(i for i in cured if i == "both-paddle-dists"),
             commands=(("uv", "pip", "uninstall", "--python", python, *doomed),),
             diff="\n".join(f"- {n} {target.version_of(n)}" for n in doomed),
-            precondition=text("step-remove-before", names=names),
-            undo=text("step-packages-undo"),
+            precondition=message("step-remove-before", names=names),
+            undo=message("step-packages-undo"),
             arguments={"names": doomed, "versions": [target.version_of(n) for n in doomed]},
         )
     ]
@@ -116,11 +116,11 @@ def clearing_steps(context: Context, cured: tuple[str, ...]) -> list[Step]:
         Step(
             id="clear-leftovers",
             kind="clear-leftovers",
-            summary=text("step-clear", count=len(doomed)),
+            summary=message("step-clear", count=len(doomed)),
             resolves=cured,
             diff="\n".join(f"- {name}" for name in doomed),
-            precondition=text("step-clear-before", names=", ".join(doomed)),
-            undo=text("step-clear-undo"),
+            precondition=message("step-clear-before", names=", ".join(doomed)),
+            undo=message("step-clear-undo"),
             arguments={"names": list(doomed), "site": target.purelib},
         )
     ]
@@ -146,11 +146,11 @@ def activation_steps(
         Step(
             id="set-environment",
             kind="set-environment",
-            summary=text("step-environment", path=path),
+            summary=message("step-environment", path=path),
             resolves=asking,
             diff="\n".join(f"+{line}" for line in script(found, shell).splitlines()),
-            precondition=text("step-write-before"),
-            undo=text("step-write-undo"),
+            precondition=message("step-write-before"),
+            undo=message("step-write-undo"),
             arguments={"path": path, "content": content_of(found, shell)},
         )
     ]
@@ -245,17 +245,17 @@ def _hopeless(findings: Iterable[Finding]) -> Finding | None:
 
 def _skipped(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
     if removes is not None:
-        return SkippedFix(finding.id, text("skip-removal", names=removes, id=finding.id))
+        return SkippedFix(finding.id, message("skip-removal", names=removes, id=finding.id))
     if request is not None and finding.id in request.skip:
-        return SkippedFix(finding.id, text("skip-asked"))
+        return SkippedFix(finding.id, message("skip-asked"))
     if request is not None and request.only and finding.id not in request.only:
-        return SkippedFix(finding.id, text("skip-not-in-only"))
+        return SkippedFix(finding.id, message("skip-not-in-only"))
     if request is not None and is_only_offered(finding.id, request.only):
-        return SkippedFix(finding.id, text("skip-offered", id=finding.id))
+        return SkippedFix(finding.id, message("skip-offered", id=finding.id))
     if load_failure(finding.id).cure.patch is not None:
-        return SkippedFix(finding.id, text("skip-unfit"))
+        return SkippedFix(finding.id, message("skip-unfit"))
     remedy = finding.remedy.text if finding.remedy else ""
-    return SkippedFix(finding.id, text("skip-manual", remedy=remedy))
+    return SkippedFix(finding.id, message("skip-manual", remedy=remedy))
 
 
 def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
@@ -268,11 +268,11 @@ def _environment_steps(site: Site, curable: Sequence[Finding], request: Request)
         Step(
             id="create-environment",
             kind="create-environment",
-            summary=text("step-create", path=site.prefix, python=PurePath(python).name),
+            summary=message("step-create", path=site.prefix, python=PurePath(python).name),
             resolves=("target-environment",),
             commands=(command,),
-            precondition=text("step-create-before", path=site.prefix),
-            undo=text("step-create-undo", path=site.prefix),
+            precondition=message("step-create-before", path=site.prefix),
+            undo=message("step-create-undo", path=site.prefix),
             arguments={"prefix": site.prefix},
         )
     ]
@@ -295,7 +295,7 @@ def _package_steps(context: Context, site: Site, curable: Sequence[Finding], req
         requirements = _with_dev_safetensors(context, requirements)
     removal = removal_steps(context, site.python, concerned, requirements)
     if removal and not request.yes and not set(concerned) & set(request.only):
-        raise DoctorError(text("collateral", changes=removal[0].diff.replace("\n", "; ")))
+        raise DoctorError(message("collateral", changes=removal[0].diff.replace("\n", "; ")))
     clearing = clearing_steps(context, tuple(i for i, c in concerned.items() if c.kind == "reinstall"))
     if not requirements:  # nothing but what a killed pip left behind
         return clearing
@@ -363,11 +363,11 @@ def _install_step(
     return Step(
         id="install-packages",
         kind="install-packages",
-        summary=text("step-install", names=", ".join(requirements)),
+        summary=message("step-install", names=", ".join(requirements)),
         resolves=tuple(cured),
         commands=((*words, *requirements),),
-        precondition=text("step-install-before", count=len(target.distributions) if target else 0),
-        undo=text("step-packages-undo"),
+        precondition=message("step-install-before", count=len(target.distributions) if target else 0),
+        undo=message("step-packages-undo"),
         arguments={
             "requirements": list(requirements),
             "reasons": _reasons(context, requirements),
@@ -395,12 +395,12 @@ def _of_index(context: Context, site: Site, requirements: Sequence[str], request
     return [*words, *index_words(request.index, request.extra_indexes)]
 
 
-def _reasons(context: Context, requirements: Sequence[str]) -> list[str]:
+def _reasons(context: Context, requirements: Sequence[str]) -> list[Text]:
     """Return why this paddle wheel, where one is installed."""
     if context.wheel.requirement not in requirements:
         return []
     wheel = context.wheel
-    return [sentence.text(language()) for sentence in (*wheel.reasons, *wheel.refusals)]
+    return [sentence.message for sentence in (*wheel.reasons, *wheel.refusals)]
 
 
 # --- what follows the packages ---------------------------------------------------------------------------------
@@ -430,10 +430,10 @@ def _link_steps(context: Context, site: Site, request: Request, *, installs: boo
         Step(
             id="link-pipelines",
             kind="link-pipelines",
-            summary=text("step-link", path=link.path),
+            summary=message("step-link", path=link.path),
             resolves=("pipelines-link",),
-            precondition=text("step-link-before", path=link.path),
-            undo=text("step-link-undo", path=link.path),
+            precondition=message("step-link-before", path=link.path),
+            undo=message("step-link-undo", path=link.path),
             arguments={"path": link.path, "prefix": site.prefix},
         )
     ]

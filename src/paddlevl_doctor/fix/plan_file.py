@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.fix.plan import Site
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -73,10 +73,10 @@ def load_plan(path: Path) -> SavedPlan:
             data = file.read(_LIMIT + 1)
         document = msgspec.json.decode(data[:_LIMIT])
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise ValueError(text("plan-schema", schema=SCHEMA))
+            raise ValueError(message("plan-schema", schema=SCHEMA))
         request = msgspec.convert(document["request"], Request)
         if "***" in " ".join((request.index or "", *request.extra_indexes)):
-            raise ValueError(text("plan-credentials"))
+            raise ValueError(message("plan-credentials"))
         return SavedPlan(
             request,
             msgspec.convert(document["state"], State),
@@ -84,10 +84,10 @@ def load_plan(path: Path) -> SavedPlan:
         )
     except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(text("plan-refused", path=path, reason=reason)) from error
+        raise UsageError(message("plan-refused", path=path, reason=reason)) from error
 
 
-def differences(saved: SavedPlan, now: State, plan: Plan) -> tuple[str, ...]:
+def differences(saved: SavedPlan, now: State, plan: Plan) -> tuple[Message, ...]:
     """Say what moved since the plan was made, in sentences; empty where it can be carried out as it is."""
     moved = (
         *_changed(saved.state.distributions, now.distributions),
@@ -97,30 +97,30 @@ def differences(saved: SavedPlan, now: State, plan: Plan) -> tuple[str, ...]:
     return moved or tuple(_other_steps(saved.steps, plan.steps))
 
 
-def _other_target(was: State, now: State) -> Iterator[str]:
+def _other_target(was: State, now: State) -> Iterator[Message]:
     for name in ("prefix", "exists", "pipelines"):
         before, after = getattr(was, name), getattr(now, name)
         if before != after:
-            yield text("plan-moved", name=name, before=before, after=after)
+            yield message("plan-moved", name=name, before=before, after=after)
 
 
-def _changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[str]:
+def _changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Message]:
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         if was != now:
-            yield text("plan-moved", name=name, before=_short(was), after=_short(now))
+            yield message("plan-moved", name=name, before=_short(was), after=_short(now))
 
 
 def _short(value: str | None) -> str:
     return "-" if value is None else value if len(value) <= len("2026.11.23.dev0") else f"{value[:12]}…"
 
 
-def _other_steps(was: Sequence[Mapping[str, Any]], now: Sequence[Step]) -> Iterator[str]:
+def _other_steps(was: Sequence[Mapping[str, Any]], now: Sequence[Step]) -> Iterator[Message]:
     before = {str(step.get("id")): _substance(step) for step in was}
     after = {step.id: _substance(as_dict(step)) for step in now}
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
-            yield text("plan-step-moved", step=name)
+            yield message("plan-step-moved", step=name)
 
 
 def _substance(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.patches import find_patch
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -25,13 +25,13 @@ def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> Non
     if target is None or not any(_touches_target(step) for step in plan.steps):
         return
     if target.externally_managed:
-        raise UsageError(text("externally-managed", path=target.python))
+        raise UsageError(message("externally-managed", path=target.python))
     owner = system.foreign_owner(Path(target.prefix if target.is_virtual else target.purelib))
     if owner is not None:
-        raise UsageError(text("other-owner", path=target.prefix, owner=owner))
+        raise UsageError(message("other-owner", path=target.prefix, owner=owner))
     for folder in dict.fromkeys((target.purelib, target.platlib)):
         if not system.can_write(Path(folder)):
-            raise UsageError(text("site-read-only", path=folder))
+            raise UsageError(message("site-read-only", path=folder))
     for distribution in _touched(target, plan.steps):
         _refuse_foreign(system, target, distribution)
 
@@ -57,10 +57,10 @@ def _names(step: Step) -> list[str]:
 
 def _refuse_foreign(system: System, target: Target, distribution: Distribution) -> None:
     if distribution.editable:
-        raise UsageError(text("editable-install", name=distribution.name, path=target.prefix))
+        raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
     installer = system.read_text(Path(distribution.path) / "INSTALLER") or ""
     if installer.strip() == "conda":
-        raise UsageError(text("conda-owned", name=distribution.name, path=target.prefix))
+        raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))
 
 
 _ADDED = re.compile(r"^[+~] ([A-Za-z0-9._-]+) ", re.MULTILINE)
@@ -90,7 +90,9 @@ def refuse_tight(free_mb: Mapping[str, int], plan: Plan) -> None:
     for name in ("target", "uv-cache"):
         free = free_mb.get(name)
         if free is not None and free < needed:
-            raise DoctorError(text("disk-too-tight", needed=needed, free=free, place=text(f"room-{name}")))
+            raise DoctorError(
+                message("disk-too-tight", needed=needed, free=free, place=message(f"room-{name}"))
+            )
 
 
 def open_house(request: Request) -> Wheelhouse | None:
@@ -101,7 +103,7 @@ def open_house(request: Request) -> Wheelhouse | None:
     if request.wheelhouse is None:
         return None
     if request.index or request.dev_safetensors:
-        raise UsageError(text("house-alone"))
+        raise UsageError(message("house-alone"))
     from paddlevl_doctor.packages.wheelhouse import Wheelhouse  # noqa: PLC0415 - start-up time
 
     return Wheelhouse.check(Path(request.wheelhouse))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.visible_gpus import visible
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 from paddlevl_doctor.values.facts import Facts
 
@@ -22,7 +22,7 @@ class Variable:
 
     name: str
     value: str
-    reason: str
+    reason: Text
     prepends: bool = False
 
 
@@ -31,15 +31,15 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
     from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - start-up time
 
     if hidden_driver(facts):
-        yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, text("env-wsl"), prepends=True)
+        yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, message("env-wsl"), prepends=True)
     if package == "paddlepaddle-gpu" and _loads_eagerly(facts):
-        yield Variable("CUDA_MODULE_LOADING", "EAGER", text("env-eager"))
+        yield Variable("CUDA_MODULE_LOADING", "EAGER", message("env-eager"))
     if package == "paddlepaddle-gpu":
-        yield Variable("FLAGS_allocator_strategy", "naive_best_fit", text("env-allocator"))
+        yield Variable("FLAGS_allocator_strategy", "naive_best_fit", message("env-allocator"))
     # The name is read from 3.3.11 on (failures.md: misprinted-source-check-env).
     reads_it = numbers(paddlex or "0") >= (3, 3, 11)
     if reads_it and cached_versions(facts.cache):
-        yield Variable("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True", text("env-source-check"))
+        yield Variable("PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK", "True", message("env-source-check"))
 
 
 def _loads_eagerly(facts: Facts) -> bool:

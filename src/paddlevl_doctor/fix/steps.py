@@ -14,7 +14,7 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import model_cache, snapshot
 from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv, uv_locked
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
@@ -40,7 +40,7 @@ def move_away(site: Path, names: Sequence[str], keep: Path) -> None:
     """
     for name in names:
         if PurePath(name).name != name or name in ("", ".", ".."):
-            raise DoctorError(text("patch-outside", path=name, site=site))
+            raise DoctorError(message("patch-outside", path=name, site=site))
     keep.mkdir(parents=True)
     for name in names:
         if os.path.lexists(site / name):
@@ -66,7 +66,7 @@ def as_event(path: Path, content: str) -> dict[str, Any]:
     Raises DoctorError where something else than a file is in the way, or the folder is missing.
     """
     if not path.parent.is_dir() or (os.path.lexists(path) and not path.is_file()):
-        raise DoctorError(text("file-in-the-way", path=path))
+        raise DoctorError(message("file-in-the-way", path=path))
     before = file_patcher.sha256_of(path.read_bytes()) if path.exists() else None
     return {"path": str(path), "before": before, "after": file_patcher.sha256_of(content.encode())}
 
@@ -84,7 +84,7 @@ def write(event: Mapping[str, Any], content: str, keep: Path) -> None:
     try:
         os.link(staged, path)  # fails where a file has appeared meanwhile; a rename would replace it
     except FileExistsError as error:
-        raise file_patcher.FileMovedError(text("file-moved", path=path)) from error
+        raise file_patcher.FileMovedError(message("file-moved", path=path)) from error
     finally:
         staged.unlink()
     sync_folder(path.parent)
@@ -104,7 +104,7 @@ def take_back(event: Mapping[str, Any], keep: Path) -> None:
         file_patcher.restore_file(path.parent, path.name, expect=event["after"], keep=keep)
     elif path.is_file():
         if is_edited(event):
-            raise file_patcher.FileMovedError(text("file-moved", path=path))
+            raise file_patcher.FileMovedError(message("file-moved", path=path))
         path.unlink()
 
 
@@ -120,7 +120,7 @@ class Work:
     """This transaction makes the environment, so that undoing means removing all of it."""
     known: list[Target] = field(default_factory=list)
     """What the target last said of itself; forgotten when packages change."""
-    notes: list[str] = field(default_factory=list)
+    notes: list[Text] = field(default_factory=list)
     """What the user should know of the steps so far."""
     unproven: dict[str, Patch] = field(default_factory=dict)
     """What was written and has not been proved yet, by the ids of the steps."""
@@ -136,7 +136,7 @@ class Work:
             return self.known[-1]
         answer = collect_target(self.system, Choice(self.python, str(self.prefix), explicit=False))
         if not isinstance(answer, Target):
-            raise DoctorError(answer or text("target-vanished", path=self.prefix))
+            raise DoctorError(answer or message("target-vanished", path=self.prefix))
         self.known.append(answer)
         return answer
 
@@ -199,7 +199,7 @@ def _install_as_tested(work: Work, step: Step) -> None:
             raise
         at = command.index("--requirements")
         run_uv(work.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
-        work.notes.append(text("newest-instead"))
+        work.notes.append(message("newest-instead"))
 
 
 def apply_patch(work: Work, step: Step) -> str:
@@ -228,14 +228,14 @@ def prove_patches(work: Work) -> dict[str, Proof]:
     return found
 
 
-def told(patch_id: str, proof: Proof) -> str:
+def told(patch_id: str, proof: Proof) -> Text:
     """Return what a proof saw, in a sentence; raises DoctorError, so that all is rolled back, where nothing changed."""
-    title = find_patch(patch_id).title(language())
+    title = message(f"patch:{patch_id}:title")
     if proof.cured is None:
-        return text("patch-unproven", title=title, reason=proof.saw)
+        return message("patch-unproven", title=title, reason=proof.saw)
     if not proof.cured:
-        raise DoctorError(text("patch-without-effect", title=title, saw=proof.saw))
-    return text("patch-proven", saw=proof.saw)
+        raise DoctorError(message("patch-without-effect", title=title, saw=proof.saw))
+    return message("patch-proven", saw=proof.saw)
 
 
 def clear_leftovers(work: Work, step: Step) -> str:
@@ -265,7 +265,7 @@ def repair_model_cache(work: Work, step: Step) -> str:
         return "already"
     work.intend(step, moves=moves)
     model_cache.move(moves)
-    work.notes.extend(text("aside", path=move["to"]) for move in moves)
+    work.notes.extend(message("aside", path=move["to"]) for move in moves)
     return "applied"
 
 
@@ -282,10 +282,10 @@ def write_text(work: Work, step: Step) -> str:
     return "applied"
 
 
-def _how_to_read(path: Path) -> str:
+def _how_to_read(path: Path) -> Message:
     if path.suffix == ".sh":
-        return text("environment-how", command=read_in(str(path), SH))
-    return text("environment-how-powershell", command=read_in(str(path), POWERSHELL))
+        return message("environment-how", command=read_in(str(path), SH))
+    return message("environment-how-powershell", command=read_in(str(path), POWERSHELL))
 
 
 def link_pipelines(work: Work, step: Step) -> str:
@@ -293,7 +293,7 @@ def link_pipelines(work: Work, step: Step) -> str:
     wanted = Path(work.target().purelib) / PIPELINES
     path = Path(str(step.arguments["path"]))
     if not wanted.is_dir():
-        raise DoctorError(text("no-pipelines", path=wanted))
+        raise DoctorError(message("no-pipelines", path=wanted))
     former = work.system.link_target(path)
     if former is not None and path.exists() and path.samefile(wanted):
         return "already"

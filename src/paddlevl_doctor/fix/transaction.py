@@ -11,7 +11,7 @@ from pathlib import Path
 from paddlevl_doctor.fix import journal, model_cache, steps
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.steps import DO, UNDO, Work, prove_patches, told
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.packages.uv import remove_lock_file
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.system.machine import System
@@ -33,7 +33,7 @@ class Applied:
 class ApplyFailedError(RolledBackError):
     """A step failed; everything was put back. `outcomes` says how far it got."""
 
-    def __init__(self, message: str, outcomes: tuple[Outcome, ...]) -> None:
+    def __init__(self, message: Text, outcomes: tuple[Outcome, ...]) -> None:
         super().__init__(message)
         self.outcomes = outcomes
 
@@ -50,7 +50,7 @@ def apply_plan(
     try:
         transaction = journal.begin(prefix, as_dict(plan), python=python, creates=creates)
     except OSError as error:
-        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
+        raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
     work = Work(system, transaction, python, creates, known)
     run = _Run(work, stage, plan.steps[0])
@@ -94,7 +94,7 @@ class _Run:
                 self.current = step
                 self._add(step, seconds, told(str(step.arguments["patch"]), proofs[step.id]))
 
-    def _add(self, step: Step, seconds: float, message: str) -> None:
+    def _add(self, step: Step, seconds: float, message: Text) -> None:
         """Add to the outcome of a step that was done before."""
         at = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
         former = self.outcomes[at]
@@ -104,16 +104,16 @@ class _Run:
 def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFailedError:
     """Describe a failure: what had been applied was put back."""
     done = (replace(outcome, status="rolled-back") for outcome in outcomes if outcome.step != step.id)
-    message = text("rolled-back", step=step.summary, reason=error)
-    return ApplyFailedError(message, (*done, Outcome(step.id, "failed", 0.0, str(error))))
+    said = message("rolled-back", step=step.summary, reason=error)
+    return ApplyFailedError(said, (*done, Outcome(step.id, "failed", 0.0, str(error))))
 
 
 def _do(work: Work, step: Step) -> Outcome:
     started = time.monotonic()
     status = DO[step.kind](work, step)
-    message = " ".join(work.notes)
+    notes = sentences(work.notes)
     work.notes.clear()
-    return Outcome(step.id, status, round(time.monotonic() - started, 2), message)
+    return Outcome(step.id, status, round(time.monotonic() - started, 2), notes)
 
 
 def _distributions(work: Work) -> dict[str, str]:
@@ -130,7 +130,7 @@ def roll_back(work: Work) -> None:
             remove_lock_file(work.prefix)
         work.transaction.write("rolled-back")
     except (OSError, DoctorError) as error:
-        raise UndoNeededError(text("undo-needed", path=work.prefix, reason=error)) from error
+        raise UndoNeededError(message("undo-needed", path=work.prefix, reason=error)) from error
     work.transaction.forget()
 
 
@@ -165,7 +165,7 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
     try:
         transaction.write("undo")  # from here on whoever comes next must go on with it
     except OSError as error:
-        raise DoctorError(text("target-read-only", path=prefix, reason=error.strerror)) from error
+        raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     roll_back(work)
 
 
@@ -179,11 +179,11 @@ def _refuse_edited_files(work: Work, runner: str, kept: journal.Event) -> None:
     if runner == "apply-patch" and not work.creates:
         path = file_patcher.edited(Path(kept["site"]), kept["files"])
         if path is not None:
-            raise DoctorError(text("file-moved", path=path))
+            raise DoctorError(message("file-moved", path=path))
     if runner in ("edit-config", "set-environment") and steps.is_edited(kept):
-        raise DoctorError(text("file-moved", path=kept["path"]))
+        raise DoctorError(message("file-moved", path=kept["path"]))
     if runner == "repair-model-cache" and (back := model_cache.returned(kept.get("moves", ()))):
-        raise DoctorError(text("model-came-back", path=back["from"], aside=back["to"]))
+        raise DoctorError(message("model-came-back", path=back["from"], aside=back["to"]))
 
 
 def _refuse_if_moved(work: Work, prefix: Path) -> None:
@@ -193,4 +193,4 @@ def _refuse_if_moved(work: Work, prefix: Path) -> None:
     names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
     if names:
         shown = ", ".join(f"{n} {before.get(n, '-')} -> {now.get(n, '-')}" for n in names[:5])
-        raise DoctorError(text("undo-moved", path=prefix, names=shown))
+        raise DoctorError(message("undo-moved", path=prefix, names=shown))

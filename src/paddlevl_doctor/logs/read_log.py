@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message, text
 from paddlevl_doctor.system import processes
 from paddlevl_doctor.values.errors import UsageError
 
@@ -30,7 +30,7 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
     """Open a file, or standard input for `-` and None; raises UsageError for what cannot be read."""
     if source is None or source == STDIN:
         if sys.stdin is None:
-            raise UsageError(text("log-none"))
+            raise UsageError(message("log-none"))
         if sys.stdin.isatty():
             sys.stderr.write(text("log-paste", end="Ctrl-Z, Enter" if processes.WINDOWS else "Ctrl-D"))
             sys.stderr.write("\n")
@@ -39,12 +39,12 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
         return
     try:
         if Path(source).is_dir():
-            raise UsageError(text("log-is-folder", path=source))
+            raise UsageError(message("log-is-folder", path=source))
         stream = Path(source).open("rb")  # noqa: SIM115 - closed below; the reading itself may raise
     except FileNotFoundError:
-        raise UsageError(text("log-missing", path=source)) from None
+        raise UsageError(message("log-missing", path=source)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UsageError(text("log-unreadable", path=source, reason=_reason(error))) from error
+        raise UsageError(message("log-unreadable", path=source, reason=_reason(error))) from error
     with stream:
         yield stream
 

@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.files import sync_folder
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
@@ -84,11 +84,11 @@ def plan_change(file: PatchFile, content: bytes) -> bytes:
     """
     known = file.original(sha256_of(content))
     if known is None:
-        raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
+        raise PatchDoesNotFitError(message("patch-unknown-content", path=file.path))
     variant, original = known
     changed = variant.applied_to(content)
     if changed is None or sha256_of(changed) != original.patched_sha256:
-        raise PatchDoesNotFitError(text("patch-unknown-content", path=file.path))
+        raise PatchDoesNotFitError(message("patch-unknown-content", path=file.path))
     return changed
 
 
@@ -164,13 +164,13 @@ def _leaf(site: Path, relative: str) -> Path:
     leaf = site.joinpath(*pure.parts)
     outside = pure.is_absolute() or ".." in pure.parts
     if outside or not leaf.parent.resolve().is_relative_to(site.resolve()):
-        raise PatchDoesNotFitError(text("patch-outside", path=relative, site=site))
+        raise PatchDoesNotFitError(message("patch-outside", path=relative, site=site))
     return leaf
 
 
 def _expect(leaf: Path, relative: str, expect: str) -> None:
     if not leaf.is_file() or sha256_of(leaf.read_bytes()) != expect:
-        raise FileMovedError(text("file-moved", path=relative))
+        raise FileMovedError(message("file-moved", path=relative))
 
 
 # --- new files --------------------------------------------------------------------------------------------
@@ -304,9 +304,9 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
         published = plan_reversal(file, content or b"") if state is PatchState.OLDER else content
         if state not in _CHANGEABLE or content is None or published is None:
             shown = (digest or "-")[:12]
-            raise DoctorError(text("file-altered", path=file.path, version=version, sha256=shown))
+            raise DoctorError(message("file-altered", path=file.path, version=version, sha256=shown))
         if sha256_of(published) not in promised(system, target, patch.distribution, file.path):
-            raise DoctorError(text("file-not-recorded", path=file.path, name=patch.distribution))
+            raise DoctorError(message("file-not-recorded", path=file.path, name=patch.distribution))
         found.append(Change(file.path, content, plan_change(file, published)))
     return tuple(found)
 
@@ -323,7 +323,7 @@ def write(system: System, todo: Sequence[Change], target: Target, folder: Path) 
     for change in todo:
         flaw = _flaw(system, target, folder, change)
         if flaw is not None:
-            raise DoctorError(text("does-not-compile", path=change.path, reason=flaw))
+            raise DoctorError(message("does-not-compile", path=change.path, reason=flaw))
     for number, change in enumerate(todo):
         before = sha256_of(change.before)
         kept = folder / str(number)  # not its hash: two files of a patch may have been equal

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, load_patches, state_of
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import plan_change, plan_reversal, sha256_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -87,7 +87,7 @@ def _patched(source: Published, patches: Sequence[Patch]) -> dict[str, Member]:
             digest = sha256_of(member.data) if member else None
             if member is None or state_of(file, digest, source.version) is not PatchState.PRISTINE:
                 raise UsageError(
-                    text("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
+                    message("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
                 )
             found[file.path] = Member(plan_change(file, member.data), member.executable)
     return found
@@ -167,7 +167,7 @@ def from_installation(system: System, target: Target, name: str) -> Published:
     """
     found = next((d for d in target.distributions if d.name == name), None)
     if found is None or found.editable:
-        raise UsageError(text("no-wheel-source", name=name))
+        raise UsageError(message("no-wheel-source", name=name))
     return published(system, found)
 
 
@@ -175,7 +175,7 @@ def published(system: System, found: Distribution) -> Published:
     """Collect the published files of an installed distribution; raises UsageError like `from_installation`."""
     record = system.read_text(Path(found.path) / "RECORD")
     if record is None:
-        raise UsageError(text("no-wheel-source", name=found.name))
+        raise UsageError(message("no-wheel-source", name=found.name))
     members = dict(_installed(system, found, record))
     return Published(found.name, found.version, Path(found.path).name, members)
 
@@ -198,7 +198,7 @@ def _as_published(data: bytes | None, relative: str, promise: str, found: Distri
     for published in (data, data and _without_our_patch(relative, data)):
         if published is not None and promise.partition("=")[2].rstrip("=") == _encoded(published):
             return published
-    raise UsageError(text("wheel-source-altered", path=relative, name=found.name, version=found.version))
+    raise UsageError(message("wheel-source-altered", path=relative, name=found.name, version=found.version))
 
 
 def _without_our_patch(relative: str, data: bytes) -> bytes | None:

@@ -15,7 +15,7 @@ from paddlevl_doctor.knowledge.version_sets import VersionSet
 from paddlevl_doctor.knowledge.visible_gpus import BUS, LIST, ORDER, visible
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, driver_system, required_driver
 from paddlevl_doctor.knowledge.wheel_tables import load_indexes
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, Target
 from paddlevl_doctor.values.findings import Command
 
@@ -39,45 +39,45 @@ class Share:
         return self.needed_mb <= self.reserved_mb <= self.free_mb
 
 
-def refusal(backend: Backend, facts: Facts) -> str | None:
+def refusal(backend: Backend, facts: Facts) -> Text | None:
     """Return why a server cannot run on this machine, None where it can, or where nobody could look."""
     host = facts.host
     if host.system not in backend.systems:
-        way = text("serve-wsl") if host.system == "windows" else ""
+        way = (message("serve-wsl"),) if host.system == "windows" else ()
         systems = ", ".join(backend.systems)
-        return " ".join(filter(None, (text("serve-system", systems=systems, system=host.system), way)))
+        return sentences((message("serve-system", systems=systems, system=host.system), *way))
     if host.machine not in backend.machines:
-        return text("serve-machine", machines=", ".join(backend.machines), machine=host.machine)
+        return message("serve-machine", machines=", ".join(backend.machines), machine=host.machine)
     library = "musl" if host.musl else host.glibc
     if backend.glibc and library and numbers(library) < numbers(backend.glibc):
-        return text("serve-glibc", needed=backend.glibc, library=library)
+        return message("serve-glibc", needed=backend.glibc, library=library)
     if not backend.minimum or unseen(backend, facts):
         return None
     return _no_card(backend, facts) or _old_driver(backend, facts.gpus, host)
 
 
-def _no_card(backend: Backend, facts: Facts) -> str | None:
+def _no_card(backend: Backend, facts: Facts) -> Text | None:
     """Return why no card serves: there is none, the user hides it, or the server has no code for it."""
     if not facts.gpus.devices:
-        return text("serve-no-gpu", minimum=backend.minimum)
+        return message("serve-no-gpu", minimum=backend.minimum)
     seen = visible(facts.gpus, facts.settings)
     if not seen.devices:
-        return " ".join((text("serve-hidden"), *(one.text(language()) for one in seen.said)))
+        return sentences((message("serve-hidden"), *(one.message for one in seen.said)))
     if usable(backend, seen.devices):
         return None
     gpus = _names(seen.devices)
     if backend.pairs:
-        return text("serve-pages", capabilities=", ".join(capabilities(backend)), gpus=gpus)
-    below = text("serve-below", below=backend.below) if backend.below else ""
-    return text("serve-capability", minimum=backend.minimum, below=below, gpus=gpus)
+        return message("serve-pages", capabilities=", ".join(capabilities(backend)), gpus=gpus)
+    below = message("serve-below", below=backend.below) if backend.below else ""
+    return message("serve-capability", minimum=backend.minimum, below=below, gpus=gpus)
 
 
-def _old_driver(backend: Backend, gpus: Gpus, host: Host) -> str | None:
+def _old_driver(backend: Backend, gpus: Gpus, host: Host) -> Text | None:
     """Return that the driver is older than any that runs the server's CUDA; one that nobody knows passes."""
     needed = required_driver(backend.cuda, driver_system(host)) if backend.cuda else None
     if not needed or not gpus.driver or numbers(gpus.driver) >= numbers(needed):
         return None
-    return text("serve-driver", cuda=backend.cuda, needed=needed, driver=gpus.driver)
+    return message("serve-driver", cuda=backend.cuda, needed=needed, driver=gpus.driver)
 
 
 def unseen(backend: Backend, facts: Facts) -> bool:

@@ -21,7 +21,7 @@ from paddlevl_doctor.facts.server import (
     model_names,
     past_proxies,
 )
-from paddlevl_doctor.messages import language, text
+from paddlevl_doctor.messages import language, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.system.child import Child
@@ -59,7 +59,7 @@ class Server:
         code = None
         while code is None:
             code = self.child.wait(_PAUSE)
-        raise DoctorError(text("serve-ended", code=code, log=self.log, words=last_words(self.log)))
+        raise DoctorError(message("serve-ended", code=code, log=self.log, words=last_words(self.log)))
 
 
 def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) -> None:
@@ -84,7 +84,7 @@ def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> No
         mark.write_text("incomplete\n", encoding="utf-8")
     try:
         for command in plan.server.prepare[1:] if ours else plan.server.prepare:
-            with stage(text("stage-serve-prepare", folder=folder)):
+            with stage(message("stage-serve-prepare", folder=folder)):
                 run_uv(system, command, timeout=INSTALL_TIMEOUT)
             mark.write_text("incomplete\n", encoding="utf-8")
     except BaseException as error:
@@ -112,7 +112,7 @@ def write_client_file(system: System, plan: ServerPlan) -> None:
     path = system.cwd() / CLIENT_FILE
     present = system.read_text(path)
     if present is not None and not present.startswith(HEADER):
-        raise UsageError(text("serve-file-not-ours", path=path))
+        raise UsageError(message("serve-file-not-ours", path=path))
     part = path.with_name(f".{path.name}.part")
     part.write_text(plan.client.yaml, encoding="utf-8", newline="\n")
     part.replace(path)
@@ -132,10 +132,10 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
             child = system.start(plan.server.start, env, log)
         except OSError as error:
             raise DoctorError(
-                text("serve-not-started", program=plan.server.start[0], reason=error.strerror)
+                message("serve-not-started", program=plan.server.start[0], reason=error.strerror)
             ) from error
         end.callback(child.stop)
-        with stage(text("stage-serve-wait", url=plan.url)):
+        with stage(message("stage-serve-wait", url=plan.url)):
             _wait_until_ready(system, plan, child, log, begun + ready_timeout)
         yield Server(child, log, round(system.clock() - begun, 3))
 
@@ -146,13 +146,13 @@ def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path,
     while (left := deadline - system.clock()) > 0:
         code = child.wait(_PAUSE)
         if code is not None:
-            raise DoctorError(text("serve-ended", code=code, log=log, words=last_words(log)))
+            raise DoctorError(message("serve-ended", code=code, log=log, words=last_words(log)))
         said, refused = _answer(system, plan, left)
         if refused:  # it will not think otherwise later
-            raise DoctorError(text("serve-wants-key", name=KEY, log=log))
+            raise DoctorError(message("serve-wants-key", name=KEY, log=log))
         if not said:
             return
-    raise DoctorError(text("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
+    raise DoctorError(message("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
 
 
 def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from rapidfuzz.distance import Levenshtein
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.evaluate.ground_truth import without_markdown
 from paddlevl_doctor.parsing.evaluate.judge import readable_diff
 from paddlevl_doctor.parsing.evaluate.text_similarity import characters
@@ -41,7 +41,7 @@ def engines_of(words: str) -> tuple[str, ...]:
     """Return the engines of `--compare`; raises UsageError for others, and where there is nothing to compare."""
     names = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
     if len(names) < 2 or not set(names) <= set(ENGINES):  # noqa: PLR2004 - it takes two
-        raise UsageError(text("compare-engines", words=words, names=",".join(ENGINES)))
+        raise UsageError(message("compare-engines", words=words, names=",".join(ENGINES)))
     return names
 
 
@@ -54,7 +54,7 @@ def side_by_side(
     and where an engine is required that is none of them.
     """
     if request.require not in (None, *engines):
-        raise UsageError(text("compare-require", required=request.require, engines=",".join(engines)))
+        raise UsageError(message("compare-require", required=request.require, engines=",".join(engines)))
     reports: dict[str, ParseReport | DoctorError] = {}
     for engine in engines:
         one = replace(request, engine=engine, compare=(), output=request.output / engine)
@@ -84,7 +84,7 @@ def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
     if not failed:
         return first
     names = ", ".join(engine.engine for engine in failed)
-    summary = text("compare-failed", failed=len(failed), count=len(compared), engines=names)
+    summary = message("compare-failed", failed=len(failed), count=len(compared), engines=names)
     reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in failed)
     return replace(first, passed=False, summary=summary, reasons=(*reasons, *first.reasons))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from paddlevl_doctor.messages import message, render, text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.input.documents import Input
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.values.errors import UsageError
@@ -62,26 +62,26 @@ class Truth:
     pages: tuple[TruthPage, ...]
 
 
-def load_truth(path: Path, lang: str = "en") -> Truth:
+def load_truth(path: Path) -> Truth:
     """Read a ground truth: JSON like demo.json, Markdown, or plain text; raises UsageError for anything else."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise _error("ground-truth-unreadable", lang, path, error.strerror or error) from error
+        raise _error("ground-truth-unreadable", path, error.strerror or error) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _error("ground-truth-not-utf8", lang, path, line) from error
+        raise _error("ground-truth-not-utf8", path, line) from error
     try:
         pages = _json_pages(json.loads(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
     except _MALFORMED as error:
-        raise _error("ground-truth-malformed", lang, path, error) from error
+        raise _error("ground-truth-malformed", path, error) from error
     if not any(block.text.strip() or block.rows or block.latex for page in pages for block in page.blocks):
-        raise _error("ground-truth-empty", lang, path)
+        raise _error("ground-truth-empty", path)
     return Truth(path.name, pages)
 
 
-def _error(key: str, lang: str, path: Path, detail: object = "") -> UsageError:
-    return UsageError(render(message(key, path=path, detail=detail), lang))
+def _error(key: str, path: Path, detail: object = "") -> UsageError:
+    return UsageError(message(key, path=path, detail=detail))
 
 
 def _json_pages(document: dict[str, Any]) -> tuple[TruthPage, ...]:
@@ -177,18 +177,16 @@ class Known:
     """
 
     texts: Mapping[Path, Truth] = field(default_factory=dict)
-    missing: Mapping[Path, Path | str] = field(default_factory=dict)
+    missing: Mapping[Path, Path | Text] = field(default_factory=dict)
     places: tuple[Path, ...] = ()
 
-    def why_missing(self, document: Path) -> str:
+    def why_missing(self, document: Path) -> Text:
         """Return why a document fails for want of its known text, empty where none was promised."""
         place = self.missing.get(document)
-        return "" if place is None else text("known-missing", place=place)
+        return "" if place is None else message("known-missing", place=place)
 
 
-def known_texts(
-    expect: Path | None, inputs: Sequence[Input], assets: Path, lang: str, missing: str = ""
-) -> Known:
+def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, missing: Text = "") -> Known:
     """Read the known texts that `--expect` names, else that of the page that ships.
 
     A folder mirrors the documents': `a/1.png` has `a/1.md` or `a/1.png.md`. `missing` is where those of all documents
@@ -198,17 +196,17 @@ def known_texts(
     if missing:
         return Known(missing={item.path: missing for item in inputs})
     if expect is None:
-        return Known(_shipped(inputs, assets, lang))
+        return Known(_shipped(inputs, assets))
     if not expect.is_dir():
         if len(inputs) > 1:
-            raise UsageError(text("known-one-for-many", path=expect, count=len(inputs)))
-        return Known({inputs[0].path: load_truth(expect, lang)}, places=(expect,))
+            raise UsageError(message("known-one-for-many", path=expect, count=len(inputs)))
+        return Known({inputs[0].path: load_truth(expect)}, places=(expect,))
     places = {item.path: _place(expect, item) for item in inputs}
-    texts = {path: load_truth(place, lang) for path, place in places.items() if place is not None}
+    texts = {path: load_truth(place) for path, place in places.items() if place is not None}
     lacking = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
     if not texts:
         place = lacking[inputs[0].path]
-        raise UsageError(text("known-none", folder=expect, count=len(inputs), place=place))
+        raise UsageError(message("known-none", folder=expect, count=len(inputs), place=place))
     return Known(texts, lacking, tuple(place for place in places.values() if place is not None))
 
 
@@ -224,10 +222,10 @@ def _place(folder: Path, item: Input) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _shipped(inputs: Sequence[Input], assets: Path, lang: str) -> dict[Path, Truth]:
+def _shipped(inputs: Sequence[Input], assets: Path) -> dict[Path, Truth]:
     shipped = (assets / "demo.png").read_bytes()
     same = [item.path for item in inputs if _is(item.path, shipped)]
-    return {path: load_truth(assets / "demo.json", lang) for path in same}
+    return {path: load_truth(assets / "demo.json") for path in same}
 
 
 def _is(document: Path, data: bytes) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from paddlevl_doctor.messages import Text, language, text
+from paddlevl_doctor.messages import Message, Text, message, sentences
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, without_markdown
 from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
@@ -65,12 +65,13 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
     is_reader = reading.engine == "reader"
     claims = READER_CLAIMS if is_reader else NATIVE_CLAIMS
     threshold = asked if asked is not None else THRESHOLDS["reader" if is_reader else "native"]
-    verdict = judge(reading, truth, claims=claims, threshold=threshold, lang=language())
+    verdict = judge(reading, truth, claims=claims, threshold=threshold)
     numbers = {"similarity": f"{verdict.similarity:.1%}", "threshold": f"{verdict.threshold:.0%}"}
     passed = verdict.passed and not failed
-    summary = text("verdict-passed" if passed else "verdict-failed", **numbers)
+    summary: Text = message("verdict-passed" if passed else "verdict-failed", **numbers)
     if verdict.order < ORDER:
-        summary += " " + text("verdict-order", order=f"{verdict.order:.0%}", needed=f"{ORDER:.0%}")
+        order = message("verdict-order", order=f"{verdict.order:.0%}", needed=f"{ORDER:.0%}")
+        summary = sentences((summary, order))
     return Judgement(
         passed=passed,
         similarity=verdict.similarity,
@@ -83,7 +84,7 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
 
 
 def judge_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool, missing: str = ""
+    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool, missing: Text = ""
 ) -> Judgement:
     """Return how well a document was read of which nothing is known.
 
@@ -100,27 +101,27 @@ def _judged_alone(
     reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool
 ) -> Judgement:
     read = any(block.text.strip() for page in reading.pages for block in page.blocks)
-    nothing = () if read or blank or not reading.pages else (text("nothing-read"),)
+    nothing = () if read or blank or not reading.pages else (message("nothing-read"),)
     reasons = (*failed, *nothing, *_testimony(looks))
     if reasons:
-        return Judgement(False, reasons=reasons, summary=text("verdict-doubtful"))
+        return Judgement(False, reasons=reasons, summary=message("verdict-doubtful"))
     if any(look.seen for look in looks.values()):
-        return Judgement(True, summary=text("verdict-witnessed"))
+        return Judgement(True, summary=message("verdict-witnessed"))
     if blank and not read:
-        return Judgement(True, summary=text("verdict-blank"))
-    return Judgement(True, summary=text("verdict-none"), judged=False)
+        return Judgement(True, summary=message("verdict-blank"))
+    return Judgement(True, summary=message("verdict-none"), judged=False)
 
 
-def _testimony(looks: Mapping[int, Look]) -> list[str]:
+def _testimony(looks: Mapping[int, Look]) -> list[Message]:
     """Return what the witness saw that no reading can be right with; lesser differences are shown, and pass."""
     reasons = []
     for index, look in sorted(looks.items()):
         if look.lies:
-            reasons.append(text("page-lies", page=index + 1, degrees=look.lies))
+            reasons.append(message("page-lies", page=index + 1, degrees=look.lies))
         reasons += [_reason(index, found) for found in look.differences if _is_grave(found)]
         lost = sum(found.kind is DifferenceKind.LOST for found in look.differences)
         if lost >= _FEW and lost >= _HALF * look.seen:
-            reasons.append(text("witness-lost", page=index + 1, lost=lost, seen=look.seen))
+            reasons.append(message("witness-lost", page=index + 1, lost=lost, seen=look.seen))
     return reasons
 
 
@@ -128,9 +129,9 @@ def _is_grave(found: Difference) -> bool:
     return found.kind in (DifferenceKind.BLANK, DifferenceKind.REPEATED)
 
 
-def _reason(index: int, found: Difference) -> str:
+def _reason(index: int, found: Difference) -> Message:
     words = found.text if len(found.text) <= _SHOWN else found.text[:_SHOWN] + "…"
-    return text(f"witness-{found.kind.value}", page=index + 1, text=words)
+    return message(f"witness-{found.kind.value}", page=index + 1, text=words)
 
 
 def difference_of(reading: Reading, truth: Truth) -> str:
@@ -153,7 +154,7 @@ def judge_run(
 ) -> Judgement:
     """Return the verdict on a whole run: its only document's, or that of all in one."""
     if required is not None and engine != required:
-        flaws = (*flaws, text("engine-required", required=required, engine=engine))
+        flaws = (*flaws, message("engine-required", required=required, engine=engine))
     if len(documents) == 1:
         only = documents[0].verdict
         reasons = (*flaws, *only.reasons)
@@ -176,15 +177,15 @@ def judge_run(
     )
 
 
-def _count(documents: Sequence[DocumentReport]) -> str:
+def _count(documents: Sequence[DocumentReport]) -> Message:
     """Return how many documents were read well, and how many nobody could judge: those are neither good nor bad."""
     verdicts = [document.verdict for document in documents]
     good = sum(verdict.passed and verdict.judged for verdict in verdicts)
     unjudged = sum(not verdict.judged for verdict in verdicts)
     if not unjudged:
-        return text("verdict-documents", good=good, count=len(verdicts))
+        return message("verdict-documents", good=good, count=len(verdicts))
     bad = len(verdicts) - good - unjudged
-    return text("verdict-apart", count=len(verdicts), good=good, bad=bad, unjudged=unjudged)
+    return message("verdict-apart", count=len(verdicts), good=good, bad=bad, unjudged=unjudged)
 
 
 def _first(verdict: Judgement) -> Text:

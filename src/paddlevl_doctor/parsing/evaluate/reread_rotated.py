@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.engines.page_rotation import turned_back
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
@@ -111,6 +111,6 @@ def _as_it_lies(read: PageRead, turn: int) -> PageRead:
     page = read.page
     size = (page.width, page.height) if turn == 180 else (page.height, page.width)  # noqa: PLR2004 - degrees
     blocks = tuple(replace(block, box=turned_back(block.box, turn, *size)) for block in page.blocks)
-    note = text("page-turned", page=page.index + 1, degrees=turn)
+    note = message("page-turned", page=page.index + 1, degrees=turn)
     seen = replace(page, width=size[0], height=size[1], blocks=blocks)
     return replace(read, page=seen, notes=(*read.notes, note), turned=turn)

@@ -12,9 +12,10 @@ from itertools import islice
 
 from rapidfuzz import fuzz
 
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text
-from paddlevl_doctor.parsing.evaluate.verdict_messages import called, quoted, say
+from paddlevl_doctor.parsing.evaluate.verdict_messages import called, quoted
 from paddlevl_doctor.parsing.output.html_tables import filled_rows_of, rows_of, shape
 from paddlevl_doctor.values.pages import Reading
 
@@ -34,8 +35,8 @@ Pair = tuple["int | None", "int | None"]
 class TableFaults:
     """What makes the tables fail, and what only differs."""
 
-    faults: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    faults: tuple[Message, ...] = ()
+    notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class _Grid:
         )
 
 
-def table_faults(reading: Reading, truth: Truth, threshold: float, lang: str) -> TableFaults:
+def table_faults(reading: Reading, truth: Truth, threshold: float) -> TableFaults:
     """Compare all tables; a document in which none is known says nothing about those that were read.
 
     A table fails where it is missing or new, has another shape, or less of its cells than `threshold` (0 to 1) is
@@ -73,17 +74,17 @@ def table_faults(reading: Reading, truth: Truth, threshold: float, lang: str) ->
     read = [_Grid(rows_of(words), filled_rows_of(words)) for words in html if rows_of(words)]
     pairs = _matched(known, read)
     found = [
-        _compared(n, table, read[pairs[n]], threshold, lang) if n in pairs else _missing(n, table, lang)
+        _compared(n, table, read[pairs[n]], threshold) if n in pairs else _missing(n, table)
         for n, table in enumerate(known)
     ]
     new = [grid for n, grid in enumerate(read) if n not in pairs.values()]
-    extra = tuple(say("evaluation-table-extra", lang, name=called(grid.text)) for grid in new[:_NAMED])
+    extra = tuple(message("evaluation-table-extra", name=called(grid.text)) for grid in new[:_NAMED])
     faults = (*(fault for one in found for fault in one.faults), *extra)
     return TableFaults(faults, tuple(note for one in found for note in one.notes))
 
 
-def _missing(number: int, table: _Grid, lang: str) -> TableFaults:
-    return TableFaults((say("evaluation-table-missing", lang, number=number + 1, name=called(table.text)),))
+def _missing(number: int, table: _Grid) -> TableFaults:
+    return TableFaults((message("evaluation-table-missing", number=number + 1, name=called(table.text)),))
 
 
 def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
@@ -108,7 +109,7 @@ def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
 # --- one table ------------------------------------------------------------------------------------------------
 
 
-def _compared(number: int, known: _Grid, read: _Grid, threshold: float, lang: str) -> TableFaults:
+def _compared(number: int, known: _Grid, read: _Grid, threshold: float) -> TableFaults:
     rows = _aligned(_lines(known.rows), _lines(read.rows))
     columns = _aligned(_lines(_turned(known.rows)), _lines(_turned(read.rows)))
     head = {"number": number + 1, "name": called(known.text)}
@@ -116,15 +117,15 @@ def _compared(number: int, known: _Grid, read: _Grid, threshold: float, lang: st
     if known.size != read.size:
         sizes = (f"{grid.size[0]} x {grid.size[1]}" for grid in (known, read))
         faults.append(
-            say("evaluation-table-shape", lang, **head, **dict(zip(("known", "read"), sizes, strict=True)))
+            message("evaluation-table-shape", **head, **dict(zip(("known", "read"), sizes, strict=True)))
         )
-        faults += _unmatched(number, rows, known.rows, read.rows, "row", lang)
-        faults += _unmatched(number, columns, _turned(known.rows), _turned(read.rows), "column", lang)
+        faults += _unmatched(number, rows, known.rows, read.rows, "row")
+        faults += _unmatched(number, columns, _turned(known.rows), _turned(read.rows), "column")
     wrong = list(_wrong_cells(known, read, rows, columns))
     right = 1 - sum(1 - score for score, *_ in wrong) / max(known.size[0] * known.size[1], 1)
-    cells = tuple(_cell(number, known, read, place, lang) for _, *place in wrong[:_NAMED])
+    cells = tuple(_cell(number, known, read, place) for _, *place in wrong[:_NAMED])
     if right < threshold and not faults:
-        faults.append(say("evaluation-table-cells", lang, **head, score=max(right, 0.0), needed=threshold))
+        faults.append(message("evaluation-table-cells", **head, score=max(right, 0.0), needed=threshold))
         return TableFaults((*faults, *cells))
     return TableFaults(tuple(faults), cells)
 
@@ -172,19 +173,13 @@ def _walked(steps: dict[tuple[int, int], tuple[int, int]], end: tuple[int, int])
         end = (n, m)
 
 
-def _unmatched(
-    number: int, pairs: Sequence[Pair], known: Rows, read: Rows, what: str, lang: str
-) -> Iterator[str]:
+def _unmatched(number: int, pairs: Sequence[Pair], known: Rows, read: Rows, what: str) -> Iterator[Message]:
     """Yield the rows or columns that only one side has."""
     for n, m in islice((pair for pair in pairs if None in pair), _NAMED):
         if n is not None:
-            yield say(
-                f"evaluation-table-{what}-lost", lang, number=number + 1, at=n + 1, text=_quote(known[n])
-            )
+            yield message(f"evaluation-table-{what}-lost", number=number + 1, at=n + 1, text=_quote(known[n]))
         elif m is not None:
-            yield say(
-                f"evaluation-table-{what}-extra", lang, number=number + 1, at=m + 1, text=_quote(read[m])
-            )
+            yield message(f"evaluation-table-{what}-extra", number=number + 1, at=m + 1, text=_quote(read[m]))
 
 
 def _quote(cells: Sequence[str]) -> str:
@@ -205,11 +200,10 @@ def _wrong_cells(
                 yield score, row, column, read_row, read_column
 
 
-def _cell(number: int, known: _Grid, read: _Grid, place: Sequence[int], lang: str) -> str:
+def _cell(number: int, known: _Grid, read: _Grid, place: Sequence[int]) -> Message:
     row, column, read_row, read_column = place
-    return say(
+    return message(
         "evaluation-table-cell",
-        lang,
         number=number + 1,
         row=row + 1,
         column=column + 1,

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 from typing import NamedTuple
 
-from paddlevl_doctor.messages import message
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.parsing.evaluate.align import FOUND, Sight, occurrences, places, sight_of
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.parts import FORMULAS, Passage, is_judged, parts_of, passages_of
 from paddlevl_doctor.parsing.evaluate.tables import TableFaults, table_faults
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text, holes, is_like, weight
-from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, kind_name, quoted, say
+from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, kind_name, quoted
 from paddlevl_doctor.values.pages import Reading
 
 _WORTH = 16
@@ -29,7 +29,7 @@ _LIKE = 0.75
 _UNKNOWN_TEXT_NAMED, _LOOKED_AT = 3, 20
 
 
-def unknown_text(sight: Sight, lang: str) -> list[str]:
+def unknown_text(sight: Sight) -> list[Message]:
     """Return a sentence for each text that is not in the document; tables and formulas are judged by themselves."""
     known, parts = sight.known, {part.characters for part in sight.parts}
     prose = [p for p in sight.passages if p.kind not in (*FORMULAS, "table") and p.characters not in parts]
@@ -40,11 +40,11 @@ def unknown_text(sight: Sight, lang: str) -> list[str]:
         and (text := quoted(_words(passage.text, start, end)))
     ]
     named = [
-        say("evaluation-unknown", lang, page=passage.page + 1, text=text)
+        message("evaluation-unknown", page=passage.page + 1, text=text)
         for passage, text in found[:_UNKNOWN_TEXT_NAMED]
     ]
     return named + (
-        [say("evaluation-more", lang, count=len(found) - _UNKNOWN_TEXT_NAMED)]
+        [message("evaluation-more", count=len(found) - _UNKNOWN_TEXT_NAMED)]
         if len(found) > _UNKNOWN_TEXT_NAMED
         else []
     )
@@ -137,41 +137,39 @@ class Verdict:
     similarity: float
     threshold: float
     reference: str
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Text, ...] = ()
     """Why it failed, then what differs besides, then what was not judged."""
     order: float = 1.0
     """The share of the parts that follow each other as in the document, 0 to 1."""
 
 
-def judge(
-    reading: Reading, truth: Truth, *, claims: frozenset[str], threshold: float, lang: str = "en"
-) -> Verdict:
+def judge(reading: Reading, truth: Truth, *, claims: frozenset[str], threshold: float) -> Verdict:
     """Compare a reading with what the document says; `claims` are the kinds that the engine claims to read."""
     sight = sight_of(parts_of(truth, claims), passages_of(reading, truth, claims))
     similarity, order = sight.similarity() if sight.read else 0.0, sight.order()
-    tables = table_faults(reading, truth, threshold, lang) if STRUCTURE in claims else TableFaults()
-    faults = list(_faults(sight, lang)) if sight.read else [say("evaluation-nothing", lang)]
-    faults += [*(_misorder(sight, lang) if order < ORDER else ()), *tables.faults]
+    tables = table_faults(reading, truth, threshold) if STRUCTURE in claims else TableFaults()
+    faults = list(_faults(sight)) if sight.read else [message("evaluation-nothing")]
+    faults += [*(_misorder(sight) if order < ORDER else ()), *tables.faults]
     if similarity < threshold and not faults:
-        faults.append(_difference(sight, lang))
-    notes = [*(_moved(sight, lang) if order >= ORDER else ()), *tables.notes]
-    notes += unknown_text(sight, lang)
-    reasons = (*faults, *notes, *_not_judged(truth, claims, lang))
+        faults.append(_difference(sight))
+    notes = [*(_moved(sight) if order >= ORDER else ()), *tables.notes]
+    notes += unknown_text(sight)
+    reasons = (*faults, *notes, *_not_judged(truth, claims))
     return Verdict(not faults, round(similarity, 4), threshold, truth.name, reasons, round(order, 4))
 
 
-def _faults(sight: Sight, lang: str) -> Iterator[str]:
+def _faults(sight: Sight) -> Iterator[Message]:
     """Yield what makes a reading fail however similar it is on the whole."""
     scored = sorted(zip(sight.places, sight.parts, strict=True), key=lambda pair: pair[0].score)
     for place, part in [(place, part) for place, part in scored if place.score < FOUND][:_NAMED]:
-        yield say("evaluation-part", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
+        yield message("evaluation-part", kind=kind_name(part.kind), name=part.name, score=place.score)
     loop = next(endless(sight.read, sight.known), None)
     if loop is not None:
-        yield say("evaluation-loop", lang, text=loop.text, times=loop.times)
-    yield from _twice(sight, lang)
+        yield message("evaluation-loop", text=loop.text, times=loop.times)
+    yield from _twice(sight)
 
 
-def _twice(sight: Sight, lang: str) -> Iterator[str]:
+def _twice(sight: Sight) -> Iterator[Message]:
     """Yield the parts that were read more often than they are in the document."""
     often = {part.characters: part for part in sight.parts if len(sight.equal[part.characters]) > 1}
     known = occurrences(often, sight.known)
@@ -182,17 +180,17 @@ def _twice(sight: Sight, lang: str) -> Iterator[str]:
     ]
     for part in doubled[:_NAMED]:
         times = len(sight.equal[part.characters])
-        yield say("evaluation-twice", lang, kind=kind_name(part.kind, lang), name=part.name, times=times)
+        yield message("evaluation-twice", kind=kind_name(part.kind), name=part.name, times=times)
 
 
-def _misorder(sight: Sight, lang: str) -> Iterator[str]:
+def _misorder(sight: Sight) -> Iterator[Message]:
     """Yield how many parts are in order, and which are not."""
     right, count = len(sight.chain), len(sight.placed())
-    yield say("evaluation-order", lang, right=right, count=count, order=sight.order(), needed=ORDER)
-    yield from _moved(sight, lang)
+    yield message("evaluation-order", right=right, count=count, order=sight.order(), needed=ORDER)
+    yield from _moved(sight)
 
 
-def _moved(sight: Sight, lang: str) -> Iterator[str]:
+def _moved(sight: Sight) -> Iterator[Message]:
     """Yield the parts that do not follow each other as in the document, and after which parts they came.
 
     Of several that moved together the first one is named.
@@ -203,32 +201,32 @@ def _moved(sight: Sight, lang: str) -> Iterator[str]:
     belongs = {number: other for other, number in pairwise([None, *placed])}
     moved = [number for number in placed if number not in in_place and came[number] != belongs[number]]
     for number in moved[:_NAMED]:
-        yield _move(sight, number, came[number], belongs[number], lang)
+        yield _move(sight, number, came[number], belongs[number])
     if len(moved) > _NAMED:
-        yield say("evaluation-more", lang, count=len(moved) - _NAMED)
+        yield message("evaluation-more", count=len(moved) - _NAMED)
 
 
-def _move(sight: Sight, number: int, came: int | None, belongs: int | None, lang: str) -> str:
+def _move(sight: Sight, number: int, came: int | None, belongs: int | None) -> Message:
     part = sight.parts[number]
     places = {"came": came, "belongs": belongs}
     names = {word: sight.parts[other].name for word, other in places.items() if other is not None}
     moved = "evaluation-moved-to-first" if came is None else "evaluation-moved"
     moved = "evaluation-moved-first" if belongs is None else moved
-    return say(moved, lang, kind=kind_name(part.kind, lang), name=part.name, **names)
+    return message(moved, kind=kind_name(part.kind), name=part.name, **names)
 
 
-def _difference(sight: Sight, lang: str) -> str:
+def _difference(sight: Sight) -> Message:
     """Return the likely reason why a reading differs too much although every part was found."""
     if len(sight.read) > 1.1 * len(sight.known) or not sight.parts:
-        return say("evaluation-extra", lang, read=len(sight.read), known=len(sight.known))
+        return message("evaluation-extra", read=len(sight.read), known=len(sight.known))
     place, part = min(zip(sight.places, sight.parts, strict=True), key=lambda pair: pair[0].score)
-    return say("evaluation-differs", lang, kind=kind_name(part.kind, lang), name=part.name, score=place.score)
+    return message("evaluation-differs", kind=kind_name(part.kind), name=part.name, score=place.score)
 
 
-def _not_judged(truth: Truth, claims: frozenset[str], lang: str) -> tuple[str, ...]:
+def _not_judged(truth: Truth, claims: frozenset[str]) -> tuple[Text, ...]:
     blocks = [block for page in truth.pages for block in page.blocks]
     kinds = dict.fromkeys(b.kind for b in blocks if b.kind in KINDS and not is_judged(b, claims))
     if STRUCTURE not in claims and any(block.rows for block in blocks):
         kinds[STRUCTURE] = None
     names = [message(f"part-kind-{kind}") for kind in kinds]
-    return (say("evaluation-not-judged", lang, kinds=names),) if kinds else ()
+    return (message("evaluation-not-judged", kinds=names),) if kinds else ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.messages import message, render
+from paddlevl_doctor.messages import Message, message
 
 SHOWN = 24
 """Characters by which a part is called."""
@@ -13,14 +13,9 @@ KINDS = ("title", "heading", "text", "caption", "table", "formula", "figure", "t
 """The kinds of parts that have a name."""
 
 
-def say(key: str, lang: str, /, **values: object) -> str:
-    """Return a sentence in a language."""
-    return render(message(key, **values), lang)
-
-
-def kind_name(kind: str, lang: str) -> str:
+def kind_name(kind: str) -> Message:
     """Return what a kind of part is called; unknown ones are text."""
-    return render(message(f"part-kind-{kind if kind in KINDS else 'text'}"), lang)
+    return message(f"part-kind-{kind if kind in KINDS else 'text'}")
 
 
 def called(text: str) -> str:

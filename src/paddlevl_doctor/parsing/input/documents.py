@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from paddlevl_doctor.messages import message, render, text
+from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.parsing.input.image_headers import HEAD_BYTES, Size, format_of, png_damage, size_of
 from paddlevl_doctor.parsing.run.page_store import document_of
 from paddlevl_doctor.values.errors import UsageError
@@ -200,7 +200,7 @@ def expand(named: Sequence[Path], *outputs: Path) -> tuple[Input, ...]:
         if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have raises in pathlib
             inside = {file: file.relative_to(path).parent for file in _walk(path, results)}
             if not inside:
-                raise UsageError(text("folder-empty", path=path))
+                raise UsageError(message("folder-empty", path=path))
             found = {**inside, **found}
         else:
             found.setdefault(path, Path())

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.parsing.input.documents import SCALED_ABOVE
 from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
 from paddlevl_doctor.values.errors import UsageError
@@ -186,7 +186,7 @@ class PageSource:
         request = {"pdf": str(pdf), "sheets": [sheet.request() for sheet in sheets]}
         answer = self._drawing.submit(self._ask, request, self.seconds + len(sheets)).result()
         if answer["event"] == "failed":
-            raise PictureError(text("pdf-failed", path=pdf, detail=_reason(answer)))
+            raise PictureError(message("pdf-failed", path=pdf, detail=_reason(answer)))
 
     def close(self) -> None:
         """End the process."""
@@ -247,7 +247,7 @@ class PageSource:
 
 
 def _no_room(page: int, detail: str) -> NoRoomError:
-    return NoRoomError(text("picture-failed", page=page + 1, detail=detail))
+    return NoRoomError(message("picture-failed", page=page + 1, detail=detail))
 
 
 def _had_no_room(begun: Future[Picture]) -> bool:
@@ -258,16 +258,16 @@ def _name(document: Path, page: int) -> str:
     return f"{abs(hash(document)):x}-{page + 1:05d}"
 
 
-def _sentence(answer: Event, document: Path, page: int | None = None) -> str:
+def _sentence(answer: Event, document: Path, page: int | None = None) -> Message:
     kind = str(answer["kind"])
     if kind in _KINDS:
-        return text(f"document-{kind}", path=document)
+        return message(f"document-{kind}", path=document)
     detail = _reason(answer)
     if page is None:
-        return text("document-damaged", path=document, detail=detail)
-    return text("picture-failed", page=page + 1, detail=detail)
+        return message("document-damaged", path=document, detail=detail)
+    return message("picture-failed", page=page + 1, detail=detail)
 
 
-def _reason(answer: Event) -> str:
+def _reason(answer: Event) -> Text:
     kind, detail = answer["kind"], str(answer["detail"])
-    return text(f"picture-{kind}", detail=detail) if kind in _REASONS else detail
+    return message(f"picture-{kind}", detail=detail) if kind in _REASONS else detail

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message, text
 from paddlevl_doctor.parsing.input.page_source import PageSource, PictureError, Sheet
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
@@ -83,7 +83,7 @@ def write_outputs(work: DocumentJob, reading: Reading, folder: Path, source: Pag
         written += _bound(work, base, source)
         remove_stale(base, written, work.count)
     except OSError as error:
-        raise DoctorError(text("results-not-kept", path=folder, reason=error.strerror or error)) from error
+        raise DoctorError(message("results-not-kept", path=folder, reason=error.strerror or error)) from error
     return tuple(map(str, written))
 
 
