@@ -127,7 +127,7 @@ def test_a_place_that_is_none_is_one_sentence(url: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         Place(url).documents(Place("/nowhere"))
 
-    assert caught.value.message == sentence
+    assert str(caught.value.message) == sentence
 
 
 def test_what_a_file_system_raises_of_its_own_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from paddlevl_doctor.serve.plan import (
     unseen,
 )
 from paddlevl_doctor.values.facts import Facts, Gpu, Host
+from wording import worded
 
 RTX4090 = Gpu(0, "RTX 4090", "8.9", 24564, 23010)
 RTX5090 = Gpu(1, "RTX 5090", "12.0", 32607, 31500)
@@ -139,7 +140,7 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
     ],
 )
 def test_a_machine_that_cannot_run_a_server_gets_the_reason(backend: str, facts: Facts, why: str) -> None:
-    assert refusal(load_backends()[backend], facts) == why
+    assert worded(refusal(load_backends()[backend], facts)) == why
 
 
 @pytest.mark.parametrize(

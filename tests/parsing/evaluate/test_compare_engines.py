@@ -26,6 +26,7 @@ from paddlevl_doctor.parsing.run.report import (
 )
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
+from wording import worded
 
 GOOD, BAD = (
     Judgement(True, summary="Read well enough."),
@@ -87,7 +88,7 @@ def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_othe
     assert report.verdict == GOOD
     with pytest.raises(UsageError) as caught:
         compared_as(replace(REQUEST, require="server"), [], answers)
-    assert caught.value.message == (
+    assert str(caught.value.message) == (
         "'server' is required, but is not among the compared engines: native,reader. Add it to "
         "--compare, or remove --require."
     )
@@ -121,7 +122,7 @@ def test_the_story_has_what_every_engine_read_beside_the_first_one() -> None:
 def test_the_summary_names_the_engine_that_failed(failure: ParseReport | DoctorError, words: str) -> None:
     report = compared(reader=read_as("one"), server=failure)
 
-    assert (report.verdict.passed, report.verdict.summary, report.verdict.reasons) == (
+    assert (report.verdict.passed, str(report.verdict.summary), worded(report.verdict.reasons)) == (
         False,
         "Failed with 1 of 2 engines: server.",
         (f"server: {words}",),

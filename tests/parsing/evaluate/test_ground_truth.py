@@ -109,15 +109,15 @@ def test_a_useless_truth_is_a_usage_error(tmp_path, name, content, message):
     with pytest.raises(UsageError) as caught:
         load_truth(file)
 
-    assert str(file) in caught.value.message
-    assert message in caught.value.message
+    assert str(file) in str(caught.value.message)
+    assert message in str(caught.value.message)
 
 
 def test_a_missing_truth_and_a_folder_are_usage_errors(tmp_path):
     for path, detail in ((tmp_path / "no.md", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(UsageError) as caught:
             load_truth(path)
-        assert caught.value.message == f"The ground truth {path} cannot be read: {detail}."
+        assert str(caught.value.message) == f"The ground truth {path} cannot be read: {detail}."
 
 
 def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):

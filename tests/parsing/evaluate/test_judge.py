@@ -10,6 +10,7 @@ from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement
 from paddlevl_doctor.values.pages import Block, Page, Reading
+from wording import worded
 
 BOX = (0, 0, 10, 10)
 WORDS = "The first sentence of the page stands here, and the second one follows it."
@@ -29,7 +30,7 @@ def alone(
     read: Reading, looks: dict[int, Look], *failed: str, blank: bool = False
 ) -> tuple[bool, tuple[str, ...]]:
     verdict = judge_alone(read, looks, failed, blank=blank)
-    return verdict.passed, verdict.reasons
+    return verdict.passed, worded(verdict.reasons)
 
 
 def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() -> None:
@@ -77,17 +78,17 @@ def test_a_document_whose_promised_text_is_missing_fails_unjudged_whatever_the_w
         False, reasons=(missing,), summary=missing, judged=False
     )
     bad = judge_alone(reading(), {}, (), blank=False, missing=missing)
-    assert bad.reasons == (missing, "nothing was read")
+    assert worded(bad.reasons) == (missing, "nothing was read")
 
 
 def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart() -> None:
     unjudged = judge_alone(reading(WORDS), {}, (), blank=False)
     documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
 
-    assert judge_run(documents[1:], [], "native", None).summary == (
+    assert str(judge_run(documents[1:], [], "native", None).summary) == (
         "Of 2 documents, 0 passed, 0 failed, 2 were not evaluated."
     )
-    assert judge_run(documents, [], "native", None).summary == (
+    assert str(judge_run(documents, [], "native", None).summary) == (
         "Of 3 documents, 1 passed, 0 failed, 2 were not evaluated."
     )
 
@@ -119,7 +120,7 @@ def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
     )
 
     assert (verdict.passed, verdict.order) == (False, 0.6667)
-    assert verdict.summary.endswith(" Parts in the order of the page: 67% (required: 95%).")
+    assert str(verdict.summary).endswith(" Parts in the order of the page: 67% (required: 95%).")
 
 
 def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
@@ -142,7 +143,7 @@ GOOD, BAD = Judgement(True, 0.98, summary="good"), Judgement(False, 0.5, reasons
 
 def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None:
     assert judge_run([report("a", BAD)], [], "native", None) == BAD
-    assert judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None) == Judgement(
+    assert worded(judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None)) == Judgement(
         False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents passed."
     )
 
@@ -150,11 +151,11 @@ def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None
 def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
     documents = [report(f"/in/{folder}/1.png", BAD) for folder in ("a", "b")]
 
-    assert judge_run(documents, [], "native", None).reasons == ("a/1.png: lost", "b/1.png: lost")
+    assert worded(judge_run(documents, [], "native", None).reasons) == ("a/1.png: lost", "b/1.png: lost")
 
 
 def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
     verdict = judge_run([report("a", GOOD)], [], "reader", "native")
 
-    assert (verdict.passed, verdict.summary) == (False, "'native' is required, but 'reader' was used.")
+    assert (verdict.passed, str(verdict.summary)) == (False, "'native' is required, but 'reader' was used.")
     assert judge_run([report("a", GOOD)], [], "native", "native").passed

@@ -19,6 +19,7 @@ from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Block, Line, Page
+from wording import worded
 
 MARK = (30, 40, 90, 60)
 """Where something stands on the page as it lies."""
@@ -81,7 +82,7 @@ def test_the_page_is_read_turned_and_told_as_it_lies(
 
     assert read.page == Page(0, 300, 200, (Block("text", "mark", MARK),), 0.1)
     note = f"Page 1 is not upright; it was rotated {turn} degrees counterclockwise before reading."
-    assert (read.turned, read.notes) == (turn, (note,))
+    assert (read.turned, worded(read.notes)) == (turn, (note,))
     assert work.store.found(0) == read
     assert sorted(os.listdir(work.store.folder)) == ["0001"]
     assert {"page.jpg", "page.json"} <= set(os.listdir(work.store.place(0)))
@@ -214,6 +215,6 @@ def test_a_page_that_was_read_at_half_its_size_is_not_told_as_a_page_that_was_to
     work: DocumentJob, source: PageSource
 ) -> None:
     assert read_upright(work, 0, 90, [Half()], source, [])
-    assert work.pages[0].notes == (
+    assert worded(work.pages[0].notes) == (
         "Page 1 is not upright; it was rotated 90 degrees counterclockwise before reading.",
     )

@@ -8,6 +8,7 @@ from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, Tru
 from paddlevl_doctor.parsing.evaluate.tables import TableFaults, table_faults
 from paddlevl_doctor.values.pages import Block
 from samples import reading
+from wording import worded
 
 Rows = tuple[tuple[str, ...], ...]
 FRUIT: Rows = (("Name", "Size"), ("Alpha", "100"), ("Beta", "200"), ("Gamma", "300"))
@@ -22,7 +23,7 @@ def html(rows: Rows) -> str:
 
 def compared(*tables: str, truth: Truth = TRUTH) -> TableFaults:
     blocks = (Block("table", f"<table>{words}</table>", (0, 0, 1, 1)) for words in tables)
-    return table_faults(reading(*blocks), truth, 0.9, "en")
+    return worded(table_faults(reading(*blocks), truth, 0.9))
 
 
 def test_tables_that_are_right_have_no_faults_in_whatever_order() -> None:

@@ -9,6 +9,7 @@ from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, Tru
 from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, Verdict, judge
 from paddlevl_doctor.values.pages import Block
 from samples import reading
+from wording import worded
 
 TRUTH = load_truth(ASSETS / "demo.json")
 BLOCKS = TRUTH.pages[0].blocks
@@ -34,9 +35,9 @@ PERFECT = tuple(map(as_the_reader_reads, BLOCKS))
 NATIVE = tuple(map(as_native_reads, BLOCKS))
 
 
-def judged(blocks, truth=TRUTH, **changes):
+def judged(blocks, truth=TRUTH, lang="en", **changes):
     options = {"claims": READER_CLAIMS, "threshold": THRESHOLDS["reader"], **changes}
-    return judge(reading(*blocks), truth, **options)
+    return worded(judge(reading(*blocks), truth, **options), lang)
 
 
 def native(blocks):

@@ -76,8 +76,8 @@ def test_a_pdf_that_cannot_be_opened_is_one_sentence(source, make, sentence, tmp
     with pytest.raises(UsageError) as caught:
         source.count(path)
 
-    assert caught.value.message.startswith(sentence.format(path=path))
-    assert "\n" not in caught.value.message
+    assert str(caught.value.message).startswith(sentence.format(path=path))
+    assert "\n" not in str(caught.value.message)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_scan_that_would_need_more_memory_than_is_free_is_one_sentence(
         load(path, 1_000_000)
 
     answer = {"kind": caught.value.kind, "detail": str(caught.value)}
-    assert _sentence(answer, path, 0) == (
+    assert str(_sentence(answer, path, 0)) == (
         "Page 1 cannot be rendered: decoding it needs more memory than is free (14 MiB > 10 MiB). "
         "Scale it down, or close other programs."
     )
