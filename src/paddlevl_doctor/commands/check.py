@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine, examine_facts
-from paddlevl_doctor.messages import Text, language, text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -68,7 +68,7 @@ def _with_integrity(
     target = examination.facts.target
     if target is None:  # said by target-environment
         return findings
-    result = compare(target, system.cpu_count(), bar, text("stage-integrity"))
+    result = compare(target, system.cpu_count(), bar, message("stage-integrity"))
     found = {finding.id: finding for finding in judge_files(result)}
     records = next((f for f in findings if f.id == "half-installed-dist" and f.status is Status.ERROR), None)
     if records is not None:  # the records themselves are damaged: that comes first
@@ -136,15 +136,15 @@ def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
         or options.python
         or options.venv
     ):
-        raise UsageError(text("replay-alone"))
+        raise UsageError(message("replay-alone"))
     recording = load(path)
     if request.deep and not recording.looked_deep:
-        raise UsageError(text("recorded-without-deep", path=path))
+        raise UsageError(message("recorded-without-deep", path=path))
     try:
         examination = examine_facts(recording.facts, options.set_name or recording.set_name)
         return _judged(examination, recording.deep, looked_deep=recording.looked_deep)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
-        raise UsageError(text("recording-refused", path=path, reason=error)) from error
+        raise UsageError(message("recording-refused", path=path, reason=error)) from error
 
 
 def refuse_unknown(*groups: Sequence[str]) -> None:
@@ -153,7 +153,7 @@ def refuse_unknown(*groups: Sequence[str]) -> None:
     known = {known.id for known in listing() if known.seen != "log"} if asked else set()
     for name in asked:
         if name not in known:
-            raise UsageError(text("unknown-check", name=name))
+            raise UsageError(message("unknown-check", name=name))
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,5 @@ def listing() -> tuple[Known, ...]:
     ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SEEN_BY_SERVE)
     rest = (name for name in all_ids() if name not in seen)
     return tuple(
-        Known(name, seen.get(name, "log"), load_failure(name).text("looks_at", language()))
-        for name in (*ids, *rest)
+        Known(name, seen.get(name, "log"), load_failure(name).message("looks_at")) for name in (*ids, *rest)
     )

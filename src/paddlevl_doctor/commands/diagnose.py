@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.target import choose_target
-from paddlevl_doctor.messages import text
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import DeepFacts, Facts, Target
@@ -52,7 +52,7 @@ def examine(system: System, options: TargetOptions, known: Target | None = None)
     """
     started = system.clock()
     if options.python and options.venv:
-        raise UsageError(text("python-and-venv"))
+        raise UsageError(message("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
     facts = Background(lambda: collect_facts(system, choice, known))
     # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
@@ -123,7 +123,7 @@ def named_set(name: str) -> VersionSet:
 
     found = find_set(name)
     if found is None:
-        raise UsageError(text("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
+        raise UsageError(message("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
     return found
 
 
@@ -152,7 +152,7 @@ def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFact
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:
         return None
     devices = devices_of(examination.context)
-    with stage(text("stage-selftest", device=", ".join(devices))):
+    with stage(message("stage-selftest", device=", ".join(devices))):
         index = examination.context.wheel.find_links if facts.gpus.devices else None
         return collect_deep(system, facts, devices, ask_hubs=not cached_versions(facts.cache), index=index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from paddlevl_doctor.checks.base import Applicability, applicability
 from paddlevl_doctor.checks.runner import AUTOMATIC
@@ -11,7 +12,7 @@ from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.knowledge.failures import Failure, load_all
 from paddlevl_doctor.logs.read_log import STDIN, chunks, open_log
 from paddlevl_doctor.logs.recognise import Recognised, Seen, recognise
-from paddlevl_doctor.messages import Text, language, text
+from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -81,11 +82,11 @@ def explain(system: System, source: str | None, options: TargetOptions, stage: S
     """Read a log (a path; `-` or None for standard input) and explain it; raises UsageError for unusable input."""
     started = system.clock()
     if options.python and options.venv:
-        raise UsageError(text("python-and-venv"))
-    with stage(text("stage-explain")), open_log(source) as stream:
+        raise UsageError(message("python-and-venv"))
+    with stage(message("stage-explain")), open_log(source) as stream:
         found = _recognised(chunks(stream), system)
     if found.size == 0:
-        raise UsageError(text("log-empty", path=source or STDIN))
+        raise UsageError(message("log-empty", path=source or STDIN))
     facts = examine(system, options).facts if found.seen else None
     explanation = Explanation(
         _named(found.seen, facts) if facts else (),
@@ -107,13 +108,13 @@ def _named(seen: tuple[Seen, ...], facts: Facts) -> tuple[Named, ...]:
 
 
 def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> Named:
-    failure, lang = seen.failure, language()
+    failure = seen.failure
     here = applicability(failure, facts)
     echo_of = root if failure.weight == "consequence" and root != failure.id else None
     words = _words(seen, facts)
     return Named(
         id=failure.id,
-        title=failure.text("title.short", lang),
+        title=failure.message("title.short"),
         weight=failure.weight,
         line=seen.place.line,
         excerpt=seen.place.excerpt,
@@ -128,7 +129,7 @@ def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> Named:
     )
 
 
-def _words(seen: Seen, facts: Facts) -> Callable[[str], str]:
+def _words(seen: Seen, facts: Facts) -> Callable[[Literal["cause", "remedy"]], Message]:
     """Return what writes a text of the entry with the values of the target; an ellipsis stands for the others."""
     names = ("paddlex", "numpy", "paddleocr", "safetensors", "setuptools")
     target = facts.target
@@ -137,8 +138,8 @@ def _words(seen: Seen, facts: Facts) -> Callable[[str], str]:
     known |= {"system": facts.host.system}
     values = {name: value for name, value in known.items() if value is not None}
 
-    def write(name: str) -> str:
-        return seen.failure.general("cause" if name == "cause" else "remedy", language(), **values)
+    def write(name: Literal["cause", "remedy"]) -> Message:
+        return seen.failure.message(name, **values)
 
     return write
 

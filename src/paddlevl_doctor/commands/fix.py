@@ -21,7 +21,7 @@ from paddlevl_doctor.fix.preconditions import open_house, refuse_foreign, refuse
 from paddlevl_doctor.fix.report import FixReport, UndoReport
 from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
-from paddlevl_doctor.messages import Text, message, text
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.request import Request
@@ -290,14 +290,16 @@ def _refuse_collateral(
         and (change.after is None or Version(change.after) < Version(change.before))
     ]
     if suffering and not yes:
-        raise DoctorError(message("collateral", changes="; ".join(_with_reasons(system, step, suffering))))
+        raise DoctorError(message("collateral", changes=_with_reasons(system, step, suffering)))
 
 
-def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[str]:
+def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[Text]:
     """Say of every change who needs it."""
     who = required_by(system, step.commands[0], step.arguments["requirements"])
     return [
-        f"{change} ({text('needed-by', names=who[change.name])})" if change.name in who else str(change)
+        message("change-needed-by", change=change, names=who[change.name])
+        if change.name in who
+        else str(change)
         for change in changes
     ]
 

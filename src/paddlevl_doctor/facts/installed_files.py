@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.facts import Distribution, ProbeResult, Target
 from paddlevl_doctor.values.findings import Bar
 
@@ -40,7 +41,7 @@ class _File:
     wanted: str
 
 
-def compare(target: Target, cores: int, bar: Bar, title: str) -> ProbeResult:
+def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
     """Return for every distribution what is missing, altered or could not be read; never raises for a file.
 
     `bar` shows how many of the files were looked at, under `title`.

@@ -21,7 +21,7 @@ from paddlevl_doctor.facts.server import (
     model_names,
     past_proxies,
 )
-from paddlevl_doctor.messages import language, message
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.system.child import Child
@@ -172,7 +172,7 @@ def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
     return said, reply.status in NO_KEY
 
 
-def last_words(log: Path) -> str:
+def last_words(log: Path) -> Text:
     """Return what a server's log says is wrong: the known failure in it, and its last lines."""
     try:
         with log.open("rb") as file:
@@ -181,16 +181,17 @@ def last_words(log: Path) -> str:
     except OSError:
         return ""
     tail = "\n".join(words.splitlines()[-_TAIL:])
-    return "\n".join(filter(None, (_known(words), tail)))
+    return _with_known_failure(words, tail)
 
 
-def _known(words: str) -> str:
+def _with_known_failure(words: str, tail: str) -> Text:
+    """Return the last lines of a log, after the failure that the log shows, if there is a known one."""
     from paddlevl_doctor.knowledge.failures import load_all, load_failure  # noqa: PLC0415 - only failures
     from paddlevl_doctor.logs.recognise import match  # noqa: PLC0415 - only failures
 
     found = match(words, load_all())
     if not found:
-        return ""
+        return tail
     failure = load_failure(found[0].id)
-    lang = language()
-    return f"{failure.id}: {failure.text('title.short', lang)}. {failure.general('remedy', lang)}"
+    title, remedy = failure.message("title.short"), failure.message("remedy")
+    return message("serve-known-failure", failure=failure.id, title=title, remedy=remedy, tail=tail)
