@@ -62,10 +62,6 @@ def _build(context: Context) -> PaddleBuild | None:
     return build if build is not None and build.cuda is not None else None
 
 
-def _weakest(context: Context) -> Gpu | None:
-    return min(context.gpus, key=lambda gpu: Version(gpu.compute_capability), default=None)
-
-
 def _named(gpu: Gpu) -> dict[str, object]:
     return {"gpu": gpu.name, "cc": gpu.compute_capability}
 
@@ -82,7 +78,7 @@ def _refused(status: Status, source: str, value: str, said: Sentence) -> Diagnos
 
 def _unbuilt_architecture(context: Context) -> Diagnosis:
     """Compare with what the documentation asks for, then with what any wheel of this system has code for."""
-    weakest = _weakest(context)
+    weakest = min(context.gpus, key=lambda gpu: Version(gpu.compute_capability), default=None)
     if weakest is None:
         return skipped(message("evidence-no-nvidia-gpu"))
     from paddlevl_doctor.knowledge.wheel_choice import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need

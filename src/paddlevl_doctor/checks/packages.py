@@ -98,27 +98,16 @@ def _old_paddleocr(context: Context) -> Diagnosis:
     return ok("paddleocr", version)
 
 
-def _paddlex_range(target: Target) -> str:
-    """Return the paddlex range that the installed paddleocr declares."""
-    lines = next((d.requires for d in target.distributions if d.name == "paddleocr"), ())
-    plain = (line for line in lines if "extra ==" not in line)
-    matches = (re.match(r"paddlex(?:\[[^]]*\])?\s*\(?([^);]*)", line) for line in plain)
-    return next((match[1].strip() for match in matches if match), "")
-
-
 def _skew(context: Context) -> Diagnosis:
     paddleocr, paddlex = (context.target.version_of(n) or "0" for n in ("paddleocr", "paddlex"))
-    wanted = _paddlex_range(context.target)
+    # The paddlex range that the installed paddleocr declares.
+    lines = next((d.requires for d in context.target.distributions if d.name == "paddleocr"), ())
+    plain = (line for line in lines if "extra ==" not in line)
+    matches = (re.match(r"paddlex(?:\[[^]]*\])?\s*\(?([^);]*)", line) for line in plain)
+    wanted = next((match[1].strip() for match in matches if match), "")
     if not fits(paddlex, wanted):
         return bad(Status.ERROR, "paddlex", paddlex, paddleocr=paddleocr, paddlex=paddlex, range=wanted)
     return ok("paddlex", message("evidence-in-range", version=paddlex, range=wanted))
-
-
-def _missing_of_extras(target: Target) -> list[str]:
-    """Name what paddlex's extras for documents ask for and nobody installed."""
-    installed = {d.name for d in target.distributions}
-    lines = next((d.requires for d in target.distributions if d.name == "paddlex"), ())
-    return sorted({name for line in lines for name in _wanted(line, target) if name not in installed})
 
 
 def _wanted(line: str, target: Target) -> list[str]:
@@ -141,7 +130,12 @@ def _marker_holds(line: str, target: Target) -> bool:
 
 
 def _doc_parser(context: Context) -> Diagnosis:
-    missing = _missing_of_extras(context.target)
+    # What the extras of paddlex for documents ask for and is not installed.
+    installed = {d.name for d in context.target.distributions}
+    lines = next((d.requires for d in context.target.distributions if d.name == "paddlex"), ())
+    missing = sorted(
+        {name for line in lines for name in _wanted(line, context.target) if name not in installed}
+    )
     if missing:
         names = ", ".join(missing)
         return bad(

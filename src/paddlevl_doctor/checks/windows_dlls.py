@@ -71,15 +71,11 @@ def _core(context: Context) -> Diagnosis:
             message("evidence-absent-names", names=missing),
             names=", ".join(missing),
         )
-    copies = {name: _copies(context, name) for name in wanted_dlls(context)}
+    copies = {name: [folder.path for folder in _holders(context, name)] for name in wanted_dlls(context)}
     twice = tuple(Evidence(name, "; ".join(paths)) for name, paths in copies.items() if len(paths) > 1)
     if twice:
         return Diagnosis(Status.NOTE, twice, {"names": ", ".join(e.source for e in twice)})
     return ok("LoadLibrary", ", ".join(RUNTIME))
-
-
-def _copies(context: Context, name: str) -> list[str]:
-    return [folder.path for folder in _holders(context, name)]
 
 
 CHECKS = (Check("windows-libpaddle-dll", _core, needs=("target-environment",)),)

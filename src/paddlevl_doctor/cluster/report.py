@@ -9,7 +9,6 @@ from xml.etree import ElementTree
 
 from rich.text import Text
 
-from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.parsing.evaluate.judge import judge_run
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport
 from paddlevl_doctor.report.console import STYLES, Screen
@@ -49,10 +48,6 @@ def _path(found: ClusterDocument) -> str:
     return found.input.removeprefix("file://") if found.input.startswith("file://") else _name(found)
 
 
-def _summary(report: ClusterReport) -> Words:
-    return as_reading(report).verdict.summary
-
-
 def show_reading(screen: Screen, report: ClusterReport) -> None:
     """Print a row for each document, and how many were read well enough; quiet leaves those that were not."""
     table = screen.table(
@@ -67,7 +62,10 @@ def show_reading(screen: Screen, report: ClusterReport) -> None:
     for found in shown:
         for reason in () if found.passed else (found.reasons or (found.summary,)):
             screen.line(f"{_name(found)}: {screen.words(reason)}", "red")
-    screen.line(_summary(report), "bold green" if all(d.passed for d in report.documents) else "bold red")
+    screen.line(
+        as_reading(report).verdict.summary,
+        "bold green" if all(d.passed for d in report.documents) else "bold red",
+    )
     if report.resumed:
         screen.line(screen.say("ray-resumed", count=report.resumed), "dim")
     screen.line(screen.say("written", paths=report.output), "dim")

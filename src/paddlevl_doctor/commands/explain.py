@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ from paddlevl_doctor.checks.runner import AUTOMATIC
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.knowledge.failures import Failure, load_all
 from paddlevl_doctor.logs.read_log import STDIN, chunks, open_log
-from paddlevl_doctor.logs.recognise import Recognised, Seen, recognise
+from paddlevl_doctor.logs.recognise import Seen, recognise
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -84,7 +84,9 @@ def explain(system: System, source: str | None, options: TargetOptions, stage: S
     if options.python and options.venv:
         raise UsageError(message("python-and-venv"))
     with stage(message("stage-explain")), open_log(source) as stream:
-        found = _recognised(chunks(stream), system)
+        pieces = chunks(stream)
+        here = {"win32": "windows", "darwin": "macos"}.get(system.platform, "linux")
+        found = recognise(pieces, load_all(), system=here)
     if found.size == 0:
         raise UsageError(message("log-empty", path=source or STDIN))
     facts = examine(system, options).facts if found.seen else None
@@ -95,11 +97,6 @@ def explain(system: System, source: str | None, options: TargetOptions, stage: S
         found.size,
     )
     return ExplainReport(source or STDIN, explanation, facts, round(system.clock() - started, 3))
-
-
-def _recognised(pieces: Iterable[bytes], system: System) -> Recognised:
-    here = {"win32": "windows", "darwin": "macos"}.get(system.platform, "linux")
-    return recognise(pieces, load_all(), system=here)
 
 
 def _named(seen: tuple[Seen, ...], facts: Facts) -> tuple[Named, ...]:

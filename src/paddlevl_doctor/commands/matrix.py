@@ -68,14 +68,17 @@ def matrix(
     for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
         if value is not None and _VERSION.fullmatch(value) is None:
             raise UsageError(message("matrix-no-version", option=f"--{name}", value=value))
-    version_set = _set(request.set_name)
+    version_set = default_set() if request.set_name is None else named_set(request.set_name)
     here = _LocalMachine(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, here)
     fix = _fix_there(request) if machine.described else here.fix(request)
     answer = replace(answer_for(machine, version_set), fix=fix)
     if request.mirror is not None:
-        answer = _with_mirror(system, answer, request.mirror)
+        # The answer with the URL that `fix` would use, none if `auto` finds no mirror, and the measured
+        # rates.
+        found = choose_index(system, Request(index=request.mirror), answer.version_set.paddle_cpu)
+        answer = replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
     return _with_index_page(system, answer) if request.online and answer.wheel.find_links else answer
 
 
@@ -83,12 +86,6 @@ def _with_index_page(system: System, answer: Answer) -> Answer:
     """Return the answer compared with the current index page."""
     page = read_index_page(system, answer.wheel.find_links or "")
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
-
-
-def _with_mirror(system: System, answer: Answer, name: str) -> Answer:
-    """Return the answer with the URL that `fix` would use, none if `auto` finds no mirror, and the measured rates."""
-    found = choose_index(system, Request(index=name), answer.version_set.paddle_cpu)
-    return replace(answer, mirror=found.request.index, notes=found.notes if found.mirrors else ())
 
 
 @dataclass(frozen=True)
@@ -237,7 +234,3 @@ def _machine(name: str | None) -> str | None:
     if name is not None and name.lower() not in _MACHINES:
         raise UsageError(message("matrix-no-machine", value=name, names=", ".join(_MACHINES)))
     return _MACHINES[name.lower()] if name else None
-
-
-def _set(name: str | None) -> VersionSet:
-    return default_set() if name is None else named_set(name)

@@ -15,7 +15,7 @@ from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
-from paddlevl_doctor.knowledge.catalogue import Model, Pipeline, load_models, load_pipelines
+from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.version_sets import default_set
@@ -123,7 +123,11 @@ def serving(
 
 def _planned(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
     """Return the report with its plan, and whether the server's environment was made by somebody else."""
-    backend = _backend(request)
+    if not 0 < request.port < 1 << 16:
+        raise UsageError(message("serve-port-unusable", port=request.port))
+    if request.fraction is not None and not 0 < request.fraction <= 1:
+        raise UsageError(message("serve-fraction-unusable", fraction=request.fraction))
+    backend = load_backends()[request.backend]
     examination = examine(system, options)
     facts = examination.facts
     folder = system.cwd() / request.folder
@@ -152,14 +156,6 @@ def _named(options: TargetOptions) -> tuple[str, ...]:
     """Return the options that name the client's environment; none where it was found without them."""
     pairs = (("--venv", options.venv), ("--python", options.python))
     return tuple(word for name, value in pairs if value for word in (name, value))
-
-
-def _backend(request: ServeRequest) -> Backend:
-    if not 0 < request.port < 1 << 16:
-        raise UsageError(message("serve-port-unusable", port=request.port))
-    if request.fraction is not None and not 0 < request.fraction <= 1:
-        raise UsageError(message("serve-fraction-unusable", fraction=request.fraction))
-    return load_backends()[request.backend]
 
 
 def _adopted(system: System, folder: Path, backend: Backend) -> bool:
@@ -192,7 +188,7 @@ def _choice(
     pipeline = _pipeline(system, context.facts.target, request.model)
     return Choice(
         backend,
-        _model(pipeline),
+        next(model for model in load_models() if model.name == pipeline.language_model),
         pipeline,
         request.port,
         folder,
@@ -215,10 +211,6 @@ def _pipeline(system: System, target: Target | None, model: str | None) -> Pipel
     known.sort(key=lambda pipeline: numbers(pipeline.since), reverse=True)
     there = (p for p in known if _original(system, target, p) is not None)
     return named or next(there, known[0])
-
-
-def _model(pipeline: Pipeline) -> Model:
-    return next(model for model in load_models() if model.name == pipeline.language_model)
 
 
 def _original(system: System, target: Target | None, pipeline: Pipeline) -> str | None:

@@ -47,7 +47,7 @@ def choose_target(
     (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless that is the doctor's own; a
     notebook's interpreter on Kaggle and Colab; else none yet. Raises UsageError for a path that cannot be meant.
     """
-    planned = _planned(system, own_prefix)
+    planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
     wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE
     if python == SYSTEM or (wanted and python is None and venv is None):
         return _of_system(system, own_prefix, planned, explicit=python == SYSTEM)
@@ -60,10 +60,6 @@ def choose_target(
         if system.exists(candidate) and not _same(system.cwd() / folder, own_prefix):
             return Choice(candidate, planned, explicit=False)
     return Choice(_notebook_python(system, own_prefix), planned, explicit=False)
-
-
-def _planned(system: System, own_prefix: str) -> str:
-    return ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
 
 
 def _same(folder: Path, prefix: str) -> bool:

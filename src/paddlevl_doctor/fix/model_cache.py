@@ -31,18 +31,16 @@ def moves(folders: Sequence[str], mark: str) -> list[dict[str, str]]:
     """Return where each model folder goes; `mark` tells runs apart. Raises DoctorError for one in use."""
     found = []
     for folder in map(Path, folders):
-        _refuse_busy(folder)
+        newest = max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
+        age = time.time() - newest
+        if 0 <= age < _BUSY:
+            raise DoctorError(
+                message("model-busy", path=folder, seconds=f"{age:.0f}", limit=f"{_BUSY / 60:.0f}")
+            )
         root, _, inside = str(folder).rpartition("official_models")
         aside = Path(root) / ASIDE / mark / inside.strip("/\\").replace("/", "-")
         found.append({"from": str(folder), "to": str(aside)})
     return found
-
-
-def _refuse_busy(folder: Path) -> None:
-    newest = max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
-    age = time.time() - newest
-    if 0 <= age < _BUSY:
-        raise DoctorError(message("model-busy", path=folder, seconds=f"{age:.0f}", limit=f"{_BUSY / 60:.0f}"))
 
 
 def move(todo: Sequence[Move]) -> None:

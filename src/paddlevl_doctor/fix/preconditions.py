@@ -33,7 +33,11 @@ def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> Non
         if not system.can_write(Path(folder)):
             raise UsageError(message("site-read-only", path=folder))
     for distribution in _touched(target, plan.steps):
-        _refuse_foreign(system, target, distribution)
+        if distribution.editable:
+            raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
+        installer = system.read_text(Path(distribution.path) / "INSTALLER") or ""
+        if installer.strip() == "conda":
+            raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))
 
 
 def _touches_target(step: Step) -> bool:
@@ -53,14 +57,6 @@ def _names(step: Step) -> list[str]:
         return [find_patch(str(arguments["patch"])).distribution]
     wanted = arguments.get("requirements", arguments.get("names", ()))
     return [re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~ ;@]", r, maxsplit=1)[0]).lower() for r in wanted]
-
-
-def _refuse_foreign(system: System, target: Target, distribution: Distribution) -> None:
-    if distribution.editable:
-        raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
-    installer = system.read_text(Path(distribution.path) / "INSTALLER") or ""
-    if installer.strip() == "conda":
-        raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))
 
 
 _ADDED = re.compile(r"^[+~] ([A-Za-z0-9._-]+) ", re.MULTILINE)

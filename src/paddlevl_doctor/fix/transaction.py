@@ -161,18 +161,14 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
     work = _work(system, transaction)
     if not force:
         _refuse_if_moved(work, prefix)
-    _refuse_if_edited(work)
+    # Stop before anything is touched where somebody edited a file that we patched.
+    for intent in work.transaction.intents():
+        _refuse_edited_files(work, intent["runner"], intent["undo"])
     try:
         transaction.write("undo")  # from here on whoever comes next must go on with it
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     roll_back(work)
-
-
-def _refuse_if_edited(work: Work) -> None:
-    """Stop before anything is touched where somebody edited a file that we patched."""
-    for intent in work.transaction.intents():
-        _refuse_edited_files(work, intent["runner"], intent["undo"])
 
 
 def _refuse_edited_files(work: Work, runner: str, kept: journal.Event) -> None:

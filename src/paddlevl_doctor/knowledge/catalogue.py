@@ -207,7 +207,8 @@ def _of_one_kind(words: str) -> tuple[Gpu, ...]:
         found = _find(name)
         if found is not None and 0 < count <= _MOST:
             known, row = found
-            memory = _memory_mb(name)
+            sizes = _MEMORY.findall(name.replace(".", " "))
+            memory = int(sizes[-1]) << 10 if sizes else 0
             return tuple(Gpu(i, known, row.compute_capability, memory, memory) for i in range(count))
     return ()
 
@@ -259,11 +260,6 @@ def _find(name: str) -> tuple[str, Models] | None:
             return found
     ending = [found for parts, found in known.items() if words and parts[-len(words) :] == words]
     return ending[0] if len(ending) == 1 else None
-
-
-def _memory_mb(name: str) -> int:
-    sizes = _MEMORY.findall(name.replace(".", " "))
-    return int(sizes[-1]) << 10 if sizes else 0
 
 
 @dataclass(frozen=True, kw_only=True)

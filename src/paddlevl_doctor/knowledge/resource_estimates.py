@@ -217,7 +217,11 @@ class Download:
 def expected_download(host: Host, tag: str, version_set: VersionSet) -> Download:
     """Return what a new environment of this set and its models take, with nothing in any cache."""
     place = (host.system, host.machine)
-    paddle = _first(row for row in load_rows("downloads", "paddle", PaddleSize) if _key(row) == (tag, *place))
+    paddle = _first(
+        row
+        for row in load_rows("downloads", "paddle", PaddleSize)
+        if (row.tag, row.system, row.machine) == (tag, *place)
+    )
     nvidia = _first(
         row
         for row in load_rows("downloads", "nvidia", NvidiaSize)
@@ -242,10 +246,6 @@ def expected_download(host: Host, tag: str, version_set: VersionSet) -> Download
 def smallest_wheel(tag: str) -> int:
     """Return the bytes of the smallest of paddle's wheels for an index tag (cpu, cu126 …), over all systems."""
     return min(row.megabytes for row in load_rows("downloads", "paddle", PaddleSize) if row.tag == tag) * _MB
-
-
-def _key(row: PaddleSize) -> tuple[str, str, str]:
-    return row.tag, row.system, row.machine
 
 
 def _first(rows: Iterable[_Row]) -> _Row | None:

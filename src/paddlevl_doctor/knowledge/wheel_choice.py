@@ -55,7 +55,11 @@ def choose_wheel(host: Host, gpus: Gpus, python_version: str, version_set: Versi
     if impossible:
         return _cpu(host, version_set, (), impossible, installable=False)
     if not gpus.devices:
-        return _without_devices(host, gpus, version_set)
+        # Choose the CPU wheel; where a GPU may be there but could not be asked, say so.
+        if gpus.reason in (None, "no-library"):
+            return _cpu(host, version_set, (sentence("no-gpu"),))
+        rule = gpus.reason if gpus.reason in RULES else "nvml-error"
+        return _cpu(host, version_set, refusals=(sentence(rule, detail=gpus.detail or gpus.reason),))
     if host.machine != "x86_64" or host.system == "macos":
         return _cpu(host, version_set, refusals=_unused_on_arm(host, gpus))
     if host.wsl == 1:
@@ -128,14 +132,6 @@ def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tup
         known = {"python": python_version, "wanted": version_set.python, "best": PLANNED_PYTHON}
         found.append(sentence("python-unsupported", **known))
     return tuple(found)
-
-
-def _without_devices(host: Host, gpus: Gpus, version_set: VersionSet) -> WheelChoice:
-    """Choose the CPU wheel; where a GPU may be there but could not be asked, say so."""
-    if gpus.reason in (None, "no-library"):
-        return _cpu(host, version_set, (sentence("no-gpu"),))
-    rule = gpus.reason if gpus.reason in RULES else "nvml-error"
-    return _cpu(host, version_set, refusals=(sentence(rule, detail=gpus.detail or gpus.reason),))
 
 
 def _cpu(

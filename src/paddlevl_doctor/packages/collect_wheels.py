@@ -246,7 +246,11 @@ def own_wheel(system: System, folder: Path) -> Path:
         raise DoctorError(message("own-wheel-none")) from error
     sources = _editable_sources(found)
     if sources is None:
-        return repack(published(system, _installed(found)), folder)
+        info = Path(str(found.locate_file(""))) / f"{NAME.replace('-', '_')}-{found.version}.dist-info"
+        if not (info / "RECORD").is_file():
+            raise DoctorError(message("own-wheel-none"))
+        installed = Distribution(NAME, found.version, str(info), has_record=True)
+        return repack(published(system, installed), folder)
     if not (sources / "pyproject.toml").is_file():
         raise DoctorError(message("own-wheel-sources", path=sources))
     command = ("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(sources))
@@ -260,10 +264,3 @@ def _editable_sources(found: metadata.Distribution) -> Path | None:
     if not origin.get("dir_info", {}).get("editable"):
         return None
     return Path(url2pathname(urlsplit(origin["url"]).path))
-
-
-def _installed(found: metadata.Distribution) -> Distribution:
-    info = Path(str(found.locate_file(""))) / f"{NAME.replace('-', '_')}-{found.version}.dist-info"
-    if not (info / "RECORD").is_file():
-        raise DoctorError(message("own-wheel-none"))
-    return Distribution(NAME, found.version, str(info), has_record=True)

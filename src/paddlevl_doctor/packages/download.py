@@ -205,18 +205,16 @@ class _Download:
                 self._part.finish(path)
                 return Fetched(path, path.stat().st_size, url, tuple(self._troubles))
             if not self._urls and self._other_lengths:
-                self._drop_part_of_other_file()
+                # Start over with the servers that have another file than the partial one. Happens once: no
+                # part is left.
+                self._urls, self._other_lengths = self._other_lengths, []
+                self._troubles.append(message("download-other-part", size=self._part.size()))
+                self._part.drop()
         reasons = tuple(dict.fromkeys(self._troubles)) or message("download-nowhere")
         key = "download-failed" if self._part.size() else "download-failed-bare"
         # Only Paddle's own servers have the CUDA wheels: another mirror is no way out for those.
         mirror = "" if self._asked.tag else message("download-mirror")
         raise DownloadError(message(key, name=self._asked.name, reasons=reasons, mirror=mirror))
-
-    def _drop_part_of_other_file(self) -> None:
-        """Start over with the servers that have another file than the partial one. Happens once: no part is left."""
-        self._urls, self._other_lengths = self._other_lengths, []
-        self._troubles.append(message("download-other-part", size=self._part.size()))
-        self._part.drop()
 
     def _request_rest(self, url: str) -> bool:
         """Return whether the file seems complete; if not, the servers are in the order of the next requests."""
@@ -280,7 +278,10 @@ class _Download:
             if plan.restart:
                 self._part.restart(plan.version)
             self._show(self._part.size(), plan.version.total)
-            self._require_space(plan.version.total)
+            # Raise OSError if the rest does not fit on the disk, before a gigabyte of it is downloaded.
+            folder, missing = self._part.path.parent, (plan.version.total or 0) - self._part.size()
+            if shutil.disk_usage(folder).free < missing:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
             self._copy(response, plan.skip, plan.version.total)
 
     def _raise_for_status(self, head: ResponseHead, start: int) -> None:
@@ -290,12 +291,6 @@ class _Download:
             self._part.drop()
             raise _CutError(message("download-other-file"))
         raise (_CutError if head.is_transient() else RefusalError)(f"HTTP {head.status}")
-
-    def _require_space(self, total: int | None) -> None:
-        """Raise OSError if the rest does not fit on the disk, before a gigabyte of it is downloaded."""
-        folder, missing = self._part.path.parent, (total or 0) - self._part.size()
-        if shutil.disk_usage(folder).free < missing:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
     def _copy(self, response: Response, skip: int, total: int | None) -> None:
         """Append the body without its first `skip` bytes."""

@@ -73,7 +73,9 @@ def repack(source: Published, folder: Path) -> Path:
 
 
 def _packed(info: str, members: Mapping[str, Member], folder: Path) -> Path:
-    tag = _tag(members[f"{info}/WHEEL"].data)
+    wheel_file = members[f"{info}/WHEEL"].data
+    lines = wheel_file.decode().splitlines()
+    tag = next(line.partition(": ")[2].strip() for line in lines if line.startswith("Tag: "))
     path = folder / f"{info.removesuffix('.dist-info')}-{tag}.whl"
     _write(path, members, f"{info}/RECORD")
     return path
@@ -110,11 +112,6 @@ def _manifest(source: Published, patches: Sequence[Patch]) -> bytes:
     chosen = [{"id": patch.id, "files": [file.path for file in patch.files]} for patch in patches]
     document = {"distribution": source.name, "version": source.version, "patches": chosen}
     return (json.dumps(document, indent=1) + "\n").encode()
-
-
-def _tag(wheel_file: bytes) -> str:
-    lines = wheel_file.decode().splitlines()
-    return next(line.partition(": ")[2].strip() for line in lines if line.startswith("Tag: "))
 
 
 # --- the zip file -----------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from functools import partial
 from paddlevl_doctor.facts.run_probes import PROBES, probe_environment, run_program, side_by_side
 from paddlevl_doctor.knowledge.patches import proof_of
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.facts import ProbeResult, Target
+from paddlevl_doctor.values.facts import Target
 
 _TIMEOUT = 180.0
 """Seconds; the slowest one imports paddle, which takes seven from cold on a small machine."""
@@ -38,10 +38,6 @@ def prove_all(system: System, patch_ids: Sequence[str], target: Target) -> dict[
 def _proven(system: System, patch_id: str, target: Target, environment: Mapping[str, str]) -> Proof:
     words = (str(PROBES),)
     result = run_program(system, target.python, proof_of(patch_id), "proof", words, _TIMEOUT, environment)
-    return _read(result)
-
-
-def _read(result: ProbeResult) -> Proof:
     document = result.data or {"error": {"root": f"{result.status}: {result.detail}"}}
     if document.get("error"):
         return Proof(None, str(document["error"]["root"]))

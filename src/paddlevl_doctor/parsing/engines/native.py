@@ -263,20 +263,17 @@ class NativeEngine:
 
     def _ensure_worker(self, strategy: Strategy) -> Watcher:
         """Return a worker that fits the strategy and has loaded its models; raises DoctorError where that fails."""
-        self._stop_if_leaking()
-        if self._strategy is not None and not self._strategy.same_process(strategy):
-            self._stop()
-        if self._watcher is None:
-            self._watcher, self._strategy = self._start_worker(strategy), strategy
-        return self._watcher
-
-    def _stop_if_leaking(self) -> None:
-        """End a worker whose memory keeps rising: the next page is read by a new one."""
+        # End a worker whose memory keeps rising: the next page is read by a new one.
         rising = next((name for name, mb in self._memory.items() if keeps_rising(mb)), None)
         if self._watcher is not None and rising is not None:
             mb = self._memory[rising]
             self.incidents.append(message(rising, before=mb[0], now=mb[-1]))
             self._stop()
+        if self._strategy is not None and not self._strategy.same_process(strategy):
+            self._stop()
+        if self._watcher is None:
+            self._watcher, self._strategy = self._start_worker(strategy), strategy
+        return self._watcher
 
     def _start_worker(self, strategy: Strategy) -> Watcher:
         """Return a worker that has loaded its models; raises DoctorError with the reason where none can.

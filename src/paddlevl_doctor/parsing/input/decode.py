@@ -75,18 +75,15 @@ def _small(image: Image.Image, max_pixels: int) -> Image.Image:
     if factor > 1:
         image.draft("RGB", (image.width // factor, image.height // factor))  # JPEG decodes to 1/2, 1/4 or 1/8
         factor = _factor(image.size, max_pixels)
-        _refuse_what_does_not_fit(image)
+        # Raise UnreadableImageError for a huge image that would need more memory than is free, instead of
+        # being killed.
+        needed = int(image.width * image.height * _BYTES.get(image.mode, 4) * _SPARE) >> 20
+        free = RealSystem().memory_mb()[1]
+        if needed > free:
+            raise UnreadableImageError(f"{needed} MiB > {free} MiB", "memory")
     image.load()
     low, high = _shades(image)
     return _rgb(image, low, high) if factor == 1 else _reduced(image, factor, low, high)
-
-
-def _refuse_what_does_not_fit(image: Image.Image) -> None:
-    """Raise UnreadableImageError for a huge image that would need more memory than is free, instead of being killed."""
-    needed = int(image.width * image.height * _BYTES.get(image.mode, 4) * _SPARE) >> 20
-    free = RealSystem().memory_mb()[1]
-    if needed > free:
-        raise UnreadableImageError(f"{needed} MiB > {free} MiB", "memory")
 
 
 def _factor(size: tuple[int, int], max_pixels: int) -> int:

@@ -48,11 +48,11 @@ def _block(block: Block) -> str:
         return _table(rows)
     if block.kind in _LEVELS and text:
         return _LEVELS[block.kind] + escape(" ".join(text.split()))
-    return "\\\n".join(_cells(line) for line in text.splitlines() if line.strip())
-
-
-def _cells(line: str) -> str:
-    return " | ".join(escape(cell.strip()) for cell in line.split("\t"))
+    return "\\\n".join(
+        " | ".join(escape(cell.strip()) for cell in line.split("\t"))
+        for line in text.splitlines()
+        if line.strip()
+    )
 
 
 def _table(rows: tuple[tuple[str, ...], ...]) -> str:

@@ -25,7 +25,6 @@ import time
 from collections.abc import Iterable
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from typing import Any
 
 from paddlevl_doctor.system import processes
 
@@ -208,19 +207,17 @@ class WarmWorkerDaemon:
         with Listener(authkey=key) as listener, (self.folder / _LOG).open("wb") as log:
             pipe = subprocess.PIPE
             self.worker = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=log)
-            self._announce({"address": listener.address, "key": key.hex(), "pid": os.getpid()})
+            contact = {"address": listener.address, "key": key.hex(), "pid": os.getpid()}
+            new = self.folder / f"{CONTACT_FILE}.{os.getpid()}"
+            new.touch(mode=0o600)
+            new.write_text(json.dumps(contact), encoding="utf-8")
+            new.replace(self.folder / CONTACT_FILE)
             threading.Thread(target=self._read_lines, daemon=True).start()
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
             try:
                 self._serve_clients()
             finally:
                 self._end()
-
-    def _announce(self, contact: dict[str, Any]) -> None:
-        new = self.folder / f"{CONTACT_FILE}.{os.getpid()}"
-        new.touch(mode=0o600)
-        new.write_text(json.dumps(contact), encoding="utf-8")
-        new.replace(self.folder / CONTACT_FILE)
 
     def _read_lines(self) -> None:
         assert self.worker.stdout is not None  # noqa: S101 - it is a pipe
