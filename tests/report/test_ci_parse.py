@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
 from paddlevl_doctor.report.ci_parse import checkout, for_everybody, github, junit, renderers
 from paddlevl_doctor.values.pages import Page
@@ -27,7 +28,10 @@ def document(name: str, verdict: Judgement) -> DocumentReport:
 
 FAILED = Judgement(
     False,
-    reasons=("b.png: lost \x00 <b>title</b>", "'native' is required, but 'reader' was used."),
+    reasons=(
+        message("document-failed", name="b.png", reason=BAD.reasons[0]),
+        "'native' is required, but 'reader' was used.",
+    ),
     summary="bad",
 )
 

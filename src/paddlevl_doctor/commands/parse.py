@@ -20,7 +20,7 @@ from paddlevl_doctor.commands.diagnose import (
 from paddlevl_doctor.commands.engine_choice import check_options, choose_engine
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.commands.read_documents import read_documents
-from paddlevl_doctor.messages import Text, language, message
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
 from paddlevl_doctor.parsing.input.documents import PAGES, Input, check_input, check_output_folder, expand
 from paddlevl_doctor.parsing.input.page_source import PageSource, drawers_for
@@ -92,7 +92,7 @@ def _parse(
     if request.engine != "selftest":  # which writes nothing
         needed = (*known.places, *(item.path for item in inputs))
         refuse_to_replace([job.name for job in jobs], outputs, needed)
-    check_output_folder(request.output, language())
+    check_output_folder(request.output)
     if request.fix:
         options = _fix(system, options, request, stage, bar, record)
     with stage(message("stage-check")), record.timed("check"):
@@ -124,7 +124,7 @@ def _open_documents(
     jobs = []
     for item in inputs:
         try:
-            notes: list[Text] = [*check_input(item.path, language()).notes]
+            notes: list[Text] = [*check_input(item.path).notes]
             count = source.count(item.path)
         except UsageError as error:
             if len(inputs) == 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from paddlevl_doctor.commands.engine_choice import EngineChoice
 from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_checker, create_engines
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
-from paddlevl_doctor.messages import Text, language, message
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look, SecondLook
 from paddlevl_doctor.parsing.evaluate.ground_truth import Known
 from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
@@ -62,7 +62,7 @@ def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: 
         try:
             job.store = replace(job.store, key=key_of(job.path, cache_key))
         except OSError as error:
-            reason = refusal(job.path, error, language())
+            reason = refusal(job.path, error)
             if len(record.order) == 1:
                 raise reason from error
             record.documents[job.path] = unreadable(job.path, reason.message)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.visible_gpus import visible
-from paddlevl_doctor.messages import Text, message, text
+from paddlevl_doctor.messages import Text, language, message, render, text
 from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 from paddlevl_doctor.values.facts import Facts
 
@@ -78,7 +78,7 @@ def script(found: tuple[Variable, ...], shell: str) -> str:
     """Return lines that set the variables in a shell (sh, powershell) or in a notebook cell, each with its reason."""
     lines = ["import os"] if shell == "notebook" and found else []
     for variable in found:
-        lines += [f"# {variable.reason}", SHELLS[shell](variable)]
+        lines += [f"# {render(variable.reason, language())}", SHELLS[shell](variable)]
     return "".join(f"{line}\n" for line in lines or [f"# {text('env-nothing')}"])
 
 

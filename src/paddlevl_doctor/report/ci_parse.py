@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.messages import render
+from paddlevl_doctor.messages import Message, render
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
 
 if TYPE_CHECKING:
@@ -100,11 +100,10 @@ def _case(suite: Element, name: str, verdict: Judgement, seconds: float, lang: s
 
 def _alone(report: ParseReport, lang: str) -> tuple[str, ...]:
     """Return why the run fails although its documents may not: the environment, or the wrong engine."""
-    bad = [document.verdict for document in report.documents if not document.verdict.passed]
     of_documents = {render(r, lang) for document in report.documents for r in document.verdict.reasons}
-    named = tuple(f": {render((*verdict.reasons, verdict.summary)[0], lang)}" for verdict in bad)
-    reasons = () if report.verdict.passed else tuple(render(r, lang) for r in report.verdict.reasons)
-    return tuple(reason for reason in reasons if reason not in of_documents and not reason.endswith(named))
+    others = (r for r in report.verdict.reasons if not (isinstance(r, Message) and r.id == "document-failed"))
+    reasons = () if report.verdict.passed else tuple(render(r, lang) for r in others)
+    return tuple(reason for reason in reasons if reason not in of_documents)
 
 
 def github(report: ParseReport, lang: str) -> str:

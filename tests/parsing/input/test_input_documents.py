@@ -128,6 +128,6 @@ def test_a_folder_that_nobody_may_look_into_is_reported_like_a_document_that_can
     (tmp_path / "in/closed").chmod(0o755)
 
     assert found == [("in/a.png", "a"), ("in/closed", "closed")]
-    assert caught.value.message == (
+    assert str(caught.value.message) == (
         f"{tmp_path}/in/closed cannot be opened: Permission denied. Check its permissions."
     )

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from paddlevl_doctor.messages import render
 from paddlevl_doctor.parsing.input.documents import InputKind, check_input, check_output_folder
 from paddlevl_doctor.values.errors import UsageError
 from samples import ordinary_user, png
+from wording import worded
 
 
-def complaint(check, *arguments):
+def complaint(check, *arguments, lang="en"):
     with pytest.raises(UsageError) as caught:
         check(*arguments)
     assert caught.value.exit_code == 2
-    return caught.value.message
+    return render(caught.value.message, lang)
 
 
 def test_a_whole_png_is_accepted_with_its_size(tmp_path):
@@ -63,7 +65,7 @@ def test_a_wrong_suffix_is_mentioned_and_does_not_matter(tmp_path):
     file = tmp_path / "page.jpg"
     file.write_bytes(png(40, 30))
 
-    assert check_input(file) == InputKind(
+    assert worded(check_input(file)) == InputKind(
         "png", 40, 30, ("page.jpg is actually a PNG file and is read as such.",)
     )
 
@@ -125,7 +127,7 @@ def test_a_file_that_may_not_be_opened_says_so():
 
 
 def test_a_complaint_is_worded_in_chinese(tmp_path):
-    assert complaint(check_input, tmp_path / "no.png", "zh") == f"文件 {tmp_path / 'no.png'} 不存在。"
+    assert complaint(check_input, tmp_path / "no.png", lang="zh") == f"文件 {tmp_path / 'no.png'} 不存在。"
 
 
 def test_an_output_folder_is_created_and_left_empty(tmp_path):

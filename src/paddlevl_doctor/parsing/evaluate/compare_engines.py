@@ -85,7 +85,9 @@ def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
         return first
     names = ", ".join(engine.engine for engine in failed)
     summary = message("compare-failed", failed=len(failed), count=len(compared), engines=names)
-    reasons = tuple(f"{engine.engine}: {engine.failure}" for engine in failed)
+    reasons = tuple(
+        message("engine-failed", engine=engine.engine, reason=engine.failure) for engine in failed
+    )
     return replace(first, passed=False, summary=summary, reasons=(*reasons, *first.reasons))
 
 

@@ -165,7 +165,10 @@ def judge_run(
     bad = [(name, document.verdict) for name, document in named if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
     orders = [d.verdict.order for d in documents if d.verdict.order is not None]
-    reasons = (*flaws, *(f"{name}: {_first(verdict)}" for name, verdict in bad))
+    reasons = (
+        *flaws,
+        *(message("document-failed", name=name, reason=_first(verdict)) for name, verdict in bad),
+    )
     judged = bool(reasons) or any(document.verdict.judged for document in documents)
     return Judgement(
         passed=not reasons,
