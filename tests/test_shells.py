@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paddlevl_doctor.cli_common import language_of
+from paddlevl_doctor.cli.common import language_of
 from paddlevl_doctor.shells import POWERSHELL, SH, command_line, read_in, shell_of
 from paddlevl_doctor.system import processes
 from paddlevl_doctor.system.machine import interface_locale

@@ -61,7 +61,7 @@ ROOMS = (
     "commands",
     "report",
     "cluster",
-    "cli cli_common __main__ | options",
+    "cli __main__ | options",
 )
 APART = "probes"
 NO_ROOM = "__init__"

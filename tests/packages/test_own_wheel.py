@@ -43,7 +43,9 @@ def test_a_development_installation_is_built_from_its_sources(
     path = own_wheel(RealSystem(), tmp_path / "out")
     assert path.name == f"paddlevl_doctor-{__version__}-py3-none-any.whl"
     with zipfile.ZipFile(path) as archive:
-        assert {"paddlevl_doctor/cli.py", "paddlevl_doctor/data/matrix/sets.toml"} <= set(archive.namelist())
+        assert {"paddlevl_doctor/cli/check.py", "paddlevl_doctor/data/matrix/sets.toml"} <= set(
+            archive.namelist()
+        )
 
 
 def test_sources_that_are_gone_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

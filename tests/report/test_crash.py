@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 CRASH = (
-    "from paddlevl_doctor.cli_common import Common, run\n"
+    "from paddlevl_doctor.cli.common import Common, run\n"
     "run(Common('check'), lambda common: {}['a key that is missing'])\n"
 )
 

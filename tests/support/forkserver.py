@@ -18,6 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import paddlevl_doctor.checks
+import paddlevl_doctor.cli.check
+import paddlevl_doctor.cli.fix
 import paddlevl_doctor.commands.diagnose
 import paddlevl_doctor.commands.fix
 import paddlevl_doctor.report.console

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine, examine_facts
+from paddlevl_doctor.commands.diagnose import (
+    Examination,
+    TargetOptions,
+    examine,
+    examine_facts,
+    judge_deep,
+    see_deep,
+)
+from paddlevl_doctor.knowledge.failures import all_ids, load_failure
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.facts import DeepFacts, Facts
 from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.values.facts import DeepFacts
+    from paddlevl_doctor.checks.report import CheckReport
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,8 @@ def check(
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
+    from paddlevl_doctor.checks.report import CheckReport  # noqa: PLC0415 - `examine` loads the checks beside the facts
+
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
 
 
@@ -62,8 +73,8 @@ def _with_integrity(
     system: System, examination: Examination, findings: tuple[Finding, ...], bar: Bar
 ) -> tuple[Finding, ...]:
     """Replace what is known of the installed files by what a look at every one of them shows."""
-    from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - loads `logs`
+    from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - loads `concurrent.futures`
 
     target = examination.facts.target
     if target is None:  # said by target-environment
@@ -78,7 +89,7 @@ def _with_integrity(
 
 def _of_server(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
     """Ask a running server for what the target's client will ask it for."""
-    from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - loads urllib3
     from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
     from paddlevl_doctor.facts.server import ask_server  # noqa: PLC0415 - as above
 
@@ -92,8 +103,6 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
     examination = examine(system, options)
     deep = None
     if request.deep:
-        from paddlevl_doctor.commands.diagnose import see_deep  # noqa: PLC0415 - start-up time
-
         deep = see_deep(system, examination, stage)
     if request.record is not None:
         _record(request.record, examination.facts, deep, request, options)
@@ -103,8 +112,7 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
 def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
     if not looked_deep:
         return examination, examination.findings
-    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.commands.diagnose import judge_deep  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - loads `logs`
 
     return examination, merge(examination.findings, judge_deep(examination, deep))
 
@@ -112,10 +120,7 @@ def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bo
 def _record(
     path: Path, facts: Facts, deep: DeepFacts | None, request: CheckRequest, options: TargetOptions
 ) -> None:
-    import datetime  # noqa: PLC0415 - only recordings need it
-
-    from paddlevl_doctor.facts.recording import Provenance, Recording, redact_with, save  # noqa: PLC0415 - as above
-    from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - as above
+    from paddlevl_doctor.facts.recording import Provenance, Recording, redact_with, save  # noqa: PLC0415 - loads zipfile
 
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     provenance = Provenance("recorded", today)
@@ -125,7 +130,7 @@ def _record(
 
 def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
     """Judge a recording; whatever strange values it holds, the answer is a diagnosis or one sentence."""
-    from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - only replays need it
+    from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - loads zipfile
 
     path = request.replay
     if (
@@ -167,10 +172,9 @@ class Known:
 
 def listing() -> tuple[Known, ...]:
     """Return everything that the doctor knows: the checks in their order, then what only a log can show."""
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - as above
-    from paddlevl_doctor.checks.server import SEEN_BY_SERVE  # noqa: PLC0415 - as above
-    from paddlevl_doctor.knowledge.failures import all_ids, load_failure  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks beside the facts
+    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
+    from paddlevl_doctor.checks.server import SEEN_BY_SERVE  # noqa: PLC0415 - loads urllib3
 
     seen = dict.fromkeys(SEEN_BY_SERVE, "server") | dict.fromkeys(DEEP, "deep")
     seen |= dict.fromkeys((check.id for check in ALL), "quick")

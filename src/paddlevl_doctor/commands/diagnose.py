@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.target import choose_target
+from paddlevl_doctor.knowledge.version_sets import (
+    VersionSet,
+    default_set,
+    find_set,
+    load_sets,
+    planned_python,
+    set_of,
+)
+from paddlevl_doctor.knowledge.visible_gpus import visible
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel, served
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -17,7 +27,6 @@ from paddlevl_doctor.values.findings import Finding, Stage
 
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.base import Context
-    from paddlevl_doctor.knowledge.version_sets import VersionSet
 
 Answer = TypeVar("Answer")
 
@@ -55,8 +64,9 @@ def examine(system: System, options: TargetOptions, known: Target | None = None)
         raise UsageError(message("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
     facts = Background(lambda: collect_facts(system, choice, known))
-    # The target's Python starts while the rules are loaded: that is a sixth of the time of a check.
-    from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415 - loaded beside the facts
+    # The checks are loaded while the target's Python starts. That saves a tenth of the time of a check, as long as no
+    # module on the way here imports `checks` at the top.
+    from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415
 
     examination = examine_facts(facts.result(), options.set_name)
     return replace(examination, seconds=round(system.clock() - started, 3))
@@ -64,7 +74,7 @@ def examine(system: System, options: TargetOptions, known: Target | None = None)
 
 def examine_facts(facts: Facts, set_name: str | None) -> Examination:
     """Run the checks on facts, wherever they were seen; raises UsageError for an unknown set."""
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - loaded beside the facts
     from paddlevl_doctor.checks.runner import run_checks  # noqa: PLC0415 - as above
 
     context = context_of(facts, set_name)
@@ -96,10 +106,7 @@ class Background(Generic[Answer]):
 
 def context_of(facts: Facts, set_name: str | None) -> Context:
     """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
-    from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - loaded with the rules
-    from paddlevl_doctor.knowledge.version_sets import planned_python, set_of  # noqa: PLC0415 - as above
-    from paddlevl_doctor.knowledge.visible_gpus import visible  # noqa: PLC0415 - as above
-    from paddlevl_doctor.knowledge.wheel_choice import choose_wheel  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - loaded beside the facts
 
     followed = set_of(facts.target) if facts.target else None
     version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
@@ -112,15 +119,11 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
 
 def set_for(target: Target | None) -> VersionSet:
     """Return the set that is followed where nobody names one: the one that is there, or is nearest to it."""
-    from paddlevl_doctor.knowledge.version_sets import set_of  # noqa: PLC0415 - loaded with the rules
-
     return (set_of(target) if target else None) or _nearest_set(target)
 
 
 def named_set(name: str) -> VersionSet:
     """Return the set of this name; raises UsageError that names those there are."""
-    from paddlevl_doctor.knowledge.version_sets import find_set, load_sets  # noqa: PLC0415 - as above
-
     found = find_set(name)
     if found is None:
         raise UsageError(message("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
@@ -129,8 +132,6 @@ def named_set(name: str) -> VersionSet:
 
 def _nearest_set(target: Target | None) -> VersionSet:
     """Return the set whose paddleocr has the same minor version, else the default one."""
-    from paddlevl_doctor.knowledge.version_sets import default_set, load_sets  # noqa: PLC0415 - as above
-
     installed = (target.version_of("paddleocr") if target else None) or ""
     minor = installed.rpartition(".")[0]
     near = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
@@ -144,9 +145,9 @@ def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[F
 
 def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
     """Run the probes; None where a quick finding makes it pointless."""
-    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.facts.collect_deep import collect_deep  # noqa: PLC0415 - as above
-    from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - as above
+    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - a quick check does without `logs`
+    from paddlevl_doctor.facts.collect_deep import collect_deep  # noqa: PLC0415 - ... and without `tempfile`
+    from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - ... and without the list
 
     facts = examination.facts
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:
@@ -159,8 +160,6 @@ def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFact
 
 def devices_of(context: Context) -> tuple[str, ...]:
     """Return what the target could read on: the GPUs that its CUDA wheel serves, all if it serves none; or the CPU."""
-    from paddlevl_doctor.knowledge.wheel_choice import served  # noqa: PLC0415 - start-up time
-
     target = context.facts.target
     if target is None or target.version_of("paddlepaddle-gpu") is None:
         return ("cpu",)
@@ -170,7 +169,7 @@ def devices_of(context: Context) -> tuple[str, ...]:
 
 def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
     """Return what the deep look means; where nothing could be run, the findings that wait."""
-    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - start-up time
+    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - a quick check does without `logs`
 
     if deep is None:
         by = deep_checks.blocker(examination.findings) or "target-environment"

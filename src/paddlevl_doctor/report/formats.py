@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.report import CheckReport
+if TYPE_CHECKING:
+    from paddlevl_doctor.checks.report import CheckReport
 
 _WRITERS = {
     "markdown": ("markdown", "render_check"),

@@ -1,4 +1,4 @@
-"""What the commands have in common: their options, where the answer goes, and how every run ends."""
+"""What the commands share: their options, the output of the answer, and the end of every run."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.facts.target import SYSTEM
 from paddlevl_doctor.messages import message, render, set_language
+from paddlevl_doctor.redaction import printable, without_home
+from paddlevl_doctor.report.json_documents import Document, as_json, error_document
+from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.commands.diagnose import TargetOptions
     from paddlevl_doctor.report.console import Screen
-    from paddlevl_doctor.report.json_documents import Document
-    from paddlevl_doctor.report.progress import Progress
 
 
 class Format(str, Enum):
@@ -69,6 +71,16 @@ class Lang(str, Enum):
     ZH = "zh"
 
 
+class Backend(str, Enum):
+    """The inference server that runs the vision model."""
+
+    VLLM = "vllm"
+    SGLANG = "sglang"
+    FASTDEPLOY = "fastdeploy"
+    MLX_VLM = "mlx-vlm"
+    LLAMA_CPP = "llama-cpp"
+
+
 Python = Annotated[str | None, typer.Option(help="Interpreter of the environment to treat.", metavar="PATH")]
 SystemPython = Annotated[
     bool,
@@ -90,6 +102,15 @@ LangOption = Annotated[
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only problems.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="All details.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Only this finding (may be repeated).", metavar="ID")
+]
+Mirror = Annotated[
+    str | None,
+    typer.Option(
+        help="Package index instead of the default one; auto: the fastest.", metavar="URL|NAME|auto"
+    ),
+]
 
 _SUFFIXES = {".json": "json", ".md": "markdown", ".xml": "junit", ".html": "html", ".htm": "html"}
 
@@ -132,8 +153,6 @@ class Common:
 
     def target(self, set_name: str | None = None) -> TargetOptions:
         """Return which environment is meant."""
-        from paddlevl_doctor.commands.diagnose import TargetOptions  # noqa: PLC0415 - start-up time
-
         return TargetOptions(self.interpreter, self.venv, set_name)
 
     @property
@@ -143,14 +162,10 @@ class Common:
             return self.python
         if self.python or self.venv:
             raise UsageError(message("system-and-other"))
-        from paddlevl_doctor.facts.target import SYSTEM  # noqa: PLC0415 - start-up time
-
         return SYSTEM
 
     def progress(self) -> Progress:
         """Return what announces stages on stderr."""
-        from paddlevl_doctor.report.progress import Progress  # noqa: PLC0415 - start-up time
-
         return Progress(enabled=not self.quiet, lang=self.language)
 
     def answer(
@@ -167,8 +182,6 @@ class Common:
         if name == "console":
             self._console(show)
         elif name == "json":
-            from paddlevl_doctor.report.json_documents import as_json  # noqa: PLC0415 - start-up time
-
             self._write(as_json(document(), self.language) + "\n")
         elif name in others:
             self._write(others[name]())
@@ -178,7 +191,9 @@ class Common:
             )
 
     def _console(self, show: Callable[[Screen], None]) -> None:
-        from paddlevl_doctor.report.console import Screen  # noqa: PLC0415 - start-up time
+        from rich.text import Text  # noqa: PLC0415 - rich takes a tenth of a check, and JSON does without it
+
+        from paddlevl_doctor.report.console import Screen  # noqa: PLC0415 - as above: it loads rich
 
         color = False if self.no_color or "NO_COLOR" in os.environ else None
         screen = Screen(color, self.verbose, self.quiet, Path.home(), self.language)
@@ -187,8 +202,6 @@ class Common:
             return
         with screen.console.capture() as captured:
             show(screen)
-        from rich.text import Text  # noqa: PLC0415 - a file gets the words without the colours
-
         self._write(Text.from_ansi(captured.get()).plain.rstrip("\n") + "\n")
 
     def _write(self, words: str) -> None:
@@ -271,6 +284,15 @@ def run(common: Common, body: Callable[[Common], int]) -> None:
     os._exit(int(code))  # taking 300 modules down one by one would cost a tenth of a check
 
 
+def fail(error: Exception) -> None:
+    """End the process as `run` does after an error that a command raises."""
+
+    def body(_: Common) -> int:
+        raise error
+
+    run(Common(""), body)
+
+
 def _outcome(common: Common, body: Callable[[Common], int]) -> int:
     try:
         return body(common)
@@ -283,7 +305,7 @@ def _outcome(common: Common, body: Callable[[Common], int]) -> int:
     except BrokenPipeError:
         return ExitCode.OK
     except Exception as error:  # the last resort of the contract: exit code 70 and a report
-        from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - hardly ever needed
+        from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - loads tempfile
 
         said = message("internal", path=write_crash_report(error))
         sys.stderr.write(render(said, common.language) + "\n")
@@ -297,9 +319,6 @@ def _words_of(common: Common, stop: KeyboardInterrupt) -> str:
 
 
 def _report_error(common: Common, error: DoctorError) -> int:
-    from paddlevl_doctor.redaction import printable, without_home  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.report.json_documents import as_json, error_document  # noqa: PLC0415 - start-up time
-
     if common.format_name == "json" and common.output is None:
         sys.stdout.write(
             for_stdout(as_json(error_document(common.verb, error), common.language), "json") + "\n"

@@ -1,0 +1,82 @@
+"""`fix` and `undo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paddlevl_doctor.cli.common import Common, Mirror, Only, SetName, command
+from paddlevl_doctor.commands.fix import fix as run_fix
+from paddlevl_doctor.commands.fix import fix_by_file, undo_command
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.report.json_documents import fix_document, undo_document
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.findings import ExitCode
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@command(app, "fix")
+def fix(
+    common: Common,
+    plan: Annotated[
+        Path | None, typer.Argument(metavar="[PLAN]", help="With --apply: the plan that --output wrote.")
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")] = False,
+    only: Only = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Leave this finding uncured.", metavar="ID")] = None,
+    set_name: SetName = None,
+    mirror: Mirror = None,
+    base_python: Annotated[
+        str | None, typer.Option(help="Python that a new environment is made from.", metavar="PATH")
+    ] = None,
+    dev_safetensors: Annotated[
+        bool, typer.Option("--dev-safetensors", help="Paddle's own safetensors 0.6.2.dev0 (set 2025-11).")
+    ] = False,
+    wheelhouse: Annotated[
+        Path | None, typer.Option(help="Install from this folder, without any network.", metavar="DIR")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Also where other packages are downgraded or removed.")
+    ] = False,
+) -> int:
+    """Show what cures the findings; with --apply install, patch and link it. `undo` takes it back."""
+    request = Request(
+        tuple(only or ()),
+        tuple(skip or ()),
+        index=mirror,
+        interpreter=base_python,
+        yes=yes,
+        dev_safetensors=dev_safetensors,
+        wheelhouse=str(wheelhouse.absolute()) if wheelhouse else None,
+    )
+    target, progress = common.target(set_name), common.progress()
+    stage, bar = progress.stage, progress.bytes
+    if plan is None:
+        report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar)
+    elif apply and request == Request():
+        report = fix_by_file(RealSystem(), target, plan, stage, bar)
+    else:
+        raise UsageError(message("plan-alone"))
+    common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
+    return report.exit_code()
+
+
+@command(app, "undo")
+def undo(
+    common: Common,
+    list_: Annotated[bool, typer.Option("--list", help="List what can be undone.")] = False,
+    to: Annotated[
+        int | None, typer.Option(help="Undo everything after this transaction (0: everything).")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Also where packages were changed since.")] = False,
+) -> int:
+    """Take back the last thing that `fix --apply` did, exactly and offline."""
+    stage = common.progress().stage
+    report = undo_command(RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes)
+    common.answer(lambda: undo_document(report), lambda screen: screen.undo(report, listing=list_))
+    return ExitCode.OK

@@ -1,0 +1,71 @@
+"""`serve`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from paddlevl_doctor.cli.common import Backend, Common, Mirror, command
+from paddlevl_doctor.commands.serve import FOLDER, PORT, ServeRequest, ask, serving
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.report.serve import serve_document, show
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@command(app, "serve")
+def serve(
+    common: Common,
+    backend: Annotated[Backend, typer.Option(help="Which inference server.")] = Backend.VLLM,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show both environments, start nothing.")
+    ] = False,
+    port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; default: 8118.")] = None,
+    venv_server: Annotated[
+        str | None, typer.Option(help="The server's environment; default: .venv-server.", metavar="DIR")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Model, e.g. PaddleOCR-VL-1.6-0.9B; default: the client's.", metavar="NAME"),
+    ] = None,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(help="Share of the card to reserve; default: what fits.", metavar="FRACTION"),
+    ] = None,
+    ready_timeout: Annotated[float, typer.Option(help="Seconds until it must answer.")] = 1800.0,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask this running server instead of starting one; its key: $PADDLEVL_DOCTOR_API_KEY.",
+            metavar="URL",
+        ),
+    ] = None,
+    mirror: Mirror = None,
+) -> int:
+    """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""
+    if url is not None:
+        if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
+            raise UsageError(message("serve-backend-only"))
+        report = ask(RealSystem(), common.target(), url, model)
+        common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
+        return report.exit_code()
+    request = ServeRequest(
+        backend.value,
+        dry_run,
+        PORT if port is None else port,
+        venv_server or FOLDER,
+        model,
+        gpu_memory,
+        ready_timeout,
+        mirror,
+    )
+    with serving(RealSystem(), common.target(), request, common.progress().stage) as (report, server):
+        common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
+        if server is not None:
+            sys.stdout.flush()
+            server.watch()
+    return report.exit_code()
