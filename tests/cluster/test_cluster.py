@@ -12,9 +12,9 @@ from doctor import doctor
 from fake_servers import listening
 from paddlevl_doctor.cluster import connect
 from paddlevl_doctor.cluster.ledger import Ledger
-from paddlevl_doctor.cluster.node import Allotted, Job
+from paddlevl_doctor.cluster.node import DocumentTask, LimitedSystem
 from paddlevl_doctor.cluster.parse import Share, jobs_of
-from paddlevl_doctor.cluster.storage import Place
+from paddlevl_doctor.cluster.storage import RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import render
 from paddlevl_doctor.parsing.run.report import ParseRequest
@@ -30,8 +30,8 @@ def files(folder: Path, *names: str) -> None:
 
 def jobs(
     folder: Path, *words: str, ledger: Ledger | None = None, expect: str | None = None, **asked: object
-) -> list[Job]:
-    output = Place(str(folder / "out"))
+) -> list[DocumentTask]:
+    output = RemotePath(str(folder / "out"))
     request = ParseRequest(tuple(str(folder / word) for word in words), Path("out"), **asked)  # type: ignore[arg-type]
     return jobs_of(request, output, expect, ledger or Ledger.new(output))
 
@@ -55,9 +55,9 @@ def test_results_keep_the_folders_of_their_documents_and_no_two_share_one(tmp_pa
 
 def test_a_document_that_was_read_before_keeps_its_folder_and_a_new_one_gets_another(tmp_path: Path) -> None:
     files(tmp_path, "a/1.png", "b/1.png")
-    ledger = Ledger.new(Place(str(tmp_path / "out")))
+    ledger = Ledger.new(RemotePath(str(tmp_path / "out")))
     (first,) = jobs(tmp_path, "a")
-    ledger.documents[first.called] = first.begun("reader")
+    ledger.documents[first.called] = first.started("reader")
 
     assert results(tmp_path, "b", "a", ledger=ledger) == {"b/1.png": "1.png-2", "a/1.png": "1.png"}
 
@@ -174,7 +174,7 @@ def test_a_node_has_room_for_a_document_or_not(share: Share, fits: bool) -> None
 def test_a_document_uses_no_more_processors_than_it_asked_for() -> None:
     here = RealSystem().cpu_count()
 
-    assert [Allotted(cores).cpu_count() for cores in (1, here, here + 1)] == [1, here, here]
+    assert [LimitedSystem(cores).cpu_count() for cores in (1, here, here + 1)] == [1, here, here]
 
 
 def test_a_target_is_named_so_that_a_node_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
-from paddlevl_doctor.cluster.storage import Place
+from paddlevl_doctor.cluster.storage import RemotePath
 
 READ = ClusterDocument(
     "file:///in/1.png",
@@ -50,20 +50,20 @@ def test_a_kill_at_any_moment_takes_no_line_that_was_written(tmp_path: Path) -> 
             while said < least:
                 said = int(run.stdout.readline())
             run.send_signal(signal.SIGKILL)
-        found = Ledger.of(Place(str(tmp_path))).documents
+        found = Ledger.of(RemotePath(str(tmp_path))).documents
         assert list(found)[: said + 1] == [f"{number}.png" for number in range(said + 1)]
 
 
 def test_a_line_that_broke_off_and_one_that_is_none_are_left_out_and_tidied_away(tmp_path: Path) -> None:
     path = tmp_path / "documents.jsonl"
-    ledger = Ledger.new(Place(str(tmp_path)))
+    ledger = Ledger.new(RemotePath(str(tmp_path)))
     ledger.tidy()
     ledger.add(replace(READ, passed=False))
     ledger.add(READ)
     path.write_text(
         path.read_text() + '[1]\n{"input": "x"}\n{"input": 1, "version": "2"}\n{"input": "file:///'
     )
-    found = Ledger.of(Place(str(tmp_path)))
+    found = Ledger.of(RemotePath(str(tmp_path)))
     found.tidy()
 
     assert found.documents == {READ.input: READ}
@@ -83,10 +83,10 @@ def test_a_line_has_no_password_and_the_next_run_knows_the_document_by_it(tmp_pa
         reason=said,
         incidents=(said,),
     )
-    ledger = Ledger.new(Place(str(tmp_path)))
+    ledger = Ledger.new(RemotePath(str(tmp_path)))
     ledger.tidy()
     ledger.add(document)
-    (found,) = Ledger.of(Place(str(tmp_path))).documents.values()
+    (found,) = Ledger.of(RemotePath(str(tmp_path))).documents.values()
 
     assert "secret" not in (tmp_path / "documents.jsonl").read_text()
     assert (found.input, found.results) == (document.input, document.results)
@@ -98,7 +98,7 @@ def test_a_line_has_no_password_and_the_next_run_knows_the_document_by_it(tmp_pa
 def test_a_line_of_a_later_version_is_understood(tmp_path: Path) -> None:
     (tmp_path / "documents.jsonl").write_text('{"input": "x", "version": "1", "colour": ["blue"]}\n')
 
-    assert Ledger.of(Place(str(tmp_path))).documents == {"x": ClusterDocument("x", "1")}
+    assert Ledger.of(RemotePath(str(tmp_path))).documents == {"x": ClusterDocument("x", "1")}
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,23 @@ import pytest
 
 import documents
 from paddlevl_doctor.cluster import node
-from paddlevl_doctor.cluster.node import Errand, Job, read_document
-from paddlevl_doctor.cluster.storage import Found, Place
+from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
+from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.parsing.run.report import Judgement, ParseReport, ParseRequest
 from paddlevl_doctor.values.errors import DoctorError
 
 
-def errand(folder: Path, url: str = "") -> Errand:
+def errand(folder: Path, url: str = "") -> RunConfig:
     request = ParseRequest((), Path("out"), engine="reader", threshold=0.9)
-    return Errand(Place(url or str(folder / "out")), TargetOptions(), request, "en", 1)
+    return RunConfig(RemotePath(url or str(folder / "out")), TargetOptions(), request, "en", 1)
 
 
-def job(folder: Path, **known: object) -> Job:
+def job(folder: Path, **known: object) -> DocumentTask:
     path = folder / "in" / "1.png"
     path.parent.mkdir()
     documents.page("SHEET 21").save(path)
-    return Job(Found(Place(str(path)), "1"), path.as_uri(), "a/1.png", "key", **known)  # type: ignore[arg-type]
+    return DocumentTask(Found(RemotePath(str(path)), "1"), path.as_uri(), "a/1.png", "key", **known)  # type: ignore[arg-type]
 
 
 def test_a_document_without_its_promised_text_is_read_and_fails_with_the_place_where_it_belongs(
@@ -41,7 +41,7 @@ def test_a_document_without_its_promised_text_is_read_and_fails_with_the_place_w
 
 def test_a_document_is_compared_with_its_known_text(tmp_path: Path) -> None:
     (tmp_path / "known.md").write_text("SHEET 21\n")
-    document = read_document(job(tmp_path, expected=Place(str(tmp_path / "known.md"))), errand(tmp_path))
+    document = read_document(job(tmp_path, expected=RemotePath(str(tmp_path / "known.md"))), errand(tmp_path))
 
     assert (document.passed, document.similarity, document.threshold) == (True, 1.0, 0.9)
 

@@ -10,14 +10,14 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from paddlevl_doctor.cluster.storage import Place
+from paddlevl_doctor.cluster.storage import RemotePath
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 
 @pytest.fixture
-def store() -> Iterator[Place]:
+def store() -> Iterator[RemotePath]:
     """An object store: files are written whole, and nothing can be added to one."""
-    yield Place("memory://bucket/results/documents.jsonl")
+    yield RemotePath("memory://bucket/results/documents.jsonl")
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
@@ -28,8 +28,8 @@ def files(folder: Path, *names: str) -> None:
         (folder / name).write_text(name)
 
 
-def documents(place: Place, output: str | Path = "/nowhere/out") -> list[tuple[str, str]]:
-    return [(found.place.name, found.folder) for found in place.documents(Place(str(output)))]
+def documents(place: RemotePath, output: str | Path = "/nowhere/out") -> list[tuple[str, str]]:
+    return [(found.place.name, found.folder) for found in place.documents(RemotePath(str(output)))]
 
 
 def test_a_folder_is_its_documents_without_hidden_ones_and_without_results_of_this_run_or_another(
@@ -40,7 +40,7 @@ def test_a_folder_is_its_documents_without_hidden_ones_and_without_results_of_th
     files(tmp_path, "old/b.png/b.pages/0001/page.json", "old/b.png/b.pages/0001/imgs/1.png")
     files(tmp_path, "old/b.png/b.layout.pdf", "old/b.png/b.order.pdf", "old/b.png/c.layout.pdf")
 
-    assert documents(Place(str(tmp_path)), tmp_path / "out") == [
+    assert documents(RemotePath(str(tmp_path)), tmp_path / "out") == [
         ("c.PDF", "a"),
         ("b.png", "."),
         ("c.layout.pdf", "old/b.png"),
@@ -53,22 +53,22 @@ def test_a_folder_whose_results_go_into_itself_or_around_it_still_has_its_docume
     (tmp_path / "link").symlink_to(tmp_path / "in")
 
     found = [("1.png", "."), ("2.png", "a")]
-    assert documents(Place(str(tmp_path / "in")), tmp_path / "in") == found
-    assert documents(Place(str(tmp_path / "in")), tmp_path) == found
-    assert documents(Place(str(tmp_path / "link")), tmp_path / "in" / "a") == found[:1]
+    assert documents(RemotePath(str(tmp_path / "in")), tmp_path / "in") == found
+    assert documents(RemotePath(str(tmp_path / "in")), tmp_path) == found
+    assert documents(RemotePath(str(tmp_path / "link")), tmp_path / "in" / "a") == found[:1]
 
 
 def test_a_single_file_is_a_document_whatever_it_is_called(tmp_path: Path) -> None:
     files(tmp_path, "scan")
 
-    assert documents(Place(str(tmp_path / "scan"))) == [("scan", "")]
+    assert documents(RemotePath(str(tmp_path / "scan"))) == [("scan", "")]
 
 
 def test_a_document_has_another_version_once_it_was_changed(tmp_path: Path) -> None:
     files(tmp_path, "1.png")
-    (before,) = Place(str(tmp_path)).documents(Place("/nowhere"))
+    (before,) = RemotePath(str(tmp_path)).documents(RemotePath("/nowhere"))
     (tmp_path / "1.png").write_text("another")
-    (after,) = Place(str(tmp_path)).documents(Place("/nowhere"))
+    (after,) = RemotePath(str(tmp_path)).documents(RemotePath("/nowhere"))
 
     assert (before.place, before.version == after.version) == (after.place, False)
 
@@ -80,7 +80,7 @@ def test_what_is_in_an_archive_is_named_so_that_another_machine_finds_it(tmp_pat
             archive.write(tmp_path / name, name)
 
     for word in (f"zip://a::{tmp_path}/in.zip", f"zip://a::file://{tmp_path}/in.zip"):
-        found = Place.named(word).documents(Place("/nowhere"))
+        found = RemotePath.named(word).documents(RemotePath("/nowhere"))
         found[1].place.fetch(tmp_path / "fetched")
         assert [(one.place.name, one.folder) for one in found] == [("1.png", "."), ("2.png", "b")]
         assert (tmp_path / "fetched").read_text() == "a/b/2.png"
@@ -101,7 +101,7 @@ def test_what_is_in_an_archive_is_named_so_that_another_machine_finds_it(tmp_pat
 def test_places_are_named_by_their_last_part_and_have_others_in_them(
     url: str, name: str, inside: str
 ) -> None:
-    assert (Place(url).name, Place(url).inside("x").url) == (name, inside)
+    assert (RemotePath(url).name, RemotePath(url).inside("x").url) == (name, inside)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_path_becomes_a_whole_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert Place.named(word).url == url.format(cwd=tmp_path)
+    assert RemotePath.named(word).url == url.format(cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_path_becomes_a_whole_one(
 )
 def test_a_place_that_is_none_is_one_sentence(url: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Place(url).documents(Place("/nowhere"))
+        RemotePath(url).documents(RemotePath("/nowhere"))
 
     assert str(caught.value.message) == sentence
 
@@ -139,11 +139,11 @@ def test_what_a_file_system_raises_of_its_own_is_one_sentence(monkeypatch: pytes
 
     monkeypatch.setattr(MemoryFileSystem, "isfile", denied)
     with pytest.raises(UsageError, match=r"^memory://bucket cannot be read: no credentials$"):
-        Place("memory://bucket").documents(Place("/nowhere"))
+        RemotePath("memory://bucket").documents(RemotePath("/nowhere"))
 
 
 def test_what_was_added_in_a_store_that_cannot_append_is_there_with_the_rest_until_it_is_written_whole(
-    store: Place,
+    store: RemotePath,
 ) -> None:
     fs = fsspec.filesystem("memory")
     store.write("one\n")
@@ -158,7 +158,7 @@ def test_what_was_added_in_a_store_that_cannot_append_is_there_with_the_rest_unt
 
 
 def test_a_file_here_is_replaced_whole_and_added_to(tmp_path: Path) -> None:
-    place = Place(str(tmp_path / "deep" / "documents.jsonl"))
+    place = RemotePath(str(tmp_path / "deep" / "documents.jsonl"))
     place.write("一\n")
     place.append("two\n")
 
@@ -167,6 +167,6 @@ def test_a_file_here_is_replaced_whole_and_added_to(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_has_no_words_and_one_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    assert Place(str(tmp_path / "documents.jsonl")).words() == ""
+    assert RemotePath(str(tmp_path / "documents.jsonl")).words() == ""
     with pytest.raises(DoctorError, match="cannot be read: Is a directory"):
-        Place(str(tmp_path)).words()
+        RemotePath(str(tmp_path)).words()

@@ -13,7 +13,7 @@ from fake_system import FakeSystem
 from paddle_index import PaddleIndex, paddle_index
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.facts.network import read_index_page, wheels_on
-from paddlevl_doctor.knowledge.install_options import Answer
+from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.selection_rules import RULES
 from paddlevl_doctor.system.http import Reply
 from paddlevl_doctor.system.machine import RealSystem
@@ -40,7 +40,7 @@ KNOWN = [wheel("3.2.0", python) for python in ("310", "312")]
 KNOWN += [wheel("3.2.1", python) for python in ("39", "310", "311", "312", "313")]
 
 
-def ask(reply: Reply, python: str = "3.12") -> Answer:
+def ask(reply: Reply, python: str = "3.12") -> InstallOption:
     """Ask for a T4 on Linux while the page answers like this."""
     request = MatrixRequest(platform="linux", gpus=("T4",), python=python, online=True)
     return matrix(FakeSystem(replies={f"GET {CU126}": reply}), request)

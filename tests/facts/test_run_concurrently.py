@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from paddlevl_doctor.facts.run_probes import side_by_side
+from paddlevl_doctor.facts.run_probes import run_concurrently
 
 
 def test_answers_come_in_the_order_of_the_jobs_however_long_each_takes() -> None:
@@ -16,7 +16,7 @@ def test_answers_come_in_the_order_of_the_jobs_however_long_each_takes() -> None
         return name
 
     jobs = {name: (lambda name=name, wait=wait: job(name, wait)) for name, wait in (("a", 0.1), ("b", 0.0))}
-    assert list(side_by_side(jobs, 2).items()) == [("a", "a"), ("b", "b")]
+    assert list(run_concurrently(jobs, 2).items()) == [("a", "a"), ("b", "b")]
 
 
 def test_no_more_jobs_run_at_once_than_asked_for() -> None:
@@ -34,7 +34,7 @@ def test_no_more_jobs_run_at_once_than_asked_for() -> None:
         with lock:
             running -= 1
 
-    side_by_side({str(number): job for number in range(7)}, 2)
+    run_concurrently({str(number): job for number in range(7)}, 2)
     assert most == 2
 
 
@@ -49,9 +49,9 @@ def test_a_job_that_raises_lets_the_others_end_and_is_raised_then() -> None:
         ended.append("slow")
 
     with pytest.raises(ValueError, match="broken"):
-        side_by_side({"failing": failing, "slow": slow}, 2)
+        run_concurrently({"failing": failing, "slow": slow}, 2)
     assert ended == ["slow"]
 
 
 def test_no_jobs_are_no_answers() -> None:
-    assert side_by_side({}, 2) == {}
+    assert run_concurrently({}, 2) == {}

@@ -28,7 +28,7 @@ from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.fix.plan import Site, build_plan
 from paddlevl_doctor.knowledge.data_files import data_folder
-from paddlevl_doctor.knowledge.install_options import Answer
+from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.version_sets import find_set
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.resolve import TargetPlatform, lock
@@ -73,7 +73,7 @@ def uv(*words: str, wanted: Sequence[str], folder: Path) -> subprocess.Completed
     return subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
-def resolved(answer: Answer, platform: str, index: PaddleIndex, folder: Path) -> dict[str, str]:
+def resolved(answer: InstallOption, platform: str, index: PaddleIndex, folder: Path) -> dict[str, str]:
     """Resolve what an answer installs, with the options that it gives uv; return every version by name."""
     words = index.local(answer.commands[1])
     wanted = [answer.wheel.requirement, *answer.version_set.stack()]
@@ -87,7 +87,7 @@ def resolved(answer: Answer, platform: str, index: PaddleIndex, folder: Path) ->
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)$", done.stdout, re.MULTILINE))
 
 
-def holds(answer: Answer, found: dict[str, str]) -> None:
+def holds(answer: InstallOption, found: dict[str, str]) -> None:
     """Check what holds for every resolution: the exact pins, and the bounds that keep PaddleOCR-VL running."""
     chosen, wheel = answer.version_set, answer.wheel
     assert (found["paddleocr"], found["paddlex"]) == (chosen.paddleocr, chosen.paddlex)

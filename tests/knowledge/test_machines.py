@@ -16,7 +16,7 @@ from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings
 from paddlevl_doctor.knowledge.catalogue import find_gpus, known_names, load_models_of_gpus
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.knowledge.install_options import Answer
+from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.servers import backends_for
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, default_set, planned_python
 from paddlevl_doctor.values.errors import UsageError
@@ -268,12 +268,12 @@ def nvml() -> SimpleNamespace:
     )
 
 
-def ask(row: Row, *, here: bool) -> Answer:
+def ask(row: Row, *, here: bool) -> InstallOption:
     system = FakeSystem(env=dict(row.env), nvml_module=nvml()) if here else FakeSystem()
     return matrix(system, request_of(row.words))
 
 
-def check(row: Row, answer: Answer) -> None:
+def check(row: Row, answer: InstallOption) -> None:
     """Compare a whole answer with its row."""
     wheel, need = answer.wheel, answer.driver
     if row.wheel == NOTHING:

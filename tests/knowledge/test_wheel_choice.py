@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from paddlevl_doctor.knowledge import wheel_choice
-from paddlevl_doctor.knowledge.selection_rules import RULES, sentence
+from paddlevl_doctor.knowledge.selection_rules import RULES, rule_text
 from paddlevl_doctor.knowledge.version_sets import find_set
 from paddlevl_doctor.knowledge.wheel_choice import (
     WheelChoice,
@@ -373,7 +373,7 @@ def test_every_rule_has_a_sentence_and_a_source() -> None:
 
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(KeyError, match="no-such-rule"):
-        sentence("no-such-rule")
+        rule_text("no-such-rule")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import Failure, load_all, load_failure, read_failure
-from paddlevl_doctor.logs.normalise import cleaned, split_prefix, squeezed
+from paddlevl_doctor.logs.normalise import split_prefix, strip_escapes, strip_to_visible_ascii
 from paddlevl_doctor.logs.read_log import chunks
 from paddlevl_doctor.logs.recognise import COUNTED, Recognised, match, recognise
 from paddlevl_doctor.logs.signatures import SHORTEST, bounded, loosened, signature_of
@@ -330,7 +330,10 @@ def test_at_most_five_distinct_unknown_errors_are_kept_and_numbers_make_no_diffe
 
 
 def test_every_signature_has_words_to_look_for_and_the_squeezed_samples_have_them() -> None:
-    texts = {name: squeezed(cleaned((SAMPLES / f"{name}.txt").read_bytes())) for name, _, _ in samples()}
+    texts = {
+        name: strip_to_visible_ascii(strip_escapes((SAMPLES / f"{name}.txt").read_bytes()))
+        for name, _, _ in samples()
+    }
     for failure in load_all():
         for source in failure.signatures:
             signature = signature_of(failure.id, source)

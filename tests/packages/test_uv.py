@@ -8,7 +8,7 @@ import pytest
 
 from fake_system import FakeSystem
 from paddlevl_doctor.fix import journal
-from paddlevl_doctor.fix.steps import DO, Work
+from paddlevl_doctor.fix.steps import DO, StepContext
 from paddlevl_doctor.packages.uv import Change, UvError, command, parse_changes, run_uv
 from paddlevl_doctor.system.machine import Completed
 from paddlevl_doctor.values.findings import Step
@@ -66,10 +66,10 @@ def test_a_failure_says_what_uv_said_and_what_to_do(said: str, hint: str) -> Non
         run_uv(answering(first=said), WORDS, timeout=1)
 
 
-def install(system: FakeSystem, prefix: Path) -> Work:
+def install(system: FakeSystem, prefix: Path) -> StepContext:
     python = prefix / "bin" / "python"
     transaction = journal.begin(prefix, {}, python=python, creates=True)
-    work = Work(system, transaction, python, creates=True)
+    work = StepContext(system, transaction, python, creates=True)
     step = Step("install-packages", "install-packages", "install", commands=(WORDS,))
     assert DO[step.kind](work, step) == "applied"
     return work

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.parsing.output.run_report import tell
+from paddlevl_doctor.parsing.output.run_report import build_run_report
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
@@ -29,10 +29,10 @@ def told(capsys: pytest.CaptureFixture[str], *rungs: str) -> tuple[str, str]:
     read = {n: PageRead(Page(n, 10, 10, (), 1.0), {}, "gpu:0", rung) for n, rung in enumerate(rungs)}
     work = DocumentJob(Path("a.pdf"), "a", len(rungs), PageStore(HOME, ""), pages=read)
     report = ParseReport(*head, (), (), good, {}, {}, documents=(document,), rungs=counts)
-    report = replace(report, story=tell(report, [work], []))
+    report = replace(report, run_report=build_run_report(report, [work], []))
     show(Screen(color=False, verbose=False, quiet=False, home=HOME, lang="en"), report)
-    assert report.story is not None
-    return " ".join(capsys.readouterr().out.split()), run_page(report.story, HOME, "en")
+    assert report.run_report is not None
+    return " ".join(capsys.readouterr().out.split()), run_page(report.run_report, HOME, "en")
 
 
 def test_pages_that_needed_help_are_counted_and_say_which(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,11 +19,11 @@ from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.parsing.output.run_report_model import (
     Difference,
     DifferenceKind,
-    DocumentStory,
-    EngineStory,
+    DocumentSection,
+    EngineSection,
     OtherReading,
-    PageStory,
-    RunStory,
+    PageSection,
+    RunReport,
     Sample,
 )
 from paddlevl_doctor.report.parse_html import run_page, write_page
@@ -90,18 +90,18 @@ def elements(page: str) -> Elements:
     return parser
 
 
-def story(words: str, picture: Path | None = None) -> RunStory:
+def run_report(words: str, picture: Path | None = None) -> RunReport:
     box = (10, 20, 90, 40)
     kinds = ("title", "text", "table", "display_formula", words)
     blocks = tuple(Block(kind, words, box) for kind in kinds)
     found = tuple(Difference(kind, 0, words, box) for kind in DifferenceKind)
-    page = PageStory(0, 100, 200, blocks, 1.5, "cpu", picture, found, (words,))
-    document = DocumentStory(words, (page,), False, words, (words,), (words,), f"-{words}\n+{words}")
+    page = PageSection(0, 100, 200, blocks, 1.5, "cpu", picture, found, (words,))
+    document = DocumentSection(words, (page,), False, words, (words,), (words,), f"-{words}\n+{words}")
     samples = (Sample(0, 100, 50), Sample(60, 160, 80), Sample(120, 220, 80))
     other = OtherReading("server", replace(document, others=()), 0.5, f"-{words}\n+{words}")
-    engines = (EngineStory(words, words, 1.0, words), EngineStory("server", words, 1.0, ""))
+    engines = (EngineSection(words, words, 1.0, words), EngineSection("server", words, 1.0, ""))
     documents = (document, replace(document, others=(other,)))
-    return RunStory(words, words, words, documents, {"read": 2.0}, samples, (words,), engines)
+    return RunReport(words, words, words, documents, {"read": 2.0}, samples, (words,), engines)
 
 
 def assert_harmless(page: str) -> None:
@@ -115,7 +115,7 @@ def assert_harmless(page: str) -> None:
 
 @pytest.mark.parametrize("words", HOSTILE, ids=range(len(HOSTILE)))
 def test_what_was_read_is_text_and_never_markup(words: str) -> None:
-    page = run_page(story(words), HOME, "en")
+    page = run_page(run_report(words), HOME, "en")
 
     assert_harmless(page)
     assert not set("\u202e\u202c\u200f\u061c\ufeff\ud800\udfff\x00\x1b") & set(page)
@@ -125,10 +125,10 @@ def test_what_was_read_is_text_and_never_markup(words: str) -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.text(alphabet="<>&\"'/= \nabconscript{}%-;:()", max_size=60))
 def test_no_text_whatever_becomes_markup(words: str) -> None:
-    assert_harmless(run_page(story(words), HOME, "en"))
+    assert_harmless(run_page(run_report(words), HOME, "en"))
 
 
-def small(folder: Path) -> RunStory:
+def small(folder: Path) -> RunReport:
     """A run that has one of everything."""
     picture = folder / "page.jpg"
     picture.write_bytes(b"a picture")
@@ -146,10 +146,10 @@ def small(folder: Path) -> RunStory:
         Difference(DifferenceKind.MADE_UP, 0, "nobody wrote", (60, 42, 150, 58)),
         Difference(DifferenceKind.LOST, 0, "The end.", (10, 284, 190, 299)),
     )
-    first = PageStory(0, 200, 300, blocks, 1.25, "gpu:0", picture, found, ("Scaled down.",))
+    first = PageSection(0, 200, 300, blocks, 1.25, "gpu:0", picture, found, ("Scaled down.",))
     blank = (Difference(DifferenceKind.BLANK, 1, "All of it", (0, 0, 200, 300)),)
-    second = PageStory(1, 200, 300, (), 0.5, "cpu", None, blank)
-    document = DocumentStory(
+    second = PageSection(1, 200, 300, (), 0.5, "cpu", None, blank)
+    document = DocumentSection(
         name="report.pdf",
         pages=(first, second),
         passed=False,
@@ -160,7 +160,7 @@ def small(folder: Path) -> RunStory:
     )
     samples = tuple(Sample(n * 10, 1000 + n * 5, 500) for n in range(13))
     seconds = {"load": 2.0, "pages": 8.0}
-    return RunStory("report.pdf", "native", "gpu:0", (document,), seconds, samples, ("A worker was ended.",))
+    return RunReport("report.pdf", "native", "gpu:0", (document,), seconds, samples, ("A worker was ended.",))
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
@@ -174,9 +174,9 @@ def test_what_the_page_looks_like(lang: str, tmp_path: Path, snapshot: SnapshotA
 
 
 def test_a_document_that_nothing_was_there_to_judge_by_is_neither_good_nor_bad() -> None:
-    good, bad = (DocumentStory("a.png", (), passed, "Summary.") for passed in (True, False))
+    good, bad = (DocumentSection("a.png", (), passed, "Summary.") for passed in (True, False))
     unjudged = replace(good, judged=False)
-    page = run_page(RunStory("a", "native", "cpu", (good, bad, unjudged)), HOME, "en")
+    page = run_page(RunReport("a", "native", "cpu", (good, bad, unjudged)), HOME, "en")
 
     assert re.findall(r'<tr class="(\w+)"><td class="verdict">(.)</td>', page) == MARKS
     assert re.findall(r'<div class="card (\w+)">\s*<p class="verdict">(.) ', page) == MARKS
@@ -199,9 +199,9 @@ def test_a_table_is_shown_as_its_cells_with_their_spans(tmp_path: Path) -> None:
 
 
 def read_as(engine: str, *blocks: Block, folder: Path | None = None) -> str:
-    page = PageStory(0, 100, 200, blocks, 1.0, "cpu", folder=folder)
+    page = PageSection(0, 100, 200, blocks, 1.0, "cpu", folder=folder)
     page_words = run_page(
-        RunStory("a", engine, "cpu", (DocumentStory("a", (page,), True, "Good."),)), HOME, "en"
+        RunReport("a", engine, "cpu", (DocumentSection("a", (page,), True, "Good."),)), HOME, "en"
     )
     return page_words.partition('<div class="read">')[2].partition("<section")[0]
 
@@ -248,16 +248,18 @@ def test_a_picture_that_was_cut_out_of_the_page_is_shown_where_it_is_small(tmp_p
 
 
 def test_a_comparison_shows_every_engine_beside_the_page() -> None:
-    def told(words: str, *indexes: int) -> DocumentStory:
+    def told(words: str, *indexes: int) -> DocumentSection:
         blocks = (Block("text", words, (0, 0, 9, 9)),)
-        pages = tuple(PageStory(n, 10, 10, blocks, 1.0, "cpu") for n in indexes)
-        return DocumentStory("a.png", pages, True, f"{words} is good.")
+        pages = tuple(PageSection(n, 10, 10, blocks, 1.0, "cpu") for n in indexes)
+        return DocumentSection("a.png", pages, True, f"{words} is good.")
 
     other = OtherReading("reader", told("two", 0, 1), 0.5, "--- native\n+++ reader\n-one\n+two")
-    failed = EngineStory("server", "", 0.0, "No answer.")
-    engines = (EngineStory("native", "gpu:0", 1.0, ""), EngineStory("reader", "cpu", 2.0, ""), failed)
-    story = RunStory("a", "native", "gpu:0", (replace(told("one", 0), others=(other,)),), engines=engines)
-    page = run_page(story, HOME, "en")
+    failed = EngineSection("server", "", 0.0, "No answer.")
+    engines = (EngineSection("native", "gpu:0", 1.0, ""), EngineSection("reader", "cpu", 2.0, ""), failed)
+    run_report = RunReport(
+        "a", "native", "gpu:0", (replace(told("one", 0), others=(other,)),), engines=engines
+    )
+    page = run_page(run_report, HOME, "en")
 
     assert re.findall(r'<p class="verdict">(.+?)</p>', page) == [
         "✓ native: one is good.",
@@ -272,9 +274,9 @@ def test_a_comparison_shows_every_engine_beside_the_page() -> None:
 
 def test_secrets_and_the_home_folder_are_not_on_the_page() -> None:
     words = f"{HOME}/secret/page.png from https://me:hunter2@example.org is damaged"
-    pages = (PageStory(0, 10, 10, (), 0.1, words, notes=(words,)),)
-    document = DocumentStory(words, pages, False, words, (words,), (words + "!",))
-    page = run_page(RunStory(words, words, words, (document, document), incidents=(words,)), HOME, "en")
+    pages = (PageSection(0, 10, 10, (), 0.1, words, notes=(words,)),)
+    document = DocumentSection(words, pages, False, words, (words,), (words + "!",))
+    page = run_page(RunReport(words, words, words, (document, document), incidents=(words,)), HOME, "en")
 
     assert (page.count(str(HOME)), page.count("hunter2")) == (0, 0)
     assert page.count("~/secret/page.png from https://***@example.org is damaged") == 18
@@ -283,9 +285,9 @@ def test_secrets_and_the_home_folder_are_not_on_the_page() -> None:
 def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:
     block = Block("text", "x" * 100_000, (0, 0, 10, 10))
     found = Difference(DifferenceKind.REPEATED, 0, "y" * 100_000, (0, 0, 10, 10))
-    pages = (PageStory(0, 10, 10, (block,), 1.0, "cpu", None, (found,)),)
-    document = DocumentStory("a", pages, False, "Repeated.")
-    page = run_page(RunStory("a", "native", "cpu", (document,)), HOME, "en")
+    pages = (PageSection(0, 10, 10, (block,), 1.0, "cpu", None, (found,)),)
+    document = DocumentSection("a", pages, False, "Repeated.")
+    page = run_page(RunReport("a", "native", "cpu", (document,)), HOME, "en")
 
     assert (page.count("x" * 20_000), page.count("y" * 600 + "…")) == (1, 1)
     assert len(page) < 50_000
@@ -294,8 +296,10 @@ def test_what_a_model_wrote_without_end_is_cut_and_said() -> None:
 
 def test_of_many_pages_the_first_and_those_that_differ_are_open_and_each_can_be_reached() -> None:
     found = (Difference(DifferenceKind.LOST, 0, "words", (0, 0, 9, 9)),)
-    pages = tuple(PageStory(n, 10, 10, (), 1.0, "cpu", None, found if n >= 480 else ()) for n in range(500))
-    page = run_page(RunStory("a", "native", "cpu", (DocumentStory("a", pages, False, "Lost."),)), HOME, "en")
+    pages = tuple(PageSection(n, 10, 10, (), 1.0, "cpu", None, found if n >= 480 else ()) for n in range(500))
+    page = run_page(
+        RunReport("a", "native", "cpu", (DocumentSection("a", pages, False, "Lost."),)), HOME, "en"
+    )
     state = re.findall(r'<details class="page"( open)?>', page)
     targets = [words for words in re.findall(r'href="#([^"]+)"', page) if "page" in words]
 
@@ -309,7 +313,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
 
     with pytest.raises(DoctorError, match=r"report\.html"):
-        write_page(story("x"), tmp_path, "en")
+        write_page(run_report("x"), tmp_path, "en")
 
 
 def in_a_browser(page: Path) -> tuple[str, list[str]]:
@@ -326,7 +330,7 @@ def in_a_browser(page: Path) -> tuple[str, list[str]]:
 def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path) -> None:
     Image.new("RGB", (50, 100), "white").save(tmp_path / "page.jpg")
     script = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
-    shown, complaints = in_a_browser(write_page(story(script, tmp_path / "page.jpg"), tmp_path, "en"))
+    shown, complaints = in_a_browser(write_page(run_report(script, tmp_path / "page.jpg"), tmp_path, "en"))
 
     assert complaints == []
     assert_harmless(shown)
@@ -334,7 +338,7 @@ def test_a_browser_shows_the_page_and_has_nothing_to_complain_of(tmp_path: Path)
 
 
 def test_a_script_that_came_onto_the_page_all_the_same_would_not_run(tmp_path: Path) -> None:
-    page = write_page(story("x"), tmp_path, "en")
+    page = write_page(run_report("x"), tmp_path, "en")
     words = page.read_text(encoding="utf-8")
     page.write_text(
         words.replace("</main>", "<script>document.title = 'owned'</script></main>"), encoding="utf-8"

@@ -166,4 +166,4 @@ def _entry(line: str) -> tuple[float, float, int]:
 
 def texts(work: DocumentJob) -> list[str]:
     """Return what was read of each page, in order."""
-    return ["".join(block.text for block in page.page.blocks) for page in work.in_order()]
+    return ["".join(block.text for block in page.page.blocks) for page in work.pages_in_order()]

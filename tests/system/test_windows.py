@@ -23,7 +23,7 @@ from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.fix.start_variables import Variable, content_of
-from paddlevl_doctor.fix.steps import UNDO, Work, link_pipelines, write_text
+from paddlevl_doctor.fix.steps import UNDO, StepContext, link_pipelines, write_text
 from paddlevl_doctor.parsing.workers import warm_daemon
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.system import files, processes
@@ -51,12 +51,12 @@ def of(site: Path) -> Target:
     return target(CURRENT, purelib=str(site), platlib=str(site), prefix=prefix, python=f"{prefix}/python.exe")
 
 
-def work(site: Path) -> Work:
+def work(site: Path) -> StepContext:
     """A transaction that has begun in this target."""
     prefix = site.parents[1]
     transaction = Transaction(prefix, 1)
     transaction.folder.mkdir(parents=True)
-    return Work(RealSystem(), transaction, prefix / "python.exe", creates=False, known=[of(site)])
+    return StepContext(RealSystem(), transaction, prefix / "python.exe", creates=False, known=[of(site)])
 
 
 def step(path: Path) -> Step:
@@ -64,7 +64,7 @@ def step(path: Path) -> Step:
     return Step(id="link", kind="link-pipelines", arguments={"path": str(path)}, **words)  # type: ignore[arg-type]
 
 
-def undo_of(work: Work) -> Event:
+def undo_of(work: StepContext) -> Event:
     return work.transaction.events()[-1]["undo"]  # type: ignore[no-any-return]
 
 

@@ -66,7 +66,7 @@ def skipped(why: Text) -> Diagnosis:
     return Diagnosis(Status.SKIPPED, (Evidence("applies", why),))
 
 
-def bad(status: Status, source: str, value: object, **params: object) -> Diagnosis:
+def problem(status: Status, source: str, value: object, **params: object) -> Diagnosis:
     """Return a diagnosis with one piece of evidence and the placeholders of its text."""
     return Diagnosis(status, (_evidence(source, value),), params)
 

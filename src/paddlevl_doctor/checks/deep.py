@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.checks.base import Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.index_page import INDEX, judge_page
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.knowledge.failures import Failure, load_all
@@ -80,7 +80,7 @@ def words_of(error: dict[str, object]) -> str:
 _LOADED = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
 _SPARE = ("tests", "test", "include", "testing")
 """Folders that people remove to make images small; nothing loads them while documents are read."""
-_SHOWN = 5
+_MAX_NAMED = 5
 
 
 def missing_files(result: ProbeResult) -> Diagnosis:
@@ -88,13 +88,15 @@ def missing_files(result: ProbeResult) -> Diagnosis:
     missing = [(name, path) for name, path in _of(result, "missing") if _is_loaded(path)]
     unread = [one for one in (result.data or {}).get("distributions", ()) if one.get("trouble")]
     if not missing and unread:
-        evidence = tuple(Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_SHOWN])
+        evidence = tuple(
+            Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_MAX_NAMED]
+        )
         return Diagnosis(Status.UNKNOWN, evidence)
     if not missing:
         return ok("RECORD", message("evidence-files", count=_count(result)))
     names = ", ".join(dict.fromkeys(name for name, _ in missing))
     evidence = tuple(
-        Evidence("RECORD", message("evidence-missing", names=path)) for _, path in missing[:_SHOWN]
+        Evidence("RECORD", message("evidence-missing", names=path)) for _, path in missing[:_MAX_NAMED]
     )
     return Diagnosis(Status.ERROR, evidence, {"names": names}, tuple(names.split(", ")))
 
@@ -151,7 +153,7 @@ def _names(result: ProbeResult, shared: list[dict[str, Any]]) -> str:
 
 def _altered_evidence(items: list[dict[str, Any]]) -> tuple[Evidence, ...]:
     return tuple(
-        Evidence("RECORD", message("evidence-altered", path=item["path"])) for item in items[:_SHOWN]
+        Evidence("RECORD", message("evidence-altered", path=item["path"])) for item in items[:_MAX_NAMED]
     )
 
 
@@ -269,7 +271,9 @@ def _import(module: str, result: ProbeResult, causes: Causes) -> _Answer | None:
     if named is not None:
         return named
     message = f"{error['type']}: {error['message']}"
-    return bad(Status.ERROR, "imports probe", message, module=error.get("module", module), message=message)
+    return problem(
+        Status.ERROR, "imports probe", message, module=error.get("module", module), message=message
+    )
 
 
 def _silence(result: ProbeResult, source: str, causes: Causes, **params: object) -> _Answer:
@@ -278,7 +282,7 @@ def _silence(result: ProbeResult, source: str, causes: Causes, **params: object)
     if result.status != "crashed":
         return Diagnosis(Status.UNKNOWN, (Evidence(source, shown),))
     named = causes.name(result.detail, source)
-    return named or bad(Status.ERROR, source, shown, message=shown, detail=shown, **params)
+    return named or problem(Status.ERROR, source, shown, message=shown, detail=shown, **params)
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -306,7 +310,7 @@ def _unread(device: str, result: ProbeResult, causes: Causes) -> _Answer:
     words = words_of(error) if error else _wrong_parts(result.data)
     named = causes.name(words, "self-test")
     detail = first_line(words)
-    return named or bad(Status.ERROR, f"self-test {device}", detail, detail=detail)
+    return named or problem(Status.ERROR, f"self-test {device}", detail, detail=detail)
 
 
 def _readings(data: dict[str, Any]) -> str:
@@ -327,7 +331,7 @@ def _queues(tests: Mapping[str, ProbeResult]) -> Diagnosis:
     if drill["blocked"] is None:
         return skipped(drill["error"])
     return (
-        bad(Status.NOTE, "queue drill", ", ".join(drill["blocked"]))
+        problem(Status.NOTE, "queue drill", ", ".join(drill["blocked"]))
         if drill["blocked"]
         else ok("queue drill", 0)
     )
@@ -370,7 +374,7 @@ def _kernel(one: dict[str, Any], causes: Causes) -> _Answer | None:
 
 
 def _kernel_error(detail: str, status: Status) -> Diagnosis:
-    return bad(status, "kernels", detail, detail=detail)
+    return problem(status, "kernels", detail, detail=detail)
 
 
 def _label(one: dict[str, Any]) -> str:
@@ -389,7 +393,7 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
         if result.data is None or error:
             words = words_of(error) if error else f"{result.status}: {result.detail}"
             named = causes.name(words, order, Status.WARNING)
-            return named or bad(Status.WARNING, order, first_line(words), detail=first_line(words))
+            return named or problem(Status.WARNING, order, first_line(words), detail=first_line(words))
     return ok("imports probe", ", ".join(results))
 
 
@@ -439,7 +443,7 @@ def _hubs(deep: DeepFacts) -> Diagnosis:
         return ok("hubs", ", ".join(answering))
     proxied = any(hub.proxied for hub in deep.hubs)
     key = "evidence-hubs-silent-proxy" if proxied else "evidence-hubs-silent"
-    return bad(Status.NOTE, "hubs", message(key, count=len(deep.hubs)))
+    return problem(Status.NOTE, "hubs", message(key, count=len(deep.hubs)))
 
 
 def merge(quick: Sequence[Finding], deep: Sequence[Finding]) -> tuple[Finding, ...]:

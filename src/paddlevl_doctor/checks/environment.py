@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.facts.host import LIMIT, longest_path
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.visible_gpus import LIST
@@ -20,12 +20,12 @@ _BITS = 64
 
 
 def _target_environment(context: Context) -> Diagnosis:
-    target, problem = context.facts.target, context.facts.target_problem
+    target, reason = context.facts.target, context.facts.target_problem
     if target is not None:
         return ok(target.python, f"Python {target.version}")
-    if problem is not None:
-        return bad(Status.UNKNOWN, "inventory probe", problem, planned=context.facts.planned_target)
-    return bad(
+    if reason is not None:
+        return problem(Status.UNKNOWN, "inventory probe", reason, planned=context.facts.planned_target)
+    return problem(
         Status.ERROR,
         context.facts.planned_target,
         message("evidence-absent"),
@@ -46,7 +46,7 @@ def _python_version(context: Context) -> Diagnosis:
     ]
     described = " ".join([target.version, *flaws])
     if flaws or not context.version_set.supports_python(target.version):
-        return bad(Status.ERROR, target.python, described, version=described)
+        return problem(Status.ERROR, target.python, described, version=described)
     return ok(target.python, described)
 
 
@@ -56,7 +56,7 @@ def _glibc(context: Context) -> Diagnosis:
         return skipped(message("evidence-no-glibc"))
     needed = required_glibc(context.wheel.version)
     if Version(host.glibc) < Version(needed):
-        return bad(Status.ERROR, "glibc", host.glibc, glibc=host.glibc, needed=needed)
+        return problem(Status.ERROR, "glibc", host.glibc, glibc=host.glibc, needed=needed)
     return ok("glibc", host.glibc)
 
 
@@ -65,7 +65,7 @@ def _musl(context: Context) -> Diagnosis:
     if host.system != "linux":
         return skipped(host.system)
     if host.musl:
-        return bad(Status.ERROR, "C library", f"musl, {host.distribution or 'linux'}")
+        return problem(Status.ERROR, "C library", f"musl, {host.distribution or 'linux'}")
     return ok("C library", f"glibc {host.glibc}" if host.glibc else message("evidence-not-musl"))
 
 
@@ -74,7 +74,7 @@ def _avx(context: Context) -> Diagnosis:
     if host.machine != "x86_64" or host.cpu is None:
         return skipped(f"{host.system} {host.machine}")
     if "avx" not in host.cpu_flags:
-        return bad(Status.ERROR, "/proc/cpuinfo", host.cpu, cpu=host.cpu)
+        return problem(Status.ERROR, "/proc/cpuinfo", host.cpu, cpu=host.cpu)
     return ok("/proc/cpuinfo", " ".join(host.cpu_flags))
 
 
@@ -83,7 +83,7 @@ def _intel_mac(context: Context) -> Diagnosis:
     if host.system != "macos":
         return skipped(host.system)
     if host.machine == "x86_64":
-        return bad(Status.ERROR, "machine", host.machine)
+        return problem(Status.ERROR, "machine", host.machine)
     return ok("machine", host.machine)
 
 
@@ -92,7 +92,7 @@ def _aarch64(context: Context) -> Diagnosis:
     if (host.system, host.machine) != ("linux", "aarch64"):
         return skipped(f"{host.system} {host.machine}")
     if context.facts.gpus.devices:
-        return bad(Status.NOTE, "NVML", context.facts.gpus.devices[0].name)
+        return problem(Status.NOTE, "NVML", context.facts.gpus.devices[0].name)
     return ok("machine", host.machine)
 
 
@@ -110,7 +110,9 @@ def _disk_space(context: Context) -> Diagnosis:
         return ok("free disk", facts.free_disk_mb.get("target", message("evidence-unknown")))
     name, free = min(tight.items(), key=lambda item: item[1])
     path = facts.planned_target if name == "target" else "UV_CACHE_DIR"
-    return bad(Status.ERROR, f"free disk ({name})", f"{free} MB", path=path, free_mb=free, needed_mb=needed)
+    return problem(
+        Status.ERROR, f"free disk ({name})", f"{free} MB", path=path, free_mb=free, needed_mb=needed
+    )
 
 
 def _long_paths(context: Context) -> Diagnosis:
@@ -127,7 +129,7 @@ def _long_paths(context: Context) -> Diagnosis:
     # What is installed was unpacked; only what has yet to be can fail.
     installed = context.target.version_of("paddleocr") is not None
     status = Status.NOTE if installed else Status.WARNING
-    return bad(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=LIMIT)
+    return problem(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=LIMIT)
 
 
 def _library(name: str) -> Check:
@@ -141,7 +143,7 @@ def _library(name: str) -> Check:
             return skipped(context.facts.host.system)
         missing = [so for so in context.target.missing_libraries if so in sonames]
         if missing:
-            return bad(Status.ERROR, "dlopen", ", ".join(missing), library=", ".join(missing))
+            return problem(Status.ERROR, "dlopen", ", ".join(missing), library=", ".join(missing))
         return ok("dlopen", ", ".join(sonames))
 
     return Check(name, look, needs=("target-environment",))
@@ -176,8 +178,8 @@ def _source_check(context: Context) -> Diagnosis:
         return ok(_RIGHT, settings[_RIGHT])
     paddlex = context.target.version_of("paddlex") or "0"
     if numbers(paddlex) < _FIRST_WITH_CHECK:
-        return bad(Status.NOTE, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
-    return bad(Status.WARNING, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
+        return problem(Status.NOTE, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
+    return problem(Status.WARNING, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
 
 
 def _visible_devices(context: Context) -> Diagnosis:
@@ -189,7 +191,7 @@ def _visible_devices(context: Context) -> Diagnosis:
     if _wrong_entry(value, gpus) is None:
         return ok(LIST, value)
     shown, there = value or message("evidence-empty"), len(gpus.devices)
-    return bad(Status.WARNING, LIST, shown, devices=shown, count=there)
+    return problem(Status.WARNING, LIST, shown, devices=shown, count=there)
 
 
 def _wrong_entry(value: str, gpus: Gpus) -> str | None:

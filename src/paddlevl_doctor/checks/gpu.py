@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.packages import pins
 from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.checks.windows_dlls import judge_libraries, wanted_dlls
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.failures import load_failure
-from paddlevl_doctor.knowledge.selection_rules import Sentence
+from paddlevl_doctor.knowledge.selection_rules import RuleText
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.knowledge.wheel_choice import architecture_covers, driver_system, required_driver
 from paddlevl_doctor.messages import message
@@ -41,7 +41,7 @@ def _wsl_library(context: Context) -> Diagnosis:
     shown = message("evidence-wsl-libraries", hidden=hidden, folder=WSL_LIBRARIES, value=value)
     # Where NVML was found, only the name that paddle asks for is missing; paddle itself merely warns of that.
     status = Status.ERROR if paddle and not gpus.devices else Status.WARNING
-    return bad(status, "loader" if gpus.devices else "NVML", shown, folder=WSL_LIBRARIES)
+    return problem(status, "loader" if gpus.devices else "NVML", shown, folder=WSL_LIBRARIES)
 
 
 def _detection(context: Context) -> Diagnosis:
@@ -53,7 +53,7 @@ def _detection(context: Context) -> Diagnosis:
     if gpus.reason == "no-library":
         return skipped(message("evidence-no-driver-library"))
     status = Status.NOTE if gpus.reason in _NO_GPU else Status.WARNING
-    return bad(status, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
+    return problem(status, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
 
 
 def _build(context: Context) -> PaddleBuild | None:
@@ -66,12 +66,12 @@ def _named(gpu: Gpu) -> dict[str, object]:
     return {"gpu": gpu.name, "cc": gpu.compute_capability}
 
 
-def _refusal(context: Context, rules: Container[str]) -> Sentence | None:
+def _refusal(context: Context, rules: Container[str]) -> RuleText | None:
     """Return what `matrix` says of the first GPU that one of these rules keeps from being used."""
     return next((said for said in context.wheel.refusals if said.rule in rules), None)
 
 
-def _refused(status: Status, source: str, value: str, said: Sentence) -> Diagnosis:
+def _refused(status: Status, source: str, value: str, said: RuleText) -> Diagnosis:
     evidence = (Evidence(source, value), Evidence("matrix", said.message))
     return Diagnosis(status, evidence, dict(said.about))
 
@@ -93,7 +93,7 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
     usable = any(Version(gpu.compute_capability) >= minimum for gpu in context.gpus)
     # With a CPU wheel the old GPU is simply not used: worth knowing, nothing is wrong.
     status = Status.ERROR if _build(context) and not usable else Status.NOTE
-    return bad(status, "compute capability", weakest.compute_capability, **_named(weakest))
+    return problem(status, "compute capability", weakest.compute_capability, **_named(weakest))
 
 
 def _architecture(context: Context) -> Diagnosis:
@@ -109,7 +109,7 @@ def _architecture(context: Context) -> Diagnosis:
     if not uncovered:
         return ok("compiled_cuda_archs", shown)
     status = Status.ERROR if len(uncovered) == len(devices) else Status.WARNING
-    return bad(status, "compiled_cuda_archs", shown, architectures=shown, **_named(uncovered[0]))
+    return problem(status, "compiled_cuda_archs", shown, architectures=shown, **_named(uncovered[0]))
 
 
 def _driver(context: Context) -> Diagnosis:
@@ -120,7 +120,7 @@ def _driver(context: Context) -> Diagnosis:
     cuda = str(build.cuda) if build else None
     needed = required_driver(cuda, driver_system(context.facts.host)) if cuda else None
     if needed is not None and Version(gpus.driver) < Version(needed):
-        return bad(Status.ERROR, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
+        return problem(Status.ERROR, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
     from paddlevl_doctor.knowledge.wheel_choice import ABOUT_DRIVERS  # noqa: PLC0415 - reads files that only GPUs need
 
     said = _refusal(context, ABOUT_DRIVERS)
@@ -132,7 +132,7 @@ def _cpu_wheel(context: Context) -> Diagnosis:
         return skipped(message("evidence-no-gpu-for-paddle"))
     name = context.gpus[0].name
     if context.target.version_of("paddlepaddle-gpu") is None:
-        return bad(Status.WARNING, "distributions", "paddlepaddle", gpu=name)
+        return problem(Status.WARNING, "distributions", "paddlepaddle", gpu=name)
     return ok("distributions", "paddlepaddle-gpu")
 
 
@@ -142,7 +142,7 @@ def _no_gpu_visible(context: Context) -> Diagnosis:
     gpus = context.facts.gpus
     if gpus.devices:
         return ok("NVML", gpus.devices[0].name)
-    return bad(Status.WARNING, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
+    return problem(Status.WARNING, "NVML", gpus.detail or gpus.reason, reason=gpus.detail or gpus.reason)
 
 
 def _cuda_libraries(context: Context) -> Diagnosis:
@@ -160,7 +160,7 @@ def _cuda_libraries(context: Context) -> Diagnosis:
         return skipped(message("evidence-no-cuda-libraries"))
     missing = ", ".join(pin.name for pin in wanted if pin.installed is None)
     if missing:
-        return bad(
+        return problem(
             Status.ERROR, "distributions", message("evidence-missing", names=missing), libraries=missing
         )
     cudnn = next((pin for pin in wanted if pin.name.startswith("nvidia-cudnn")), None)
@@ -217,7 +217,7 @@ def _bfloat16(context: Context) -> Diagnosis:
     if found:
         seen = message("evidence-capability", paddlex=paddlex, capability=min(found))
     if weak and _concerned(context, "dtype-mismatch-bf16"):
-        return bad(Status.ERROR, "paddlex", seen)
+        return problem(Status.ERROR, "paddlex", seen)
     return ok("paddlex", seen)
 
 
@@ -231,7 +231,7 @@ def _flash_attention(context: Context) -> Diagnosis:
     absent = context.facts.host.system == "windows" or (cuda is not None and cuda < _FLASH_CUDA)
     asked = bool(found) and max(found) >= _CAPABILITY
     if asked and absent and _concerned(context, "flashattention2-unsupported"):
-        return bad(Status.ERROR, "paddlex", f"{paddlex}, {context.facts.host.system}, CUDA {cuda}")
+        return problem(Status.ERROR, "paddlex", f"{paddlex}, {context.facts.host.system}, CUDA {cuda}")
     return ok("paddlex", paddlex)
 
 
@@ -239,7 +239,7 @@ def _several_gpus(context: Context) -> Diagnosis:
     """A note: one pipeline hands a document of up to 64 pages to one GPU only."""
     count = len(_capabilities(context))
     if count > 1 and _concerned(context, "multi-device-batch-starvation"):
-        return bad(Status.NOTE, "NVML", message("evidence-gpus", count=count), count=count)
+        return problem(Status.NOTE, "NVML", message("evidence-gpus", count=count), count=count)
     return ok("NVML", message("evidence-gpus", count=count))
 
 
@@ -322,7 +322,7 @@ def _processor(context: Context) -> Diagnosis:
         return skipped(message("evidence-memory-unknown"))
     if total >= _LOADING_MB:
         return ok("memory", f"{total} MiB")
-    return bad(Status.NOTE, "memory", f"{total} MiB", has_mb=total, needed_mb=_LOADING_MB)
+    return problem(Status.NOTE, "memory", f"{total} MiB", has_mb=total, needed_mb=_LOADING_MB)
 
 
 _BOTH = ("no-paddle-installed", "gpu-wheel-2-6-2", "no-paddleocr-installed")

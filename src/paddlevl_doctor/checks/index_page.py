@@ -9,7 +9,7 @@ from paddlevl_doctor.checks.base import Context, Diagnosis, ok, skipped
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.install_options import IndexLook
-from paddlevl_doctor.knowledge.selection_rules import Sentence, sentence
+from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.knowledge.version_sets import planned_python
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.knowledge.wheel_tables import load_gpu_wheels
@@ -21,32 +21,32 @@ from paddlevl_doctor.values.findings import Evidence, Finding, Status
 def compare(page: IndexPage, wheel: WheelChoice, host: Host, python: str) -> IndexLook:
     """Say whether the chosen wheel is on the page, and where the page and the known rows differ."""
     if page.problem:
-        return IndexLook(page.url, "unreachable", (), (sentence("index-unreachable", reason=page.problem),))
+        return IndexLook(page.url, "unreachable", (), (rule_text("index-unreachable", reason=page.problem),))
     if not page.wheels:
-        return IndexLook(page.url, "empty", (), (sentence("index-empty"),))
+        return IndexLook(page.url, "empty", (), (rule_text("index-empty"),))
     minor = ".".join(python.split(".")[:2])
     mine = [w for w in page.wheels if (w.system, w.machine) == (host.system, host.machine)]
     versions = sorted({w.version for w in mine if w.python == minor}, key=numbers)
     asked = {"version": wheel.version, "python": minor, "system": host.system}
     there = wheel.version in versions
     shown = ", ".join(versions) or "-"
-    first = sentence("index-confirms", **asked) if there else sentence("index-lacks", there=shown, **asked)
+    first = rule_text("index-confirms", **asked) if there else rule_text("index-lacks", there=shown, **asked)
     said = (first, *_differences(mine, wheel.tag, host.system))
     differs = {"index-lacks", "index-fewer"} & {one.rule for one in said}
     return IndexLook(page.url, "differs" if differs else "confirmed", tuple(versions), said)
 
 
-def _differences(listed: Iterable[PublishedWheel], tag: str, system: str) -> list[Sentence]:
+def _differences(listed: Iterable[PublishedWheel], tag: str, system: str) -> list[RuleText]:
     """Compare version by version and Python by Python; a row that names no Python as seen is not contradicted."""
     there = {(w.version, w.python) for w in listed}
     rows = [row for row in load_gpu_wheels() if (row.tag, row.system) == (tag, system)]
     known = {(row.version, python) for row in rows for python in row.pythons}
     said = []
     if known - there:
-        said.append(sentence("index-fewer", names=_names(known - there)))
+        said.append(rule_text("index-fewer", names=_names(known - there)))
     more = {(version, python) for version, python in there if version not in {row.version for row in rows}}
     if more:
-        said.append(sentence("index-more", names=_names(more)))
+        said.append(rule_text("index-more", names=_names(more)))
     return said
 
 

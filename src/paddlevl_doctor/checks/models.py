@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import CachedModel
@@ -48,7 +48,7 @@ def _generation_config(context: Context) -> Diagnosis:
     for model in language_models:
         seen = _stop_file_flaw(model)
         if seen and not _flaws(model):
-            found = bad(Status.ERROR, model.path, seen, model=model.name)
+            found = problem(Status.ERROR, model.path, seen, model=model.name)
             return replace(found, subjects=(model.name,))
     return ok("model cache", ", ".join(model.name for model in language_models))
 
@@ -68,7 +68,7 @@ def _duplicate_layout(context: Context) -> Diagnosis:
     if not nested or len(nested) == len(copies):  # the one that is loaded lies directly in official_models
         return skipped(message("evidence-stored-once"))
     paths = ", ".join(model.name for model in copies)
-    found = bad(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
+    found = problem(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
     return replace(found, subjects=tuple(m.name for m in nested))
 
 
@@ -78,7 +78,7 @@ def _ascii_path(context: Context) -> Diagnosis:
     root = context.facts.cache.root
     if root.isascii():
         return ok("model cache", root)
-    return bad(Status.WARNING, "model cache", root, path=root)
+    return problem(Status.WARNING, "model cache", root, path=root)
 
 
 def _font(context: Context) -> Diagnosis:
@@ -90,7 +90,9 @@ def _font(context: Context) -> Diagnosis:
     if settings.get("HF_HUB_OFFLINE", "").upper() not in ("1", "ON", "YES", "TRUE"):
         return skipped(message("evidence-font-downloaded"))
     folder = f"{cache.root}/fonts" if cache else "fonts"
-    return bad(Status.NOTE, folder, ", ".join(fonts) or message("evidence-empty"), font=_FONT, path=folder)
+    return problem(
+        Status.NOTE, folder, ", ".join(fonts) or message("evidence-empty"), font=_FONT, path=folder
+    )
 
 
 def _room_for_download(context: Context) -> Diagnosis:
@@ -103,7 +105,9 @@ def _room_for_download(context: Context) -> Diagnosis:
     if free >= needed:  # one model after the other goes through the folder
         return ok("temporary files", f"{free} MB")
     names = ", ".join(missing)
-    return bad(Status.WARNING, "temporary files", f"{free} MB", free_mb=free, needed_mb=needed, models=names)
+    return problem(
+        Status.WARNING, "temporary files", f"{free} MB", free_mb=free, needed_mb=needed, models=names
+    )
 
 
 def _missing_models(context: Context) -> dict[str, int]:

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import fits
@@ -31,14 +31,14 @@ def _paddle(target: Target) -> tuple[str, str] | None:
 def _no_paddle(context: Context) -> Diagnosis:
     found = _paddle(context.target)
     if found is None:
-        return bad(Status.ERROR, "distributions", message("evidence-neither-paddle"))
+        return problem(Status.ERROR, "distributions", message("evidence-neither-paddle"))
     return ok("distributions", "==".join(found))
 
 
 def _both_paddles(context: Context) -> Diagnosis:
     cpu, gpu = (context.target.version_of(name) for name in _PADDLES)
     if cpu and gpu:
-        return bad(
+        return problem(
             Status.ERROR, "distributions", f"paddlepaddle=={cpu} paddlepaddle-gpu=={gpu}", cpu=cpu, gpu=gpu
         )
     return ok("distributions", cpu or gpu)
@@ -49,14 +49,14 @@ def _old_gpu_wheel(context: Context) -> Diagnosis:
     if version is None:
         return skipped(message("evidence-no-names", names="paddlepaddle-gpu"))
     if Version(version) < Version("3.0"):
-        return bad(Status.ERROR, "paddlepaddle-gpu", version, version=version)
+        return problem(Status.ERROR, "paddlepaddle-gpu", version, version=version)
     return ok("paddlepaddle-gpu", version)
 
 
 def _old_paddle(context: Context) -> Diagnosis:
     name, version = _paddle(context.target) or ("", "0")
     if Version(version) < Version("3.1.1"):  # 3.0.0 was tried and fails, 3.1.1 has the name
-        return bad(Status.ERROR, name, version, version=version)
+        return problem(Status.ERROR, name, version, version=version)
     return ok(name, version)
 
 
@@ -69,12 +69,12 @@ def _onednn(context: Context) -> Diagnosis:
     # The VL layout models are kept off oneDNN from these versions on; the other pipelines never were.
     paddlex = Version(context.target.version_of("paddlex") or "3.7.2")
     status = Status.WARNING if paddlex >= Version("3.3.9") else Status.ERROR
-    return bad(status, "paddlepaddle", version, version=version)
+    return problem(status, "paddlepaddle", version, version=version)
 
 
 def _setuptools(context: Context) -> Diagnosis:
     if context.target.version_of("setuptools") is None:
-        return bad(
+        return problem(
             Status.ERROR,
             "distributions",
             message("evidence-no-setuptools"),
@@ -87,14 +87,14 @@ def _no_paddleocr(context: Context) -> Diagnosis:
     version = context.target.version_of("paddleocr")
     if version is None or context.target.version_of("paddlex") is None:
         missing = [n for n in ("paddleocr", "paddlex") if context.target.version_of(n) is None]
-        return bad(Status.ERROR, "distributions", message("evidence-no-names", names=missing))
+        return problem(Status.ERROR, "distributions", message("evidence-no-names", names=missing))
     return ok("paddleocr", version)
 
 
 def _old_paddleocr(context: Context) -> Diagnosis:
     version = context.target.version_of("paddleocr") or "0"
     if Version(version) < Version("3.3.0"):
-        return bad(Status.ERROR, "paddleocr", version, version=version)
+        return problem(Status.ERROR, "paddleocr", version, version=version)
     return ok("paddleocr", version)
 
 
@@ -106,7 +106,7 @@ def _skew(context: Context) -> Diagnosis:
     matches = (re.match(r"paddlex(?:\[[^]]*\])?\s*\(?([^);]*)", line) for line in plain)
     wanted = next((match[1].strip() for match in matches if match), "")
     if not fits(paddlex, wanted):
-        return bad(Status.ERROR, "paddlex", paddlex, paddleocr=paddleocr, paddlex=paddlex, range=wanted)
+        return problem(Status.ERROR, "paddlex", paddlex, paddleocr=paddleocr, paddlex=paddlex, range=wanted)
     return ok("paddlex", message("evidence-in-range", version=paddlex, range=wanted))
 
 
@@ -138,7 +138,7 @@ def _doc_parser(context: Context) -> Diagnosis:
     )
     if missing:
         names = ", ".join(missing)
-        return bad(
+        return problem(
             Status.ERROR, "paddlex[ocr,genai-client]", message("evidence-missing", names=names), missing=names
         )
     return ok("paddlex[ocr,genai-client]", message("evidence-complete"))
@@ -150,7 +150,7 @@ def _safetensors(context: Context) -> Diagnosis:
         return skipped(message("evidence-not-installed"))
     # 0.6.2.dev0 is the build that Paddle published itself before 0.7.0 (matrix.md, 2).
     if Version(version) < Version("0.7.0") and version != "0.6.2.dev0":
-        return bad(Status.ERROR, "safetensors", version, version=version)
+        return problem(Status.ERROR, "safetensors", version, version=version)
     return ok("safetensors", version)
 
 
@@ -160,7 +160,7 @@ def _dev_safetensors(context: Context) -> Diagnosis:
     if version is None:
         return skipped(message("evidence-not-installed"))
     if version == "0.6.2.dev0":
-        return bad(Status.NOTE, "safetensors", version)
+        return problem(Status.NOTE, "safetensors", version)
     return ok("safetensors", version)
 
 
@@ -169,7 +169,7 @@ def _numpy(context: Context) -> Diagnosis:
     if numpy is None or paddlex is None:
         return skipped(message("evidence-not-installed"))
     if Version(numpy) >= Version("2.4") and Version(paddlex) < Version("3.4.3"):
-        return bad(Status.ERROR, "numpy", numpy, numpy=numpy, paddlex=paddlex)
+        return problem(Status.ERROR, "numpy", numpy, numpy=numpy, paddlex=paddlex)
     return ok("numpy", numpy)
 
 
@@ -180,7 +180,7 @@ def _version_set(context: Context) -> Diagnosis:
     if followed is None or found is None:
         return skipped(message("evidence-not-followed", versions=shown))
     if found[1] not in followed.paddle_versions(found[0]):
-        return bad(Status.NOTE, "distributions", shown, set=followed.name, differences="==".join(found))
+        return problem(Status.NOTE, "distributions", shown, set=followed.name, differences="==".join(found))
     return ok("distributions", followed.name)
 
 
@@ -412,7 +412,7 @@ def _torch_on_windows(context: Context) -> Diagnosis:
     # A torch for the CPU has no cuDNN: it fails only in programs that import paddle before paddlex does torch.
     cudnn = _cudnn_of_torch(context)
     plain = torch.endswith("+cpu") if cudnn is None else not cudnn
-    found = bad(
+    found = problem(
         Status.NOTE if plain else Status.WARNING, "distributions", f"torch {torch}, paddlepaddle-gpu {paddle}"
     )
     return replace(found, evidence=(*found.evidence, *(Evidence("torch\\lib", name) for name in cudnn or ())))
@@ -462,13 +462,13 @@ def _server_here(context: Context) -> Diagnosis:
         return skipped(message("evidence-no-server"))
     names = ", ".join(servers)
     if host.system != "linux":
-        return bad(Status.WARNING, "system", host.system, names=names, why=host.system)
+        return problem(Status.WARNING, "system", host.system, names=names, why=host.system)
     if not context.gpus:
         return skipped(message("evidence-no-nvidia-gpu"))
     weak = [g for g in context.gpus if Version(g.compute_capability) < _CAPABILITY]
     if weak and len(weak) == len(context.gpus):
         why = f"{weak[0].name} ({weak[0].compute_capability})"
-        return bad(Status.WARNING, "NVML", why, names=names, why=why)
+        return problem(Status.WARNING, "NVML", why, names=names, why=why)
     return ok("distributions", names)
 
 

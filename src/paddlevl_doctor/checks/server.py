@@ -5,12 +5,12 @@ One fault gives one finding. What could not be looked at because of it is blocke
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks.base import Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend
-from paddlevl_doctor.knowledge.visible_gpus import LIST, visible
+from paddlevl_doctor.knowledge.visible_gpus import LIST, find_visible_gpus
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import Facts, Gpu, Target
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
@@ -58,20 +58,20 @@ def _faults(facts: ServerFacts) -> dict[str, Diagnosis]:
     address, status = f"{facts.url}/models", facts.list_status
     said = f"{status or ''} {facts.list_words}".strip()
     if facts.direct_status == _OK:
-        return {"vlm-server-proxy": bad(Status.ERROR, address, said, proxy=facts.proxy)}
+        return {"vlm-server-proxy": problem(Status.ERROR, address, said, proxy=facts.proxy)}
     if facts.interface:
         return _wrong_address(facts, address, said)
     if status in NO_KEY:
         return {"vlm-server-api-key": _no_key(facts, address, said)}
     if _UNAVAILABLE in (status, facts.chat_status):
-        return {"vlm-server-loading": bad(Status.ERROR, address, said)}
+        return {"vlm-server-loading": problem(Status.ERROR, address, said)}
     if status != _OK or not facts.models:
-        return {"vlm-server-connection": bad(Status.ERROR, address, said)}
+        return {"vlm-server-connection": problem(Status.ERROR, address, said)}
     return _faults_of_a_request(facts)
 
 
 def _wrong_address(facts: ServerFacts, address: str, said: str) -> dict[str, Diagnosis]:
-    wrong = bad(Status.ERROR, address, said, url=facts.url, interface=facts.interface)
+    wrong = problem(Status.ERROR, address, said, url=facts.url, interface=facts.interface)
     if facts.interface_status not in NO_KEY:
         return {"vlm-server-missing-v1": wrong}
     no_key = _no_key(facts, f"{facts.interface}/models", str(facts.interface_status))
@@ -99,7 +99,7 @@ def _faults_of_a_request(facts: ServerFacts) -> dict[str, Diagnosis]:
     if facts.chat_status in NO_KEY:
         return {"vlm-server-api-key": _no_key(facts, source, said)}
     if facts.chat_asked and facts.chat_status != _OK:
-        return {"vlm-server-connection": bad(Status.ERROR, source, said)}
+        return {"vlm-server-connection": problem(Status.ERROR, source, said)}
     return {}
 
 
@@ -108,7 +108,7 @@ def judge_environment(target: Target, backend: Backend, has_gpu: bool) -> tuple[
     missing, *others = INSTALLED
     version = target.version_of(backend.distribution)
     if version is None:
-        absent = bad(
+        absent = problem(
             Status.ERROR,
             backend.distribution,
             message("evidence-not-installed-in", prefix=target.prefix),
@@ -127,7 +127,7 @@ def _age(target: Target, backend: Backend) -> Diagnosis:
     if not _older(version, backend):
         return ok(backend.distribution, version)
     status = Status.WARNING if target.version_of("paddlex") else Status.ERROR  # paddlex teaches it the model
-    return bad(
+    return problem(
         status, backend.distribution, message("evidence-native-since", version=version, since=backend.native)
     )
 
@@ -141,7 +141,7 @@ def _flash_attn(target: Target, backend: Backend, has_gpu: bool) -> Diagnosis:
         return ok(backend.distribution, message("evidence-does-without", version=version))
     if target.version_of("flash-attn"):
         return ok("flash-attn", target.version_of("flash-attn"))
-    return bad(
+    return problem(
         Status.WARNING,
         "flash-attn",
         message("evidence-asked-for-flash-attn", server=backend.distribution, version=version),
@@ -155,10 +155,10 @@ def _older(version: str, backend: Backend) -> bool:
 def judge_platform(backend: Backend, facts: Facts, gpu: Gpu | None, why: Text | None) -> Finding:
     """Say whether a server can run here, and on which card; `why` is the reason why not."""
     if why is not None:
-        wrong = bad(Status.ERROR, "machine", why, names=backend.name, why=why)
+        wrong = problem(Status.ERROR, "machine", why, names=backend.name, why=why)
         return describe("vllm-platform-and-cc", wrong)
     if not (gpu and backend.minimum):
         return describe("vllm-platform-and-cc", ok("machine", f"{facts.host.system} {facts.host.machine}"))
-    said = (Evidence(LIST, one.message) for one in visible(facts.gpus, facts.settings).said)
+    said = (Evidence(LIST, one.message) for one in find_visible_gpus(facts.gpus, facts.settings).said)
     shown = (Evidence("machine", f"gpu:{gpu.index} ({gpu.name})"), *said)
     return describe("vllm-platform-and-cc", Diagnosis(Status.OK, shown))

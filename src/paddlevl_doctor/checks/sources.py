@@ -6,7 +6,7 @@ from functools import partial
 
 from packaging.version import Version
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, applicability, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, applicability, ok, problem, skipped
 from paddlevl_doctor.knowledge.failures import Failure, load_failure
 from paddlevl_doctor.knowledge.patches import PatchState, find_patch, load_patches, state_of
 from paddlevl_doctor.messages import Message, message
@@ -50,7 +50,7 @@ def _doc_preprocessor(context: Context) -> Diagnosis:
 def _doc_preprocessor_wrapper(context: Context) -> Diagnosis:
     version = context.target.version_of("paddleocr") or "0"
     if Version(version) == Version("3.3.0"):
-        return bad(Status.WARNING, "paddleocr", version, version=version)
+        return problem(Status.WARNING, "paddleocr", version, version=version)
     return ok("paddleocr", version)
 
 
@@ -101,7 +101,7 @@ def _pipelines_link(context: Context) -> Diagnosis:
     if link.state == "right":
         return ok(link.path, link.points_to)
     params = {"path": link.path, "wanted": link.wanted, "state": link.state}
-    return bad(Status.NOTE, link.path, link.points_to or link.state, **params)
+    return problem(Status.NOTE, link.path, link.points_to or link.state, **params)
 
 
 _STACK = ("no-paddleocr-installed",)
@@ -143,7 +143,7 @@ def _look(failure_id: str, context: Context) -> Diagnosis:
         return ok(source, message("evidence-patched", version=version))
     answer = applicability(failure, context.facts).answer
     if answer == "yes" and failure.quick is not None:
-        return bad(Status(failure.quick), source, version, version=version)
+        return problem(Status(failure.quick), source, version, version=version)
     return ok(source, version)
 
 

@@ -5,7 +5,7 @@ What is said here follows paddle's source and Windows' documentation; nobody cou
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks.base import Check, Context, Diagnosis, bad, ok, skipped
+from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.knowledge.wheel_tables import dlls_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.facts import DllFolder
@@ -65,7 +65,7 @@ def _core(context: Context) -> Diagnosis:
         return skipped(context.facts.host.system)
     missing = [name for name in context.target.missing_libraries if name in RUNTIME]
     if missing:
-        return bad(
+        return problem(
             Status.WARNING,
             "LoadLibrary",
             message("evidence-absent-names", names=missing),

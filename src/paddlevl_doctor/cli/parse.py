@@ -167,8 +167,8 @@ def parse(
     with hangup_is_interrupt():
         report = run_parse(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
 
-    if report.story is not None:
-        page = write_page(report.story, Path(output), common.language)
+    if report.run_report is not None:
+        page = write_page(report.run_report, Path(output), common.language)
         report = replace(report, outputs=(*report.outputs, str(page)))
     common.answer(
         lambda: parse_document(report),

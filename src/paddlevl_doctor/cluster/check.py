@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.cluster.connect import Node, alive, at_node, joined, on_every_node, reason_of, strangers
+from paddlevl_doctor.cluster.connect import (
+    Node,
+    alive,
+    at_node,
+    joined,
+    nodes_without_doctor,
+    on_every_node,
+    reason_of,
+)
 from paddlevl_doctor.commands.check import CheckRequest, refuse_unknown
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
@@ -17,7 +25,7 @@ REPORTS = ("markdown", "junit", "github")
 """Formats that the nodes' answers can be put together in."""
 _PLAIN = ("console", "json")
 _SECONDS, _DEEP_SECONDS = 120, 1800
-_SHOWN = ("error", "unknown", "warning")
+_REPORTED = ("error", "unknown", "warning")
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def check_on_ray(
     seconds = _DEEP_SECONDS if request.deep or request.integrity else _SECONDS
     with joined(address) as ray:
         nodes = sorted(alive(ray), key=lambda node: str(node["NodeID"]))
-        without = {node: render(why, language()) for node, why in strangers(ray, nodes).items()}
+        without = {node: render(why, language()) for node, why in nodes_without_doctor(ray, nodes).items()}
         asked = {
             node["NodeID"]: _begun(ray, node, on_every_node(options), request, written_as)
             for node in nodes
@@ -73,9 +81,9 @@ def check_on_ray(
 
 
 def _begun(ray: Any, node: Node, options: TargetOptions, request: CheckRequest, written_as: str) -> Any:
-    from paddlevl_doctor.cluster.node import look  # noqa: PLC0415 - loads all that reads
+    from paddlevl_doctor.cluster.node import check_node  # noqa: PLC0415 - loads all that reads
 
-    task = ray.remote(look).options(scheduling_strategy=at_node(node), num_cpus=0, max_retries=0)
+    task = ray.remote(check_node).options(scheduling_strategy=at_node(node), num_cpus=0, max_retries=0)
     return task.remote(options, request, written_as, language())
 
 
@@ -92,6 +100,6 @@ def _check(node: Node, answer: tuple[Mapping[str, Any], str] | str) -> NodeCheck
     if isinstance(answer, str):
         return NodeCheck(*head, "unknown", (answer,))
     document = answer[0]
-    bad = [f for f in document["findings"] if f["status"] in _SHOWN]
+    bad = [f for f in document["findings"] if f["status"] in _REPORTED]
     problems = tuple(f"{f['id']}: {f['title']}" for f in bad)
     return NodeCheck(*head, document["summary"]["status"], problems, document)

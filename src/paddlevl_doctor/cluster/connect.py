@@ -26,7 +26,7 @@ _SETTINGS, _FRAME = 4, 9
 _VERSIONS = re.compile(r"Ray: (\S+) Python: (\S+)")
 """The cluster's, then ours, in Ray's own sentence (ray/_private/utils.py, check_version_info)."""
 _GREETING_SECONDS = 60.0
-_SHOWN = 300
+_MAX_DETAIL_CHARS = 300
 
 Node = Mapping[str, Any]
 
@@ -41,7 +41,7 @@ def joined(address: str) -> Iterator[Any]:
         import ray  # noqa: PLC0415 - an extra of its own
     except ImportError as error:
         raise UsageError(message("ray-missing")) from error
-    _knock(address)
+    _probe_address(address)
     with contextlib.redirect_stdout(sys.stderr):
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -53,7 +53,7 @@ def joined(address: str) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _knock(address: str) -> None:
+def _probe_address(address: str) -> None:
     """See whether a cluster listens at an address with a port.
 
     Where nobody does, Ray ends this very process; where somebody else does, it tries for minutes.
@@ -85,7 +85,7 @@ def not_joined(address: str, error: Exception) -> Message:
         )
     if address == "auto":
         return message("ray-none-here")
-    return message("ray-unreachable", address=address, detail=words[:_SHOWN])
+    return message("ray-unreachable", address=address, detail=words[:_MAX_DETAIL_CHARS])
 
 
 def alive(ray: Any) -> list[Node]:
@@ -108,7 +108,7 @@ def on_every_node(options: TargetOptions) -> TargetOptions:
     return replace(options, python=python, venv=str(Path(options.venv).absolute()) if options.venv else None)
 
 
-def strangers(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
+def nodes_without_doctor(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
     """Return a sentence for every node, by its id, on which this version of the doctor is not installed.
 
     A node that does not answer is none of them: what becomes of its tasks is Ray's to say.
@@ -132,10 +132,10 @@ def strangers(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
     for answer in answered:
         with contextlib.suppress(ray.exceptions.RayError):
             found[asked[answer]["NodeID"]] = (asked[answer]["NodeManagerHostname"], ray.get(answer))
-    return {node: _stranger(*told) for node, told in found.items() if told[1] != __version__}
+    return {node: _why_unusable(*told) for node, told in found.items() if told[1] != __version__}
 
 
-def _stranger(name: str, version: str) -> Message:
+def _why_unusable(name: str, version: str) -> Message:
     key = "node-with-other-doctor" if version else "node-without-doctor"
     return message(key, node=name, found=version, version=__version__)
 
@@ -144,4 +144,4 @@ def reason_of(error: Exception) -> str:
     """Return in one line why a task has failed: what was raised in it, without the stacks, or Ray's own words."""
     cause = getattr(error, "cause", None)
     words = f"{type(cause).__name__}: {cause}" if isinstance(cause, Exception) else str(error)
-    return " ".join(words.split())[:_SHOWN]
+    return " ".join(words.split())[:_MAX_DETAIL_CHARS]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from paddlevl_doctor.cluster.storage import Place
+from paddlevl_doctor.cluster.storage import RemotePath
 from paddlevl_doctor.parsing.run.report import Judgement
 from paddlevl_doctor.redaction import scrubbed
 from paddlevl_doctor.values.findings import as_dict
@@ -65,16 +65,16 @@ class ClusterDocument:
 class Ledger:
     """The lines in a folder or at a URL, and what they say: the last one of each document."""
 
-    place: Place
+    place: RemotePath
     documents: dict[str, ClusterDocument] = field(default_factory=dict)
 
     @classmethod
-    def new(cls, output: Place) -> Ledger:
+    def new(cls, output: RemotePath) -> Ledger:
         """Return one without any line."""
         return cls(output.inside(NAME))
 
     @classmethod
-    def of(cls, output: Place) -> Ledger:
+    def of(cls, output: RemotePath) -> Ledger:
         """Return what is written there; a line that is no whole one is left out. Raises DoctorError."""
         place = output.inside(NAME)
         found = filter(None, map(_document, place.words().splitlines()))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.cluster.ledger import ClusterDocument
-from paddlevl_doctor.cluster.storage import Found, Place
+from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
@@ -28,10 +28,10 @@ from paddlevl_doctor.values.findings import as_dict, no_bar
 
 
 @dataclass(frozen=True)
-class Errand:
+class RunConfig:
     """What is the same for all documents of a run."""
 
-    output: Place
+    output: RemotePath
     options: TargetOptions
     request: ParseRequest
     lang: str
@@ -40,26 +40,26 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class Job:
+class DocumentTask:
     """One document. `results` is the folder of its results below the output."""
 
     found: Found
     called: str
     results: str
     key: str
-    expected: Place | None = None
+    expected: RemotePath | None = None
     """Its known text."""
     missing: str = ""
     """Where its known text was looked for in vain."""
 
-    def begun(self, engine: str) -> ClusterDocument:
+    def started(self, engine: str) -> ClusterDocument:
         """Return what is known of it before anything was read; `engine` is the one that is asked for."""
         return ClusterDocument(
             self.called, self.found.version, requested_engine=engine, key=self.key, results=self.results
         )
 
 
-class Allotted(RealSystem):
+class LimitedSystem(RealSystem):
     """This node, as far as the task may use it."""
 
     def __init__(self, cores: int) -> None:
@@ -70,10 +70,10 @@ class Allotted(RealSystem):
         return max(1, min(self._cores, super().cpu_count()))
 
 
-def read_document(job: Job, errand: Errand) -> ClusterDocument:
+def read_document(job: DocumentTask, errand: RunConfig) -> ClusterDocument:
     """Read one document here; what fails is its outcome."""
     set_language(errand.lang)
-    begun, started = replace(job.begun(errand.request.engine), node=platform.node()), time.monotonic()
+    begun, started = replace(job.started(errand.request.engine), node=platform.node()), time.monotonic()
     try:
         report, outputs = _parsed(job, errand)
     except DoctorError as error:
@@ -97,7 +97,7 @@ def read_document(job: Job, errand: Errand) -> ClusterDocument:
     )
 
 
-def _parsed(job: Job, errand: Errand) -> tuple[ParseReport, tuple[str, ...]]:
+def _parsed(job: DocumentTask, errand: RunConfig) -> tuple[ParseReport, tuple[str, ...]]:
     """Fetch, read and put the results where they belong; return the report and where they are."""
     there = errand.output.inside(job.results)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
@@ -109,14 +109,14 @@ def _parsed(job: Job, errand: Errand) -> tuple[ParseReport, tuple[str, ...]]:
             request = replace(
                 errand.request, inputs=(str(local),), output=results, expect=expect, missing=job.missing
             )
-            report = parse(Allotted(errand.cores), errand.options, request, _quiet, no_bar)
+            report = parse(LimitedSystem(errand.cores), errand.options, request, _quiet, no_bar)
         written = [Path(path) for path in report.outputs]
         report = replace(
             report, incidents=tuple(_renamed(render(said, errand.lang), names) for said in report.incidents)
         )
-        if report.story is not None:
+        if report.run_report is not None:
             written.append(
-                write_page(replace(report.story, incidents=report.incidents), results, errand.lang)
+                write_page(replace(report.run_report, incidents=report.incidents), results, errand.lang)
             )
         there.put(results)
         return report, tuple(there.inside(path.relative_to(results).as_posix()).url for path in written)
@@ -137,7 +137,7 @@ def _named_as(names: Mapping[str, str]) -> Iterator[None]:
         raise
 
 
-def _fetch(place: Place, path: Path) -> None:
+def _fetch(place: RemotePath, path: Path) -> None:
     """Copy a file from its place; raises DoctorError that says what a cluster needs where this node cannot see it."""
     path.parent.mkdir(exist_ok=True)
     try:
@@ -146,7 +146,7 @@ def _fetch(place: Place, path: Path) -> None:
         raise DoctorError(message("node-cannot-see", node=platform.node(), detail=error.message)) from error
 
 
-def _expected(job: Job, folder: Path) -> Path | None:
+def _expected(job: DocumentTask, folder: Path) -> Path | None:
     """Return the known text, fetched."""
     if job.expected is None:
         return None
@@ -155,7 +155,7 @@ def _expected(job: Job, folder: Path) -> Path | None:
     return path
 
 
-def look(
+def check_node(
     options: TargetOptions, request: CheckRequest, written_as: str, lang: str
 ) -> tuple[Mapping[str, Any], str] | str:
     """Look at this node: return the JSON document and the answer in a format of reports, or why it cannot be looked at.

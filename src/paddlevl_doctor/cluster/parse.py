@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from paddlevl_doctor.cluster.connect import alive, joined, on_every_node, reason_of, strangers
+from paddlevl_doctor.cluster.connect import alive, joined, nodes_without_doctor, on_every_node, reason_of
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
-from paddlevl_doctor.cluster.storage import Found, Place
+from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
@@ -27,7 +27,7 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import Bar, ExitCode
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.cluster.node import Errand, Job
+    from paddlevl_doctor.cluster.node import DocumentTask, RunConfig
 
 _RETRIES = 5
 """Of a document whose node is lost."""
@@ -87,16 +87,16 @@ def parse_on_ray(
     """
     _refuse(request)
     started = time.monotonic()
-    output = Place.named(folder)
+    output = RemotePath.named(folder)
     ledger = Ledger.of(output) if request.resume else Ledger.new(output)
     jobs = jobs_of(request, output, expect, ledger)
     left = [job for job in jobs if not _is_done(job, ledger, request)]
     with joined(address) as ray, bar(message("stage-ray", count=len(left)), len(left)) as advance:
         nodes = alive(ray)
         share = Share.of(request, gpus=bool(ray.cluster_resources().get("GPU")))
-        _look_at(ray, nodes, share)
+        _require_capable_node(ray, nodes, share)
         ledger.tidy()
-        for document in _read_all(ray, left, share, _errand(output, options, request, share)):
+        for document in _read_all(ray, left, share, _run_config(output, options, request, share)):
             ledger.add(document)
             advance(1)
     ledger.tidy()
@@ -120,13 +120,15 @@ def _refuse(request: ParseRequest) -> None:
 # --- what is to be read -----------------------------------------------------------------------------------
 
 
-def jobs_of(request: ParseRequest, output: Place, expect: str | None, ledger: Ledger) -> list[Job]:
+def jobs_of(
+    request: ParseRequest, output: RemotePath, expect: str | None, ledger: Ledger
+) -> list[DocumentTask]:
     """Return the documents, each with a folder for its results that no other one has.
 
     One that has a line in the ledger keeps its folder. Raises UsageError where there is nothing to read, or to compare
     with.
     """
-    from paddlevl_doctor.cluster.node import Job  # noqa: PLC0415 - loads all that reads
+    from paddlevl_doctor.cluster.node import DocumentTask  # noqa: PLC0415 - loads all that reads
 
     if request.threshold is not None and expect is None:
         raise UsageError(message("threshold-alone"))
@@ -137,20 +139,20 @@ def jobs_of(request: ParseRequest, output: Place, expect: str | None, ledger: Le
     taken |= {way.as_posix().casefold() for way in inside if way is not None}
     jobs = []
     for one, truth in zip(found, truths, strict=True):
-        called = _called(one.place)
+        called = _display_name(one.place)
         known = ledger.documents.get(called)
         name = known.results if known else ""
         name = name or free_name(one.place.name, PurePosixPath(one.folder), taken)
         expected = truth.text.place if truth.text else None
-        jobs.append(Job(one, called, name, _key(request, truth), expected, truth.missing))
+        jobs.append(DocumentTask(one, called, name, _key(request, truth), expected, truth.missing))
     return jobs
 
 
-def _documents(words: Sequence[str], output: Place) -> list[Found]:
+def _documents(words: Sequence[str], output: RemotePath) -> list[Found]:
     """Return the documents in all that was named, each once; raises UsageError where there are none."""
     found: dict[str, Found] = {}
     for word in words:
-        inside = Place.named(word).documents(output)
+        inside = RemotePath.named(word).documents(output)
         if not inside:
             raise UsageError(message("folder-empty", path=word))
         for one in inside:
@@ -170,7 +172,7 @@ def _truths(expect: str | None, found: Sequence[Found]) -> list[_Truth]:
     """Return the known text of each document, looked for and read as on one machine; raises UsageError as there."""
     if expect is None:
         return [_Truth() for _ in found]
-    place = Place.named(expect)
+    place = RemotePath.named(expect)
     files = place.files()
     if PurePosixPath() in files:
         if len(found) > 1:
@@ -183,7 +185,7 @@ def _truths(expect: str | None, found: Sequence[Found]) -> list[_Truth]:
     return truths
 
 
-def _truth(place: Place, files: Mapping[PurePosixPath, Found], document: Found) -> _Truth:
+def _truth(place: RemotePath, files: Mapping[PurePosixPath, Found], document: Found) -> _Truth:
     """Return the known text of a document in a folder that mirrors that of the documents."""
     folder, name = PurePosixPath(document.folder), PurePosixPath(document.place.name)
     text_at = next((files[way] for way in candidates(folder, name) if way in files), None)
@@ -205,7 +207,7 @@ def _legible(found: Found) -> Found:
     return found
 
 
-def _called(place: Place) -> str:
+def _display_name(place: RemotePath) -> str:
     """Return what a document is called in answers: its URL without credentials."""
     return place.url if place.url.startswith("file://") else without_secrets(place.url)
 
@@ -218,7 +220,7 @@ def _key(request: ParseRequest, known: _Truth) -> str:
     return hashlib.sha256(repr(how).encode()).hexdigest()[:16]
 
 
-def _is_done(job: Job, ledger: Ledger, request: ParseRequest) -> bool:
+def _is_done(job: DocumentTask, ledger: Ledger, request: ParseRequest) -> bool:
     document = ledger.documents.get(job.called)
     engine = request.require or request.engine
     return document is not None and document.counts(job.found.version, job.key, engine)
@@ -227,25 +229,27 @@ def _is_done(job: Job, ledger: Ledger, request: ParseRequest) -> bool:
 # --- the cluster ------------------------------------------------------------------------------------------
 
 
-def _look_at(ray: Any, nodes: Sequence[Mapping[str, Any]], share: Share) -> None:
+def _require_capable_node(ray: Any, nodes: Sequence[Mapping[str, Any]], share: Share) -> None:
     """Raise DoctorError where no node has what a document needs, and where one that has it lacks the doctor."""
     usable = [node for node in nodes if share.fits(node)]
     if not usable:
         raise DoctorError(message("ray-too-small", cpus=share.cpus, gpus=share.gpus))
-    without = strangers(ray, usable)
+    without = nodes_without_doctor(ray, usable)
     if without:
         raise DoctorError("\n".join(render(one, language()) for one in without.values()))
 
 
-def _errand(output: Place, options: TargetOptions, request: ParseRequest, share: Share) -> Errand:
-    from paddlevl_doctor.cluster.node import Errand  # noqa: PLC0415 - loads all that reads
+def _run_config(output: RemotePath, options: TargetOptions, request: ParseRequest, share: Share) -> RunConfig:
+    from paddlevl_doctor.cluster.node import RunConfig  # noqa: PLC0415 - loads all that reads
 
     warm = request.keep_warm if request.keep_warm is not None else _WARM_MINUTES
     one = replace(request, keep_warm=warm, resume=False, device=share.device)
-    return Errand(output, on_every_node(options), one, language(), share.cpus)
+    return RunConfig(output, on_every_node(options), one, language(), share.cpus)
 
 
-def _read_all(ray: Any, left: Sequence[Job], share: Share, errand: Errand) -> Iterator[ClusterDocument]:
+def _read_all(
+    ray: Any, left: Sequence[DocumentTask], share: Share, errand: RunConfig
+) -> Iterator[ClusterDocument]:
     """Yield documents as they are over."""
     from paddlevl_doctor.cluster.node import read_document  # noqa: PLC0415 - loads all that reads
 
@@ -257,4 +261,4 @@ def _read_all(ray: Any, left: Sequence[Job], share: Share, errand: Errand) -> It
         try:
             yield ray.get(ready)
         except ray.exceptions.RayError as error:
-            yield job.begun(errand.request.engine).failed(reason_of(error))
+            yield job.started(errand.request.engine).failed(reason_of(error))

@@ -111,7 +111,7 @@ def check_renderers(report: ClusterCheck) -> Mapping[str, Callable[[], str]]:
     }
 
 
-def _called(node: NodeCheck) -> str:
+def _display_name(node: NodeCheck) -> str:
     return f"{node.name} ({node.node})"
 
 
@@ -119,7 +119,7 @@ def _markdown(report: ClusterCheck) -> str:
     from paddlevl_doctor.report.markdown import escape  # noqa: PLC0415 - start-up time
 
     parts = (
-        f"# {escape(_called(node))}\n\n{words or escape(node.problems[0])}"
+        f"# {escape(_display_name(node))}\n\n{words or escape(node.problems[0])}"
         for node, words in zip(report.nodes, report.written, strict=True)
     )
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
@@ -129,7 +129,7 @@ def _junit(report: ClusterCheck) -> str:
     suites = ElementTree.Element("testsuites", name="paddlevl-doctor check --ray")
     for node, words in zip(report.nodes, report.written, strict=True):
         suite = ElementTree.fromstring(words)[0] if words else _silent(node)  # noqa: S314 - `report.junit` wrote it
-        suite.set("name", _called(node))
+        suite.set("name", _display_name(node))
         suites.append(suite)
     ElementTree.indent(suites)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -150,7 +150,7 @@ def _github(report: ClusterCheck) -> str:
 
     lines = []
     for node, words in zip(report.nodes, report.written, strict=True):
-        title = f" title={escaped_property(_called(node))}"
+        title = f" title={escaped_property(_display_name(node))}"
         if node.status == "unknown" and not node.document:
             lines.append(f"::error{title}::{escaped_data(node.problems[0])}\n")
         lines += [line.replace(" title=", f"{title} ", 1) for line in words.splitlines(keepends=True)]

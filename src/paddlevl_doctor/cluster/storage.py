@@ -18,7 +18,7 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _MARKS = ("ETag", "etag", "CRC", "mtime", "updated", "LastModified", "last_modified", "modified")
 """What file systems call that which changes when a file does."""
-_PARTS = ".parts"
+_APPENDED_SUFFIX = ".parts"
 """Suffix of the folder with what was added to a file in a store that cannot append."""
 
 
@@ -26,19 +26,19 @@ _PARTS = ".parts"
 class Found:
     """A file at a place, what tells it from another version of it, and its folder below the place that was named."""
 
-    place: Place
+    place: RemotePath
     version: str
     folder: str = ""
 
 
 @dataclass(frozen=True)
-class Place:
+class RemotePath:
     """A folder or a file, by path or URL. Everything here raises DoctorError with one sentence where it fails."""
 
     url: str
 
     @classmethod
-    def named(cls, word: str) -> Place:
+    def named(cls, word: str) -> RemotePath:
         """Return the place that a user means; paths become absolute, also at the end of a chain (`zip://::in.zip`)."""
         head, mark, last = word.rpartition("::")
         return cls(word if "://" in last else f"{head}{mark}{Path(last).absolute()}")
@@ -57,12 +57,12 @@ class Place:
         path = urlsplit(url).path if is_web else url.rpartition("://")[2]
         return path.rstrip("/").rpartition("/")[2] or "document"
 
-    def inside(self, name: str) -> Place:
+    def inside(self, name: str) -> RemotePath:
         """Return what lies in it under a name, the rest of a chain kept."""
         first, mark, rest = self.url.partition("::")
         if mark and "://" not in first:  # a cache before the place itself
-            return Place(f"{first}::{Place(rest).inside(name).url}")
-        return Place(f"{first if first.endswith('://') else first.rstrip('/') + '/'}{name}{mark}{rest}")
+            return RemotePath(f"{first}::{RemotePath(rest).inside(name).url}")
+        return RemotePath(f"{first if first.endswith('://') else first.rstrip('/') + '/'}{name}{mark}{rest}")
 
     def files(self) -> dict[PurePosixPath, Found]:
         """Return every file in it by its path from here; a single file has the empty one. Raises UsageError."""
@@ -78,13 +78,13 @@ class Place:
                 found[name] = Found(self._called(fs, path, name), _version(info), str(name.parent))
             return found
 
-    def _called(self, fs: Any, path: str, name: PurePosixPath | None = None) -> Place:
+    def _called(self, fs: Any, path: str, name: PurePosixPath | None = None) -> RemotePath:
         """Return the place of a file; a local one has one name only, however it was named."""
         if _is_local(fs):
-            return Place(str(fs.unstrip_protocol(path)))
+            return RemotePath(str(fs.unstrip_protocol(path)))
         return self if name is None else self.inside(name.as_posix())
 
-    def documents(self, output: Place) -> list[Found]:
+    def documents(self, output: RemotePath) -> list[Found]:
         """Return the documents that it is or has in it, in order; nothing in `output`, which may lie in it.
 
         A single file is one, whatever it is called. Raises UsageError.
@@ -96,7 +96,7 @@ class Place:
         names = (n for n in documents_among(files) if hidden is None or not n.is_relative_to(hidden))
         return [files[name] for name in sorted(names)]
 
-    def below(self, other: Place) -> PurePosixPath | None:
+    def below(self, other: RemotePath) -> PurePosixPath | None:
         """Return the way to it from another place; None where it is not below it."""
         with self._opened("place-unreadable") as mine, other._opened("place-unreadable") as theirs:
             here, there = (PurePosixPath(_real(*opened)) for opened in (mine, theirs))
@@ -121,7 +121,7 @@ class Place:
         with self._opened("place-unreadable") as (fs, root):
             found = [root] if fs.exists(root) else []
             with contextlib.suppress(FileNotFoundError):
-                found += sorted(fs.find(root + _PARTS))
+                found += sorted(fs.find(root + _APPENDED_SUFFIX))
             return "".join(fs.cat_file(path).decode("utf-8", errors="replace") for path in found)
 
     def write(self, words: str) -> None:
@@ -136,7 +136,7 @@ class Place:
                 fs.pipe_file(new, words.encode("utf-8"))
                 fs.mv(new, root)
             with contextlib.suppress(FileNotFoundError):
-                fs.rm(root + _PARTS, recursive=True)
+                fs.rm(root + _APPENDED_SUFFIX, recursive=True)
 
     def append(self, words: str) -> None:
         """Add to a file that was written; once this returns, a kill or a power cut takes nothing of it.
@@ -148,7 +148,7 @@ class Place:
             if _is_local(fs):
                 _write(Path(root), words, "ab")
                 return
-            part = f"{root}{_PARTS}/{time.time_ns():020d}"
+            part = f"{root}{_APPENDED_SUFFIX}/{time.time_ns():020d}"
             fs.makedirs(part.rpartition("/")[0], exist_ok=True)
             fs.pipe_file(part, words.encode("utf-8"))
 

@@ -162,7 +162,7 @@ def refuse_unknown(*groups: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Known:
+class ListedCheck:
     """One thing that the doctor knows: its id, where it is seen (quick, deep, server or log), and what is looked at."""
 
     id: str
@@ -170,7 +170,7 @@ class Known:
     looks_at: Text
 
 
-def listing() -> tuple[Known, ...]:
+def listing() -> tuple[ListedCheck, ...]:
     """Return everything that the doctor knows: the checks in their order, then what only a log can show."""
     from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks beside the facts
     from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
@@ -182,5 +182,6 @@ def listing() -> tuple[Known, ...]:
     ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SEEN_BY_SERVE)
     rest = (name for name in all_ids() if name not in seen)
     return tuple(
-        Known(name, seen.get(name, "log"), load_failure(name).message("looks_at")) for name in (*ids, *rest)
+        ListedCheck(name, seen.get(name, "log"), load_failure(name).message("looks_at"))
+        for name in (*ids, *rest)
     )

@@ -17,8 +17,8 @@ from paddlevl_doctor.knowledge.version_sets import (
     planned_python,
     set_of,
 )
-from paddlevl_doctor.knowledge.visible_gpus import visible
-from paddlevl_doctor.knowledge.wheel_choice import choose_wheel, served
+from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel, usable_gpus
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -111,7 +111,7 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     followed = set_of(facts.target) if facts.target else None
     version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else planned_python(version_set)
-    seen = visible(facts.gpus, facts.settings)
+    seen = find_visible_gpus(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
     told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
     return Context(facts, version_set, told, followed, seen.gpus.devices)
@@ -163,7 +163,7 @@ def devices_of(context: Context) -> tuple[str, ...]:
     target = context.facts.target
     if target is None or target.version_of("paddlepaddle-gpu") is None:
         return ("cpu",)
-    gpus = served(context.wheel, target.paddle) or context.gpus
+    gpus = usable_gpus(context.wheel, target.paddle) or context.gpus
     return tuple(f"gpu:{gpu.index}" for gpu in gpus) or ("cpu",)
 
 

@@ -22,7 +22,7 @@ from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.facts.run_probes import probe_environment, user_cache
 from paddlevl_doctor.facts.server import api_key, past_proxies
 from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
-from paddlevl_doctor.knowledge.wheel_choice import served
+from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import Engine
 from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
@@ -31,7 +31,7 @@ from paddlevl_doctor.parsing.engines.fallbacks import FallbackCache, server_stra
 from paddlevl_doctor.parsing.engines.native import NativeEngine
 from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, WarmWorkers
 from paddlevl_doctor.parsing.engines.openai import BusyError, ChatEngine, VisionServer, prompt_for
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.output.writer import INCIDENTS
@@ -105,18 +105,18 @@ def create_engines(context: ParseContext, name: str, folder: Path, pages: int) -
 
 def create_cross_checker(
     context: ParseContext, name: str, source: PageSource, engines: EngineSet
-) -> SecondLook:
+) -> CrossCheckQueue:
     """Return what cross-checks the pages: the embedded reader, unless it reads them itself or is not installed.
 
     Beside an engine on the processor it uses half of the cores.
     """
     scope = "none" if name == "reader" else context.request.witness
     if scope == "none" or not available():
-        return SecondLook(source, scope, None)
+        return CrossCheckQueue(source, scope, None)
     cores = context.system.cpu_count() // (2 if "cpu" in engines.devices else 1)
     folder = source.folder / "witness"
     folder.mkdir(exist_ok=True)
-    return SecondLook(source, scope, ReaderEngine(context.system.env, folder, threads_for(cores)))
+    return CrossCheckQueue(source, scope, ReaderEngine(context.system.env, folder, threads_for(cores)))
 
 
 # --- the native engine ------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def _devices(context: ParseContext, pages: int) -> tuple[str, ...]:
     """Return the device of each worker; on the processor, several times where several workers are faster."""
     checked, system = context.examination.context, context.system
     has_wheel = context.target.version_of("paddlepaddle-gpu") is not None
-    usable = [gpu.index for gpu in served(checked.wheel, checked.target.paddle)] if has_wheel else []
+    usable = [gpu.index for gpu in usable_gpus(checked.wheel, checked.target.paddle)] if has_wheel else []
     found = devices(context.request.device, len(checked.gpus), usable)
     if context.request.device != "auto" or found != ("cpu",):
         return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.knowledge.selection_rules import Sentence
+from paddlevl_doctor.knowledge.selection_rules import RuleText
 from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.messages import Text, language, message, text
@@ -185,7 +185,7 @@ def _without_login(url: str) -> str:
     return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _comments(sentences: Sequence[Sentence], lang: str) -> list[str]:
+def _comments(sentences: Sequence[RuleText], lang: str) -> list[str]:
     return [f"# {line}" for sentence in sentences for line in sentence.text(lang).splitlines()]
 
 

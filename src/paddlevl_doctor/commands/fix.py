@@ -17,7 +17,12 @@ from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.plan import Site, build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
-from paddlevl_doctor.fix.preconditions import open_house, refuse_foreign, refuse_tight, refuse_untouchable
+from paddlevl_doctor.fix.preconditions import (
+    refuse_foreign,
+    refuse_tight,
+    refuse_untouchable,
+    verify_wheelhouse,
+)
 from paddlevl_doctor.fix.report import FixReport, UndoReport
 from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 
 _WRONG = (Status.ERROR, Status.WARNING)
-_SHOWN = 12
+_MAX_LISTED = 12
 """Differences that are listed; more of them say no more."""
 
 
@@ -56,7 +61,7 @@ def fix(
     """
     if not apply:
         return _planned(system, options, request, stage)
-    place = _place(system, options)
+    place = _target_paths(system, options)
     refuse_foreign_journals(system, place.state, place.python)
     with locked(place.state):
         refuse_foreign_journals(system, place.state, place.python)  # one may have come while we waited
@@ -73,7 +78,7 @@ def fix(
         if prefetched.lease is not None:
             prefetched.lease.end()
     there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
-    report = replace(report, note=_told_of(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
+    report = replace(report, note=_announced(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     after = examine(system, there, applied.target)
     after = _deeply(system, after, stage) if report.deep else after
     return replace(report, applied=applied, recheck=_report(after))
@@ -90,7 +95,7 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     return prefetch(system, report.plan, gpu_wheel_request(report.choice, facts.host.system, python), bar)
 
 
-def _told_of(prefetched: Prefetched) -> Text:
+def _announced(prefetched: Prefetched) -> Text:
     """Say how the CUDA wheel was had: by uv itself, or from which of several servers."""
     if prefetched.trouble is not None:
         return message("wheel-not-fetched", reason=prefetched.trouble)
@@ -125,7 +130,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     deep = _needs_deep(examination, request)
     examination = _deeply(system, examination, stage) if deep else examination
     site = _site(system, examination)
-    house = open_house(request)
+    house = verify_wheelhouse(request)
     prefix = site.prefix if site.exists else None
     source = choose_index(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
     request = source.request
@@ -188,7 +193,7 @@ def fix_by_file(
 def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
     moved = differences(saved, report.state, report.plan)
     if moved:
-        shown = "\n".join(f"  {line}" for line in moved[:_SHOWN])
+        shown = "\n".join(f"  {line}" for line in moved[:_MAX_LISTED])
         raise DoctorError(message("plan-not-applied", count=len(moved), differences=shown))
 
 
@@ -197,27 +202,27 @@ def _report(examination: Examination) -> CheckReport:
 
 
 @dataclass(frozen=True)
-class Place:
+class TargetPaths:
     """Where a target's interpreter is (or will be), and the folder in which the doctor keeps its state."""
 
     python: Path
     state: Path
 
 
-def _place(system: System, options: TargetOptions) -> Place:
+def _target_paths(system: System, options: TargetOptions) -> TargetPaths:
     """Find the target; an interpreter without a virtual environment keeps the state in its site-packages."""
     choice = choose_target(system, options.python, options.venv)
     if choice.python is None:
         prefix = system.cwd() / choice.planned
-        return Place(python_of(prefix, system.platform), prefix)
+        return TargetPaths(python_of(prefix, system.platform), prefix)
     folder = choice.python.parent.parent
     if system.exists(folder / "pyvenv.cfg"):
-        return Place(choice.python, folder)
+        return TargetPaths(choice.python, folder)
     target = collect_target(system, choice)
     state = (
         Path(target.prefix if target.is_virtual else target.purelib) if isinstance(target, Target) else folder
     )
-    return Place(choice.python, state)
+    return TargetPaths(choice.python, state)
 
 
 def _site(system: System, examination: Examination) -> Site:
@@ -269,11 +274,11 @@ def _with_changes(system: System, step: Step, plan: Plan, *, yes: bool) -> Step:
     if step.kind != "install-packages":
         return step
     changes = resolve(system, step.commands[0])
-    _refuse_collateral(system, changes, step, plan, yes=yes)
+    _reject_unrequested_changes(system, changes, step, plan, yes=yes)
     return replace(step, diff="\n".join(map(str, changes)))
 
 
-def _refuse_collateral(
+def _reject_unrequested_changes(
     system: System, changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool
 ) -> None:
     """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
@@ -327,7 +332,7 @@ def undo_command(
     Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile,
     UndoNeededError for a journal that is not the user's or leaves the target.
     """
-    place = _place(system, options)
+    place = _target_paths(system, options)
     prefix = place.state
     if listing:
         return UndoReport((), _remembered(prefix))

@@ -21,8 +21,8 @@ from paddlevl_doctor.knowledge.catalogue import (
     renumbered,
     row_of,
 )
-from paddlevl_doctor.knowledge.install_options import Answer, Machine, answer_for
-from paddlevl_doctor.knowledge.selection_rules import Sentence, backed_by, sentence
+from paddlevl_doctor.knowledge.install_options import InstallOption, Machine, resolve_install
+from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text, with_source
 from paddlevl_doctor.knowledge.version_sets import (
     PLANNED_PYTHON,
     VersionSet,
@@ -30,7 +30,7 @@ from paddlevl_doctor.knowledge.version_sets import (
     minor_of,
     planned_python,
 )
-from paddlevl_doctor.knowledge.visible_gpus import visible
+from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.request import Request
@@ -63,7 +63,7 @@ class MatrixRequest:
 
 def matrix(
     system: System, request: MatrixRequest, venv: str | None = None, interpreter: str | None = None
-) -> Answer:
+) -> InstallOption:
     """Return the installation that fits; raises UsageError for an unknown value and names the known ones."""
     for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
         if value is not None and _VERSION.fullmatch(value) is None:
@@ -73,7 +73,7 @@ def matrix(
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, here)
     fix = _fix_there(request) if machine.described else here.fix(request)
-    answer = replace(answer_for(machine, version_set), fix=fix)
+    answer = replace(resolve_install(machine, version_set), fix=fix)
     if request.mirror is not None:
         # The answer with the URL that `fix` would use, none if `auto` finds no mirror, and the measured
         # rates.
@@ -82,7 +82,7 @@ def matrix(
     return _with_index_page(system, answer) if request.online and answer.wheel.find_links else answer
 
 
-def _with_index_page(system: System, answer: Answer) -> Answer:
+def _with_index_page(system: System, answer: InstallOption) -> InstallOption:
     """Return the answer compared with the current index page."""
     page = read_index_page(system, answer.wheel.find_links or "")
     return replace(answer, index=compare(page, answer.wheel, answer.machine.host, answer.machine.python))
@@ -144,29 +144,29 @@ def _described(request: MatrixRequest) -> Machine:
     host = _with_glibc(host, request.glibc, platform.name)
     notes = _models(devices)
     if devices and not request.gpus:
-        taken = sentence("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
-        notes = (backed_by(taken, platform), *notes)
+        taken = rule_text("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
+        notes = (with_source(taken, platform), *notes)
     gpus = Gpus(devices, request.driver)
     notes = (*notes, *_driver_alone(gpus))
     return Machine(host, gpus, request.python or PLANNED_PYTHON, described=True, notes=notes)
 
 
-def _driver_alone(gpus: Gpus) -> tuple[Sentence, ...]:
+def _driver_alone(gpus: Gpus) -> tuple[RuleText, ...]:
     """Return a note if a driver is named without a GPU: it decides nothing."""
     alone = gpus.driver is not None and not gpus.devices
-    return (sentence("driver-without-gpu", driver=gpus.driver),) if alone else ()
+    return (rule_text("driver-without-gpu", driver=gpus.driver),) if alone else ()
 
 
-def _models(gpus: Iterable[Gpu]) -> tuple[Sentence, ...]:
+def _models(gpus: Iterable[Gpu]) -> tuple[RuleText, ...]:
     """Return the sources of the compute capabilities of named GPUs."""
     said = []
     for gpu in gpus:
         row = row_of(gpu)
         if row is not None:
             known = {"architecture": row.architecture, "cc": row.compute_capability}
-            said.append(backed_by(sentence("gpu-model", gpu=gpu.name, **known), row))
+            said.append(with_source(rule_text("gpu-model", gpu=gpu.name, **known), row))
         if row is not None and row.machine:
-            said.append(backed_by(sentence("gpu-processor", gpu=gpu.name, machine=row.machine), row))
+            said.append(with_source(rule_text("gpu-processor", gpu=gpu.name, machine=row.machine), row))
     return tuple(dict.fromkeys(said))
 
 
@@ -198,7 +198,7 @@ def _with_glibc(host: Host, glibc: str | None, name: str) -> Host:
     return host if glibc is None else replace(host, glibc=glibc)
 
 
-def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sentence, ...]]:
+def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[RuleText, ...]]:
     """Return the GPUs and the driver, each from the options or from NVML, and the notes about hidden GPUs."""
     found = collect_gpus(system)
     gpus = replace(found, driver=request.driver or found.driver)
@@ -206,7 +206,7 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Sent
         return Gpus(named_gpus(request.gpus), gpus.driver), ()
     if not gpus.devices:
         return gpus, ()
-    seen = visible(gpus, system.env)
+    seen = find_visible_gpus(gpus, system.env)
     return seen.gpus, seen.said
 
 

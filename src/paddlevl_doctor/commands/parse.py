@@ -23,7 +23,7 @@ from paddlevl_doctor.commands.read_documents import read_documents
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
 from paddlevl_doctor.parsing.input.documents import PAGES, Input, check_input, check_output_folder, expand
-from paddlevl_doctor.parsing.input.page_source import PageSource, drawers_for
+from paddlevl_doctor.parsing.input.page_source import PageSource, render_processes_for
 from paddlevl_doctor.parsing.run.page_store import PageStore
 from paddlevl_doctor.parsing.run.report import Judgement, ParseReport, ParseRequest, unreadable
 from paddlevl_doctor.parsing.run.result_files import refuse_to_replace
@@ -52,9 +52,9 @@ def parse(
 
     def once(one: ParseRequest) -> ParseReport:
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-            drawers = drawers_for(system.cpu_count(), system.memory_mb()[1])
+            drawers = render_processes_for(system.cpu_count(), system.memory_mb()[1])
             source = PageSource(Path(scratch), system.env, drawers=drawers)
-            source.begin()
+            source.start_worker()
             try:
                 return _parse(system, options, one, stage, bar, source, found, outputs)
             finally:
@@ -62,11 +62,11 @@ def parse(
 
     if not request.compare:
         return once(request)
-    from paddlevl_doctor.parsing.evaluate.compare_engines import side_by_side  # noqa: PLC0415 - of --compare only
+    from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines  # noqa: PLC0415 - of --compare only
 
     for engine in request.compare:
         check_options(replace(request, engine=engine))
-    return side_by_side(request.compare, request, once)
+    return compare_engines(request.compare, request, once)
 
 
 def _parse(

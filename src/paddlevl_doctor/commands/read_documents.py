@@ -10,13 +10,13 @@ from paddlevl_doctor.commands.engine_choice import EngineChoice
 from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_checker, create_engines
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.messages import Text, message
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look, SecondLook
-from paddlevl_doctor.parsing.evaluate.ground_truth import Known
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
+from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
 from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
 from paddlevl_doctor.parsing.input.documents import refusal
 from paddlevl_doctor.parsing.input.page_source import PageSource
-from paddlevl_doctor.parsing.output.run_report import tell
+from paddlevl_doctor.parsing.output.run_report import build_run_report
 from paddlevl_doctor.parsing.output.writer import write_outputs
 from paddlevl_doctor.parsing.run.page_store import PageRead, key_of
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport, unreadable
@@ -32,7 +32,7 @@ def read_documents(
     choice: EngineChoice,
     jobs: Sequence[DocumentJob],
     source: PageSource,
-    known: Known,
+    known: KnownTexts,
 ) -> ParseReport:
     """Read all pages, write the results and judge them; raises DoctorError where nothing can be read."""
     pages = sum(job.count for job in jobs)
@@ -50,7 +50,7 @@ def read_documents(
     for job in jobs:
         record.documents[job.path] = run.document_report(job, known)
     report = run.report()
-    return replace(report, story=tell(report, jobs, engines.samples))
+    return replace(report, run_report=build_run_report(report, jobs, engines.samples))
 
 
 def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: str) -> list[DocumentJob]:
@@ -82,7 +82,7 @@ class _Run:
     jobs: Sequence[DocumentJob]
     source: PageSource
     engines: EngineSet
-    checker: SecondLook
+    checker: CrossCheckQueue
     outputs: dict[Path, tuple[str, ...]]
     """The paths of the results, by document."""
 
@@ -139,7 +139,7 @@ class _Run:
             with self.context.stage(message("stage-upright")), self.record.timed("upright"):
                 for job in rotated:
                     if set_upright(job, self.checker, engines, self.source):
-                        job.markdown = engines[0].join([page.markdown for page in job.in_order()])
+                        job.markdown = engines[0].join([page.markdown for page in job.pages_in_order()])
                         self._write(job)
         self.record.incidents += dict.fromkeys(self.checker.troubles)
 
@@ -149,17 +149,17 @@ class _Run:
         self.outputs[job.path] = write_outputs(job, self._reading(job), output, self.source)
 
     def _reading(self, job: DocumentJob) -> Reading:
-        pages = job.in_order()
+        pages = job.pages_in_order()
         device = ",".join(sorted({page.device for page in pages}))
         vram = max((page.vram_mb for page in pages if page.vram_mb is not None), default=None)
         notes = tuple(note for page in pages for note in page.notes)
         seconds = {"read": round(sum(page.page.seconds for page in pages), 2)}
         return Reading(self.choice.name, device, tuple(p.page for p in pages), seconds, 0, vram, notes)
 
-    def document_report(self, job: DocumentJob, known: Known) -> DocumentReport:
+    def document_report(self, job: DocumentJob, known: KnownTexts) -> DocumentReport:
         """Return the judged report of a document, compared with its known text where there is one."""
         reading, truth = self._reading(job), known.texts.get(job.path)
-        looks: Mapping[int, Look] = self.checker.of(job)
+        looks: Mapping[int, PageCheck] = self.checker.of(job)
         failed = tuple(job.failed[index] for index in sorted(job.failed))
         blank = all(page.blank for page in job.pages.values())
         verdict = (
@@ -183,7 +183,7 @@ class _Run:
     def report(self) -> ParseReport:
         """Return the report of the whole run, without the one for people."""
         record, request, name = self.record, self.context.request, self.choice.name
-        pages = [page for job in self.jobs for page in job.in_order()]
+        pages = [page for job in self.jobs for page in job.pages_in_order()]
         documents = tuple(record.documents[path] for path in record.order)
         samples = summed(self.engines.samples)
         measured = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in samples))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from paddlevl_doctor.checks.base import Diagnosis, bad
+from paddlevl_doctor.checks.base import Diagnosis, problem
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.checks.server import judge_environment, judge_platform, judge_server
 from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
@@ -240,14 +240,14 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
     if why is None and unseen(backend, facts):
         said = facts.gpus.detail or str(facts.gpus.reason)
         return describe(
-            "vllm-platform-and-cc", bad(Status.UNKNOWN, "NVML", said, names=backend.name, why=said)
+            "vllm-platform-and-cc", problem(Status.UNKNOWN, "NVML", said, names=backend.name, why=said)
         )
     return judge_platform(backend, facts, card_of(backend, facts), why)
 
 
 def _client(backend: Backend, facts: Facts) -> Diagnosis:
     version = facts.target.version_of("paddleocr") if facts.target else None
-    return bad(Status.ERROR, "paddleocr", f"{version}; {backend.client} is known since {backend.since}")
+    return problem(Status.ERROR, "paddleocr", f"{version}; {backend.client} is known since {backend.since}")
 
 
 def _memory(plan: ServerPlan) -> Diagnosis:

@@ -8,7 +8,7 @@ from functools import partial
 
 from paddlevl_doctor.facts.model_cache import altered_models
 from paddlevl_doctor.facts.network import HubQuestion, read_index_page
-from paddlevl_doctor.facts.run_probes import probe_environment, run_probe, side_by_side
+from paddlevl_doctor.facts.run_probes import probe_environment, run_concurrently, run_probe
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult, Target, did_import
@@ -69,4 +69,4 @@ def _run(system: System, facts: Facts, target: Target, jobs: _Jobs) -> dict[str,
         key: partial(run_probe, system, target.python, name, args, PROBE_TIMEOUT, environment)
         for key, (name, args) in jobs.items()
     }
-    return side_by_side(calls, system.cpu_count())
+    return run_concurrently(calls, system.cpu_count())

@@ -23,7 +23,7 @@ from paddlevl_doctor.values.facts import ProbeResult, Status, Target
 PROBES = Path(__file__).parents[1] / "probes"
 
 
-_SHOWN = 300
+_MAX_DETAIL_CHARS = 300
 """Characters of a foreign text that a detail shows."""
 
 # NTSTATUS codes that end a Windows process, as Python reports them.
@@ -115,18 +115,18 @@ def death_of(returncode: int) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:_SHOWN] if lines else ""
+    return lines[-1][:_MAX_DETAIL_CHARS] if lines else ""
 
 
 Answer = TypeVar("Answer")
 
-_WAKE = 0.2
+_POLL_SECONDS = 0.2
 """Seconds; on Windows a wait without a limit cannot be interrupted."""
-_PATIENCE = 20.0
+_KILL_SECONDS = 20.0
 """Seconds that an interrupt waits for the children's end; ending one that is deaf takes six."""
 
 
-def side_by_side(jobs: Mapping[str, Callable[[], Answer]], at_once: int) -> dict[str, Answer]:
+def run_concurrently(jobs: Mapping[str, Callable[[], Answer]], at_once: int) -> dict[str, Answer]:
     """Run the jobs in their order, `at_once` of them at a time, and return their answers in that order.
 
     What a job raises is raised here, after all have ended. An interrupt ends the children of this process first.
@@ -180,7 +180,7 @@ class _Crew(Generic[Answer]):
         deadline = time.monotonic() + seconds
         while self._running and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
-                self._ended.get(timeout=_WAKE)
+                self._ended.get(timeout=_POLL_SECONDS)
                 self._running -= 1
         return not self._running
 
@@ -201,15 +201,15 @@ class _Crew(Generic[Answer]):
     def _end_children(self) -> None:
         import psutil  # noqa: PLC0415 - only needed when something has to be ended
 
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _KILL_SECONDS
         while time.monotonic() < deadline:
             for child in psutil.Process().children():
                 terminate_tree(child.pid)
-            if self.wait(_WAKE):
+            if self.wait(_POLL_SECONDS):
                 return
 
 
-_WITNESSES = ("paddle", "paddlex", "paddleocr", "pandas", "scipy", "sklearn")
+_COMPILED_PACKAGES = ("paddle", "paddlex", "paddleocr", "pandas", "scipy", "sklearn")
 """Packages that `import paddleocr` and paddle load; uv installs none of them with bytecode, pip all."""
 _NEEDED_MB = 500
 """An import of the stack compiles to some 90 MB."""
@@ -277,6 +277,6 @@ def _prepare(folder: Path, prefix: str) -> bool:
 def _is_compiled(system: System, target: Target) -> bool:
     tag = "".join(target.version.split(".")[:2])
     site = Path(target.purelib)
-    present = [name for name in _WITNESSES if system.exists(site / name)]
+    present = [name for name in _COMPILED_PACKAGES if system.exists(site / name)]
     caches = [site / name / "__pycache__" / f"__init__.cpython-{tag}.pyc" for name in present]
     return bool(caches) and all(map(system.exists, caches))

@@ -70,31 +70,31 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     try:
         with contextlib.suppress(OSError):  # a full disk is told by what comes next
-            _sign(folder)
+            _record_holder(folder)
         with passed_on(descriptor):
             yield
     finally:
-        _leave(prefix, folder, descriptor)
+        _release(prefix, folder, descriptor)
 
 
 def _wait_for(folder: Path, prefix: Path, wait: float) -> int:
     started = time.monotonic()
-    while (descriptor := _take(folder)) is None:
+    while (descriptor := _try_lock(folder)) is None:
         holder, waited = _holder(folder), time.monotonic() - started
         if holder is not None and holder.is_alive():
-            raise UsageError(_who(prefix, holder))
+            raise UsageError(_busy_message(prefix, holder))
         if waited > (_SETTLE if holder is None else wait):
-            raise UsageError(message("target-busy", path=prefix, programs=_left_behind(prefix)))
+            raise UsageError(message("target-busy", path=prefix, programs=_running_programs(prefix)))
         time.sleep(_PAUSE)
     return descriptor
 
 
-def _who(prefix: Path, holder: Holder) -> Message:
+def _busy_message(prefix: Path, holder: Holder) -> Message:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
     return message("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
 
 
-def _left_behind(prefix: Path) -> str:
+def _running_programs(prefix: Path) -> str:
     """Name the programs that were started for this target, as far as one may see them."""
     import psutil  # noqa: PLC0415 - only said where something went wrong
 
@@ -106,7 +106,7 @@ def _left_behind(prefix: Path) -> str:
 # --- the lock file ----------------------------------------------------------------------------------------
 
 
-def _take(folder: Path) -> int | None:
+def _try_lock(folder: Path) -> int | None:
     """Open and lock the file, which must still be the one of that name then; None while somebody holds it.
 
     Who removes the file holds it, so that a file that lost its name between opening and locking guards nothing.
@@ -152,7 +152,7 @@ def _lock(descriptor: int, folder: Path) -> bool:
         return holder is None or not holder.is_alive()
 
 
-def _let_go(descriptor: int) -> None:
+def _unlock(descriptor: int) -> None:
     """Unlock, also for children that are still there, and close."""
     unlock_file(descriptor)
     os.close(descriptor)
@@ -161,7 +161,7 @@ def _let_go(descriptor: int) -> None:
 # --- who holds it -----------------------------------------------------------------------------------------
 
 
-def _sign(folder: Path) -> None:
+def _record_holder(folder: Path) -> None:
     verb = next((word for word in sys.argv[1:2] if re.fullmatch(r"[a-z]+", word)), "")
     holder = Holder(os.getpid(), _born(os.getpid()), time.time(), f"paddlevl-doctor {verb}".strip())
     new = folder / "holder.json.new"
@@ -176,7 +176,7 @@ def _holder(folder: Path) -> Holder | None:
         return None
 
 
-def _leave(prefix: Path, folder: Path, descriptor: int) -> None:
+def _release(prefix: Path, folder: Path, descriptor: int) -> None:
     """Remove what is not needed any more, while the lock is still held: the next one makes a file of its own.
 
     Windows removes no open file, so there it is let go first; whoever has opened it since keeps it from going.
@@ -184,9 +184,9 @@ def _leave(prefix: Path, folder: Path, descriptor: int) -> None:
     (folder / "holder.json").unlink(missing_ok=True)
     if open_files_can_go():
         _clear(prefix, folder)
-        _let_go(descriptor)
+        _unlock(descriptor)
         return
-    _let_go(descriptor)
+    _unlock(descriptor)
     with contextlib.suppress(OSError):
         (folder / "lock").unlink()
         _clear(prefix, folder)

@@ -182,7 +182,7 @@ def build_plan(findings: Sequence[Finding], context: Context, site: Site, reques
     Raises DoctorError where a set that was asked for needs a removal that nobody agreed to.
     """
     wanted = [f for f in findings if _is_wanted(f, request)]
-    hopeless = _hopeless(f for f in findings if f.id not in request.skip)
+    hopeless = _unfixable(f for f in findings if f.id not in request.skip)
     if hopeless is not None:
         return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
     automatic = [
@@ -229,7 +229,7 @@ def _is_wanted(finding: Finding, request: Request) -> bool:
 
 
 # What makes every installation pointless: nothing would run afterwards.
-_HOPELESS = (
+_UNFIXABLE = (
     "python-version-unsupported",
     "glibc-too-old",
     "musl-libc",
@@ -239,8 +239,8 @@ _HOPELESS = (
 )
 
 
-def _hopeless(findings: Iterable[Finding]) -> Finding | None:
-    return next((f for f in findings if f.id in _HOPELESS and f.status is Status.ERROR), None)
+def _unfixable(findings: Iterable[Finding]) -> Finding | None:
+    return next((f for f in findings if f.id in _UNFIXABLE and f.status is Status.ERROR), None)
 
 
 def _skipped(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
@@ -356,7 +356,7 @@ def _install_step(
     again: Sequence[str] = (),
 ) -> Step:
     words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
-    words += _of_house(site, request) or _of_index(context, site, requirements, request)
+    words += _from_wheelhouse(site, request) or _from_index(context, site, requirements, request)
     for name in dict.fromkeys(again):  # uv then downloads it afresh, whatever its cache holds
         words += ["--reinstall-package", name]
     target = context.facts.target
@@ -375,7 +375,7 @@ def _install_step(
     )
 
 
-def _of_house(site: Site, request: Request) -> list[str]:
+def _from_wheelhouse(site: Site, request: Request) -> list[str]:
     """Return the words for an installation without a network; a new environment gets exactly what is in the house."""
     if request.wheelhouse is None:
         return []
@@ -383,7 +383,7 @@ def _of_house(site: Site, request: Request) -> list[str]:
     return ["--offline", "--no-index", "--find-links", request.wheelhouse, *exact]
 
 
-def _of_index(context: Context, site: Site, requirements: Sequence[str], request: Request) -> list[str]:
+def _from_index(context: Context, site: Site, requirements: Sequence[str], request: Request) -> list[str]:
     words: list[str] = []
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
         words += ["--find-links", context.wheel.find_links]

@@ -91,7 +91,7 @@ def refuse_tight(free_mb: Mapping[str, int], plan: Plan) -> None:
             )
 
 
-def open_house(request: Request) -> Wheelhouse | None:
+def verify_wheelhouse(request: Request) -> Wheelhouse | None:
     """Return the wheelhouse that was asked for, every file compared with its list; None where none was.
 
     Raises DoctorError for one that is not as it was made, UsageError beside options that need a network.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.knowledge.visible_gpus import visible
+from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
 from paddlevl_doctor.messages import Text, language, message, render, text
 from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 from paddlevl_doctor.values.facts import Facts
@@ -47,7 +47,7 @@ def _loads_eagerly(facts: Facts) -> bool:
         return False
     from paddlevl_doctor.knowledge.wheel_choice import loads_eagerly  # noqa: PLC0415 - reads files that only GPUs need
 
-    return loads_eagerly(facts.host, visible(facts.gpus, facts.settings).devices)
+    return loads_eagerly(facts.host, find_visible_gpus(facts.gpus, facts.settings).devices)
 
 
 def _sh(variable: Variable) -> str:

@@ -109,7 +109,7 @@ def take_back(event: Mapping[str, Any], keep: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
+class StepContext:
     """What a step needs to do its work."""
 
     system: System
@@ -140,7 +140,7 @@ class Work:
         self.known.append(answer)
         return answer
 
-    def intend(self, step: Step, **undo: object) -> None:
+    def log_intent(self, step: Step, **undo: object) -> None:
         """Write down how to undo a step, before it is done.
 
         Where this transaction makes the environment, that first intent is all that a power cut must not take:
@@ -153,25 +153,25 @@ class Work:
 # --- doing ------------------------------------------------------------------------------------------------
 
 
-def create_environment(work: Work, step: Step) -> str:
+def create_environment(work: StepContext, step: Step) -> str:
     """Make the virtual environment; returns "applied". What is in its folder already is not ours to remove."""
-    work.intend(step, found=[name for name in os.listdir(work.prefix) if name != snapshot.STATE_FOLDER])
+    work.log_intent(step, found=[name for name in os.listdir(work.prefix) if name != snapshot.STATE_FOLDER])
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     return "applied"
 
 
-def change_packages(work: Work, step: Step) -> str:
+def change_packages(work: StepContext, step: Step) -> str:
     """Run uv; an environment that was there before is linked away first, so that undo is exact and offline."""
     if work.creates:
         work.known.clear()
-        work.intend(step)
+        work.log_intent(step)
         _install_as_tested(work, step)
         return "applied"
     folders = [f"{step.id}/{number}" for number in range(2)]
     roots = dict(zip(folders, _changed_by_uv(work.target()), strict=False))
     with uv_locked(work.prefix):
         taken = [snapshot.take(root, work.transaction.folder / name) for name, root in roots.items()]
-    work.intend(step, roots={name: str(root) for name, root in roots.items()})
+    work.log_intent(step, roots={name: str(root) for name, root in roots.items()})
     work.known.clear()
     run_uv(work.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     with uv_locked(work.prefix):
@@ -189,7 +189,7 @@ def _changed_by_uv(target: Target) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((Path(target.purelib).resolve(), Path(target.platlib).resolve())))
 
 
-def _install_as_tested(work: Work, step: Step) -> None:
+def _install_as_tested(work: StepContext, step: Step) -> None:
     """Install the versions that were tested; where an index does not have them (any more), the newest that fit."""
     command = step.commands[0]
     try:
@@ -202,7 +202,7 @@ def _install_as_tested(work: Work, step: Step) -> None:
         work.notes.append(message("newest-instead"))
 
 
-def apply_patch(work: Work, step: Step) -> str:
+def apply_patch(work: StepContext, step: Step) -> str:
     """Patch every file that is pristine; returns "already" when all of them were patched before."""
     target = work.target()
     patch = find_patch(str(step.arguments["patch"]))
@@ -212,13 +212,13 @@ def apply_patch(work: Work, step: Step) -> str:
     keep = work.transaction.folder / step.id
     files = [file_patcher.as_event(change) for change in changes]
     with uv_locked(Path(target.prefix)):
-        work.intend(step, site=target.purelib, keep=step.id, files=files)
+        work.log_intent(step, site=target.purelib, keep=step.id, files=files)
         file_patcher.write(work.system, changes, target, keep)
     work.unproven[step.id] = patch
     return "applied"
 
 
-def prove_patches(work: Work) -> dict[str, Proof]:
+def prove_patches(work: StepContext) -> dict[str, Proof]:
     """Let the patches that were written show that they work here; returns what was seen by the ids of their steps."""
     if not work.unproven:
         return {}
@@ -228,7 +228,7 @@ def prove_patches(work: Work) -> dict[str, Proof]:
     return found
 
 
-def told(patch_id: str, proof: Proof) -> Text:
+def proof_note(patch_id: str, proof: Proof) -> Text:
     """Return what a proof saw, in a sentence; raises DoctorError, so that all is rolled back, where nothing changed."""
     title = message(f"patch:{patch_id}:title")
     if proof.cured is None:
@@ -238,44 +238,44 @@ def told(patch_id: str, proof: Proof) -> Text:
     return message("patch-proven", saw=proof.saw)
 
 
-def clear_leftovers(work: Work, step: Step) -> str:
+def clear_leftovers(work: StepContext, step: Step) -> str:
     """Move broken records of distributions out of site-packages; returns "already" where none is left."""
     site, names = Path(work.target().purelib), [str(name) for name in step.arguments["names"]]
     if not any(os.path.lexists(site / name) for name in names):
         return "already"
     work.known.clear()
     with uv_locked(work.prefix):
-        work.intend(step, site=str(site), names=names, keep=step.id)
+        work.log_intent(step, site=str(site), names=names, keep=step.id)
         move_away(site, names, work.transaction.folder / step.id)
     return "applied"
 
 
-def repair_model_cache(work: Work, step: Step) -> str:
+def repair_model_cache(work: StepContext, step: Step) -> str:
     """Move incomplete models aside, or make equal copies one; returns "already" where nothing is left to do."""
     if step.arguments["action"] == "share":
         equal = model_cache.links(step.arguments["pairs"])
         if not equal:
             return "already"
-        work.intend(step, links=equal)
+        work.log_intent(step, links=equal)
         model_cache.link(equal)
         return "applied"
     there = [path for path in step.arguments["folders"] if Path(path).is_dir()]
     moves = model_cache.moves(there, f"{work.transaction.number:04d}-{os.getpid()}")
     if not moves:
         return "already"
-    work.intend(step, moves=moves)
+    work.log_intent(step, moves=moves)
     model_cache.move(moves)
     work.notes.extend(message("aside", path=move["to"]) for move in moves)
     return "applied"
 
 
-def write_text(work: Work, step: Step) -> str:
+def write_text(work: StepContext, step: Step) -> str:
     """Write a whole file; returns "already" where it has that content."""
     path, content = Path(str(step.arguments["path"])), str(step.arguments["content"])
     event = as_event(path, content)
     if event["before"] == event["after"]:
         return "already"
-    work.intend(step, keep=step.id, **event)
+    work.log_intent(step, keep=step.id, **event)
     write(event, content, work.transaction.folder / step.id)
     if step.kind == "set-environment":
         work.notes.append(_how_to_read(path))
@@ -288,7 +288,7 @@ def _how_to_read(path: Path) -> Message:
     return message("environment-how-powershell", command=read_in(str(path), POWERSHELL))
 
 
-def link_pipelines(work: Work, step: Step) -> str:
+def link_pipelines(work: StepContext, step: Step) -> str:
     """Link `pipelines` to the target's pipeline files: a junction on Windows, a symbolic link elsewhere."""
     wanted = Path(work.target().purelib) / PIPELINES
     path = Path(str(step.arguments["path"]))
@@ -297,12 +297,12 @@ def link_pipelines(work: Work, step: Step) -> str:
     former = work.system.link_target(path)
     if former is not None and path.exists() and path.samefile(wanted):
         return "already"
-    work.intend(step, path=str(path), former=former, points_to=str(wanted))
+    work.log_intent(step, path=str(path), former=former, points_to=str(wanted))
     make_link(path, wanted)
     return "applied"
 
 
-DO: dict[str, Callable[[Work, Step], str]] = {
+DO: dict[str, Callable[[StepContext, Step], str]] = {
     "create-environment": create_environment,
     "remove-packages": change_packages,
     "install-packages": change_packages,
@@ -318,7 +318,7 @@ DO: dict[str, Callable[[Work, Step], str]] = {
 # --- undoing ----------------------------------------------------------------------------------------------
 
 
-def _remove_environment(work: Work, undo: Event) -> None:
+def _remove_environment(work: StepContext, undo: Event) -> None:
     """Remove everything that came but the journal, which goes last: an interrupted removal can be continued."""
     for entry in os.scandir(work.prefix):
         if entry.name in (snapshot.STATE_FOLDER, *undo.get("found", ())):
@@ -331,7 +331,7 @@ def _remove_environment(work: Work, undo: Event) -> None:
             Path(entry.path).unlink()
 
 
-def _restore_packages(work: Work, undo: Event) -> None:
+def _restore_packages(work: StepContext, undo: Event) -> None:
     for name, root in dict(undo.get("roots", {})).items():
         folder = work.transaction.folder / name
         if folder.exists():  # it is gone when an interrupted undo got this far
@@ -339,31 +339,31 @@ def _restore_packages(work: Work, undo: Event) -> None:
                 snapshot.restore(snapshot.Snapshot(Path(root), folder))
 
 
-def _restore_files(work: Work, undo: Event) -> None:
+def _restore_files(work: StepContext, undo: Event) -> None:
     if not work.creates:
         keep = work.transaction.folder / str(undo["keep"])
         with uv_locked(work.prefix):
             file_patcher.restore(Path(str(undo["site"])), undo["files"], keep)
 
 
-def _bring_back(work: Work, undo: Event) -> None:
+def _bring_back(work: StepContext, undo: Event) -> None:
     with uv_locked(work.prefix):
         keep = work.transaction.folder / str(undo["keep"])
         bring_back(Path(str(undo["site"])), undo["names"], keep)
 
 
-def _restore_models(_work: Work, undo: Event) -> None:
+def _restore_models(_work: StepContext, undo: Event) -> None:
     model_cache.move_back(undo.get("moves", ()))
     model_cache.unlink(undo.get("links", ()))
 
 
-def _take_back(work: Work, undo: Event) -> None:
+def _take_back(work: StepContext, undo: Event) -> None:
     inside = Path(str(undo["path"])).is_relative_to(work.prefix)
     if not (work.creates and inside):  # else it goes with the environment
         take_back(undo, work.transaction.folder / str(undo["keep"]))
 
 
-def _remove_link(work: Work, undo: Event) -> None:
+def _remove_link(work: StepContext, undo: Event) -> None:
     """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
     path, former = Path(str(undo["path"])), undo["former"]
     current = work.system.link_target(path)
@@ -373,7 +373,7 @@ def _remove_link(work: Work, undo: Event) -> None:
         restore_link(path, str(former))
 
 
-UNDO: dict[str, Callable[[Work, Event], None]] = {
+UNDO: dict[str, Callable[[StepContext, Event], None]] = {
     "create-environment": _remove_environment,
     "remove-packages": _restore_packages,
     "install-packages": _restore_packages,

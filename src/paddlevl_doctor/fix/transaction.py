@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paddlevl_doctor.fix import journal, model_cache, steps
 from paddlevl_doctor.fix.journal import Transaction
-from paddlevl_doctor.fix.steps import DO, UNDO, Work, prove_patches, told
+from paddlevl_doctor.fix.steps import DO, UNDO, StepContext, proof_note, prove_patches
 from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.packages.uv import remove_lock_file
 from paddlevl_doctor.patching import file_patcher
@@ -52,7 +52,7 @@ def apply_plan(
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
-    work = Work(system, transaction, python, creates, known)
+    work = StepContext(system, transaction, python, creates, known)
     run = _Run(work, stage, plan.steps[0])
     try:
         transaction.reserve()
@@ -71,7 +71,7 @@ def apply_plan(
 class _Run:
     """The steps of a plan while they are being done. `current` is the one that is to blame for what is raised."""
 
-    work: Work
+    work: StepContext
     stage: Stage
     current: Step
     outcomes: list[Outcome] = field(default_factory=list)
@@ -92,7 +92,7 @@ class _Run:
         for step in steps:
             if step.id in proofs:
                 self.current = step
-                self._add(step, seconds, told(str(step.arguments["patch"]), proofs[step.id]))
+                self._add(step, seconds, proof_note(str(step.arguments["patch"]), proofs[step.id]))
 
     def _add(self, step: Step, seconds: float, message: Text) -> None:
         """Add to the outcome of a step that was done before."""
@@ -108,7 +108,7 @@ def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFaile
     return ApplyFailedError(said, (*done, Outcome(step.id, "failed", 0.0, str(error))))
 
 
-def _do(work: Work, step: Step) -> Outcome:
+def _do(work: StepContext, step: Step) -> Outcome:
     started = time.monotonic()
     status = DO[step.kind](work, step)
     notes = sentences(work.notes)
@@ -116,11 +116,11 @@ def _do(work: Work, step: Step) -> Outcome:
     return Outcome(step.id, status, round(time.monotonic() - started, 2), notes)
 
 
-def _distributions(work: Work) -> dict[str, str]:
+def _distributions(work: StepContext) -> dict[str, str]:
     return {d.name: d.version for d in work.target().distributions}
 
 
-def roll_back(work: Work) -> None:
+def roll_back(work: StepContext) -> None:
     """Undo every step that was started, newest first, and forget the transaction; raises UndoNeededError."""
     try:
         work.transaction.release()
@@ -147,10 +147,10 @@ def recover(system: System, prefix: Path) -> int | None:
     return recovered
 
 
-def _work(system: System, transaction: Transaction) -> Work:
+def _work(system: System, transaction: Transaction) -> StepContext:
     events = transaction.events()
     first = events[0] if events else {}
-    return Work(system, transaction, Path(first.get("python", "")), creates=bool(first.get("creates")))
+    return StepContext(system, transaction, Path(first.get("python", "")), creates=bool(first.get("creates")))
 
 
 def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool) -> None:
@@ -171,7 +171,7 @@ def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool)
     roll_back(work)
 
 
-def _refuse_edited_files(work: Work, runner: str, kept: journal.Event) -> None:
+def _refuse_edited_files(work: StepContext, runner: str, kept: journal.Event) -> None:
     if runner == "apply-patch" and not work.creates:
         path = file_patcher.edited(Path(kept["site"]), kept["files"])
         if path is not None:
@@ -182,7 +182,7 @@ def _refuse_edited_files(work: Work, runner: str, kept: journal.Event) -> None:
         raise DoctorError(message("model-came-back", path=back["from"], aside=back["to"]))
 
 
-def _refuse_if_moved(work: Work, prefix: Path) -> None:
+def _refuse_if_moved(work: StepContext, prefix: Path) -> None:
     commit = next((e for e in work.transaction.events() if e["event"] == "commit"), None)
     before = dict(commit["distributions"]) if commit else {}
     now = _distributions(work)

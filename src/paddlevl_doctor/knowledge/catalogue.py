@@ -155,7 +155,7 @@ _TRIMMINGS = re.compile(
     r"|workstation|server|edition|collectors|sff|generation|accelerator"
     r"|\d+[qc]"  # profiles of virtual GPUs that have CUDA: T4-16Q, A100-40C
 )
-_MOST = 16
+_MAX_GPUS = 16
 """GPUs of one machine that a name may ask for: "T4 x2"."""
 
 
@@ -205,7 +205,7 @@ def _of_one_kind(words: str) -> tuple[Gpu, ...]:
         return (Gpu(0, f"GPU {number}", number, 0, 0),)
     for name, count in _readings(plain):
         found = _find(name)
-        if found is not None and 0 < count <= _MOST:
+        if found is not None and 0 < count <= _MAX_GPUS:
             known, row = found
             sizes = _MEMORY.findall(name.replace(".", " "))
             memory = int(sizes[-1]) << 10 if sizes else 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor.knowledge.resource_estimates import Download, expected_download
-from paddlevl_doctor.knowledge.selection_rules import Sentence, sentence
+from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.knowledge.version_sets import VersionSet
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, choose_wheel, driver_system
 from paddlevl_doctor.messages import Text, message
@@ -29,9 +29,9 @@ class Machine:
     python: str
     """For example 3.12 or 3.12.1."""
     described: bool
-    hidden: tuple[Sentence, ...] = ()
+    hidden: tuple[RuleText, ...] = ()
     """What is said about GPUs that CUDA_VISIBLE_DEVICES hides."""
-    notes: tuple[Sentence, ...] = ()
+    notes: tuple[RuleText, ...] = ()
     """Where what is known of a described machine comes from."""
 
 
@@ -48,10 +48,10 @@ class GpuNeed:
     memory_mb: int | None
     """What the GPU has, where it is known."""
 
-    def short(self) -> Sentence:
+    def short(self) -> RuleText:
         """Say that the GPU has less than it takes even with the patch."""
         assert self.memory_mb is not None  # noqa: S101 - the caller looked
-        return sentence(
+        return rule_text(
             "gpu-memory-short", gpu=self.gpu, has=self.memory_mb / 1024, peak=self.patched_mb / 1024
         )
 
@@ -69,7 +69,7 @@ class DriverNeed:
 
 
 @dataclass(frozen=True)
-class Answer:
+class InstallOption:
     """The set, the wheel and what they need on one machine; `possible` is False where nothing can be installed."""
 
     machine: Machine
@@ -94,16 +94,16 @@ class Answer:
         return self.wheel.installable
 
     @property
-    def reasons(self) -> tuple[Sentence, ...]:
+    def reasons(self) -> tuple[RuleText, ...]:
         """Why this set and this wheel; nothing where none can be installed."""
         chosen = self.version_set
-        why = Sentence("set", message(f"set:{chosen.name}:why"), chosen.source, chosen.verified)
+        why = RuleText("set", message(f"set:{chosen.name}:why"), chosen.source, chosen.verified)
         seen = self.index is not None and any(one.rule == "index-confirms" for one in self.index.said)
         chosen_by = [said for said in self.wheel.reasons if not (seen and said.rule == "wheel-not-seen")]
         return (why, *self.machine.notes, *chosen_by) if self.possible else ()
 
     @property
-    def refusals(self) -> tuple[Sentence, ...]:
+    def refusals(self) -> tuple[RuleText, ...]:
         """What cannot be used, each with its way out."""
         short = (need.short() for need in self.memory if need.memory_mb and need.memory_mb < need.patched_mb)
         return (*self.wheel.refusals, *short, *self.machine.hidden)
@@ -123,19 +123,19 @@ class Answer:
         )
 
 
-def answer_for(machine: Machine, version_set: VersionSet) -> Answer:
+def resolve_install(machine: Machine, version_set: VersionSet) -> InstallOption:
     """Return what can be installed on a machine from a set; never raises."""
     wheel = choose_wheel(machine.host, machine.gpus, machine.python, version_set)
     if not wheel.installable:
-        return Answer(machine, version_set, wheel, None, None, (), ())
+        return InstallOption(machine, version_set, wheel, None, None, (), ())
     download = expected_download(machine.host, wheel.tag, version_set)
     if wheel.tag == "cpu":
-        return Answer(machine, version_set, wheel, None, download, (), ())
+        return InstallOption(machine, version_set, wheel, None, download, (), ())
     from paddlevl_doctor.knowledge.wheel_choice import choose_line  # noqa: PLC0415 - reads files that only GPUs need
 
     line = choose_line(machine.host, machine.gpus, version_set.paddle_gpu)
     needs = _memory(machine.host, line.used, version_set.paddlex)
-    return Answer(machine, version_set, wheel, _driver(machine.host, line), download, needs, line.used)
+    return InstallOption(machine, version_set, wheel, _driver(machine.host, line), download, needs, line.used)
 
 
 def _driver(host: Host, choice: LineChoice) -> DriverNeed | None:
@@ -171,4 +171,4 @@ class IndexLook:
     state: str
     versions: tuple[str, ...]
     """What the page has for this system and this Python, the newest last."""
-    said: tuple[Sentence, ...]
+    said: tuple[RuleText, ...]

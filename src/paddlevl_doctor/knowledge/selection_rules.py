@@ -10,7 +10,7 @@ from paddlevl_doctor.messages import Message, message, render
 
 
 @dataclass(frozen=True)
-class Sentence:
+class RuleText:
     """One rule, said about this machine. `rule` is a stable id; `source` says where the rule is from."""
 
     rule: str
@@ -29,13 +29,13 @@ class Sentence:
         return render(self.message, lang)
 
 
-def sentence(rule: str, **params: object) -> Sentence:
+def rule_text(rule: str, **params: object) -> RuleText:
     """Say a rule; raises KeyError for an unknown rule."""
     source = RULES[rule]
-    return Sentence(rule, message(f"rule-{rule}", **params), source, _mark(rule, source))
+    return RuleText(rule, message(f"rule-{rule}", **params), source, _mark(rule, source))
 
 
-def backed_by(said: Sentence, row: Fact) -> Sentence:
+def with_source(said: RuleText, row: Fact) -> RuleText:
     """Return a sentence with the source and the mark of the row that it was read from; the rule's own stays."""
     return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
 

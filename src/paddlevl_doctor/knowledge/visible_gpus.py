@@ -6,25 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.knowledge.selection_rules import Sentence, sentence
+from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.values.facts import Gpu, Gpus
 
 LIST, ORDER, BUS = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 
 
 @dataclass(frozen=True)
-class Visible:
+class VisibleGpus:
     """What a program sees of a machine's GPUs."""
 
     gpus: Gpus
     """Numbered as the program counts them."""
     devices: tuple[Gpu, ...]
     """The same GPUs in the same order, numbered as NVML counts them."""
-    said: tuple[Sentence, ...] = ()
+    said: tuple[RuleText, ...] = ()
     """What is hidden and by which variable, and where a number had to be guessed; each with the way out."""
 
 
-def visible(gpus: Gpus, settings: Mapping[str, str]) -> Visible:
+def find_visible_gpus(gpus: Gpus, settings: Mapping[str, str]) -> VisibleGpus:
     """Leave what the variables CUDA_VISIBLE_DEVICES and CUDA_DEVICE_ORDER let a program see.
 
     CUDA ignores the first entry that names no GPU and all after it, and sees nothing where one is repeated
@@ -33,17 +33,17 @@ def visible(gpus: Gpus, settings: Mapping[str, str]) -> Visible:
     """
     setting = settings.get(LIST)
     if setting is None or not gpus.devices:
-        return Visible(gpus, gpus.devices)
+        return VisibleGpus(gpus, gpus.devices)
     entries = tuple(part.strip() for part in setting.split(","))
     if entries[0].startswith(("GPU-", "MIG-")) and gpus.by_uuid is None:
-        return Visible(gpus, gpus.devices)
+        return VisibleGpus(gpus, gpus.devices)
     seen = _seen(entries, gpus, settings)
     hidden = tuple(gpu for gpu in gpus.devices if gpu not in seen)
     if not hidden and is_guess(gpus.devices, settings):
-        return Visible(gpus, gpus.devices)  # every number that could be guessed means a GPU that is seen
+        return VisibleGpus(gpus, gpus.devices)  # every number that could be guessed means a GPU that is seen
     counted = tuple(replace(gpu, index=number) for number, gpu in enumerate(seen))
     said = (*_hidden(setting, hidden), *_guessed(setting, gpus, seen, settings))
-    return Visible(replace(gpus, devices=counted), seen, said)
+    return VisibleGpus(replace(gpus, devices=counted), seen, said)
 
 
 def is_guess(devices: Sequence[Gpu], settings: Mapping[str, str]) -> bool:
@@ -66,7 +66,7 @@ def as_counted(gpus: Gpus, settings: Mapping[str, str]) -> dict[str, str]:
     """
     if not gpus.devices:
         return dict(settings)
-    whole = visible(gpus, settings).devices == gpus.devices
+    whole = find_visible_gpus(gpus, settings).devices == gpus.devices
     left = {
         n: v for n, v in settings.items() if n != LIST or not whole or not is_guess(gpus.devices, settings)
     }
@@ -103,18 +103,18 @@ def _until_unknown(entries: Sequence[str], known: Mapping[str, Gpu]) -> Iterator
         yield known[entry]
 
 
-def _hidden(setting: str, hidden: Sequence[Gpu]) -> tuple[Sentence, ...]:
+def _hidden(setting: str, hidden: Sequence[Gpu]) -> tuple[RuleText, ...]:
     if not hidden:
         return ()
-    return (sentence("gpus-hidden", value=setting or '""', gpus=_names(hidden)),)
+    return (rule_text("gpus-hidden", value=setting or '""', gpus=_names(hidden)),)
 
 
 def _guessed(
     setting: str, gpus: Gpus, seen: Sequence[Gpu], settings: Mapping[str, str]
-) -> tuple[Sentence, ...]:
+) -> tuple[RuleText, ...]:
     if not seen or not is_guess(gpus.devices, settings):
         return ()
-    return (sentence("gpu-order-guessed", value=setting, gpus=_names(seen)),)
+    return (rule_text("gpu-order-guessed", value=setting, gpus=_names(seen)),)
 
 
 def _names(gpus: Sequence[Gpu]) -> str:

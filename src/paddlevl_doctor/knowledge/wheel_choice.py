@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.knowledge.selection_rules import RULES, Sentence, backed_by, sentence
+from paddlevl_doctor.knowledge.selection_rules import RULES, RuleText, rule_text, with_source
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, VersionSet, gpu_version, minor_of
 from paddlevl_doctor.knowledge.wheel_tables import (
     CudaLine,
@@ -34,8 +34,8 @@ class WheelChoice:
     """The flat page for --find-links; None for the CPU wheel, which is on the default index."""
     device: str
     """What to give paddle as device: cpu or gpu:N, with N as nvidia-smi counts."""
-    reasons: tuple[Sentence, ...]
-    refusals: tuple[Sentence, ...] = ()
+    reasons: tuple[RuleText, ...]
+    refusals: tuple[RuleText, ...] = ()
     installable: bool = True
     used: tuple[Gpu, ...] = ()
     """The GPUs that this wheel serves."""
@@ -57,13 +57,13 @@ def choose_wheel(host: Host, gpus: Gpus, python_version: str, version_set: Versi
     if not gpus.devices:
         # Choose the CPU wheel; where a GPU may be there but could not be asked, say so.
         if gpus.reason in (None, "no-library"):
-            return _cpu(host, version_set, (sentence("no-gpu"),))
+            return _cpu(host, version_set, (rule_text("no-gpu"),))
         rule = gpus.reason if gpus.reason in RULES else "nvml-error"
-        return _cpu(host, version_set, refusals=(sentence(rule, detail=gpus.detail or gpus.reason),))
+        return _cpu(host, version_set, refusals=(rule_text(rule, detail=gpus.detail or gpus.reason),))
     if host.machine != "x86_64" or host.system == "macos":
         return _cpu(host, version_set, refusals=_unused_on_arm(host, gpus))
     if host.wsl == 1:
-        return _cpu(host, version_set, refusals=(sentence("wsl-1", gpus=_kinds(gpus)),))
+        return _cpu(host, version_set, refusals=(rule_text("wsl-1", gpus=_kinds(gpus)),))
     return _with_devices(host, gpus, python_version, version_set)
 
 
@@ -88,78 +88,80 @@ def _with_devices(host: Host, gpus: Gpus, python_version: str, version_set: Vers
     )
 
 
-def served(wheel: WheelChoice, installed: PaddleBuild | None) -> tuple[Gpu, ...]:
+def usable_gpus(wheel: WheelChoice, installed: PaddleBuild | None) -> tuple[Gpu, ...]:
     """Return the GPUs of a choice that the installed CUDA wheel has code for, as far as it says what it has."""
     archs = installed.architectures if installed else ()
     return tuple(gpu for gpu in wheel.used if not archs or architecture_covers(archs, gpu.compute_capability))
 
 
-def _of_set(version_set: VersionSet, tag: str) -> Sentence:
+def _of_set(version_set: VersionSet, tag: str) -> RuleText:
     row = gpu_version(version_set.name, tag)
-    return backed_by(sentence("gpu-version", version=row.version, tag=tag), row)
+    return with_source(rule_text("gpu-version", version=row.version, tag=tag), row)
 
 
-def _unused_on_arm(host: Host, gpus: Gpus) -> tuple[Sentence, ...]:
+def _unused_on_arm(host: Host, gpus: Gpus) -> tuple[RuleText, ...]:
     """Say that paddle cannot use these GPUs: Jetson, Grace Hopper and DGX Spark have ARM processors."""
     if host.system != "linux":
         return ()
     from paddlevl_doctor.knowledge.servers import backends_for  # noqa: PLC0415 - only these machines need it
 
     servers = ", ".join(backend.name for backend in backends_for(host.system, host.machine))
-    return (sentence("arm-gpu-unused", gpus=_kinds(gpus), servers=servers),)
+    return (rule_text("arm-gpu-unused", gpus=_kinds(gpus), servers=servers),)
 
 
 def _kinds(gpus: Gpus) -> str:
     return ", ".join(dict.fromkeys(gpu.name for gpu in gpus.devices))
 
 
-def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tuple[Sentence, ...]:
+def _impossible(host: Host, python_version: str, version_set: VersionSet) -> tuple[RuleText, ...]:
     """Return why there is no wheel at all for this machine or this Python."""
-    found: list[Sentence] = []
+    found: list[RuleText] = []
     if (host.system, host.machine) == ("macos", "x86_64"):
-        found.append(sentence("intel-mac"))
+        found.append(rule_text("intel-mac"))
     elif (host.system, host.machine) == ("windows", "aarch64"):
-        found.append(sentence("windows-arm"))
+        found.append(rule_text("windows-arm"))
     elif host.system not in ("linux", "windows", "macos") or host.machine not in ("x86_64", "aarch64"):
-        found.append(sentence("machine-unsupported", system=host.system, machine=host.machine))
+        found.append(rule_text("machine-unsupported", system=host.system, machine=host.machine))
     needed = required_glibc(version_set.paddle_cpu)
     if host.glibc is not None and numbers(host.glibc) < numbers(needed):
         version = version_set.paddle_cpu
-        found.append(sentence("glibc-too-old", glibc=host.glibc, needed=needed, version=version))
+        found.append(rule_text("glibc-too-old", glibc=host.glibc, needed=needed, version=version))
     if host.musl:
-        found.append(sentence("musl"))
+        found.append(rule_text("musl"))
     if not version_set.supports_python(python_version):
         known = {"python": python_version, "wanted": version_set.python, "best": PLANNED_PYTHON}
-        found.append(sentence("python-unsupported", **known))
+        found.append(rule_text("python-unsupported", **known))
     return tuple(found)
 
 
 def _cpu(
     host: Host,
     version_set: VersionSet,
-    reasons: tuple[Sentence, ...] = (),
-    refusals: tuple[Sentence, ...] = (),
+    reasons: tuple[RuleText, ...] = (),
+    refusals: tuple[RuleText, ...] = (),
     *,
     installable: bool = True,
 ) -> WheelChoice:
     version = version_set.paddle_cpu
-    why = (*reasons, *_of_platform(host), sentence("cpu-version", version=version)) if installable else ()
+    why = (*reasons, *_of_platform(host), rule_text("cpu-version", version=version)) if installable else ()
     return WheelChoice("paddlepaddle", version, "cpu", None, "cpu", why, refusals, installable)
 
 
-def _of_platform(host: Host) -> tuple[Sentence, ...]:
+def _of_platform(host: Host) -> tuple[RuleText, ...]:
     if host.system == "macos":
-        return (sentence("apple-silicon"),)
-    return (sentence("aarch64"),) if host.machine == "aarch64" else ()
+        return (rule_text("apple-silicon"),)
+    return (rule_text("aarch64"),) if host.machine == "aarch64" else ()
 
 
-def _seen(tag: str, version: str, system: str, python_version: str) -> tuple[Sentence, ...]:
+def _seen(tag: str, version: str, system: str, python_version: str) -> tuple[RuleText, ...]:
     """Return a warning where nothing public shows the wheel for this Python."""
     from paddlevl_doctor.knowledge.wheel_tables import load_gpu_wheels  # noqa: PLC0415 - only GPUs need it
 
     python = minor_of(python_version)
     known = (row for row in load_gpu_wheels() if (row.tag, row.version, row.system) == (tag, version, system))
-    return () if any(python in row.pythons for row in known) else (sentence("wheel-not-seen", python=python),)
+    return (
+        () if any(python in row.pythons for row in known) else (rule_text("wheel-not-seen", python=python),)
+    )
 
 
 def architecture_covers(archs: Sequence[int], compute_capability: str) -> bool:
@@ -214,8 +216,8 @@ class LineChoice:
 
     line: CudaLine | None
     used: tuple[Gpu, ...]
-    reasons: tuple[Sentence, ...]
-    refusals: tuple[Sentence, ...]
+    reasons: tuple[RuleText, ...]
+    refusals: tuple[RuleText, ...]
     driver: str | None = None
     """The oldest driver that runs this line on all of these GPUs, numbered as the machine's drivers are."""
 
@@ -245,7 +247,7 @@ def loads_eagerly(host: Host, gpus: Iterable[Gpu]) -> bool:
     return bool(host.wsl) and any(numbers(gpu.compute_capability)[:1] == (12,) for gpu in gpus)
 
 
-def _distinct(sentences: list[Sentence]) -> tuple[Sentence, ...]:
+def _distinct(sentences: list[RuleText]) -> tuple[RuleText, ...]:
     return tuple(dict.fromkeys(sentences))
 
 
@@ -287,7 +289,7 @@ class _Machine:
         # A driver without a readable version is given the benefit of the doubt, and a sentence says so.
         return self.driver is None or numbers(self.driver) >= numbers(self.needed(line, gpu))
 
-    def why(self, line: CudaLine, used: tuple[Gpu, ...], devices: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
+    def why(self, line: CudaLine, used: tuple[Gpu, ...], devices: tuple[Gpu, ...]) -> tuple[RuleText, ...]:
         """Say why this line: the architecture, the driver, and what became of the other GPUs."""
         return (
             *self._architectures(line, used),
@@ -296,66 +298,66 @@ class _Machine:
             *self._others(line, used, devices),
         )
 
-    def _architectures(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
+    def _architectures(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[RuleText, ...]:
         row = load_compiled()[line.tag, self.host.system]
         archs = " ".join(map(str, row.sm))
         said = (
-            sentence("architecture", gpu=g.name, cc=g.compute_capability, tag=line.tag, archs=archs)
+            rule_text("architecture", gpu=g.name, cc=g.compute_capability, tag=line.tag, archs=archs)
             for g in used
         )
-        return _distinct([backed_by(one, row) for one in said])
+        return _distinct([with_source(one, row) for one in said])
 
-    def _driver(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
+    def _driver(self, line: CudaLine, used: tuple[Gpu, ...]) -> tuple[RuleText, ...]:
         needed = self.needed_by(line, used)
         if self.driver is None:
-            return (sentence("driver-unknown", cuda=line.cuda, needed=needed),)
-        said = [sentence("driver", driver=self.driver, cuda=line.cuda, needed=needed)]
+            return (rule_text("driver-unknown", cuda=line.cuda, needed=needed),)
+        said = [rule_text("driver", driver=self.driver, cuda=line.cuda, needed=needed)]
         if self.host.wsl:
-            said.append(sentence("wsl-driver"))
+            said.append(rule_text("wsl-driver"))
         toolkit = line.toolkit_driver(driver_system(self.host))
         if numbers(self.driver) < numbers(toolkit):
-            said.append(sentence("minor-version-compatibility", cuda=line.cuda, toolkit=toolkit))
+            said.append(rule_text("minor-version-compatibility", cuda=line.cuda, toolkit=toolkit))
         return tuple(said)
 
-    def _loading(self, used: tuple[Gpu, ...]) -> tuple[Sentence, ...]:
-        return (sentence("wsl-blackwell-eager"),) if loads_eagerly(self.host, used) else ()
+    def _loading(self, used: tuple[Gpu, ...]) -> tuple[RuleText, ...]:
+        return (rule_text("wsl-blackwell-eager"),) if loads_eagerly(self.host, used) else ()
 
     def _others(
         self, line: CudaLine, used: tuple[Gpu, ...], devices: tuple[Gpu, ...]
-    ) -> tuple[Sentence, ...]:
+    ) -> tuple[RuleText, ...]:
         unused = tuple(gpu for gpu in devices if gpu not in used)
         if unused:
             device = f"gpu:{used[0].index}"
-            return (sentence("some-gpus", used=_names(used), unused=_names(unused), device=device),)
-        return (sentence("several-gpus", tag=line.tag, count=len(used)),) if len(used) > 1 else ()
+            return (rule_text("some-gpus", used=_names(used), unused=_names(unused), device=device),)
+        return (rule_text("several-gpus", tag=line.tag, count=len(used)),) if len(used) > 1 else ()
 
-    def too_weak(self, weak: tuple[Gpu, ...]) -> list[Sentence]:
+    def too_weak(self, weak: tuple[Gpu, ...]) -> list[RuleText]:
         """Say that these GPUs are below the minimum, and on Kaggle what to choose instead."""
         minimum = minimum_compute_capability()
         said = [
-            sentence("compute-capability-too-low", gpu=g.name, cc=g.compute_capability, minimum=minimum)
+            rule_text("compute-capability-too-low", gpu=g.name, cc=g.compute_capability, minimum=minimum)
             for g in weak
         ]
         if weak and self.host.notebook == "kaggle":
-            said.append(sentence("kaggle-choose-t4", gpu=weak[0].name))
+            said.append(rule_text("kaggle-choose-t4", gpu=weak[0].name))
         return said
 
-    def left_out(self, left: tuple[Gpu, ...]) -> list[Sentence]:
+    def left_out(self, left: tuple[Gpu, ...]) -> list[RuleText]:
         """Say why no line serves some of these GPUs; those that only another line serves are named elsewhere."""
         unserved = [gpu for gpu in left if not any(self.serves(line, gpu) for line in self.lines)]
         said = [self._left_out(gpu) for gpu in unserved]
         if self.host.wsl and any(one.rule in ABOUT_DRIVERS for one in said):
-            said.append(sentence("wsl-driver"))
+            said.append(rule_text("wsl-driver"))
         return said
 
-    def _left_out(self, gpu: Gpu) -> Sentence:
+    def _left_out(self, gpu: Gpu) -> RuleText:
         """Say why no line serves this GPU: nothing is built for it, or the driver is too old."""
         cc = gpu.compute_capability
         built = [line for line in self.lines if self.covers(line, gpu)]
         if not built and self.host.system == "windows" and numbers(cc) < (7, 5):
-            return sentence("windows-needs-7-5", gpu=gpu.name, cc=cc)
+            return rule_text("windows-needs-7-5", gpu=gpu.name, cc=cc)
         if not built:
-            return sentence("architecture-not-built", gpu=gpu.name, cc=cc)
+            return rule_text("architecture-not-built", gpu=gpu.name, cc=cc)
         line = min(built, key=lambda one: numbers(self.needed(one, gpu)))
         rule = (
             "blackwell-driver"
@@ -363,4 +365,4 @@ class _Machine:
             else "driver-too-old"
         )
         needed = self.needed(line, gpu)
-        return sentence(rule, gpu=gpu.name, tag=line.tag, cuda=line.cuda, needed=needed, driver=self.driver)
+        return rule_text(rule, gpu=gpu.name, tag=line.tag, cuda=line.cuda, needed=needed, driver=self.driver)

@@ -20,7 +20,7 @@ VISIBLE = frozenset(code for code in range(0x21, 0x7F) if chr(code) not in "\"'`
 _LEFT_OUT = bytes(code for code in range(256) if code not in VISIBLE)
 
 
-def cleaned(data: bytes) -> bytes:
+def strip_escapes(data: bytes) -> bytes:
     """Return a chunk without colours and with escaped characters written out; its line breaks stay what they are."""
     if b"\\" in data:
         data = _WRITTEN_CHARACTER.sub(lambda found: bytes([int(found[1], 16)]), data)
@@ -34,7 +34,7 @@ def cleaned(data: bytes) -> bytes:
     return data
 
 
-def squeezed(data: bytes) -> bytes:
+def strip_to_visible_ascii(data: bytes) -> bytes:
     """Return only the bytes that survive quoting, wrapping, framing and a wrong encoding: visible ASCII, no quotes."""
     return data.translate(None, _LEFT_OUT)
 

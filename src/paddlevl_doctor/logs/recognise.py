@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from paddlevl_doctor.knowledge.failures import Failure, Match
-from paddlevl_doctor.logs.normalise import cleaned
-from paddlevl_doctor.logs.signatures import Hit, Index, Place, Verifier, index_of
+from paddlevl_doctor.logs.normalise import strip_escapes
+from paddlevl_doctor.logs.signatures import Hit, Index, LogPosition, Verifier, index_of
 from paddlevl_doctor.logs.tracebacks import MARKS, TRACEBACK, Trouble, trouble_at
-from paddlevl_doctor.logs.window import Stretch
+from paddlevl_doctor.logs.window import LogWindow
 
 WEIGHTS = ("cause", "warning", "consequence", "harmless")
 """What is the more likely root of other failures comes first."""
@@ -38,7 +38,7 @@ class Seen:
     """One known failure in a log: where it is first, and how often (up to COUNTED)."""
 
     failure: Failure
-    place: Place
+    place: LogPosition
     count: int = 1
     after: str | None = None
     """The failure that an earlier exception of the same traceback shows."""
@@ -88,23 +88,23 @@ def recognise(
 def known_in(text: str, failures: Iterable[Failure], *, system: str | None = None) -> tuple[Seen, ...]:
     """Name what a short text shows, the root cause first."""
     reader = _Reader(tuple(failures), ())
-    stretch = Stretch(cleaned(text.encode("utf-8", "replace")))
+    stretch = LogWindow(strip_escapes(text.encode("utf-8", "replace")))
     reader.read(stretch, 0, len(stretch.data))
     return reader.ordered(system)
 
 
-def _stretches(chunks: Iterable[bytes]) -> Iterator[tuple[Stretch, int, int, bytes]]:
+def _stretches(chunks: Iterable[bytes]) -> Iterator[tuple[LogWindow, int, int, bytes]]:
     """Give overlapping stretches, the bytes of each that are to be judged now, and the chunk that is new in it."""
     kept, judged, line = b"", 0, 1
     for chunk in chunks:
-        data = kept + cleaned(chunk)
-        stretch, end = Stretch(data, line), max(judged, len(data) - _AHEAD)
+        data = kept + strip_escapes(chunk)
+        stretch, end = LogWindow(data, line), max(judged, len(data) - _AHEAD)
         yield stretch, judged, end, chunk
         cut = data.rfind(b"\n", 0, max(0, end - _BEHIND)) + 1 or max(0, end - _BEHIND)
         line += data.count(b"\n", 0, cut)
         kept, judged = data[cut:], end - cut
     if len(kept) > judged:
-        yield Stretch(kept, line), judged, len(kept), b""
+        yield LogWindow(kept, line), judged, len(kept), b""
 
 
 @dataclass
@@ -118,7 +118,7 @@ class _Reader:
     verifier: Verifier = field(default_factory=Verifier)
     index: Index = field(init=False)
     by_id: dict[str, Failure] = field(init=False)
-    last: dict[str, Place] = field(default_factory=dict)
+    last: dict[str, LogPosition] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
     covered: deque[frozenset[int]] = field(default_factory=lambda: deque(maxlen=16))
     """The lines of the last tracebacks; they are no errors of their own."""
@@ -134,7 +134,7 @@ class _Reader:
         self.index = index_of(tuple(sources), self.marks)
         self.by_id = {failure.id: failure for failure in self.failures}
 
-    def read(self, stretch: Stretch, begin: int, end: int) -> None:
+    def read(self, stretch: LogWindow, begin: int, end: int) -> None:
         """Judge the bytes from `begin` to `end`."""
         hits = self.index.hits(stretch, self._seen_enough())
         for number, hit in enumerate(hits):
@@ -156,7 +156,7 @@ class _Reader:
         """Return the system that the lines around the failures speak of most, None where they speak of none."""
         return self.systems.most_common(1)[0][0] if self.systems else None
 
-    def _look_around(self, stretch: Stretch, offset: int) -> None:
+    def _look_around(self, stretch: LogWindow, offset: int) -> None:
         if self.looked < _LOOKED_AT:
             self.looked += 1
             _, data, _ = stretch.around(offset)
@@ -164,7 +164,7 @@ class _Reader:
                 {name: len(p.findall(data)) for name, p in _SYSTEMS.items() if p.search(data)}
             )
 
-    def _count(self, stretch: Stretch, hit: Hit) -> None:
+    def _count(self, stretch: LogWindow, hit: Hit) -> None:
         for signature in hit.signatures:
             seen = self.found.get(signature.owner)
             if seen is not None and seen.count >= COUNTED:
@@ -175,14 +175,14 @@ class _Reader:
                 self._add(signature.owner, place, seen)
                 self._look_around(stretch, hit.offset)
 
-    def _add(self, owner: str, place: Place, seen: Seen | None) -> None:
+    def _add(self, owner: str, place: LogPosition, seen: Seen | None) -> None:
         if seen is None:
             self.found[owner] = Seen(self.by_id[owner], place)
         else:
             first = min(seen.place, place, key=lambda one: one.order)
             self.found[owner] = replace(seen, place=first, count=seen.count + 1)
 
-    def _judge(self, stretch: Stretch, hits: list[Hit], number: int) -> None:
+    def _judge(self, stretch: LogWindow, hits: list[Hit], number: int) -> None:
         line = stretch.number_of(hits[number].offset)
         if line == self.line or any(line in lines for lines in self.covered):
             return
@@ -204,7 +204,7 @@ class _Reader:
         if name in self.unknown:
             self.unknown[name] = replace(self.unknown[name], count=self.unknown[name].count + 1)
 
-    def _listed(self, stretch: Stretch, hits: list[Hit], number: int, trouble: Trouble) -> str | None:
+    def _listed(self, stretch: LogWindow, hits: list[Hit], number: int, trouble: Trouble) -> str | None:
         """Return the name under which a trouble was listed as unknown, None where a failure explains it."""
         self.covered.append(trouble.own)
         inside = self._inside(stretch, hits, number, trouble)
@@ -215,7 +215,7 @@ class _Reader:
             return None if echo else self._unknown(trouble)
         return None
 
-    def _inside(self, stretch: Stretch, hits: list[Hit], number: int, trouble: Trouble) -> list[str]:
+    def _inside(self, stretch: LogWindow, hits: list[Hit], number: int, trouble: Trouble) -> list[str]:
         """Return the failures whose signature begins in the lines of a trouble, in the order of the text."""
         places: list[tuple[tuple[int, int, int], str]] = []
         for hit in _near(hits, number, trouble):

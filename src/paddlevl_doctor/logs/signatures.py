@@ -13,8 +13,8 @@ from typing import Any
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
 from paddlevl_doctor.knowledge.data_files import KnowledgeError
-from paddlevl_doctor.logs.normalise import decoded, squeezed, unescaped
-from paddlevl_doctor.logs.window import Line, Stretch, spoken
+from paddlevl_doctor.logs.normalise import decoded, strip_to_visible_ascii, unescaped
+from paddlevl_doctor.logs.window import Line, LogWindow, parse_line
 
 if sys.version_info >= (3, 11):
     from re import _constants as ops  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ def _choices(items: Iterable[Any]) -> list[tuple[bytes, ...]]:
     run = b""
     for op, value in items:
         if op is ops.LITERAL:
-            run += squeezed(chr(value).encode("utf-8", "surrogatepass"))
+            run += strip_to_visible_ascii(chr(value).encode("utf-8", "surrogatepass"))
             if value < 0x80:  # noqa: PLR2004 - the end of ASCII
                 continue
         if op in _NOTHING or _only_blanks(op, value):
@@ -109,7 +109,7 @@ def _only_blanks(op: object, value: Any) -> bool:
     if op in _REPEATS:
         return all(_only_blanks(*item) for item in value[2])
     if op is ops.LITERAL:
-        return value < 0x80 and not squeezed(bytes([value]))  # noqa: PLR2004 - the end of ASCII
+        return value < 0x80 and not strip_to_visible_ascii(bytes([value]))  # noqa: PLR2004 - the end of ASCII
     if op is ops.IN:
         return all(item == (ops.CATEGORY, ops.CATEGORY_SPACE) or _only_blanks(*item) for item in value)
     return False
@@ -168,7 +168,7 @@ _REMEMBERED = 512
 
 
 @dataclass(frozen=True)
-class Place:
+class LogPosition:
     """Where a signature begins: the line, and within it the part of an escaped text and the column."""
 
     line: int
@@ -200,7 +200,7 @@ class Index:
         self._plain = _Automaton([s for s in signatures if not s.folded], marks)
         self._folded = _Automaton([s for s in signatures if s.folded], ())
 
-    def hits(self, stretch: Stretch, enough: frozenset[str] = frozenset()) -> list[Hit]:
+    def hits(self, stretch: LogWindow, enough: frozenset[str] = frozenset()) -> list[Hit]:
         """Return every anchor in a stretch, in the order of the text, but those of owners that were seen `enough`."""
         found = list(self._plain.hits(stretch, stretch.squeezed, enough))
         if self._folded.anchors:
@@ -219,7 +219,7 @@ class _Automaton:
         self._users = [tuple(users[anchor]) for anchor in self.anchors]
         self._search = BytesAhoCorasick(self.anchors, implementation=Implementation.DFA)
 
-    def hits(self, stretch: Stretch, text: bytes, enough: frozenset[str]) -> Iterator[Hit]:
+    def hits(self, stretch: LogWindow, text: bytes, enough: frozenset[str]) -> Iterator[Hit]:
         wanted = [tuple(s for s in users if s.owner not in enough) for users in self._users]
         for which, begin, _ in self._search.find_matches_as_indexes(text, overlapping=True):
             near = tuple(s for s in wanted[which] if _has_the_rest(s, text, begin))
@@ -245,9 +245,9 @@ class Verifier:
     """Says whether a signature really matches around a hit; remembers what it was asked, for logs repeat themselves."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[Signature, bytes, int], Place | None] = {}
+        self._seen: dict[tuple[Signature, bytes, int], LogPosition | None] = {}
 
-    def place(self, signature: Signature, stretch: Stretch, offset: int) -> Place | None:
+    def place(self, signature: Signature, stretch: LogWindow, offset: int) -> LogPosition | None:
         """Return where the signature that has an anchor at `offset` begins, None where it was only the anchor."""
         begin, data, line = stretch.around(offset)
         key = (signature, data, line)
@@ -258,14 +258,14 @@ class Verifier:
         found = self._seen[key]
         if found is None:
             return None
-        return Place(found.line + stretch.number_of(begin), found.part, found.column, found.excerpt)
+        return LogPosition(found.line + stretch.number_of(begin), found.part, found.column, found.excerpt)
 
 
 class _Window:
     """The lines around a hit, numbered from 0, those of other speakers left out."""
 
     def __init__(self, data: bytes, hit: int) -> None:
-        lines = [spoken(number, 0, text) for number, text in enumerate(decoded(data).split("\n"))]
+        lines = [parse_line(number, 0, text) for number, text in enumerate(decoded(data).split("\n"))]
         self.hit = hit
         speaker = lines[hit].speaker
         self.lines = [line for line in lines if line.speaker == speaker]
@@ -301,7 +301,7 @@ class _Text:
         lengths = (len(piece.said) + len(between) for piece in pieces)
         self.starts = list(accumulate(lengths, initial=0))[: len(pieces)]
 
-    def find(self, signature: Signature) -> Place | None:
+    def find(self, signature: Signature) -> LogPosition | None:
         broken = self.between != "\n"
         pattern = signature.loose if broken else signature.exact
         for found in pattern.finditer(self.text):
@@ -326,12 +326,12 @@ class _Text:
             for i in range(first, last)
         )
 
-    def _place(self, which: int, position: int) -> Place:
+    def _place(self, which: int, position: int) -> LogPosition:
         piece = self.pieces[which]
         column = position - self.starts[which]
         shown = piece.said if len(piece.said) <= _EXCERPT else piece.said[column : column + _EXCERPT]
-        return Place(piece.line.number, piece.part, column, shown.strip())
+        return LogPosition(piece.line.number, piece.part, column, shown.strip())
 
 
-def _search(signature: Signature, window: _Window) -> Place | None:
+def _search(signature: Signature, window: _Window) -> LogPosition | None:
     return next((place for text in window.texts() if (place := text.find(signature)) is not None), None)

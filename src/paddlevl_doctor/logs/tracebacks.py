@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from paddlevl_doctor.logs.normalise import unescaped
 from paddlevl_doctor.logs.signatures import Hit
-from paddlevl_doctor.logs.window import Line, Stretch, spoken
+from paddlevl_doctor.logs.window import Line, LogWindow, parse_line
 
 TRACEBACK = "Traceback(mostrecentcalllast)"
 MARKS = (
@@ -29,7 +29,7 @@ MARKS = (
 
 _SHORT, _LONGEST = 100, 600
 """Lines of one chain of tracebacks that are read."""
-_SHOWN = 60
+_MAX_QUOTED_CHARS = 60
 _WORDS = 400
 _NEAR = 10
 """Lines between a known failure and a line of the log that only says that something failed."""
@@ -78,7 +78,7 @@ class Trouble:
     own: frozenset[int]
 
 
-def trouble_at(stretch: Stretch, hit: Hit) -> Trouble | None:
+def trouble_at(stretch: LogWindow, hit: Hit) -> Trouble | None:
     """Return the error that a mark stands for, None where the words mean something else."""
     if TRACEBACK in hit.marks:
         short = _chain(stretch, hit.offset, _SHORT)
@@ -87,7 +87,7 @@ def trouble_at(stretch: Stretch, hit: Hit) -> Trouble | None:
     return _single(stretch, hit.offset)
 
 
-def _chain(stretch: Stretch, offset: int, most: int) -> Trouble | None:
+def _chain(stretch: LogWindow, offset: int, most: int) -> Trouble | None:
     lines = _own_lines(_escaped(list(stretch.lines(offset, most)), stretch, offset))
     if not lines or _NATIVE in lines[0].said:
         return None
@@ -119,12 +119,12 @@ def _chain(stretch: Stretch, offset: int, most: int) -> Trouble | None:
 def _shown(lines: list[Line]) -> tuple[str, ...]:
     """Return a chain for people: of a long one the beginning and, more of it, the end."""
     said = [line.said.rstrip()[:_WORDS] for line in lines]
-    if len(said) <= _SHOWN:
+    if len(said) <= _MAX_QUOTED_CHARS:
         return tuple(said)
-    return (*said[: _SHOWN // 3], "…", *said[-2 * _SHOWN // 3 :])
+    return (*said[: _MAX_QUOTED_CHARS // 3], "…", *said[-2 * _MAX_QUOTED_CHARS // 3 :])
 
 
-def _escaped(lines: list[Line], stretch: Stretch, offset: int) -> list[Line]:
+def _escaped(lines: list[Line], stretch: LogWindow, offset: int) -> list[Line]:
     """Return the lines from the traceback on; where it is one line of JSON, what that line stands for."""
     head = lines[0]
     end = stretch.data.find(b"\n", offset)
@@ -135,7 +135,7 @@ def _escaped(lines: list[Line], stretch: Stretch, offset: int) -> list[Line]:
     for _ in range(2):  # quoted twice
         if len(parts := unescaped(text)) > 1:
             first = parts[0] if parts[0].startswith("Traceback") else text
-            own = [replace(spoken(head.number, head.start, part), speaker="") for part in parts]
+            own = [replace(parse_line(head.number, head.start, part), speaker="") for part in parts]
             return own if first == parts[0] and len(own) > 2 else lines  # noqa: PLR2004 - header, frame, error
         text = "\n".join(parts)
     return lines
@@ -195,7 +195,7 @@ def _end_of_message(lines: list[Line], last: int) -> int:
     return end
 
 
-def _single(stretch: Stretch, offset: int) -> Trouble | None:
+def _single(stretch: LogWindow, offset: int) -> Trouble | None:
     line = next(iter(stretch.lines(offset, 1)))
     said = line.said.strip()
     exception = _BARE.match(said) or _STRICT.match(said)

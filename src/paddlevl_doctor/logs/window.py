@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
-from paddlevl_doctor.logs.normalise import VISIBLE, decoded, normal, split_prefix, squeezed
+from paddlevl_doctor.logs.normalise import VISIBLE, decoded, normal, split_prefix, strip_to_visible_ascii
 
 _BLOCK, _STEP = 2048, 32
-_BEFORE = 4
+_LINES_BEFORE = 4
 """Lines before a hit that can belong to its message."""
-_AFTER = 12
-_PART = 1000
-_FAR = 3000
+_LINES_AFTER = 12
+_MAX_LINE_CHARS = 1000
+_MAX_BYTES = 3000
 """Bytes before and after a hit that can belong to its message."""
 
 
@@ -29,19 +29,21 @@ class Line:
     said: str
 
 
-class Stretch:
+class LogWindow:
     """Cleaned bytes of a log, the first of which belongs to line `first_line` (lines count from 1)."""
 
     def __init__(self, data: bytes, first_line: int = 1) -> None:
         self.data, self.first_line = data, first_line
-        self.squeezed = squeezed(data)
+        self.squeezed = strip_to_visible_ascii(data)
         self._block, self._within = -1, [0]
 
     @cached_property
     def _visible(self) -> list[int]:
         """The length of the squeezed copy before each block."""
         blocks = range(0, len(self.data), _BLOCK)
-        return list(accumulate((len(squeezed(self.data[i : i + _BLOCK])) for i in blocks), initial=0))
+        return list(
+            accumulate((len(strip_to_visible_ascii(self.data[i : i + _BLOCK])) for i in blocks), initial=0)
+        )
 
     @cached_property
     def _breaks(self) -> list[int]:
@@ -55,7 +57,7 @@ class Stretch:
         if number != self._block:  # places come in the order of the text, often many from one block
             begin = number * _BLOCK
             steps = range(begin, min(begin + _BLOCK, len(self.data)), _STEP)
-            counts = (len(squeezed(self.data[i : i + _STEP])) for i in steps)
+            counts = (len(strip_to_visible_ascii(self.data[i : i + _STEP])) for i in steps)
             self._block, self._within = number, list(accumulate(counts, initial=self._visible[number]))
         step = bisect.bisect_right(self._within, place) - 1
         offset = number * _BLOCK + step * _STEP
@@ -74,9 +76,11 @@ class Stretch:
 
     def line_of(self, offset: int) -> bytes:
         """Return the line in which a byte is; of an endless one the part around it."""
-        begin = self.data.rfind(b"\n", max(0, offset - _PART), offset) + 1 or max(0, offset - _PART)
-        end = self.data.find(b"\n", offset, offset + _PART)
-        return self.data[begin : end if end >= 0 else offset + _PART]
+        begin = self.data.rfind(b"\n", max(0, offset - _MAX_LINE_CHARS), offset) + 1 or max(
+            0, offset - _MAX_LINE_CHARS
+        )
+        end = self.data.find(b"\n", offset, offset + _MAX_LINE_CHARS)
+        return self.data[begin : end if end >= 0 else offset + _MAX_LINE_CHARS]
 
     def around(self, offset: int) -> tuple[int, bytes, int]:
         """Return what can belong to the message at `offset`: where it begins, its bytes, and the line of the hit.
@@ -84,15 +88,15 @@ class Stretch:
         It is the same for all places of a line (of an endless one: of a part of it), so that it is read once.
         """
         data = self.data
-        start = data.rfind(b"\n", max(0, offset - _PART), offset) + 1
-        middle = start or max(0, offset - offset % _PART)
-        low, high = max(0, middle - _FAR), min(len(data), middle + _PART + _FAR)
+        start = data.rfind(b"\n", max(0, offset - _MAX_LINE_CHARS), offset) + 1
+        middle = start or max(0, offset - offset % _MAX_LINE_CHARS)
+        low, high = max(0, middle - _MAX_BYTES), min(len(data), middle + _MAX_LINE_CHARS + _MAX_BYTES)
         begin = middle
-        for _ in range(_BEFORE if start else 0):
+        for _ in range(_LINES_BEFORE if start else 0):
             begin = max(low, data.rfind(b"\n", low, max(low, begin - 1)) + 1)
         begin = begin if start else low
         end = offset
-        for _ in range(_AFTER):
+        for _ in range(_LINES_AFTER):
             end = data.find(b"\n", end, high) + 1
             if end == 0:
                 return begin, data[begin:high], data.count(b"\n", begin, offset)
@@ -100,17 +104,17 @@ class Stretch:
 
     def lines(self, offset: int, most: int) -> Iterator[Line]:
         """Give at most so many lines, from the one in which `offset` is; of endless ones only the beginning."""
-        begin = self.data.rfind(b"\n", max(0, offset - _FAR), offset) + 1 or max(0, offset - _FAR)
+        begin = self.data.rfind(b"\n", max(0, offset - _MAX_BYTES), offset) + 1 or max(0, offset - _MAX_BYTES)
         number = self.number_of(begin)
         for line in range(number, number + most):
             end = self.data.find(b"\n", begin)
             stop = end if end >= 0 else len(self.data)
-            yield spoken(line, begin, decoded(self.data[begin : min(stop, begin + 2 * _FAR)]))
+            yield parse_line(line, begin, decoded(self.data[begin : min(stop, begin + 2 * _MAX_BYTES)]))
             if end < 0:
                 return
             begin = end + 1
 
 
-def spoken(number: int, start: int, text: str) -> Line:
+def parse_line(number: int, start: int, text: str) -> Line:
     """Take a line apart."""
     return Line(number, start, *split_prefix(normal(text)))

@@ -22,7 +22,7 @@ from paddlevl_doctor.values.findings import Bar, no_bar
 RACE_TIMEOUT = 8.0
 """Seconds for all servers of one wheel; the first complete sample ends the measurement."""
 _MAX_PAGE_BYTES = 8 << 20
-_PIECE = 1 << 16
+_CHUNK_BYTES = 1 << 16
 _LINK = re.compile(r"""href=["']([^"']+)["']""")
 
 
@@ -69,7 +69,7 @@ def _read_page(url: str, measurement: Measurement) -> tuple[str, str]:
     data, started = b"", time.monotonic()
     with stream(url, timeout=measurement.seconds_left()) as response:
         refuse_error(response)
-        while len(data) < _MAX_PAGE_BYTES and (piece := response.read1(_PIECE)):
+        while len(data) < _MAX_PAGE_BYTES and (piece := response.read1(_CHUNK_BYTES)):
             data += piece
             if measurement.is_over():
                 rate = round(len(data) / (time.monotonic() - started))

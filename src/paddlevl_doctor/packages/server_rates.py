@@ -33,7 +33,7 @@ _GRACE = 0.2
 """Seconds that the other servers of a race have after the first one has sent its sample."""
 _MARGIN = 0.25
 """Seconds before the deadline at which the rate of a slow server is taken, so that it counts."""
-_PIECE = 1 << 16
+_CHUNK_BYTES = 1 << 16
 _MEGA, _KILO = 1e6, 1e3
 
 
@@ -85,7 +85,7 @@ def measure_servers(
     find: Callable[[str, Measurement], str],
     *,
     timeout: float,
-    least: int = _PIECE,
+    least: int = _CHUNK_BYTES,
     race: bool = False,
 ) -> tuple[ServerRate, ...]:
     """Return the rate of each server (URL by name) within `timeout` seconds, the fastest first.
@@ -166,7 +166,7 @@ def _read_sample(response: Response, started: float, measurement: Measurement) -
     """Read until the sample is complete or the time is over; return the bytes, and whether the body ended."""
     size = 0
     while size < SAMPLE and not measurement.is_over() and time.monotonic() - started < ENOUGH:
-        if not (data := response.read1(_PIECE)):
+        if not (data := response.read1(_CHUNK_BYTES)):
             return size, True
         if not size and not data.startswith(b"PK"[: len(data)]):
             raise RefusalError(message("download-no-wheel"))

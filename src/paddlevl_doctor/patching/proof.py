@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from paddlevl_doctor.facts.run_probes import PROBES, probe_environment, run_program, side_by_side
+from paddlevl_doctor.facts.run_probes import PROBES, probe_environment, run_concurrently, run_program
 from paddlevl_doctor.knowledge.patches import proof_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Target
@@ -32,7 +32,7 @@ def prove_all(system: System, patch_ids: Sequence[str], target: Target) -> dict[
     """Run the proofs of patches that have all been written, as many at a time as there are processors."""
     environment = probe_environment(system, target, fill=False)
     jobs = {name: partial(_proven, system, name, target, environment) for name in patch_ids}
-    return side_by_side(jobs, system.cpu_count())
+    return run_concurrently(jobs, system.cpu_count())
 
 
 def _proven(system: System, patch_id: str, target: Target, environment: Mapping[str, str]) -> Proof:

@@ -39,7 +39,7 @@ def for_everybody(report: ParseReport, root: Path, lang: str) -> ParseReport:
     """
     from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
 
-    redacted: ParseReport = Redactor.of_this_machine().value(replace(report, story=None, fix=None), lang)
+    redacted: ParseReport = Redactor.of_this_machine().value(replace(report, run_report=None, fix=None), lang)
     names = (_from(Path(document.input), root) for document in report.documents)
     documents = zip(redacted.documents, names, strict=True)
     return replace(redacted, documents=tuple(replace(document, input=name) for document, name in documents))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from paddlevl_doctor.checks.report import CheckReport
-    from paddlevl_doctor.commands.check import Known
+    from paddlevl_doctor.commands.check import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.values.facts import Facts
@@ -230,7 +230,7 @@ class Screen:
             rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
             self.line(self.say("counts", **numbers, **rest, seconds=report.seconds), "dim")
 
-    def listing(self, rows: Sequence[Known]) -> None:
+    def listing(self, rows: Sequence[ListedCheck]) -> None:
         """Print everything that the doctor knows, and where it sees it."""
         table = self.table("column-check", "column-seen", "column-looks-at")
         for row in rows:

@@ -12,7 +12,7 @@ from paddlevl_doctor.values.findings import as_dict
 
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.report import CheckReport
-    from paddlevl_doctor.commands.check import Known
+    from paddlevl_doctor.commands.check import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.parsing.run.report import ParseReport
@@ -39,7 +39,7 @@ def check_document(report: CheckReport) -> Document:
     )
 
 
-def list_document(rows: tuple[Known, ...]) -> Document:
+def list_document(rows: tuple[ListedCheck, ...]) -> Document:
     """Describe what the doctor knows."""
     return document("check-list", checks=rows)
 

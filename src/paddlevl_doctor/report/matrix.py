@@ -11,16 +11,18 @@ from paddlevl_doctor.messages import message, say
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from paddlevl_doctor.knowledge.install_options import Answer, GpuNeed, Machine
+    from paddlevl_doctor.knowledge.install_options import GpuNeed, InstallOption, Machine
     from paddlevl_doctor.knowledge.resource_estimates import Download
-    from paddlevl_doctor.knowledge.selection_rules import Sentence
+    from paddlevl_doctor.knowledge.selection_rules import RuleText
     from paddlevl_doctor.report.console import Screen
     from paddlevl_doctor.report.json_documents import Document
 
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
 
-def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequence[Words] = ()) -> None:
+def show(
+    screen: Screen, answer: InstallOption, files: Sequence[Path] = (), notes: Sequence[Words] = ()
+) -> None:
     """Print an answer, what was written and what is to be known of it; quiet leaves what cannot be used, and the
     commands or files.
 
@@ -48,7 +50,7 @@ def show(screen: Screen, answer: Answer, files: Sequence[Path] = (), notes: Sequ
         _commands(screen, answer)
 
 
-def _refusals(screen: Screen, answer: Answer) -> None:
+def _refusals(screen: Screen, answer: InstallOption) -> None:
     _rules(screen, screen.say("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
 
 
@@ -68,7 +70,7 @@ def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
     screen.console.print()
 
 
-def _rows(answer: Answer, lang: str) -> list[tuple[str, str]]:
+def _rows(answer: InstallOption, lang: str) -> list[tuple[str, str]]:
     chosen = answer.version_set
     rows = [
         (say("matrix-machine", lang), _machine(answer.machine, lang)),
@@ -91,7 +93,7 @@ def _rows(answer: Answer, lang: str) -> list[tuple[str, str]]:
     return rows + [(say("matrix-vram", lang), _memory(need, lang)) for need in answer.memory]
 
 
-def _places(answer: Answer, lang: str) -> str:
+def _places(answer: InstallOption, lang: str) -> str:
     """Name the page of the CUDA wheel, and where the other packages come from."""
     default = answer.mirror or say("matrix-default-index", lang)
     page = answer.wheel.find_links
@@ -143,7 +145,7 @@ def _doubt(verified: str, lang: str) -> str:
     return f" [{say('matrix-unverified', lang)}]" if verified == "unverified" else ""
 
 
-def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str) -> None:
+def _rules(screen: Screen, title: str, sentences: Sequence[RuleText], style: str) -> None:
     if not sentences:
         return
     from rich.text import Text  # noqa: PLC0415 - JSON does without
@@ -157,7 +159,7 @@ def _rules(screen: Screen, title: str, sentences: Sequence[Sentence], style: str
     screen.console.print()
 
 
-def _commands(screen: Screen, answer: Answer) -> None:
+def _commands(screen: Screen, answer: InstallOption) -> None:
     from rich.text import Text  # noqa: PLC0415 - JSON does without
 
     from paddlevl_doctor.report.console import command_line  # noqa: PLC0415 - it imports this screen's class
@@ -170,7 +172,9 @@ def _commands(screen: Screen, answer: Answer) -> None:
         screen.line(screen.say(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
 
 
-def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[Words] = ()) -> Document:
+def matrix_document(
+    answer: InstallOption, files: Sequence[Path] = (), notes: Sequence[Words] = ()
+) -> Document:
     """Describe an answer, what was written, and what is to be known of it."""
     from paddlevl_doctor.report.json_documents import document  # noqa: PLC0415 - brings json, which people do not need
 
@@ -203,7 +207,7 @@ def matrix_document(answer: Answer, files: Sequence[Path] = (), notes: Sequence[
     )
 
 
-def _machine_fields(answer: Answer) -> dict[str, object]:
+def _machine_fields(answer: InstallOption) -> dict[str, object]:
     machine = answer.machine
     host, gpus = machine.host, machine.gpus
     return {
@@ -226,7 +230,7 @@ def _machine_fields(answer: Answer) -> dict[str, object]:
     }
 
 
-def _wheel(answer: Answer) -> dict[str, object]:
+def _wheel(answer: InstallOption) -> dict[str, object]:
     wheel = answer.wheel
     return {
         "package": wheel.package,
@@ -238,7 +242,7 @@ def _wheel(answer: Answer) -> dict[str, object]:
     }
 
 
-def _index(answer: Answer) -> dict[str, object] | None:
+def _index(answer: InstallOption) -> dict[str, object] | None:
     look = answer.index
     if look is None:
         return None
@@ -250,7 +254,7 @@ def _download_fields(download: Download) -> dict[str, object]:
     return {**vars(download), "total_mb": download.total_mb, "complete": download.complete}
 
 
-def _rule(said: Sentence, kind: str) -> dict[str, object]:
+def _rule(said: RuleText, kind: str) -> dict[str, object]:
     return {
         "rule": said.rule,
         "kind": kind,

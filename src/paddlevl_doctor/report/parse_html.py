@@ -21,9 +21,9 @@ from paddlevl_doctor.parsing.output.html_tables import Cell, cells_of
 from paddlevl_doctor.parsing.output.run_report_model import (
     Difference,
     DifferenceKind,
-    DocumentStory,
-    PageStory,
-    RunStory,
+    DocumentSection,
+    PageSection,
+    RunReport,
     Sample,
 )
 from paddlevl_doctor.parsing.workers.watchdog import slope
@@ -337,10 +337,10 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Column:
-    """A page as one engine read it; without a story where it did not read this page."""
+    """A page as one engine read it; without a section where it did not read this page."""
 
     engine: str
-    story: PageStory | None
+    section: PageSection | None
     blocks: tuple[_Shown, ...]
     found: tuple[_Found, ...]
 
@@ -352,7 +352,7 @@ class _Page:
     The picture has the blocks and differences of the first column's engine.
     """
 
-    story: PageStory
+    section: PageSection
     anchor: str
     is_open: bool
     picture: str
@@ -364,17 +364,17 @@ class _Page:
         return self.columns[0]
 
 
-def write_page(story: RunStory, folder: Path, lang: str) -> Path:
+def write_page(run: RunReport, folder: Path, lang: str) -> Path:
     """Write the page beside the results; raises DoctorError where it cannot be written."""
     path = folder / NAME
     try:
-        path.write_text(run_page(story, Path.home(), lang), encoding="utf-8")
+        path.write_text(run_page(run, Path.home(), lang), encoding="utf-8")
     except OSError as error:
         raise DoctorError(message("cannot-write", path=path, reason=error.strerror)) from error
     return path
 
 
-def run_page(story: RunStory, home: Path, lang: str) -> str:
+def run_page(run: RunReport, home: Path, lang: str) -> str:
     """Return the page. The home folder and secrets are taken out of all but what stands in the documents."""
     from paddlevl_doctor.redaction import without_home  # noqa: PLC0415 - only this format needs it
 
@@ -382,13 +382,12 @@ def run_page(story: RunStory, home: Path, lang: str) -> str:
         lang=lang,
         t=message,
         version=__version__,
-        story=story,
+        run=run,
         documents=[
-            (document, tuple(_pages(n, document, story.engine)))
-            for n, document in enumerate(story.documents, 1)
+            (document, tuple(_pages(n, document, run.engine))) for n, document in enumerate(run.documents, 1)
         ],
-        slowest=max(story.seconds.values(), default=0.0),
-        memory=plot_of(story.samples),
+        slowest=max(run.seconds.values(), default=0.0),
+        memory=plot_of(run.samples),
         size=(WIDE, HIGH),
         tone_of=_tone,
         clean=lambda said: without_home(render(said, lang), home),
@@ -396,32 +395,32 @@ def run_page(story: RunStory, home: Path, lang: str) -> str:
     return words + "\n"
 
 
-def _tone(document: DocumentStory) -> tuple[str, str]:
+def _tone(document: DocumentSection) -> tuple[str, str]:
     """Return the class that colours a document's verdict, and the mark that says the same without colours."""
     if not document.passed:
         return "bad", "✗"
     return ("ok", "✓") if document.judged else ("unjudged", "-")
 
 
-def _pages(number: int, document: DocumentStory, engine: str) -> Iterator[_Page]:
+def _pages(number: int, document: DocumentSection, engine: str) -> Iterator[_Page]:
     """Yield the pages that any engine read."""
     read = [(engine, document), *((other.engine, other.document) for other in document.others)]
     by_index = [(name, {page.index: page for page in one.pages}) for name, one in read]
     differing = [page.index for page in document.pages if page.differences][:_OPEN_DIFFERING]
     for place, index in enumerate(sorted({index for _, pages in by_index for index in pages})):
         columns = tuple(_column(name, pages.get(index)) for name, pages in by_index)
-        story = next(column.story for column in columns if column.story is not None)
+        section = next(column.section for column in columns if column.section is not None)
         yield _Page(
-            story=story,
+            section=section,
             anchor=f"document-{number}-page-{index + 1}",
             is_open=place < _OPEN or index in differing,
-            picture=_picture(story),
+            picture=_picture(section),
             columns=columns,
-            sign=max(1, story.width // 48),
+            sign=max(1, section.width // 48),
         )
 
 
-def _column(engine: str, page: PageStory | None) -> _Column:
+def _column(engine: str, page: PageSection | None) -> _Column:
     if page is None:
         return _Column(engine, None, (), ())
     found = tuple(_found(n, difference) for n, difference in enumerate(page.differences, 1))
@@ -433,7 +432,7 @@ def _column(engine: str, page: PageStory | None) -> _Column:
     return _Column(engine, page, tuple(blocks), found)
 
 
-def _picture(page: PageStory) -> str:
+def _picture(page: PageSection) -> str:
     """Return the page's picture as a data URI; empty where there is none."""
     if page.picture is None:
         return ""

@@ -12,7 +12,7 @@ from paddlevl_doctor.knowledge.catalogue import Model, Pipeline
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, ServerMemory, pinned_of
 from paddlevl_doctor.knowledge.version_sets import VersionSet
-from paddlevl_doctor.knowledge.visible_gpus import BUS, LIST, ORDER, visible
+from paddlevl_doctor.knowledge.visible_gpus import BUS, LIST, ORDER, find_visible_gpus
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, driver_system, required_driver
 from paddlevl_doctor.knowledge.wheel_tables import load_indexes
 from paddlevl_doctor.messages import Text, message, sentences
@@ -60,7 +60,7 @@ def _no_card(backend: Backend, facts: Facts) -> Text | None:
     """Return why no card serves: there is none, the user hides it, or the server has no code for it."""
     if not facts.gpus.devices:
         return message("serve-no-gpu", minimum=backend.minimum)
-    seen = visible(facts.gpus, facts.settings)
+    seen = find_visible_gpus(facts.gpus, facts.settings)
     if not seen.devices:
         return sentences((message("serve-hidden"), *(one.message for one in seen.said)))
     if usable(backend, seen.devices):
@@ -113,7 +113,7 @@ def card_of(backend: Backend, facts: Facts) -> Gpu | None:
 
     Where the user named cards by UUIDs that nobody could look up, the one with least stands for them.
     """
-    fitting = usable(backend, visible(facts.gpus, facts.settings).devices)
+    fitting = usable(backend, find_visible_gpus(facts.gpus, facts.settings).devices)
     choose = min if _is_riddle(facts) else max
     return choose(fitting, key=lambda one: one.memory_free_mb, default=None)
 

@@ -35,10 +35,10 @@ MARK = ".paddlevl-doctor-server"
 LOG = "paddleocr-vl-server.log"
 READY_TIMEOUT = 1800.0
 """Seconds: 2 GB of weights may have to be downloaded first, and graphs captured."""
-_PAUSE = 0.5
-_TAIL = 15
+_POLL_SECONDS = 0.5
+_TAIL_LINES = 15
 """Lines of the log that a message carries."""
-_READ = 1 << 20
+_TAIL_BYTES = 1 << 20
 
 
 @dataclass
@@ -58,8 +58,8 @@ class Server:
         """Stay until the server ends by itself, which is a failure: raises DoctorError with its last words."""
         code = None
         while code is None:
-            code = self.child.wait(_PAUSE)
-        raise DoctorError(message("serve-ended", code=code, log=self.log, words=last_words(self.log)))
+            code = self.child.wait(_POLL_SECONDS)
+        raise DoctorError(message("serve-ended", code=code, log=self.log, words=log_tail(self.log)))
 
 
 def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) -> None:
@@ -144,15 +144,15 @@ def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path,
     """Ask until the model is loaded, then ask for what stands in a picture; the answer must have text."""
     said = ""
     while (left := deadline - system.clock()) > 0:
-        code = child.wait(_PAUSE)
+        code = child.wait(_POLL_SECONDS)
         if code is not None:
-            raise DoctorError(message("serve-ended", code=code, log=log, words=last_words(log)))
+            raise DoctorError(message("serve-ended", code=code, log=log, words=log_tail(log)))
         said, refused = _answer(system, plan, left)
         if refused:  # it will not think otherwise later
             raise DoctorError(message("serve-wants-key", name=KEY, log=log))
         if not said:
             return
-    raise DoctorError(message("serve-not-ready", said=said or "-", log=log, words=last_words(log)))
+    raise DoctorError(message("serve-not-ready", said=said or "-", log=log, words=log_tail(log)))
 
 
 def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
@@ -172,15 +172,15 @@ def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
     return said, reply.status in NO_KEY
 
 
-def last_words(log: Path) -> Text:
+def log_tail(log: Path) -> Text:
     """Return what a server's log says is wrong: the known failure in it, and its last lines."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _READ))
-            words = file.read(_READ).decode("utf-8", errors="replace")
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            words = file.read(_TAIL_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return ""
-    tail = "\n".join(words.splitlines()[-_TAIL:])
+    tail = "\n".join(words.splitlines()[-_TAIL_LINES:])
     return _with_known_failure(words, tail)
 
 

@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 MAX_REPLY_BYTES = 1 << 20
 """Bytes of a reply that are read; model lists and completions are far smaller."""
 _MAX_REDIRECTS = 10
-_PIECE = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Response:
     def read(self, limit: int) -> bytes:
         """Return the body, at most its first `limit` bytes; raises OSError."""
         data = b""
-        while len(data) < limit and (piece := self.read1(min(_PIECE, limit - len(data)))):
+        while len(data) < limit and (piece := self.read1(min(_CHUNK_BYTES, limit - len(data)))):
             data += piece
         return data
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.system.child import Child
     from paddlevl_doctor.system.http import Reply
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 """Bytes."""
 
 
@@ -167,7 +167,7 @@ def _end(pid: int) -> None:
         release()
 
 
-def _last_words(process: subprocess.Popen[str]) -> tuple[str, str]:
+def _remaining_output(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Read what an ended process left in its pipes.
 
     An orphan of its group may still hold them, so the group is killed; one in a group of its own is not waited for.
@@ -278,7 +278,7 @@ class RealSystem:
             except subprocess.TimeoutExpired:
                 timed_out = True
                 _end(process.pid)
-                stdout, stderr = _last_words(process)
+                stdout, stderr = _remaining_output(process)
         except BaseException:  # also an interrupt while a late child is being ended
             _end(process.pid)
             raise
@@ -327,7 +327,7 @@ class RealSystem:
         state = hashlib.new(algorithm, head, usedforsecurity=False)
         try:
             with path.open("rb") as file:
-                while piece := file.read(_PIECE):
+                while piece := file.read(_CHUNK_BYTES):
                     state.update(piece)
         except OSError:
             return None

@@ -122,7 +122,7 @@ def test_an_environment_that_always_runs_out_of_memory_fails_for_two_pages_only(
     (work,) = stage.run([document(tmp_path, 0, 12)], [engine], fits=60)
 
     assert texts(work) == [f"This is page {n}." for n in range(12)]
-    assert [page.rung for page in work.in_order()] == ["smaller"] * 12
+    assert [page.rung for page in work.pages_in_order()] == ["smaller"] * 12
     assert [incident.partition(":")[0] for incident in stage.incidents] == [
         f"Page {page}, {rung}"
         for page in (1, 2)

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from paddlevl_doctor.parsing.evaluate.align import Place, in_order, occurrences, places, similarity
+from paddlevl_doctor.parsing.evaluate.align import (
+    TextMatch,
+    locate_all,
+    longest_ordered_chain,
+    occurrences,
+    similarity,
+)
 from paddlevl_doctor.parsing.evaluate.verdict import endless
 
 short = st.text(alphabet="abc", max_size=6)
@@ -43,7 +49,7 @@ def test_a_misread_text_is_found_near_the_one_before_it_and_else_anywhere() -> N
         for part, one in zip((*parts[:40], *parts[60:], *parts[40:60]), read, strict=True)
     }
     text = "".join(read)
-    found = places(parts, text, occurrences(parts, text))
+    found = locate_all(parts, text, occurrences(parts, text))
 
     assert [abs(place.start - starts[part]) < 4 for part, place in zip(parts, found, strict=True)] == [
         True
@@ -52,8 +58,8 @@ def test_a_misread_text_is_found_near_the_one_before_it_and_else_anywhere() -> N
 
 
 def test_a_text_that_is_longer_than_what_was_read_and_an_empty_one_have_a_place() -> None:
-    assert places(["abcd"], "ab", {}) == [Place(0, 2, 0.5)]
-    assert places(["ab"], "", {}) == [Place(0, 0, 0.0)]
+    assert locate_all(["abcd"], "ab", {}) == [TextMatch(0, 2, 0.5)]
+    assert locate_all(["ab"], "", {}) == [TextMatch(0, 0, 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_a_text_that_is_longer_than_what_was_read_and_an_empty_one_have_a_place(
 def test_the_chain_takes_one_place_of_each_text(
     candidates: list[list[int]], chain: list[tuple[int, int]]
 ) -> None:
-    assert in_order(candidates) == chain
+    assert longest_ordered_chain(candidates) == chain
 
 
 @given(st.permutations(range(8)))
@@ -79,7 +85,7 @@ def test_the_chain_is_the_longest_one(order: list[int]) -> None:
         for mask in range(256)
         if (picked := [order[n] for n in range(8) if mask >> n & 1]) == sorted(picked)
     )
-    assert len(in_order([[place] for place in order])) == longest
+    assert len(longest_ordered_chain([[place] for place in order])) == longest
 
 
 def test_long_texts_are_as_alike_as_compared_whole() -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.parsing.evaluate.compare_engines import side_by_side
+from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines
 from paddlevl_doctor.parsing.output.run_report_model import (
-    DocumentStory,
-    EngineStory,
+    DocumentSection,
+    EngineSection,
     OtherReading,
-    PageStory,
-    RunStory,
+    PageSection,
+    RunReport,
 )
 from paddlevl_doctor.parsing.run.report import (
     ComparedDocument,
@@ -38,10 +38,10 @@ REQUEST = ParseRequest(("page.png",), Path("output"))
 def read_as(words: str, verdict: Judgement = GOOD) -> ParseReport:
     blocks = (Block("text", words, (0, 0, 9, 9)),)
     document = DocumentReport("in/page.png", 1, 0, (), (), verdict)
-    told = DocumentStory("page.png", (PageStory(0, 9, 9, blocks, 1.0, "cpu"),), verdict.passed, "")
+    told = DocumentSection("page.png", (PageSection(0, 9, 9, blocks, 1.0, "cpu"),), verdict.passed, "")
     return ParseReport(
         "in/page.png", "?", "cpu", "?", "", (Page(0, 9, 9, blocks, 1.0),), (), verdict, {"read": 1.0}, {},
-        documents=(document,), story=RunStory("page.png", "?", "cpu", (told,)),
+        documents=(document,), run_report=RunReport("page.png", "?", "cpu", (told,)),
     )  # fmt: skip
 
 
@@ -57,18 +57,20 @@ def compared_as(
         answer = answers[request.engine]
         if isinstance(answer, DoctorError):
             raise answer
-        assert answer.story is not None
-        return replace(answer, engine=request.engine, story=replace(answer.story, engine=request.engine))
+        assert answer.run_report is not None
+        return replace(
+            answer, engine=request.engine, run_report=replace(answer.run_report, engine=request.engine)
+        )
 
-    return side_by_side(tuple(answers), asked, read)
+    return compare_engines(tuple(answers), asked, read)
 
 
 def unread() -> ParseReport:
     """A document that could not be opened."""
     bad = unreadable(Path("in/page.png"), "It is empty.")
-    told = (DocumentStory("page.png", (), False, "It is empty."),)
-    story = RunStory("page.png", "?", "cpu", told)
-    return replace(read_as("", bad.verdict), pages=(), documents=(bad,), story=story)
+    told = (DocumentSection("page.png", (), False, "It is empty."),)
+    run_report = RunReport("page.png", "?", "cpu", told)
+    return replace(read_as("", bad.verdict), pages=(), documents=(bad,), run_report=run_report)
 
 
 def test_a_document_that_no_engine_could_read_is_like_nothing() -> None:
@@ -96,17 +98,17 @@ def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_othe
 
 def test_the_story_has_what_every_engine_read_beside_the_first_one() -> None:
     report = compared(native=read_as("one two"), reader=read_as("one too"))
-    assert report.story is not None
-    (document,) = report.story.documents
+    assert report.run_report is not None
+    (document,) = report.run_report.documents
     ((other),) = document.others
-    (told,) = (read_as("one too").story or report.story).documents
+    (told,) = (read_as("one too").run_report or report.run_report).documents
 
     assert other == OtherReading(
         "reader", told, 0.8333, "--- native\n+++ reader\n@@ -1 +1 @@\n-one two\n+one too"
     )
-    assert report.story.engines == (
-        EngineStory("native", "cpu", 1.0, ""),
-        EngineStory("reader", "cpu", 1.0, ""),
+    assert report.run_report.engines == (
+        EngineSection("native", "cpu", 1.0, ""),
+        EngineSection("reader", "cpu", 1.0, ""),
     )
     assert report.verdict == GOOD
 
@@ -131,11 +133,11 @@ def test_the_summary_names_the_engine_that_failed(failure: ParseReport | DoctorE
 
 def test_where_the_first_engine_cannot_read_the_next_one_is_shown() -> None:
     report = compared(server=DoctorError("No answer."), reader=read_as("one"))
-    assert report.story is not None
+    assert report.run_report is not None
 
-    assert (report.engine, report.story.engines[0]) == (
+    assert (report.engine, report.run_report.engines[0]) == (
         "reader",
-        EngineStory("server", "", 0.0, "No answer."),
+        EngineSection("server", "", 0.0, "No answer."),
     )
 
 

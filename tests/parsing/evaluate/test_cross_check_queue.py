@@ -10,7 +10,7 @@ import pytest
 
 from paddlevl_doctor.parsing.engines.base import PageFailedError
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look, SecondLook
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
@@ -47,14 +47,14 @@ def source(tmp_path: Path) -> Iterator[PageSource]:
 
 def looked(
     source: PageSource, folder: Path, scope: str, *texts: str
-) -> tuple[list[int], SecondLook, DocumentJob]:
+) -> tuple[list[int], CrossCheckQueue, DocumentJob]:
     """Let a witness look at pages that were read as `texts`."""
     folder.mkdir(exist_ok=True)
     work = DocumentJob(document(folder, 0, len(texts)), "a", len(texts), PageStore(folder / "pages", "key"))
     witness = Witness({}, folder)
-    second = SecondLook(source, scope, witness)
+    second = CrossCheckQueue(source, scope, witness)
     for index, words in enumerate(texts):
-        work.store.place(index).mkdir(parents=True, exist_ok=True)
+        work.store.folder_of(index).mkdir(parents=True, exist_ok=True)
         second.page(work, PageRead(Page(index, 100, 40, (Block("text", words, BOX),), 0.1)))
     second.wait()
     second.close()
@@ -73,7 +73,7 @@ def test_of_a_long_document_the_first_page_and_those_that_look_wrong_are_looked_
 
 def test_what_the_witness_saw_is_remembered_and_compared_anew(source: PageSource, tmp_path: Path) -> None:
     _, first, work = looked(source, tmp_path / "a", "all", WORDS)
-    assert first.of(work) == {0: Look(1, ())}
+    assert first.of(work) == {0: PageCheck(1, ())}
 
     asked, again, work = looked(source, tmp_path / "a", "all", "Something else altogether")
     assert asked == []
@@ -92,10 +92,10 @@ def test_a_page_that_was_read_lying_is_looked_at_again_and_one_that_was_turned_i
     source: PageSource, tmp_path: Path
 ) -> None:
     work = DocumentJob(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
-    work.store.place(0).mkdir(parents=True)
+    work.store.folder_of(0).mkdir(parents=True)
     witness = Witness({}, tmp_path)
     witness.turn = 90
-    second = SecondLook(source, "all", witness)
+    second = CrossCheckQueue(source, "all", witness)
     seen = []
     for turned in (0, 90, 0):
         page = Page(0, 100, 40, (Block("text", WORDS, BOX),), 0.1)
@@ -104,5 +104,5 @@ def test_a_page_that_was_read_lying_is_looked_at_again_and_one_that_was_turned_i
         seen.append(second.of(work)[0])
     second.close()
 
-    assert seen == [Look(1, (), lies=90), Look(1, ()), Look(1, ())]
+    assert seen == [PageCheck(1, (), lies=90), PageCheck(1, ()), PageCheck(1, ())]
     assert witness.asked == [0, 0], "what was seen of a page that was read upright is remembered"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.commands.parse import ASSETS
-from paddlevl_doctor.parsing.evaluate.ground_truth import Known, known_texts
+from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts, known_texts
 from paddlevl_doctor.parsing.input.documents import Input, expand
 from paddlevl_doctor.values.errors import UsageError
 
@@ -19,11 +19,11 @@ def files(folder: Path, *names: str) -> Path:
     return folder
 
 
-def found(documents: Path, expect: Path | None) -> Known:
+def found(documents: Path, expect: Path | None) -> KnownTexts:
     return known_texts(expect, expand([documents], documents / "output"), ASSETS)
 
 
-def words(known: Known) -> dict[str, str]:
+def words(known: KnownTexts) -> dict[str, str]:
     return {"/".join(path.parts[-2:]): truth.pages[0].blocks[0].text for path, truth in known.texts.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import PageCheck
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
 from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
@@ -22,12 +22,12 @@ def reading(*texts: str, engine: str = "native") -> Reading:
     return Reading(engine, "cpu", (Page(0, 100, 100, blocks, 1.0),), {}, 0)
 
 
-def look(*kinds: DifferenceKind, seen: int = 10) -> dict[int, Look]:
-    return {0: Look(seen, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
+def look(*kinds: DifferenceKind, seen: int = 10) -> dict[int, PageCheck]:
+    return {0: PageCheck(seen, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
 
 
 def alone(
-    read: Reading, looks: dict[int, Look], *failed: str, blank: bool = False
+    read: Reading, looks: dict[int, PageCheck], *failed: str, blank: bool = False
 ) -> tuple[bool, tuple[str, ...]]:
     verdict = judge_alone(read, looks, failed, blank=blank)
     return verdict.passed, worded(verdict.reasons)
@@ -47,7 +47,7 @@ def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() 
         False,
         ("Page 1: repeated text: a line of text",),
     )
-    (passed, (reason,)) = alone(reading(WORDS), {0: Look(10, (), lies=90)})
+    (passed, (reason,)) = alone(reading(WORDS), {0: PageCheck(10, (), lies=90)})
     assert (passed, reason.partition(",")[0]) == (False, "Page 1 is not upright and was read as it is")
     assert alone(reading(), look(DifferenceKind.BLANK)) == (
         False,

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 
 from paddlevl_doctor.parsing.engines.base import SinglePageEngine, Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue
 from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, read_upright, set_upright
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
@@ -62,8 +62,8 @@ def work(tmp_path: Path) -> DocumentJob:
     image.save(tmp_path / "a.png")
     made = DocumentJob(tmp_path / "a.png", "a", 1, PageStore(tmp_path / "a.pages", "key"))
     made.pages[0] = PageRead(Page(0, 300, 200, (Block("text", "kram", MARK),), 0.1))
-    made.store.keep(made.pages[0])
-    (made.store.place(0) / "page.jpg").touch()
+    made.store.save(made.pages[0])
+    (made.store.folder_of(0) / "page.jpg").touch()
     return made
 
 
@@ -83,9 +83,9 @@ def test_the_page_is_read_turned_and_told_as_it_lies(
     assert read.page == Page(0, 300, 200, (Block("text", "mark", MARK),), 0.1)
     note = f"Page 1 is not upright; it was rotated {turn} degrees counterclockwise before reading."
     assert (read.turned, worded(read.notes)) == (turn, (note,))
-    assert work.store.found(0) == read
+    assert work.store.load(0) == read
     assert sorted(os.listdir(work.store.folder)) == ["0001"]
-    assert {"page.jpg", "page.json"} <= set(os.listdir(work.store.place(0)))
+    assert {"page.jpg", "page.json"} <= set(os.listdir(work.store.folder_of(0)))
     assert os.listdir(source.folder) == ["pages.log"]
 
 
@@ -99,17 +99,17 @@ class Turns(ReaderEngine):
         return (Line("mark", box, 0.99),), 90 if box[3] - box[1] > box[2] - box[0] else 0
 
 
-def looked(folder: Path, source: PageSource, *lying: bool) -> tuple[DocumentJob, SecondLook]:
+def looked(folder: Path, source: PageSource, *lying: bool) -> tuple[DocumentJob, CrossCheckQueue]:
     """Let the witness look at a document, as the run that has read it does."""
     page = Image.new("RGB", (300, 200), "white")
     page.paste("black", MARK)
     images = [page.transpose(Image.Transpose.ROTATE_90) if one else page for one in lying]
     images[0].save(folder / "long.tif", save_all=True, append_images=images[1:])
     work = DocumentJob(folder / "long.tif", "long", len(images), PageStore(folder / "long.pages", "key"))
-    look = SecondLook(source, "auto", Turns({}, folder))
+    look = CrossCheckQueue(source, "auto", Turns({}, folder))
     for index, image in enumerate(images):
         work.pages[index] = PageRead(Page(index, *image.size, (Block("text", "mark", MARK),), 0.1))
-        work.store.keep(work.pages[index])
+        work.store.save(work.pages[index])
         look.page(work, work.pages[index])
     look.wait()
     return work, look
@@ -122,7 +122,7 @@ def test_once_a_page_lies_all_pages_of_its_document_are_looked_at_and_those_that
     assert (sorted(look.of(work)), may_lie(work, look)) == ([0], True)
     assert set_upright(work, look, [Sees()], source)
 
-    assert [page.turned for page in work.in_order()] == [90, 90, 0, 90, 90]
+    assert [page.turned for page in work.pages_in_order()] == [90, 90, 0, 90, 90]
     assert (sorted(look.of(work)), look.lying(work)) == ([0, 1, 2, 3, 4], {})
 
 
@@ -139,21 +139,21 @@ def test_a_run_that_goes_on_turns_what_an_earlier_one_had_no_time_for(
 ) -> None:
     work, look = looked(tmp_path, source, True, True, True, True)
     assert read_upright(work, 0, 90, [Sees()], source, [])
-    again = SecondLook(source, "auto", look.reader)
-    for page in work.in_order():
+    again = CrossCheckQueue(source, "auto", look.reader)
+    for page in work.pages_in_order():
         again.page(work, page)
     again.wait()
     assert (again.lying(work), may_lie(work, again)) == ({}, True)
     assert set_upright(work, again, [Sees()], source)
 
-    assert [page.turned for page in work.in_order()] == [90] * 4
+    assert [page.turned for page in work.pages_in_order()] == [90] * 4
 
 
 def test_a_page_that_cannot_be_read_again_stays_as_it_was(work: DocumentJob, source: PageSource) -> None:
     before = work.pages[0]
 
     assert not read_upright(work, 0, 90, [Lost()], source, [])
-    assert (work.pages[0], work.store.found(0)) == (before, before)
+    assert (work.pages[0], work.store.load(0)) == (before, before)
     assert files(work) == ["0001", "0001/page.jpg", "0001/page.json"]
 
 
@@ -177,7 +177,7 @@ def test_ctrl_c_while_a_page_is_turned_leaves_it_as_it_was(work: DocumentJob, so
     with pytest.raises(KeyboardInterrupt):
         read_upright(work, 0, 90, [Interrupted()], source, [])
 
-    assert (work.pages[0], work.store.found(0)) == (before, before)
+    assert (work.pages[0], work.store.load(0)) == (before, before)
     assert files(work) == ["0001", "0001/page.jpg", "0001/page.json"]
 
 
@@ -196,10 +196,10 @@ class Breaks(Sees):
 
 def test_what_the_disk_refuses_is_a_trouble_and_the_page_stays(work: DocumentJob, source: PageSource) -> None:
     before, troubles = work.pages[0], list[str]()
-    taken = work.store.place(0).with_suffix(".again")
+    taken = work.store.folder_of(0).with_suffix(".again")
 
     assert not read_upright(work, 0, 90, [Breaks(taken)], source, troubles)
-    assert (work.pages[0], work.store.found(0)) == (before, before)
+    assert (work.pages[0], work.store.load(0)) == (before, before)
     assert [sentence.partition(": ")[0] for sentence in troubles] == [f"{taken} cannot be written"]
 
 

@@ -58,7 +58,7 @@ def test_what_is_left_of_a_page_that_was_never_read_is_no_document(tmp_path: Pat
 
 def read_before(folder: Path, name: str, document: str) -> None:
     store = PageStore(folder / f"{name}.pages", "key", document)
-    store.keep(PageRead(Page(1, 1, 1, (), 0)))
+    store.save(PageRead(Page(1, 1, 1, (), 0)))
 
 
 def test_a_document_keeps_the_name_of_its_results_whatever_comes_beside_it_or_goes(tmp_path: Path) -> None:

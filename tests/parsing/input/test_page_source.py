@@ -20,10 +20,10 @@ from paddlevl_doctor.parsing.input.page_source import (
     Count,
     NoRoomError,
     PageSource,
+    PdfPage,
     PictureError,
-    Sheet,
     _sentence,
-    drawers_for,
+    render_processes_for,
 )
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
@@ -56,7 +56,7 @@ def test_a_page_of_a_pdf_has_144_dots_an_inch(source: PageSource, tmp_path: Path
     document = pypdfium2.PdfDocument.new()
     document.new_page(595, 842)
     document.save(tmp_path / "a4.pdf")
-    drawn = source.draw(tmp_path / "a4.pdf", 0)
+    drawn = source.render(tmp_path / "a4.pdf", 0)
 
     assert (drawn.width, drawn.height, drawn.share, drawn.blank) == (1190, 1684, 1.0, True)
 
@@ -96,7 +96,7 @@ def test_a_pdf_that_cannot_be_opened_is_one_sentence(source, make, sentence, tmp
 )
 def test_an_unusual_picture_is_a_page_with_dark_words_on_white(source, name, make, tmp_path) -> None:  # type: ignore[no-untyped-def]
     path = make(tmp_path / name)
-    drawn = source.draw(path, 0)
+    drawn = source.render(path, 0)
 
     assert (drawn.width, drawn.height, drawn.blank) == (400, 300, False)
     assert 0.005 < ink(drawn.path) < 0.1
@@ -120,14 +120,14 @@ def test_the_pages_of_a_tiff_are_the_right_ones_in_any_order_whatever_lies_betwe
     documents.page("other").save(other)
 
     for page in (8, 0, 3, 3, 7, 1, 2, 6, 4, 5):
-        drawn = source.draw(tiff, page)
+        drawn = source.render(tiff, page)
         with Image.open(drawn.path) as image:
             shade = image.getpixel((5, 5))
         value = 255 if page % 3 else 128
         assert (drawn.width, drawn.height, shade) == (40 + page, 30, (value, value, value))
         source.forget(tiff, page)
         if page == 3:
-            assert source.draw(other, 0).width == documents.page("other").width
+            assert source.render(other, 0).width == documents.page("other").width
             source.forget(other, 0)
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_page_of_a_tiff_does_not_spoil_those_around_it(source: PageSou
     found: list[object] = []
     for page in (0, 1, 2, 1, 0):
         try:
-            with Image.open(source.draw(tiff, page).path) as image:
+            with Image.open(source.render(tiff, page).path) as image:
                 found.append(image.getpixel((0, 0)))
         except PictureError as error:
             found.append(str(error).split(":")[0])
@@ -161,7 +161,7 @@ def test_a_scan_that_is_too_large_is_scaled_and_its_size_told(tmp_path: Path) ->
     source = PageSource(folder, os.environ, max_pixels=100_000)
     path = tmp_path / "scan.png"
     documents.page("LARGE", (4000, 3000)).save(path)
-    drawn = source.draw(path, 0)
+    drawn = source.render(path, 0)
     with Image.open(drawn.path) as image:
         assert image.width * image.height <= 100_000
     source.close()
@@ -202,7 +202,7 @@ def test_any_name_that_a_file_can_have_is_read(source: PageSource, name: str, tm
     documents.page().save(tmp_path / "page.png")
     (tmp_path / "page.png").rename(tmp_path / name)
 
-    assert (source.draw(tmp_path / name, 0).width, source.count(tmp_path / name)) == (400, Count(1, 1))
+    assert (source.render(tmp_path / name, 0).width, source.count(tmp_path / name)) == (400, Count(1, 1))
 
 
 def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn(source, tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -212,22 +212,22 @@ def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn
     bad.write_bytes(good.read_bytes()[:2000])
 
     with pytest.raises(PictureError, match=r"^Page 1 cannot be rendered: OSError: image file is truncated"):
-        source.draw(bad, 0)
+        source.render(bad, 0)
 
-    assert source.draw(good, 0).width == 400
+    assert source.render(good, 0).width == 400
 
 
 def test_a_decoder_that_dies_fails_one_page_and_is_started_again(source: PageSource, tmp_path: Path) -> None:
     documents.page().save(tmp_path / "page.png")
-    source.draw(tmp_path / "page.png", 0)
+    source.render(tmp_path / "page.png", 0)
     for child in drawers():
         child.kill()
 
     with pytest.raises(PictureError, match="the rendering process ended with -9"):
-        source.draw(tmp_path / "page.png", 1)
+        source.render(tmp_path / "page.png", 1)
 
     documents.page().save(tmp_path / "other.png")
-    assert source.draw(tmp_path / "other.png", 0).width == 400
+    assert source.render(tmp_path / "other.png", 0).width == 400
 
 
 def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
@@ -239,8 +239,8 @@ def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
     folder.mkdir()
     several = PageSource(folder, os.environ, drawers=3)
     drawn = [several.prepare(path, number) for number in range(24)]
-    assert [several.draw(path, n).path.read_bytes() for n in range(24)] == [
-        source.draw(path, n).path.read_bytes() for n in range(24)
+    assert [several.render(path, n).path.read_bytes() for n in range(24)] == [
+        source.render(path, n).path.read_bytes() for n in range(24)
     ]
     assert all(one.done() for one in drawn)
     assert len(drawers()) == 4
@@ -252,15 +252,15 @@ def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_
     source: PageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = documents.pdf(tmp_path / "many.pdf", [documents.page(str(number)) for number in range(4)])
-    monkeypatch.setattr(page_source, "_MOST_AHEAD", source.draw(path, 0).path.stat().st_size - 1)
+    monkeypatch.setattr(page_source, "_MAX_BYTES_AHEAD", source.render(path, 0).path.stat().st_size - 1)
     ahead = [source.prepare(path, number) for number in (1, 2, 3)]
 
     assert [type(future.exception()) for future in ahead] == [NoRoomError] * 3
     assert sorted(os.listdir(source.folder / "..")) == ["many.pdf", "scratch"]
-    assert source.draw(path, 1).width == source.draw(path, 0).width
+    assert source.render(path, 1).width == source.render(path, 0).width
     for number in (0, 1):
         source.forget(path, number)
-    assert source.prepare(path, 2).result().width == source.draw(path, 1).width
+    assert source.prepare(path, 2).result().width == source.render(path, 1).width
 
 
 SMALL_DISK = """
@@ -275,7 +275,7 @@ ahead = [type(one.exception()).__name__ for one in begun]
 said = []
 for page in range(4):
     try:
-        said.append(source.draw(document, page).width)
+        said.append(source.render(document, page).width)
     except NoRoomError as error:
         said.append(str(error))
     source.forget(document, page)
@@ -315,7 +315,7 @@ def test_pages_that_do_not_fit_at_once_are_drawn_one_by_one_and_one_that_never_f
 def test_half_of_the_cores_draw_no_more_than_eight_and_than_have_room_for_the_largest_scan(
     cores: int, free_mb: int, expected: int
 ) -> None:
-    assert drawers_for(cores, free_mb) == expected
+    assert render_processes_for(cores, free_mb) == expected
 
 
 def test_a_scan_that_would_need_more_memory_than_is_free_is_one_sentence(
@@ -343,18 +343,18 @@ def test_a_decoder_that_takes_too_long_fails_one_page(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
 
     with pytest.raises(PictureError, match=r"^Page 1 cannot be rendered: rendering took more than 0\.001 s$"):
-        source.draw(tmp_path / "page.png", 0)
+        source.render(tmp_path / "page.png", 0)
 
     with pytest.raises(PictureError, match=r"rendering took more than 1\.001 s"):
-        source.bind([Sheet(tmp_path / "pipe")], tmp_path / "all.pdf")
+        source.write_pdf([PdfPage(tmp_path / "pipe")], tmp_path / "all.pdf")
     source.seconds = 60
-    assert source.draw(tmp_path / "page.png", 0, scale=0.5).width == 64
+    assert source.render(tmp_path / "page.png", 0, scale=0.5).width == 64
     source.close()
 
 
 def test_a_preview_is_at_most_1600_pixels_wide(source: PageSource, tmp_path: Path) -> None:
     documents.page("WIDE", (5000, 1000)).save(tmp_path / "page.png")
-    source.draw(tmp_path / "page.png", 0, preview=tmp_path / "page.jpg")
+    source.render(tmp_path / "page.png", 0, preview=tmp_path / "page.jpg")
 
     with Image.open(tmp_path / "page.jpg") as preview:
         assert (preview.size, preview.format) == ((1250, 250), "JPEG")
@@ -365,17 +365,17 @@ def test_a_strip_that_no_jpeg_can_hold_has_a_smaller_preview(
     source: PageSource, name: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     documents.page("STRIP", size).save(tmp_path / name)
-    drawn = source.draw(tmp_path / name, 0, preview=tmp_path / "page.jpg")
+    drawn = source.render(tmp_path / name, 0, preview=tmp_path / "page.jpg")
 
     with Image.open(tmp_path / "page.jpg") as preview:
         assert max(preview.size) <= 16_000
-    source.bind([Sheet(drawn.path)], tmp_path / "all.pdf")
+    source.write_pdf([PdfPage(drawn.path)], tmp_path / "all.pdf")
     assert (drawn.width, drawn.height, len(pypdfium2.PdfDocument(tmp_path / "all.pdf"))) == (*size, 1)
 
 
 def test_pictures_are_bound_to_one_pdf_with_a_page_each(source: PageSource, tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         documents.page(name).save(tmp_path / name)
-    source.bind([Sheet(tmp_path / "1.png"), Sheet(tmp_path / "2.png")], tmp_path / "all.pdf")
+    source.write_pdf([PdfPage(tmp_path / "1.png"), PdfPage(tmp_path / "2.png")], tmp_path / "all.pdf")
 
     assert len(pypdfium2.PdfDocument(tmp_path / "all.pdf")) == 2

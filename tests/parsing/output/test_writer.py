@@ -57,26 +57,26 @@ def test_what_no_file_can_hold_is_written_as_what_it_is(tmp_path) -> None:  # ty
     page = Page(0, 1, 1, (Block("text", half, (0, 0, 1, 1)), Block("text", "😀", (0, 0, 1, 1))), 0)
     read = presentable(PageRead(page, markdown(half), notes=(half,)), "x")
     store = PageStore(tmp_path, "key")
-    store.keep(read)
+    store.save(read)
 
     assert [block.text for block in read.page.blocks] == [stands, "😀"]
     assert (read.markdown, read.notes) == (markdown(stands), (stands,))
-    assert store.found(0) == read
+    assert store.load(0) == read
 
 
 def test_a_page_is_found_again_only_under_its_key_and_when_it_is_whole(tmp_path) -> None:  # type: ignore[no-untyped-def]
     read = PageRead(Page(2, 10, 20, (), 0.5), markdown("x"), "gpu:0", "allocator", 99, ("note",), False)
     store = PageStore(tmp_path, "key")
-    store.keep(read)
+    store.save(read)
 
-    assert store.found(2) == read
-    assert store.found(1) is None
-    assert PageStore(tmp_path, "other").found(2) is None
-    path = store.place(2) / "page.json"
+    assert store.load(2) == read
+    assert store.load(1) is None
+    assert PageStore(tmp_path, "other").load(2) is None
+    path = store.folder_of(2) / "page.json"
     for cut in range(0, path.stat().st_size, 40):
         whole = path.read_bytes()
         path.write_bytes(whole[:cut])
-        assert store.found(2) is None
+        assert store.load(2) is None
         path.write_bytes(whole)
 
 
@@ -95,7 +95,7 @@ def written(folder: Path, *pages: tuple[Block, ...], drawn: bool = True) -> list
             Image.new("RGB", (400, 600), "grey").save(place / "page_layout_det_res.png")
     source = PageSource(folder, os.environ)
     try:
-        reading = Reading("native", "cpu", tuple(read.page for read in work.in_order()), {}, 0)
+        reading = Reading("native", "cpu", tuple(read.page for read in work.pages_in_order()), {}, 0)
         return [Path(path).name for path in write_outputs(work, reading, folder / "out", source)]
     finally:
         source.close()

@@ -146,7 +146,7 @@ def test_the_rung_that_helps_is_kept_for_the_following_pages(stage: Stage) -> No
     good = {"FLAGS_allocator_strategy": "auto_growth"}
     (work,) = stage.run([document(stage.folder, 0, 4)], [stage.engine("gpu:0")], good_env=good)
 
-    assert [page.rung for page in work.in_order()] == ["allocator"] * 4
+    assert [page.rung for page in work.pages_in_order()] == ["allocator"] * 4
     assert [incident.partition(":")[0] for incident in stage.incidents] == ["Page 1, first try"]
 
 

@@ -36,9 +36,9 @@ READ = st.builds(
 def test_what_is_kept_is_found_again_the_same(read: PageRead) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = PageStore(Path(folder), "key")
-        store.keep(read)
+        store.save(read)
 
-        assert store.found(0) == read
+        assert store.load(0) == read
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_anything_else_is_no_page(broken: Any, tmp_path: Path) -> None:
     (tmp_path / "0001").mkdir()
     (tmp_path / "0001" / "page.json").write_text(json.dumps(broken))
 
-    assert PageStore(tmp_path, "key").found(0) is None
+    assert PageStore(tmp_path, "key").load(0) is None

@@ -60,7 +60,7 @@ class Stepping(Quick):
 class Drawn(PageSource):
     """Has a picture of every page, of one pixel."""
 
-    def draw(self, *_page: object) -> Picture:
+    def render(self, *_page: object) -> Picture:
         return Picture(Path(), 1, 1)
 
     def prepare(self, *_page: object) -> Any:
@@ -123,7 +123,7 @@ def test_every_page_is_reported_once_before_its_document_which_is_reported_once_
 
     def on_page(job: DocumentJob, page: PageRead | Text) -> None:
         assert isinstance(page, PageRead)
-        assert job.store.found(page.page.index) == page, "it is stored by now"
+        assert job.store.load(page.page.index) == page, "it is stored by now"
         with lock:
             calls.setdefault(job.name, []).append(f"page {page.page.index}")
 

@@ -48,7 +48,7 @@ class PageRefusedError(UnansweredError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelReply:
     """What the model wrote; `cut` where it was stopped at its limit of tokens."""
 
     text: str
@@ -83,7 +83,7 @@ class VisionServer:
         listed = found if isinstance(found, list) else ()
         return tuple(str(model["id"]) for model in listed if isinstance(model, Mapping) and "id" in model)
 
-    def read(self, picture: Path, model: str, prompt: str, max_tokens: int) -> Answer:
+    def read(self, picture: Path, model: str, prompt: str, max_tokens: int) -> ModelReply:
         """Return what the model reads in a picture; raises DoctorError, BusyError and PageRefusedError."""
         data = base64.b64encode(picture.read_bytes()).decode("ascii")
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
@@ -92,7 +92,9 @@ class VisionServer:
         answer = self._ask("/chat/completions", body)
         try:
             choice = answer["choices"][0]
-            return Answer(str(choice["message"]["content"] or ""), choice.get("finish_reason") == "length")
+            return ModelReply(
+                str(choice["message"]["content"] or ""), choice.get("finish_reason") == "length"
+            )
         except (LookupError, TypeError) as error:
             raise BusyError(message("server-no-answer", url=self.url)) from error
 
@@ -211,7 +213,7 @@ class ChatEngine(SinglePageEngine):
     def close(self) -> None:
         """Do nothing: every request has ended."""
 
-    def _answer(self, task: Task) -> tuple[Answer, str]:
+    def _answer(self, task: Task) -> tuple[ModelReply, str]:
         """Return the answer and the strategy that got it; a refused picture is only sent again smaller."""
         left = list(enumerate(_STRATEGIES))
         while left:

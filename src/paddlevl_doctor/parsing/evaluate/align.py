@@ -17,24 +17,24 @@ from paddlevl_doctor.parsing.evaluate.parts import Part, Passage
 
 FOUND = 0.75
 """Similarity from which a text is found."""
-_PLACING_SURE = 0.9
+_FOUND_IN_PLACE = 0.9
 """Similarity from which a short text is found where it is expected, and is not looked for elsewhere."""
-_SHORT = 24
-_BETTER = 0.1
+_SHORT_TEXT_CHARS = 24
+_MIN_GAIN = 0.1
 """By so much a text has to be more like another place to be there and not where it is expected."""
-_NEAR = 300
+_WINDOW_CHARS = 300
 """Characters around the expected place in which a text is looked for first."""
 _BUDGET, _EACH = 1e10, 350
 """Pairs of characters that are compared to find texts everywhere, about a second, and what one costs besides its
 length. Whatever is left then, after dozens of texts of a long document were not where they belong, is looked for near
 its place only."""
-_HEAD = 32
+_PATTERN_CHARS = 32
 """Characters that the automaton knows of each text: it is built in a tenth of the time."""
 _WHOLE, _STRETCH = 60_000, 20_000
 """Characters up to which two texts are compared as they are, and of the stretches that longer ones are cut into."""
 
 
-class Place(NamedTuple):
+class TextMatch(NamedTuple):
     """Where a text is in another one, and how like it that place is, 0 to 1."""
 
     start: int
@@ -47,7 +47,7 @@ def occurrences(wanted: Iterable[str], text: str) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {one: [] for one in wanted if one}
     heads: dict[str, list[str]] = {}
     for one in found:
-        heads.setdefault(one[:_HEAD], []).append(one)
+        heads.setdefault(one[:_PATTERN_CHARS], []).append(one)
     patterns = list(heads)
     matches = AhoCorasick(patterns).find_matches_as_indexes(text, overlapping=True) if patterns else ()
     for number, start, _ in matches:
@@ -57,51 +57,53 @@ def occurrences(wanted: Iterable[str], text: str) -> dict[str, list[int]]:
     return found
 
 
-def places(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> list[Place]:
+def locate_all(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> list[TextMatch]:
     """Return the likeliest place of every text; they are expected in this order, and `equal` says the equal ones."""
     return list(_places(wanted, text, equal))
 
 
-def _places(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> Iterator[Place]:
+def _places(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> Iterator[TextMatch]:
     expected, left = 0, _BUDGET
     for one in wanted:
         starts = equal.get(one)
         if starts:
             start = starts[bisect_left(starts, expected) % len(starts)]
-            place = Place(start, start + len(one), 1.0)
+            place = TextMatch(start, start + len(one), 1.0)
         else:
             place = _near(one, text, expected)
-            if place.score < (_PLACING_SURE if len(one) < _SHORT else FOUND) and left > 0:
+            if place.score < (_FOUND_IN_PLACE if len(one) < _SHORT_TEXT_CHARS else FOUND) and left > 0:
                 left -= (len(one) + _EACH) * len(text)
                 other = _best(one, text, 0)
-                likelier = other if other.score > place.score + _BETTER else place
+                likelier = other if other.score > place.score + _MIN_GAIN else place
                 place = likelier._replace(score=max(place.score, other.score))
         yield place
         expected = place.end if place.score >= FOUND else expected
 
 
-def _near(one: str, text: str, expected: int) -> Place:
+def _near(one: str, text: str, expected: int) -> TextMatch:
     """Return the likeliest place near the expected one, which is taken as it is where it is very like."""
-    here = fuzz.ratio(one, text[expected : expected + len(one)], score_cutoff=100 * _PLACING_SURE)
-    if here and len(one) >= _SHORT:
-        return Place(expected, expected + len(one), here / 100)
-    start = max(0, min(expected - _NEAR, len(text) - len(one)))
-    return _best(one, text[start : expected + len(one) + _NEAR], start)
+    here = fuzz.ratio(one, text[expected : expected + len(one)], score_cutoff=100 * _FOUND_IN_PLACE)
+    if here and len(one) >= _SHORT_TEXT_CHARS:
+        return TextMatch(expected, expected + len(one), here / 100)
+    start = max(0, min(expected - _WINDOW_CHARS, len(text) - len(one)))
+    return _best(one, text[start : expected + len(one) + _WINDOW_CHARS], start)
 
 
-def _best(one: str, text: str, offset: int) -> Place:
+def _best(one: str, text: str, offset: int) -> TextMatch:
     if len(one) > len(text):
-        return Place(offset, offset + len(text), Levenshtein.normalized_similarity(one, text) if text else 0)
+        return TextMatch(
+            offset, offset + len(text), Levenshtein.normalized_similarity(one, text) if text else 0
+        )
     found = fuzz.partial_ratio_alignment(one, text)
     if found is None or not one:
-        return Place(offset, offset, 0.0)
-    return Place(offset + found.dest_start, offset + found.dest_end, found.score / 100)
+        return TextMatch(offset, offset, 0.0)
+    return TextMatch(offset + found.dest_start, offset + found.dest_end, found.score / 100)
 
 
 # --- order ----------------------------------------------------------------------------------------------------
 
 
-def in_order(candidates: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+def longest_ordered_chain(candidates: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """Return the longest chain of texts that follow each other: their numbers, and the place taken of each.
 
     `candidates` are the places where each text may be. This is the longest common subsequence of the texts as they are
@@ -143,7 +145,7 @@ def similarity(known: str, read: str, same: Sequence[tuple[int, int]]) -> float:
     """
     longest = max(len(known), len(read))
     if longest <= _WHOLE:
-        return Levenshtein.normalized_similarity(known, read, score_hint=_PLACING_SURE)
+        return Levenshtein.normalized_similarity(known, read, score_hint=_FOUND_IN_PLACE)
     distance, last = 0, (0, 0)
     for place in (*same, (len(known), len(read))):
         if place[0] - last[0] >= _STRETCH or place == (len(known), len(read)):
@@ -160,21 +162,21 @@ def _distance(known: str, read: str) -> int:
     return _distance(known[:middle], read[:other]) + _distance(known[middle:], read[other:])
 
 
-_SURE = 0.85
+_MIN_ORDERED_SCORE = 0.85
 """Similarity from which the place of a misread part says something about the order."""
 _ANYWHERE = 50
 """A text that is at more places than these is too short to say anything about the order."""
 
 
 @dataclass(frozen=True)
-class Sight:
+class Alignment:
     """Both sides, as folded characters of all parts and of all blocks."""
 
     parts: Sequence[Part]
     passages: Sequence[Passage]
     known: str
     read: str
-    places: Sequence[Place]
+    places: Sequence[TextMatch]
     """The likeliest place of every part in what was read."""
     equal: dict[str, list[int]]
     """All places in what was read of the characters of each part."""
@@ -188,28 +190,30 @@ class Sight:
         starts = [0, *accumulate(len(part.characters) for part in self.parts)]
         return similarity(self.known, self.read, [(starts[n], at) for n, at in self.chain])
 
-    def placed(self) -> list[int]:
+    def orderable_parts(self) -> list[int]:
         """Return the numbers of the parts whose order can be told."""
         return [number for number, starts in enumerate(self.candidates) if starts]
 
     def order(self) -> float:
         """Return the share of them that follow each other as in the document, 0 to 1."""
-        return len(self.chain) / max(len(self.placed()), 1) if self.placed() else 1.0
+        return len(self.chain) / max(len(self.orderable_parts()), 1) if self.orderable_parts() else 1.0
 
 
-def sight_of(parts: Sequence[Part], passages: Sequence[Passage]) -> Sight:
+def align(parts: Sequence[Part], passages: Sequence[Passage]) -> Alignment:
     """Put the parts of a document beside the blocks that were read."""
     wanted = [part.characters for part in parts]
     known, read = "".join(wanted), "".join(passage.characters for passage in passages)
     equal = occurrences(wanted, read)
-    found = places(wanted, read, equal)
+    found = locate_all(wanted, read, equal)
     borders = {0, *accumulate(len(passage.characters) for passage in passages)}
     times = Counter(wanted)
     candidates = [
         _candidates(place, equal[one], _whole(one, equal[one], borders, times[one]))
         for one, place in zip(wanted, found, strict=True)
     ]
-    return Sight(parts, passages, known, read, found, equal, candidates, in_order(candidates))
+    return Alignment(
+        parts, passages, known, read, found, equal, candidates, longest_ordered_chain(candidates)
+    )
 
 
 def _whole(one: str, starts: Sequence[int], borders: set[int], times: int) -> Sequence[int]:
@@ -218,9 +222,9 @@ def _whole(one: str, starts: Sequence[int], borders: set[int], times: int) -> Se
     return found if len(found) >= times else ()
 
 
-def _candidates(place: Place, equal: Sequence[int], whole: Sequence[int]) -> Sequence[int]:
+def _candidates(place: TextMatch, equal: Sequence[int], whole: Sequence[int]) -> Sequence[int]:
     """Return where a part may be; a block of its own is meant rather than the same word in another one."""
-    if place.score < _SURE:
+    if place.score < _MIN_ORDERED_SCORE:
         return ()
     starts = whole or equal or [place.start]
     return starts if len(starts) <= _ANYWHERE else ()

@@ -10,9 +10,9 @@ from rapidfuzz.distance import Levenshtein
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.evaluate.ground_truth import without_markdown
 from paddlevl_doctor.parsing.evaluate.judge import readable_diff
-from paddlevl_doctor.parsing.evaluate.text_similarity import characters
+from paddlevl_doctor.parsing.evaluate.text_similarity import comparison_key
 from paddlevl_doctor.parsing.output.markdown import plain_text
-from paddlevl_doctor.parsing.output.run_report import beside
+from paddlevl_doctor.parsing.output.run_report import merge_comparison
 from paddlevl_doctor.parsing.run.report import (
     ComparedDocument,
     ComparedEngine,
@@ -45,7 +45,7 @@ def engines_of(words: str) -> tuple[str, ...]:
     return names
 
 
-def side_by_side(
+def compare_engines(
     engines: Sequence[str], request: ParseRequest, read: Callable[[ParseRequest], ParseReport]
 ) -> ParseReport:
     """Read everything with each engine, into a folder of its own; return the first one's report with the comparison.
@@ -74,7 +74,7 @@ def side_by_side(
         done[base],
         compared=compared,
         verdict=_verdict(done[base].verdict, compared),
-        story=beside([report.story for report in done.values()], compared),
+        run_report=merge_comparison([report.run_report for report in done.values()], compared),
     )
 
 
@@ -114,5 +114,5 @@ def _documents(report: ParseReport) -> list[_Read]:
 def _document(called: str, one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
     if not one.pages and not other.pages:
         return ComparedDocument(called, None, "")
-    similarity = Levenshtein.normalized_similarity(characters(one.words()), characters(other.words()))
+    similarity = Levenshtein.normalized_similarity(comparison_key(one.words()), comparison_key(other.words()))
     return ComparedDocument(called, round(similarity, 4), readable_diff(one.words(), other.words(), names))

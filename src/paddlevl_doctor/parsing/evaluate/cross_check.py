@@ -17,11 +17,11 @@ from rapidfuzz.distance import Levenshtein
 from paddlevl_doctor.parsing.evaluate.text_similarity import (
     FORMULA,
     IDEOGRAPHS,
-    characters,
-    gaps,
-    is_like,
-    share,
-    weight,
+    comparison_key,
+    fuzzy_contains,
+    information_length,
+    missing_pieces,
+    ngram_overlap,
     without_latex,
     without_tags,
 )
@@ -34,36 +34,36 @@ FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer
 FORMULAS = frozenset({"formula", "display_formula", "inline_formula"})
 """Layout labels of what the engine reads as LaTeX."""
 
-_CONFIDENT = 0.85
+_MIN_CONFIDENCE = 0.85
 """The witness's score from which its line counts. On the demo page all text has 0.97 or more, formulas 0.88."""
-_STRAY = 3
+_MIN_LENGTH = 3
 """Weight from which a line is more than a stray character or two."""
-_SHORT = 8
+_SHORT_LENGTH = 8
 """Below this weight a misread character already makes another text: such a line is lost only outside all blocks, and
 such a block is never made up nor repeated."""
-_LONG = 12
+_MIN_UNIQUE_LENGTH = 12
 """Weight from which a piece of a line is found wherever on the page it is; shorter ones may be there by chance."""
-_FOUND = 0.85
+_FOUND_SIMILARITY = 0.85
 """Similarity from which a line is found. Clipped by a third it has 0.8; misread in one of ten characters 0.9."""
-_INSIDE = 0.5
+_MIN_OVERLAP = 0.5
 """The part of a line's area that makes it belong to a block; the witness's boxes are wider than the engine's."""
-_NOTHING = 0.3
+_UNRELATED_OVERLAP = 0.3
 """The engine's text shares less than this with what the witness saw: there is nothing like it."""
-_THERE = 0.5
+_SAME_OVERLAP = 0.5
 """The engine's text shares at least this with what the witness saw: it says the same."""
-_CELL = 0.7
+_CELL_SIMILARITY = 0.7
 """Similarity from which a cell of a table was seen: "Beta" misread in one letter has 0.75, "200" for "300" 0.67."""
 _SHORT_ROW = 6
 """Below this weight a row of a table is never made up."""
-_LEGIBLE = 9
+_MIN_LEGIBLE_PIXELS = 9
 """Pixels that the side of a character must have for the witness to be believed when it saw nothing."""
-_ENDLESS = 5
+_MIN_REPETITIONS = 5
 """So many times the same on end is a model that does not stop."""
 _FIRST_WORDS = 60
 """Characters that are quoted of a page which the engine left blank."""
 
 _WORD = re.compile(rf"[{IDEOGRAPHS}]|[^\W_{IDEOGRAPHS}]+")
-_LOOP = re.compile(rf"(.{{1,60}}?)\1{{{_ENDLESS - 1},}}", re.DOTALL)
+_LOOP = re.compile(rf"(.{{1,60}}?)\1{{{_MIN_REPETITIONS - 1},}}", re.DOTALL)
 """On one sign for each word: up to 60 words again and again."""
 
 
@@ -113,7 +113,7 @@ def differences(page: Page, lines: Sequence[Line]) -> tuple[Difference, ...]:
 
 def _sides(page: Page, lines: Sequence[Line]) -> _Sides:
     read = tuple(_Place(_characters(block), block.box) for block in page.blocks)
-    saw = tuple(_Place(characters(line.text).replace(FORMULA, ""), line.box) for line in lines)
+    saw = tuple(_Place(comparison_key(line.text).replace(FORMULA, ""), line.box) for line in lines)
     joined = ("".join(place.characters for place in places) for places in (read, saw))
     return _Sides(page, lines, read, saw, *joined)
 
@@ -121,7 +121,7 @@ def _sides(page: Page, lines: Sequence[Line]) -> _Sides:
 def _characters(block: Block) -> str:
     if block.kind in FORMULAS:
         return FORMULA if block.text.strip() else ""
-    return characters(block.text)
+    return comparison_key(block.text)
 
 
 def _shown(block: Block) -> str:
@@ -129,7 +129,7 @@ def _shown(block: Block) -> str:
 
 
 def _is_sure(line: Line) -> bool:
-    return line.score >= _CONFIDENT and weight(characters(line.text)) >= _STRAY
+    return line.score >= _MIN_CONFIDENCE and information_length(comparison_key(line.text)) >= _MIN_LENGTH
 
 
 def _overlap(one: Box, other: Box) -> int:
@@ -141,13 +141,13 @@ def _overlap(one: Box, other: Box) -> int:
 
 def _is_in(inner: Box, outer: Box) -> bool:
     area = (inner[2] - inner[0]) * (inner[3] - inner[1])
-    return area > 0 and _overlap(inner, outer) >= _INSIDE * area
+    return area > 0 and _overlap(inner, outer) >= _MIN_OVERLAP * area
 
 
 def _is_beside(block: Box, line: Box) -> bool:
     """Return whether a block has at least half the height of a line in common with it, and some of its width."""
     high = min(block[3], line[3]) - max(block[1], line[1])
-    return _overlap(block, line) > 0 and high >= _INSIDE * min(block[3] - block[1], line[3] - line[1])
+    return _overlap(block, line) > 0 and high >= _MIN_OVERLAP * min(block[3] - block[1], line[3] - line[1])
 
 
 # --- lost -----------------------------------------------------------------------------------------------------
@@ -169,19 +169,20 @@ def _lost(sides: _Sides, sure: Sequence[Line]) -> Iterator[Difference]:
 
 
 def _is_lost(sides: _Sides, line: Line) -> bool:
-    known = characters(line.text)
+    known = comparison_key(line.text)
     if known in sides.all_read:
         return False
     here = sides.read_at(line.box)
-    if weight(known) < _SHORT:
+    if information_length(known) < _SHORT_LENGTH:
         return not here
-    return any(not _is_found(piece, here, sides.all_read) for piece in gaps(known, here))
+    return any(not _is_found(piece, here, sides.all_read) for piece in missing_pieces(known, here))
 
 
 def _is_found(piece: str, here: str, everywhere: str) -> bool:
     """Return whether a piece of a line is elsewhere: the witness joins columns, the engine may box them otherwise."""
-    return is_like(piece, here, _FOUND) or (
-        (weight(piece) >= _LONG or not here) and is_like(piece, everywhere, _FOUND)
+    return fuzzy_contains(piece, here, _FOUND_SIMILARITY) or (
+        (information_length(piece) >= _MIN_UNIQUE_LENGTH or not here)
+        and fuzzy_contains(piece, everywhere, _FOUND_SIMILARITY)
     )
 
 
@@ -198,14 +199,20 @@ def _made_up(sides: _Sides) -> Iterator[Difference]:
 
 def _is_made_up(sides: _Sides, block: Block, place: _Place) -> bool:
     known = place.characters.replace(FORMULA, "")
-    if known in sides.all_saw or weight(known) < _SHORT or not _is_legible(known, block.box):
+    if (
+        known in sides.all_saw
+        or information_length(known) < _SHORT_LENGTH
+        or not _is_legible(known, block.box)
+    ):
         return False
     there = [line for line in sides.lines if _overlap(line.box, block.box) > 0]
-    if any(line.score < _CONFIDENT for line in there):
+    if any(line.score < _MIN_CONFIDENCE for line in there):
         return False
     if there and block.kind == "table":
         return False  # the witness sees its cells in another order: they are looked at row by row
-    return share(known, sides.saw_at(block.box)) < _NOTHING and not _is_elsewhere(known, sides.all_saw)
+    return ngram_overlap(known, sides.saw_at(block.box)) < _UNRELATED_OVERLAP and not _is_elsewhere(
+        known, sides.all_saw
+    )
 
 
 def _made_up_rows(sides: _Sides, block: Block) -> Iterator[Difference]:
@@ -216,14 +223,16 @@ def _made_up_rows(sides: _Sides, block: Block) -> Iterator[Difference]:
     there = [line for line in sides.lines if _overlap(line.box, block.box) > 0]
     rows = rows_of(block.text)
     saw = sides.saw_at(block.box)
-    read = characters(block.text)
-    left = [known for line in there if (known := characters(line.text)) not in read]
+    read = comparison_key(block.text)
+    left = [known for line in there if (known := comparison_key(line.text)) not in read]
     seen = [_is_row_seen(row, saw, left) for row in rows]
-    if any(line.score < _CONFIDENT for line in there) or seen.count(True) < max(2, len(rows) / 2):
+    if any(line.score < _MIN_CONFIDENCE for line in there) or seen.count(True) < max(2, len(rows) / 2):
         return
     is_other = any(_is_sure(line) and _is_lost(sides, line) for line in there)
     for number, row in enumerate(rows):
-        enough = weight(characters(" ".join(row))) >= (_SHORT_ROW if is_other else _LONG)
+        enough = information_length(comparison_key(" ".join(row))) >= (
+            _SHORT_ROW if is_other else _MIN_UNIQUE_LENGTH
+        )
         if seen[number] is False and enough:
             box = _row_box(block.box, number, len(rows))
             yield Difference(DifferenceKind.MADE_UP, sides.page.index, " ".join(filter(None, row)), box)
@@ -234,17 +243,17 @@ def _is_row_seen(row: Sequence[str], saw: str, left: Sequence[str]) -> bool | No
 
     `left` is what the witness saw and the engine does not have: only that can be a cell that either misread.
     """
-    cells = [characters(cell) for cell in row]
-    telling = [cell for cell in cells if weight(cell) >= _STRAY and FORMULA not in cell]
+    cells = [comparison_key(cell) for cell in row]
+    telling = [cell for cell in cells if information_length(cell) >= _MIN_LENGTH and FORMULA not in cell]
     seen = (cell in saw or any(_is_misread(cell, line) for line in left) for cell in telling)
     return any(seen) if telling else None
 
 
 def _is_misread(cell: str, line: str) -> bool:
     """Say whether a line may be a cell as the other one read it; in a short one a part of it is chance."""
-    if weight(cell) < _SHORT:
-        return Levenshtein.normalized_similarity(cell, line) >= _CELL
-    return is_like(cell, line, _CELL)
+    if information_length(cell) < _SHORT_LENGTH:
+        return Levenshtein.normalized_similarity(cell, line) >= _CELL_SIMILARITY
+    return fuzzy_contains(cell, line, _CELL_SIMILARITY)
 
 
 def _row_box(table: Box, number: int, count: int) -> Box:
@@ -257,12 +266,15 @@ def _row_box(table: Box, number: int, count: int) -> Box:
 def _is_legible(known: str, box: Box) -> bool:
     """Return whether so much text in this box is of readable size, and not one column of characters."""
     wide, high = box[2] - box[0], box[3] - box[1]
-    side = sqrt(max(wide, 0) * max(high, 0) / weight(known) * 2)
-    return side >= _LEGIBLE and wide >= 2 * side
+    side = sqrt(max(wide, 0) * max(high, 0) / information_length(known) * 2)
+    return side >= _MIN_LEGIBLE_PIXELS and wide >= 2 * side
 
 
 def _is_elsewhere(known: str, everywhere: str) -> bool:
-    return is_like(known, everywhere, 0.7) or share(known, everywhere, run=6) >= _NOTHING
+    return (
+        fuzzy_contains(known, everywhere, 0.7)
+        or ngram_overlap(known, everywhere, run=6) >= _UNRELATED_OVERLAP
+    )
 
 
 # --- repeated -------------------------------------------------------------------------------------------------
@@ -288,10 +300,10 @@ def _surplus(sides: _Sides, known: str) -> Iterator[Difference]:
     elsewhere: list[Block] = []
     for block in blocks:
         is_new = not any(_is_in(block.box, other.box) for other in there)
-        is_seen = is_new and share(plain, sides.saw_at(block.box)) >= _THERE
+        is_seen = is_new and ngram_overlap(plain, sides.saw_at(block.box)) >= _SAME_OVERLAP
         (there if is_seen else elsewhere).append(block)
     times_seen = max(len(there), sides.all_saw.count(plain))
-    if weight(plain) >= _SHORT and 0 < times_seen < len(blocks):
+    if information_length(plain) >= _SHORT_LENGTH and 0 < times_seen < len(blocks):
         surplus = (elsewhere if there else elsewhere[1:])[0]
         yield Difference(DifferenceKind.REPEATED, sides.page.index, _shown(surplus), surplus.box)
 
@@ -303,11 +315,11 @@ def _endless(sides: _Sides, block: Block) -> Iterator[Difference]:
     text = without_latex(without_tags(block.text))
     words = list(_WORD.finditer(text))
     numbers: dict[str, int] = {}
-    signs = "".join(chr(numbers.setdefault(characters(word[0]), len(numbers))) for word in words)
+    signs = "".join(chr(numbers.setdefault(comparison_key(word[0]), len(numbers))) for word in words)
     saw = sides.saw_at(block.box) or sides.all_saw
     said = set()
     for loop in _LOOP.finditer(signs):
-        unit = [characters(word[0]) for word in words[loop.start() : loop.end(1)]]
+        unit = [comparison_key(word[0]) for word in words[loop.start() : loop.end(1)]]
         times = len(loop[0]) // len(loop[1])
         phrase = " ".join(text[words[loop.start()].start() : words[loop.end(1) - 1].end()].split())
         if phrase not in said and min(map(saw.count, unit)) < times / 2:

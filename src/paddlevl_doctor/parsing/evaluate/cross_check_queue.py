@@ -26,7 +26,7 @@ _WHOLE = 3
 
 
 @dataclass(frozen=True)
-class Look:
+class PageCheck:
     """What the witness says of one page."""
 
     seen: int
@@ -37,14 +37,14 @@ class Look:
 
 
 @dataclass
-class SecondLook:
+class CrossCheckQueue:
     """Looks at pages, one at a time in a thread of its own; `scope` is auto, all or none."""
 
     source: PageSource
     scope: str
     reader: ReaderEngine | None
     """None where the reader is not installed: then only what needs no second reader is said."""
-    looks: dict[Path, dict[int, Look]] = field(default_factory=dict)
+    looks: dict[Path, dict[int, PageCheck]] = field(default_factory=dict)
     """By document and page."""
     troubles: list[str] = field(default_factory=list)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
@@ -91,12 +91,12 @@ class SecondLook:
         if self.reader is not None:
             self.reader.close()
 
-    def of(self, work: DocumentJob) -> dict[int, Look]:
+    def of(self, work: DocumentJob) -> dict[int, PageCheck]:
         """Return what was said of the pages of a document."""
         return dict(self.looks.get(work.path, {}))
 
     def _look(self, work: DocumentJob, read: PageRead) -> None:
-        place = work.store.place(read.page.index) / NAME
+        place = work.store.folder_of(read.page.index) / NAME
         try:
             lines, lies = _remembered(place), 0
             if not lines:
@@ -113,14 +113,14 @@ class SecondLook:
     def _lines(self, work: DocumentJob, read: PageRead) -> tuple[tuple[Line, ...], int]:
         assert self.reader is not None  # noqa: S101 - `page` looked
         index = read.page.index
-        with self.source.another(work.path, index) as picture:
+        with self.source.render_copy(work.path, index) as picture:
             lines, turn = self.reader.lines(picture, index)
         return lines, 0 if turn == read.turned else turn
 
     def _keep(
         self, work: DocumentJob, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
     ) -> None:
-        self.looks.setdefault(work.path, {})[read.page.index] = Look(seen, tuple(found), lies)
+        self.looks.setdefault(work.path, {})[read.page.index] = PageCheck(seen, tuple(found), lies)
 
 
 def _remembered(place: Path) -> tuple[Line, ...]:

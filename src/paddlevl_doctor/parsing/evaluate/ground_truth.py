@@ -170,7 +170,7 @@ _Folder = TypeVar("_Folder", bound=PurePath)
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTexts:
     """The known texts of the documents that have one; `missing` says where that of each other one was promised.
 
     `places` are the files that the user gave.
@@ -186,7 +186,7 @@ class Known:
         return "" if place is None else message("known-missing", place=place)
 
 
-def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, missing: Text = "") -> Known:
+def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, missing: Text = "") -> KnownTexts:
     """Read the known texts that `--expect` names, else that of the page that ships.
 
     A folder mirrors the documents': `a/1.png` has `a/1.md` or `a/1.png.md`. `missing` is where those of all documents
@@ -194,20 +194,20 @@ def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, miss
     documents, and where a folder has none for any of them.
     """
     if missing:
-        return Known(missing={item.path: missing for item in inputs})
+        return KnownTexts(missing={item.path: missing for item in inputs})
     if expect is None:
-        return Known(_shipped(inputs, assets))
+        return KnownTexts(_shipped(inputs, assets))
     if not expect.is_dir():
         if len(inputs) > 1:
             raise UsageError(message("known-one-for-many", path=expect, count=len(inputs)))
-        return Known({inputs[0].path: load_truth(expect)}, places=(expect,))
+        return KnownTexts({inputs[0].path: load_truth(expect)}, places=(expect,))
     places = {item.path: _place(expect, item) for item in inputs}
     texts = {path: load_truth(place) for path, place in places.items() if place is not None}
     lacking = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
     if not texts:
         place = lacking[inputs[0].path]
         raise UsageError(message("known-none", folder=expect, count=len(inputs), place=place))
-    return Known(texts, lacking, tuple(place for place in places.values() if place is not None))
+    return KnownTexts(texts, lacking, tuple(place for place in places.values() if place is not None))
 
 
 def candidates(folder: _Folder, document: PurePath) -> Iterator[_Folder]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 
 from paddlevl_doctor.messages import Message, Text, message, sentences
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import Look
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import PageCheck
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, without_markdown
 from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
 from paddlevl_doctor.parsing.output.markdown import plain_text
@@ -23,8 +23,8 @@ _MAX_WIDTH = 300
 """Characters of one line."""
 _MAX_COMPARED = 5000
 """Lines that are compared of each text: difflib's time grows with the square of them."""
-_MORE = "…"
-_UNSHOWN = frozenset({"Cc", "Cf", "Cs"})
+_ELLIPSIS = "…"
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs"})
 """Unicode categories of what steers a terminal or turns the direction of text, and of what cannot be encoded."""
 
 
@@ -38,8 +38,10 @@ def readable_diff(known: str, read: str, names: tuple[str, str] = ("known", "rea
     changes = difflib.unified_diff(_lines(known), _lines(read), old, new, n=1, lineterm="")
     shown = list(islice(changes, MAX_LINES + 1))
     if len(shown) > MAX_LINES:
-        shown[MAX_LINES - 1 :] = [_MORE]
-    return "\n".join(line if len(line) <= _MAX_WIDTH else line[: _MAX_WIDTH - 1] + _MORE for line in shown)
+        shown[MAX_LINES - 1 :] = [_ELLIPSIS]
+    return "\n".join(
+        line if len(line) <= _MAX_WIDTH else line[: _MAX_WIDTH - 1] + _ELLIPSIS for line in shown
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -50,13 +52,13 @@ def _lines(text: str) -> list[str]:
 def _clean(line: str) -> str:
     """Return one line with single spaces and nothing that is not shown."""
     spaced = " ".join(line.split())
-    return "".join(sign for sign in spaced if unicodedata.category(sign) not in _UNSHOWN).strip()
+    return "".join(sign for sign in spaced if unicodedata.category(sign) not in _UNPRINTABLE).strip()
 
 
-_HALF = 0.5
-_FEW = 3
+_MIN_LOST_SHARE = 0.5
+_MIN_LOST_LINES = 3
 """So many lines have to be lost before a page counts as not read."""
-_SHOWN = 60
+_MAX_QUOTED_CHARS = 60
 """Characters of a text that a reason quotes."""
 
 
@@ -84,7 +86,12 @@ def compare(reading: Reading, truth: Truth, asked: float | None, failed: Sequenc
 
 
 def judge_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool, missing: Text = ""
+    reading: Reading,
+    looks: Mapping[int, PageCheck],
+    failed: Sequence[Text],
+    *,
+    blank: bool,
+    missing: Text = "",
 ) -> Judgement:
     """Return how well a document was read of which nothing is known.
 
@@ -98,11 +105,11 @@ def judge_alone(
 
 
 def _judged_alone(
-    reading: Reading, looks: Mapping[int, Look], failed: Sequence[Text], *, blank: bool
+    reading: Reading, looks: Mapping[int, PageCheck], failed: Sequence[Text], *, blank: bool
 ) -> Judgement:
     read = any(block.text.strip() for page in reading.pages for block in page.blocks)
     nothing = () if read or blank or not reading.pages else (message("nothing-read"),)
-    reasons = (*failed, *nothing, *_testimony(looks))
+    reasons = (*failed, *nothing, *_cross_check_reasons(looks))
     if reasons:
         return Judgement(False, reasons=reasons, summary=message("verdict-doubtful"))
     if any(look.seen for look in looks.values()):
@@ -112,25 +119,25 @@ def _judged_alone(
     return Judgement(True, summary=message("verdict-none"), judged=False)
 
 
-def _testimony(looks: Mapping[int, Look]) -> list[Message]:
+def _cross_check_reasons(looks: Mapping[int, PageCheck]) -> list[Message]:
     """Return what the witness saw that no reading can be right with; lesser differences are shown, and pass."""
     reasons = []
     for index, look in sorted(looks.items()):
         if look.lies:
             reasons.append(message("page-lies", page=index + 1, degrees=look.lies))
-        reasons += [_reason(index, found) for found in look.differences if _is_grave(found)]
+        reasons += [_reason(index, found) for found in look.differences if _is_decisive(found)]
         lost = sum(found.kind is DifferenceKind.LOST for found in look.differences)
-        if lost >= _FEW and lost >= _HALF * look.seen:
+        if lost >= _MIN_LOST_LINES and lost >= _MIN_LOST_SHARE * look.seen:
             reasons.append(message("witness-lost", page=index + 1, lost=lost, seen=look.seen))
     return reasons
 
 
-def _is_grave(found: Difference) -> bool:
+def _is_decisive(found: Difference) -> bool:
     return found.kind in (DifferenceKind.BLANK, DifferenceKind.REPEATED)
 
 
 def _reason(index: int, found: Difference) -> Message:
-    words = found.text if len(found.text) <= _SHOWN else found.text[:_SHOWN] + "…"
+    words = found.text if len(found.text) <= _MAX_QUOTED_CHARS else found.text[:_MAX_QUOTED_CHARS] + "…"
     return message(f"witness-{found.kind.value}", page=index + 1, text=words)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_latex, fold_text
-from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, called
+from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, excerpt
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.values.pages import Block, Box, Page, Reading
 
@@ -51,7 +51,7 @@ def is_judged(block: TruthBlock, claims: frozenset[str]) -> bool:
 
 def _part(block: TruthBlock) -> Part:
     text = block.latex or " ".join(cell for row in block.rows for cell in row) or block.text
-    return Part(block.kind, called(text), fold_latex(text) if block.latex else fold_text(text))
+    return Part(block.kind, excerpt(text), fold_latex(text) if block.latex else fold_text(text))
 
 
 def passages_of(reading: Reading, truth: Truth, claims: frozenset[str]) -> list[Passage]:

@@ -10,20 +10,22 @@ from dataclasses import replace
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.engines.page_rotation import turned_back
-from paddlevl_doctor.parsing.evaluate.cross_check_queue import SecondLook
+from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
 from paddlevl_doctor.parsing.run.page_store import PageRead, presentable
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob, with_render_notes
 from paddlevl_doctor.values.errors import DoctorError
 
 
-def may_lie(work: DocumentJob, look: SecondLook) -> bool:
+def may_lie(work: DocumentJob, look: CrossCheckQueue) -> bool:
     """Say whether pages of a document may lie that the witness has passed over: where one does, or did, others do."""
     turned = any(page.turned for page in work.pages.values())
     return look.reader is not None and (turned or bool(look.lying(work)))
 
 
-def set_upright(work: DocumentJob, look: SecondLook, engines: Sequence[Engine], source: PageSource) -> bool:
+def set_upright(
+    work: DocumentJob, look: CrossCheckQueue, engines: Sequence[Engine], source: PageSource
+) -> bool:
     """Read every page of a document again that lies, and let the witness look at it once more.
 
     The pages that it had passed over are looked at first. Returns whether any page was read again.
@@ -74,19 +76,21 @@ class _Upright:
     def read(self, engines: Sequence[Engine]) -> PageRead | None:
         """Return the page as it lies, None where no engine could read it; raises PageFailedError and DoctorError."""
         store = self._work.store
-        task = Task(self._index, store.another(self._index), self._picture)
+        task = Task(self._index, store.make_reread_folder(self._index), self._picture)
         found = next(filter(None, (_read(engine, task) for engine in engines if not engine.lost)), None)
         if found is None:
             return None
         with contextlib.suppress(OSError):  # there is none, or no room: the page itself was read
-            shutil.copyfile(store.place(self._index) / PREVIEW, task.folder / PREVIEW)
+            shutil.copyfile(store.folder_of(self._index) / PREVIEW, task.folder / PREVIEW)
         page = _as_it_lies(with_render_notes(found, self._picture(1.0)), self._turn)
-        return presentable(page, f"{store.folder.name}/{store.place(self._index).name}")
+        return presentable(page, f"{store.folder.name}/{store.folder_of(self._index).name}")
 
     def _picture(self, scale: float) -> Picture:
         if scale not in self._drawn:
             try:
-                self._drawn[scale] = self._source.turned(self._work.path, self._index, scale, self._turn)
+                self._drawn[scale] = self._source.render_rotated(
+                    self._work.path, self._index, scale, self._turn
+                )
             except PictureError as error:
                 raise PageFailedError(str(error)) from error
         return self._drawn[scale]
@@ -94,7 +98,7 @@ class _Upright:
     def forget(self) -> None:
         """Remove what was drawn, and what was read where it has not taken the page's place."""
         self._source.forget(self._work.path, self._index)
-        self._work.store.forget_another(self._index)
+        self._work.store.drop_reread_folder(self._index)
 
 
 def _read(engine: Engine, task: Task) -> PageRead | None:

@@ -15,7 +15,7 @@ from rapidfuzz import fuzz
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text
-from paddlevl_doctor.parsing.evaluate.verdict_messages import called, quoted
+from paddlevl_doctor.parsing.evaluate.verdict_messages import excerpt, quoted
 from paddlevl_doctor.parsing.output.html_tables import filled_rows_of, rows_of, shape
 from paddlevl_doctor.values.pages import Reading
 
@@ -78,13 +78,13 @@ def table_faults(reading: Reading, truth: Truth, threshold: float) -> TableFault
         for n, table in enumerate(known)
     ]
     new = [grid for n, grid in enumerate(read) if n not in pairs.values()]
-    extra = tuple(message("evaluation-table-extra", name=called(grid.text)) for grid in new[:_NAMED])
+    extra = tuple(message("evaluation-table-extra", name=excerpt(grid.text)) for grid in new[:_NAMED])
     faults = (*(fault for one in found for fault in one.faults), *extra)
     return TableFaults(faults, tuple(note for one in found for note in one.notes))
 
 
 def _missing(number: int, table: _Grid) -> TableFaults:
-    return TableFaults((message("evaluation-table-missing", number=number + 1, name=called(table.text)),))
+    return TableFaults((message("evaluation-table-missing", number=number + 1, name=excerpt(table.text)),))
 
 
 def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
@@ -112,7 +112,7 @@ def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
 def _compared(number: int, known: _Grid, read: _Grid, threshold: float) -> TableFaults:
     rows = _aligned(_lines(known.rows), _lines(read.rows))
     columns = _aligned(_lines(_turned(known.rows)), _lines(_turned(read.rows)))
-    head = {"number": number + 1, "name": called(known.text)}
+    head = {"number": number + 1, "name": excerpt(known.text)}
     faults = []
     if known.size != read.size:
         sizes = (f"{grid.size[0]} x {grid.size[1]}" for grid in (known, read))

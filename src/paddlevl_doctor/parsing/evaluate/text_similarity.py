@@ -56,19 +56,19 @@ _TAG = re.compile(
 )
 """What PaddleOCR-VL and its Markdown use; any other "<a ...>" may be text."""
 _COMMAND = re.compile(r"\\(?:begin|end)\{[^}]*\}|\\[a-zA-Z]+")
-_ALIKE = str.maketrans("oli", "011")
+_CONFUSABLE = str.maketrans("oli", "011")
 """Characters, lower case, that OCR confuses: O and 0, l, I and 1."""
 _IDEOGRAPH = re.compile(f"[{IDEOGRAPHS}]")
 
-_PIECE = 5
+_MIN_MISSING_LENGTH = 5
 """Weight from which a gap is text that is missing. Up to four letters are what misreading does to a line's end."""
-_CLIPPED = 4
+_MIN_CLIPPED_LENGTH = 4
 """The same where the other text has nothing at all in the place, so that nothing was misread there."""
-_ANCHOR = 4
+_MIN_EQUAL_RUN = 4
 """So many equal characters on end are the same text; fewer are chance, as between any two English texts."""
 _LONGEST_FORMULA = 30
 """Weight up to which what the witness saw is taken for its view of an inline formula."""
-_SHORT = 12
+_SHORT_TEXT_CHARS = 12
 """Texts of fewer characters are compared by pairs: one misread character leaves no run of four in them."""
 
 
@@ -83,19 +83,19 @@ def without_latex(text: str) -> str:
     return _COMMAND.sub(" ", marked)
 
 
-def characters(text: str) -> str:
+def comparison_key(text: str) -> str:
     """Return what is compared of a text: letters and digits in lower case without accents, and FORMULA."""
     folded = unicodedata.normalize("NFKD", fold_text(without_latex(without_tags(text))).casefold())
     kept = "".join(sign for sign in folded if sign.isalnum() or sign == FORMULA)
-    return unicodedata.normalize("NFC", kept).translate(_ALIKE)  # Hangul syllables come together again
+    return unicodedata.normalize("NFC", kept).translate(_CONFUSABLE)  # Hangul syllables come together again
 
 
-def weight(text: str) -> int:
+def information_length(text: str) -> int:
     """Return how much a text says, in letters: an ideograph counts for two."""
     return len(text) + len(_IDEOGRAPH.findall(text))
 
 
-def gaps(line: str, text: str) -> list[str]:
+def missing_pieces(line: str, text: str) -> list[str]:
     """Return the pieces of `line` that are missing where `text` is most like it; [] where all of it is there.
 
     A character read as another one is no gap, nor is what the text has as a formula.
@@ -104,33 +104,33 @@ def gaps(line: str, text: str) -> list[str]:
         return []
     place = fuzz.partial_ratio_alignment(line, text) if line and text else None
     if place is None:
-        return [line] if weight(line) >= _PIECE else []
-    margin = len(line) // 4 + _ANCHOR  # the text may say a little more within the line
+        return [line] if information_length(line) >= _MIN_MISSING_LENGTH else []
+    margin = len(line) // 4 + _MIN_EQUAL_RUN  # the text may say a little more within the line
     near = text[max(0, place.dest_start - margin) : place.dest_end + margin]
-    return [line[start:end] for start, end in holes(line, near)]
+    return [line[start:end] for start, end in missing_spans(line, near)]
 
 
-def holes(line: str, near: str) -> Iterator[tuple[int, int]]:
+def missing_spans(line: str, near: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each part of `line` for which `near` has too little between two anchors."""
     same = [step for step in Levenshtein.opcodes(line, near) if step.tag == "equal"]
     kept = {at for step in same for at in range(step.src_start, step.src_end)}
-    anchors = [step for step in same if step.src_end - step.src_start >= _ANCHOR]
+    anchors = [step for step in same if step.src_end - step.src_start >= _MIN_EQUAL_RUN]
     starts = [(0, 0), *((step.src_end, step.dest_end) for step in anchors)]
     ends = [*((step.src_start, step.dest_start) for step in anchors), (len(line), len(near))]
     for (start, near_start), (end, near_end) in zip(starts, ends, strict=True):
         between = near[near_start:near_end]
         if start > 0 and end < len(line):
-            missing = weight(line[start:end]) - weight(between)
+            missing = information_length(line[start:end]) - information_length(between)
         else:  # what comes before or after belongs to another line and makes up for nothing
-            missing = weight("".join(line[at] for at in range(start, end) if at not in kept))
-        is_formula = FORMULA in between and weight(line[start:end]) <= _LONGEST_FORMULA
-        if missing >= (_PIECE if between else _CLIPPED) and not is_formula:
+            missing = information_length("".join(line[at] for at in range(start, end) if at not in kept))
+        is_formula = FORMULA in between and information_length(line[start:end]) <= _LONGEST_FORMULA
+        if missing >= (_MIN_MISSING_LENGTH if between else _MIN_CLIPPED_LENGTH) and not is_formula:
             yield start, end
 
 
-def share(text: str, other: str, run: int = 4) -> float:
+def ngram_overlap(text: str, other: str, run: int = 4) -> float:
     """Return which part of `text`, 0 to 1, consists of runs of so many characters that are in `other`, in any order."""
-    run = 2 if len(text) < _SHORT else run
+    run = 2 if len(text) < _SHORT_TEXT_CHARS else run
     shared = 0
     reached = 0
     for start in range(len(text) - run + 1):
@@ -140,7 +140,7 @@ def share(text: str, other: str, run: int = 4) -> float:
     return shared / len(text) if text else 0.0
 
 
-def is_like(piece: str, text: str, least: float) -> bool:
+def fuzzy_contains(piece: str, text: str, least: float) -> bool:
     """Return whether a place of `text` is as like `piece` as `least` says, 0 to 1."""
     if not text or len(piece) > len(text):
         return bool(text) and Levenshtein.normalized_similarity(piece, text) >= least

@@ -14,29 +14,34 @@ from itertools import accumulate, islice, pairwise
 from typing import NamedTuple
 
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.parsing.evaluate.align import FOUND, Sight, occurrences, places, sight_of
+from paddlevl_doctor.parsing.evaluate.align import FOUND, Alignment, align, locate_all, occurrences
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.parts import FORMULAS, Passage, is_judged, parts_of, passages_of
 from paddlevl_doctor.parsing.evaluate.tables import TableFaults, table_faults
-from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text, holes, is_like, weight
+from paddlevl_doctor.parsing.evaluate.text_similarity import (
+    fold_text,
+    fuzzy_contains,
+    information_length,
+    missing_spans,
+)
 from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, kind_name, quoted
 from paddlevl_doctor.values.pages import Reading
 
-_WORTH = 16
+_MIN_INVENTED_LETTERS = 16
 """Letters from which a text is no misreading of another one."""
-_LIKE = 0.75
+_KNOWN_SIMILARITY = 0.75
 """A text as like any place of the document as this is known."""
 _UNKNOWN_TEXT_NAMED, _LOOKED_AT = 3, 20
 
 
-def unknown_text(sight: Sight) -> list[Message]:
+def unknown_text(sight: Alignment) -> list[Message]:
     """Return a sentence for each text that is not in the document; tables and formulas are judged by themselves."""
     known, parts = sight.known, {part.characters for part in sight.parts}
     prose = [p for p in sight.passages if p.kind not in (*FORMULAS, "table") and p.characters not in parts]
     found = [
         (passage, text)
         for passage, start, end in islice(_strange(prose, known), _LOOKED_AT)
-        if not is_like(passage.characters[start:end], known, _LIKE)
+        if not fuzzy_contains(passage.characters[start:end], known, _KNOWN_SIMILARITY)
         and (text := quoted(_words(passage.text, start, end)))
     ]
     named = [
@@ -54,14 +59,14 @@ def _strange(passages: Sequence[Passage], known: str) -> Iterator[tuple[Passage,
     """Yield what of each block is not where the block is in the document: its characters from and to."""
     wanted = [passage.characters for passage in passages]
     equal = occurrences(wanted, known)
-    for passage, place in zip(passages, places(wanted, known, equal), strict=True):
+    for passage, place in zip(passages, locate_all(wanted, known, equal), strict=True):
         characters = passage.characters
         if place.score == 1:
             continue
         margin = len(characters) // 4
         near = known[max(0, place.start - margin) : place.end + margin]
-        for start, end in holes(characters, near):
-            if weight(characters[start:end]) >= _WORTH:
+        for start, end in missing_spans(characters, near):
+            if information_length(characters[start:end]) >= _MIN_INVENTED_LETTERS:
                 yield passage, start, end
 
 
@@ -123,9 +128,9 @@ ORDER = 0.95
 """The share of the parts that must follow each other as in the document: of fewer than twenty all of them. A footnote
 of a long document may stand elsewhere; it is named."""
 
-_NAMED = 3
+_MAX_NAMED = 3
 """So many parts are named for one reason."""
-_LONG = 24
+_MIN_DUPLICATE_CHARS = 24
 """Characters from which a second copy of a part is no chance."""
 
 
@@ -145,7 +150,7 @@ class Verdict:
 
 def judge(reading: Reading, truth: Truth, *, claims: frozenset[str], threshold: float) -> Verdict:
     """Compare a reading with what the document says; `claims` are the kinds that the engine claims to read."""
-    sight = sight_of(parts_of(truth, claims), passages_of(reading, truth, claims))
+    sight = align(parts_of(truth, claims), passages_of(reading, truth, claims))
     similarity, order = sight.similarity() if sight.read else 0.0, sight.order()
     tables = table_faults(reading, truth, threshold) if STRUCTURE in claims else TableFaults()
     faults = list(_faults(sight)) if sight.read else [message("evaluation-nothing")]
@@ -158,10 +163,10 @@ def judge(reading: Reading, truth: Truth, *, claims: frozenset[str], threshold: 
     return Verdict(not faults, round(similarity, 4), threshold, truth.name, reasons, round(order, 4))
 
 
-def _faults(sight: Sight) -> Iterator[Message]:
+def _faults(sight: Alignment) -> Iterator[Message]:
     """Yield what makes a reading fail however similar it is on the whole."""
     scored = sorted(zip(sight.places, sight.parts, strict=True), key=lambda pair: pair[0].score)
-    for place, part in [(place, part) for place, part in scored if place.score < FOUND][:_NAMED]:
+    for place, part in [(place, part) for place, part in scored if place.score < FOUND][:_MAX_NAMED]:
         yield message("evaluation-part", kind=kind_name(part.kind), name=part.name, score=place.score)
     loop = next(endless(sight.read, sight.known), None)
     if loop is not None:
@@ -169,44 +174,44 @@ def _faults(sight: Sight) -> Iterator[Message]:
     yield from _twice(sight)
 
 
-def _twice(sight: Sight) -> Iterator[Message]:
+def _twice(sight: Alignment) -> Iterator[Message]:
     """Yield the parts that were read more often than they are in the document."""
     often = {part.characters: part for part in sight.parts if len(sight.equal[part.characters]) > 1}
     known = occurrences(often, sight.known)
     doubled = [
         part
         for words, part in often.items()
-        if len(words) >= _LONG and len(sight.equal[words]) > len(known[words])
+        if len(words) >= _MIN_DUPLICATE_CHARS and len(sight.equal[words]) > len(known[words])
     ]
-    for part in doubled[:_NAMED]:
+    for part in doubled[:_MAX_NAMED]:
         times = len(sight.equal[part.characters])
         yield message("evaluation-twice", kind=kind_name(part.kind), name=part.name, times=times)
 
 
-def _misorder(sight: Sight) -> Iterator[Message]:
+def _misorder(sight: Alignment) -> Iterator[Message]:
     """Yield how many parts are in order, and which are not."""
-    right, count = len(sight.chain), len(sight.placed())
+    right, count = len(sight.chain), len(sight.orderable_parts())
     yield message("evaluation-order", right=right, count=count, order=sight.order(), needed=ORDER)
     yield from _moved(sight)
 
 
-def _moved(sight: Sight) -> Iterator[Message]:
+def _moved(sight: Alignment) -> Iterator[Message]:
     """Yield the parts that do not follow each other as in the document, and after which parts they came.
 
     Of several that moved together the first one is named.
     """
-    placed, in_place = sight.placed(), dict(sight.chain)
+    placed, in_place = sight.orderable_parts(), dict(sight.chain)
     starts = {number: in_place.get(number, sight.candidates[number][0]) for number in placed}
     came = {number: other for other, number in pairwise([None, *sorted(placed, key=starts.__getitem__)])}
     belongs = {number: other for other, number in pairwise([None, *placed])}
     moved = [number for number in placed if number not in in_place and came[number] != belongs[number]]
-    for number in moved[:_NAMED]:
+    for number in moved[:_MAX_NAMED]:
         yield _move(sight, number, came[number], belongs[number])
-    if len(moved) > _NAMED:
-        yield message("evaluation-more", count=len(moved) - _NAMED)
+    if len(moved) > _MAX_NAMED:
+        yield message("evaluation-more", count=len(moved) - _MAX_NAMED)
 
 
-def _move(sight: Sight, number: int, came: int | None, belongs: int | None) -> Message:
+def _move(sight: Alignment, number: int, came: int | None, belongs: int | None) -> Message:
     part = sight.parts[number]
     places = {"came": came, "belongs": belongs}
     names = {word: sight.parts[other].name for word, other in places.items() if other is not None}
@@ -215,7 +220,7 @@ def _move(sight: Sight, number: int, came: int | None, belongs: int | None) -> M
     return message(moved, kind=kind_name(part.kind), name=part.name, **names)
 
 
-def _difference(sight: Sight) -> Message:
+def _difference(sight: Alignment) -> Message:
     """Return the likely reason why a reading differs too much although every part was found."""
     if len(sight.read) > 1.1 * len(sight.known) or not sight.parts:
         return message("evaluation-extra", read=len(sight.read), known=len(sight.known))

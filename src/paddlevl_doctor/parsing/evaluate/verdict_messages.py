@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paddlevl_doctor.messages import Message, message
 
-SHOWN = 24
+MAX_EXCERPT_CHARS = 24
 """Characters by which a part is called."""
 _QUOTED = 80
 """Characters of a text that is quoted because nobody knows it by its beginning."""
@@ -18,10 +18,10 @@ def kind_name(kind: str) -> Message:
     return message(f"part-kind-{kind if kind in KINDS else 'text'}")
 
 
-def called(text: str) -> str:
+def excerpt(text: str) -> str:
     """Return the beginning of a text, by which people find it."""
     words = " ".join(text.split())
-    return words if len(words) <= SHOWN else words[:SHOWN].rstrip() + "…"
+    return words if len(words) <= MAX_EXCERPT_CHARS else words[:MAX_EXCERPT_CHARS].rstrip() + "…"
 
 
 def quoted(text: str) -> str:

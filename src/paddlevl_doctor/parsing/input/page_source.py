@@ -24,21 +24,21 @@ from paddlevl_doctor.values.pages import Box
 _PACKAGE_ROOT = Path(__file__).parents[3]
 _SECONDS = 120.0
 """For one page; a page of many thousand vector paths takes some seconds."""
-_MOST_DRAWERS = 8
+_MAX_PROCESSES = 8
 _LARGEST_MB = 2500
 """MiB for the largest page that is not refused."""
 _KINDS = ("encrypted", "no-pages")
 _REASONS = ("crashed", "late", "memory")
-_MOST_AHEAD = 1 << 30
+_MAX_BYTES_AHEAD = 1 << 30
 """Bytes of pictures from which on no more are drawn ahead: those of a hundred pages, or of ten posters."""
 
 
-def drawers_for(cores: int, free_mb: int) -> int:
+def render_processes_for(cores: int, free_mb: int) -> int:
     """Return how many processes may draw at once: half of the cores, so that eight fast GPUs need not wait for one.
 
     Each may come upon a scan of 500 million pixels; there are no more than have room for that.
     """
-    return max(1, min(_MOST_DRAWERS, cores // 2, free_mb // _LARGEST_MB))
+    return max(1, min(_MAX_PROCESSES, cores // 2, free_mb // _LARGEST_MB))
 
 
 class PictureError(Exception):
@@ -70,7 +70,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PdfPage:
     """One page of a PDF that is bound: a picture, and numbered boxes in pixels of a page of `size` where it has any."""
 
     picture: Path
@@ -109,7 +109,7 @@ class PageSource:
         for _ in range(self.drawers):
             self._idle.put(None)
 
-    def begin(self) -> None:
+    def start_worker(self) -> None:
         """Start the first process before anything is asked of it."""
         self._idle.get()
         self._idle.put(self._started())
@@ -121,7 +121,7 @@ class PageSource:
             raise UsageError(_sentence(answer, document))
         return Count(int(answer["pages"]), int(answer["frames"]))
 
-    def draw(self, document: Path, page: int, scale: float = 1.0, preview: Path | None = None) -> Picture:
+    def render(self, document: Path, page: int, scale: float = 1.0, preview: Path | None = None) -> Picture:
         """Return a page at a scale, drawn before or now; raises PictureError.
 
         The file stays until `forget` is called. Where a preview is wanted, a small JPEG is written there.
@@ -150,20 +150,20 @@ class PageSource:
     def _drawn_ahead(self, document: Path, page: int, preview: Path | None) -> Picture:
         with self._lock:
             held, is_wanted = sum(self._bytes.values()), (document, page) in self._wanted
-        if held > min(_MOST_AHEAD, shutil.disk_usage(self.folder).free) and not is_wanted:
+        if held > min(_MAX_BYTES_AHEAD, shutil.disk_usage(self.folder).free) and not is_wanted:
             raise _no_room(page, os.strerror(errno.ENOSPC))
         picture = self._drawn(document, page, 1.0, preview)
         with self._lock:
             self._bytes[document, page] = picture.path.stat().st_size
         return picture
 
-    def turned(self, document: Path, page: int, scale: float, turn: int) -> Picture:
+    def render_rotated(self, document: Path, page: int, scale: float, turn: int) -> Picture:
         """Return a page turned so many degrees against the clock, until `forget` is called; raises PictureError."""
         name = f"{_name(document, page)}-{scale:g}-{turn}"
         return self._drawing.submit(self._drawn, document, page, scale, None, name, turn).result()
 
     @contextmanager
-    def another(self, document: Path, page: int) -> Iterator[Picture]:
+    def render_copy(self, document: Path, page: int) -> Iterator[Picture]:
         """Give a picture of its own to whoever looks at a page besides; raises PictureError."""
         name = f"{_name(document, page)}+"
         picture = self._drawing.submit(self._drawn, document, page, 1.0, None, name).result()
@@ -181,7 +181,7 @@ class PageSource:
         for folder in self.folder.glob(f"{_name(document, page)}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def bind(self, sheets: Sequence[Sheet], pdf: Path) -> None:
+    def write_pdf(self, sheets: Sequence[PdfPage], pdf: Path) -> None:
         """Write a PDF with a picture on each page; raises PictureError."""
         request = {"pdf": str(pdf), "sheets": [sheet.request() for sheet in sheets]}
         answer = self._drawing.submit(self._ask, request, self.seconds + len(sheets)).result()

@@ -8,11 +8,11 @@ from dataclasses import replace
 from paddlevl_doctor.parsing.engines.failures import fallback_summary
 from paddlevl_doctor.parsing.output.run_report_model import (
     Difference,
-    DocumentStory,
-    EngineStory,
+    DocumentSection,
+    EngineSection,
     OtherReading,
-    PageStory,
-    RunStory,
+    PageSection,
+    RunReport,
     Sample,
 )
 from paddlevl_doctor.parsing.run.page_store import PageRead
@@ -24,15 +24,17 @@ _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
 
 
-def tell(report: ParseReport, works: Sequence[DocumentJob], samples: Sequence[Sample]) -> RunStory:
-    """Return the story of a run; documents that could not be opened are in it."""
+def build_run_report(
+    report: ParseReport, works: Sequence[DocumentJob], samples: Sequence[Sample]
+) -> RunReport:
+    """Return the report of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
     names = names_of([document.input for document in report.documents])
     for name, document in zip(names, report.documents, strict=True):
         documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
         shown += document.pages
-    return RunStory(
+    return RunReport(
         title=", ".join(names[:3]),
         engine=report.engine,
         device=report.device,
@@ -44,38 +46,44 @@ def tell(report: ParseReport, works: Sequence[DocumentJob], samples: Sequence[Sa
     )
 
 
-def beside(stories: Sequence[RunStory | None], compared: Sequence[ComparedEngine]) -> RunStory | None:
-    """Return the first story with what the other engines read beside it; None where there is none."""
-    told = [story for story in stories if story is not None]
+def merge_comparison(
+    run_reports: Sequence[RunReport | None], compared: Sequence[ComparedEngine]
+) -> RunReport | None:
+    """Return the first report with what the other engines read beside it; None where there is none."""
+    told = [run_report for run_report in run_reports if run_report is not None]
     if not told:
         return None
     first, *rest = told
     by_name = {engine.engine: engine for engine in compared}
     documents = tuple(
-        replace(document, others=tuple(_other(story, by_name[story.engine], n) for story in rest))
+        replace(
+            document, others=tuple(_other(run_report, by_name[run_report.engine], n) for run_report in rest)
+        )
         for n, document in enumerate(first.documents)
     )
-    engines = tuple(EngineStory(e.engine, e.device, e.seconds, e.failure) for e in compared)
+    engines = tuple(EngineSection(e.engine, e.device, e.seconds, e.failure) for e in compared)
     return replace(first, documents=documents, engines=engines)
 
 
-def _other(story: RunStory, engine: ComparedEngine, number: int) -> OtherReading:
+def _other(run_report: RunReport, engine: ComparedEngine, number: int) -> OtherReading:
     found = engine.documents[number]
-    return OtherReading(story.engine, story.documents[number], found.similarity, found.diff)
+    return OtherReading(run_report.engine, run_report.documents[number], found.similarity, found.diff)
 
 
-def _document(name: str, document: DocumentReport, work: DocumentJob | None, pictures: int) -> DocumentStory:
+def _document(
+    name: str, document: DocumentReport, work: DocumentJob | None, pictures: int
+) -> DocumentSection:
     places = {found.page for found in document.differences}
     found = {page: [d for d in document.differences if d.page == page] for page in places}
     pages = work.pages if work is not None else {}
-    stories = [
+    run_reports = [
         _page(page, work, differences=found, picture=n < pictures or bool(found.get(index)))
         for n, (index, page) in enumerate(sorted(pages.items()))
         if work is not None
     ]
-    return DocumentStory(
+    return DocumentSection(
         name=name,
-        pages=tuple(stories),
+        pages=tuple(run_reports),
         passed=document.verdict.passed,
         summary=document.verdict.summary,
         reasons=document.verdict.reasons,
@@ -87,10 +95,10 @@ def _document(name: str, document: DocumentReport, work: DocumentJob | None, pic
 
 def _page(
     read: PageRead, work: DocumentJob, *, differences: Mapping[int, Sequence[Difference]], picture: bool
-) -> PageStory:
+) -> PageSection:
     index, page = read.page.index, read.page
-    preview = work.store.place(index) / PREVIEW
-    return PageStory(
+    preview = work.store.folder_of(index) / PREVIEW
+    return PageSection(
         index=index,
         width=page.width,
         height=page.height,
@@ -101,5 +109,5 @@ def _page(
         differences=tuple(differences.get(index, ())),
         notes=read.notes,
         rung=read.rung,
-        folder=work.store.place(index) if picture else None,
+        folder=work.store.folder_of(index) if picture else None,
     )

@@ -49,7 +49,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class PageStory:
+class PageSection:
     """One page; `picture` is a JPEG of it (maybe scaled down), None where there is none."""
 
     index: int
@@ -68,11 +68,11 @@ class PageStory:
 
 
 @dataclass(frozen=True)
-class DocumentStory:
+class DocumentSection:
     """One document: its pages, what became of those that could not be read, and the verdict in words."""
 
     name: str
-    pages: tuple[PageStory, ...]
+    pages: tuple[PageSection, ...]
     passed: bool
     summary: Text
     reasons: tuple[Text, ...] = ()
@@ -92,13 +92,13 @@ class OtherReading:
     None where neither could read anything."""
 
     engine: str
-    document: DocumentStory
+    document: DocumentSection
     similarity: float | None
     difference: str
 
 
 @dataclass(frozen=True)
-class EngineStory:
+class EngineSection:
     """One engine of a comparison: the seconds it read for, and why it failed, empty where it did not."""
 
     engine: str
@@ -108,17 +108,17 @@ class EngineStory:
 
 
 @dataclass(frozen=True)
-class RunStory:
+class RunReport:
     """Everything about one run."""
 
     title: str
     engine: str
     device: str
-    documents: tuple[DocumentStory, ...]
+    documents: tuple[DocumentSection, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     incidents: tuple[Text, ...] = ()
     rungs: Text = ""
     """Which rungs of the ladder helped, in one sentence; empty where none was needed."""
-    engines: tuple[EngineStory, ...] = ()
+    engines: tuple[EngineSection, ...] = ()
     """In a comparison: all of them; everything else is the first one's that could read."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.messages import message, text
-from paddlevl_doctor.parsing.input.page_source import PageSource, PictureError, Sheet
+from paddlevl_doctor.parsing.input.page_source import PageSource, PdfPage, PictureError
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.run.result_files import remove_stale
@@ -90,7 +90,7 @@ def write_outputs(work: DocumentJob, reading: Reading, folder: Path, source: Pag
 def _markdown(work: DocumentJob, reading: Reading) -> str:
     if work.markdown is not None:
         return work.markdown.strip("\n") + "\n"
-    pages = [page.markdown for page in work.in_order()]
+    pages = [page.markdown for page in work.pages_in_order()]
     return joined(pages) + "\n" if pages and all(pages) else as_markdown(reading)
 
 
@@ -111,21 +111,23 @@ def _bound(work: DocumentJob, base: Path, source: PageSource) -> Iterator[Path]:
         pdf = Path(f"{base}.{name}.pdf")
         try:
             if sheets:
-                source.bind(sheets, pdf)
+                source.write_pdf(sheets, pdf)
                 yield pdf
         except PictureError as error:
             work.notes.append(str(error))
 
 
-def _layouts(work: DocumentJob) -> list[Sheet]:
+def _layouts(work: DocumentJob) -> list[PdfPage]:
     """Return the pictures that the pipeline has drawn."""
-    return [Sheet(path) for i in sorted(work.pages) for path in sorted(work.store.place(i).glob(_LAYOUT))]
+    return [
+        PdfPage(path) for i in sorted(work.pages) for path in sorted(work.store.folder_of(i).glob(_LAYOUT))
+    ]
 
 
-def _orders(work: DocumentJob) -> list[Sheet]:
+def _orders(work: DocumentJob) -> list[PdfPage]:
     """Return the pages with their blocks numbered; none where no engine said where anything is."""
-    seen = [(read.page, work.store.place(read.page.index) / PREVIEW) for read in work.in_order()]
-    sheets = [Sheet(path, (p.width, p.height), tuple(_placed(p))) for p, path in seen if path.is_file()]
+    seen = [(read.page, work.store.folder_of(read.page.index) / PREVIEW) for read in work.pages_in_order()]
+    sheets = [PdfPage(path, (p.width, p.height), tuple(_placed(p))) for p, path in seen if path.is_file()]
     return sheets if any(sheet.boxes for sheet in sheets) else []
 
 

@@ -58,7 +58,7 @@ class PageStore:
     document: str = ""
     """The name of its file, by which the next run knows whose pages these are."""
 
-    def place(self, index: int) -> Path:
+    def folder_of(self, index: int) -> Path:
         """Return the folder of a page; `index` counts from 0."""
         return self.folder / f"{index + 1:04d}"
 
@@ -66,21 +66,21 @@ class PageStore:
         """Make the empty folder of a page that is to be read; returns it. Raises DoctorError (a full disk)."""
         for name in (_ANOTHER, _FORMER):
             shutil.rmtree(self._beside(index, name), ignore_errors=True)
-        return _emptied(self.place(index))
+        return _emptied(self.folder_of(index))
 
-    def another(self, index: int) -> Path:
+    def make_reread_folder(self, index: int) -> Path:
         """Make an empty folder for a page that is to be read again; what is there stays. Raises DoctorError."""
         return _emptied(self._beside(index, _ANOTHER))
 
-    def forget_another(self, index: int) -> None:
+    def drop_reread_folder(self, index: int) -> None:
         """Remove that folder where it is still there."""
         shutil.rmtree(self._beside(index, _ANOTHER), ignore_errors=True)
 
     def exchange(self, found: PageRead) -> None:
         """Put a page that was read into `another` folder in the place of the one before. Raises DoctorError."""
         index = found.page.index
-        place, new, old = self.place(index), self._beside(index, _ANOTHER), self._beside(index, _FORMER)
-        self.keep(found, new)
+        place, new, old = self.folder_of(index), self._beside(index, _ANOTHER), self._beside(index, _FORMER)
+        self.save(found, new)
         shutil.rmtree(old, ignore_errors=True)
         with _told(place):
             place.rename(old)
@@ -92,14 +92,14 @@ class PageStore:
         shutil.rmtree(old, ignore_errors=True)
 
     def _beside(self, index: int, name: str) -> Path:
-        return self.place(index).with_suffix(name)
+        return self.folder_of(index).with_suffix(name)
 
-    def keep(self, found: PageRead, place: Path | None = None) -> None:
+    def save(self, found: PageRead, place: Path | None = None) -> None:
         """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk).
 
         `place` is where it was read to, unless that is the page's own folder.
         """
-        place = place or self.place(found.page.index)
+        place = place or self.folder_of(found.page.index)
         new = place / f"{_NAME}.new"
         document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(found)}
         with _told(place):
@@ -110,10 +110,10 @@ class PageStore:
                 os.fsync(file.fileno())
             new.replace(place / _NAME)
 
-    def found(self, index: int) -> PageRead | None:
+    def load(self, index: int) -> PageRead | None:
         """Return a page that was read before from the same document in the same way, None where there is none."""
         try:
-            document = json.loads((self.place(index) / _NAME).read_text(encoding="utf-8"))
+            document = json.loads((self.folder_of(index) / _NAME).read_text(encoding="utf-8"))
             return _read(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor.messages import Text
-from paddlevl_doctor.parsing.output.run_report_model import Difference, RunStory
+from paddlevl_doctor.parsing.output.run_report_model import Difference, RunReport
 from paddlevl_doctor.values.findings import ExitCode
 from paddlevl_doctor.values.pages import Page
 
@@ -156,7 +156,7 @@ class ParseReport:
     compared: tuple[ComparedEngine, ...] = ()
     """With `--compare`: every engine, the first one as well; all else in the report is the first one's."""
     fix: FixReport | None = None
-    story: RunStory | None = None
+    run_report: RunReport | None = None
     """The same for people who want to see the pages; not part of the JSON document."""
 
     def exit_code(self) -> ExitCode:
@@ -165,4 +165,4 @@ class ParseReport:
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the JSON document."""
-        return {name: value for name, value in vars(self).items() if name not in ("fix", "story")}
+        return {name: value for name, value in vars(self).items() if name not in ("fix", "run_report")}

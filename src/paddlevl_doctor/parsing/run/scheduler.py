@@ -61,13 +61,13 @@ class DocumentJob:
         """Return the pages that were neither read nor given up."""
         return [index for index in range(self.count) if index not in self.pages and index not in self.failed]
 
-    def in_order(self) -> list[PageRead]:
+    def pages_in_order(self) -> list[PageRead]:
         """Return the pages that were read, in order."""
         return [self.pages[index] for index in sorted(self.pages)]
 
     def resume(self) -> None:
         """Take over the pages that an earlier run has stored."""
-        stored = (self.store.found(index) for index in range(self.count))
+        stored = (self.store.load(index) for index in range(self.count))
         self.pages = {page.page.index: page for page in stored if page is not None}
         self.kept = frozenset(self.pages)
 
@@ -195,7 +195,7 @@ class Scheduler:
         if isinstance(result, PageRead):
             noted = with_render_notes(result, self._draw(job, task.index))
             result = presentable(noted, f"{job.store.folder.name}/{task.folder.name}")
-            job.store.keep(result)
+            job.store.save(result)
             job.pages[task.index] = result
         else:
             job.failed[task.index] = result
@@ -214,7 +214,7 @@ class Scheduler:
         with self._changed:
             jobs, self._complete = ([], []) if self._is_stopped else (self._complete, [])
         for job in jobs:
-            job.markdown = engine.join([page.markdown for page in job.in_order()])
+            job.markdown = engine.join([page.markdown for page in job.pages_in_order()])
             self._on_document(job)
 
     def _stop(self, error: BaseException | None = None) -> None:
@@ -236,7 +236,7 @@ class Scheduler:
 
     def _draw(self, job: DocumentJob, index: int, scale: float = 1.0) -> Picture:
         try:
-            return self._source.draw(job.path, index, scale, job.store.place(index) / PREVIEW)
+            return self._source.render(job.path, index, scale, job.store.folder_of(index) / PREVIEW)
         except PictureError as error:
             raise PageFailedError(error.args[0]) from error
 
