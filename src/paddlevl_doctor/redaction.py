@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -143,7 +144,6 @@ class Redactor:
     def of_this_machine() -> Redactor:
         """Return a redactor for the user who runs the doctor."""
         import getpass  # noqa: PLC0415 - only reports that leave the machine need it
-        import platform  # noqa: PLC0415 - as above
 
         try:
             user = getpass.getuser()

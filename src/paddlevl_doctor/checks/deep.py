@@ -10,6 +10,7 @@ from paddlevl_doctor.checks.base import Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.index_page import INDEX, judge_page
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.knowledge.failures import Failure, load_all
+from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.messages import message
@@ -137,8 +138,6 @@ def _is_loaded(path: str) -> bool:
 
 def _unexplained(result: ProbeResult) -> Iterator[dict[str, Any]]:
     """Yield the altered files that are not what one of our patches makes of them."""
-    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415 - only with a deep look
-
     files = [file for patch in load_patches() for file in patch.files]
     ours = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
     for _, item in _of(result, "altered"):

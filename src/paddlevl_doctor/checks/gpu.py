@@ -16,7 +16,14 @@ from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.selection_rules import RuleText
 from paddlevl_doctor.knowledge.version_sets import fits
-from paddlevl_doctor.knowledge.wheel_choice import architecture_covers, driver_system, required_driver
+from paddlevl_doctor.knowledge.wheel_choice import (
+    ABOUT_CODE,
+    ABOUT_DRIVERS,
+    architecture_covers,
+    driver_system,
+    required_driver,
+)
+from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import Gpu, PaddleBuild
 from paddlevl_doctor.values.findings import Evidence, Status
@@ -81,8 +88,6 @@ def _unbuilt_architecture(context: Context) -> Diagnosis:
     weakest = min(context.gpus, key=lambda gpu: Version(gpu.compute_capability), default=None)
     if weakest is None:
         return skipped(message("evidence-no-nvidia-gpu"))
-    from paddlevl_doctor.knowledge.wheel_choice import ABOUT_CODE  # noqa: PLC0415 - reads files that only GPUs need
-    from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability  # noqa: PLC0415 - as above
 
     minimum = Version(minimum_compute_capability())
     if Version(weakest.compute_capability) >= minimum:
@@ -121,7 +126,6 @@ def _driver(context: Context) -> Diagnosis:
     needed = required_driver(cuda, driver_system(context.facts.host)) if cuda else None
     if needed is not None and Version(gpus.driver) < Version(needed):
         return problem(Status.ERROR, "driver", gpus.driver, driver=gpus.driver, needed=needed, cuda=cuda)
-    from paddlevl_doctor.knowledge.wheel_choice import ABOUT_DRIVERS  # noqa: PLC0415 - reads files that only GPUs need
 
     said = _refusal(context, ABOUT_DRIVERS)
     return _refused(Status.WARNING, "driver", gpus.driver, said) if said else ok("driver", gpus.driver)
@@ -264,7 +268,6 @@ def _estimated(context: Context) -> tuple[Estimated, ...]:
     if build is None or build.cuda is None or not context.gpus:
         return ()
     from paddlevl_doctor.knowledge.resource_estimates import estimate, in_blocks  # noqa: PLC0415 - only for machines with a GPU
-    from paddlevl_doctor.knowledge.wheel_tables import minimum_compute_capability  # noqa: PLC0415 - as above
 
     least = numbers(minimum_compute_capability())  # below it paddle does not use the GPU at all
     system, paddlex = context.facts.host.system, context.target.version_of("paddlex") or "0"

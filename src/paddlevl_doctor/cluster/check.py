@@ -15,6 +15,7 @@ from paddlevl_doctor.cluster.connect import (
     on_every_node,
     reason_of,
 )
+from paddlevl_doctor.cluster.node import check_node
 from paddlevl_doctor.commands.check import CheckRequest, refuse_unknown
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
@@ -81,8 +82,6 @@ def check_on_ray(
 
 
 def _begun(ray: Any, node: Node, options: TargetOptions, request: CheckRequest, written_as: str) -> Any:
-    from paddlevl_doctor.cluster.node import check_node  # noqa: PLC0415 - loads all that reads
-
     task = ray.remote(check_node).options(scheduling_strategy=at_node(node), num_cpus=0, max_retries=0)
     return task.remote(options, request, written_as, language())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import logging
 import os
 import re
@@ -115,7 +116,6 @@ def nodes_without_doctor(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
     """
 
     def version() -> str:  # in here, so that it travels as it is to nodes that have nothing of the doctor
-        import importlib.metadata  # noqa: PLC0415 - runs elsewhere
 
         try:
             return importlib.metadata.version("paddlevl-doctor")

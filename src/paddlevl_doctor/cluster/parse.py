@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor.cluster.connect import alive, joined, nodes_without_doctor, on_every_node, reason_of
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
+from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
 from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
@@ -128,8 +129,6 @@ def jobs_of(
     One that has a line in the ledger keeps its folder. Raises UsageError where there is nothing to read, or to compare
     with.
     """
-    from paddlevl_doctor.cluster.node import DocumentTask  # noqa: PLC0415 - loads all that reads
-
     if request.threshold is not None and expect is None:
         raise UsageError(message("threshold-alone"))
     found = _documents(request.inputs, output)
@@ -240,8 +239,6 @@ def _require_capable_node(ray: Any, nodes: Sequence[Mapping[str, Any]], share: S
 
 
 def _run_config(output: RemotePath, options: TargetOptions, request: ParseRequest, share: Share) -> RunConfig:
-    from paddlevl_doctor.cluster.node import RunConfig  # noqa: PLC0415 - loads all that reads
-
     warm = request.keep_warm if request.keep_warm is not None else _WARM_MINUTES
     one = replace(request, keep_warm=warm, resume=False, device=share.device)
     return RunConfig(output, on_every_node(options), one, language(), share.cpus)
@@ -251,8 +248,6 @@ def _read_all(
     ray: Any, left: Sequence[DocumentTask], share: Share, errand: RunConfig
 ) -> Iterator[ClusterDocument]:
     """Yield documents as they are over."""
-    from paddlevl_doctor.cluster.node import read_document  # noqa: PLC0415 - loads all that reads
-
     task = ray.remote(read_document).options(max_retries=_RETRIES, num_cpus=share.cpus, num_gpus=share.gpus)
     waiting = {task.remote(job, errand): job for job in left}
     while waiting:

@@ -11,8 +11,10 @@ from rich.text import Text
 
 from paddlevl_doctor.parsing.evaluate.judge import judge_run
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport
+from paddlevl_doctor.report.ci import escaped_data, escaped_property, writable
 from paddlevl_doctor.report.console import STYLES, Screen
 from paddlevl_doctor.report.json_documents import Document, document
+from paddlevl_doctor.report.markdown import escape
 from paddlevl_doctor.values.findings import Status
 from paddlevl_doctor.values.pages import Page
 
@@ -116,8 +118,6 @@ def _display_name(node: NodeCheck) -> str:
 
 
 def _markdown(report: ClusterCheck) -> str:
-    from paddlevl_doctor.report.markdown import escape  # noqa: PLC0415 - start-up time
-
     parts = (
         f"# {escape(_display_name(node))}\n\n{words or escape(node.problems[0])}"
         for node, words in zip(report.nodes, report.written, strict=True)
@@ -137,8 +137,6 @@ def _junit(report: ClusterCheck) -> str:
 
 
 def _silent(node: NodeCheck) -> ElementTree.Element:
-    from paddlevl_doctor.report.ci import writable  # noqa: PLC0415 - start-up time
-
     suite = ElementTree.Element("testsuite", tests="1", errors="1")
     case = ElementTree.SubElement(suite, "testcase", classname="paddlevl-doctor.check", name="node")
     ElementTree.SubElement(case, "error", message=writable(node.problems[0]))
@@ -146,8 +144,6 @@ def _silent(node: NodeCheck) -> ElementTree.Element:
 
 
 def _github(report: ClusterCheck) -> str:
-    from paddlevl_doctor.report.ci import escaped_data, escaped_property  # noqa: PLC0415 - start-up time
-
     lines = []
     for node, words in zip(report.nodes, report.written, strict=True):
         title = f" title={escaped_property(_display_name(node))}"

@@ -9,8 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.version import Version
+
+from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
+from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
+from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine, look_deep
+from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
@@ -25,12 +30,15 @@ from paddlevl_doctor.fix.preconditions import (
 )
 from paddlevl_doctor.fix.report import FixReport, UndoReport
 from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
+from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
+from paddlevl_doctor.packages.mirrors import rates_note
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import Change, required_by, resolve
+from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Target
@@ -88,7 +96,6 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
-    from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch  # noqa: PLC0415 - GPUs
 
     facts = report.before.facts
     python = facts.target.version if facts.target else report.request.python_version
@@ -101,7 +108,6 @@ def _announced(prefetched: Prefetched) -> Text:
         return message("wheel-not-fetched", reason=prefetched.trouble)
     if not prefetched.measured:
         return ""
-    from paddlevl_doctor.packages.mirrors import rates_note  # noqa: PLC0415 - GPUs
 
     return rates_note(prefetched.measured)
 
@@ -110,8 +116,6 @@ def _needs_deep(examination: Examination, request: Request) -> bool:
     """Say whether the user named damage that only a deep look shows, and that was not seen without it."""
     if not request.only:
         return False
-    from paddlevl_doctor.checks.deep import DEEP, MODELS  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.knowledge.failures import load_failure  # noqa: PLC0415 - as above
 
     seen = {f.id for f in examination.findings if f.status in _WRONG}
     unseen = set(request.only) & {*DEEP, MODELS} - seen
@@ -119,9 +123,6 @@ def _needs_deep(examination: Examination, request: Request) -> bool:
 
 
 def _deeply(system: System, examination: Examination, stage: Stage) -> Examination:
-    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.commands.diagnose import look_deep  # noqa: PLC0415 - as above
-
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
 
@@ -156,8 +157,6 @@ def _with_page(
     context = examination.context
     if context.wheel.find_links is None or not needs_gpu_wheel(plan):
         return examination, plan
-    from paddlevl_doctor.checks.index_page import page_finding  # noqa: PLC0415 - as above
-    from paddlevl_doctor.facts.network import read_index_page  # noqa: PLC0415 - as above
 
     page = read_index_page(system, context.wheel.find_links)
     target = examination.facts.target
@@ -282,8 +281,6 @@ def _reject_unrequested_changes(
     system: System, changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool
 ) -> None:
     """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
-    from packaging.version import Version  # noqa: PLC0415 - only plans with packages need it
-
     named = {re.split(r"[\[<>=!~ ]", r, maxsplit=1)[0] for r in step.arguments["requirements"]}
     removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
     suffering = [

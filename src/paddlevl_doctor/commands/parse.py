@@ -18,9 +18,12 @@ from paddlevl_doctor.commands.diagnose import (
     see_deep,
 )
 from paddlevl_doctor.commands.engine_choice import check_options, choose_engine
+from paddlevl_doctor.commands.fix import fix
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.commands.read_documents import read_documents
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines
 from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
 from paddlevl_doctor.parsing.input.documents import PAGES, Input, check_input, check_output_folder, expand
 from paddlevl_doctor.parsing.input.page_source import PageSource, render_processes_for
@@ -62,7 +65,6 @@ def parse(
 
     if not request.compare:
         return once(request)
-    from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines  # noqa: PLC0415 - of --compare only
 
     for engine in request.compare:
         check_options(replace(request, engine=engine))
@@ -147,9 +149,6 @@ def _fix(
 
     An environment that stays broken is a problem even where the pages can be read.
     """
-    from paddlevl_doctor.commands.fix import fix  # noqa: PLC0415 - of --fix only
-    from paddlevl_doctor.packages.request import Request  # noqa: PLC0415 - as above
-
     record.fix = fix(system, options, Request(index=request.index), stage, apply=True, bar=bar)
     for outcome in record.fix.applied.outcomes if record.fix.applied else ():
         record.seconds[outcome.step] = outcome.seconds

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.target import choose_target, collect_target
+from paddlevl_doctor.fix.patch_steps import diff_of
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
+from paddlevl_doctor.patching import patched_wheel
 from paddlevl_doctor.patching.file_patcher import promised, sha256_of
 from paddlevl_doctor.patching.proof import prove
 from paddlevl_doctor.system.machine import System
@@ -47,8 +49,6 @@ class PatchDetail:
 
 def show_patch(system: System, patch_id: str, python: str | None, venv: str | None) -> PatchDetail:
     """Describe one patch; raises UsageError for an unknown id."""
-    from paddlevl_doctor.fix.patch_steps import diff_of  # noqa: PLC0415 - only `show` needs it
-
     patch = _find(patch_id)
     version = _installed(_target(system, python, venv), patch)
     return PatchDetail(patch, version, tuple(diff_of(patch, version)))
@@ -69,8 +69,6 @@ def build_wheel(
 
     Raises UsageError for unknown ids, without a target, and where the wheel cannot be written.
     """
-    from paddlevl_doctor.patching import patched_wheel  # noqa: PLC0415 - only `build` needs it
-
     target = _target(system, python, venv)
     if target is None:
         raise UsageError(message("patches-no-target"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from paddlevl_doctor.facts.host import collect_host, collect_settings, long_path
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
+from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.system.files import same_place
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
@@ -56,7 +58,6 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     """Hash every file that a known patch could change in this target."""
     if target is None or target.version_of("paddlex") is None:
         return ()
-    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415 - loaded with the rules
 
     site = Path(target.purelib)
     return tuple(
@@ -77,8 +78,6 @@ def applied_patches(system: System, target: Target | None) -> tuple[str, ...]:
 
 def _patches_in(journal: str) -> list[str]:
     """Return what a committed transaction patched; a journal that cannot be read names nothing."""
-    import json  # noqa: PLC0415 - most targets have no journal
-
     try:
         events = [json.loads(line) for line in journal.splitlines() if line.endswith("}")]
         if not any(event["event"] == "commit" for event in events):

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from paddlevl_doctor.knowledge.catalogue import load_hubs
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import HubAnswer, IndexPage, PublishedWheel
 
@@ -22,8 +23,6 @@ TIMEOUT = 5.0
 
 def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
     """Return the hubs in PaddleX's order; PADDLE_PDX_HUGGING_FACE_ENDPOINT (since paddlex 3.4.0) replaces the first."""
-    from paddlevl_doctor.knowledge.catalogue import load_hubs  # noqa: PLC0415 - a check with its models asks none
-
     endpoint = env.get("PADDLE_PDX_HUGGING_FACE_ENDPOINT")
     hubs = {hub.name: hub.url for hub in load_hubs()}
     return {**hubs, **({"huggingface": endpoint} if endpoint else {})}

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
 from paddlevl_doctor import __version__
 from paddlevl_doctor.messages import Message, Text, from_json, message, render
 from paddlevl_doctor.values import facts
@@ -101,8 +103,6 @@ def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> No
 
 
 def _write(path: Path, members: dict[str, object]) -> None:
-    import msgspec  # noqa: PLC0415 - only recordings need it
-
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in members.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
@@ -191,8 +191,6 @@ def _decoded(
     path: Path, name: str, members: dict[str, bytes], kind: type[Value], *, strict: bool = True
 ) -> Value:
     """Decode a member; `strict` refuses fields that its type does not have."""
-    import msgspec  # noqa: PLC0415 - only recordings need it
-
     try:
         value = msgspec.json.decode(members[name], type=kind, strict=True)
         strange = _unknown(msgspec.json.decode(members[name]), msgspec.to_builtins(value))
@@ -220,8 +218,6 @@ def _unknown(raw: object, known: object) -> str | None:
 
 def _check_result(path: Path, key: str, result: ProbeResult) -> None:
     """Refuse the document of a probe that this probe would never have written."""
-    import msgspec  # noqa: PLC0415 - only recordings need it
-
     if (result.status == "answered") != (result.data is not None):
         raise _refusal(path, f"{_DEEP}: {key}")
     if result.data is None:

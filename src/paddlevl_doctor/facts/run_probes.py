@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import psutil
+
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.system.processes import hold_interrupts, terminate_tree
 from paddlevl_doctor.values.facts import ProbeResult, Status, Target
@@ -199,8 +201,6 @@ class _Crew(Generic[Answer]):
             release()
 
     def _end_children(self) -> None:
-        import psutil  # noqa: PLC0415 - only needed when something has to be ended
-
         deadline = time.monotonic() + _KILL_SECONDS
         while time.monotonic() < deadline:
             for child in psutil.Process().children():

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.messages import Message, message
@@ -48,8 +50,6 @@ class Holder:
 
 
 def _born(pid: int) -> float:
-    import psutil  # noqa: PLC0415 - start-up time
-
     try:
         return float(psutil.Process(pid).create_time())
     except psutil.Error:
@@ -96,8 +96,6 @@ def _busy_message(prefix: Path, holder: Holder) -> Message:
 
 def _running_programs(prefix: Path) -> str:
     """Name the programs that were started for this target, as far as one may see them."""
-    import psutil  # noqa: PLC0415 - only said where something went wrong
-
     seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
     names = [f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())]
     return ", ".join(names) or "?"

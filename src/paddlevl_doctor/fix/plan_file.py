@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from paddlevl_doctor.fix.plan import Site
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
@@ -66,8 +68,6 @@ def state_of(facts: Facts, site: Site) -> State:
 
 def load_plan(path: Path) -> SavedPlan:
     """Read a plan file; raises UsageError for one that is not."""
-    import msgspec  # noqa: PLC0415 - only plan files need it
-
     try:
         with path.open("rb") as file:
             data = file.read(_LIMIT + 1)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.messages import message
+from paddlevl_doctor.packages.gpu_wheel import PACKAGE
 from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.packages.resolve import TargetPlatform
+from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
@@ -100,7 +103,6 @@ def verify_wheelhouse(request: Request) -> Wheelhouse | None:
         return None
     if request.index or request.dev_safetensors:
         raise UsageError(message("house-alone"))
-    from paddlevl_doctor.packages.wheelhouse import Wheelhouse  # noqa: PLC0415 - start-up time
 
     return Wheelhouse.check(Path(request.wheelhouse))
 
@@ -110,8 +112,6 @@ def refuse_foreign(house: Wheelhouse | None, context: Context, plan: Plan, pytho
     steps = [step for step in plan.steps if step.kind == "install-packages"]
     if house is None or not steps:
         return
-    from paddlevl_doctor.packages.gpu_wheel import PACKAGE  # noqa: PLC0415 - start-up time
-    from paddlevl_doctor.packages.resolve import TargetPlatform  # noqa: PLC0415 - as above
 
     facts = context.facts
     version = facts.target.version if facts.target else python_version

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
+from paddlevl_doctor.facts.model_versions import cached_versions
 from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
+from paddlevl_doctor.knowledge.wheel_choice import loads_eagerly
 from paddlevl_doctor.messages import Text, language, message, render, text
 from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 from paddlevl_doctor.values.facts import Facts
@@ -28,8 +30,6 @@ class Variable:
 
 def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iterator[Variable]:
     """Yield what helps on this machine with this paddle distribution (None: none) and version of paddlex."""
-    from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - start-up time
-
     if hidden_driver(facts):
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, message("env-wsl"), prepends=True)
     if package == "paddlepaddle-gpu" and _loads_eagerly(facts):
@@ -45,7 +45,6 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
 def _loads_eagerly(facts: Facts) -> bool:
     if not facts.host.wsl:
         return False
-    from paddlevl_doctor.knowledge.wheel_choice import loads_eagerly  # noqa: PLC0415 - reads files that only GPUs need
 
     return loads_eagerly(facts.host, find_visible_gpus(facts.gpus, facts.settings).devices)
 

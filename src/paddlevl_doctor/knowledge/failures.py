@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from paddlevl_doctor.data_files import read_toml, read_toml_once
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
+from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
 from paddlevl_doctor.messages import Message
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
@@ -334,6 +334,4 @@ def load_all() -> tuple[Failure, ...]:
 
 
 def _folder() -> Path:
-    from paddlevl_doctor.knowledge.data_files import data_folder  # noqa: PLC0415 - keeps the parser usable alone
-
     return data_folder("matrix") / "failures"

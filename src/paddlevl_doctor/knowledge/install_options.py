@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.knowledge.resource_estimates import Download, expected_download
+from paddlevl_doctor.knowledge.resource_estimates import Download, estimate, expected_download, in_blocks
 from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.knowledge.version_sets import VersionSet
-from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, choose_wheel, driver_system
+from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, choose_line, choose_wheel, driver_system
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from paddlevl_doctor.values.findings import Command
@@ -131,7 +131,6 @@ def resolve_install(machine: Machine, version_set: VersionSet) -> InstallOption:
     download = expected_download(machine.host, wheel.tag, version_set)
     if wheel.tag == "cpu":
         return InstallOption(machine, version_set, wheel, None, download, (), ())
-    from paddlevl_doctor.knowledge.wheel_choice import choose_line  # noqa: PLC0415 - reads files that only GPUs need
 
     line = choose_line(machine.host, machine.gpus, version_set.paddle_gpu)
     needs = _memory(machine.host, line.used, version_set.paddlex)
@@ -149,8 +148,6 @@ def _driver(host: Host, choice: LineChoice) -> DriverNeed | None:
 
 def _memory(host: Host, gpus: tuple[Gpu, ...], paddlex: str) -> tuple[GpuNeed, ...]:
     """Estimate for every kind of GPU once."""
-    from paddlevl_doctor.knowledge.resource_estimates import estimate, in_blocks  # noqa: PLC0415 - only GPUs need it
-
     needs = []
     for gpu in gpus:
         need = estimate(host.system, gpu.compute_capability, paddlex)

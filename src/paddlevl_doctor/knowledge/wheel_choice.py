@@ -10,7 +10,10 @@ from paddlevl_doctor.knowledge.selection_rules import RULES, RuleText, rule_text
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, VersionSet, gpu_version, minor_of
 from paddlevl_doctor.knowledge.wheel_tables import (
     CudaLine,
+    family_of,
     load_compiled,
+    load_gpu_wheels,
+    load_indexes,
     load_lines,
     minimum_compute_capability,
 )
@@ -68,8 +71,6 @@ def choose_wheel(host: Host, gpus: Gpus, python_version: str, version_set: Versi
 
 
 def _with_devices(host: Host, gpus: Gpus, python_version: str, version_set: VersionSet) -> WheelChoice:
-    from paddlevl_doctor.knowledge.wheel_tables import load_indexes  # noqa: PLC0415 - as above
-
     answer = choose_line(host, gpus, version_set.paddle_gpu)
     if answer.line is None:
         return _cpu(host, version_set, refusals=answer.refusals)
@@ -155,8 +156,6 @@ def _of_platform(host: Host) -> tuple[RuleText, ...]:
 
 def _seen(tag: str, version: str, system: str, python_version: str) -> tuple[RuleText, ...]:
     """Return a warning where nothing public shows the wheel for this Python."""
-    from paddlevl_doctor.knowledge.wheel_tables import load_gpu_wheels  # noqa: PLC0415 - only GPUs need it
-
     python = minor_of(python_version)
     known = (row for row in load_gpu_wheels() if (row.tag, row.version, row.system) == (tag, version, system))
     return (
@@ -183,8 +182,6 @@ def required_driver(cuda: str, system: str) -> str | None:
     `system` is linux or windows; under WSL it is windows, see `driver_system`. The numbers are NVIDIA's for
     minor-version compatibility.
     """
-    from paddlevl_doctor.knowledge.wheel_tables import family_of  # noqa: PLC0415 - reads a file that only GPUs need
-
     family = family_of(cuda)
     if family is None or system not in ("linux", "windows"):
         return None

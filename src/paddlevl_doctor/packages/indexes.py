@@ -14,6 +14,7 @@ import tomli
 from paddlevl_doctor.knowledge.catalogue import load_mirrors
 from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.packages.mirrors import measure_mirrors
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.system.machine import System
@@ -111,8 +112,6 @@ def _mirror_url(mirror: str) -> str:
 def _fastest(
     own: str | None, request: Request, paddle: str, timeout: float, settings: tuple[Text, ...]
 ) -> IndexChoice:
-    from paddlevl_doctor.packages.mirrors import measure_mirrors  # noqa: PLC0415 - fix without auto: HTTP client
-
     candidates: dict[Text, str] = {message("own-index"): own} if own else {}
     candidates.update(known_mirrors())
     least = smallest_wheel("cpu") // 2

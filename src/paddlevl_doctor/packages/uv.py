@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from paddlevl_doctor.messages import Message, message, text
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
@@ -175,7 +177,6 @@ def uv_locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     if not (prefix / "pyvenv.cfg").exists():
         yield
         return
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - start-up time of every plan
 
     lock = FileLock(prefix / LOCK_NAME, timeout=wait)
     try:
@@ -193,7 +194,6 @@ def remove_lock_file(prefix: Path) -> None:
     path = prefix / LOCK_NAME
     if not path.exists():
         return
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
 
     lock = FileLock(path, timeout=0)
     with contextlib.suppress(Timeout), lock:

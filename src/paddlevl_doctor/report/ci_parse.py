@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from paddlevl_doctor.messages import Message, render
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
+from paddlevl_doctor.redaction import Redactor
+from paddlevl_doctor.report.ci import escaped_data, escaped_property, writable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -37,8 +40,6 @@ def for_everybody(report: ParseReport, root: Path, lang: str) -> ParseReport:
     A document in the checkout is named from there, as it is: a path with anything taken out is no path. One that
     lies elsewhere is called by its name only.
     """
-    from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
-
     redacted: ParseReport = Redactor.of_this_machine().value(replace(report, run_report=None, fix=None), lang)
     names = (_from(Path(document.input), root) for document in report.documents)
     documents = zip(redacted.documents, names, strict=True)
@@ -56,8 +57,6 @@ def _from(document: Path, root: Path) -> str:
 
 def junit(report: ParseReport, lang: str) -> str:
     """Return the document: what was not read well enough is a failure, what nobody could judge is skipped."""
-    from xml.etree import ElementTree  # noqa: PLC0415 - start-up time
-
     alone = _alone(report, lang)
     counts = _counts(report, alone)
     suites = ElementTree.Element("testsuites", counts)
@@ -84,10 +83,6 @@ def _counts(report: ParseReport, alone: tuple[str, ...]) -> dict[str, str]:
 
 
 def _case(suite: Element, name: str, verdict: Judgement, seconds: float, lang: str) -> None:
-    from xml.etree import ElementTree  # noqa: PLC0415 - as above
-
-    from paddlevl_doctor.report.ci import writable  # noqa: PLC0415 - as above
-
     words = {"classname": "paddlevl-doctor.parse", "name": writable(name), "time": f"{seconds:.3f}"}
     case = ElementTree.SubElement(suite, "testcase", words)
     if not verdict.passed:
@@ -108,8 +103,6 @@ def _alone(report: ParseReport, lang: str) -> tuple[str, ...]:
 
 def github(report: ParseReport, lang: str) -> str:
     """Return one line for every document that was not read well enough, and for what failed besides."""
-    from paddlevl_doctor.report.ci import escaped_data, escaped_property  # noqa: PLC0415 - start-up time
-
     bad = (document for document in report.documents if not document.verdict.passed)
     lines = [f"::error file={escaped_property(d.input)}::{escaped_data(_words(d, lang))}\n" for d in bad]
     lines += [f"::error title=parse::{escaped_data(reason)}\n" for reason in _alone(report, lang)]

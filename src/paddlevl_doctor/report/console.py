@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from paddlevl_doctor import shells
@@ -142,8 +144,6 @@ class Screen:
 
     def table(self, *columns: str) -> Table:
         """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
-        from rich.table import Table  # noqa: PLC0415 - start-up time
-
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for column in columns:
             table.add_column(self.say(column) if column.startswith("column-") else column)
@@ -165,8 +165,6 @@ class Screen:
         self._counts(report)
 
     def _facts(self, facts: Facts) -> None:
-        from rich.table import Table  # noqa: PLC0415 - start-up time
-
         grid = Table.grid(padding=(0, 2))
         for name, value in describe_facts(facts):
             grid.add_row(Text(self.words(name), style="bold"), Text(self.clean(value)))
@@ -196,8 +194,6 @@ class Screen:
     def indented(self, words: Text, columns: int) -> None:
         """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
         if self.console.is_terminal:
-            from rich.padding import Padding  # noqa: PLC0415 - start-up time
-
             self.console.print(Padding(words, (0, 0, 0, columns)))
         else:
             self.console.print(Text(" " * columns) + words, soft_wrap=True)

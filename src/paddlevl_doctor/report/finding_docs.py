@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from paddlevl_doctor.knowledge.failures import Failure, Kind, Proof
+from paddlevl_doctor.knowledge.failures import Failure, Kind, Proof, load_all
 
 COMMAND = "python -m paddlevl_doctor.report.finding_docs docs/findings"
 
@@ -114,8 +114,6 @@ def write(folder: Path, pages: dict[str, str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Write the pages of the known failures into the folder named by the only argument."""
-    from paddlevl_doctor.knowledge.failures import load_all  # noqa: PLC0415 - `render` alone needs no data
-
     if len(arguments) != 1:
         sys.stderr.write(f"usage: {COMMAND}\n")
         return 2

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from paddlevl_doctor.redaction import Redactor
+
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.report import CheckReport
 
@@ -25,8 +27,6 @@ def renderers(report: CheckReport, lang: str) -> Mapping[str, Callable[[], str]]
 
 
 def _write(name: str, report: CheckReport, lang: str) -> str:
-    from paddlevl_doctor.redaction import Redactor  # noqa: PLC0415 - start-up time
-
     module, function = _WRITERS[name]
     render = getattr(importlib.import_module(f"paddlevl_doctor.report.{module}"), function)
     return str(render(Redactor.of_this_machine().value(report, lang), lang))

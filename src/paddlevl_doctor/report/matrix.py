@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+from rich.text import Text
+
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, say
+from paddlevl_doctor.report.console import command_line
+from paddlevl_doctor.report.json_documents import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +62,6 @@ def _refusals(screen: Screen, answer: InstallOption) -> None:
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
     """Print the figures: in columns on a terminal, elsewhere one unbroken line each, for an address may be long."""
     if screen.console.is_terminal:
-        from rich.table import Table  # noqa: PLC0415 - start-up time
-        from rich.text import Text  # noqa: PLC0415 - as above
-
         grid = Table.grid(padding=(0, 2))
         for name, value in rows:
             grid.add_row(Text(name, style="bold"), Text(screen.clean(value), overflow="fold"))
@@ -148,7 +150,6 @@ def _doubt(verified: str, lang: str) -> str:
 def _rules(screen: Screen, title: str, sentences: Sequence[RuleText], style: str) -> None:
     if not sentences:
         return
-    from rich.text import Text  # noqa: PLC0415 - JSON does without
 
     screen.line(title, "bold")
     for said in sentences:
@@ -160,10 +161,6 @@ def _rules(screen: Screen, title: str, sentences: Sequence[RuleText], style: str
 
 
 def _commands(screen: Screen, answer: InstallOption) -> None:
-    from rich.text import Text  # noqa: PLC0415 - JSON does without
-
-    from paddlevl_doctor.report.console import command_line  # noqa: PLC0415 - it imports this screen's class
-
     screen.line(screen.say("matrix-install"), "bold")
     for command in answer.commands:
         screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
@@ -176,8 +173,6 @@ def matrix_document(
     answer: InstallOption, files: Sequence[Path] = (), notes: Sequence[Words] = ()
 ) -> Document:
     """Describe an answer, what was written, and what is to be known of it."""
-    from paddlevl_doctor.report.json_documents import document  # noqa: PLC0415 - brings json, which people do not need
-
     machine, chosen = answer.machine, answer.version_set
     return document(
         "matrix",

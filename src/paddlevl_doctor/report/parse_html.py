@@ -27,6 +27,7 @@ from paddlevl_doctor.parsing.output.run_report_model import (
     Sample,
 )
 from paddlevl_doctor.parsing.workers.watchdog import slope
+from paddlevl_doctor.redaction import without_home
 from paddlevl_doctor.report.html import template, visible
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Block, Box
@@ -376,8 +377,6 @@ def write_page(run: RunReport, folder: Path, lang: str) -> Path:
 
 def run_page(run: RunReport, home: Path, lang: str) -> str:
     """Return the page. The home folder and secrets are taken out of all but what stands in the documents."""
-    from paddlevl_doctor.redaction import without_home  # noqa: PLC0415 - only this format needs it
-
     words = template("run.html").render(
         lang=lang,
         t=message,

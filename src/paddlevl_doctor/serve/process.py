@@ -21,6 +21,8 @@ from paddlevl_doctor.facts.server import (
     model_names,
     past_proxies,
 )
+from paddlevl_doctor.knowledge.failures import load_all, load_failure
+from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
@@ -186,9 +188,6 @@ def log_tail(log: Path) -> Text:
 
 def _with_known_failure(words: str, tail: str) -> Text:
     """Return the last lines of a log, after the failure that the log shows, if there is a known one."""
-    from paddlevl_doctor.knowledge.failures import load_all, load_failure  # noqa: PLC0415 - only failures
-    from paddlevl_doctor.logs.recognise import match  # noqa: PLC0415 - only failures
-
     found = match(words, load_all())
     if not found:
         return tail

@@ -7,7 +7,11 @@ Everything that asks the machine something goes through a `System`, so that a te
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
+import locale
 import os
+import platform
 import shutil
 import stat
 import subprocess
@@ -194,8 +198,6 @@ class RealSystem:
 
     def uname(self) -> tuple[str, str]:
         """Return release and machine."""
-        import platform  # noqa: PLC0415 - start-up time
-
         return platform.release(), platform.machine()
 
     def glibc(self) -> str | None:
@@ -322,8 +324,6 @@ class RealSystem:
 
     def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
         """Return the hash of `head` and a file's bytes, read in pieces: weights have gigabytes."""
-        import hashlib  # noqa: PLC0415 - start-up time
-
         state = hashlib.new(algorithm, head, usedforsecurity=False)
         try:
             with path.open("rb") as file:
@@ -442,8 +442,6 @@ class RealSystem:
         elif self.platform == "darwin":
             raise OSError("NVIDIA has no driver for macOS")
         else:
-            import ctypes  # noqa: PLC0415 - start-up time
-
             ctypes.CDLL("libnvidia-ml.so.1")
         import pynvml  # noqa: PLC0415 - start-up time: most machines have no NVML at all
 
@@ -465,6 +463,4 @@ def interface_locale() -> str:
 
     Elsewhere variables say it.
     """
-    import locale  # noqa: PLC0415 - start-up time
-
     return (locale.getlocale()[0] or "") if processes.WINDOWS else ""

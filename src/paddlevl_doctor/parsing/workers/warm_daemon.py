@@ -26,6 +26,8 @@ from collections.abc import Iterable
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
 
+from filelock import FileLock
+
 from paddlevl_doctor.system import processes
 
 CONTACT_FILE = "keeper.json"
@@ -114,8 +116,6 @@ def _connect(folder: Path, minutes: str, command: list[str]) -> Connection | Non
 
     Raises TimeoutError where none can be started.
     """
-    from filelock import FileLock  # noqa: PLC0415 - the daemon itself needs none
-
     folder.mkdir(mode=0o700, exist_ok=True)
     with FileLock(folder / "lock"):  # two runs that begin at once find one daemon
         found = _try_connect(folder) or _start_daemon(folder, minutes, command)
