@@ -13,8 +13,6 @@ from paddlevl_doctor.commands.diagnose import (
     TargetOptions,
     examine,
     examine_facts,
-    judge_deep,
-    see_deep,
 )
 from paddlevl_doctor.knowledge.failures import all_ids, load_failure
 from paddlevl_doctor.messages import Text, message
@@ -103,6 +101,8 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
     examination = examine(system, options)
     deep = None
     if request.deep:
+        from paddlevl_doctor.commands.diagnose_deep import see_deep  # noqa: PLC0415 - loads `logs` and the probes
+
         deep = see_deep(system, examination, stage)
     if request.record is not None:
         _record(request.record, examination.facts, deep, request, options)
@@ -112,9 +112,9 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
 def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
     if not looked_deep:
         return examination, examination.findings
-    from paddlevl_doctor.checks.deep import merge  # noqa: PLC0415 - loads `logs`
+    from paddlevl_doctor.commands.diagnose_deep import with_deep  # noqa: PLC0415 - loads `logs`
 
-    return examination, merge(examination.findings, judge_deep(examination, deep))
+    return examination, with_deep(examination, deep)
 
 
 def _record(

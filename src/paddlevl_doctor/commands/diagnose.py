@@ -18,12 +18,12 @@ from paddlevl_doctor.knowledge.version_sets import (
     set_of,
 )
 from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
-from paddlevl_doctor.knowledge.wheel_choice import choose_wheel, usable_gpus
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.facts import DeepFacts, Facts, Target
-from paddlevl_doctor.values.findings import Finding, Stage
+from paddlevl_doctor.values.facts import Facts, Target
+from paddlevl_doctor.values.findings import Finding
 
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.base import Context
@@ -136,42 +136,3 @@ def _nearest_set(target: Target | None) -> VersionSet:
     minor = installed.rpartition(".")[0]
     near = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
     return near or default_set()
-
-
-def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
-    """Let the target read a chart with a tiny checkpoint, ask its parts one by one, and judge what came of it."""
-    return judge_deep(examination, see_deep(system, examination, stage))
-
-
-def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
-    """Run the probes; None where a quick finding makes it pointless."""
-    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - a quick check does without `logs`
-    from paddlevl_doctor.facts.collect_deep import collect_deep  # noqa: PLC0415 - ... and without `tempfile`
-    from paddlevl_doctor.facts.model_versions import cached_versions  # noqa: PLC0415 - ... and without the list
-
-    facts = examination.facts
-    if facts.target is None or deep_checks.blocker(examination.findings) is not None:
-        return None
-    devices = devices_of(examination.context)
-    with stage(message("stage-selftest", device=", ".join(devices))):
-        index = examination.context.wheel.find_links if facts.gpus.devices else None
-        return collect_deep(system, facts, devices, ask_hubs=not cached_versions(facts.cache), index=index)
-
-
-def devices_of(context: Context) -> tuple[str, ...]:
-    """Return what the target could read on: the GPUs that its CUDA wheel serves, all if it serves none; or the CPU."""
-    target = context.facts.target
-    if target is None or target.version_of("paddlepaddle-gpu") is None:
-        return ("cpu",)
-    gpus = usable_gpus(context.wheel, target.paddle) or context.gpus
-    return tuple(f"gpu:{gpu.index}" for gpu in gpus) or ("cpu",)
-
-
-def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
-    """Return what the deep look means; where nothing could be run, the findings that wait."""
-    from paddlevl_doctor.checks import deep as deep_checks  # noqa: PLC0415 - a quick check does without `logs`
-
-    if deep is None:
-        by = deep_checks.blocker(examination.findings) or "target-environment"
-        return deep_checks.blocked_findings(by)
-    return deep_checks.judge(deep, examination.context)

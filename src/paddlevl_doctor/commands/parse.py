@@ -12,11 +12,9 @@ from paddlevl_doctor.commands.diagnose import (
     Background,
     Examination,
     TargetOptions,
-    devices_of,
     examine,
-    judge_deep,
-    see_deep,
 )
+from paddlevl_doctor.commands.diagnose_deep import devices_of, judge_deep, see_deep
 from paddlevl_doctor.commands.engine_choice import check_options, choose_engine
 from paddlevl_doctor.commands.fix import fix
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.messages import Text as Words
-from paddlevl_doctor.messages import render
+from paddlevl_doctor.messages import Text, render
 from paddlevl_doctor.redaction import printable
 from paddlevl_doctor.values.findings import Advance
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import ProgressColumn, TaskID
+    from types import ModuleType
 
 
 class Progress:
@@ -26,87 +23,40 @@ class Progress:
         self.depth, self.lang = 0, lang
 
     @contextmanager
-    def stage(self, title: Words) -> Iterator[None]:
+    def stage(self, title: Text) -> Iterator[None]:
         """Show `title` while the block runs."""
         if not self.enabled or self.depth:
             yield
             return
-        from rich.console import Console  # noqa: PLC0415 - only terminals need it
-        from rich.text import Text  # noqa: PLC0415
-
-        console, started, shown = (
-            Console(stderr=True, highlight=False),
-            time.monotonic(),
-            printable(render(title, self.lang)),
-        )
         self.depth += 1
         try:
-            with console.status(Text(shown)):
+            with _bars().spinner(printable(render(title, self.lang))):
                 yield
-            seconds = time.monotonic() - started
-            console.print(Text.assemble(("✓ ", "green"), shown, (f"  {seconds:.1f} s", "dim")))
         finally:
             self.depth -= 1
 
     @contextmanager
-    def bytes(self, title: Words, total: int) -> Iterator[Advance]:
-        """Show how much of `total` bytes is here, the rate and the time left; 0 stands for a total nobody knows."""
+    def bytes(self, title: Text, total: int) -> Iterator[Advance]:
+        """Show how many of `total` bytes are here, the rate and the time left; a total of 0 is unknown."""
         if not self.enabled or self.depth:
             yield Advance()
             return
-        from rich.console import Console  # noqa: PLC0415 - only terminals need it
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-        from rich.progress import Progress as Bars  # noqa: PLC0415
-        from rich.progress import TransferSpeedColumn as Speed  # noqa: PLC0415
-
-        words = TextColumn("{task.description}", markup=False)
-        columns = (words, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
-        with Bars(*columns, console=Console(stderr=True, highlight=False), transient=True) as bars:
-            task = bars.add_task(printable(render(title, self.lang)), total=total or None, rate="", now="")
-            yield _Shown(bars, task, self.lang)
+        bars = _bars()
+        with bars.shown(bars.byte_columns(), title, total or None, self.lang) as advance:
+            yield advance
 
     @contextmanager
-    def bar(self, title: Words, total: int) -> Iterator[Advance]:
+    def bar(self, title: Text, total: int) -> Iterator[Advance]:
         """Show how much of `total` is done, at what rate, and the time left."""
         if not self.enabled or self.depth:
             yield Advance()
             return
-        from rich.console import Console  # noqa: PLC0415 - only terminals need it
-        from rich.progress import Progress as Bars  # noqa: PLC0415
-
-        with Bars(*_columns(), console=Console(stderr=True, highlight=False), transient=True) as bars:
-            task = bars.add_task(printable(render(title, self.lang)), total=total, rate="", now="")
-            yield _Shown(bars, task, self.lang)
+        bars = _bars()
+        with bars.shown(bars.count_columns(), title, total, self.lang) as advance:
+            yield advance
 
 
-def _columns() -> tuple[ProgressColumn, ...]:
-    from rich import progress  # noqa: PLC0415 - only terminals need it
+def _bars() -> ModuleType:
+    from paddlevl_doctor.report import bars  # noqa: PLC0415 - loads rich, which only terminals need
 
-    return (
-        progress.SpinnerColumn(),
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}", style="dim"),
-        progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[now]}", markup=False, style="dim"),
-    )
-
-
-class _Shown(Advance):
-    """Tells a bar; may be called in any thread."""
-
-    def __init__(self, bars: Bars, task: TaskID, lang: str) -> None:
-        self.bars, self.task, self.lang, self.done = bars, task, lang, 0
-        self.started = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Show the parts that were done, and how many that is a minute."""
-        self.done += done
-        minutes = max(time.monotonic() - self.started, 0.001) / 60
-        self.bars.update(self.task, advance=done, rate=f"{self.done / minutes:.1f}/min")
-
-    def say(self, words: Words) -> None:
-        """Show what is being done now."""
-        self.bars.update(self.task, now=printable(render(words, self.lang)))
+    return bars

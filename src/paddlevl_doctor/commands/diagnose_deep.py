@@ -1,0 +1,52 @@
+"""The deep examination: probes that run the stack of the target, and their judgement."""
+
+from __future__ import annotations
+
+from paddlevl_doctor.checks import deep as deep_checks
+from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.commands.diagnose import Examination
+from paddlevl_doctor.facts.collect_deep import collect_deep
+from paddlevl_doctor.facts.model_versions import cached_versions
+from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import DeepFacts
+from paddlevl_doctor.values.findings import Finding, Stage
+
+
+def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
+    """Let the target read a chart with a tiny checkpoint, ask its parts one by one, and judge what came of it."""
+    return judge_deep(examination, see_deep(system, examination, stage))
+
+
+def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
+    """Run the probes; None where a quick finding makes it pointless."""
+    facts = examination.facts
+    if facts.target is None or deep_checks.blocker(examination.findings) is not None:
+        return None
+    devices = devices_of(examination.context)
+    with stage(message("stage-selftest", device=", ".join(devices))):
+        index = examination.context.wheel.find_links if facts.gpus.devices else None
+        return collect_deep(system, facts, devices, ask_hubs=not cached_versions(facts.cache), index=index)
+
+
+def devices_of(context: Context) -> tuple[str, ...]:
+    """Return what the target could read on: the GPUs that its CUDA wheel serves, all if it serves none; or the CPU."""
+    target = context.facts.target
+    if target is None or target.version_of("paddlepaddle-gpu") is None:
+        return ("cpu",)
+    gpus = usable_gpus(context.wheel, target.paddle) or context.gpus
+    return tuple(f"gpu:{gpu.index}" for gpu in gpus) or ("cpu",)
+
+
+def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
+    """Return what the deep look means; where nothing could be run, the findings that wait."""
+    if deep is None:
+        by = deep_checks.blocker(examination.findings) or "target-environment"
+        return deep_checks.blocked_findings(by)
+    return deep_checks.judge(deep, examination.context)
+
+
+def with_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
+    """Return the quick findings with those of the deep examination, each finding once."""
+    return deep_checks.merge(examination.findings, judge_deep(examination, deep))

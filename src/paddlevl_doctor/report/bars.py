@@ -1,0 +1,79 @@
+"""The spinner and the progress bars that `progress` shows on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import progress
+from rich.console import Console
+from rich.text import Text as Styled
+
+from paddlevl_doctor.messages import Text, render
+from paddlevl_doctor.redaction import printable
+from paddlevl_doctor.values.findings import Advance
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[None]:
+    """Show a spinner while the block runs; afterwards a line with the title and the seconds that it took."""
+    console, started = Console(stderr=True, highlight=False), time.monotonic()
+    with console.status(Styled(title)):
+        yield
+    seconds = time.monotonic() - started
+    console.print(Styled.assemble(("✓ ", "green"), title, (f"  {seconds:.1f} s", "dim")))
+
+
+@contextmanager
+def shown(
+    columns: Sequence[progress.ProgressColumn], title: Text, total: int | None, lang: str
+) -> Iterator[Advance]:
+    """Show a bar while the block runs; yields the function that advances it."""
+    console = Console(stderr=True, highlight=False)
+    with progress.Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(printable(render(title, lang)), total=total, rate="", now="")
+        yield _Bar(bars, task, lang)
+
+
+def byte_columns() -> tuple[progress.ProgressColumn, ...]:
+    """Return the columns of a download: title, bar, bytes, rate and the time left."""
+    return (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+
+
+def count_columns() -> tuple[progress.ProgressColumn, ...]:
+    """Return the columns of counted work: spinner, title, bar, count, rate, times and the current item."""
+    return (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}", style="dim"),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[now]}", markup=False, style="dim"),
+    )
+
+
+class _Bar(Advance):
+    """Advances a bar; may be called in any thread."""
+
+    def __init__(self, bars: progress.Progress, task: progress.TaskID, lang: str) -> None:
+        self.bars, self.task, self.lang, self.done = bars, task, lang, 0
+        self.started = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Advance by the parts that were done, and show how many are done a minute."""
+        self.done += done
+        minutes = max(time.monotonic() - self.started, 0.001) / 60
+        self.bars.update(self.task, advance=done, rate=f"{self.done / minutes:.1f}/min")
+
+    def say(self, words: Text) -> None:
+        """Show the current item."""
+        self.bars.update(self.task, now=printable(render(words, self.lang)))
