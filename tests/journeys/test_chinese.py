@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import documents
 from bundles import golden, names
 from doctor import Answer, doctor
 from environments import environment, python_in
+from native_desk import lay_out
 from paddlevl_doctor.facts.recording import save
 
 SENTENCE = re.compile(r"(?<![\w./@=:-])[A-Za-z][A-Za-z']*(?: (?:\d+|[A-Za-z][A-Za-z']*))+(?![\w/@=-])")
@@ -78,10 +79,10 @@ def english(answer: Answer) -> list[str]:
     return sentences(DIFF.sub("", answer.stdout)) + sentences(answer.stderr)
 
 
-def both_ways(*words: str | Path, cwd: Path) -> list[str]:
+def both_ways(*words: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> list[str]:
     """What a command says in English when it is asked in Chinese, for people and for programs."""
-    shown = doctor(*words, "--lang", "zh", "-v", cwd=cwd)
-    written = doctor(*words, "--lang", "zh", "--format", "json", cwd=cwd)
+    shown = doctor(*words, "--lang", "zh", "-v", cwd=cwd, env=env)
+    written = doctor(*words, "--lang", "zh", "--format", "json", cwd=cwd, env=env)
     assert re.search("[\u4e00-\u9fff]", shown.stdout + shown.stderr), shown
     return english(shown) + english(written)
 
@@ -136,6 +137,23 @@ def test_pages_of_every_kind_are_read_and_judged_in_chinese(tmp_path: Path) -> N
 
     assert both_ways(*read, cwd=tmp_path) == []
     assert sentences((tmp_path / "output" / "report.html").read_text(encoding="utf-8")) == []
+
+
+def test_a_deep_examination_is_described_in_chinese(tmp_path: Path) -> None:
+    for name in ("broken", "bfloat16-on-a-cpu"):
+        python = python_in(environment(name))
+        assert both_ways("check", "--deep", "--integrity", "--python", python, cwd=tmp_path) == [], name
+
+
+def test_the_native_workers_report_in_chinese(tmp_path: Path) -> None:
+    env = lay_out(tmp_path)
+    (tmp_path / "other.md").write_text("这一页上写着完全不同的内容。\n", encoding="utf-8")
+    native = ("parse", "page.png", "--engine", "native", "--venv", environment("set-2025-11"))
+    assert both_ways(*native, "--expect", "other.md", cwd=tmp_path, env=env) == []
+    weights = tmp_path / "models" / "official_models" / "PaddleOCR-VL" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    assert both_ways(*native, "--output", "again", cwd=tmp_path, env=env) == []
+    assert both_ways(*native[:2], *native[4:], "--output", "reader", cwd=tmp_path, env=env) == []
 
 
 def test_wrong_use_is_refused_in_chinese(tmp_path: Path) -> None:

@@ -11,24 +11,11 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-import paddlevl_doctor
 from doctor import doctor
 from environments import environment, python_in, variables
+from native_desk import lay_out
 
 pytestmark = pytest.mark.xdist_group("set-2025-11")
-PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
-# Written by the target's Python, as the probes do it: the model cache, and a page of charts.
-WRITE_CACHE = """
-import sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from selftest import checkpoint, layout, pages
-root = Path(sys.argv[2]) / "official_models"
-root.mkdir(parents=True)
-checkpoint.write_colour(str(root / "PaddleOCR-VL"))
-layout.export(str(root / "PP-DocLayoutV2"))
-pages.paint_page(sys.argv[3], [("red", "green", "blue", "yellow")] * 4)
-"""
 # Reads a workbook with another program than the one that wrote it.
 SHEETS = """
 import json, openpyxl, sys
@@ -41,11 +28,7 @@ print(json.dumps({sheet.title: [list(row) for row in sheet.values] for sheet in 
 def desk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
     """A folder with a page of charts, and the variables that name a model cache with the tiny models."""
     folder = tmp_path_factory.mktemp("desk")
-    cache = folder / "models"
-    venv = environment("set-2025-11")
-    argv = [str(python_in(venv)), "-c", WRITE_CACHE, str(PROBES), str(cache), "page.png"]
-    subprocess.run(argv, cwd=folder, env=variables(venv), check=True, capture_output=True)
-    return folder, {"PADDLE_PDX_CACHE_HOME": str(cache)}
+    return folder, lay_out(folder)
 
 
 def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, dict[str, str]]) -> None:
@@ -73,6 +56,7 @@ def test_weights_in_the_cache_are_read_by_paddleocr_vl_itself(desk: tuple[Path, 
         "reference": None,
         "reasons": [],
         "summary": "Not evaluated: there is no ground truth to compare with (give one with --expect PATH).",
+        "summary_message": {"id": "verdict-none", "params": {}},
         "judged": False,
         "order": None,
     }
