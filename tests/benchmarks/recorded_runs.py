@@ -72,7 +72,7 @@ def runs_of(root: Path) -> dict[str, Run]:
 
     The imports stand here because they load the package of this checkout, which a process that records must not do.
     """
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(TESTS), str(TESTS / "support")]
     from environments import environment
 
     healthy = ("--venv", str(environment("cured-current-311")))
