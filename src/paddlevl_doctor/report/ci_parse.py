@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from paddlevl_doctor.messages import Message, render
+from paddlevl_doctor.messages import render, say
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.ci import escaped_data, escaped_property, writable
@@ -96,9 +96,11 @@ def _case(suite: Element, name: str, verdict: Judgement, seconds: float, lang: s
 def _alone(report: ParseReport, lang: str) -> tuple[str, ...]:
     """Return why the run fails although its documents may not: the environment, or the wrong engine."""
     of_documents = {render(r, lang) for document in report.documents for r in document.verdict.reasons}
-    others = (r for r in report.verdict.reasons if not (isinstance(r, Message) and r.id == "document-failed"))
-    reasons = () if report.verdict.passed else tuple(render(r, lang) for r in others)
-    return tuple(reason for reason in reasons if reason not in of_documents)
+    bad = (document.verdict for document in report.documents if not document.verdict.passed)
+    firsts = ((*verdict.reasons, verdict.summary)[0] for verdict in bad)
+    named = tuple(say("document-failed", lang, name="", reason=first) for first in firsts)
+    reasons = () if report.verdict.passed else tuple(render(r, lang) for r in report.verdict.reasons)
+    return tuple(reason for reason in reasons if reason not in of_documents and not reason.endswith(named))
 
 
 def github(report: ParseReport, lang: str) -> str:
