@@ -1,7 +1,7 @@
 """The command line: options in, exit code out.
 
-`group` knows the commands by name, `common` has what they share, and every other module declares the options of one
-command or of one family of commands and calls `paddlevl_doctor.commands` and `paddlevl_doctor.report`.
+`group` lists the commands; `common` has their common options, output and error handling. Every other module declares
+the options of a command or of a group of commands, and calls `paddlevl_doctor.commands` and `paddlevl_doctor.report`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from paddlevl_doctor.report.streams import accept_every_character
 
 def main() -> None:
     """Run the command line."""
-    gc.disable()  # a short process full of imports: collecting garbage would take a tenth of its time
+    gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
     try:
         app()
-    except (
-        Exception
-    ) as error:  # the import of a command failed; a command that runs answers for its own errors
-        from paddlevl_doctor.cli.common import fail  # noqa: PLC0415 - `--help` and `--version` do without it
+    except Exception as error:
+        # The import of a command failed. The errors of a running command are handled in `common.run`.
+        from paddlevl_doctor.cli.common import fail  # noqa: PLC0415 - keeps it off the path of `--help`
 
         fail(error)

@@ -1,4 +1,4 @@
-"""`check`."""
+"""The options of `check`."""
 
 from __future__ import annotations
 
@@ -22,42 +22,51 @@ app = typer.Typer(rich_markup_mode=None)
 def check(
     common: Common,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Also import the stack and let it read a chart it has never seen.")
+        bool, typer.Option("--deep", help="Also import the stack and let it read a newly drawn chart.")
     ] = False,
     integrity: Annotated[
         bool, typer.Option("--integrity", help="Also compare every installed file with its RECORD.")
     ] = False,
     only: Only = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="Leave this finding out.", metavar="ID")] = None,
-    list_: Annotated[bool, typer.Option("--list", help="List all checks and what they look at.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as problems.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help="Omit this finding (may be repeated).", metavar="ID")
+    ] = None,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List all checks and what each of them examines.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Count warnings as problems.")] = False,
     record: Annotated[
-        Path | None, typer.Option(help="Keep what was seen, redacted, in this zip file.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Save the collected facts, redacted, in this zip file.", metavar="FILE"),
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option(help="Judge what was recorded instead of this machine.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Check a recording of --record instead of this machine.", metavar="FILE"),
     ] = None,
     ray: Annotated[
-        str | None, typer.Option(help="Look at every node of this Ray cluster.", metavar="ADDRESS")
+        str | None,
+        typer.Option(
+            help="Check every node of this Ray cluster (auto: the one of this machine).", metavar="ADDRESS"
+        ),
     ] = None,
     set_name: SetName = None,
     server_url: Annotated[
         str | None,
         typer.Option(
             "--server-url",
-            help="Also ask this server of the model; its key: $PADDLEVL_DOCTOR_API_KEY.",
+            help="Also check this model server; its key: $PADDLEVL_DOCTOR_API_KEY.",
             metavar="URL",
         ),
     ] = None,
 ) -> int:
-    """What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing."""
+    """Show the machine, the installed packages, the problems, their causes and the fixes. Changes nothing."""
     if list_:
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK
     request = CheckRequest(deep, only or (), ignore or (), record, replay, integrity, server_url)
     if ray is not None:
-        # Both load rich, and the report loads all of `parsing`: a check of one machine would take twice as long.
+        # `cluster.report` loads rich and `parsing`, which would double the time of a check of one machine.
         from paddlevl_doctor.cluster import report as cluster_report  # noqa: PLC0415
         from paddlevl_doctor.cluster.check import check_on_ray  # noqa: PLC0415
 

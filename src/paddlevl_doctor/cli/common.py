@@ -1,4 +1,4 @@
-"""What the commands share: their options, the output of the answer, and the end of every run."""
+"""Common options of all commands, output of the result, and conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 class Format(str, Enum):
-    """How an answer is written."""
+    """Output formats of most commands."""
 
     CONSOLE = "console"
     JSON = "json"
 
 
 class ReportFormat(str, Enum):
-    """How a diagnosis is written."""
+    """Output formats of `check`."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -48,7 +48,7 @@ class ReportFormat(str, Enum):
 
 
 class ReadFormat(str, Enum):
-    """How a reading is written."""
+    """Output formats of `parse`."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -57,7 +57,7 @@ class ReadFormat(str, Enum):
 
 
 class LogFormat(str, Enum):
-    """How the explanation of a log is written."""
+    """Output formats of `explain`."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -81,34 +81,38 @@ class Backend(str, Enum):
     LLAMA_CPP = "llama-cpp"
 
 
-Python = Annotated[str | None, typer.Option(help="Interpreter of the environment to treat.", metavar="PATH")]
+Python = Annotated[
+    str | None, typer.Option(help="Python interpreter of the target environment.", metavar="PATH")
+]
 SystemPython = Annotated[
     bool,
-    typer.Option("--system", help="Treat the system's Python, the first on PATH outside any environment."),
+    typer.Option(
+        "--system", help="Use the system's Python as target: the first on PATH outside any environment."
+    ),
 ]
-Venv = Annotated[str | None, typer.Option(help="Virtual environment to treat.", metavar="DIR")]
+Venv = Annotated[str | None, typer.Option(help="Virtual environment to use as target.", metavar="DIR")]
 SetName = Annotated[
-    str | None, typer.Option("--set", help="Version set to follow, e.g. current.", metavar="NAME")
+    str | None, typer.Option("--set", help="Version set to use, e.g. current.", metavar="NAME")
 ]
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", help="Write the answer to this file; its suffix chooses the format.", metavar="FILE"
+        "--output", help="Write the result to this file; its suffix chooses the format.", metavar="FILE"
     ),
 ]
 LangOption = Annotated[
-    Lang | None, typer.Option("--lang", help="Language of messages; default: the locale's.")
+    Lang | None, typer.Option("--lang", help="Language of messages; default: that of the locale.")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only problems.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="All details.")]
-NoColor = Annotated[bool, typer.Option("--no-color", help="No colours.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only problems.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show all details.")]
+NoColor = Annotated[bool, typer.Option("--no-color", help="Use no colours.")]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Only this finding (may be repeated).", metavar="ID")
+    list[str] | None, typer.Option("--only", help="Select only this finding (may be repeated).", metavar="ID")
 ]
 Mirror = Annotated[
     str | None,
     typer.Option(
-        help="Package index instead of the default one; auto: the fastest.", metavar="URL|NAME|auto"
+        help="Package index to use instead of the default one; auto: the fastest.", metavar="URL|NAME|auto"
     ),
 ]
 
@@ -116,15 +120,15 @@ _SUFFIXES = {".json": "json", ".md": "markdown", ".xml": "junit", ".html": "html
 
 
 def language_of(env: Mapping[str, str], interface: str) -> str:
-    """Return en or zh: what the variables of POSIX ask for, else the system's own locale."""
-    names = [env.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
-    first = next((name for name in (*names, interface) if name), "")
-    return "zh" if first.lower().startswith(("zh", "chinese")) else "en"
+    """Return en or zh from the POSIX locale variables in `env`, else from `interface`, the system's locale name."""
+    locales = [env.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG")]
+    locale = next((name for name in (*locales, interface) if name), "")
+    return "zh" if locale.lower().startswith(("zh", "chinese")) else "en"
 
 
 @dataclass(frozen=True)
 class Common:
-    """The options that every command has."""
+    """The values of the common options."""
 
     verb: str
     python: str | None = None
@@ -139,25 +143,25 @@ class Common:
 
     @property
     def language(self) -> str:
-        """The language that was asked for, else the locale's: en or zh."""
+        """The language of --lang, else that of the locale: en or zh."""
         if self.lang is not None:
             return self.lang.value
         return language_of(os.environ, interface_locale())
 
     @property
     def format_name(self) -> str:
-        """The format that was asked for, else the one that the file's suffix names, else console."""
+        """The format of --format, else that of the suffix of --output, else console."""
         if self.format is not None:
             return str(self.format.value)
         return _SUFFIXES.get(self.output.suffix.lower(), "console") if self.output else "console"
 
     def target(self, set_name: str | None = None) -> TargetOptions:
-        """Return which environment is meant."""
+        """Return the options that choose the target environment."""
         return TargetOptions(self.interpreter, self.venv, set_name)
 
     @property
     def interpreter(self) -> str | None:
-        """The interpreter that was named; raises UsageError where --system and another one were."""
+        """The interpreter of --python or --system. Raises UsageError if --system has another target beside it."""
         if not self.system:
             return self.python
         if self.python or self.venv:
@@ -165,7 +169,7 @@ class Common:
         return SYSTEM
 
     def progress(self) -> Progress:
-        """Return what announces stages on stderr."""
+        """Return a reporter that prints stages to stderr."""
         return Progress(enabled=not self.quiet, lang=self.language)
 
     def answer(
@@ -174,9 +178,10 @@ class Common:
         show: Callable[[Screen], None],
         renderers: Mapping[str, Callable[[], str]] | None = None,
     ) -> None:
-        """Write the answer in the format that was asked for; raises UsageError where it cannot be written.
+        """Write the result in the chosen format.
 
-        `renderers` has the formats that a command offers besides console and json.
+        `renderers` are the formats that the command offers besides console and json. Raises UsageError if the command
+        has no such format or the file of --output cannot be written.
         """
         name, others = self.format_name, renderers or {}
         if name == "console":
@@ -191,7 +196,7 @@ class Common:
             )
 
     def _console(self, show: Callable[[Screen], None]) -> None:
-        from rich.text import Text  # noqa: PLC0415 - rich takes a tenth of a check, and JSON does without it
+        from rich.text import Text  # noqa: PLC0415 - rich takes a tenth of the time of a check; JSON does not need it
 
         from paddlevl_doctor.report.console import Screen  # noqa: PLC0415 - as above: it loads rich
 
@@ -204,13 +209,13 @@ class Common:
             show(screen)
         self._write(Text.from_ansi(captured.get()).plain.rstrip("\n") + "\n")
 
-    def _write(self, words: str) -> None:
+    def _write(self, output: str) -> None:
         if self.output is None:
-            sys.stdout.write(for_stdout(words, self.format_name))
+            sys.stdout.write(for_stdout(output, self.format_name))
             return
         part = self.output.with_name(f".{self.output.name}.part")
         try:
-            part.write_text(words, encoding="utf-8", newline="\n")
+            part.write_text(output, encoding="utf-8", newline="\n")
             part.replace(self.output)
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -226,41 +231,41 @@ def command(
 ) -> Callable[[Body], Body]:
     """Register a function `(common, own options…) -> exit code` as a command with the common options added.
 
-    `formats` are those that the command can write. An own option with the name of a common one replaces it.
+    `formats` are the values of --format. An own option replaces the common option of the same name.
     """
 
     def register(body: Body) -> Body:
-        own = inspect.signature(body, eval_str=True).parameters
-        mine = [p.replace(kind=p.KEYWORD_ONLY) for name, p in own.items() if name != "common"]
-        shared = [p for p in _shared(formats) if p.name not in own]
-        app.command(name or body.__name__)(_runner(verb, body, mine, shared))
+        parameters = inspect.signature(body, eval_str=True).parameters
+        own = [p.replace(kind=p.KEYWORD_ONLY) for name, p in parameters.items() if name != "common"]
+        shared = [p for p in _common_options(formats) if p.name not in parameters]
+        app.command(name or body.__name__)(_runner(verb, body, own, shared))
         return body
 
     return register
 
 
 def _runner(
-    verb: str, body: Body, mine: list[inspect.Parameter], shared: list[inspect.Parameter]
+    verb: str, body: Body, own: list[inspect.Parameter], shared: list[inspect.Parameter]
 ) -> Callable[..., None]:
-    """Return the function that typer sees: its parameters are the options, its end is the end of the process."""
+    """Return the function that typer calls: its parameters are the options, and it ends the process."""
 
-    def call(**given: Any) -> None:
-        common = Common(verb, **{parameter.name: given.pop(parameter.name) for parameter in shared})
-        run(common, lambda common: body(common, **given))
+    def call(**options: Any) -> None:
+        common = Common(verb, **{parameter.name: options.pop(parameter.name) for parameter in shared})
+        run(common, lambda common: body(common, **options))
 
     call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, {}
-    call.__signature__ = inspect.Signature([*mine, *shared])  # type: ignore[attr-defined]
+    call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     return call
 
 
-def _shared(formats: type[Enum]) -> list[inspect.Parameter]:
-    """Return the common options in the order in which `--help` shows them."""
-    words = "How the answer is written; JSON is one document and nothing else on stdout."
+def _common_options(formats: type[Enum]) -> list[inspect.Parameter]:
+    """Return the common options as parameters, in the order of `--help`."""
+    help_text = "Output format; json prints exactly one document to stdout."
     options: dict[str, tuple[object, object]] = {
         "python": (Python, None),
         "venv": (Venv, None),
         "system": (SystemPython, False),
-        "format": (Annotated[formats | None, typer.Option("--format", help=words)], None),
+        "format": (Annotated[formats | None, typer.Option("--format", help=help_text)], None),
         "output": (Output, None),
         "lang": (LangOption, None),
         "quiet": (Quiet, False),
@@ -275,17 +280,17 @@ def _shared(formats: type[Enum]) -> list[inspect.Parameter]:
 
 
 def run(common: Common, body: Callable[[Common], int]) -> None:
-    """Run a command and end the process with its exit code; every failure becomes one sentence and a code."""
+    """Run a command and end the process with its exit code; an error becomes one sentence and an exit code."""
     set_language(common.language)
-    code = _outcome(common, body)
-    with contextlib.suppress(BrokenPipeError):  # the reader of our output had enough
+    code = _exit_code(common, body)
+    with contextlib.suppress(BrokenPipeError):  # the reader of our output has closed the pipe
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(int(code))  # taking 300 modules down one by one would cost a tenth of a check
+    os._exit(int(code))  # tearing down 300 modules would take a tenth of the time of a check
 
 
 def fail(error: Exception) -> None:
-    """End the process as `run` does after an error that a command raises."""
+    """End the process as `run` does when a command raises `error`."""
 
     def body(_: Common) -> int:
         raise error
@@ -293,29 +298,25 @@ def fail(error: Exception) -> None:
     run(Common(""), body)
 
 
-def _outcome(common: Common, body: Callable[[Common], int]) -> int:
+def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
     try:
         return body(common)
     except DoctorError as error:
         return _report_error(common, error)
-    except KeyboardInterrupt as stop:  # who can go on later says how
-        with contextlib.suppress(OSError):  # of a terminal that was closed
-            sys.stderr.write(_words_of(common, stop) + "\n")
+    except KeyboardInterrupt as interrupt:
+        # A resumable run raises it with a message that says how to resume.
+        text = interrupt.args[0] if interrupt.args else message("interrupted")
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            sys.stderr.write(render(text, common.language) + "\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK
-    except Exception as error:  # the last resort of the contract: exit code 70 and a report
+    except Exception as error:  # a bug: exit code 70 and a crash report
         from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - loads tempfile
 
-        said = message("internal", path=write_crash_report(error))
-        sys.stderr.write(render(said, common.language) + "\n")
+        text = message("internal", path=write_crash_report(error))
+        sys.stderr.write(render(text, common.language) + "\n")
         return ExitCode.INTERNAL
-
-
-def _words_of(common: Common, stop: KeyboardInterrupt) -> str:
-    """Return what an interrupted run says of itself, such as how to resume it."""
-    said = stop.args[0] if stop.args else message("interrupted")
-    return render(said, common.language)
 
 
 def _report_error(common: Common, error: DoctorError) -> int:

@@ -1,4 +1,4 @@
-"""`env`."""
+"""The options of `env`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 class Shell(str, Enum):
-    """The language in which `env` writes its lines."""
+    """The shell for which `env` writes its lines."""
 
     SH = "sh"
     POWERSHELL = "powershell"
@@ -30,14 +30,17 @@ class Shell(str, Enum):
 def env(
     common: Common,
     shell: Annotated[
-        Shell | None, typer.Option(help="Whose language; default: this system's shell.", metavar="SHELL")
+        Shell | None,
+        typer.Option(
+            help="Shell that the lines are written for; default: this system's shell.", metavar="SHELL"
+        ),
     ] = None,
 ) -> int:
-    """Print the environment variables that PaddleOCR-VL should be started with here, as lines for a shell."""
-    found = variables(RealSystem(), common.target())
+    """Print the environment variables that PaddleOCR-VL should be started with on this machine."""
+    start_variables = variables(RealSystem(), common.target())
     name = shell.value if shell else shell_of(RealSystem().platform)
     common.answer(
-        lambda: document("env", variables=found),
-        lambda screen: screen.console.out(script(found, name), end=""),
+        lambda: document("env", variables=start_variables),
+        lambda screen: screen.console.out(script(start_variables, name), end=""),
     )
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`explain`."""
+"""The options of `explain`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ app = typer.Typer(rich_markup_mode=None)
 def explain(
     common: Common,
     source: Annotated[
-        str | None, typer.Argument(metavar="[FILE|-]", help="Log to explain; - or nothing: standard input.")
+        str | None, typer.Argument(metavar="[FILE|-]", help="Log to explain; default (or -): standard input.")
     ] = None,
 ) -> int:
-    """Name the failures in a log or traceback, the root cause, whether it concerns the target, and the cure."""
+    """Name the failures in a log or traceback, the root cause, whether they can affect the target, and the fix."""
     home = Path.home()
     report = run_explain(RealSystem(), source, common.target(), common.progress().stage)
     common.answer(

@@ -1,4 +1,4 @@
-"""`fix` and `undo`."""
+"""The options of `fix` and `undo`."""
 
 from __future__ import annotations
 
@@ -24,27 +24,33 @@ app = typer.Typer(rich_markup_mode=None)
 def fix(
     common: Common,
     plan: Annotated[
-        Path | None, typer.Argument(metavar="[PLAN]", help="With --apply: the plan that --output wrote.")
+        Path | None,
+        typer.Argument(metavar="[PLAN]", help="Plan to apply, as --output wrote it (with --apply)."),
     ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Carry the plan out; without this option nothing is changed.")
+    ] = False,
     only: Only = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Leave this finding uncured.", metavar="ID")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(help="Do not fix this finding (may be repeated).", metavar="ID")
+    ] = None,
     set_name: SetName = None,
     mirror: Mirror = None,
     base_python: Annotated[
-        str | None, typer.Option(help="Python that a new environment is made from.", metavar="PATH")
+        str | None, typer.Option(help="Python to create a new environment with.", metavar="PATH")
     ] = None,
     dev_safetensors: Annotated[
-        bool, typer.Option("--dev-safetensors", help="Paddle's own safetensors 0.6.2.dev0 (set 2025-11).")
+        bool, typer.Option("--dev-safetensors", help="Install Paddle's safetensors 0.6.2.dev0 (set 2025-11).")
     ] = False,
     wheelhouse: Annotated[
-        Path | None, typer.Option(help="Install from this folder, without any network.", metavar="DIR")
+        Path | None,
+        typer.Option(help="Install from this folder of wheels, without a network.", metavar="DIR"),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Also where other packages are downgraded or removed.")
+        bool, typer.Option("--yes", help="Also if other packages are downgraded or removed.")
     ] = False,
 ) -> int:
-    """Show what cures the findings; with --apply install, patch and link it. `undo` takes it back."""
+    """Show the plan that fixes the findings; with --apply, carry it out. `undo` takes it back."""
     request = Request(
         tuple(only or ()),
         tuple(skip or ()),
@@ -69,13 +75,11 @@ def fix(
 @command(app, "undo")
 def undo(
     common: Common,
-    list_: Annotated[bool, typer.Option("--list", help="List what can be undone.")] = False,
-    to: Annotated[
-        int | None, typer.Option(help="Undo everything after this transaction (0: everything).")
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Also where packages were changed since.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the transactions that can be undone.")] = False,
+    to: Annotated[int | None, typer.Option(help="Undo all transactions after this one (0: all).")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Also if packages have changed since.")] = False,
 ) -> int:
-    """Take back the last thing that `fix --apply` did, exactly and offline."""
+    """Undo the last `fix --apply`, byte for byte and without a network."""
     stage = common.progress().stage
     report = undo_command(RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes)
     common.answer(lambda: undo_document(report), lambda screen: screen.undo(report, listing=list_))

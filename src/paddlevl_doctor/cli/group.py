@@ -1,6 +1,7 @@
-"""The commands by name. The module of a command is imported when the command is called, and only then.
+"""The commands by name. The module of a command is imported when the command is called.
 
-This is the one place of the command line that is lazy: the modules of the commands import what they need at the top.
+The modules of the commands import what they need at the top, with two exceptions: `check` imports `cluster` only for
+--ray, and `matrix` imports `commands.export` only for --export.
 """
 
 from __future__ import annotations
@@ -18,47 +19,50 @@ from paddlevl_doctor import __version__
 COMMANDS = {
     "check": (
         "check",
-        "What is this machine, what is installed, what is wrong, why, and what cures it. Changes nothing.",
+        "Show the machine, the installed packages, the problems, their causes and the fixes. Changes nothing.",
     ),
     "explain": (
         "explain",
-        "Name the failures in a log or traceback, the root cause, whether it concerns the target, and the cure.",
+        "Name the failures in a log or traceback, the root cause, whether they can affect the target, and the fix.",
     ),
     "fix": (
         "fix",
-        "Show what cures the findings; with --apply install, patch and link it. `undo` takes it back.",
+        "Show the plan that fixes the findings; with --apply, carry it out. `undo` takes it back.",
     ),
-    "undo": ("fix", "Take back the last thing that `fix --apply` did, exactly and offline."),
-    "parse": ("parse", "Read documents end to end and judge the result."),
+    "undo": ("fix", "Undo the last `fix --apply`, byte for byte and without a network."),
+    "parse": ("parse", "Read documents and evaluate the results."),
     "matrix": (
         "matrix",
-        "Say what can be installed on this machine or on any other, how much it takes, and which rule says so.",
+        "Show which wheels fit this machine or another one, their requirements, and the rule behind each choice.",
     ),
     "serve": (
         "serve",
-        "Run a server for the vision model in an environment of its own, with the pipeline file for a client.",
+        "Run a server for the vision model in a separate environment, and write the pipeline file for its clients.",
     ),
     "env": (
         "env",
-        "Print the environment variables that PaddleOCR-VL should be started with here, as lines for a shell.",
+        "Print the environment variables that PaddleOCR-VL should be started with on this machine.",
     ),
-    "pipelines": ("pipelines", "PaddleOCR's pipelines and their files."),
-    "patches": ("patches", "The source patches, and what the target's files are to them."),
+    "pipelines": ("pipelines", "List PaddleOCR's pipelines and their files, or link to them."),
+    "patches": (
+        "patches",
+        "List the source patches, show the state of the target's files, or build a patched wheel.",
+    ),
 }
-"""The module of this package that has the command, and the command's help, by name in the order of `--help`.
+"""For each command, in the order of `--help`: the module of this package that defines it, and its help text.
 
-The help stands here as well because `--help` would take a second if it imported all modules."""
+The help texts are repeated here because `--help` would take a second if it imported all modules."""
 
 
 class LazyGroup(TyperGroup):
-    """A group whose commands are names and help texts until one is called."""
+    """A group that knows the names and help texts of its commands, and loads a command when it is called."""
 
     def __init__(self, **attributes: Any) -> None:
-        named = {name: TyperCommand(name, help=words) for name, (_, words) in COMMANDS.items()}
-        super().__init__(**{**attributes, "commands": named})
+        commands = {name: TyperCommand(name, help=text) for name, (_, text) in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": commands})
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Return the command that is called, as its module defines it; click raises UsageError for an unknown one."""
+        """Return the called command as its module defines it; click raises UsageError if the name is unknown."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, load(name) if name else None, rest
 
@@ -66,21 +70,21 @@ class LazyGroup(TyperGroup):
 def load(name: str) -> Any:
     """Import the module of a command and return the command."""
     module = importlib.import_module(f"paddlevl_doctor.cli.{COMMANDS[name][0]}")
-    family = get_group(module.app)
-    return family.commands.get(name, family)
+    group = get_group(module.app)
+    return group.commands.get(name, group)
 
 
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},  # the commands inherit it
+    context_settings={"help_option_names": ["-h", "--help"]},  # inherited by the commands
     rich_markup_mode=None,
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         sys.stdout.write(f"paddlevl-doctor {__version__}\n")
         raise typer.Exit
 
@@ -88,7 +92,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Finds, explains and cures what keeps PaddleOCR-VL from reading documents, and proves it on a real page."""
+    """Find, explain and fix what keeps PaddleOCR-VL from reading documents, and prove it on a real page."""

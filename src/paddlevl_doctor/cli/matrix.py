@@ -1,4 +1,4 @@
-"""`matrix`."""
+"""The options of `matrix`."""
 
 from __future__ import annotations
 
@@ -24,39 +24,40 @@ def matrix(
         str | None,
         typer.Option(
             "--for",
-            help="linux, windows, wsl, wsl1, alpine, kaggle, colab, jetson, macos; without: here.",
+            help="linux, windows, wsl, wsl1, alpine, kaggle, colab, jetson, macos; default: this machine.",
             metavar="NAME",
         ),
     ] = None,
     gpu: Annotated[
         list[str] | None,
-        typer.Option("--gpu", help='A GPU: T4, "RTX 5070 Ti", "2x A100 80GB", 8.9 (may be repeated).'),
+        typer.Option("--gpu", help='GPU: T4, "RTX 5070 Ti", "2x A100 80GB", 8.9 (may be repeated).'),
     ] = None,
-    driver: Annotated[str | None, typer.Option(help="Version of its driver.", metavar="VERSION")] = None,
-    python: Annotated[str | None, typer.Option(help="Version of its Python.", metavar="VERSION")] = None,
-    arch: Annotated[str | None, typer.Option(help="x86_64 or aarch64.", metavar="NAME")] = None,
-    glibc: Annotated[
-        str | None, typer.Option(help="Version of its GNU C library.", metavar="VERSION")
+    driver: Annotated[str | None, typer.Option(help="NVIDIA driver version.", metavar="VERSION")] = None,
+    python: Annotated[str | None, typer.Option(help="Python version.", metavar="VERSION")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="CPU architecture: x86_64 or aarch64.", metavar="NAME")
     ] = None,
+    glibc: Annotated[str | None, typer.Option(help="GNU C library version.", metavar="VERSION")] = None,
     online: Annotated[
-        bool, typer.Option("--online", help="Also read the index page, and say where it differs.")
+        bool, typer.Option("--online", help="Also read Paddle's index page and show where it differs.")
     ] = False,
     set_name: SetName = None,
     export: Annotated[
         tuple[str, Path] | None,
         typer.Option(
-            help="Write a wheelhouse, requirements, dockerfile or notebook for it there.", metavar="KIND DIR"
+            help="Write a wheelhouse, requirements, dockerfile or notebook for this machine to DIR.",
+            metavar="KIND DIR",
         ),
     ] = None,
     mirror: Mirror = None,
 ) -> int:
-    """Say what can be installed on this machine or on any other, how much it takes, and which rule says so."""
+    """Show which wheels fit this machine or another one, their requirements, and the rule behind each choice."""
     request = MatrixRequest(for_, tuple(gpu or ()), driver, python, set_name, arch, glibc, mirror, online)
     answer = run_matrix(RealSystem(), request, common.venv, common.interpreter)
     files: tuple[Path, ...] = ()
     notes = answer.notes
     if export is not None and answer.possible:
-        # It loads urllib3, pip's and uv's formats: three times as much as all the rest of the command.
+        # `commands.export` takes about 0.2 s to import.
         from paddlevl_doctor.commands.export import Chosen  # noqa: PLC0415
         from paddlevl_doctor.commands.export import export as run_export  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`parse`."""
+"""The options of `parse`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PipelineVersion(str, Enum):
 
 
 class CrossCheck(str, Enum):
-    """The pages that the embedded reader reads as well."""
+    """The pages that the embedded reader also reads, to find omissions."""
 
     AUTO = "auto"
     ALL = "all"
@@ -66,37 +66,39 @@ def parse(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...", help="Images, PDFs, folders of them; demo.png is the page that ships."
+            metavar="INPUT...", help="Images, PDFs, or folders of them; demo.png is the included page."
         ),
     ],
     output: Annotated[
-        str, typer.Option("--output", help="Folder for what was read.", metavar="DIR")
+        str, typer.Option("--output", help="Folder for the results.", metavar="DIR")
     ] = "output",
-    engine: Annotated[Engine, typer.Option(help="What reads the documents.")] = Engine.AUTO,
-    pipeline: Annotated[Pipeline, typer.Option(help="Which pipeline of PaddleOCR.")] = Pipeline.VL,
+    engine: Annotated[Engine, typer.Option(help="Engine that reads the documents.")] = Engine.AUTO,
+    pipeline: Annotated[Pipeline, typer.Option(help="PaddleOCR pipeline.")] = Pipeline.VL,
     pipeline_version: Annotated[
         PipelineVersion | None,
-        typer.Option(help="Of PaddleOCR-VL (default: the newest whose weights are here)."),
+        typer.Option(help="Version of PaddleOCR-VL; default: the newest with cached weights."),
     ] = None,
     device: Annotated[
-        str, typer.Option(help="auto, cpu, gpu:0 or several: gpu:0,gpu:1", metavar="DEVICE")
+        str, typer.Option(help="Device: auto, cpu, gpu:0, or several: gpu:0,gpu:1.", metavar="DEVICE")
     ] = ("auto"),
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the pages that were read before.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the pages of an earlier run.")] = False,
     expect: Annotated[
-        str | None, typer.Option(help="Known text, or a folder of them, to judge against.", metavar="PATH")
+        str | None, typer.Option(help="Ground truth, or a folder of them, to compare with.", metavar="PATH")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Similarity with it from which a document passes.")
+        float | None, typer.Option(min=0, max=1, help="Lowest similarity to the ground truth that passes.")
     ] = None,
     require: Annotated[
-        Engine | None, typer.Option(help="Fail unless this engine has read, and no stand-in.")
+        Engine | None, typer.Option(help="Fail unless this engine reads the documents.")
     ] = None,
     witness: Annotated[
-        CrossCheck, typer.Option(help="Which pages the embedded reader reads as well, to find what was lost.")
+        CrossCheck, typer.Option(help="Pages that the embedded reader also reads, to find omissions.")
     ] = CrossCheck.AUTO,
     compare: Annotated[
         str | None,
-        typer.Option(help="Read with each of these engines and compare: native,reader", metavar="ENGINES"),
+        typer.Option(
+            help="Read with each of these engines and compare the results: native,reader.", metavar="ENGINES"
+        ),
     ] = None,
     ray: Annotated[
         str | None,
@@ -106,31 +108,33 @@ def parse(
     ] = None,
     server_url: Annotated[
         str,
-        typer.Option(help="OpenAI-compatible server; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"),
+        typer.Option(
+            help="OpenAI-compatible server to read with; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"
+        ),
     ] = "",
     server_backend: Annotated[
         Backend | None,
-        typer.Option(help="What serves PaddleOCR-VL there (vllm), under whatever name of the model."),
+        typer.Option(help="Inference server that serves PaddleOCR-VL at this URL."),
     ] = None,
-    server_model: Annotated[str, typer.Option(help="Which of its models.", metavar="NAME")] = "",
+    server_model: Annotated[str, typer.Option(help="Model on the server.", metavar="NAME")] = "",
     server_prompt: Annotated[
-        str, typer.Option(help="What a model other than PaddleOCR-VL is asked.", metavar="TEXT")
+        str, typer.Option(help="Prompt for a model other than PaddleOCR-VL.", metavar="TEXT")
     ] = "",
     keep_warm: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Let the pipeline wait so long for the next run (0: end it).", metavar="MINUTES"
+            min=0, help="Keep the pipeline running for the next run (0: end it).", metavar="MINUTES"
         ),
     ] = None,
     stall: Annotated[
         float | None,
-        typer.Option(min=1, help="End a worker that stands still for so long.", metavar="SECONDS"),
+        typer.Option(min=1, help="End a worker that makes no progress for this long.", metavar="SECONDS"),
     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="First install and cure what is needed.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="First install and fix what is needed.")] = False,
     set_name: SetName = None,
     mirror: Mirror = None,
 ) -> int:
-    """Read documents end to end and judge the result."""
+    """Read documents and evaluate the results."""
     request = ParseRequest(
         inputs=tuple(inputs),
         output=Path(output),
@@ -143,7 +147,7 @@ def parse(
         threshold=threshold,
         require=require.value if require else None,
         witness=witness.value,
-        compare=_compared(compare),
+        compare=engines_of(compare) if compare else (),
         server_url=server_url,
         server_backend=f"{server_backend.value}-server" if server_backend else "",
         server_model=server_model,
@@ -176,10 +180,3 @@ def parse(
         renderers=renderers(report, checkout(os.environ, Path.cwd()), common.language),
     )
     return report.exit_code()
-
-
-def _compared(words: str | None) -> tuple[str, ...]:
-    if not words:
-        return ()
-
-    return engines_of(words)

@@ -1,4 +1,4 @@
-"""`patches list`, `show`, `status` and `build`."""
+"""The options of `patches list`, `show`, `status` and `build`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from paddlevl_doctor.values.findings import ExitCode
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The source patches, and what the target's files are to them.",
+    help="List the source patches, show the state of the target's files, or build a patched wheel.",
 )
 
-PatchId = Annotated[str, typer.Argument(metavar="ID", help="The patch, as `patches list` names it.")]
+PatchId = Annotated[str, typer.Argument(metavar="ID", help="Id of the patch, from `patches list`.")]
 
 
 @command(app, "patches", name="list")
 def patches_list(common: Common) -> int:
-    """List the patches, whether `fix` applies them by itself, and what they do."""
+    """List the patches, what they do, and whether `fix` applies them automatically."""
     common.answer(
         lambda: view.list_document(load_patches()), lambda screen: view.show_list(screen, load_patches())
     )
@@ -35,7 +35,7 @@ def patches_list(common: Common) -> int:
 
 @command(app, "patches", name="show")
 def patches_show(common: Common, patch: PatchId) -> int:
-    """Show one patch: what is wrong without it, and the change for the installed version."""
+    """Show a patch: the problem that it fixes, and the change for the installed version."""
     detail = show_patch(RealSystem(), patch, common.interpreter, common.venv)
     common.answer(lambda: view.detail_document(detail), lambda screen: view.show_detail(screen, detail))
     return ExitCode.OK
@@ -43,7 +43,7 @@ def patches_show(common: Common, patch: PatchId) -> int:
 
 @command(app, "patches", name="status")
 def patches_status(common: Common) -> int:
-    """Show for every file that a patch knows whether it is as published, patched, or altered by someone else."""
+    """Show the state of every file that a patch changes: as published, patched, or altered by someone else."""
     files = run_status(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: view.status_document(files), lambda screen: view.show_status(screen, files))
     return ExitCode.OK
@@ -53,11 +53,12 @@ def patches_status(common: Common) -> int:
 def patches_build(
     common: Common,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only this patch (may be repeated).", metavar="ID")
+        list[str] | None,
+        typer.Option("--only", help="Apply only this patch (may be repeated).", metavar="ID"),
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Folder for the wheel.", metavar="DIR")] = Path(),
 ) -> int:
-    """Write a wheel of the target's paddlex with patches in it, for images and machines without a network."""
+    """Write a patched wheel of the target's paddlex, for container images and offline machines."""
     path, chosen = build_wheel(RealSystem(), only or (), output, common.interpreter, common.venv)
     common.answer(
         lambda: view.wheel_document(path, chosen), lambda screen: view.show_wheel(screen, path, chosen)

@@ -1,4 +1,4 @@
-"""`pipelines list` and `pipelines link`."""
+"""The options of `pipelines list` and `pipelines link`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from paddlevl_doctor.report.json_documents import fix_document, pipelines_docume
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.findings import ExitCode
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="PaddleOCR's pipelines and their files.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="List PaddleOCR's pipelines and their files, or link to them.",
+)
 
 
 @command(app, "pipelines", name="list")
 def pipelines_list(common: Common) -> int:
-    """List PaddleOCR's pipeline names, the PaddleX pipelines behind them, and their files in the target."""
+    """List the pipelines: PaddleOCR's names, PaddleX's names, and the files in the target."""
     rows = list_pipelines(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: pipelines_document(rows), lambda screen: screen.pipelines(rows))
     return ExitCode.OK
@@ -24,7 +28,7 @@ def pipelines_list(common: Common) -> int:
 
 @command(app, "pipelines", name="link")
 def pipelines_link(common: Common) -> int:
-    """Link ./pipelines to the target's pipeline files; a file or another link of that name is not touched."""
+    """Link ./pipelines to the target's pipeline files; an existing file or link stays unchanged."""
     report = link_pipelines(RealSystem(), common.target(), common.progress().stage)
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`serve`."""
+"""The options of `serve`."""
 
 from __future__ import annotations
 
@@ -20,33 +20,37 @@ app = typer.Typer(rich_markup_mode=None)
 @command(app, "serve")
 def serve(
     common: Common,
-    backend: Annotated[Backend, typer.Option(help="Which inference server.")] = Backend.VLLM,
+    backend: Annotated[Backend, typer.Option(help="Inference server.")] = Backend.VLLM,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show both environments, start nothing.")
+        bool, typer.Option("--dry-run", help="Show both environments and start nothing.")
     ] = False,
     port: Annotated[int | None, typer.Option(help="Port on 127.0.0.1; default: 8118.")] = None,
     venv_server: Annotated[
-        str | None, typer.Option(help="The server's environment; default: .venv-server.", metavar="DIR")
+        str | None, typer.Option(help="Environment of the server; default: .venv-server.", metavar="DIR")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Model, e.g. PaddleOCR-VL-1.6-0.9B; default: the client's.", metavar="NAME"),
+        typer.Option(
+            help="Model, e.g. PaddleOCR-VL-1.6-0.9B; default: the one that the client uses.", metavar="NAME"
+        ),
     ] = None,
     gpu_memory: Annotated[
         float | None,
-        typer.Option(help="Share of the card to reserve; default: what fits.", metavar="FRACTION"),
+        typer.Option(
+            help="Share of the GPU memory to reserve; default: chosen by GPU memory.", metavar="FRACTION"
+        ),
     ] = None,
-    ready_timeout: Annotated[float, typer.Option(help="Seconds until it must answer.")] = 1800.0,
+    ready_timeout: Annotated[float, typer.Option(help="Seconds until the server must answer.")] = 1800.0,
     url: Annotated[
         str | None,
         typer.Option(
-            help="Ask this running server instead of starting one; its key: $PADDLEVL_DOCTOR_API_KEY.",
+            help="Check this running server instead of starting one; its key: $PADDLEVL_DOCTOR_API_KEY.",
             metavar="URL",
         ),
     ] = None,
     mirror: Mirror = None,
 ) -> int:
-    """Run a server for the vision model in an environment of its own, with the pipeline file for a client."""
+    """Run a server for the vision model in a separate environment, and write the pipeline file for its clients."""
     if url is not None:
         if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
             raise UsageError(message("serve-backend-only"))
