@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from paddlevl_doctor.cli.common import language_of
-from paddlevl_doctor.shells import POWERSHELL, SH, command_line, read_in, shell_of
+from paddlevl_doctor.shells import POWERSHELL, SH, command_line, shell_of, source_command
 from paddlevl_doctor.system import processes
 from paddlevl_doctor.system.machine import interface_locale
 
@@ -72,8 +72,8 @@ def test_no_word_is_read_differently_by_powershell(words: list[str]) -> None:
 
 
 def test_a_file_of_settings_is_read_into_the_shell_itself() -> None:
-    assert read_in("/srv/my env/paddlevl-env.sh", SH) == ". '/srv/my env/paddlevl-env.sh'"
-    assert read_in("C:\\o'b\\paddlevl-env.ps1", POWERSHELL) == ". 'C:\\o''b\\paddlevl-env.ps1'"
+    assert source_command("/srv/my env/paddlevl-env.sh", SH) == ". '/srv/my env/paddlevl-env.sh'"
+    assert source_command("C:\\o'b\\paddlevl-env.ps1", POWERSHELL) == ". 'C:\\o''b\\paddlevl-env.ps1'"
 
 
 def test_windows_people_have_powershell() -> None:

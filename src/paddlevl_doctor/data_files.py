@@ -1,4 +1,4 @@
-"""Finds and reads the data files of `matrix` and `patches`: inside an installed wheel, or beside `src`."""
+"""Finds and reads the data files of `matrix` and `patches`, inside an installed wheel or beside `src`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def data_folder(name: str) -> Path:
 
 
 def read_toml(path: Path) -> Mapping[str, Any]:
-    """Return what a TOML file holds; raises OSError, or ValueError where it is no TOML in UTF-8."""
+    """Return the content of a TOML file. Raises OSError, or ValueError if it is not TOML in UTF-8."""
     document: dict[str, Any] = tomli.loads(path.read_text(encoding="utf-8"))
     return document
 
 
 read_toml_once = functools.cache(read_toml)
-"""As `read_toml`, for files that do not change while the process runs."""
+"""Like `read_toml`, with a cache for files that do not change while the process runs."""

@@ -1,4 +1,4 @@
-"""The sentences for people, in English and Chinese: a message is an id and parameters, and is worded when shown.
+"""Messages in English and Chinese: a message is an id and parameters, and becomes a sentence when it is rendered.
 
 The texts are data: matrix/messages holds the sentences of the doctor, matrix/failures those about known failures
 (`failure:<failure>:<field>`, as in `failure:driver-too-old:title.bad`), matrix/sets.toml those about version sets
@@ -17,18 +17,18 @@ from paddlevl_doctor.data_files import data_folder, read_toml_once
 
 LANGUAGES = ("en", "zh")
 _chosen = {"language": "en"}
-"""The language of the files that a run writes; one a process, so that threads have it, too."""
+"""The language of the files that a run writes. It belongs to the process, so that all threads share it."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
-"""A placeholder in the texts of a failure, whose other braces are plain text."""
+"""A placeholder in the texts of a failure; other braces there are plain text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence that is not worded yet. `str` of it is English, for logs and exceptions."""
+    """A sentence that is not rendered yet. `str` renders it in English, for logs and exceptions."""
 
     id: str
     params: Mapping[str, object] = field(default_factory=dict)
-    """The values of the placeholders. A Message among them, or a list of Messages, is worded with the sentence."""
+    """The values of the placeholders. A Message, or a list of Messages, is rendered with the sentence."""
 
     def __hash__(self) -> int:
         """Return a hash of the id, because the parameters may be of any type."""
@@ -40,45 +40,45 @@ class Message:
 
 
 Text: TypeAlias = Message | str
-"""What a value carries for people: a message, or words that are not ours, such as the output of a program."""
+"""A text for people: a message, or a text of other programs, such as their output."""
 
 
 def message(message_id: str, /, **params: object) -> Message:
-    """Return a message; nothing is read, so an unknown id raises KeyError only in `render`."""
+    """Return a message. The id is not looked up here: an unknown one raises KeyError in `render`."""
     return Message(message_id, params)
 
 
-def render(said: Text, lang: str) -> str:
-    """Return a message in English or Chinese (zh); a text stays as it is.
+def render(source: Text, lang: str) -> str:
+    """Return the sentence of a message in English (en) or Chinese (zh); a string is returned unchanged.
 
-    Raises KeyError for an unknown id, and for a placeholder without a parameter.
+    Raises KeyError for an unknown id and for a placeholder without a parameter.
     """
-    if isinstance(said, str):
-        return said
-    values = {name: _worded(value, lang) for name, value in said.params.items()}
-    source, _, rest = said.id.partition(":")
-    if source == "failure":
+    if isinstance(source, str):
+        return source
+    values = {name: _rendered(value, lang) for name, value in source.params.items()}
+    kind, _, rest = source.id.partition(":")
+    if kind == "failure":
         texts = _texts_of_failure(*rest.rsplit(":", 1))
-        return _NAME.sub(lambda found: str(values[found[1]]), texts[lang])
-    if source == "set":
+        return _NAME.sub(lambda match: str(values[match[1]]), texts[lang])
+    if kind == "set":
         return _texts_of_set(*rest.rsplit(":", 1))[lang]
-    if source == "patch":
+    if kind == "patch":
         return _texts_of_patch(*rest.rsplit(":", 1))[lang]
-    return _texts(said.id)[lang].format(**values)
+    return _texts(source.id)[lang].format(**values)
 
 
-def to_json(said: Message) -> dict[str, Any]:
-    """Return a message as plain JSON types; `from_json` reads it back."""
-    return {"id": said.id, "params": {name: _plain(value) for name, value in said.params.items()}}
+def to_json(source: Message) -> dict[str, Any]:
+    """Return a message as plain JSON types; `from_json` is the inverse."""
+    return {"id": source.id, "params": {name: _plain(value) for name, value in source.params.items()}}
 
 
 def from_json(document: Mapping[str, Any]) -> Message:
-    """Return the message that `to_json` wrote; raises KeyError and TypeError for another document."""
+    """Return the message of a document of `to_json`. Raises KeyError or TypeError for any other document."""
     return Message(document["id"], {name: _read(value) for name, value in document["params"].items()})
 
 
 def _plain(value: object) -> object:
-    value = _carried(value)
+    value = _message_of_exception(value)
     if isinstance(value, Message):
         return to_json(value)
     if isinstance(value, (tuple, list)):
@@ -92,32 +92,32 @@ def _read(value: Any) -> object:
     return [_read(part) for part in value] if isinstance(value, list) else value
 
 
-def _carried(value: object) -> object:
-    """Return the message that an exception carries; any other value as it is."""
-    carried = getattr(value, "message", None) if isinstance(value, Exception) else None
-    return carried if isinstance(carried, Message) else value
+def _message_of_exception(value: object) -> object:
+    """Return the message of a DoctorError; return any other value unchanged."""
+    found = getattr(value, "message", None) if isinstance(value, Exception) else None
+    return found if isinstance(found, Message) else value
 
 
 def sentences(parts: Iterable[Text]) -> Text:
-    """Return sentences that follow one another as one text; an empty text where there is none."""
-    kept = [part for part in parts if part]
-    if not kept:
+    """Join the texts that are not empty to one text; return an empty string if there is none."""
+    texts = [part for part in parts if part]
+    if not texts:
         return ""
-    return functools.reduce(lambda first, second: message("two-sentences", first=first, second=second), kept)
+    return functools.reduce(lambda first, second: message("two-sentences", first=first, second=second), texts)
 
 
 def say(message_id: str, lang: str, /, **params: object) -> str:
-    """Return a sentence in English or Chinese (zh); raises KeyError as `render` does."""
+    """Return the sentence of a message id in English (en) or Chinese (zh). Raises KeyError as `render` does."""
     return render(Message(message_id, params), lang)
 
 
-def _worded(value: object, lang: str) -> object:
-    """Return a parameter as it is filled in; a list becomes its parts with the language's separator between."""
-    value = _carried(value)
+def _rendered(value: object, lang: str) -> object:
+    """Return a parameter with its messages rendered; a list becomes a text with the separator of the language."""
+    value = _message_of_exception(value)
     if isinstance(value, Message):
         return render(value, lang)
     if isinstance(value, (tuple, list)):
-        return _texts("list-separator")[lang].join(str(_worded(part, lang)) for part in value)
+        return _texts("list-separator")[lang].join(str(_rendered(part, lang)) for part in value)
     return value
 
 
@@ -134,7 +134,7 @@ _OTHERS = (
     *("check", "evidence", "rules", "fix", "packages", "patches", "parse", "evaluation", "server", "cluster"),
     *("explain", "matrix", "export", "serve"),
 )
-"""The files of matrix/messages besides common.toml, in the order in which a message is looked for."""
+"""The files of matrix/messages besides common.toml, in search order."""
 
 
 def _file(name: str) -> Mapping[str, Any]:
@@ -173,15 +173,15 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
 
 
 def set_language(lang: str) -> None:
-    """Choose the language of `text` for this run."""
+    """Set the language of `text` for this process."""
     _chosen["language"] = lang
 
 
 def language() -> str:
-    """Return the language in use: en or zh."""
+    """Return the language of this process: en or zh."""
     return _chosen["language"]
 
 
 def text(message_id: str, /, **params: object) -> str:
-    """Return a sentence in the language in use, its placeholders filled; raises KeyError for an unknown id."""
+    """Return the sentence of a message id in the language of this process. Raises KeyError as `render` does."""
     return render(Message(message_id, params), language())

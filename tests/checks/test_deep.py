@@ -66,7 +66,7 @@ def test_a_machine_on_which_everything_answers_well_gives_nothing_to_read() -> N
 
 def test_the_devices_are_those_that_the_probes_say_they_ran_on() -> None:
     two = {"selftest gpu:0": answered({**READ, "device": "cpu"}), "selftest gpu:1": silent("crashed", "")}
-    assert DeepFacts(two).read_on() == ("cpu", "gpu:1")
+    assert DeepFacts(two).selftest_devices() == ("cpu", "gpu:1")
 
 
 def test_an_import_that_fails_is_one_cause_and_what_needs_it_waits() -> None:

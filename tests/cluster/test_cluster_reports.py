@@ -1,4 +1,4 @@
-"""What CI systems get of a cluster: documents as those of one machine, and the nodes' own reports put together."""
+"""Reports of a cluster for CI systems: documents as without --ray, and the merged reports of the nodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from paddlevl_doctor.cluster.check import ClusterCheck, NodeCheck
 from paddlevl_doctor.cluster.ledger import ClusterDocument
 from paddlevl_doctor.cluster.parse import ClusterReport
-from paddlevl_doctor.cluster.report import as_reading, check_renderers, show_reading
+from paddlevl_doctor.cluster.report import as_parse_report, check_renderers, show_parse
 from paddlevl_doctor.report.ci_parse import github, junit
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.values.findings import ExitCode
@@ -56,16 +56,16 @@ JUNIT = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-def test_documents_of_a_cluster_are_cases_and_annotations_as_those_of_one_machine() -> None:
-    assert junit(as_reading(REPORT), "en") == JUNIT
-    assert github(as_reading(REPORT), "en") == "::error file=b/1.png::Bad.%0Alost\n"
+def test_documents_of_a_cluster_are_junit_cases_and_annotations() -> None:
+    assert junit(as_parse_report(REPORT), "en") == JUNIT
+    assert github(as_parse_report(REPORT), "en") == "::error file=b/1.png::Bad.%0Alost\n"
     assert REPORT.exit_code() is ExitCode.PROBLEMS
 
 
-def test_a_table_tells_documents_of_one_name_apart_and_marks_what_nothing_judged() -> None:
+def test_the_table_distinguishes_documents_of_the_same_name_and_marks_unjudged_ones() -> None:
     screen = Screen(color=False, verbose=False, quiet=False, home=Path("/home/me"), lang="en")
     screen.console.file = io.StringIO()
-    show_reading(screen, REPORT)
+    show_parse(screen, REPORT)
 
     assert [line.split() for line in screen.console.file.getvalue().splitlines()[1:]] == [
         ["✓", "a/1.png", "2", "3.0", "native", "one"],
@@ -79,7 +79,7 @@ def test_a_table_tells_documents_of_one_name_apart_and_marks_what_nothing_judged
 
 
 CHECKED = NodeCheck("abcd1234", "gpu_1", "warning", ("old-driver: It is old",), {"findings": []})
-SILENT = NodeCheck("ef567890", "gpu-2", "unknown", ("It does not answer",))
+UNANSWERED = NodeCheck("ef567890", "gpu-2", "unknown", ("It does not answer",))
 
 
 @pytest.mark.parametrize(
@@ -113,18 +113,18 @@ SILENT = NodeCheck("ef567890", "gpu-2", "unknown", ("It does not answer",))
         ),
     ],
 )
-def test_the_reports_of_all_nodes_are_put_together_and_a_silent_node_is_in_them(
+def test_the_reports_of_all_nodes_are_merged_with_nodes_that_did_not_answer(
     name: str, written: str, expected: str
 ) -> None:
-    cluster = ClusterCheck("10.0.0.1:6379", (CHECKED, SILENT), (written, ""))
+    cluster = ClusterCheck("10.0.0.1:6379", (CHECKED, UNANSWERED), (written, ""))
 
     assert check_renderers(cluster)[name]() == expected
 
 
-def test_the_code_of_a_look_at_a_cluster_is_that_of_its_worst_node() -> None:
+def test_the_exit_code_of_a_cluster_is_that_of_its_worst_node() -> None:
     def code(*nodes: NodeCheck, strict: bool = False) -> ExitCode:
         return ClusterCheck("10.0.0.1:6379", nodes).exit_code(strict=strict)
 
     bad = replace(CHECKED, status="error")
     assert (code(CHECKED), code(CHECKED, strict=True)) == (ExitCode.OK, ExitCode.PROBLEMS)
-    assert (code(CHECKED, bad), code(bad, SILENT)) == (ExitCode.PROBLEMS, ExitCode.NOT_LOOKED_AT)
+    assert (code(CHECKED, bad), code(bad, UNANSWERED)) == (ExitCode.PROBLEMS, ExitCode.NOT_LOOKED_AT)

@@ -1,4 +1,4 @@
-"""Places that several machines share: what the documents in them are, and that nothing written there is lost."""
+"""Remote files: which documents a location has, and that written text is not lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 @pytest.fixture
 def store() -> Iterator[RemotePath]:
-    """An object store: files are written whole, and nothing can be added to one."""
+    """A file in an object store, which cannot append to files."""
     yield RemotePath("memory://bucket/results/documents.jsonl")
     MemoryFileSystem.store.clear()
     MemoryFileSystem.pseudo_dirs[:] = [""]
@@ -29,10 +29,10 @@ def files(folder: Path, *names: str) -> None:
 
 
 def documents(place: RemotePath, output: str | Path = "/nowhere/out") -> list[tuple[str, str]]:
-    return [(found.place.name, found.folder) for found in place.documents(RemotePath(str(output)))]
+    return [(found.path.name, found.folder) for found in place.documents(RemotePath(str(output)))]
 
 
-def test_a_folder_is_its_documents_without_hidden_ones_and_without_results_of_this_run_or_another(
+def test_hidden_files_and_results_of_runs_are_no_documents(
     tmp_path: Path,
 ) -> None:
     files(tmp_path, "b.png", "a/c.PDF", "notes.txt", ".hidden/x.png", "real.pages/photo.png")
@@ -48,7 +48,7 @@ def test_a_folder_is_its_documents_without_hidden_ones_and_without_results_of_th
     ]
 
 
-def test_a_folder_whose_results_go_into_itself_or_around_it_still_has_its_documents(tmp_path: Path) -> None:
+def test_an_output_that_is_or_contains_the_input_folder_hides_no_documents(tmp_path: Path) -> None:
     files(tmp_path, "in/1.png", "in/a/2.png")
     (tmp_path / "link").symlink_to(tmp_path / "in")
 
@@ -58,31 +58,31 @@ def test_a_folder_whose_results_go_into_itself_or_around_it_still_has_its_docume
     assert documents(RemotePath(str(tmp_path / "link")), tmp_path / "in" / "a") == found[:1]
 
 
-def test_a_single_file_is_a_document_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_single_file_is_a_document_without_a_suffix(tmp_path: Path) -> None:
     files(tmp_path, "scan")
 
     assert documents(RemotePath(str(tmp_path / "scan"))) == [("scan", "")]
 
 
-def test_a_document_has_another_version_once_it_was_changed(tmp_path: Path) -> None:
+def test_a_changed_document_has_another_version(tmp_path: Path) -> None:
     files(tmp_path, "1.png")
     (before,) = RemotePath(str(tmp_path)).documents(RemotePath("/nowhere"))
     (tmp_path / "1.png").write_text("another")
     (after,) = RemotePath(str(tmp_path)).documents(RemotePath("/nowhere"))
 
-    assert (before.place, before.version == after.version) == (after.place, False)
+    assert (before.path, before.version == after.version) == (after.path, False)
 
 
-def test_what_is_in_an_archive_is_named_so_that_another_machine_finds_it(tmp_path: Path) -> None:
+def test_files_in_an_archive_have_urls_that_another_machine_can_read(tmp_path: Path) -> None:
     files(tmp_path, "a/1.png", "a/b/2.png")
     with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
         for name in ("a/1.png", "a/b/2.png"):
             archive.write(tmp_path / name, name)
 
-    for word in (f"zip://a::{tmp_path}/in.zip", f"zip://a::file://{tmp_path}/in.zip"):
-        found = RemotePath.named(word).documents(RemotePath("/nowhere"))
-        found[1].place.fetch(tmp_path / "fetched")
-        assert [(one.place.name, one.folder) for one in found] == [("1.png", "."), ("2.png", "b")]
+    for url in (f"zip://a::{tmp_path}/in.zip", f"zip://a::file://{tmp_path}/in.zip"):
+        found = RemotePath.from_argument(url).documents(RemotePath("/nowhere"))
+        found[1].path.download(tmp_path / "fetched")
+        assert [(one.path.name, one.folder) for one in found] == [("1.png", "."), ("2.png", "b")]
         assert (tmp_path / "fetched").read_text() == "a/b/2.png"
 
 
@@ -98,22 +98,20 @@ def test_what_is_in_an_archive_is_named_so_that_another_machine_finds_it(tmp_pat
         ("/data/what?.png", "what?.png", "/data/what?.png/x"),
     ],
 )
-def test_places_are_named_by_their_last_part_and_have_others_in_them(
-    url: str, name: str, inside: str
-) -> None:
-    assert (RemotePath(url).name, RemotePath(url).inside("x").url) == (name, inside)
+def test_a_url_has_a_name_and_children(url: str, name: str, inside: str) -> None:
+    assert (RemotePath(url).name, RemotePath(url).child("x").url) == (name, inside)
 
 
 @pytest.mark.parametrize(
-    ("word", "url"),
+    ("argument", "url"),
     [("in", "{cwd}/in"), ("s3://b/in", "s3://b/in"), ("zip://a::in.zip", "zip://a::{cwd}/in.zip")],
 )
-def test_a_path_becomes_a_whole_one(
-    word: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_relative_paths_become_absolute(
+    argument: str, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert RemotePath.named(word).url == url.format(cwd=tmp_path)
+    assert RemotePath.from_argument(argument).url == url.format(cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,16 +121,16 @@ def test_a_path_becomes_a_whole_one(
         ("nosuch://x", "nosuch://x is not a location that can be read: Protocol not known: nosuch"),
     ],
 )
-def test_a_place_that_is_none_is_one_sentence(url: str, sentence: str) -> None:
+def test_a_location_that_does_not_exist_is_a_usage_error(url: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         RemotePath(url).documents(RemotePath("/nowhere"))
 
     assert str(caught.value.message) == sentence
 
 
-def test_what_a_file_system_raises_of_its_own_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_exception_of_a_file_system_becomes_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
     class DeniedError(Exception):
-        """Like botocore's and gcsfs's, which are no OSError."""
+        """Like the exceptions of botocore and gcsfs: not an OSError."""
 
     def denied(*_arguments: object, **_more: object) -> None:
         raise DeniedError("no credentials")
@@ -142,31 +140,31 @@ def test_what_a_file_system_raises_of_its_own_is_one_sentence(monkeypatch: pytes
         RemotePath("memory://bucket").documents(RemotePath("/nowhere"))
 
 
-def test_what_was_added_in_a_store_that_cannot_append_is_there_with_the_rest_until_it_is_written_whole(
+def test_a_store_that_cannot_append_keeps_parts_until_the_file_is_written(
     store: RemotePath,
 ) -> None:
     fs = fsspec.filesystem("memory")
-    store.write("one\n")
-    store.append("two\n")
-    store.append("three\n")
+    store.write_text("one\n")
+    store.append_text("two\n")
+    store.append_text("three\n")
     added = len(fs.find("/bucket/results"))
-    words = store.words()
-    store.write(words)
+    text = store.read_text()
+    store.write_text(text)
 
-    assert (added, words, store.words()) == (3, "one\ntwo\nthree\n", words)
+    assert (added, text, store.read_text()) == (3, "one\ntwo\nthree\n", text)
     assert fs.find("/bucket/results") == ["/bucket/results/documents.jsonl"]
 
 
-def test_a_file_here_is_replaced_whole_and_added_to(tmp_path: Path) -> None:
+def test_a_local_file_is_replaced_atomically_and_appended_to(tmp_path: Path) -> None:
     place = RemotePath(str(tmp_path / "deep" / "documents.jsonl"))
-    place.write("一\n")
-    place.append("two\n")
+    place.write_text("一\n")
+    place.append_text("two\n")
 
-    assert place.words() == "一\ntwo\n"
+    assert place.read_text() == "一\ntwo\n"
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["documents.jsonl"]
 
 
-def test_a_file_that_is_not_there_has_no_words_and_one_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    assert RemotePath(str(tmp_path / "documents.jsonl")).words() == ""
+def test_a_missing_file_is_empty_and_an_unreadable_one_is_an_error(tmp_path: Path) -> None:
+    assert RemotePath(str(tmp_path / "documents.jsonl")).read_text() == ""
     with pytest.raises(DoctorError, match="cannot be read: Is a directory"):
-        RemotePath(str(tmp_path)).words()
+        RemotePath(str(tmp_path)).read_text()

@@ -161,10 +161,10 @@ def parse(
     if ray is not None:
         cluster = parse_on_ray(ray, output, common.target(set_name), request, progress.bar, expect)
         common.answer(
-            lambda: cluster_report.reading_document(cluster),
-            lambda screen: cluster_report.show_reading(screen, cluster),
+            lambda: cluster_report.parse_document(cluster),
+            lambda screen: cluster_report.show_parse(screen, cluster),
             renderers=renderers(
-                cluster_report.as_reading(cluster), checkout(os.environ, Path.cwd()), common.language
+                cluster_report.as_parse_report(cluster), checkout(os.environ, Path.cwd()), common.language
             ),
         )
         return cluster.exit_code()

@@ -1,4 +1,4 @@
-"""The way into a Ray cluster, and what its nodes are; whatever keeps one out is one sentence."""
+"""Connects to a Ray cluster and describes its nodes; every failure to connect is one message."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""How a client of gRPC begins: HTTP/2's preface and an empty frame of settings (RFC 9113, 3.4)."""
-_SETTINGS, _FRAME = 4, 9
-"""The kind of the frame that the server has to answer with, and the size of a frame's head."""
+"""The first bytes of a gRPC client: the connection preface of HTTP/2 and an empty SETTINGS frame (RFC 9113, 3.4)."""
+_SETTINGS, _FRAME_HEADER_BYTES = 4, 9
+"""The type of the frame that an HTTP/2 server answers with."""
 _VERSIONS = re.compile(r"Ray: (\S+) Python: (\S+)")
-"""The cluster's, then ours, in Ray's own sentence (ray/_private/utils.py, check_version_info)."""
-_GREETING_SECONDS = 60.0
+"""Matches the versions of the cluster, then ours, in the error of ray/_private/utils.py, check_version_info."""
+_VERSION_TIMEOUT_SECONDS = 60.0
 _MAX_DETAIL_CHARS = 300
 
 Node = Mapping[str, Any]
 
 
 @contextlib.contextmanager
-def joined(address: str) -> Iterator[Any]:
-    """Give ray, connected to the cluster; what it prints in its threads is no part of the answer on stdout.
+def connected(address: str) -> Iterator[Any]:
+    """Give the module `ray`, connected to the cluster; output of its threads goes to stderr.
 
-    Raises UsageError without Ray, and DoctorError where there is no cluster or none that this Ray can speak with.
+    Raises UsageError if Ray is not installed, and DoctorError if no cluster answers or its version differs.
     """
     try:
-        import ray  # noqa: PLC0415 - an extra of its own
+        import ray  # noqa: PLC0415 - comes with the extra `ray`
     except ImportError as error:
         raise UsageError(message("ray-missing")) from error
     _probe_address(address)
@@ -47,7 +47,7 @@ def joined(address: str) -> Iterator[Any]:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
-            raise DoctorError(not_joined(address, error)) from error
+            raise DoctorError(connection_error(address, error)) from error
         try:
             yield ray
         finally:
@@ -55,30 +55,30 @@ def joined(address: str) -> Iterator[Any]:
 
 
 def _probe_address(address: str) -> None:
-    """See whether a cluster listens at an address with a port.
+    """Raise DoctorError if no gRPC server listens at an address with a port.
 
-    Where nobody does, Ray ends this very process; where somebody else does, it tries for minutes.
+    Without this test, Ray ends this process if nothing listens, and retries for minutes if another server listens.
     """
     host, _, port = address.rpartition("//")[2].rpartition(":")
     if not port.isdecimal():
         return
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as door:
-            if "RAY_USE_TLS" in os.environ:  # then there is more to say before anybody answers
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10) as connection:
+            if "RAY_USE_TLS" in os.environ:  # the server answers only after a TLS handshake
                 return
-            door.sendall(_PREFACE)
-            head = door.recv(_FRAME)
+            connection.sendall(_PREFACE)
+            head = connection.recv(_FRAME_HEADER_BYTES)
     except (OSError, OverflowError) as error:
         detail = getattr(error, "strerror", None) or type(error).__name__
         raise DoctorError(message("ray-unreachable", address=address, detail=detail)) from error
-    if len(head) < _FRAME or head[3] != _SETTINGS:
+    if len(head) < _FRAME_HEADER_BYTES or head[3] != _SETTINGS:
         raise DoctorError(message("ray-unreachable", address=address, detail=message("ray-another")))
 
 
-def not_joined(address: str, error: Exception) -> Message:
-    """Return in one sentence why there is no way into the cluster at an address; `error` is Ray's own."""
-    words = " ".join(str(error).split())
-    versions = _VERSIONS.findall(words)
+def connection_error(address: str, error: Exception) -> Message:
+    """Return the message for an error that Ray raised while it connected to the cluster at `address`."""
+    detail = " ".join(str(error).split())
+    versions = _VERSIONS.findall(detail)
     if len(versions) > 1:
         (ray, python), (own_ray, own_python) = versions[:2]
         return message(
@@ -86,23 +86,23 @@ def not_joined(address: str, error: Exception) -> Message:
         )
     if address == "auto":
         return message("ray-none-here")
-    return message("ray-unreachable", address=address, detail=words[:_MAX_DETAIL_CHARS])
+    return message("ray-unreachable", address=address, detail=detail[:_MAX_DETAIL_CHARS])
 
 
-def alive(ray: Any) -> list[Node]:
-    """Return the nodes of the cluster."""
+def alive_nodes(ray: Any) -> list[Node]:
+    """Return the nodes of the cluster that are alive."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def at_node(node: Node) -> Any:
-    """Return what makes Ray run a task on a node and nowhere else."""
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - an extra
+def node_affinity(node: Node) -> Any:
+    """Return the scheduling strategy that runs a task only on `node`."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: PLC0415 - as above
 
     return NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
 
 
-def on_every_node(options: TargetOptions) -> TargetOptions:
-    """Return the target with whole paths: a task has another working folder than its user. Names are left to PATH."""
+def with_absolute_paths(options: TargetOptions) -> TargetOptions:
+    """Return the options with absolute paths, because a task has another working folder; names on PATH stay."""
     python = options.python
     if python and python != SYSTEM and ("/" in python or "\\" in python):
         python = str(Path(python).absolute())
@@ -110,38 +110,38 @@ def on_every_node(options: TargetOptions) -> TargetOptions:
 
 
 def nodes_without_doctor(ray: Any, nodes: Sequence[Node]) -> dict[str, Message]:
-    """Return a sentence for every node, by its id, on which this version of the doctor is not installed.
+    """Return a message for each node, by its id, on which this version of the doctor is not installed.
 
-    A node that does not answer is none of them: what becomes of its tasks is Ray's to say.
+    Nodes that do not answer are left out; Ray reports the failure of their tasks.
     """
 
-    def version() -> str:  # in here, so that it travels as it is to nodes that have nothing of the doctor
-
+    def version() -> str:  # a local function is pickled by value, so that it runs on nodes without the doctor
         try:
             return importlib.metadata.version("paddlevl-doctor")
         except importlib.metadata.PackageNotFoundError:
             return ""
 
     task = ray.remote(version)
-    asked = {
-        task.options(scheduling_strategy=at_node(node), num_cpus=0, max_retries=0).remote(): node
+    nodes_by_task = {
+        task.options(scheduling_strategy=node_affinity(node), num_cpus=0, max_retries=0).remote(): node
         for node in nodes
     }
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_GREETING_SECONDS)
-    found = {}
-    for answer in answered:
+    finished, _ = ray.wait(
+        list(nodes_by_task), num_returns=len(nodes_by_task), timeout=_VERSION_TIMEOUT_SECONDS
+    )
+    problems = {}
+    for task in finished:
         with contextlib.suppress(ray.exceptions.RayError):
-            found[asked[answer]["NodeID"]] = (asked[answer]["NodeManagerHostname"], ray.get(answer))
-    return {node: _why_unusable(*told) for node, told in found.items() if told[1] != __version__}
-
-
-def _why_unusable(name: str, version: str) -> Message:
-    key = "node-with-other-doctor" if version else "node-without-doctor"
-    return message(key, node=name, found=version, version=__version__)
+            found, node = ray.get(task), nodes_by_task[task]
+            if found != __version__:
+                problem = "node-with-other-doctor" if found else "node-without-doctor"
+                name = node["NodeManagerHostname"]
+                problems[node["NodeID"]] = message(problem, node=name, found=found, version=__version__)
+    return problems
 
 
 def reason_of(error: Exception) -> str:
-    """Return in one line why a task has failed: what was raised in it, without the stacks, or Ray's own words."""
+    """Return one line that says why a task failed: the exception of the task without its stack, or the error of Ray."""
     cause = getattr(error, "cause", None)
-    words = f"{type(cause).__name__}: {cause}" if isinstance(cause, Exception) else str(error)
-    return " ".join(words.split())[:_MAX_DETAIL_CHARS]
+    reason = f"{type(cause).__name__}: {cause}" if isinstance(cause, Exception) else str(error)
+    return " ".join(reason.split())[:_MAX_DETAIL_CHARS]

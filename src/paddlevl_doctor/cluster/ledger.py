@@ -1,4 +1,4 @@
-"""documents.jsonl: what became of every document of a cluster's runs, one line each, which no kill takes away."""
+"""documents.jsonl: one durable line with the result of each document that a Ray cluster has read."""
 
 from __future__ import annotations
 
@@ -17,87 +17,90 @@ NAME = "documents.jsonl"
 
 @dataclass(frozen=True)
 class ClusterDocument:
-    """What became of one document; `version` tells it from another one at the same place."""
+    """The result of one document; `version` changes when the file at `input` changes."""
 
     input: str
     version: str
     node: str = ""
     passed: bool = False
     pages: int = 0
-    """How many were read."""
+    """Number of pages that were read."""
     seconds: float = 0.0
     engine: str = ""
-    """Which one really read."""
+    """The engine that read the document."""
     device: str = ""
     summary: str = ""
     reasons: tuple[str, ...] = ()
     requested_engine: str = ""
     reason: str = ""
-    """Why the engine differs from the one that was asked for."""
+    """Why the engine differs from `requested_engine`."""
     judged: bool = True
     similarity: float | None = None
     threshold: float | None = None
     outputs: tuple[str, ...] = ()
-    """Paths or URLs of what was written."""
+    """Paths or URLs of the results."""
     incidents: tuple[str, ...] = ()
     key: str = ""
-    """In what way it was read and judged: another pipeline or known text gives another key."""
+    """Hash of the options that affect the result, such as the pipeline and the ground truth."""
     results: str = ""
-    """Folder of its results below the output."""
+    """Folder of the results, relative to the output."""
 
     def verdict(self) -> Judgement:
-        """Return the verdict as `parse` gives it on this machine."""
+        """Return the verdict in the form of `parse` without --ray."""
         numbers = (self.similarity, self.threshold, None)
         return Judgement(self.passed, *numbers, self.reasons, self.summary, self.judged)
 
-    def failed(self, reason: str, seconds: float = 0.0) -> ClusterDocument:
-        """Return it as one that could not be read."""
+    def as_failed(self, reason: str, seconds: float = 0.0) -> ClusterDocument:
+        """Return this record as that of a document that could not be read."""
         return replace(self, summary=reason, reasons=(reason,), seconds=seconds)
 
-    def counts(self, version: str, key: str, engine: str) -> bool:
-        """Say whether it need not be read again. A stand-in counts only where nothing but `auto` was asked for."""
-        stood_in = engine == "auto" and (self.requested_engine == "auto" or self.engine == "native")
-        suits = self.engine == engine or stood_in
-        return self.passed and suits and (self.version, self.key) == (version, key)
+    def is_reusable(self, version: str, key: str, engine: str) -> bool:
+        """Return whether the result of an earlier run is still valid for this file version, key and requested engine.
+
+        With `auto`, the result of another engine than the native one is valid only if `auto` was requested then, too.
+        """
+        valid_for_auto = engine == "auto" and (self.requested_engine == "auto" or self.engine == "native")
+        same_engine = self.engine == engine or valid_for_auto
+        return self.passed and same_engine and (self.version, self.key) == (version, key)
 
 
 @dataclass
 class Ledger:
-    """The lines in a folder or at a URL, and what they say: the last one of each document."""
+    """The file documents.jsonl in a folder or at a URL, and the last record of each document in it."""
 
-    place: RemotePath
+    path: RemotePath
     documents: dict[str, ClusterDocument] = field(default_factory=dict)
 
     @classmethod
-    def new(cls, output: RemotePath) -> Ledger:
-        """Return one without any line."""
-        return cls(output.inside(NAME))
+    def empty(cls, output: RemotePath) -> Ledger:
+        """Return a ledger without records; the file is not read."""
+        return cls(output.child(NAME))
 
     @classmethod
-    def of(cls, output: RemotePath) -> Ledger:
-        """Return what is written there; a line that is no whole one is left out. Raises DoctorError."""
-        place = output.inside(NAME)
-        found = filter(None, map(_document, place.words().splitlines()))
-        return cls(place, {document.input: document for document in found})
+    def load(cls, output: RemotePath) -> Ledger:
+        """Read the ledger of an output folder; incomplete lines are skipped. Raises DoctorError if it is unreadable."""
+        path = output.child(NAME)
+        documents = filter(None, map(_parse_line, path.read_text().splitlines()))
+        return cls(path, {document.input: document for document in documents})
 
     def add(self, document: ClusterDocument) -> None:
-        """Write a document down; raises DoctorError."""
-        self.place.append(_line(document))
+        """Append the record of a document to the file. Raises DoctorError if it cannot be written."""
+        self.path.append_text(_line(document))
         self.documents[document.input] = document
 
-    def tidy(self) -> None:
-        """Write one line for each document and nothing else; has to come before the first `add`. Raises DoctorError."""
-        self.place.write("".join(map(_line, self.documents.values())))
+    def compact(self) -> None:
+        """Rewrite the file with one line per document; call it before the first `add`. Raises DoctorError."""
+        self.path.write_text("".join(map(_line, self.documents.values())))
 
 
 def _line(document: ClusterDocument) -> str:
-    """Return a line without credentials; what the next run looks for is in it as it is."""
-    known = {name: getattr(document, name) for name in ("input", "version", "key", "results")}
-    return json.dumps({**scrubbed(as_dict(document)), **known}, ensure_ascii=False) + "\n"
+    """Return the JSON line of a document without credentials, except in the fields that the next run compares."""
+    compared = {name: getattr(document, name) for name in ("input", "version", "key", "results")}
+    return json.dumps({**scrubbed(as_dict(document)), **compared}, ensure_ascii=False) + "\n"
 
 
-def _document(line: str) -> ClusterDocument | None:
-    """Return what a line says; fields of later versions are left out."""
+def _parse_line(line: str) -> ClusterDocument | None:
+    """Return the record in a line, or None if it is incomplete; unknown fields of later versions are ignored."""
     try:
         return msgspec.json.decode(line, type=ClusterDocument)
     except msgspec.MsgspecError:

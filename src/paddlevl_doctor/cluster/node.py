@@ -1,24 +1,24 @@
-"""What runs on a node of a Ray cluster: a document is fetched, read and put where it belongs, or the node looked at."""
+"""The Ray tasks that run on a node: download and read a document and upload its results, or check the node."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import platform
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.cluster.ledger import ClusterDocument
-from paddlevl_doctor.cluster.storage import Found, RemotePath
+from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
-from paddlevl_doctor.messages import Text, language, message, render, set_language
+from paddlevl_doctor.messages import Text, message, render, set_language
 from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
+from paddlevl_doctor.redaction import map_texts
 from paddlevl_doctor.report.formats import renderers
 from paddlevl_doctor.report.json_documents import check_document
 from paddlevl_doctor.report.parse_html import write_page
@@ -29,147 +29,137 @@ from paddlevl_doctor.values.findings import as_dict, no_bar
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What is the same for all documents of a run."""
+    """The settings that all documents of a run share."""
 
     output: RemotePath
     options: TargetOptions
     request: ParseRequest
     lang: str
     cores: int
-    """That the task asked Ray for, and uses no more of."""
+    """The number of processor cores that each task requests from Ray; it uses no more."""
 
 
 @dataclass(frozen=True)
 class DocumentTask:
-    """One document. `results` is the folder of its results below the output."""
+    """One document to read. `results` is the folder of its results, relative to the output."""
 
-    found: Found
-    called: str
+    source: RemoteFile
+    display_name: str
     results: str
     key: str
     expected: RemotePath | None = None
-    """Its known text."""
+    """The ground truth."""
     missing: str = ""
-    """Where its known text was looked for in vain."""
+    """The path at which no ground truth was found, empty if it was not missed."""
 
     def started(self, engine: str) -> ClusterDocument:
-        """Return what is known of it before anything was read; `engine` is the one that is asked for."""
+        """Return the record of this document before it is read; `engine` is the requested engine."""
         return ClusterDocument(
-            self.called, self.found.version, requested_engine=engine, key=self.key, results=self.results
+            self.display_name,
+            self.source.version,
+            requested_engine=engine,
+            key=self.key,
+            results=self.results,
         )
 
 
 class LimitedSystem(RealSystem):
-    """This node, as far as the task may use it."""
+    """This node, limited to the processor cores of the task."""
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
 
     def cpu_count(self) -> int:
-        """Return how many processors the task asked for."""
+        """Return the number of requested cores, or of existing ones if these are fewer."""
         return max(1, min(self._cores, super().cpu_count()))
 
 
-def read_document(job: DocumentTask, errand: RunConfig) -> ClusterDocument:
-    """Read one document here; what fails is its outcome."""
-    set_language(errand.lang)
-    begun, started = replace(job.started(errand.request.engine), node=platform.node()), time.monotonic()
+def read_document(task: DocumentTask, config: RunConfig) -> ClusterDocument:
+    """Read a document on this node. A DoctorError becomes a record of the failed document."""
+    set_language(config.lang)
+    record, started = replace(task.started(config.request.engine), node=platform.node()), time.monotonic()
     try:
-        report, outputs = _parsed(job, errand)
+        report, outputs = _parse_and_upload(task, config)
     except DoctorError as error:
-        return begun.failed(render(error.message, errand.lang), round(time.monotonic() - started, 2))
+        return record.as_failed(render(error.message, config.lang), round(time.monotonic() - started, 2))
     verdict = report.verdict
     return replace(
-        begun,
+        record,
         passed=verdict.passed,
         pages=len(report.pages),
         seconds=round(time.monotonic() - started, 2),
         engine=report.engine,
         device=report.device,
-        summary=render(verdict.summary, errand.lang),
-        reasons=tuple(render(reason, errand.lang) for reason in verdict.reasons),
-        reason=render(report.reason, errand.lang),
+        summary=render(verdict.summary, config.lang),
+        reasons=tuple(render(reason, config.lang) for reason in verdict.reasons),
+        reason=render(report.reason, config.lang),
         judged=verdict.judged,
         similarity=verdict.similarity,
         threshold=verdict.threshold,
         outputs=outputs,
-        incidents=tuple(render(incident, errand.lang) for incident in report.incidents),
+        incidents=tuple(render(incident, config.lang) for incident in report.incidents),
     )
 
 
-def _parsed(job: DocumentTask, errand: RunConfig) -> tuple[ParseReport, tuple[str, ...]]:
-    """Fetch, read and put the results where they belong; return the report and where they are."""
-    there = errand.output.inside(job.results)
+def _parse_and_upload(task: DocumentTask, config: RunConfig) -> tuple[ParseReport, tuple[str, ...]]:
+    """Download and read the document and upload its results; return the report and the URLs of the results."""
+    remote_results = config.output.child(task.results)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-        local, results = Path(scratch) / "in" / job.found.place.name, Path(scratch) / "out"
-        names = {str(local): job.called, str(results): there.shown}
-        with _named_as(names):
-            _fetch(job.found.place, local)
-            expect = _expected(job, Path(scratch) / "expect")
+        local, results = Path(scratch) / "in" / task.source.path.name, Path(scratch) / "out"
+
+        def rename(text: str) -> str:
+            """Replace the temporary paths of this node by the names that the user knows."""
+            text = text.replace(str(local), task.display_name)
+            return text.replace(str(results), remote_results.display_name)
+
+        try:
+            _download(task.source.path, local)
+            expect = None
+            if task.expected is not None:
+                expect = Path(scratch) / "expect" / task.expected.name
+                _download(task.expected, expect)
             request = replace(
-                errand.request, inputs=(str(local),), output=results, expect=expect, missing=job.missing
+                config.request, inputs=(str(local),), output=results, expect=expect, missing=task.missing
             )
-            report = parse(LimitedSystem(errand.cores), errand.options, request, _quiet, no_bar)
+            report = parse(LimitedSystem(config.cores), config.options, request, _no_stage, no_bar)
+        except DoctorError as error:
+            error.message = map_texts(error.message, rename)
+            raise
         written = [Path(path) for path in report.outputs]
-        report = replace(
-            report, incidents=tuple(_renamed(render(said, errand.lang), names) for said in report.incidents)
-        )
+        report = replace(report, incidents=map_texts(report.incidents, rename))
         if report.run_report is not None:
             written.append(
-                write_page(replace(report.run_report, incidents=report.incidents), results, errand.lang)
+                write_page(replace(report.run_report, incidents=report.incidents), results, config.lang)
             )
-        there.put(results)
-        return report, tuple(there.inside(path.relative_to(results).as_posix()).url for path in written)
+        remote_results.upload(results)
+        names = (path.relative_to(results).as_posix() for path in written)
+        return report, tuple(remote_results.child(name).url for name in names)
 
 
-def _renamed(sentence: str, names: Mapping[str, str]) -> str:
-    """Let a sentence name what was on this node for a while as it is called elsewhere."""
-    return functools.reduce(lambda said, pair: said.replace(*pair), names.items(), sentence)
-
-
-@contextlib.contextmanager
-def _named_as(names: Mapping[str, str]) -> Iterator[None]:
-    """Let errors name the document as the user did, and not its copy here."""
-    try:
-        yield
-    except DoctorError as error:
-        error.message = _renamed(render(error.message, language()), names)
-        raise
-
-
-def _fetch(place: RemotePath, path: Path) -> None:
-    """Copy a file from its place; raises DoctorError that says what a cluster needs where this node cannot see it."""
+def _download(source: RemotePath, path: Path) -> None:
+    """Copy a file to `path`; raises DoctorError with the requirements of a cluster if this node cannot read it."""
     path.parent.mkdir(exist_ok=True)
     try:
-        place.fetch(path)
+        source.download(path)
     except DoctorError as error:
         raise DoctorError(message("node-cannot-see", node=platform.node(), detail=error.message)) from error
-
-
-def _expected(job: DocumentTask, folder: Path) -> Path | None:
-    """Return the known text, fetched."""
-    if job.expected is None:
-        return None
-    path = folder / job.expected.name
-    _fetch(job.expected, path)
-    return path
 
 
 def check_node(
     options: TargetOptions, request: CheckRequest, written_as: str, lang: str
 ) -> tuple[Mapping[str, Any], str] | str:
-    """Look at this node: return the JSON document and the answer in a format of reports, or why it cannot be looked at.
+    """Check this node: return the JSON document and the report in the format `written_as`, or the error message.
 
-    What is written is redacted here, where the names are known.
+    The report is redacted on this node, because only here the names of its user and host are known.
     """
     set_language(lang)
     try:
-        report = check(RealSystem(), options, _quiet, request)
+        report = check(RealSystem(), options, _no_stage, request)
     except DoctorError as error:
         return render(error.message, lang)
     write = renderers(report, lang).get(written_as)
     return as_dict(check_document(report), lang), write() if write else ""
 
 
-def _quiet(_title: Text) -> contextlib.AbstractContextManager[None]:
+def _no_stage(_title: Text) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()

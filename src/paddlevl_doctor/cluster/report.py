@@ -1,4 +1,4 @@
-"""What people and CI systems see of a Ray cluster: one row a document, or one row a node."""
+"""Reports of `parse --ray`, with one row per document, and of `check --ray`, with one row per node."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 # --- parse --ray ------------------------------------------------------------------------------------------
 
 
-def reading_document(report: ClusterReport) -> Document:
-    """Describe a run of `parse --ray`."""
+def parse_document(report: ClusterReport) -> Document:
+    """Return the JSON document of `parse --ray`."""
     return document("parse-cluster", **vars(report))
 
 
-def as_reading(report: ClusterReport) -> ParseReport:
-    """Return the run as one of this machine, for the formats of CI systems: every page took its part of the time."""
+def as_parse_report(report: ClusterReport) -> ParseReport:
+    """Return the run as a report of `parse`, for the CI formats. Every page gets an equal share of the time."""
     engines = ",".join(dict.fromkeys(d.engine for d in report.documents if d.engine)) or "-"
     devices = ",".join(dict.fromkeys(d.device for d in report.documents if d.device))
     documents = tuple(
@@ -45,27 +45,27 @@ def as_reading(report: ClusterReport) -> ParseReport:
     return ParseReport(*head, (), verdict, {"read": report.seconds}, {}, documents=documents)
 
 
-def _path(found: ClusterDocument) -> str:
-    """Return what the formats of CI systems take for its file; one that is elsewhere is called as its results are."""
-    return found.input.removeprefix("file://") if found.input.startswith("file://") else _name(found)
+def _path(entry: ClusterDocument) -> str:
+    """Return the local path of a document for the CI formats, or the name of its results if it is remote."""
+    return entry.input.removeprefix("file://") if entry.input.startswith("file://") else _name(entry)
 
 
-def show_reading(screen: Screen, report: ClusterReport) -> None:
-    """Print a row for each document, and how many were read well enough; quiet leaves those that were not."""
+def show_parse(screen: Screen, report: ClusterReport) -> None:
+    """Print a row for each document and the verdict; with --quiet, omit the documents that passed."""
     table = screen.table(
         "column-status", "column-document", "column-pages", "column-seconds", "column-engine", "column-node"
     )
-    shown = [d for d in report.documents if not (screen.quiet and d.passed)]
-    for found in shown:
-        mark, style = _mark(found)
-        row = (_name(found), str(found.pages), f"{found.seconds:.1f}", found.engine or "-", found.node)
-        table.add_row(Text(mark, style=style), *(Text(screen.clean(words)) for words in row))
+    documents = [d for d in report.documents if not (screen.quiet and d.passed)]
+    for entry in documents:
+        mark, style = _mark(entry)
+        row = (_name(entry), str(entry.pages), f"{entry.seconds:.1f}", entry.engine or "-", entry.node)
+        table.add_row(Text(mark, style=style), *(Text(screen.clean(cell)) for cell in row))
     screen.console.print(table)
-    for found in shown:
-        for reason in () if found.passed else (found.reasons or (found.summary,)):
-            screen.line(f"{_name(found)}: {screen.words(reason)}", "red")
+    for entry in documents:
+        for reason in () if entry.passed else (entry.reasons or (entry.summary,)):
+            screen.line(f"{_name(entry)}: {screen.words(reason)}", "red")
     screen.line(
-        as_reading(report).verdict.summary,
+        as_parse_report(report).verdict.summary,
         "bold green" if all(d.passed for d in report.documents) else "bold red",
     )
     if report.resumed:
@@ -73,28 +73,28 @@ def show_reading(screen: Screen, report: ClusterReport) -> None:
     screen.line(screen.say("written", paths=report.output), "dim")
 
 
-def _mark(found: ClusterDocument) -> tuple[str, str]:
-    """Return the sign and the colour of a document; what could not be judged is neither good nor bad."""
-    if not found.passed:
+def _mark(entry: ClusterDocument) -> tuple[str, str]:
+    """Return the mark and the colour of a document; one without a ground truth counts as skipped."""
+    if not entry.passed:
         return STYLES[Status.ERROR]
-    return STYLES[Status.OK if found.judged else Status.SKIPPED]
+    return STYLES[Status.OK if entry.judged else Status.SKIPPED]
 
 
-def _name(found: ClusterDocument) -> str:
-    """Return what a document is called beside others of the same name: as its results are."""
-    return found.results or PurePosixPath(found.input).name
+def _name(entry: ClusterDocument) -> str:
+    """Return the name of a document that is unique in the run: the folder of its results."""
+    return entry.results or PurePosixPath(entry.input).name
 
 
 # --- check --ray ------------------------------------------------------------------------------------------
 
 
 def check_document(report: ClusterCheck) -> Document:
-    """Describe a run of `check --ray`; each node's own document is in it."""
+    """Return the JSON document of `check --ray`, which contains the document of each node."""
     return document("check-cluster", address=report.address, nodes=report.nodes)
 
 
 def show_check(screen: Screen, report: ClusterCheck) -> None:
-    """Print a row for each node, with what is wrong on it."""
+    """Print a row for each node with its problems."""
     table = screen.table("column-status", "column-node", "column-machine", "column-title")
     for node in report.nodes:
         mark, style = STYLES[Status(node.status)]
@@ -105,7 +105,7 @@ def show_check(screen: Screen, report: ClusterCheck) -> None:
 
 
 def check_renderers(report: ClusterCheck) -> Mapping[str, Callable[[], str]]:
-    """Return what puts the nodes' reports together, each of them redacted on its node, in each format."""
+    """Return for each format a function that merges the reports of the nodes; the nodes have redacted them."""
     return {
         "markdown": lambda: _markdown(report),
         "junit": lambda: _junit(report),
@@ -128,7 +128,7 @@ def _markdown(report: ClusterCheck) -> str:
 def _junit(report: ClusterCheck) -> str:
     suites = ElementTree.Element("testsuites", name="paddlevl-doctor check --ray")
     for node, words in zip(report.nodes, report.written, strict=True):
-        suite = ElementTree.fromstring(words)[0] if words else _silent(node)  # noqa: S314 - `report.junit` wrote it
+        suite = ElementTree.fromstring(words)[0] if words else _unanswered_suite(node)  # noqa: S314 - `report.junit` wrote it
         suite.set("name", _display_name(node))
         suites.append(suite)
     ElementTree.indent(suites)
@@ -136,7 +136,7 @@ def _junit(report: ClusterCheck) -> str:
     return head + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
 
-def _silent(node: NodeCheck) -> ElementTree.Element:
+def _unanswered_suite(node: NodeCheck) -> ElementTree.Element:
     suite = ElementTree.Element("testsuite", tests="1", errors="1")
     case = ElementTree.SubElement(suite, "testcase", classname="paddlevl-doctor.check", name="node")
     ElementTree.SubElement(case, "error", message=writable(node.problems[0]))

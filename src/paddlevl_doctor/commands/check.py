@@ -53,12 +53,12 @@ def check(
     refuse_unknown(request.only, request.ignore)
     started = system.clock()
     if request.replay is not None:
-        examination, findings = _replayed(request, options)
+        examination, findings = _replay(request, options)
     else:
-        examination, findings = _seen(system, options, stage, request)
+        examination, findings = _examine_machine(system, options, stage, request)
         findings = _with_integrity(system, examination, findings, bar) if request.integrity else findings
         if request.server_url is not None:
-            findings = (*findings, *_of_server(system, examination.facts, request.server_url))
+            findings = (*findings, *_server_findings(system, examination.facts, request.server_url))
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
@@ -85,7 +85,7 @@ def _with_integrity(
     return (*(found.pop(f.id, f) for f in findings), *found.values())
 
 
-def _of_server(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
+def _server_findings(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
     """Ask a running server for what the target's client will ask it for."""
     from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - loads urllib3
     from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
@@ -97,7 +97,7 @@ def _of_server(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
 _Judged = tuple[Examination, tuple[Finding, ...]]
 
 
-def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Judged:
+def _examine_machine(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Judged:
     examination = examine(system, options)
     deep = None
     if request.deep:
@@ -106,10 +106,10 @@ def _seen(system: System, options: TargetOptions, stage: Stage, request: CheckRe
         deep = see_deep(system, examination, stage)
     if request.record is not None:
         _record(request.record, examination.facts, deep, request, options)
-    return _judged(examination, deep, looked_deep=request.deep)
+    return _with_deep_findings(examination, deep, looked_deep=request.deep)
 
 
-def _judged(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
+def _with_deep_findings(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
     if not looked_deep:
         return examination, examination.findings
     from paddlevl_doctor.commands.diagnose_deep import with_deep  # noqa: PLC0415 - loads `logs`
@@ -128,7 +128,7 @@ def _record(
     save(path, recording, redact_with(Redactor.of_this_machine().masked))
 
 
-def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
+def _replay(request: CheckRequest, options: TargetOptions) -> _Judged:
     """Judge a recording; whatever strange values it holds, the answer is a diagnosis or one sentence."""
     from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - loads zipfile
 
@@ -147,7 +147,7 @@ def _replayed(request: CheckRequest, options: TargetOptions) -> _Judged:
         raise UsageError(message("recorded-without-deep", path=path))
     try:
         examination = examine_facts(recording.facts, options.set_name or recording.set_name)
-        return _judged(examination, recording.deep, looked_deep=recording.looked_deep)
+        return _with_deep_findings(examination, recording.deep, looked_deep=recording.looked_deep)
     except (ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
         raise UsageError(message("recording-refused", path=path, reason=error)) from error
 

@@ -109,7 +109,7 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - loaded beside the facts
 
     followed = set_of(facts.target) if facts.target else None
-    version_set = named_set(set_name) if set_name else followed or _nearest_set(facts.target)
+    version_set = require_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else planned_python(version_set)
     seen = find_visible_gpus(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
@@ -117,12 +117,12 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     return Context(facts, version_set, told, followed, seen.gpus.devices)
 
 
-def set_for(target: Target | None) -> VersionSet:
+def set_for_target(target: Target | None) -> VersionSet:
     """Return the set that is followed where nobody names one: the one that is there, or is nearest to it."""
     return (set_of(target) if target else None) or _nearest_set(target)
 
 
-def named_set(name: str) -> VersionSet:
+def require_set(name: str) -> VersionSet:
     """Return the set of this name; raises UsageError that names those there are."""
     found = find_set(name)
     if found is None:

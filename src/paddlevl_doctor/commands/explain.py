@@ -23,7 +23,7 @@ _REAL = ("cause", "warning", "consequence")
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedFailure:
     """One known failure in a log; `count` ends at 1000, `excerpt` is the line without colours and frames."""
 
     id: str
@@ -57,7 +57,7 @@ class UnknownError:
 class Explanation:
     """What a log shows: the failures, the root cause first, and the errors that nobody knows."""
 
-    matches: tuple[Named, ...]
+    matches: tuple[NamedFailure, ...]
     unknown: tuple[UnknownError, ...]
     lines: int
     bytes: int
@@ -99,17 +99,17 @@ def explain(system: System, source: str | None, options: TargetOptions, stage: S
     return ExplainReport(source or STDIN, explanation, facts, round(system.clock() - started, 3))
 
 
-def _named(seen: tuple[Seen, ...], facts: Facts) -> tuple[Named, ...]:
+def _named(seen: tuple[Seen, ...], facts: Facts) -> tuple[NamedFailure, ...]:
     root = next((one.failure.id for one in seen if one.failure.weight in ("cause", "warning")), None)
     return tuple(_one(one, rank == 0, root, facts) for rank, one in enumerate(seen))
 
 
-def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> Named:
+def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> NamedFailure:
     failure = seen.failure
     here = applicability(failure, facts)
     echo_of = root if failure.weight == "consequence" and root != failure.id else None
     words = _words(seen, facts)
-    return Named(
+    return NamedFailure(
         id=failure.id,
         title=failure.message("title.short"),
         weight=failure.weight,

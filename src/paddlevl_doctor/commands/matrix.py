@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paddlevl_doctor.checks.index_page import compare
-from paddlevl_doctor.commands.diagnose import named_set, set_for
+from paddlevl_doctor.commands.diagnose import require_set, set_for_target
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.network import read_index_page
@@ -68,7 +68,7 @@ def matrix(
     for name, value in (("driver", request.driver), ("python", request.python), ("glibc", request.glibc)):
         if value is not None and _VERSION.fullmatch(value) is None:
             raise UsageError(message("matrix-no-version", option=f"--{name}", value=value))
-    version_set = default_set() if request.set_name is None else named_set(request.set_name)
+    version_set = default_set() if request.set_name is None else require_set(request.set_name)
     here = _LocalMachine(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
     machine = _described(request) if described else _this_machine(system, request, here)
@@ -114,7 +114,7 @@ class _LocalMachine:
         place: tuple[str, ...] = ("--venv", self.venv) if self.venv else ()
         if self.interpreter:
             place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
-        follows = set_for(self.target).name == self.version_set.name
+        follows = set_for_target(self.target).name == self.version_set.name
         wanted = () if follows and request.set_name is None else ("--set", self.version_set.name)
         return ("paddlevl-doctor", "fix", "--apply", *place, *wanted, *_fix_words(request))
 

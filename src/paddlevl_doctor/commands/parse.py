@@ -163,7 +163,7 @@ def _selftest(
     with record.timed("self-test"):
         seen = see_deep(system, examination, stage)
         findings = judge_deep(examination, seen)
-    record.proved_on = seen.read_on() if seen else devices_of(examination.context)
+    record.proved_on = seen.selftest_devices() if seen else devices_of(examination.context)
     for finding in findings:
         if finding.status in (Status.ERROR, Status.UNKNOWN):
             value = finding.evidence[0].value if finding.evidence else finding.title

@@ -13,7 +13,7 @@ from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.knowledge.patches import load_patches
-from paddlevl_doctor.system.files import same_place
+from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
 
@@ -109,7 +109,7 @@ def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
 def _link_state(system: System, path: Path, points_to: str | None, wanted: Path | None) -> str:
     if points_to is None:
         return "not-a-link" if system.exists(path) else "absent"
-    if wanted is not None and same_place(path.parent / points_to, wanted):
+    if wanted is not None and is_same_path(path.parent / points_to, wanted):
         return "right" if system.exists(path) else "dangling"
     return "other-link" if system.exists(path) else "dangling"
 

@@ -223,7 +223,7 @@ def _check_result(path: Path, key: str, result: ProbeResult) -> None:
     if result.data is None:
         return
     try:
-        msgspec.convert(result.data, facts.of(key), strict=True)
+        msgspec.convert(result.data, facts.document_type(key), strict=True)
     except (msgspec.ValidationError, KeyError) as error:
         raise _refusal(path, f"{_DEEP}: {key}: {error}") from error
 

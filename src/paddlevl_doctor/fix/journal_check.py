@@ -19,7 +19,7 @@ from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.fix.snapshot import STATE_FOLDER, Snapshot
 from paddlevl_doctor.messages import Text, message
-from paddlevl_doctor.system.files import is_junction, same_place
+from paddlevl_doctor.system.files import is_junction, is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UndoNeededError
 from paddlevl_doctor.values.facts import Target
@@ -217,7 +217,7 @@ class _JournalCheck:
         if not (_lies_in(ours, self.prefix) or self._in_target(ours)):
             self._leaves(ours)
         now = self.system.link_target(path)
-        is_ours = now is not None and same_place(path.parent / now, ours)
+        is_ours = now is not None and is_same_path(path.parent / now, ours)
         if undo["former"] is None or is_ours or os.path.lexists(path):
             return
         _texts(undo["former"])

@@ -23,8 +23,8 @@ import psutil
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.messages import Message, message
-from paddlevl_doctor.system.files import lock_file, open_files_can_go, unlock_file
-from paddlevl_doctor.system.processes import passed_on
+from paddlevl_doctor.system.files import can_unlink_open_files, lock_file, unlock_file
+from paddlevl_doctor.system.processes import inherited_by_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 WAIT = 120.0
@@ -71,7 +71,7 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     try:
         with contextlib.suppress(OSError):  # a full disk is told by what comes next
             _record_holder(folder)
-        with passed_on(descriptor):
+        with inherited_by_children(descriptor):
             yield
     finally:
         _release(prefix, folder, descriptor)
@@ -180,7 +180,7 @@ def _release(prefix: Path, folder: Path, descriptor: int) -> None:
     Windows removes no open file, so there it is let go first; whoever has opened it since keeps it from going.
     """
     (folder / "holder.json").unlink(missing_ok=True)
-    if open_files_can_go():
+    if can_unlink_open_files():
         _clear(prefix, folder)
         _unlock(descriptor)
         return

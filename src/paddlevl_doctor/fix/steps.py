@@ -18,13 +18,13 @@ from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv, uv_locked
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
-from paddlevl_doctor.shells import POWERSHELL, SH, read_in
+from paddlevl_doctor.shells import POWERSHELL, SH, source_command
 from paddlevl_doctor.system.files import (
     is_junction,
+    is_same_path,
     make_link,
     remove_link,
     restore_link,
-    same_place,
     sync_folder,
 )
 from paddlevl_doctor.system.machine import System
@@ -284,8 +284,8 @@ def write_text(work: StepContext, step: Step) -> str:
 
 def _how_to_read(path: Path) -> Message:
     if path.suffix == ".sh":
-        return message("environment-how", command=read_in(str(path), SH))
-    return message("environment-how-powershell", command=read_in(str(path), POWERSHELL))
+        return message("environment-how", command=source_command(str(path), SH))
+    return message("environment-how-powershell", command=source_command(str(path), POWERSHELL))
 
 
 def link_pipelines(work: StepContext, step: Step) -> str:
@@ -367,7 +367,7 @@ def _remove_link(work: StepContext, undo: Event) -> None:
     """Remove our link, unless somebody made it point elsewhere meanwhile; bring a former one back."""
     path, former = Path(str(undo["path"])), undo["former"]
     current = work.system.link_target(path)
-    if current is not None and same_place(path.parent / current, Path(str(undo["points_to"]))):
+    if current is not None and is_same_path(path.parent / current, Path(str(undo["points_to"]))):
         remove_link(path)
     if former is not None and not os.path.lexists(path):  # also where we were stopped between the two
         restore_link(path, str(former))

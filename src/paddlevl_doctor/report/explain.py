@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.commands.explain import ExplainReport, Named, UnknownError
+from paddlevl_doctor.commands.explain import ExplainReport, NamedFailure, UnknownError
 from paddlevl_doctor.logs.recognise import COUNTED
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render, say
@@ -74,7 +74,7 @@ def _counts(report: ExplainReport) -> dict[str, object]:
     return {"lines": found.lines, **numbers, "seconds": report.seconds}
 
 
-def _named(screen: Screen, named: Named) -> None:
+def _named(screen: Screen, named: NamedFailure) -> None:
     mark, style = ("✗", "bold red") if named.root_cause else ("·", "bold")
     screen.console.print(
         Text(f"{mark} {screen.words(named.title)}", style=style),
@@ -97,7 +97,7 @@ def _named(screen: Screen, named: Named) -> None:
     screen.console.print()
 
 
-def _role(named: Named) -> Words:
+def _role(named: NamedFailure) -> Words:
     if named.root_cause:
         return message("explain-root")
     if named.consequence_of:
@@ -155,7 +155,7 @@ def markdown(report: ExplainReport, home: Path, lang: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _section(named: Named, home: Path, lang: str) -> Iterator[str]:
+def _section(named: NamedFailure, home: Path, lang: str) -> Iterator[str]:
     role, colon = render(_role(named), lang), say("label-colon", lang)
     yield f"## {_inline(render(named.title, lang))} (`{named.id}`{', ' + role if role else ''})"
     yield _where(named.line, named.count, lang)

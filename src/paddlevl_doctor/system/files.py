@@ -87,7 +87,7 @@ def remove_link(path: Path) -> None:
         path.rmdir()  # a junction is removed like an empty folder
 
 
-def same_place(one: Path, other: Path) -> bool:
+def is_same_path(one: Path, other: Path) -> bool:
     """Compare two paths as texts, the way the system does: Windows does not tell upper from lower case."""
     return os.path.normcase(os.path.normpath(one)) == os.path.normcase(os.path.normpath(other))
 
@@ -133,7 +133,7 @@ def unlock_file(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def open_files_can_go() -> bool:
+def can_unlink_open_files() -> bool:
     """Say whether a file that somebody has open can lose its name; Windows refuses it to files of os.open."""
     return not WINDOWS
 

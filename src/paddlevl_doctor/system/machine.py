@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from paddlevl_doctor.system import processes
 from paddlevl_doctor.system.files import link_target
-from paddlevl_doctor.system.processes import hold_interrupts, inherited, kill_group, own_group, terminate_tree
+from paddlevl_doctor.system.processes import (
+    hold_interrupts,
+    inherited_files,
+    kill_group,
+    own_group,
+    terminate_tree,
+)
 
 if TYPE_CHECKING:
     from paddlevl_doctor.system.child import Child
@@ -264,7 +270,7 @@ class RealSystem:
                 stderr=subprocess.PIPE,
                 env=dict(env) if env is not None else None,
                 cwd=cwd,
-                pass_fds=inherited(),
+                pass_fds=inherited_files(),
                 encoding="utf-8",
                 errors="replace",
                 **own_group(),

@@ -48,7 +48,7 @@ def kill_group(pid: int) -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
-def end_followers(pid: int) -> None:
+def terminate_group(pid: int) -> None:
     """Ask all that the leader of a group, who calls this, has started to end; on Windows end `pid` and its tree."""
     if WINDOWS:
         terminate_tree(pid)
@@ -142,7 +142,7 @@ def _hangups() -> list[int]:
 
 
 @contextlib.contextmanager
-def passed_on(descriptor: int) -> Iterator[None]:
+def inherited_by_children(descriptor: int) -> Iterator[None]:
     """Let every child that is started meanwhile inherit an open file, and so the lock on it (not on Windows)."""
     if not WINDOWS:
         _INHERITED.append(descriptor)
@@ -153,6 +153,6 @@ def passed_on(descriptor: int) -> Iterator[None]:
             _INHERITED.remove(descriptor)
 
 
-def inherited() -> tuple[int, ...]:
+def inherited_files() -> tuple[int, ...]:
     """Return the open files that a child is to inherit."""
     return tuple(_INHERITED)

@@ -1,1 +1,1 @@
-"""Frozen values that travel between rooms."""
+"""Frozen values that rooms pass to each other."""

@@ -1,4 +1,4 @@
-"""Failures that end a command with one clear sentence and an exit code of the contract."""
+"""Exceptions that end a command with a message and an exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from paddlevl_doctor.values.findings import ExitCode
 
 
 class DoctorError(Exception):
-    """A failure that was foreseen: `message` says what was wrong, where, and what to do. `str` is English."""
+    """An expected failure. `message` says what is wrong, where, and what to do; `str` is the message in English."""
 
     exit_code = ExitCode.PROBLEMS
 
@@ -23,12 +23,12 @@ class UsageError(DoctorError):
 
 
 class RolledBackError(DoctorError):
-    """Applying failed and everything was put back (exit code 4)."""
+    """A step failed and all changes were rolled back (exit code 4)."""
 
     exit_code = ExitCode.ROLLED_BACK
 
 
 class UndoNeededError(DoctorError):
-    """Applying failed and putting things back failed too (exit code 5)."""
+    """A step failed and the rollback failed, too (exit code 5)."""
 
     exit_code = ExitCode.UNDO_NEEDED

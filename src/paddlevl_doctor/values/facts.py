@@ -284,7 +284,7 @@ class DeepFacts:
         parts = {key: key.partition(" ") for key in self.probes}
         return {part[2]: self.probes[key] for key, part in parts.items() if part[0] == kind}
 
-    def read_on(self) -> tuple[str, ...]:
+    def selftest_devices(self) -> tuple[str, ...]:
         """Return the devices that self-tests ran on, by their own words where they answered."""
         return tuple(
             (result.data or {}).get("device", name) for name, result in self.of_kind("selftest").items()
@@ -397,7 +397,7 @@ _KINDS: dict[str, Any] = {
 }
 
 
-def of(key: str) -> Any:
+def document_type(key: str) -> Any:
     """Return the type of the document behind a key of `DeepFacts.probes`; raises KeyError for an unknown key."""
     return _KINDS[key.partition(" ")[0]]
 

@@ -1,7 +1,7 @@
-"""The values that travel between the rooms: what was found, what will be done, what came of it.
+"""Findings, plans, steps and their outcomes.
 
-All of them are frozen and made of plain types, so that they can be compared in tests, written as JSON and read
-back. A sentence in them is a message, which `report` words in the reader's language.
+The values are frozen and consist of plain types, so that tests can compare them, and they can be written as JSON and
+read back. Texts for people are messages, which `report` renders in the language of the user.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 from paddlevl_doctor.messages import Message, Text, render, to_json
 
 Stage = Callable[[Text], AbstractContextManager[None]]
-"""Announces a stage of the work while it lasts."""
+"""Shows the title of a stage while the context lasts."""
 
 
 class Advance:
-    """Is told how some work goes on, and shows nothing of it."""
+    """Receives the progress of a task. This one shows nothing."""
 
     def __call__(self, done: int) -> None:
-        """Take how many parts were done since the last call."""
+        """Add the number of parts that were done since the last call."""
 
     def say(self, words: Text) -> None:
-        """Take what is being done now."""
+        """Set the description of the current work."""
 
 
 Bar = Callable[[Text, int], AbstractContextManager[Advance]]
-"""Shows how far some work is: takes a title and the total, gives what is told of every part done."""
+"""Shows a progress bar: takes the title and the total, and gives the receiver of the progress."""
 
 
 @contextlib.contextmanager
@@ -41,11 +41,11 @@ def no_bar(_title: Text, _total: int) -> Iterator[Advance]:
 
 
 Command = tuple[str, ...]
-"""One command as an argument list; it never passes through a shell."""
+"""A command as an argument list; it is never run by a shell."""
 
 
 class Status(str, enum.Enum):
-    """What a check concluded; the words are part of the JSON contract."""
+    """The result of a check; the values are part of the JSON contract."""
 
     OK = "ok"
     NOTE = "note"
@@ -71,7 +71,7 @@ class ExitCode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Which probe or file answered, and the raw value it gave."""
+    """The probe, file or command that gave a value, and the raw value."""
 
     source: str
     value: Text
@@ -79,7 +79,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Remedy:
-    """What cures a finding: a text for people, and commands that are safe to run as they stand."""
+    """The fix for a finding: a text, and commands that are safe to run unchanged."""
 
     text: Text
     commands: tuple[Command, ...] = ()
@@ -87,7 +87,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of one check. `blocked_by` names the finding that has to be cured first."""
+    """The result of one check. `blocked_by` is the id of the finding that must be fixed first."""
 
     id: str
     status: Status
@@ -99,12 +99,12 @@ class Finding:
     blocked_by: str | None = None
     duration_ms: float = 0.0
     subjects: tuple[str, ...] = ()
-    """What exactly is wrong, by the names that a cure works on: distributions, or models of the cache."""
+    """The names of the affected distributions or cached models, which the fix works on."""
 
 
 @dataclass(frozen=True)
 class FileChange:
-    """One file that a step writes: its path, and the SHA-256 before (None: no such file) and after."""
+    """A file that a step writes, with its SHA-256 before (None if it does not exist) and after."""
 
     path: str
     before: str | None
@@ -115,8 +115,8 @@ class FileChange:
 class Step:
     """One change of the target.
 
-    `precondition` and `undo` are sentences for people; the machine-readable form is in `commands`, `files`
-    and `arguments`, which the step's runner (by `kind`) checks again before it touches anything.
+    `precondition` and `undo` are texts for people. `commands`, `files` and `arguments` are the machine-readable form;
+    the runner of the step, chosen by `kind`, checks them again before it changes anything.
     """
 
     id: str
@@ -133,7 +133,7 @@ class Step:
 
 @dataclass(frozen=True)
 class SkippedFix:
-    """A finding that the plan leaves alone, and why."""
+    """A finding that the plan does not fix, and the reason."""
 
     finding: str
     reason: Text
@@ -141,7 +141,7 @@ class SkippedFix:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `fix` would do, in order."""
+    """The steps of `fix`, in order."""
 
     steps: tuple[Step, ...] = ()
     skipped: tuple[SkippedFix, ...] = ()
@@ -149,7 +149,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one step: applied, already, failed or rolled-back."""
+    """The outcome of a step; `status` is applied, already, failed or rolled-back."""
 
     step: str
     status: str
@@ -158,10 +158,10 @@ class Outcome:
 
 
 def as_dict(value: Any, lang: str = "en") -> Any:
-    """Return a value (or a container of values) as plain JSON types, its messages worded in a language.
+    """Return a value (or a container of values) as plain JSON types, with its messages rendered in a language.
 
-    Beside a field that is a message stands `<field>_message` with its id and parameters; beside a list that holds
-    messages stands `<field>_messages`, null for each part that is none.
+    For a field that is a message, `<field>_message` has its id and parameters. For a list with messages,
+    `<field>_messages` has these, with null for each element that is not a message.
     """
     if isinstance(value, Message):
         return render(value, lang)

@@ -1,4 +1,4 @@
-"""What an engine read, as frozen values, and their JSON forms."""
+"""The pages that an engine read, and their JSON form."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.findings import as_dict
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels of the page as it came."""
+"""Left, top, right and bottom in pixels of the original page."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of text as an OCR engine found it; `score` is the engine's own confidence, 0 to 1."""
+    """A line of text of an OCR engine; `score` is the confidence of the engine, 0 to 1."""
 
     text: str
     box: Box
@@ -23,17 +23,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """One part of a page. A native table's text is HTML, a native formula's is LaTeX; the reader reads plain text."""
+    """A block of a page. With the native engine, a table is HTML and a formula is LaTeX; the reader's is text."""
 
     kind: str
-    """title, heading, text, table, formula, figure, caption, or the native layout model's own label."""
+    """title, heading, text, table, formula, figure, caption, or another label of the native layout model."""
     text: str
     box: Box
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page, its blocks in reading order; `index` counts from 0."""
+    """A page with its blocks in reading order; `index` starts at 0."""
 
     index: int
     width: int
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Reading:
-    """A document as one engine read it on one device, in seconds by stage and peak memory in MiB."""
+    """The pages that an engine read on a device, with seconds by stage and peak memory in MiB."""
 
     engine: str
     device: str
@@ -53,7 +53,7 @@ class Reading:
     rss_mb: int
     vram_mb: int | None = None
     notes: tuple[Text, ...] = field(default=())
-    """What the user should know about how it was read: scaled down, first page only."""
+    """Notes for the user, such as that a page was scaled down or only the first page was read."""
 
 
 def reading_to_dict(reading: Reading) -> dict[str, Any]:
@@ -63,6 +63,6 @@ def reading_to_dict(reading: Reading) -> dict[str, Any]:
 
 
 def box_of(numbers: Any) -> Box:
-    """Return four numbers of a JSON document as a box; raises TypeError or ValueError for anything else."""
+    """Return four numbers of a JSON document as a box. Raises TypeError or ValueError for any other value."""
     left, top, right, bottom = (round(number) for number in numbers)
     return left, top, right, bottom

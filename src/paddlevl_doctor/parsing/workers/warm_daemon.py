@@ -304,7 +304,7 @@ class WarmWorkerDaemon:
     def _end(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / CONTACT_FILE).unlink()
-        processes.end_followers(self.worker.pid)
+        processes.terminate_group(self.worker.pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.worker.wait(2)
         self.worker.kill()
