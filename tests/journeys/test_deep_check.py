@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from doctor import Answer, begun, doctor
+from doctor import Answer, doctor, start_doctor
 from environments import environment, fresh_copy, python_in
 from waiting import until
 
@@ -120,7 +120,7 @@ def probes_of(pid: int) -> list[psutil.Process]:
 def test_ctrl_c_during_a_deep_look_ends_every_probe(tmp_path: Path) -> None:
     python = python_in(environment("current-311"))
     words = ("check", "--deep", "--python", python)
-    process = begun(*words, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
+    process = start_doctor(*words, cwd=tmp_path, env={"TMPDIR": str(tmp_path)})
     probes: list[psutil.Process] = []
 
     def are_there() -> bool:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import documents
-from doctor import begun, doctor
+from doctor import doctor, start_doctor
 from paddlevl_doctor.commands.parse import ASSETS
 from waiting import until
 
@@ -91,7 +91,7 @@ def test_a_run_that_was_ended_goes_on_with_resume_and_reads_no_page_twice(
     how: signal.Signals, tmp_path: Path
 ) -> None:
     documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(21, 33)])
-    run = begun("parse", "long.pdf", "--engine", "reader", cwd=tmp_path)
+    run = start_doctor("parse", "long.pdf", "--engine", "reader", cwd=tmp_path)
     until((tmp_path / "output/long.pages/0003/page.json").exists, every=0.002)
     children = psutil.Process(run.pid).children(recursive=True)
     each(children, signal.SIGSTOP)  # else it may have read all pages before the signal comes

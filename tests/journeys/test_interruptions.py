@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 import documents
-from doctor import begun, doctor, fingerprint
+from doctor import doctor, fingerprint, start_doctor
 from environments import fresh_copy
 from paddlevl_doctor.system.processes import hangup_is_interrupt
 from waiting import until
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xdist_group("interruptions")
 
 def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -> int:
     """Start a command, send it a signal as soon as the journal says `what`, return its exit status."""
-    process = begun(*words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_doctor(*words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     journal = folder / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
 
     def is_time() -> bool:
@@ -106,7 +106,7 @@ def test_a_reading_that_is_told_to_end_leaves_its_pages_and_nothing_else(
     scratch.mkdir()
     documents.pdf(tmp_path / "long.pdf", [documents.page(f"NUMBER {n}") for n in range(60)])
     words = ("parse", "long.pdf", "--engine", "reader")
-    process = begun(*words, cwd=tmp_path, env={"TMPDIR": str(scratch)}, stdout=subprocess.DEVNULL)
+    process = start_doctor(*words, cwd=tmp_path, env={"TMPDIR": str(scratch)}, stdout=subprocess.DEVNULL)
     until(lambda: list((tmp_path / "output").rglob("page.json")) or process.poll() is not None)
     process.send_signal(sign)
     said = process.communicate(timeout=60)[1]

@@ -24,7 +24,7 @@ from test_native_engine import PROBES, WRITE_CACHE
 import documents
 import environments
 import paddlevl_doctor
-from doctor import begun, doctor, environment
+from doctor import doctor, environment, start_doctor
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -89,11 +89,11 @@ def read(folder: Path, name: str) -> str:
 
 def test_no_kill_loses_a_document_and_no_run_reads_one_twice(cluster: Cluster, shared: Path) -> None:
     second = cluster.add_node(num_cpus=1)
-    killed = begun(*words(cluster), cwd=shared)
+    killed = start_doctor(*words(cluster), cwd=shared)
     first = lines(shared, 1)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    run = begun(*words(cluster, "--resume"), cwd=shared)
+    run = start_doctor(*words(cluster, "--resume"), cwd=shared)
     lines(shared, len(first) + 2)
     cluster.remove_node(second, allow_graceful=False)
     said, errors = run.communicate(timeout=300)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from doctor import Answer, begun, doctor, fingerprint
+from doctor import Answer, doctor, fingerprint, start_doctor
 from environments import fresh_copy, python_in
 from paddlevl_doctor.packages.uv import uv_locked
 from paddlevl_doctor.values.errors import DoctorError
@@ -125,7 +125,7 @@ def test_a_patch_waits_for_uv_and_is_then_applied(tmp_path: Path) -> None:
     venv = fresh_copy("current-311", tmp_path / ".venv")
     held = FileLock(venv / ".lock", thread_local=False)
     held.acquire()
-    fix = begun("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path)
+    fix = start_doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path)
     journal = venv / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
     until(lambda: journal.exists() or fix.poll() is not None)
     time.sleep(1)

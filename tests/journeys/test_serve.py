@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import begun, doctor, environment
+from doctor import doctor, environment, start_doctor
 from environments import fresh_copy, variables
 from fake_servers import fake_llama, fake_vllm, free_port
 from nvml_stub import build_stub
@@ -43,7 +43,7 @@ def serving(
     folder: Path, env: dict[str, str], *words: str, until: str = "Ready at", errors: int = subprocess.STDOUT
 ) -> Iterator[Run]:
     """Run `serve` and give it once it has printed a line that begins with `until`."""
-    process = begun("serve", *words, cwd=folder, env=env, stderr=errors)
+    process = start_doctor("serve", *words, cwd=folder, env=env, stderr=errors)
     assert process.stdout is not None
     said = ""
     for line in process.stdout:
@@ -127,7 +127,7 @@ def test_ctrl_c_while_the_server_loads_ends_it_too(tmp_path: Path) -> None:
     env = fake_llama(tmp_path, "loads for ever")
     words = ("--backend", "llama-cpp", "--port", str(free_port()))
     pids = tmp_path / "pids"
-    process = begun(
+    process = start_doctor(
         "serve", *words, cwd=tmp_path, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 

@@ -1,4 +1,4 @@
-"""Runs the command line as a user does: in a process of its own, in a folder of its own."""
+"""Runs the command line in a separate process and folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from jsonschema import Draft202012Validator
 import paddlevl_doctor
 
 LARGE = 1 << 20
-"""Bytes. Of a larger file the time of the last change of status is not heeded: other processes link and unlink it."""
+"""Bytes. The ctime of a larger file is ignored, because other processes create and remove hard links to it."""
 SCHEMAS = Path(paddlevl_doctor.__file__).parent / "schemas"
-# What a developer's shell may say about other environments must not reach the doctor under test.
+# Variables of the developer's shell that would point the tested doctor to another environment.
 FOREIGN = (
     "VIRTUAL_ENV",
     "PYTHONPATH",
@@ -35,7 +35,7 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What one run of the command line gave."""
+    """The result of a run of the command line."""
 
     code: int
     stdout: str
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The JSON document on stdout, which must be alone there and follow its schema."""
+        """The JSON document, which must be the only output on stdout and match its schema."""
         document = json.loads(self.stdout)
         verb = document["schema"].split("/")[1]
         _validator(verb).validate(document)
@@ -66,13 +66,13 @@ def _validator(verb: str) -> Draft202012Validator:
 
 
 def environment(folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment variables for a run: no foreign environments, a model cache of its own."""
+    """Return the environment variables for a run, with a separate model cache."""
     base = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     return {
         **base,
         "PADDLE_PDX_CACHE_HOME": str(folder / "model-cache"),
         "LC_ALL": "C.UTF-8",
-        "PIP_CONFIG_FILE": os.devnull,  # whose indexes the doctor would take
+        "PIP_CONFIG_FILE": os.devnull,  # the doctor would use its indexes
         **(extra or {}),
     }
 
@@ -84,7 +84,7 @@ def doctor(
     timeout: float = 600,
     under: Sequence[str] = (),
 ) -> Answer:
-    """Run `paddlevl-doctor WORDS` in the folder `cwd`, as the last words of the command `under`."""
+    """Run `paddlevl-doctor WORDS` in the folder `cwd`; `under` is a command that runs it, such as a wrapper."""
     argv = [*under, sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
     done = subprocess.run(
         argv, cwd=cwd, env=environment(cwd, env), capture_output=True, text=True, timeout=timeout, check=False
@@ -92,24 +92,24 @@ def doctor(
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def begun(
+def start_doctor(
     *words: str | Path,
     cwd: Path,
     env: Mapping[str, str] | None = None,
     stdout: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
-    """Start `paddlevl-doctor WORDS` in the folder `cwd` and go on meanwhile."""
+    """Start `paddlevl-doctor WORDS` in the folder `cwd` and return the running process."""
     argv = [sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
-    with ctrl_c_is_heard():
+    with sigint_not_ignored():
         return subprocess.Popen(
             argv, cwd=cwd, env=environment(cwd, env), stdout=stdout, stderr=stderr, text=True
         )
 
 
 @contextlib.contextmanager
-def ctrl_c_is_heard() -> Iterator[None]:
-    """Let what is started meanwhile hear Ctrl-C: a shell makes a job in the background deaf to it, and its children."""
+def sigint_not_ignored() -> Iterator[None]:
+    """Let processes that start meanwhile receive SIGINT, which a shell lets its background jobs ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -118,9 +118,9 @@ def ctrl_c_is_heard() -> Iterator[None]:
 
 
 def fingerprint(root: Path) -> dict[str, str]:
-    """Return every file and link below a folder with a hash of its content, mode included; bytecode is left out.
+    """Return every file and link below a folder with a hash of its content and its mode, without bytecode.
 
-    A file that is known by its inode, size and times is not read again, whatever it is called.
+    A file with a known inode, size and times is not read again.
     """
     found = {}
     for folder, names, files in os.walk(root):

@@ -1,8 +1,8 @@
-"""Runs the command line many times in children that are forked after the imports, and kills them where it is told to.
+"""Runs the command line in child processes that are forked after the imports, and kills them at a requested point.
 
-Started by `kills.Forks`; reads one JSON request a line and answers with one. A run costs no start of Python, so that
-hundreds of kills fit into a test. The child counts the changes it makes to the file system through an audit hook, and
-ends itself with SIGKILL right before the one that was asked for.
+`kills.Forks` starts it. It reads a JSON request per line and writes a JSON response per line. A run does not start
+Python again, so that a test can do hundreds of kills. An audit hook in the child counts the changes to the file
+system, and kills the process right before the requested change.
 """
 
 from __future__ import annotations
@@ -35,90 +35,89 @@ CHANGES = frozenset(
     ("os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.chmod", "open")
 )
 PACKAGE = str(Path(paddlevl_doctor.commands.fix.__file__).parents[1])
-OURS = tuple(f"{PACKAGE}/{room}" for room in ("fix", "packages", "patching", "system/files"))
+REPAIR_FILES = tuple(f"{PACKAGE}/{room}" for room in ("fix", "packages", "patching", "system/files"))
 DURATION = 120.0
 
 
-class Witness:
-    """Counts the changes of one run, tells the server of each, and ends the run where it is to end."""
+class ChangeCounter:
+    """An audit hook that counts the file changes of a run, reports them through a pipe, and kills the process."""
 
     def __init__(self, request: dict[str, Any], pipe: int) -> None:
         self.root = request["cwd"]
-        self.left = request.get("change")
+        self.remaining = request.get("change")
         self.traced = bool(request.get("trace"))
         self.pipe = pipe
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Be the audit hook."""
+        """Handle an audit event."""
         if event == "subprocess.Popen" and "install" in arguments[1] and "--dry-run" not in arguments[1]:
             os.write(self.pipe, b"uv\n")
-        elif event in CHANGES and self.counts(event, arguments):
-            self.see()
+        elif event in CHANGES and self.is_change(event, arguments):
+            self.record()
 
-    def counts(self, event: str, arguments: tuple[Any, ...]) -> bool:
-        """Say whether this is a change below the folder of the run."""
+    def is_change(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        """Return whether an event is a change below the folder of the run."""
         if event == "open":
             writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT
             return str(arguments[0]).startswith(self.root) and bool((arguments[2] or 0) & writes)
         within = [str(a) for a in arguments[:2] if isinstance(a, (str, os.PathLike))]
-        relative = bool(within) and not within[0].startswith("/")  # in a folder that is open: shutil.rmtree
+        relative = bool(within) and not within[0].startswith(
+            "/"
+        )  # relative to an open folder, as in shutil.rmtree
         return relative or any(path.startswith(self.root) for path in within)
 
-    def see(self) -> None:
-        """Count one change; tell where it was, if that is wanted, and die before it if it is the one."""
-        doomed = self.left == 0
-        if doomed or self.traced:
-            os.write(self.pipe, f"{place(sys._getframe(2))}\n".encode())
-        if doomed:
+    def record(self) -> None:
+        """Count a change; report the active functions if requested; kill the process if it is the requested change."""
+        is_last = self.remaining == 0
+        if is_last or self.traced:
+            os.write(self.pipe, f"{active_functions(sys._getframe(2))}\n".encode())
+        if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.left is not None:
-            self.left -= 1
+        if self.remaining is not None:
+            self.remaining -= 1
 
 
-def place(frame: FrameType | None) -> str:
-    """Name the functions of the doctor's repair that are at work, the outer one first."""
+def active_functions(frame: FrameType | None) -> str:
+    """Return the names of the functions of a repair on the stack, outermost first."""
     names = []
     while frame is not None:
         code = frame.f_code
-        ours = code.co_filename.startswith(OURS)
-        if ours and not code.co_name.startswith("<"):
+        if code.co_filename.startswith(REPAIR_FILES) and not code.co_name.startswith("<"):
             names.append(code.co_name.strip("_"))
         frame = frame.f_back
     return " ".join(reversed(names))
 
 
-def tear(count: int) -> None:
-    """Let the process die in the middle of writing the journal's line number `count`."""
+def kill_in_journal_line(count: int) -> None:
+    """Kill the process in the middle of writing line `count` of the journal, counted from 0."""
     write = Transaction.write
-    seen: list[str] = []
+    written: list[str] = []
 
-    def half(self: Transaction, kind: str, *, durable: bool = True, **fields: Any) -> None:
-        if len(seen) == count:
+    def write_half(self: Transaction, kind: str, *, durable: bool = True, **fields: Any) -> None:
+        if len(written) == count:
             with self.journal.open("a", encoding="utf-8") as file:
                 file.write(f'{{"event": "{kind}", "ti')
             os.kill(os.getpid(), signal.SIGKILL)
-        seen.append(kind)
+        written.append(kind)
         write(self, kind, durable=durable, **fields)
 
-    Transaction.write = half  # type: ignore[method-assign]
+    Transaction.write = write_half  # type: ignore[method-assign]
 
 
-def child(request: dict[str, Any], pipe: int) -> None:
-    """Be the doctor: the same code as the console script, from the options to the exit code."""
+def run_doctor(request: dict[str, Any], pipe: int) -> None:
+    """Run the doctor like the console script and end the process with its exit code."""
     os.chdir(request["cwd"])
     output = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
     if not request.get("prove"):
-        left_out = Proof(True, "left out here, it has tests of its own")
-        steps.prove_all = lambda _, names, __: dict.fromkeys(names, left_out)  # type: ignore[attr-defined]
+        skipped_proof = Proof(True, "skipped, because other tests cover it")
+        steps.prove_all = lambda _, names, __: dict.fromkeys(names, skipped_proof)  # type: ignore[attr-defined]
     if "torn" in request:
-        tear(request["torn"])
-    os.fsync = lambda _: (
-        None
-    )  # outlives power cuts; a kill takes nothing from what was written, and disks are slow
+        kill_in_journal_line(request["torn"])
+    os.fsync = lambda _: None  # it matters for power cuts, not for kills, and it is slow
     sys.argv = ["paddlevl-doctor", *request["argv"]]
-    sys.addaudithook(Witness(request, pipe))
+    sys.addaudithook(ChangeCounter(request, pipe))
     try:
         cli.main()
     except SystemExit as end:
@@ -127,50 +126,50 @@ def child(request: dict[str, Any], pipe: int) -> None:
     os._exit(99)
 
 
-def installers(pid: int) -> list[int]:
-    """Return the children of a process: each is the leader of a group of its own."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def child_processes(pid: int) -> list[int]:
+    """Return the ids of the children of a process; each leads a process group."""
+    return [int(number) for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def kill(pid: int, *, group: bool) -> str:
-    """Kill the doctor, and with `group` first what it has started."""
+    """Kill the doctor; with `group`, kill its children first. Return a description."""
     with contextlib.suppress(OSError):
-        for leader in installers(pid) if group else ():
+        for leader in child_processes(pid) if group else ():
             os.killpg(leader, signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
     return "uv and the doctor" if group else "the doctor beside uv"
 
 
-def lines_of(pipe: int) -> Iterator[str]:
+def read_lines(pipe: int) -> Iterator[str]:
     with os.fdopen(pipe, encoding="utf-8") as file:
         yield from (line.rstrip("\n") for line in file)
 
 
-def watch(pid: int, pipe: int, request: dict[str, Any]) -> list[str]:
-    """Follow a run to its end; kill it some time after uv was started, or after its own start, if that is asked for."""
+def follow(pid: int, pipe: int, request: dict[str, Any]) -> list[str]:
+    """Read the reports of a run to its end; kill it a time after its start or after the start of uv, if requested."""
     if "seconds" in request:
         time.sleep(request["seconds"])
         os.kill(pid, signal.SIGKILL)
-    seen = []
-    for line in lines_of(pipe):
+    reports = []
+    for line in read_lines(pipe):
         if line == "uv" and "after_uv" in request:
             time.sleep(request["after_uv"])
-            seen.append(kill(pid, group=request["group"]))
+            reports.append(kill(pid, group=request["group"]))
         elif line != "uv":
-            seen.append(line)
-    return seen
+            reports.append(line)
+    return reports
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one request in a child of its own."""
+def handle(request: dict[str, Any]) -> dict[str, Any]:
+    """Run a request in a new child process."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
-        child(request, write)
+        run_doctor(request, write)
     os.close(write)
     started = time.monotonic()
-    places = watch(pid, read, request)
+    places = follow(pid, read, request)
     _, status = os.waitpid(pid, 0)
     return {
         "code": os.waitstatus_to_exitcode(status),
@@ -180,12 +179,12 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def serve(respond: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer until there are no more requests."""
+def serve(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Handle requests until stdin ends."""
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(respond(json.loads(line))) + "\n")
+        sys.stdout.write(json.dumps(handler(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    serve(answer)
+    serve(handle)

@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from doctor import ctrl_c_is_heard
+from doctor import sigint_not_ignored
 from paddlevl_doctor.system.processes import hangup_is_interrupt, hold_interrupts
 from waiting import until
 
@@ -40,7 +40,7 @@ def test_ctrl_c_at_any_moment_leaves_no_child_behind() -> None:
     for attempt in range(12):
         marker = f"paddlevl-doctor-test-{os.getpid()}-{attempt}"
         argv = [sys.executable, "-c", RUNS_CHILDREN, marker]
-        with ctrl_c_is_heard():
+        with sigint_not_ignored():
             process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -79,7 +79,7 @@ with hangup_is_interrupt():
 def test_a_signal_while_a_child_is_started_ends_the_child(sign: signal.Signals) -> None:
     marker = f"paddlevl-doctor-test-{os.getpid()}-{sign.name}"
     argv = [sys.executable, "-c", STARTS_A_CHILD, marker, str(int(sign))]
-    with ctrl_c_is_heard():
+    with sigint_not_ignored():
         run = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (run.stdout, run.stderr) == ("interrupted\n", "")
     until(lambda: left_behind(marker) == [])

@@ -1,4 +1,4 @@
-"""`check`: what is this machine, what is installed, what is wrong. Reads only, works offline."""
+"""`check`: collect facts, or load a recording, and report the findings. Changes nothing and needs no network."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What the user asked `check` for."""
+    """The options of `check`."""
 
     deep: bool = False
     only: Sequence[str] = ()
     ignore: Sequence[str] = ()
     record: Path | None = None
-    """Where to keep what was seen."""
+    """The file to save the collected facts to."""
     replay: Path | None = None
-    """What to judge instead of this machine."""
+    """The recording to check instead of this machine."""
     integrity: bool = False
-    """Compare every installed file with its RECORD, not only the stack's."""
+    """Compare every installed file with its RECORD, not only those of the stack."""
     server_url: str | None = None
-    """Also ask this server of the vision model."""
+    """URL of a server of the vision model to check, too."""
 
 
 def check(
     system: System, options: TargetOptions, stage: Stage, request: CheckRequest, bar: Bar = no_bar
 ) -> CheckReport:
-    """Look at the machine, or at a recording, and report.
+    """Check the machine, or a recording, and return the report.
 
-    Raises UsageError for unknown ids, for options that exclude each other, and for a recording that is not one.
+    Raises UsageError for unknown ids, for options that exclude each other, and for an invalid recording.
     """
     refuse_unknown(request.only, request.ignore)
     started = system.clock()
@@ -62,7 +62,7 @@ def check(
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
-    from paddlevl_doctor.checks.report import CheckReport  # noqa: PLC0415 - `examine` loads the checks beside the facts
+    from paddlevl_doctor.checks.report import CheckReport  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
 
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
 
@@ -70,23 +70,23 @@ def check(
 def _with_integrity(
     system: System, examination: Examination, findings: tuple[Finding, ...], bar: Bar
 ) -> tuple[Finding, ...]:
-    """Replace what is known of the installed files by what a look at every one of them shows."""
+    """Replace the findings about installed files by those of a comparison of every file with its RECORD."""
     from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - loads `logs`
     from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - loads `concurrent.futures`
 
     target = examination.facts.target
-    if target is None:  # said by target-environment
+    if target is None:  # the finding target-environment reports it
         return findings
     result = compare(target, system.cpu_count(), bar, message("stage-integrity"))
-    found = {finding.id: finding for finding in judge_files(result)}
+    by_id = {finding.id: finding for finding in judge_files(result)}
     records = next((f for f in findings if f.id == "half-installed-dist" and f.status is Status.ERROR), None)
-    if records is not None:  # the records themselves are damaged: that comes first
-        found.pop(records.id)
-    return (*(found.pop(f.id, f) for f in findings), *found.values())
+    if records is not None:  # damaged RECORD files must be fixed first
+        by_id.pop(records.id)
+    return (*(by_id.pop(f.id, f) for f in findings), *by_id.values())
 
 
 def _server_findings(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
-    """Ask a running server for what the target's client will ask it for."""
+    """Send the requests of the target's client to a running server and return the findings."""
     from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - loads urllib3
     from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
     from paddlevl_doctor.facts.server import ask_server  # noqa: PLC0415 - as above
@@ -94,10 +94,10 @@ def _server_findings(system: System, facts: Facts, url: str) -> tuple[Finding, .
     return judge_server(ask_server(system, url, client_model(system, facts)))
 
 
-_Judged = tuple[Examination, tuple[Finding, ...]]
+_Result = tuple[Examination, tuple[Finding, ...]]
 
 
-def _examine_machine(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Judged:
+def _examine_machine(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Result:
     examination = examine(system, options)
     deep = None
     if request.deep:
@@ -109,7 +109,7 @@ def _examine_machine(system: System, options: TargetOptions, stage: Stage, reque
     return _with_deep_findings(examination, deep, looked_deep=request.deep)
 
 
-def _with_deep_findings(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Judged:
+def _with_deep_findings(examination: Examination, deep: DeepFacts | None, *, looked_deep: bool) -> _Result:
     if not looked_deep:
         return examination, examination.findings
     from paddlevl_doctor.commands.diagnose_deep import with_deep  # noqa: PLC0415 - loads `logs`
@@ -128,8 +128,8 @@ def _record(
     save(path, recording, redact_with(Redactor.of_this_machine().masked))
 
 
-def _replay(request: CheckRequest, options: TargetOptions) -> _Judged:
-    """Judge a recording; whatever strange values it holds, the answer is a diagnosis or one sentence."""
+def _replay(request: CheckRequest, options: TargetOptions) -> _Result:
+    """Check a recording. Raises UsageError for wrong options and for a recording with unusable values."""
     from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - loads zipfile
 
     path = request.replay
@@ -153,17 +153,17 @@ def _replay(request: CheckRequest, options: TargetOptions) -> _Judged:
 
 
 def refuse_unknown(*groups: Sequence[str]) -> None:
-    """Raise UsageError for an id that no check has."""
-    asked = [name for group in groups for name in group]
-    known = {known.id for known in listing() if known.seen != "log"} if asked else set()
-    for name in asked:
+    """Raise UsageError for an id that is not the id of a check."""
+    ids = [name for group in groups for name in group]
+    known = {check.id for check in listing() if check.seen != "log"} if ids else set()
+    for name in ids:
         if name not in known:
             raise UsageError(message("unknown-check", name=name))
 
 
 @dataclass(frozen=True)
 class ListedCheck:
-    """One thing that the doctor knows: its id, where it is seen (quick, deep, server or log), and what is looked at."""
+    """A failure of `check --list`: its id, where it is detected (quick, deep, server or log), and what is examined."""
 
     id: str
     seen: str
@@ -171,8 +171,8 @@ class ListedCheck:
 
 
 def listing() -> tuple[ListedCheck, ...]:
-    """Return everything that the doctor knows: the checks in their order, then what only a log can show."""
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks beside the facts
+    """Return all known failures: the checks in their order, then those that only a log can show."""
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
     from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
     from paddlevl_doctor.checks.server import SEEN_BY_SERVE  # noqa: PLC0415 - loads urllib3
 

@@ -1,4 +1,4 @@
-"""The common first half of every command: collect the facts, choose the set and the wheel, run the checks."""
+"""The diagnosis that every command starts with: collect facts, choose version set and wheel, run the checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class TargetOptions:
-    """Which environment is meant, and which set it should follow."""
+    """The options that choose the target environment and the version set."""
 
     python: str | None = None
     venv: str | None = None
@@ -42,7 +42,7 @@ class TargetOptions:
 
 @dataclass(frozen=True)
 class Examination:
-    """What one look at the machine gave."""
+    """The result of a diagnosis; `seconds` is its duration."""
 
     context: Context
     findings: tuple[Finding, ...]
@@ -55,17 +55,17 @@ class Examination:
 
 
 def examine(system: System, options: TargetOptions, known: Target | None = None) -> Examination:
-    """Look at everything that is quick to see; raises UsageError for options that cannot be meant.
+    """Run the quick checks on this machine. Raises UsageError for contradictory options.
 
-    `known` is what the target has just said of its packages: it is not asked again.
+    `known` is an inventory of the target that was taken just before; then the target is not asked again.
     """
     started = system.clock()
     if options.python and options.venv:
         raise UsageError(message("python-and-venv"))
     choice = choose_target(system, options.python, options.venv)
     facts = Background(lambda: collect_facts(system, choice, known))
-    # The checks are loaded while the target's Python starts. That saves a tenth of the time of a check, as long as no
-    # module on the way here imports `checks` at the top.
+    # The checks are imported while the target's Python starts. That saves a tenth of the time of a check, as long as no
+    # module that is imported before imports `checks` at the top.
     from paddlevl_doctor.checks import ALL  # noqa: F401, PLC0415
 
     examination = examine_facts(facts.result(), options.set_name)
@@ -73,8 +73,8 @@ def examine(system: System, options: TargetOptions, known: Target | None = None)
 
 
 def examine_facts(facts: Facts, set_name: str | None) -> Examination:
-    """Run the checks on facts, wherever they were seen; raises UsageError for an unknown set."""
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - loaded beside the facts
+    """Run the quick checks on facts of any machine. Raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - see `examine`
     from paddlevl_doctor.checks.runner import run_checks  # noqa: PLC0415 - as above
 
     context = context_of(facts, set_name)
@@ -82,7 +82,7 @@ def examine_facts(facts: Facts, set_name: str | None) -> Examination:
 
 
 class Background(Generic[Answer]):
-    """A function that runs in a thread; `result` waits for it and raises what it raised."""
+    """A function that runs in a thread. `result` waits for its value and raises its exception."""
 
     def __init__(self, work: Callable[[], Answer]) -> None:
         self._answers: list[Answer] = []
@@ -93,11 +93,11 @@ class Background(Generic[Answer]):
     def _run(self, work: Callable[[], Answer]) -> None:
         try:
             self._answers.append(work())
-        except BaseException as error:  # raised again where the result is asked for
+        except BaseException as error:  # raised again by `result`
             self._errors.append(error)
 
     def result(self) -> Answer:
-        """Wait, and return what it returned."""
+        """Wait for the function and return its value; raise its exception if it raised one."""
         self._thread.join()
         if self._errors:
             raise self._errors[0]
@@ -105,34 +105,36 @@ class Background(Generic[Answer]):
 
 
 def context_of(facts: Facts, set_name: str | None) -> Context:
-    """Choose the version set and the paddle wheel for these facts; raises UsageError for an unknown set."""
-    from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - loaded beside the facts
+    """Choose the version set and the paddle wheel for facts. Raises UsageError for an unknown set."""
+    from paddlevl_doctor.checks.base import Context  # noqa: PLC0415 - see `examine`
 
     followed = set_of(facts.target) if facts.target else None
     version_set = require_set(set_name) if set_name else followed or _nearest_set(facts.target)
     version = facts.target.version if facts.target else planned_python(version_set)
-    seen = find_visible_gpus(facts.gpus, facts.settings)
-    wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
-    told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
-    return Context(facts, version_set, told, followed, seen.gpus.devices)
+    visible = find_visible_gpus(facts.gpus, facts.settings)
+    wheel = choose_wheel(facts.host, visible.gpus, version, version_set)
+    wheel = replace(wheel, refusals=(*wheel.refusals, *visible.said))
+    return Context(facts, version_set, wheel, followed, visible.gpus.devices)
 
 
 def set_for_target(target: Target | None) -> VersionSet:
-    """Return the set that is followed where nobody names one: the one that is there, or is nearest to it."""
+    """Return the version set to use without --set: that of the installed packages, or the nearest one."""
     return (set_of(target) if target else None) or _nearest_set(target)
 
 
 def require_set(name: str) -> VersionSet:
-    """Return the set of this name; raises UsageError that names those there are."""
+    """Return the set of this name. Raises UsageError with the names of all sets if it does not exist."""
     found = find_set(name)
     if found is None:
-        raise UsageError(message("unknown-set", name=name, names=", ".join(one.name for one in load_sets())))
+        raise UsageError(
+            message("unknown-set", name=name, names=", ".join(known.name for known in load_sets()))
+        )
     return found
 
 
 def _nearest_set(target: Target | None) -> VersionSet:
-    """Return the set whose paddleocr has the same minor version, else the default one."""
+    """Return the set whose paddleocr has the same minor version as the installed one, else the default set."""
     installed = (target.version_of("paddleocr") if target else None) or ""
     minor = installed.rpartition(".")[0]
-    near = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
-    return near or default_set()
+    nearest = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
+    return nearest or default_set()

@@ -1,4 +1,4 @@
-"""The deep examination: probes that run the stack of the target, and their judgement."""
+"""The deep diagnosis: runs the stack of the target in probes and judges the results."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from paddlevl_doctor.values.findings import Finding, Stage
 
 
 def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
-    """Let the target read a chart with a tiny checkpoint, ask its parts one by one, and judge what came of it."""
+    """Run the probes and return the findings: read a chart with a tiny checkpoint, and test parts of the stack."""
     return judge_deep(examination, see_deep(system, examination, stage))
 
 
 def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
-    """Run the probes; None where a quick finding makes it pointless."""
+    """Run the probes; return None if a quick finding prevents that."""
     facts = examination.facts
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:
         return None
@@ -31,7 +31,7 @@ def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFact
 
 
 def devices_of(context: Context) -> tuple[str, ...]:
-    """Return what the target could read on: the GPUs that its CUDA wheel serves, all if it serves none; or the CPU."""
+    """Return the devices to test: the GPUs that the CUDA wheel supports (all if it supports none), or the CPU."""
     target = context.facts.target
     if target is None or target.version_of("paddlepaddle-gpu") is None:
         return ("cpu",)
@@ -40,7 +40,7 @@ def devices_of(context: Context) -> tuple[str, ...]:
 
 
 def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
-    """Return what the deep look means; where nothing could be run, the findings that wait."""
+    """Return the deep findings; they are blocked if the probes could not run."""
     if deep is None:
         by = deep_checks.blocker(examination.findings) or "target-environment"
         return deep_checks.blocked_findings(by)
@@ -48,5 +48,5 @@ def judge_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Findin
 
 
 def with_deep(examination: Examination, deep: DeepFacts | None) -> tuple[Finding, ...]:
-    """Return the quick findings with those of the deep examination, each finding once."""
+    """Return the quick findings merged with the deep findings."""
     return deep_checks.merge(examination.findings, judge_deep(examination, deep))

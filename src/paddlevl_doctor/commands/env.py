@@ -1,4 +1,4 @@
-"""`env`: the environment variables that PaddleOCR-VL should be started with here, and why."""
+"""`env`: the environment variables that PaddleOCR-VL should be started with on this machine, with reasons."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from paddlevl_doctor.system.machine import System
 
 
 def variables(system: System, options: TargetOptions) -> tuple[Variable, ...]:
-    """Return what helps on this machine and in this target; what the user has set already is left alone."""
+    """Return the useful variables for this machine and target, without those that the user has set."""
     facts = examine(system, options).facts
     target = facts.target
     gpu = target is not None and target.version_of("paddlepaddle-gpu") is not None
     package = "paddlepaddle-gpu" if gpu else None
-    found = variables_of(facts, package, target.version_of("paddlex") if target else None)
-    reads = target is not None and target.version_of("paddlepaddle") is not None
-    faster = faster_on("cpu", facts.host.cpu, facts.host.cpu_flags) if reads else {}
+    start_variables = variables_of(facts, package, target.version_of("paddlex") if target else None)
+    has_cpu_wheel = target is not None and target.version_of("paddlepaddle") is not None
+    faster = faster_on("cpu", facts.host.cpu, facts.host.cpu_flags) if has_cpu_wheel else {}
     mkl = (Variable(name, value, message("env-mkl")) for name, value in faster.items())
-    return tuple(v for v in (*found, *mkl) if v.prepends or v.name not in facts.settings)
+    return tuple(v for v in (*start_variables, *mkl) if v.prepends or v.name not in facts.settings)

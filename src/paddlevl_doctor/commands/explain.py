@@ -1,4 +1,4 @@
-"""`explain`: names the failures in a log, which of them is the root, whether they concern the target, and the cure."""
+"""`explain`: names the failures in a log, the root cause, whether they can affect the target, and the fix."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import ExitCode, Remedy, Stage
 
 _REAL = ("cause", "warning", "consequence")
-"""Weights of failures; the others only look like one."""
+"""Weights of real failures; lines of other weights are harmless."""
 
 
 @dataclass(frozen=True)
 class NamedFailure:
-    """One known failure in a log; `count` ends at 1000, `excerpt` is the line without colours and frames."""
+    """A known failure in a log; `count` is at most 1000, `excerpt` is the line without colours and frames."""
 
     id: str
     title: Text
     weight: str
-    """cause, warning, consequence or harmless: what these words in a log mean."""
+    """cause, warning, consequence or harmless: the meaning of the failure in a log."""
     line: int
     excerpt: str
     count: int
@@ -45,7 +45,7 @@ class NamedFailure:
 
 @dataclass(frozen=True)
 class UnknownError:
-    """One error that the doctor does not know; `trace` are the lines that belong to it."""
+    """An error that no known failure matches; `trace` has its lines."""
 
     line: int
     words: str
@@ -55,7 +55,7 @@ class UnknownError:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a log shows: the failures, the root cause first, and the errors that nobody knows."""
+    """The known failures in a log, the root cause first, and the unknown errors."""
 
     matches: tuple[NamedFailure, ...]
     unknown: tuple[UnknownError, ...]
@@ -65,7 +65,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class ExplainReport:
-    """The whole answer of `explain`. `facts` is None where no failure had to be compared with the target."""
+    """The result of `explain`. `facts` is None if the log has no known failure to compare with the target."""
 
     source: str
     explanation: Explanation
@@ -73,20 +73,19 @@ class ExplainReport:
     seconds: float
 
     def exit_code(self) -> ExitCode:
-        """1 an error was found, known or not; 0 none, or only what looks like one."""
+        """Return 1 if the log has an error, known or not, else 0."""
         real = [named for named in self.explanation.matches if named.weight in _REAL]
         return ExitCode.PROBLEMS if real or self.explanation.unknown else ExitCode.OK
 
 
 def explain(system: System, source: str | None, options: TargetOptions, stage: Stage) -> ExplainReport:
-    """Read a log (a path; `-` or None for standard input) and explain it; raises UsageError for unusable input."""
+    """Read a log from a path, or from stdin (`-` or None), and explain it. Raises UsageError if it is unusable."""
     started = system.clock()
     if options.python and options.venv:
         raise UsageError(message("python-and-venv"))
     with stage(message("stage-explain")), open_log(source) as stream:
-        pieces = chunks(stream)
-        here = {"win32": "windows", "darwin": "macos"}.get(system.platform, "linux")
-        found = recognise(pieces, load_all(), system=here)
+        name = {"win32": "windows", "darwin": "macos"}.get(system.platform, "linux")
+        found = recognise(chunks(stream), load_all(), system=name)
     if found.size == 0:
         raise UsageError(message("log-empty", path=source or STDIN))
     facts = examine(system, options).facts if found.seen else None
@@ -100,15 +99,15 @@ def explain(system: System, source: str | None, options: TargetOptions, stage: S
 
 
 def _named(seen: tuple[Seen, ...], facts: Facts) -> tuple[NamedFailure, ...]:
-    root = next((one.failure.id for one in seen if one.failure.weight in ("cause", "warning")), None)
-    return tuple(_one(one, rank == 0, root, facts) for rank, one in enumerate(seen))
+    root = next((match.failure.id for match in seen if match.failure.weight in ("cause", "warning")), None)
+    return tuple(_named_failure(match, rank == 0, root, facts) for rank, match in enumerate(seen))
 
 
-def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> NamedFailure:
+def _named_failure(seen: Seen, first: bool, root: str | None, facts: Facts) -> NamedFailure:
     failure = seen.failure
-    here = applicability(failure, facts)
-    echo_of = root if failure.weight == "consequence" and root != failure.id else None
-    words = _words(seen, facts)
+    applies = applicability(failure, facts)
+    follows = root if failure.weight == "consequence" and root != failure.id else None
+    text = _failure_texts(seen, facts)
     return NamedFailure(
         id=failure.id,
         title=failure.message("title.short"),
@@ -117,17 +116,17 @@ def _one(seen: Seen, first: bool, root: str | None, facts: Facts) -> NamedFailur
         excerpt=seen.place.excerpt,
         count=seen.count,
         root_cause=first and failure.weight in _REAL,
-        consequence_of=seen.after or echo_of,
-        applies=here.answer,
-        reason=here.reason,
-        cause=words("cause"),
-        remedy=Remedy(words("remedy"), _commands(failure, here)),
+        consequence_of=seen.after or follows,
+        applies=applies.answer,
+        reason=applies.reason,
+        cause=text("cause"),
+        remedy=Remedy(text("remedy"), _commands(failure, applies)),
         links=failure.links,
     )
 
 
-def _words(seen: Seen, facts: Facts) -> Callable[[Literal["cause", "remedy"]], Message]:
-    """Return what writes a text of the entry with the values of the target; an ellipsis stands for the others."""
+def _failure_texts(seen: Seen, facts: Facts) -> Callable[[Literal["cause", "remedy"]], Message]:
+    """Return a function that fills a text of the failure with values of the target, or with … if they are unknown."""
     names = ("paddlex", "numpy", "paddleocr", "safetensors", "setuptools")
     target = facts.target
     known: dict[str, object] = {name: target.version_of(name) for name in names} if target else {}
@@ -135,14 +134,14 @@ def _words(seen: Seen, facts: Facts) -> Callable[[Literal["cause", "remedy"]], M
     known |= {"system": facts.host.system}
     values = {name: value for name, value in known.items() if value is not None}
 
-    def write(name: Literal["cause", "remedy"]) -> Message:
+    def fill(name: Literal["cause", "remedy"]) -> Message:
         return seen.failure.message(name, **values)
 
-    return write
+    return fill
 
 
-def _commands(failure: Failure, here: Applicability) -> tuple[tuple[str, ...], ...]:
-    """Return what cures it; nothing for a failure that this target cannot have."""
-    if failure.cure.kind not in AUTOMATIC or here.answer == "no":
+def _commands(failure: Failure, applies: Applicability) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that fix a failure; none if the target cannot have it or the fix is manual."""
+    if failure.cure.kind not in AUTOMATIC or applies.answer == "no":
         return ()
     return (("paddlevl-doctor", "fix", "--apply", "--only", failure.id),)

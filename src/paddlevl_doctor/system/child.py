@@ -1,4 +1,4 @@
-"""A process that runs beside the doctor for as long as it is wanted, and that leaves nothing behind."""
+"""Starts long-running child processes, such as a server, and ends them with all their descendants."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from paddlevl_doctor.system.processes import hold_interrupts, kill_group, own_gr
 
 
 class Child(Protocol):
-    """A process that was started and may still run."""
+    """A process that was started."""
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for at most this long; return the exit status (negative: a signal), None while it runs."""
+        """Wait up to `seconds`; return the exit status (negative: a signal), or None if it still runs."""
 
     def stop(self) -> None:
-        """End it and everything that it started: ask first, then kill."""
+        """End the process and its descendants: terminate, then kill."""
 
 
 class RunningChild:
-    """A real process in a session of its own, so that Ctrl-C reaches the doctor and not it."""
+    """A real process in a separate session, so that Ctrl-C does not reach it."""
 
     def __init__(self, process: subprocess.Popen[bytes], grace: float) -> None:
         self._process, self._grace = process, grace
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._process.pid
 
     def wait(self, seconds: float) -> int | None:
-        """Wait for at most this long; return the exit status, None while it runs."""
+        """Wait up to `seconds`; return the exit status, or None if it still runs."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """End the whole tree, and what is left of its process group; deaf to Ctrl-C meanwhile."""
+        """End the process tree and the rest of its process group; Ctrl-C is held back meanwhile."""
         release = hold_interrupts()
         try:
             terminate_tree(self.pid, self._grace)
@@ -58,10 +58,10 @@ class RunningChild:
 
 
 def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float = 10.0) -> RunningChild:
-    """Start a process whose output goes to `log`; raises OSError where it cannot be started.
+    """Start a process whose output goes to `log`. Raises OSError if it cannot be started.
 
-    An interrupt while it is being started ends it again: nobody would know it.
-    `grace` seconds lie between asking it to end and killing it; vLLM frees its card within two or three.
+    An interrupt during the start also ends the process, because the caller would not get it. `grace` is the number of
+    seconds between terminating and killing it; vLLM frees its GPU memory within two or three.
     """
     release = hold_interrupts()
     try:
@@ -87,9 +87,11 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
 
 
 def port_is_free(port: int) -> bool:
-    """Say whether a server could listen on this port of 127.0.0.1."""
+    """Return whether a server could listen on this port of 127.0.0.1."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if not processes.WINDOWS:  # as servers do: a port in TIME_WAIT is free; there it shares a port
+        if (
+            not processes.WINDOWS
+        ):  # as servers do: a port in TIME_WAIT is free. On Windows the option shares a port
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,7 +1,7 @@
-"""What the systems do differently with files: locks, links to folders, and syncing a folder.
+"""File operations that differ between POSIX and Windows: locks, links to folders, and syncing a folder.
 
-Windows makes a link to a folder without special rights only as a junction. os.path.isjunction exists from Python
-3.12 on, so that one is known by the reparse tag that lstat gives (winnt.h, IO_REPARSE_TAG_MOUNT_POINT).
+Without special rights, Windows creates links to folders only as junctions. os.path.isjunction needs Python 3.12, so a
+junction is recognized by the reparse tag of lstat (winnt.h, IO_REPARSE_TAG_MOUNT_POINT).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 WINDOWS = sys.platform == "win32"
-"""Which of the two ways is taken; a test of the other way sets it."""
+"""Whether to use the functions of Windows; tests set it."""
 _MOUNT_POINT = 0xA0000003
 _LOCK_NOW, _UNLOCK = 2, 0
 """LK_NBLCK and LK_UNLCK of sys/locking.h."""
 
 
-def _of_windows(name: str) -> Any:
-    """Import a module that only Windows has."""
+def _windows_module(name: str) -> Any:
+    """Import a module that exists only on Windows."""
     return importlib.import_module(name)
 
 
@@ -29,8 +29,8 @@ def _of_windows(name: str) -> Any:
 
 
 def is_junction(path: Path) -> bool:
-    """Say whether this is a junction: a folder of Windows that stands for another."""
-    if not WINDOWS:  # a snapshot asks for every file of an environment
+    """Return whether a path is a junction, the folder link of Windows."""
+    if not WINDOWS:  # saves time: a snapshot calls this for every file of an environment
         return False
     try:
         return getattr(os.lstat(path), "st_reparse_tag", 0) == _MOUNT_POINT
@@ -39,9 +39,9 @@ def is_junction(path: Path) -> bool:
 
 
 def link_target(path: Path) -> str | None:
-    r"""Return what a symbolic link or a junction points to, None for anything else.
+    r"""Return the target of a symbolic link or a junction, or None for any other path.
 
-    os.readlink gives a junction's target as \\?\C:\folder or \\?\UNC\server\share: the prefix is no part of it.
+    os.readlink returns the target of a junction as \\?\C:\folder or \\?\UNC\server\share; the prefix is removed.
     """
     try:
         target = os.readlink(path)
@@ -53,10 +53,10 @@ def link_target(path: Path) -> str | None:
 
 
 def make_link(path: Path, wanted: Path) -> None:
-    """Create a folder link at `path`; a dangling link that is there is replaced, a real file or folder is not.
+    """Create a link to the folder `wanted` at `path`; replace a dangling link.
 
-    Inside one folder tree a symbolic link is relative, so that the tree can be moved; a junction never is.
-    Raises FileExistsError where something else is in the way.
+    A symbolic link to a folder below the same parent is relative, so that the parent can be moved; junctions are
+    absolute. Raises FileExistsError if `path` is anything else.
     """
     if not path.exists():
         remove_link(path)
@@ -68,7 +68,7 @@ def make_link(path: Path, wanted: Path) -> None:
 
 
 def restore_link(path: Path, target: str) -> None:
-    """Create a link that was there before, with the very text that `link_target` gave."""
+    """Create a link again with the text that `link_target` returned for it."""
     if WINDOWS:
         _make_junction(path, path.parent / target)
     else:
@@ -76,11 +76,11 @@ def restore_link(path: Path, target: str) -> None:
 
 
 def _make_junction(path: Path, target: Path) -> None:
-    _of_windows("_winapi").CreateJunction(str(target), str(path))
+    _windows_module("_winapi").CreateJunction(str(target), str(path))
 
 
 def remove_link(path: Path) -> None:
-    """Remove a folder link and nothing of what it points to; anything else is left where it is."""
+    """Remove a folder link but not its target; leave any other path unchanged."""
     if path.is_symlink():
         path.unlink()
     elif is_junction(path):
@@ -88,7 +88,7 @@ def remove_link(path: Path) -> None:
 
 
 def is_same_path(one: Path, other: Path) -> bool:
-    """Compare two paths as texts, the way the system does: Windows does not tell upper from lower case."""
+    """Compare two paths as texts by the rules of the system; Windows ignores case."""
     return os.path.normcase(os.path.normpath(one)) == os.path.normcase(os.path.normpath(other))
 
 
@@ -96,9 +96,9 @@ def is_same_path(one: Path, other: Path) -> bool:
 
 
 def lock_file(descriptor: int) -> bool:
-    """Lock an open file without waiting: flock, or its first byte on Windows; False while somebody has it.
+    """Lock an open file without waiting: with flock, or its first byte on Windows.
 
-    Raises OSError on a file system without such locks.
+    Return False if another process holds the lock. Raises OSError on a file system without such locks.
     """
     if WINDOWS:
         return _lock_byte(descriptor)
@@ -114,18 +114,18 @@ def lock_file(descriptor: int) -> bool:
 def _lock_byte(descriptor: int) -> bool:
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        _of_windows("msvcrt").locking(descriptor, _LOCK_NOW, 1)
+        _windows_module("msvcrt").locking(descriptor, _LOCK_NOW, 1)
     except PermissionError:
         return False
     return True
 
 
 def unlock_file(descriptor: int) -> None:
-    """Unlock an open file, also for children that have inherited it."""
+    """Unlock an open file, also for child processes that inherited it."""
     if WINDOWS:
         with contextlib.suppress(OSError):
             os.lseek(descriptor, 0, os.SEEK_SET)
-            _of_windows("msvcrt").locking(descriptor, _UNLOCK, 1)
+            _windows_module("msvcrt").locking(descriptor, _UNLOCK, 1)
         return
     import fcntl  # noqa: PLC0415 - POSIX only
 
@@ -134,7 +134,7 @@ def unlock_file(descriptor: int) -> None:
 
 
 def can_unlink_open_files() -> bool:
-    """Say whether a file that somebody has open can lose its name; Windows refuses it to files of os.open."""
+    """Return whether an open file can be unlinked; on Windows a file of os.open cannot."""
     return not WINDOWS
 
 
@@ -142,7 +142,7 @@ def can_unlink_open_files() -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk; Windows opens no folders as files and cannot."""
+    """Sync the entries of a folder to disk; do nothing on Windows, which cannot open folders as files."""
     if WINDOWS:
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""The HTTP client: every request of the doctor's own process is sent here. `RealSystem` and the packages room use it.
+"""The HTTP client for all requests of the doctor's process. `RealSystem` and the packages room use it.
 
-urllib3 sends the requests: it verifies with the certificates of the operating system (requests and httpx bring a list
-of their own, which lacks the ones that companies add), follows redirects without the credentials where they lead to
-another server, and depends on nothing. Only this module imports it, and `check` without `--server-url` never does.
+urllib3 sends the requests. It verifies with the certificates of the operating system (requests and httpx bring their
+list, which lacks certificates that companies add), sends no credentials after a redirect to another server, and has no
+dependencies. Only this module imports it; `check` without --server-url does not.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 MAX_REPLY_BYTES = 1 << 20
-"""Bytes of a reply that are read; model lists and completions are far smaller."""
+"""Maximum number of bytes that are read of a reply; model lists and completions are far smaller."""
 _MAX_REDIRECTS = 10
 _CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The result of a request. `status` is None where no HTTP response came; `error` then says why."""
+    """The result of a request. `status` is None if no HTTP response came; `error` is the reason."""
 
     status: int | None
     body: str = ""
     error: str = ""
-    """timeout, refused, or the words of the operating system."""
+    """timeout, refused, or the error of the operating system."""
 
 
 class Response:
-    """A response whose body is still to be read."""
+    """A response whose body has not been read yet."""
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, asked: str) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, requested: str) -> None:
         self._raw = raw
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
         """Names are compared without regard to case."""
-        self.url = _final_url(asked, raw)
-        """Where redirects led, with the credentials of the URL that was asked for if that is the same server."""
+        self.url = _final_url(requested, raw)
+        """The URL after redirects, with the credentials of the requested URL if it is the same server."""
 
     def read1(self, size: int) -> bytes:
-        """Return the bytes that are there, at most `size`; b"" at the end of the body. Raises OSError."""
+        """Return the available bytes, at most `size`; b"" at the end of the body. Raises OSError."""
         try:
             return self._raw.read1(size, decode_content=False)
         except (HTTPError, http.client.HTTPException) as error:
             raise _os_error(error) from error
 
     def read(self, limit: int) -> bytes:
-        """Return the body, at most its first `limit` bytes; raises OSError."""
+        """Return at most the first `limit` bytes of the body. Raises OSError."""
         data = b""
         while len(data) < limit and (piece := self.read1(min(_CHUNK_BYTES, limit - len(data)))):
             data += piece
@@ -72,18 +72,23 @@ def stream(
     direct: bool = False,
     follow: bool = True,
 ) -> Iterator[Response]:
-    """Send a request and give the response, whatever its status.
+    """Send a request and give the response, also one with an error status.
 
-    `timeout` is the limit in seconds for the connection and for each time that no byte comes. `direct` ignores the
-    proxies of the environment; `follow` follows the redirects of a request without a body. A user and a password in
-    the URL become an `Authorization` header unless `headers` has one; redirects to another server lose it.
+    `timeout` is the limit in seconds for the connection and for each pause between bytes. `direct` ignores the proxies
+    of the environment. `follow` follows the redirects of a request without a body. A user and a password in the URL
+    become an `Authorization` header unless `headers` has one; redirects to another server lose it.
 
-    Raises ValueError for what is no http or https URL, TimeoutError, and other kinds of OSError.
+    Raises ValueError if the URL is not an http or https URL, TimeoutError, and other kinds of OSError.
     """
     if not url.startswith(("http://", "https://")):
         raise ValueError("not an http address")
     bare, login = split_login(urldefrag(url).url)
-    sent = {"User-Agent": "paddlevl-doctor", "Accept-Encoding": "identity", **login, **(headers or {})}
+    all_headers = {
+        "User-Agent": "paddlevl-doctor",
+        "Accept-Encoding": "identity",
+        **login,
+        **(headers or {}),
+    }
     redirects = _MAX_REDIRECTS if follow and body is None else 0
     policy = urllib3.Retry(None, connect=0, read=0, redirect=redirects, other=0, raise_on_redirect=False)
     with _pool(bare, direct=direct) as pool:
@@ -92,7 +97,7 @@ def stream(
                 method,
                 bare,
                 body=body,
-                headers=sent,
+                headers=all_headers,
                 timeout=timeout,
                 retries=policy,
                 preload_content=False,
@@ -107,7 +112,7 @@ def stream(
 
 
 def _pool(url: str, *, direct: bool) -> urllib3.PoolManager:
-    """Return what connects to a URL: directly, or through the proxy that the environment names for it."""
+    """Return a connection pool for a URL: direct, or through the proxy of the environment."""
     parts = urlsplit(url)
     proxies = {} if direct or urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
@@ -118,7 +123,7 @@ def _pool(url: str, *, direct: bool) -> urllib3.PoolManager:
 
 
 def _os_error(error: Exception) -> OSError:
-    """Return the OSError that an error of urllib3 comes from, or one in its words."""
+    """Return the OSError that caused an error of urllib3, or a new one with its message."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         last, cause = cause, cause.__cause__ or cause.__context__
@@ -136,15 +141,15 @@ def ask(
     headers: Mapping[str, str] | None = None,
     direct: bool = False,
 ) -> Reply:
-    """Send GET, or POST with a JSON body, and wait for at most `timeout` seconds in all; raises nothing.
+    """Send GET, or POST with a JSON body, and wait at most `timeout` seconds in total. Raises nothing.
 
-    The arguments are those of `stream`. The time limit of a socket starts anew with each byte, so the request runs
-    in a thread that is abandoned when the time is over.
+    The arguments are those of `stream`. The timeout of a socket restarts with each byte, so the request runs in a
+    thread that is abandoned after `timeout`.
     """
     replies: list[Reply] = []
-    sent = {"Content-Type": "application/json", **(headers or {})}
+    all_headers = {"Content-Type": "application/json", **(headers or {})}
     thread = threading.Thread(
-        target=lambda: replies.append(_reply(url, timeout, body, sent, direct=direct)), daemon=True
+        target=lambda: replies.append(_reply(url, timeout, body, all_headers, direct=direct)), daemon=True
     )
     thread.start()
     thread.join(timeout)
@@ -163,7 +168,7 @@ def _reply(
             return Reply(status, response.read(MAX_REPLY_BYTES).decode("utf-8", errors="replace"))
     except (OSError, ValueError) as error:
         if status is not None and status >= http.client.BAD_REQUEST:
-            return Reply(status)  # the status counts, even where its explanation breaks off
+            return Reply(status)  # the status is valid even if the body is incomplete
         return Reply(None, error=_reason(error))
 
 
@@ -174,7 +179,7 @@ def _reason(error: Exception) -> str:
 
 
 def answers(url: str, timeout: float) -> bool:
-    """Say whether a HEAD request is answered. A status from 500 on may be a proxy's that reaches no server."""
+    """Return whether a HEAD request gets a status below 500; from 500 on, it may be from a proxy without a server."""
     try:
         with stream(url, timeout=timeout, method="HEAD") as response:
             return response.status < http.client.INTERNAL_SERVER_ERROR
@@ -183,9 +188,9 @@ def answers(url: str, timeout: float) -> bool:
 
 
 def split_login(url: str) -> tuple[str, dict[str, str]]:
-    """Return a URL without its user and password, and the header with them; no header where it has no user.
+    """Return a URL without user and password, and an `Authorization` header with them if it has a user.
 
-    Raises ValueError for what is no URL.
+    Raises ValueError if it is not a URL.
     """
     parts = urlsplit(url)
     login, mark, host = parts.netloc.rpartition("@")
@@ -197,21 +202,21 @@ def split_login(url: str) -> tuple[str, dict[str, str]]:
 
 
 def mask_login(url: str) -> str:
-    """Return what a user gave as a URL, which may be none, without what may be a password."""
+    """Return a text that may be a URL with everything before the last @ masked, which may be a password."""
     _, mark, rest = url.rpartition("@")
     return f"***@{rest}" if mark else url
 
 
-def _final_url(asked: str, raw: urllib3.BaseHTTPResponse) -> str:
-    """Return where redirects led; the credentials of `asked` are put back if that is the same server."""
-    final = split_login(asked)[0]
+def _final_url(requested: str, raw: urllib3.BaseHTTPResponse) -> str:
+    """Return the URL after redirects, with the credentials of `requested` if it is the same server."""
+    final = split_login(requested)[0]
     for step in raw.retries.history if raw.retries else ():
         final = urljoin(final, step.redirect_location or "")
-    return keep_login(asked, final)
+    return keep_login(requested, final)
 
 
-def keep_login(asked: str, final: str) -> str:
-    """Return the URL `final` with the credentials of `asked` if both are of one server."""
-    first, last = urlsplit(asked), urlsplit(final)
+def keep_login(requested: str, final: str) -> str:
+    """Return the URL `final`, with the credentials of `requested` if both have the same server."""
+    first, last = urlsplit(requested), urlsplit(final)
     same = (last.scheme, last.netloc) == (first.scheme, first.netloc.rpartition("@")[2])
     return urlunsplit(last._replace(netloc=first.netloc)) if same else final

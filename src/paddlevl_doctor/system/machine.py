@@ -1,8 +1,7 @@
-"""The one door to the operating system: run a command, read a file, look at the environment, the clock and NVML.
+"""The only access to the operating system: commands, files, environment, network, clock and NVML.
 
-What Windows does in other ways than POSIX lies beside it: processes.py, system_files.py, system_child.py.
-Everything that asks the machine something goes through a `System`, so that a test can put a `FakeSystem`
-(system_fake.py) there, which knows only what it was told and fails on anything else.
+All code above uses a `System`, so that a test can pass a `FakeSystem` (tests/support/fake_system.py), which fails on
+every call that was not announced. processes.py, files.py and child.py have the differences between POSIX and Windows.
 """
 
 from __future__ import annotations
@@ -37,12 +36,11 @@ if TYPE_CHECKING:
     from paddlevl_doctor.system.http import Reply
 
 _CHUNK_BYTES = 1 << 20
-"""Bytes."""
 
 
 @dataclass(frozen=True)
 class Completed:
-    """What became of a command. `returncode` is negative for a signal, None where it could not be started."""
+    """The result of a command. `returncode` is negative for a signal, and None if it could not be started."""
 
     argv: tuple[str, ...]
     returncode: int | None
@@ -53,12 +51,12 @@ class Completed:
 
     @property
     def ok(self) -> bool:
-        """Say whether the command ran to its end and reported success."""
+        """Whether the command ended in time with exit status 0."""
         return self.returncode == 0 and not self.timed_out
 
 
 class System(Protocol):
-    """What the doctor may ask of a machine."""
+    """The functions of a machine that the doctor uses."""
 
     @property
     def platform(self) -> str:
@@ -72,13 +70,13 @@ class System(Protocol):
         """Return the kernel or build release and the machine, as `platform` names them."""
 
     def glibc(self) -> str | None:
-        """Return the version of the GNU C library, None where there is none."""
+        """Return the version of the GNU C library, or None if the system does not use it."""
 
     def cpu_count(self) -> int:
-        """Return how many logical processors may be used."""
+        """Return the number of logical processors that may be used."""
 
     def memory_mb(self) -> tuple[int, int]:
-        """Return total and available memory in MiB, a container's limit respected."""
+        """Return total and available memory in MiB, within the limit of a container."""
 
     def cwd(self) -> Path:
         """Return the working folder."""
@@ -94,55 +92,55 @@ class System(Protocol):
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> Completed:
-        """Run a command to its end or its time limit (seconds); never raises for what the command does."""
+        """Run a command to its end or its time limit in seconds. Never raises."""
 
     def read_bytes(self, path: Path) -> bytes | None:
-        """Return a file's bytes, or None where it cannot be read."""
+        """Return the bytes of a file, or None if it cannot be read."""
 
     def read_text(self, path: Path) -> str | None:
-        """Return a file's text (UTF-8, undecodable bytes replaced), or None where it cannot be read."""
+        """Return the text of a file (UTF-8, undecodable bytes replaced), or None if it cannot be read."""
 
     def read_head(self, path: Path, size: int) -> bytes | None:
-        """Return at most the first `size` bytes of a file, or None where it cannot be read."""
+        """Return at most the first `size` bytes of a file, or None if it cannot be read."""
 
     def file_size(self, path: Path) -> int | None:
-        """Return a file's size in bytes, or None where there is no such file (a folder is none)."""
+        """Return the size of a file in bytes, or None if it does not exist or is not a regular file."""
 
     def modified(self, path: Path) -> float | None:
-        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+        """Return the modification time of a file in seconds since 1970, or None if it does not exist."""
 
     def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
-        """Return the hash of `head` and a file's bytes in hexadecimal, or None where it cannot be read."""
+        """Return the hash of `head` and the bytes of a file in hexadecimal, or None if it cannot be read."""
 
     def exists(self, path: Path) -> bool:
-        """Say whether something is there (a dangling link is not)."""
+        """Return whether a path exists; a dangling link does not."""
 
     def names(self, path: Path) -> tuple[str, ...]:
-        """Return the sorted names in a folder, nothing where it cannot be listed."""
+        """Return the sorted names in a folder; empty if it cannot be listed."""
 
     def folder_size_mb(self, path: Path) -> int:
         """Return the size in MiB of the files directly in a folder."""
 
     def link_target(self, path: Path) -> str | None:
-        """Return what a symbolic link or a Windows junction points to, None for anything else."""
+        """Return the target of a symbolic link or a Windows junction, or None for any other path."""
 
     def link_count(self, path: Path) -> int:
-        """Return how many directory entries a file has; 0 where there is none."""
+        """Return the number of hard links of a file; 0 if it does not exist."""
 
     def foreign_owner(self, path: Path) -> str | None:
-        """Return who owns a folder, None where it is the user who runs the doctor, or where nobody can say."""
+        """Return the owner of a folder, or None if it is the current user or unknown."""
 
     def can_write(self, path: Path) -> bool:
-        """Say whether files can be made in a folder."""
+        """Return whether files can be created in a folder."""
 
     def which(self, name: str) -> str | None:
-        """Return the path of a program, or None."""
+        """Return the path of a program on PATH, or None."""
 
     def free_disk_mb(self, path: Path) -> int | None:
-        """Return the free space in MiB where `path` is, or will be."""
+        """Return the free space in MiB for `path`, which need not exist, or None if it is unknown."""
 
     def answers(self, url: str, timeout: float) -> bool:
-        """Say whether an HTTP server behind `url` answers within `timeout` seconds, whatever its status."""
+        """Return whether an HTTP server answers within `timeout` seconds with a status below 500."""
 
     def ask(
         self,
@@ -153,23 +151,23 @@ class System(Protocol):
         headers: Mapping[str, str] | None = None,
         direct: bool = False,
     ) -> Reply:
-        """Send one HTTP request, through the environment's proxies unless `direct`; never raises."""
+        """Send an HTTP request, through the proxies of the environment unless `direct`. Never raises."""
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
-        """Start a process that runs beside the doctor, its output in `log`; raises OSError."""
+        """Start a long-running process with its output in `log`. Raises OSError if it cannot be started."""
 
     def port_is_free(self, port: int) -> bool:
-        """Say whether a server could listen on this port of 127.0.0.1."""
+        """Return whether a server could listen on this port of 127.0.0.1."""
 
     def clock(self) -> float:
-        """Return seconds of a clock that only moves forward."""
+        """Return the seconds of a monotonic clock."""
 
     def nvml(self) -> Any:
-        """Return the `pynvml` module; raises OSError where no NVML library can be loaded."""
+        """Return the `pynvml` module. Raises OSError if no NVML library can be loaded."""
 
 
 def _end(pid: int) -> None:
-    """End a process tree, deaf to Ctrl-C for the seconds that it takes."""
+    """End a process tree; Ctrl-C is held back meanwhile."""
     release = hold_interrupts()
     try:
         terminate_tree(pid)
@@ -178,9 +176,9 @@ def _end(pid: int) -> None:
 
 
 def _remaining_output(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Read what an ended process left in its pipes.
+    """Read the rest of the output of an ended process.
 
-    An orphan of its group may still hold them, so the group is killed; one in a group of its own is not waited for.
+    An orphan may still hold the pipes, so the process group is killed. The wait for one in another group is one second.
     """
     kill_group(process.pid)
     try:
@@ -212,12 +210,12 @@ class RealSystem:
             return None
         try:
             answer = os.confstr("CS_GNU_LIBC_VERSION")
-        except (AttributeError, OSError, ValueError):  # musl knows no such name
+        except (AttributeError, OSError, ValueError):  # musl does not define this name
             return None
         return answer.split()[-1] if answer else None
 
     def cpu_count(self) -> int:
-        """Return how many logical processors this process may use."""
+        """Return the number of logical processors that this process may use."""
         try:
             return len(os.sched_getaffinity(0))
         except AttributeError:
@@ -234,14 +232,10 @@ class RealSystem:
         fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         total, available = (int(fields[k].split()[0]) >> 10 for k in ("MemTotal", "MemAvailable"))
         limit = (self.read_text(Path("/sys/fs/cgroup/memory.max")) or "max").strip()
-        return (
-            (total, available)
-            if not limit.isdigit()
-            else (
-                min(total, int(limit) >> 20),
-                min(available, int(limit) >> 20),
-            )
-        )
+        if limit.isdigit():
+            limit_mb = int(limit) >> 20
+            return min(total, limit_mb), min(available, limit_mb)
+        return total, available
 
     def cwd(self) -> Path:
         """Return the working folder."""
@@ -259,7 +253,7 @@ class RealSystem:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> Completed:
-        """Run a command in a process group of its own, out of reach of the user's Ctrl-C."""
+        """Run a command in a separate process group, which the Ctrl-C of the terminal does not reach."""
         started = time.monotonic()
         release = hold_interrupts()
         try:
@@ -287,26 +281,26 @@ class RealSystem:
                 timed_out = True
                 _end(process.pid)
                 stdout, stderr = _remaining_output(process)
-        except BaseException:  # also an interrupt while a late child is being ended
+        except BaseException:  # also an interrupt while the process is being ended after its time limit
             _end(process.pid)
             raise
         seconds = time.monotonic() - started
         return Completed(tuple(argv), process.returncode, stdout, stderr, seconds, timed_out)
 
     def read_bytes(self, path: Path) -> bytes | None:
-        """Return a file's bytes, or None where it cannot be read."""
+        """Return the bytes of a file, or None if it cannot be read."""
         try:
             return path.read_bytes()
         except OSError:
             return None
 
     def read_text(self, path: Path) -> str | None:
-        """Return a file's text, or None where it cannot be read."""
+        """Return the text of a file, or None if it cannot be read."""
         data = self.read_bytes(path)
         return None if data is None else data.decode("utf-8", errors="replace")
 
     def read_head(self, path: Path, size: int) -> bytes | None:
-        """Return the beginning of a file, or None where it cannot be read."""
+        """Return the beginning of a file, or None if it cannot be read."""
         try:
             with path.open("rb") as file:
                 return file.read(size)
@@ -314,7 +308,7 @@ class RealSystem:
             return None
 
     def file_size(self, path: Path) -> int | None:
-        """Return a file's size in bytes, or None where there is no such file."""
+        """Return the size of a regular file in bytes, else None."""
         try:
             found = path.stat()
         except (OSError, ValueError):
@@ -322,14 +316,14 @@ class RealSystem:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def modified(self, path: Path) -> float | None:
-        """Return when a file was written last (seconds since 1970), or None where there is no such file."""
+        """Return the modification time of a file in seconds since 1970, or None if it does not exist."""
         try:
             return path.stat().st_mtime
         except (OSError, ValueError):
             return None
 
     def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
-        """Return the hash of `head` and a file's bytes, read in pieces: weights have gigabytes."""
+        """Return the hash of `head` and the bytes of a file, read in chunks because weights have gigabytes."""
         state = hashlib.new(algorithm, head, usedforsecurity=False)
         try:
             with path.open("rb") as file:
@@ -340,7 +334,7 @@ class RealSystem:
         return state.hexdigest()
 
     def exists(self, path: Path) -> bool:
-        """Say whether something is there."""
+        """Return whether a path exists."""
         return path.exists()
 
     def names(self, path: Path) -> tuple[str, ...]:
@@ -358,7 +352,7 @@ class RealSystem:
             return 0
 
     def link_target(self, path: Path) -> str | None:
-        """Return what a link or a junction points to."""
+        """Return the target of a link or a junction."""
         return link_target(path)
 
     def link_count(self, path: Path) -> int:
@@ -369,7 +363,7 @@ class RealSystem:
             return 0
 
     def foreign_owner(self, path: Path) -> str | None:
-        """Compare the owner with the effective user; Windows has no such owners."""
+        """Return the owner unless it is the effective user; None on Windows."""
         if os.name != "posix":
             return None
         try:
@@ -378,7 +372,7 @@ class RealSystem:
             return None
         if owner == os.geteuid():
             return None
-        import pwd  # noqa: PLC0415 - POSIX only, and hardly ever needed
+        import pwd  # noqa: PLC0415 - POSIX only, and rarely needed
 
         try:
             return pwd.getpwuid(owner).pw_name
@@ -386,7 +380,7 @@ class RealSystem:
             return f"uid {owner}"
 
     def can_write(self, path: Path) -> bool:
-        """Ask the system, which knows of read-only file systems too."""
+        """Ask the operating system, which also considers read-only file systems."""
         return os.access(path, os.W_OK)
 
     def which(self, name: str) -> str | None:
@@ -423,25 +417,25 @@ class RealSystem:
         return ask(url, timeout=timeout, body=body, headers=headers, direct=direct)
 
     def start(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> Child:
-        """Start a process in a session of its own."""
+        """Start a process in a separate session."""
         from paddlevl_doctor.system.child import start  # noqa: PLC0415 - start-up time
 
         return start(argv, env, log)
 
     def port_is_free(self, port: int) -> bool:
-        """Try to listen there."""
+        """Try to bind the port."""
         from paddlevl_doctor.system.child import port_is_free  # noqa: PLC0415 - start-up time
 
         return port_is_free(port)
 
     def clock(self) -> float:
-        """Return seconds of a clock that only moves forward."""
+        """Return the seconds of a monotonic clock."""
         return time.monotonic()
 
     def nvml(self) -> Any:
-        """Return `pynvml`, after a cheap look whether there is a library for it to load.
+        """Return `pynvml` if its library exists; importing it takes 45 ms.
 
-        The names are those that pynvml loads itself; importing it takes 45 ms.
+        The names of the libraries are those that pynvml loads.
         """
         if self.platform == "win32":
             _nvml_on_windows(self.env)
@@ -455,18 +449,18 @@ class RealSystem:
 
 
 def _nvml_on_windows(env: Mapping[str, str]) -> None:
-    """Raise OSError where neither of NVIDIA's two places has the library."""
-    places = (
+    """Raise OSError if neither folder of the NVIDIA driver has the library."""
+    paths = (
         Path(env.get("WINDIR", "C:/Windows"), "System32/nvml.dll"),
         Path(env.get("ProgramFiles", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvml.dll"),
     )
-    if not any(place.exists() for place in places):
-        raise OSError(f"there is no {places[0]}")
+    if not any(path.exists() for path in paths):
+        raise OSError(f"there is no {paths[0]}")
 
 
 def interface_locale() -> str:
-    """Return how Windows calls the locale of its user (zh_CN, or Chinese (Simplified)_China), "" elsewhere.
+    """Return the locale of the user on Windows, zh_CN or Chinese (Simplified)_China; "" on other systems.
 
-    Elsewhere variables say it.
+    Other systems use environment variables.
     """
     return (locale.getlocale()[0] or "") if processes.WINDOWS else ""

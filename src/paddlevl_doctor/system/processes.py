@@ -1,7 +1,7 @@
-"""Processes in groups of their own, and how groups and trees of them end. It imports little: the keeper needs it.
+"""Process groups, process trees and interrupts. It imports little, because the warm worker daemon uses it.
 
-POSIX has sessions and signals for whole groups. Windows has neither, so that there a tree is what psutil finds by
-parents; its process groups only keep Ctrl-C away (CreateProcess, CREATE_NEW_PROCESS_GROUP).
+POSIX has sessions and signals for whole groups. Windows has neither: there psutil finds a tree by parent ids, and
+process groups only keep Ctrl-C away (CreateProcess, CREATE_NEW_PROCESS_GROUP).
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from types import FrameType
 from typing import Any
 
 WINDOWS = sys.platform == "win32"
-"""Which of the two ways is taken; a test of the other way sets it."""
+"""Whether to use the functions of Windows; tests set it."""
 _NEW_PROCESS_GROUP = 0x200
 _INHERITED: list[int] = []
 
 
 @dataclass
 class _Hangups:
-    """How often the main thread holds them back, and whether one waits."""
+    """State of the hangup signals: how many callers hold them back, and whether one is pending."""
 
     held: int = 0
-    waiting: bool = False
+    pending: bool = False
 
 
 _HANGUPS = _Hangups()
 
 
 def own_group() -> dict[str, Any]:
-    """Return what Popen needs to start a child that the terminal's Ctrl-C does not reach."""
+    """Return the arguments for Popen that keep the Ctrl-C of the terminal away from the child."""
     return {"creationflags": _NEW_PROCESS_GROUP} if WINDOWS else {"start_new_session": True}
 
 
 def kill_group(pid: int) -> None:
-    """Kill what is left of the group that a child led; one whose parent has died is in no tree, but still there.
+    """Kill the process group of a child, including orphans, which are no longer in its process tree.
 
-    Windows has no such signal: what lost its parent there is not found again.
+    Do nothing on Windows, which has no such signal: orphans cannot be found there.
     """
     if not WINDOWS:
         with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ def kill_group(pid: int) -> None:
 
 
 def terminate_group(pid: int) -> None:
-    """Ask all that the leader of a group, who calls this, has started to end; on Windows end `pid` and its tree."""
+    """Terminate the group that the calling process leads, except itself; on Windows end `pid` and its tree."""
     if WINDOWS:
         terminate_tree(pid)
     else:
@@ -58,11 +58,11 @@ def terminate_group(pid: int) -> None:
 
 
 def terminate_tree(pid: int, grace: float = 3.0) -> None:
-    """End a process and all its descendants: ask first, then kill after `grace` seconds.
+    """End a process and all its descendants: terminate, then kill after `grace` seconds.
 
-    Windows cannot ask: there both are TerminateProcess.
+    On Windows, terminate already kills (TerminateProcess).
     """
-    import psutil  # noqa: PLC0415 - only needed when something has to be ended
+    import psutil  # noqa: PLC0415 - needed only to end a process
 
     try:
         root = psutil.Process(pid)
@@ -85,21 +85,21 @@ def _quietly(action: Callable[[], object]) -> None:
 
 
 def hold_interrupts() -> Callable[[], object]:
-    """Hold interrupts back while a child is being started or ended, and return what lets them through again.
+    """Hold interrupts back while a child is started or ended; return the function that releases them.
 
-    One that lands inside Popen would leave a child behind that nobody knows and nobody ends. Ctrl-C is held on POSIX
-    only; what `hangup_is_interrupt` turns into one everywhere, and not by a mask, which a child would inherit.
+    An interrupt inside Popen would leave a running child that no variable refers to. Ctrl-C is held on POSIX only. The
+    signals of `hangup_is_interrupt` are held on all systems, without a signal mask, which a child would inherit.
     """
-    mine = threading.current_thread() is threading.main_thread()
-    _HANGUPS.held += mine
+    is_main = threading.current_thread() is threading.main_thread()
+    _HANGUPS.held += is_main
     former = None if WINDOWS else signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
     def release() -> None:
-        _HANGUPS.held -= mine
+        _HANGUPS.held -= is_main
         if former is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        if mine and _HANGUPS.waiting and not _HANGUPS.held:
-            _HANGUPS.waiting = False
+        if is_main and _HANGUPS.pending and not _HANGUPS.held:
+            _HANGUPS.pending = False
             raise KeyboardInterrupt
 
     return release
@@ -107,23 +107,23 @@ def hold_interrupts() -> Callable[[], object]:
 
 @contextlib.contextmanager
 def hangup_is_interrupt() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the work as Ctrl-C does, instead of leaving children behind.
+    """Turn SIGTERM and the closing of the terminal into KeyboardInterrupt, so that children are ended.
 
-    The first one does; further ones (a terminal that closes may send several) are ignored, so that none cuts the end
-    off. What is ignored already, as under nohup, stays so.
+    Only the first signal does; further ones (a terminal may send several) are ignored, so that none interrupts the
+    clean-up. Signals that are ignored already, as under nohup, stay ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        if came:
+        if received:
             return
-        came.append(number)
+        received.append(number)
         if not _HANGUPS.held:
             raise KeyboardInterrupt
-        _HANGUPS.waiting = True
+        _HANGUPS.pending = True
 
     former = {number: signal.getsignal(number) for number in _hangups()}
     for number in former:
@@ -136,14 +136,14 @@ def hangup_is_interrupt() -> Iterator[None]:
 
 
 def _hangups() -> list[int]:
-    """Return the signals that ask a process to end and that are not ignored."""
+    """Return the signals that request the end of a process and are not ignored."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def inherited_by_children(descriptor: int) -> Iterator[None]:
-    """Let every child that is started meanwhile inherit an open file, and so the lock on it (not on Windows)."""
+    """Let children that start meanwhile inherit an open file, and so the lock on it (not on Windows)."""
     if not WINDOWS:
         _INHERITED.append(descriptor)
     try:
@@ -154,5 +154,5 @@ def inherited_by_children(descriptor: int) -> Iterator[None]:
 
 
 def inherited_files() -> tuple[int, ...]:
-    """Return the open files that a child is to inherit."""
+    """Return the descriptors of the open files that children inherit."""
     return tuple(_INHERITED)

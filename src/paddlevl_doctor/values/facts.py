@@ -1,4 +1,4 @@
-"""The facts as frozen values; units are in the field names, absent knowledge is None or an empty tuple."""
+"""Facts about the machine and the target. Field names contain units; unknown values are None or empty."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Host:
     """The machine that the doctor runs on."""
 
     system: str
-    """linux, windows, macos, or what `platform.system()` calls it, in lower case."""
+    """linux, windows, macos, or another value of `platform.system()` in lower case."""
     release: str
     """Kernel or build version."""
     machine: str
-    """Processor architecture as x86_64 or aarch64 (AMD64 and arm64 are folded into these)."""
+    """Processor architecture: x86_64 (also for AMD64) or aarch64 (also for arm64)."""
     distribution: str | None = None
     """PRETTY_NAME of /etc/os-release, Linux only."""
     wsl: int | None = None
     """1 or 2 under the Windows Subsystem for Linux."""
     container: str | None = None
-    """docker, podman, kubernetes, ..., None outside of a container."""
+    """docker, podman, kubernetes, ...; None outside of a container."""
     notebook: str | None = None
     """kaggle or colab."""
     glibc: str | None = None
@@ -33,7 +33,7 @@ class Host:
     cpu: str | None = None
     cpu_count: int = 0
     cpu_flags: tuple[str, ...] = ()
-    """Those of avx, avx2, avx512f, fma that the processor has; empty where it could not be read."""
+    """The flags avx, avx2, avx512f and fma that the processor has; empty if they are unknown."""
     memory_total_mb: int = 0
     memory_available_mb: int = 0
 
@@ -46,13 +46,13 @@ class Gpu:
     name: str
     compute_capability: str
     memory_total_mb: int
-    """0 where NVML does not say, as on GPUs that share the processor's memory."""
+    """0 if NVML does not report it, as on GPUs that share the memory of the processor."""
     memory_free_mb: int
 
 
 @dataclass(frozen=True)
 class Gpus:
-    """All NVIDIA GPUs, or the reason why none is known."""
+    """All NVIDIA GPUs, or the reason why there is none."""
 
     devices: tuple[Gpu, ...] = ()
     driver: str | None = None
@@ -63,15 +63,15 @@ class Gpus:
     """One of no-library, library-not-on-path, library-too-old, driver-not-loaded, driver-library-mismatch,
     driver-of-linux-in-wsl, no-permission, no-devices, nvml-error; None with devices."""
     detail: str = ""
-    """NVML's own words for `reason`; with devices, what it said about those that could not be asked."""
+    """The error text of NVML for `reason`; with devices, the errors of those that could not be queried."""
     by_uuid: Mapping[str, int] | None = None
-    """The entries of CUDA_VISIBLE_DEVICES that are UUIDs of GPUs that are there, with their indices; None where the
-    variable has none, or NVML does not tell. No other UUID is kept: it would identify the machine."""
+    """The UUIDs in CUDA_VISIBLE_DEVICES that match a GPU, with its index. None if the variable has no UUID or NVML does
+    not report them. No other UUID is stored, because it would identify the machine."""
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """One installed distribution, as its .dist-info folder says."""
+    """An installed distribution, from its .dist-info folder."""
 
     name: str
     """Normalised: lower case, single hyphens."""
@@ -79,28 +79,28 @@ class Distribution:
     path: str
     """The .dist-info folder."""
     has_record: bool
-    """RECORD is there, or an installer that keeps its records elsewhere (Debian, conda) put it there."""
+    """Whether RECORD exists, or the installer keeps its records elsewhere (Debian, conda)."""
     requires: tuple[str, ...] = ()
-    """Requires-Dist lines, kept only for the stack and for torch, vllm and sglang."""
+    """Requires-Dist lines, only for the stack and for torch, vllm and sglang."""
     editable: bool = False
     has_metadata: bool = True
 
 
 @dataclass(frozen=True)
 class PaddleBuild:
-    """What an installed paddle says of itself in paddle/version/__init__.py, read without importing it."""
+    """The build data in paddle/version/__init__.py of an installed paddle, read without an import."""
 
     version: str
     cuda: str | None
     """CUDA version of the build, for example 12.6; None for a CPU wheel."""
     cudnn: str | None
     architectures: tuple[int, ...] = ()
-    """Compiled compute capabilities as 75, 80, ...; empty for a CPU wheel or where the wheel does not say."""
+    """Compiled compute capabilities as 75, 80, ...; empty for a CPU wheel or if the wheel does not name them."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The environment under treatment, as its own Python describes it."""
+    """The target environment, as its Python describes it."""
 
     python: str
     version: str
@@ -118,7 +118,7 @@ class Target:
     missing_libraries: tuple[str, ...] = ()
     """Shared libraries the stack needs and the dynamic loader cannot find."""
     leftovers: tuple[str, ...] = ()
-    """Names in site-packages that begin with ~: what a killed pip left behind."""
+    """Names in site-packages that begin with ~, which a killed pip leaves behind."""
 
     def versions_of(self, name: str) -> tuple[str, ...]:
         """Return every version installed under this normalised distribution name."""
@@ -130,15 +130,15 @@ class Target:
 
     @property
     def is_virtual(self) -> bool:
-        """Say whether this is a virtual environment rather than an interpreter's own installation."""
+        """Whether this is a virtual environment and not the installation of an interpreter."""
         return self.prefix != self.base_prefix
 
 
 @dataclass(frozen=True)
 class DamagedFile:
-    """A file of a model that is there and cannot be right; `why` is a stable word, `seen` what was read.
+    """A damaged file of a model. `why` is a stable identifier, `seen` the content that was read.
 
-    `why` is empty, truncated (shorter than its header says), too-long, not-safetensors (a Git LFS pointer, a
+    `why` is one of: empty, truncated (shorter than its header says), too-long, not-safetensors (a Git LFS pointer, a
     web page), not-json (any .json), no-end-mark or other-end-mark (generation_config.json).
     """
 
@@ -149,20 +149,20 @@ class DamagedFile:
 
 @dataclass(frozen=True)
 class CachedModel:
-    """One folder of PaddleX's model cache."""
+    """A folder of PaddleX's model cache."""
 
     name: str
     path: str
     size_mb: int
     missing: tuple[str, ...] = ()
-    """Required files that are not there."""
+    """Required files that do not exist."""
     damaged: tuple[DamagedFile, ...] = ()
-    """Required files that are there and cannot be right."""
+    """Required files that are damaged."""
     tokens: Mapping[str, int] = field(default_factory=dict)
-    """bos_token_id, eos_token_id and pad_token_id as config.json has them; empty unless generation_config.json,
-    from which PaddleX takes them, is missing or cannot be right."""
+    """bos_token_id, eos_token_id and pad_token_id of config.json; empty unless generation_config.json, from which
+    PaddleX takes them, is missing or damaged."""
     linked: bool = False
-    """Its weights have a second name, so that they take no space of their own; looked at in nested models only."""
+    """Whether its weights are hard links to another model; examined only for nested models."""
 
 
 @dataclass(frozen=True)
@@ -172,25 +172,25 @@ class ModelCache:
     root: str
     models: tuple[CachedModel, ...] = ()
     fonts: tuple[str, ...] = ()
-    """Fonts that paddlex need not download: the files in `fonts`, and $PADDLE_PDX_LOCAL_FONT_FILE_PATH."""
+    """Fonts that paddlex need not download: files in `fonts`, and $PADDLE_PDX_LOCAL_FONT_FILE_PATH."""
 
 
 @dataclass(frozen=True)
 class PatchedFile:
-    """One file that a patch knows: its hash now, and what its distribution's RECORD promises."""
+    """A file that a patch knows, with its current hash."""
 
     patch: str
     path: str
     """Relative to the site-packages folder, with forward slashes."""
     sha256: str | None
-    """None where the file does not exist."""
+    """None if the file does not exist."""
 
 
 @dataclass(frozen=True)
 class PipelinesLink:
     """The link `pipelines` in the working folder.
 
-    `state` is absent, right, dangling, other-link, not-a-link, or read-only where the folder cannot be written.
+    `state` is absent, right, dangling, other-link, not-a-link, or read-only if the folder cannot be written.
     """
 
     path: str
@@ -202,9 +202,9 @@ class PipelinesLink:
 
 @dataclass(frozen=True)
 class DllFolder:
-    """A folder of Windows with DLLs of CUDA in it.
+    """A folder of Windows with CUDA DLLs.
 
-    `role` is wheel (nvidia\\*\\bin beside paddle), torch (torch\\lib), python (where python.exe lies), system
+    `role` is wheel (nvidia\\*\\bin beside paddle), torch (torch\\lib), python (the folder of python.exe), system
     (Windows and its System32) or path.
     """
 
@@ -215,28 +215,28 @@ class DllFolder:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that the checks may look at."""
+    """All facts that the quick checks use."""
 
     host: Host
     gpus: Gpus
     target: Target | None = None
     target_problem: Text | None = None
-    """Why there is no target: none, not-python, or what the inventory probe said."""
+    """Why there is no target: none, not-python, or the error of the inventory probe."""
     planned_target: str = ".venv"
-    """Where `fix` would create the target, while there is none."""
+    """Where `fix` would create the target if there is none."""
     cache: ModelCache | None = None
     patched_files: tuple[PatchedFile, ...] = ()
     applied_patches: tuple[str, ...] = ()
-    """Patches that committed transactions of this target applied and that nobody has undone."""
+    """Patches that transactions applied to this target and that were not undone."""
     pipelines: PipelinesLink | None = None
     free_disk_mb: dict[str, int] = field(default_factory=dict)
     """Free space by purpose: target, uv-cache, model-cache, temp."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """The environment variables that the stack heeds, as facts/settings.py lets them through."""
+    """The environment variables that affect the stack, as facts/settings.py selects them."""
     long_paths: bool | None = None
-    """Whether Windows allows paths of 260 characters and more; None elsewhere, and where nothing is that long."""
+    """Whether Windows allows paths of 260 characters and more; None on other systems or if no path is that long."""
     dlls: tuple[DllFolder, ...] | None = None
-    """The folders with CUDA's DLLs, in the order in which they are asked; None but on Windows with a CUDA wheel."""
+    """The folders with CUDA DLLs in search order; None except on Windows with a CUDA wheel."""
 
 
 @dataclass(frozen=True)
@@ -248,14 +248,14 @@ class HubAnswer:
     url: str
     answered: bool
     seconds: float
-    """Until the answer or the refusal; the whole limit where neither came."""
+    """Time until the answer or the refusal, or the time limit."""
     proxied: bool = False
-    """Whether the environment names a proxy for this address."""
+    """Whether the environment has a proxy for this URL."""
 
 
 @dataclass(frozen=True)
 class AlteredModel:
-    """A model in the cache with files that are not what the hub promised of them."""
+    """A cached model with files that differ from the hashes of the hub."""
 
     name: str
     path: str
@@ -264,35 +264,35 @@ class AlteredModel:
 
 @dataclass(frozen=True)
 class DeepFacts:
-    """Everything that the deep checks may look at.
+    """All facts that the deep checks use.
 
-    `probes` has one result a child, by key: `selftest DEVICE`, `kernels`, `installed_files`; `torch-first` and
-    `paddle-first` where torch is installed; `import MODULE` for paddle, paddlex and paddleocr, only where no
-    self-test could import. `hubs` is empty where no hub was asked, because no model is missing.
+    `probes` has the result of each probe by key: `selftest DEVICE`, `kernels`, `installed_files`; `torch-first` and
+    `paddle-first` if torch is installed; `import MODULE` for paddle, paddlex and paddleocr if no self-test could
+    import. `hubs` is empty if no model is missing, because then no hub is asked.
     """
 
     probes: Mapping[str, ProbeResult] = field(default_factory=dict)
     hubs: tuple[HubAnswer, ...] = ()
     seconds: float = 0.0
-    """Wall-clock time of the whole look."""
+    """Wall-clock time of all probes."""
     index: IndexPage | None = None
-    """Paddle's page of CUDA wheels, None where this machine takes its wheel from elsewhere."""
+    """Paddle's page of CUDA wheels; None if the wheel of this machine comes from another index."""
     models: tuple[AlteredModel, ...] = ()
 
     def of_kind(self, kind: str) -> dict[str, ProbeResult]:
-        """Return the results whose key begins with this word, by the rest of the key."""
+        """Return the results whose key begins with `kind`, by the rest of the key."""
         parts = {key: key.partition(" ") for key in self.probes}
         return {part[2]: self.probes[key] for key, part in parts.items() if part[0] == kind}
 
     def selftest_devices(self) -> tuple[str, ...]:
-        """Return the devices that self-tests ran on, by their own words where they answered."""
+        """Return the devices of the self-tests, as the probe reported them if it answered."""
         return tuple(
             (result.data or {}).get("device", name) for name, result in self.of_kind("selftest").items()
         )
 
 
 def did_import(result: ProbeResult) -> bool:
-    """Say whether a self-test came past its imports."""
+    """Return whether a self-test finished its imports."""
     return result.data is not None and (result.data.get("seconds") or {}).get("import") is not None
 
 
@@ -312,7 +312,7 @@ class _Common(TypedDict):
 
 
 class Part(TypedDict):
-    """One reading of the self-test; blocks for the colour model, a text for the random one."""
+    """A page that the self-test read; blocks with the colour model, a text with the random one."""
 
     name: str
     ok: bool
@@ -321,7 +321,7 @@ class Part(TypedDict):
 
 
 class Drill(TypedDict):
-    """Threads that stayed behind after an error, or why the drill could not be made."""
+    """Threads that did not end after an error, or why the test could not run."""
 
     blocked: list[str] | None
     error: str | None
@@ -340,7 +340,7 @@ class SelfTest(_Common, _SelfTestAdded):
 
 
 class Question(TypedDict):
-    """One question of probes/kernels.py and its answer."""
+    """A test of probes/kernels.py and its result."""
 
     name: str
     device: str | None
@@ -362,7 +362,7 @@ class Imports(_Common):
 
 
 class Altered(TypedDict):
-    """A file that is not what RECORD promises."""
+    """A file that differs from RECORD."""
 
     path: str
     sha256: str | None
@@ -398,7 +398,7 @@ _KINDS: dict[str, Any] = {
 
 
 def document_type(key: str) -> Any:
-    """Return the type of the document behind a key of `DeepFacts.probes`; raises KeyError for an unknown key."""
+    """Return the type of the document for a key of `DeepFacts.probes`. Raises KeyError for an unknown key."""
     return _KINDS[key.partition(" ")[0]]
 
 
@@ -407,10 +407,10 @@ Status = Literal["answered", "crashed", "timed-out", "garbage", "not-started"]
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one run of a probe gave.
+    """The result of a probe.
 
-    `data` is its document where it answered, else None, and `detail` says what happened instead: the signal
-    that killed it and its last words, or what it printed in place of a document. `seconds` is wall-clock time.
+    `data` is its document if it answered, else None. Then `detail` is the reason: the signal that killed it and the end
+    of its stderr, or its output if that is not a document. `seconds` is wall-clock time.
     """
 
     status: Status
@@ -421,7 +421,7 @@ class ProbeResult:
 
 @dataclass(frozen=True, order=True)
 class PublishedWheel:
-    """One wheel of paddlepaddle-gpu on the page."""
+    """A wheel of paddlepaddle-gpu on an index page."""
 
     version: str
     system: str
@@ -432,7 +432,7 @@ class PublishedWheel:
 
 @dataclass(frozen=True)
 class IndexPage:
-    """A page that was asked for; `problem` says why nothing is known, and is empty where it answered."""
+    """An index page; `problem` is the reason if it could not be read, else empty."""
 
     url: str
     wheels: tuple[PublishedWheel, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import ctrl_c_is_heard
+from doctor import sigint_not_ignored
 from paddlevl_doctor.parsing.engines.native_setup import WarmWorkers
 from paddlevl_doctor.values.errors import DoctorError
 from sessions import Stage, document, texts
@@ -84,7 +84,7 @@ def test_ctrl_c_keeps_what_was_read_of_many_documents_and_the_next_run_reads_the
 ) -> None:
     sizes = (1, 1, 3, 9, 1, 2, 1, 1)
     over = iter(range(sum(sizes)))
-    with ctrl_c_is_heard(), pytest.raises(KeyboardInterrupt):
+    with sigint_not_ignored(), pytest.raises(KeyboardInterrupt):
         stage.run(
             paths(stage, *sizes),
             [stage.engine(), stage.engine()],
