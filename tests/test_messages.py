@@ -52,7 +52,7 @@ FAMILIES = {
 """Ids that are put together at run time; {} stands for what is filled in."""
 DATA = {"set:{}:why", "failure:{}:{}", "patch:{}:title", "patch:{}:why", "patch:{}:drop_when"}
 """Ids of texts that lie in other files of matrix/."""
-PLACED_BY = {"text", "message", "say", "sentence", "_error"}
+ID_FUNCTIONS = {"text", "message", "tr", "sentence", "_error"}
 """Functions whose first argument is the id of a message; `sentence` of knowledge/selection_rules takes a rule."""
 
 
@@ -68,11 +68,8 @@ def first_arguments() -> Iterator[tuple[Path, ast.expr]]:
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             called = node.func
-            of_screen = isinstance(called, ast.Attribute) and ast.unparse(called) in (
-                "screen.say",
-                "self.say",
-            )
-            if of_screen or (isinstance(called, ast.Name) and called.id in PLACED_BY):
+            of_screen = isinstance(called, ast.Attribute) and ast.unparse(called) in ("screen.tr", "self.tr")
+            if of_screen or (isinstance(called, ast.Name) and called.id in ID_FUNCTIONS):
                 yield path, node.args[0]
 
 

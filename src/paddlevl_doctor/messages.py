@@ -106,7 +106,7 @@ def sentences(parts: Iterable[Text]) -> Text:
     return functools.reduce(lambda first, second: message("two-sentences", first=first, second=second), texts)
 
 
-def say(message_id: str, lang: str, /, **params: object) -> str:
+def tr(message_id: str, lang: str, /, **params: object) -> str:
     """Return the sentence of a message id in English (en) or Chinese (zh). Raises KeyError as `render` does."""
     return render(Message(message_id, params), lang)
 

@@ -9,7 +9,7 @@ import pytest
 
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
-from paddlevl_doctor.report.ci_parse import checkout, for_everybody, github, junit, renderers
+from paddlevl_doctor.report.ci_parse import checkout, redacted_report, github, junit, renderers
 from paddlevl_doctor.values.pages import Page
 
 GOOD = Judgement(True, summary="good")
@@ -82,7 +82,7 @@ def test_documents_are_named_from_the_checkout_even_where_it_lies_in_the_home_fo
     root = home / "work" / "checkout"
     monkeypatch.setattr(Path, "home", lambda: home)
     inside, outside = document(str(root / "in" / "page.png"), BAD), document(str(home / "page.png"), BAD)
-    found = for_everybody(report(inside, outside), root, "en")
+    found = redacted_report(report(inside, outside), root, "en")
 
     assert [one.input for one in found.documents] == ["in/page.png", "page.png"]
     (first, _, *_) = renderers(report(inside, outside), root, "en")["github"]().splitlines()
@@ -92,12 +92,14 @@ def test_documents_are_named_from_the_checkout_even_where_it_lies_in_the_home_fo
 def test_a_checkout_that_is_reached_through_a_link_is_the_same_one(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    found = for_everybody(report(document(str(tmp_path / "link" / "page.png"), BAD)), tmp_path / "real", "en")
+    found = redacted_report(
+        report(document(str(tmp_path / "link" / "page.png"), BAD)), tmp_path / "real", "en"
+    )
 
     assert [one.input for one in found.documents] == ["page.png"]
     linked = tmp_path / "real" / "stored.png"
     linked.symlink_to(tmp_path / "elsewhere.png")
-    found = for_everybody(report(document(str(linked), BAD)), tmp_path, "en")
+    found = redacted_report(report(document(str(linked), BAD)), tmp_path, "en")
     assert [one.input for one in found.documents] == ["real/stored.png"]
 
 

@@ -63,14 +63,14 @@ def show_parse(screen: Screen, report: ClusterReport) -> None:
     screen.console.print(table)
     for entry in documents:
         for reason in () if entry.passed else (entry.reasons or (entry.summary,)):
-            screen.line(f"{_name(entry)}: {screen.words(reason)}", "red")
+            screen.line(f"{_name(entry)}: {screen.render(reason)}", "red")
     screen.line(
         as_parse_report(report).verdict.summary,
         "bold green" if all(d.passed for d in report.documents) else "bold red",
     )
     if report.resumed:
-        screen.line(screen.say("ray-resumed", count=report.resumed), "dim")
-    screen.line(screen.say("written", paths=report.output), "dim")
+        screen.line(screen.tr("ray-resumed", count=report.resumed), "dim")
+    screen.line(screen.tr("written", paths=report.output), "dim")
 
 
 def _mark(entry: ClusterDocument) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def show_check(screen: Screen, report: ClusterCheck) -> None:
         mark, style = STYLES[Status(node.status)]
         problems = "\n".join(node.problems) or "-"
         row = (Text(node.node), Text(screen.clean(node.name)), Text(screen.clean(problems)))
-        table.add_row(Text(f"{mark} {screen.say(f'status-{node.status}')}", style=style), *row)
+        table.add_row(Text(f"{mark} {screen.tr(f'status-{node.status}')}", style=style), *row)
     screen.console.print(table)
 
 

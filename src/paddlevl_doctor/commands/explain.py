@@ -107,7 +107,7 @@ def _named_failure(seen: Seen, first: bool, root: str | None, facts: Facts) -> N
     failure = seen.failure
     applies = applicability(failure, facts)
     follows = root if failure.weight == "consequence" and root != failure.id else None
-    text = _failure_texts(seen, facts)
+    filled = _failure_texts(seen, facts)
     return NamedFailure(
         id=failure.id,
         title=failure.message("title.short"),
@@ -119,8 +119,8 @@ def _named_failure(seen: Seen, first: bool, root: str | None, facts: Facts) -> N
         consequence_of=seen.after or follows,
         applies=applies.answer,
         reason=applies.reason,
-        cause=text("cause"),
-        remedy=Remedy(text("remedy"), _commands(failure, applies)),
+        cause=filled("cause"),
+        remedy=Remedy(filled("remedy"), _commands(failure, applies)),
         links=failure.links,
     )
 

@@ -17,7 +17,7 @@ from paddlevl_doctor.values.findings import Advance
 
 @contextmanager
 def spinner(title: str) -> Iterator[None]:
-    """Show a spinner while the block runs; afterwards a line with the title and the seconds that it took."""
+    """Show a spinner while the block runs, then a line with the title and the seconds."""
     console, started = Console(stderr=True, highlight=False), time.monotonic()
     with console.status(Styled(title)):
         yield
@@ -29,7 +29,7 @@ def spinner(title: str) -> Iterator[None]:
 def shown(
     columns: Sequence[progress.ProgressColumn], title: Text, total: int | None, lang: str
 ) -> Iterator[Advance]:
-    """Show a bar while the block runs; yields the function that advances it."""
+    """Show a progress bar while the block runs, and give the object that advances it."""
     console = Console(stderr=True, highlight=False)
     with progress.Progress(*columns, console=console, transient=True) as bars:
         task = bars.add_task(printable(render(title, lang)), total=total, rate="", now="")
@@ -62,14 +62,14 @@ def count_columns() -> tuple[progress.ProgressColumn, ...]:
 
 
 class _Bar(Advance):
-    """Advances a bar; may be called in any thread."""
+    """Advances a progress bar, from any thread."""
 
     def __init__(self, bars: progress.Progress, task: progress.TaskID, lang: str) -> None:
         self.bars, self.task, self.lang, self.done = bars, task, lang, 0
         self.started = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        """Advance by the parts that were done, and show how many are done a minute."""
+        """Advance by the number of finished parts, and show the rate per minute."""
         self.done += done
         minutes = max(time.monotonic() - self.started, 0.001) / 60
         self.bars.update(self.task, advance=done, rate=f"{self.done / minutes:.1f}/min")

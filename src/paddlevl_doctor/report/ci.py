@@ -1,4 +1,4 @@
-"""A check as JUnit XML: one test case a finding, so that CI systems show what is wrong where tests are shown."""
+"""A check for CI systems: JUnit XML with a test case per finding, and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import re
 from xml.etree import ElementTree
 
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.messages import render, say
+from paddlevl_doctor.messages import render, tr
 from paddlevl_doctor.report.console import causes, root_of
 from paddlevl_doctor.values.findings import Finding, Status
 
-# XML 1.0, section 2.2: everything else cannot be written, not even as a reference.
+# Characters that XML 1.0, section 2.2, does not allow, not even as references.
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SKIPPED = (Status.SKIPPED, Status.BLOCKED)
 
 
 def junit(report: CheckReport, lang: str) -> str:
-    """Return the document. An error is a failure, what could not be looked at is an error, a warning passes."""
+    """Return the JUnit document. A status error is a failure, unknown is an error, and a warning passes."""
     suites = ElementTree.Element("testsuites", _counts(report))
     suite = ElementTree.SubElement(suites, "testsuite", _counts(report))
     for finding in report.findings:
@@ -28,13 +28,13 @@ def junit(report: CheckReport, lang: str) -> str:
 
 
 def _counts(report: CheckReport) -> dict[str, str]:
-    of = [finding.status for finding in report.findings]
+    statuses = [finding.status for finding in report.findings]
     return {
         "name": "paddlevl-doctor check",
-        "tests": str(len(of)),
-        "failures": str(of.count(Status.ERROR)),
-        "errors": str(of.count(Status.UNKNOWN)),
-        "skipped": str(sum(of.count(status) for status in _SKIPPED)),
+        "tests": str(len(statuses)),
+        "failures": str(statuses.count(Status.ERROR)),
+        "errors": str(statuses.count(Status.UNKNOWN)),
+        "skipped": str(sum(statuses.count(status) for status in _SKIPPED)),
         "time": f"{report.seconds:.3f}",
     }
 
@@ -61,43 +61,43 @@ def _case(suite: ElementTree.Element, finding: Finding, report: CheckReport, lan
 def _why_skipped(finding: Finding, report: CheckReport, lang: str) -> str:
     root = root_of(finding, report.findings)
     if root is not None:
-        return say("report-waits-for", lang, id=root)
-    words = (say("status-skipped", lang), *(render(e.value, lang) for e in finding.evidence))
-    return say("label-colon", lang).join(words)
+        return tr("report-waits-for", lang, id=root)
+    parts = (tr("status-skipped", lang), *(render(e.value, lang) for e in finding.evidence))
+    return tr("label-colon", lang).join(parts)
 
 
 def details(finding: Finding, lang: str) -> str:
-    """Return cause, evidence and cure of a finding as plain lines."""
+    """Return cause, evidence, fix and links of a finding as plain lines."""
     lines = [render(finding.cause, lang)]
     lines += [f"{e.source}: {render(e.value, lang)}" for e in finding.evidence]
     lines += [render(finding.remedy.text, lang)] if finding.remedy else []
     return "\n".join([*filter(None, lines), *finding.links])
 
 
-def writable(words: str) -> str:
-    """Return text with the characters replaced that XML cannot hold."""
-    return _FORBIDDEN.sub("\ufffd", words)
+def writable(text: str) -> str:
+    """Return a text with the characters replaced that XML does not allow."""
+    return _FORBIDDEN.sub("\ufffd", text)
 
 
 _LEVELS = {Status.ERROR: "error", Status.UNKNOWN: "error", Status.WARNING: "warning"}
 
 
 def github(report: CheckReport, lang: str) -> str:
-    """Return one line a problem, the worst first; nothing where nothing is wrong."""
+    """Return a workflow command for each problem, the worst first."""
     return "".join(_annotation(cause.finding, lang) for cause in causes(report.findings))
 
 
 def _annotation(finding: Finding, lang: str) -> str:
-    words = f"{render(finding.title, lang)}\n{details(finding, lang)}"
-    return f"::{_LEVELS[finding.status]} title={escaped_property(finding.id)}::{escaped_data(words)}\n"
+    text = f"{render(finding.title, lang)}\n{details(finding, lang)}"
+    return f"::{_LEVELS[finding.status]} title={escaped_property(finding.id)}::{escaped_data(text)}\n"
 
 
 # The escapes of actions/toolkit, packages/core/src/command.ts.
-def escaped_data(words: str) -> str:
-    """Return text for the message of a workflow command."""
-    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+def escaped_data(text: str) -> str:
+    """Return a text escaped for the message of a workflow command."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def escaped_property(words: str) -> str:
-    """Return text for a property of a workflow command."""
-    return escaped_data(words).replace(":", "%3A").replace(",", "%2C")
+def escaped_property(text: str) -> str:
+    """Return a text escaped for a property of a workflow command."""
+    return escaped_data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,6 +1,6 @@
-"""What people see in a terminal: problems first, one screen, the details with -v.
+"""Console output of `check`, `fix`, `undo` and `pipelines`: problems first, details with -v.
 
-Colours repeat what a word says already. Text that came from files, logs or packages is never read as markup."""
+Colours only repeat what the text says. Text from files, logs or packages is never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -34,33 +34,33 @@ if TYPE_CHECKING:
     from paddlevl_doctor.values.findings import Outcome, Step
 
 PROBLEMS = (Status.ERROR, Status.UNKNOWN, Status.WARNING)
-"""Statuses that people have to read, worst first."""
+"""Statuses of problems, worst first."""
 
 
 @dataclass(frozen=True)
 class Cause:
-    """One thing that is wrong, and the findings that cannot be judged before it is cured."""
+    """A problem and the findings that it blocks."""
 
     finding: Finding
     consequences: tuple[Finding, ...] = ()
 
 
 def causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
-    """Return the problems, the worst first; what waits for none of them is not lost but is not shown here."""
+    """Return the problems, the worst first, each with the findings that it blocks."""
     problems = sorted((f for f in findings if f.status in PROBLEMS), key=lambda f: PROBLEMS.index(f.status))
     return tuple(Cause(f, tuple(w for w in findings if root_of(w, findings) == f.id)) for f in problems)
 
 
 def root_of(finding: Finding, findings: Sequence[Finding]) -> str | None:
-    """Return the id of the finding at the beginning of a chain of `blocked_by`, None for one that waits for none."""
+    """Return the id of the first finding in the chain of `blocked_by`, or None if the finding is not blocked."""
     by_id = {f.id: f for f in findings}
     root, seen = finding.blocked_by, {finding.id}
     while root is not None and root not in seen:
         seen.add(root)
-        above = by_id.get(root)
-        if above is None or above.blocked_by is None:
+        blocker = by_id.get(root)
+        if blocker is None or blocker.blocked_by is None:
             return root
-        root = above.blocked_by
+        root = blocker.blocked_by
     return root
 
 
@@ -68,7 +68,7 @@ _STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetenso
 
 
 def describe_facts(facts: Facts) -> list[tuple[Words, Words]]:
-    """Return the head of a report: machine, GPUs, target and stack in one line each."""
+    """Return labels and values for the head of a report: machine, GPUs, target and stack."""
     host = facts.host
     place = f"WSL {host.wsl}" if host.wsl else host.container or host.notebook
     parts = [
@@ -120,33 +120,33 @@ STYLES = {
 
 
 class Screen:
-    """Prints reports; `verbose` adds details, `quiet` leaves out everything but problems."""
+    """Prints reports; `verbose` adds details, `quiet` prints only problems."""
 
     def __init__(self, color: bool | None, verbose: bool, quiet: bool, home: Path, lang: str) -> None:
         self.console = _console(color)
         self.verbose, self.quiet, self.home, self.lang = verbose, quiet, home, lang
 
-    def line(self, said: Words, style: str = "") -> None:
-        """Print one line as it stands."""
-        self.console.print(Text(self.clean(said), style=style))
+    def line(self, text: Words, style: str = "") -> None:
+        """Print a cleaned line."""
+        self.console.print(Text(self.clean(text), style=style))
 
-    def say(self, message_id: str, /, **params: object) -> str:
-        """Return a sentence in the language of this screen."""
-        return self.words(message(message_id, **params))
+    def tr(self, message_id: str, /, **params: object) -> str:
+        """Return the sentence of a message id in the language of this screen."""
+        return self.render(message(message_id, **params))
 
-    def words(self, said: Words) -> str:
-        """Return a message in the language of this screen; a text stays as it is."""
-        return render(said, self.lang)
+    def render(self, text: Words) -> str:
+        """Return a message in the language of this screen; return a string unchanged."""
+        return render(text, self.lang)
 
-    def clean(self, said: Words) -> str:
-        """Word it, hide the home folder and secrets, and drop control characters that could steer a terminal."""
-        return printable(without_home(self.words(said), self.home))
+    def clean(self, text: Words) -> str:
+        """Render a text and remove secrets, the home folder and control characters."""
+        return printable(without_home(self.render(text), self.home))
 
     def table(self, *columns: str) -> Table:
-        """Return an empty table; a column is a message key or, as in `PaddleX`, the words themselves."""
+        """Return an empty table; a column is a message id `column-…` or a literal title."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for column in columns:
-            table.add_column(self.say(column) if column.startswith("column-") else column)
+            table.add_column(self.tr(column) if column.startswith("column-") else column)
         return table
 
     # --- check
@@ -167,7 +167,7 @@ class Screen:
     def _facts(self, facts: Facts) -> None:
         grid = Table.grid(padding=(0, 2))
         for name, value in describe_facts(facts):
-            grid.add_row(Text(self.words(name), style="bold"), Text(self.clean(value)))
+            grid.add_row(Text(self.render(name), style="bold"), Text(self.clean(value)))
         self.console.print(grid)
         self.console.print()
 
@@ -179,7 +179,7 @@ class Screen:
             Text(f"[{finding.id}]", style="dim"),
         )
         body = [Text(self.clean(finding.cause))] if finding.cause else []
-        body += [self._labelled("evidence", f"{e.source}: {self.words(e.value)}") for e in finding.evidence]
+        body += [self._labelled("evidence", f"{e.source}: {self.render(e.value)}") for e in finding.evidence]
         if finding.remedy is not None:
             body.append(self._labelled("remedy", finding.remedy.text))
             body += [self._labelled("run", command_line(c)) for c in finding.remedy.commands]
@@ -192,60 +192,60 @@ class Screen:
         self.console.print()
 
     def indented(self, words: Text, columns: int) -> None:
-        """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
+        """Print a paragraph: wrapped and indented on a terminal, else as one unbroken line."""
         if self.console.is_terminal:
             self.console.print(Padding(words, (0, 0, 0, columns)))
         else:
             self.console.print(Text(" " * columns) + words, soft_wrap=True)
 
-    def _labelled(self, label: str, said: Words) -> Text:
-        return Text.assemble((self.say(label) + self.say("label-colon"), "bold"), self.clean(said))
+    def _labelled(self, label: str, text: Words) -> Text:
+        return Text.assemble((self.tr(label) + self.tr("label-colon"), "bold"), self.clean(text))
 
-    def _consequences(self, waiting: Sequence[Finding]) -> Text:
-        """Name what waits for a cause: all of it with -v, else the count."""
+    def _consequences(self, blocked: Sequence[Finding]) -> Text:
+        """Return the ids of the blocked findings with -v, else their number."""
         if self.verbose:
-            return Text(self.say("follows-all", names=", ".join(f.id for f in waiting)), style="dim")
-        return Text(self.say("follows-count", count=len(waiting)), style="dim")
+            return Text(self.tr("follows-all", names=", ".join(f.id for f in blocked)), style="dim")
+        return Text(self.tr("follows-count", count=len(blocked)), style="dim")
 
     def _all(self, findings: Sequence[Finding]) -> None:
         table = self.table("column-status", "column-check", "column-title")
         for finding in findings:
             mark, style = STYLES[finding.status]
-            word = self.say(f"status-{finding.status.value}")
+            word = self.tr(f"status-{finding.status.value}")
             table.add_row(Text(f"{mark} {word}", style=style), finding.id, Text(self.clean(finding.title)))
         self.console.print(table)
 
     def _counts(self, report: CheckReport) -> None:
         counts = report.summary
         if report.exit_code(strict=True) == 0:
-            self.line("✓ " + self.say("all-well"), "bold green")
+            self.line("✓ " + self.tr("all-well"), "bold green")
         elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in PROBLEMS):
-            self.line(self.say("next-fix", command="paddlevl-doctor fix"))
+            self.line(self.tr("next-fix", command="paddlevl-doctor fix"))
         if not self.quiet:
             numbers = {name + "s": counts[name] for name in ("error", "warning", "note")}
             rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
-            self.line(self.say("counts", **numbers, **rest, seconds=report.seconds), "dim")
+            self.line(self.tr("counts", **numbers, **rest, seconds=report.seconds), "dim")
 
     def listing(self, rows: Sequence[ListedCheck]) -> None:
-        """Print everything that the doctor knows, and where it sees it."""
+        """Print all known failures and where they are detected."""
         table = self.table("column-check", "column-seen", "column-looks-at")
         for row in rows:
-            table.add_row(row.id, self.say(f"seen-{row.seen}"), Text(self.words(row.looks_at)))
+            table.add_row(row.id, self.tr(f"seen-{row.seen}"), Text(self.render(row.looks_at)))
         self.console.print(table)
 
     # --- fix and undo
 
     def fix(self, report: FixReport) -> None:
-        """Print a plan and, when it was carried out, what became of it."""
+        """Print a plan, or the outcome of its steps if it was applied."""
         if report.recovered is not None:
-            self.line(self.say("recovered", number=report.recovered), "yellow")
+            self.line(self.tr("recovered", number=report.recovered), "yellow")
         if report.note:
             self.line(report.note, "yellow")
         if report.applied is None:
             self._plan(report)
         else:
             self.outcomes(report.applied.outcomes, report.plan.steps)
-            self.line(self.say("applied-in", number=report.applied.number), "dim")
+            self.line(self.tr("applied-in", number=report.applied.number), "dim")
         if report.recheck is not None:
             self.console.print()
             self.check(report.recheck)
@@ -254,15 +254,15 @@ class Screen:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
         for skipped in report.plan.skipped:
-            label = self.say("not-done") + self.say("label-colon")
-            self.line(f"- {label}{skipped.finding}: {self.words(skipped.reason)}", "yellow")
+            label = self.tr("not-done") + self.tr("label-colon")
+            self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
         if not report.plan.steps:
-            self.line(self.say("nothing-to-do"), "green")
+            self.line(self.tr("nothing-to-do"), "green")
         else:
-            self.line(self.say("next-apply", command="paddlevl-doctor fix --apply"), "bold")
+            self.line(self.tr("next-apply", command="paddlevl-doctor fix --apply"), "bold")
 
     def _step(self, number: int, step: Step) -> None:
-        self.line(f"{number}. {self.words(step.summary)}", "bold")
+        self.line(f"{number}. {self.render(step.summary)}", "bold")
         reasons = step.arguments.get("reasons", ())
         body = [self._labelled("because", reason) for reason in reasons]
         body += [self._labelled("run", command_line(command)) for command in step.commands]
@@ -277,7 +277,7 @@ class Screen:
         self.console.print()
 
     def outcomes(self, outcomes: Sequence[Outcome], steps: Sequence[Step]) -> None:
-        """Print what became of each step."""
+        """Print the outcome of each step."""
         summaries = {step.id: step.summary for step in steps}
         table = self.table("column-status", "column-step", "column-seconds")
         for outcome in outcomes:
@@ -289,21 +289,21 @@ class Screen:
         self.console.print(table)
 
     def undo(self, report: UndoReport, *, listing: bool) -> None:
-        """Print what was undone, or the transactions that are remembered."""
+        """Print the transactions that were undone, or with `listing` those that can be undone."""
         if not listing:
-            self.line(self.say("undone", numbers=", ".join(map(str, report.undone))), "green")
+            self.line(self.tr("undone", numbers=", ".join(map(str, report.undone))), "green")
             return
         if not report.left:
-            self.line(self.say("no-transactions"))
+            self.line(self.tr("no-transactions"))
         for row in report.left:
             self.line(f"{row['transaction']}  {row['state']}", "bold")
             for step in _words(row["steps"]):
-                self.line(f"   {self.words(step)}")
+                self.line(f"   {self.render(step)}")
 
     # --- pipelines
 
     def pipelines(self, rows: Sequence[PipelineRow]) -> None:
-        """Print the pipelines and where their files are."""
+        """Print the pipelines and their files."""
         table = self.table("column-pipeline", "PaddleX", "column-yaml", "column-since")
         for row in rows:
             table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
@@ -320,5 +320,5 @@ def _console(color: bool | None) -> Console:
 
 
 def command_line(command: Command, system: str | None = None) -> str:
-    """Show an argument list as one line that can be pasted into the shell of a system, this one's unless named."""
+    """Return a command as one line for the shell of `system`, by default of this system."""
     return shells.command_line(command, shells.shell_of(system or RealSystem().platform))

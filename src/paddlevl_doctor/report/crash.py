@@ -15,12 +15,12 @@ from paddlevl_doctor.redaction import Redactor
 def write_crash_report(error: BaseException) -> Path:
     """Write versions and traceback as Markdown to a new file in the temporary folder; return its path."""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    words = (
+    report = (
         f"paddlevl-doctor {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
         f"arguments: {' '.join(sys.argv[1:])}\n\n```\n{trace}```\n"
     )
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="paddlevl-doctor-", suffix=".md", delete=False
     ) as file:
-        file.write(Redactor.of_this_machine().text(words))
+        file.write(Redactor.of_this_machine().text(report))
     return Path(file.name)

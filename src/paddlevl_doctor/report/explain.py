@@ -1,4 +1,4 @@
-"""The explanation of a log for people and programs: console, Markdown, JSON, and the text for an issue."""
+"""The result of `explain` for the console, as Markdown, as JSON, and as a text for an issue."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.padding import Padding
 from rich.text import Text
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.explain import ExplainReport, NamedFailure, UnknownError
 from paddlevl_doctor.logs.recognise import COUNTED
 from paddlevl_doctor.messages import Text as Words
-from paddlevl_doctor.messages import message, render, say
+from paddlevl_doctor.messages import message, render, tr
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import Screen, command_line, describe_facts
 from paddlevl_doctor.values.facts import Facts
@@ -30,7 +29,7 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~&@!])")
 
 
 def explain_document(report: ExplainReport, home: Path, lang: str) -> dict[str, Any]:
-    """Describe the explanation of a log."""
+    """Return the JSON document of `explain`."""
     target = report.facts.target if report.facts else None
     shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
     found = report.explanation
@@ -48,24 +47,24 @@ def explain_document(report: ExplainReport, home: Path, lang: str) -> dict[str, 
 
 
 def _unknown_document(error: UnknownError, report: ExplainReport, home: Path, lang: str) -> dict[str, Any]:
-    words = {"line": error.line, "words": error.words, "count": error.count}
-    return {**words, "issue": issue_text(error, report.facts, home, lang)}
+    fields = {"line": error.line, "words": error.words, "count": error.count}
+    return {**fields, "issue": issue_text(error, report.facts, home, lang)}
 
 
 # --- console
 
 
 def show(screen: Screen, report: ExplainReport) -> None:
-    """Print the explanation: the root cause first; quiet leaves out what is not known by name, and the counts."""
+    """Print the explanation, the root cause first; with --quiet, without details of unknown errors and counts."""
     found = report.explanation
     for named in found.matches:
         _named(screen, named)
     for error in found.unknown:
         _unknown(screen, error, report)
     if not found.matches and not found.unknown:
-        screen.line("✓ " + screen.say("explain-nothing", lines=found.lines), "bold green")
+        screen.line("✓ " + screen.tr("explain-nothing", lines=found.lines), "bold green")
     elif not screen.quiet:
-        screen.line(screen.say("explain-counts", **_counts(report)), "dim")
+        screen.line(screen.tr("explain-counts", **_counts(report)), "dim")
 
 
 def _counts(report: ExplainReport) -> dict[str, object]:
@@ -77,23 +76,23 @@ def _counts(report: ExplainReport) -> dict[str, object]:
 def _named(screen: Screen, named: NamedFailure) -> None:
     mark, style = ("✗", "bold red") if named.root_cause else ("·", "bold")
     screen.console.print(
-        Text(f"{mark} {screen.words(named.title)}", style=style),
-        Text(f"[{named.id}] {screen.words(_role(named))}", style="dim"),
+        Text(f"{mark} {screen.render(named.title)}", style=style),
+        Text(f"[{named.id}] {screen.render(_role(named))}", style="dim"),
     )
-    _say(
+    _paragraph(
         screen,
         "",
-        f"{_where(named.line, named.count, screen.lang)}{screen.say('label-colon')}{named.excerpt}",
+        f"{_where(named.line, named.count, screen.lang)}{screen.tr('label-colon')}{named.excerpt}",
     )
     if not screen.quiet:
-        _say(screen, screen.say(_APPLIES[named.applies]), named.reason)
+        _paragraph(screen, screen.tr(_APPLIES[named.applies]), named.reason)
     if named.root_cause or screen.verbose:
-        _say(screen, screen.say("explain-cause"), named.cause)
-        _say(screen, screen.say("remedy"), named.remedy.text)
+        _paragraph(screen, screen.tr("explain-cause"), named.cause)
+        _paragraph(screen, screen.tr("remedy"), named.remedy.text)
         for command in named.remedy.commands:
-            _say(screen, screen.say("run"), command_line(command))
+            _paragraph(screen, screen.tr("run"), command_line(command))
     for link in named.links if screen.verbose else ():
-        _say(screen, "", link, "dim")
+        _paragraph(screen, "", link, "dim")
     screen.console.print()
 
 
@@ -106,40 +105,36 @@ def _role(named: NamedFailure) -> Words:
 
 
 def _where(line: int, count: int, lang: str) -> str:
-    times = say("explain-many" if count >= COUNTED else "explain-times", lang, count=count)
-    return say("explain-line", lang, line=line) + (f" ({times})" if count > 1 else "")
+    times = tr("explain-many" if count >= COUNTED else "explain-times", lang, count=count)
+    return tr("explain-line", lang, line=line) + (f" ({times})" if count > 1 else "")
 
 
 def _unknown(screen: Screen, error: UnknownError, report: ExplainReport) -> None:
     screen.line(
-        f"? {_where(error.line, error.count, screen.lang)}{screen.say('label-colon')}{error.words}",
+        f"? {_where(error.line, error.count, screen.lang)}{screen.tr('label-colon')}{error.words}",
         "bold magenta",
     )
     if screen.quiet:
         return
-    _say(screen, "", screen.say("explain-unknown"))
+    _paragraph(screen, "", screen.tr("explain-unknown"))
     for line in issue_text(error, report.facts, screen.home, screen.lang).splitlines():
-        _say(screen, "", line, "dim")
+        _paragraph(screen, "", line, "dim")
     screen.console.print()
 
 
-def _say(screen: Screen, label: str, words: Words, style: str = "") -> None:
-    """Print a paragraph: wrapped and indented on a terminal, one unbroken line where it is not one."""
-    head = (label + screen.say("label-colon"), "bold") if label else ""
-    line = Text.assemble(head, (screen.clean(words), style))
-    if screen.console.is_terminal:
-        screen.console.print(Padding(line, (0, 0, 0, 2)))
-    else:
-        screen.console.print(Text("  ") + line, soft_wrap=True)
+def _paragraph(screen: Screen, label: str, text: Words, style: str = "") -> None:
+    """Print a paragraph with a label."""
+    head = (label + screen.tr("label-colon"), "bold") if label else ""
+    screen.indented(Text.assemble(head, (screen.clean(text), style)), 2)
 
 
 # --- text for an issue, and Markdown
 
 
 def issue_text(error: UnknownError, facts: Facts | None, home: Path, lang: str) -> str:
-    """Return a text about an unknown error for an issue: nothing private in it, and nothing that could break out."""
+    """Return a redacted Markdown text about an unknown error for an issue."""
     known = describe_facts(facts) if facts else ()
-    rows = [f"{render(name, lang)}{say('label-colon', lang)}{render(value, lang)}" for name, value in known]
+    rows = [f"{render(name, lang)}{tr('label-colon', lang)}{render(value, lang)}" for name, value in known]
     body = [f"paddlevl-doctor {__version__}", *rows, f"line {error.line}", "", *error.trace]
     title = _inline(_public(error.words, home))
     return f"### {title}\n\n{_fenced(_public(chr(10).join(body), home))}"
@@ -147,7 +142,7 @@ def issue_text(error: UnknownError, facts: Facts | None, home: Path, lang: str) 
 
 def markdown(report: ExplainReport, home: Path, lang: str) -> str:
     """Write the explanation as Markdown for an issue."""
-    parts = ["# " + say("explain-heading", lang), say("explain-counts", lang, **_counts(report))]
+    parts = ["# " + tr("explain-heading", lang), tr("explain-counts", lang, **_counts(report))]
     for named in report.explanation.matches:
         parts += _section(named, home, lang)
     for error in report.explanation.unknown:
@@ -156,13 +151,13 @@ def markdown(report: ExplainReport, home: Path, lang: str) -> str:
 
 
 def _section(named: NamedFailure, home: Path, lang: str) -> Iterator[str]:
-    role, colon = render(_role(named), lang), say("label-colon", lang)
+    role, colon = render(_role(named), lang), tr("label-colon", lang)
     yield f"## {_inline(render(named.title, lang))} (`{named.id}`{', ' + role if role else ''})"
     yield _where(named.line, named.count, lang)
     yield _fenced(_public(named.excerpt, home))
-    yield f"{say(_APPLIES[named.applies], lang)}{colon}{_inline(_public(render(named.reason, lang), home))}"
-    yield f"**{say('explain-cause', lang)}**{colon}{_public(render(named.cause, lang), home)}"
-    yield f"**{say('remedy', lang)}**{colon}{_public(render(named.remedy.text, lang), home)}"
+    yield f"{tr(_APPLIES[named.applies], lang)}{colon}{_inline(_public(render(named.reason, lang), home))}"
+    yield f"**{tr('explain-cause', lang)}**{colon}{_public(render(named.cause, lang), home)}"
+    yield f"**{tr('remedy', lang)}**{colon}{_public(render(named.remedy.text, lang), home)}"
     if named.remedy.commands:
         yield _fenced("\n".join(map(command_line, named.remedy.commands)))
     if named.links:
@@ -170,13 +165,13 @@ def _section(named: NamedFailure, home: Path, lang: str) -> Iterator[str]:
 
 
 def _public(words: str, home: Path) -> str:
-    """Take out what must not leave the machine, and control characters."""
+    """Redact a text and replace its control characters."""
     shown = replace(Redactor.of_this_machine(), home=str(home)).text(words)
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in shown)
 
 
 def _fenced(words: str) -> str:
-    """Put a text into a fence that it cannot close."""
+    """Return a fenced block whose fence is longer than any run of backticks in the text."""
     longest = max((len(run) for run in _FENCE.findall(words)), default=2)
     fence = "`" * (longest + 1)
     return f"{fence}text\n{words}\n{fence}"

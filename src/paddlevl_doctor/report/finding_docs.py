@@ -1,6 +1,6 @@
-"""Writes docs/findings from matrix/failures, one page a failure and a table of them all.
+"""Writes docs/findings from matrix/failures: a page per failure, and a table of all of them.
 
-The pages are made of data alone: change the data, then run
+To change a page, change the data and run
 `python -m paddlevl_doctor.report.finding_docs docs/findings`.
 """
 
@@ -38,7 +38,7 @@ _SYSTEMS = {"linux": "Linux", "windows": "Windows", "macos": "macOS"}
 
 
 def render(failures: Iterable[Failure]) -> dict[str, str]:
-    """Return the text of every page by its file name, README.md with the table among them."""
+    """Return the text of every page by file name; README.md has the table."""
     ordered = sorted(failures, key=lambda failure: failure.id)
     pages = {f"{failure.id}.md": _page(failure) for failure in ordered}
     return {"README.md": _index(ordered), **pages}
@@ -80,16 +80,16 @@ def _page(failure: Failure) -> str:
 
 
 def _facts(failure: Failure) -> list[tuple[str, str]]:
-    """Return the rows of a page's table; a row without content is left out."""
+    """Return the rows of the table of a page, without empty ones."""
     proof = _PROOFS[failure.evidence]
-    shown = f" (`{failure.reproduced_by}`)" if failure.reproduced_by else ""
+    test = f" (`{failure.reproduced_by}`)" if failure.reproduced_by else ""
     rows = [
         ("id", f"`{failure.id}`"),
         ("what `check` tests", failure.general("looks_at", "en")),
         ("can occur", _applies(failure)),
         ("corrected in", failure.fixed_in or ""),
         ("`fix`", _fix(failure)),
-        ("evidence", proof + shown),
+        ("evidence", proof + test),
     ]
     return [(name, value) for name, value in rows if value]
 
@@ -101,19 +101,19 @@ def _applies(failure: Failure) -> str:
 
 
 def _fix(failure: Failure) -> str:
-    what = failure.cure.requirements or filter(None, (failure.cure.patch,))
-    return " ".join((_KINDS[failure.cure.kind], ", ".join(f"`{item}`" for item in what))).strip()
+    items = failure.cure.requirements or filter(None, (failure.cure.patch,))
+    return " ".join((_KINDS[failure.cure.kind], ", ".join(f"`{item}`" for item in items))).strip()
 
 
 def write(folder: Path, pages: dict[str, str]) -> None:
-    """Write the pages into a folder, which is created; files of other names are left alone."""
+    """Write the pages to a folder, which is created if needed; other files stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in pages.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages of the known failures into the folder named by the only argument."""
+    """Write the pages of all known failures to the folder in the only argument; return the exit code."""
     if len(arguments) != 1:
         sys.stderr.write(f"usage: {COMMAND}\n")
         return 2

@@ -1,4 +1,4 @@
-"""The formats of a check that leave the machine: each of them is redacted before it is written."""
+"""The formats of `check` that leave the machine. The report is redacted before it is rendered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WRITERS = {
 
 
 def renderers(report: CheckReport, lang: str) -> Mapping[str, Callable[[], str]]:
-    """Return what writes a check in each format; a format that is not asked for is not imported."""
+    """Return for each format a function that renders the report; it imports the module of the format when called."""
     return {name: partial(_write, name, report, lang) for name in _WRITERS}
 
 

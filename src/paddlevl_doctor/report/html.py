@@ -1,4 +1,4 @@
-"""A check as one HTML page: no script, no request to anywhere, light and dark, and safe against hostile text."""
+"""A check as an HTML page without scripts and network requests, safe against hostile text."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
 
 _CODE = re.compile(r"`([^`\n]+)`")
-# Characters that steer the direction of text, that cannot be seen at all, or (half a surrogate) not be written.
-_STEERING = re.compile(
+# Characters that change the direction of text, are invisible, or cannot be encoded (lone surrogates).
+_CONTROL_CHARS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
 )
 
@@ -43,7 +43,7 @@ def render_check(report: CheckReport, lang: str) -> str:
 
 @functools.cache
 def template(name: str) -> Template:
-    """Return a template whose values are escaped, and without what would steer the reader's eye."""
+    """Return a template that renders messages, escapes values and replaces control characters."""
     from jinja2 import (  # noqa: PLC0415 - only this format needs it
         Environment,
         FileSystemLoader,
@@ -63,23 +63,23 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def visible(words: str) -> str:
-    """Return text in which what would steer the reader's eye is a mark."""
-    return _STEERING.sub("\ufffd", words)
+def visible(text: str) -> str:
+    """Return a text with invisible and direction characters replaced."""
+    return _CONTROL_CHARS.sub("\ufffd", text)
 
 
 def _shown(context: Context, value: object) -> object:
-    """Word a message, make a text visible, and leave everything else to the escaping."""
+    """Render a message and replace control characters in a text; jinja2 escapes the result."""
     from markupsafe import Markup  # noqa: PLC0415 - as above
 
-    words = render(value, context["lang"]) if isinstance(value, Message) else value
-    return visible(words) if isinstance(words, str) and not isinstance(words, Markup) else words
+    text = render(value, context["lang"]) if isinstance(value, Message) else value
+    return visible(text) if isinstance(text, str) and not isinstance(text, Markup) else text
 
 
-def _spans(context: Context, said: Text) -> object:
-    """Return a message or text with its `code` as code elements, everything else escaped."""
+def _spans(context: Context, text: Text) -> object:
+    """Return a message or text with `code` as code elements and everything else escaped."""
     from markupsafe import Markup, escape  # noqa: PLC0415 - as above
 
-    parts = _CODE.split(visible(render(said, context["lang"])))
+    parts = _CODE.split(visible(render(text, context["lang"])))
     shown = [Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)]
     return Markup("").join(shown)

@@ -1,4 +1,4 @@
-"""The JSON documents of every command, as the contract in docs/json.md and the schemas in `schemas/` describe them."""
+"""The JSON documents of the commands, as described in docs/json.md and by the schemas in `schemas/`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Document = dict[str, Any]
 
 
 def document(verb: str, **fields: Any) -> Document:
-    """Return a document of this verb: its schema, the doctor's version, and the fields, still as values."""
+    """Return a document with the schema of a command, the version of the doctor, and the fields as values."""
     return {"schema": f"paddlevl-doctor/{verb}/1", "doctor": {"version": __version__}, **fields}
 
 
 def check_document(report: CheckReport) -> Document:
-    """Describe a check."""
+    """Return the document of `check`."""
     target = report.facts.target
     shown = {"python": target.python, "version": target.version, "prefix": target.prefix} if target else None
     return document(
@@ -40,12 +40,12 @@ def check_document(report: CheckReport) -> Document:
 
 
 def list_document(rows: tuple[ListedCheck, ...]) -> Document:
-    """Describe what the doctor knows."""
+    """Return the document of `check --list`."""
     return document("check-list", checks=rows)
 
 
 def fix_document(report: FixReport) -> Document:
-    """Describe a plan, and what became of it."""
+    """Return the document of `fix`: the plan, and the outcome if it was applied."""
     fields: dict[str, Any] = {"plan": {"steps": report.plan.steps}, "skipped": report.plan.skipped}
     fields |= {"request": report.request, "state": report.state}
     if report.mirrors:
@@ -62,34 +62,34 @@ def fix_document(report: FixReport) -> Document:
 
 
 def undo_document(report: UndoReport) -> Document:
-    """Describe what was undone and what is still remembered."""
+    """Return the document of `undo`."""
     return document("undo", undone=report.undone, transactions=report.left)
 
 
 def parse_document(report: ParseReport) -> Document:
-    """Describe the reading of a document."""
+    """Return the document of `parse`."""
     return document("parse", **report.fields())
 
 
 def pipelines_document(rows: tuple[PipelineRow, ...]) -> Document:
-    """Describe the pipelines of a target."""
+    """Return the document of `pipelines list`."""
     return document("pipelines", pipelines=rows)
 
 
 def error_document(verb: str, error: DoctorError) -> Document:
-    """Describe a command that ended with one sentence instead of an answer, and how far a failed repair got."""
+    """Return the document of a command that raised an error, with the outcomes of the steps of a failed repair."""
     outcomes = getattr(error, "outcomes", None)
     extra = {} if outcomes is None else {"outcome": outcomes}
     return document(verb, error={"message": error.message, "exit_code": int(error.exit_code)}, **extra)
 
 
 def as_json(document: Document, lang: str) -> str:
-    """Write a document as JSON text, its messages in a language, secrets taken out.
+    """Return a document as JSON text without secrets, with its messages in a language.
 
-    Most documents hold none, and looking at the whole text once is a tenth of looking at every string.
+    Most documents have no secrets, and searching the whole text takes a tenth of the time of searching each string.
     """
     plain = as_dict(document, lang)
-    words = json.dumps(plain, ensure_ascii=False, indent=2)
-    if without_secrets(words) == words:
-        return words
+    text = json.dumps(plain, ensure_ascii=False, indent=2)
+    if without_secrets(text) == text:
+        return text
     return json.dumps(scrubbed(plain), ensure_ascii=False, indent=2)

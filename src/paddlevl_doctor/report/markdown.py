@@ -1,4 +1,4 @@
-"""A check as Markdown for an issue: problems first, the rest folded; nothing in it that GitHub would act upon."""
+"""A check as Markdown for an issue: problems first, the rest collapsed. Text cannot become markup or mentions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.messages import render, say
+from paddlevl_doctor.messages import render, tr
 from paddlevl_doctor.report.console import Cause, causes, describe_facts
 from paddlevl_doctor.values.findings import Finding, Status
 
@@ -22,48 +22,48 @@ _MARKS = {
     Status.SKIPPED: "➖",
 }
 _WORD_JOINER = "\u2060"
-"""Invisible; between @ and a name it keeps GitHub from telling somebody."""
+"""An invisible character; after @ it prevents that GitHub notifies a user."""
 
 
 def render_check(report: CheckReport, lang: str) -> str:
     """Return the document; the report is already redacted."""
     found = causes(report.findings)
     parts = [
-        f"# {say('report-title', lang)}",
+        f"# {tr('report-title', lang)}",
         _verdict(report, lang),
         *(_problem(cause, lang) for cause in found),
-        _folded(say("report-machine", lang), _machine(report, lang)),
-        _folded(say("report-all", lang), _all(report, lang)),
-        say("report-written", lang, version=__version__, seconds=report.seconds),
+        _folded(tr("report-machine", lang), _machine(report, lang)),
+        _folded(tr("report-all", lang), _all(report, lang)),
+        tr("report-written", lang, version=__version__, seconds=report.seconds),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def escape(words: str) -> str:
-    """Return text in which nothing is markup but the code spans that it has."""
-    parts = _CODE.split(" ".join(words.split()))
+def escape(text: str) -> str:
+    """Return a text in one line in which only its code spans are markup."""
+    parts = _CODE.split(" ".join(text.split()))
     shown = (part if _CODE.fullmatch(part) else _plain(part) for part in parts)
     return "".join(shown)
 
 
-def _plain(words: str) -> str:
-    return _SPECIAL.sub(r"\\\1", words).replace("`", "\\`").replace("@", f"@{_WORD_JOINER}")
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text).replace("`", "\\`").replace("@", f"@{_WORD_JOINER}")
 
 
-def code(words: str) -> str:
+def code(text: str) -> str:
     """Return a fenced block whose fence is longer than any run of backticks inside."""
-    longest = max((len(run) for run in re.findall(r"`+", words)), default=0)
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return f"{fence}text\n{words}\n{fence}"
+    return f"{fence}text\n{text}\n{fence}"
 
 
 def _verdict(report: CheckReport, lang: str) -> str:
     counts = report.summary
     shown = [s for s in Status if counts[s.value] and s not in (Status.OK, Status.SKIPPED)]
-    colon = say("label-colon", lang)
-    found = [f"{_MARKS[s]} {say(f'status-{s.value}', lang)}{colon}{counts[s.value]}" for s in shown]
-    listed = say("list-separator", lang).join(found)
-    return listed or f"{_MARKS[Status.OK]} {say('report-nothing', lang)}"
+    colon = tr("label-colon", lang)
+    found = [f"{_MARKS[s]} {tr(f'status-{s.value}', lang)}{colon}{counts[s.value]}" for s in shown]
+    listed = tr("list-separator", lang).join(found)
+    return listed or f"{_MARKS[Status.OK]} {tr('report-nothing', lang)}"
 
 
 def _problem(cause: Cause, lang: str) -> str:
@@ -74,11 +74,11 @@ def _problem(cause: Cause, lang: str) -> str:
     if finding.evidence:
         lines.append(code("\n".join(f"{e.source}: {render(e.value, lang)}" for e in finding.evidence)))
     if finding.remedy is not None:
-        label = say("report-cure", lang) + say("label-colon", lang).rstrip()
+        label = tr("report-cure", lang) + tr("label-colon", lang).rstrip()
         lines.append(f"**{label}** {escape(render(finding.remedy.text, lang))}")
     if cause.consequences:
-        waiting = ", ".join(f"`{f.id}`" for f in cause.consequences)
-        lines.append(f"{say('report-follows', lang)}{say('label-colon', lang)}{waiting}")
+        blocked = ", ".join(f"`{f.id}`" for f in cause.consequences)
+        lines.append(f"{tr('report-follows', lang)}{tr('label-colon', lang)}{blocked}")
     if finding.links:
         lines.append("\n".join(f"- <{link}>" for link in finding.links))
     return "\n\n".join(lines)
@@ -86,24 +86,24 @@ def _problem(cause: Cause, lang: str) -> str:
 
 def _machine(report: CheckReport, lang: str) -> str:
     rows = [
-        f"{render(name, lang)}{say('label-colon', lang)}{render(value, lang)}"
+        f"{render(name, lang)}{tr('label-colon', lang)}{render(value, lang)}"
         for name, value in describe_facts(report.facts)
     ]
     target = report.facts.target
     if target is not None:
-        rows.append(say("report-packages", lang) + say("label-colon", lang).rstrip())
+        rows.append(tr("report-packages", lang) + tr("label-colon", lang).rstrip())
         rows += [f"  {d.name} {d.version}" for d in target.distributions]
     return code("\n".join(rows))
 
 
 def _all(report: CheckReport, lang: str) -> str:
-    columns = (say(column, lang) for column in ("column-status", "column-check", "column-title"))
+    columns = (tr(column, lang) for column in ("column-status", "column-check", "column-title"))
     head = f"| {' | '.join(columns)} |\n| --- | --- | --- |"
     return "\n".join([head, *(_row(finding, lang) for finding in report.findings)])
 
 
 def _row(finding: Finding, lang: str) -> str:
-    status = f"{_MARKS[finding.status]} {say(f'status-{finding.status.value}', lang)}"
+    status = f"{_MARKS[finding.status]} {tr(f'status-{finding.status.value}', lang)}"
     title = escape(render(finding.title, lang)).replace("\\|", "|").replace("|", "\\|")
     return f"| {status} | `{finding.id}` | {title} |"
 

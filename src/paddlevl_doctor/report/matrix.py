@@ -1,4 +1,4 @@
-"""How an answer of `matrix` looks: what to install and what it takes, then every rule with its source."""
+"""The result of `matrix` for the console and as JSON: the wheels, their requirements, and the rules with sources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paddlevl_doctor.messages import Text as Words
-from paddlevl_doctor.messages import message, say
+from paddlevl_doctor.messages import message, tr
 from paddlevl_doctor.report.console import command_line
 from paddlevl_doctor.report.json_documents import document
 
@@ -28,39 +28,38 @@ _PARTS = ("paddle", "nvidia", "stack", "models")
 def show(
     screen: Screen, answer: InstallOption, files: Sequence[Path] = (), notes: Sequence[Words] = ()
 ) -> None:
-    """Print an answer, what was written and what is to be known of it; quiet leaves what cannot be used, and the
-    commands or files.
+    """Print an answer with its notes and written files; with --quiet, only the refusals and the commands or files.
 
-    Where no GPU can be used that comes first: the rest is the second choice.
+    The refusals come first if no GPU can be used.
     """
     refused_first = answer.possible and not answer.used
     if refused_first:
         _refusals(screen, answer)
     if not screen.quiet:
         _table(screen, _rows(answer, screen.lang))
-        _rules(screen, screen.say("matrix-why"), answer.reasons, "")
+        _rules(screen, screen.tr("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
-        _rules(screen, screen.say("matrix-page", url=answer.index.url), answer.index.said, style)
+        _rules(screen, screen.tr("matrix-page", url=answer.index.url), answer.index.said, style)
     if not refused_first:
         _refusals(screen, answer)
     if not answer.possible:
-        screen.line(screen.say("matrix-impossible"), "bold red")
+        screen.line(screen.tr("matrix-impossible"), "bold red")
         return
     for note in notes:
         screen.line(note, "yellow")
     if files:
-        screen.line(screen.say("written", paths=", ".join(map(str, files))))
+        screen.line(screen.tr("written", paths=", ".join(map(str, files))))
     else:
         _commands(screen, answer)
 
 
 def _refusals(screen: Screen, answer: InstallOption) -> None:
-    _rules(screen, screen.say("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
+    _rules(screen, screen.tr("matrix-refused"), answer.refusals, "yellow" if answer.possible else "red")
 
 
 def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
-    """Print the figures: in columns on a terminal, elsewhere one unbroken line each, for an address may be long."""
+    """Print rows in columns on a terminal, else each as one unbroken line, because a URL may be long."""
     if screen.console.is_terminal:
         grid = Table.grid(padding=(0, 2))
         for name, value in rows:
@@ -68,36 +67,36 @@ def _table(screen: Screen, rows: Sequence[tuple[str, str]]) -> None:
         screen.console.print(grid)
     else:
         for name, value in rows:
-            screen.line(f"{name}{screen.say('label-colon')}{value}")
+            screen.line(f"{name}{screen.tr('label-colon')}{value}")
     screen.console.print()
 
 
 def _rows(answer: InstallOption, lang: str) -> list[tuple[str, str]]:
     chosen = answer.version_set
     rows = [
-        (say("matrix-machine", lang), _machine(answer.machine, lang)),
-        (say("matrix-set", lang), f"{chosen.name}: paddleocr {chosen.paddleocr}, paddlex {chosen.paddlex}"),
+        (tr("matrix-machine", lang), _machine(answer.machine, lang)),
+        (tr("matrix-set", lang), f"{chosen.name}: paddleocr {chosen.paddleocr}, paddlex {chosen.paddlex}"),
     ]
     if not answer.possible:
         return rows
     wheel = answer.wheel
     shown = {"requirement": wheel.requirement, "tag": wheel.tag, "device": wheel.device}
     rows += [
-        (say("matrix-wheel", lang), say("matrix-wheel-line", lang, **shown)),
-        (say("matrix-index", lang), _places(answer, lang)),
+        (tr("matrix-wheel", lang), tr("matrix-wheel-line", lang, **shown)),
+        (tr("matrix-index", lang), _places(answer, lang)),
     ]
     if answer.driver is not None:
         need = answer.driver
-        words = say("matrix-driver-line", lang, minimum=need.minimum, cuda=need.cuda, toolkit=need.toolkit)
-        rows.append((say("matrix-driver", lang), words))
+        words = tr("matrix-driver-line", lang, minimum=need.minimum, cuda=need.cuda, toolkit=need.toolkit)
+        rows.append((tr("matrix-driver", lang), words))
     if answer.download is not None:
-        rows.append((say("matrix-download", lang), _download(answer.download, lang)))
-    return rows + [(say("matrix-vram", lang), _memory(need, lang)) for need in answer.memory]
+        rows.append((tr("matrix-download", lang), _download(answer.download, lang)))
+    return rows + [(tr("matrix-vram", lang), _memory(need, lang)) for need in answer.memory]
 
 
 def _places(answer: InstallOption, lang: str) -> str:
-    """Name the page of the CUDA wheel, and where the other packages come from."""
-    default = answer.mirror or say("matrix-default-index", lang)
+    """Return the page of the CUDA wheel and the index of the other packages."""
+    default = answer.mirror or tr("matrix-default-index", lang)
     page = answer.wheel.find_links
     return default if page is None else f"{page}, {answer.mirror}" if answer.mirror else page
 
@@ -107,7 +106,7 @@ def _machine(machine: Machine, lang: str) -> str:
     place = f"WSL {host.wsl}" if host.wsl else host.notebook
     names = [f"{gpu.name} ({gpu.compute_capability})" for gpu in gpus.devices]
     counted = [f"{names.count(name)}× {name}" if names.count(name) > 1 else name for name in names]
-    driver = f"{say('matrix-driver', lang)} {gpus.driver}" if gpus.driver else say("matrix-no-driver", lang)
+    driver = f"{tr('matrix-driver', lang)} {gpus.driver}" if gpus.driver else tr("matrix-no-driver", lang)
     parts = [
         f"{host.system} {host.machine}",
         place,
@@ -122,20 +121,20 @@ def _machine(machine: Machine, lang: str) -> str:
 def _download(download: Download, lang: str) -> str:
     sizes = (download.paddle_mb, download.nvidia_mb, download.stack_mb, download.models_mb)
     parts = [
-        f"{say(f'matrix-part-{name}', lang)} {say('matrix-unknown-size', lang) if size is None else _gb(size / 1000)}"
+        f"{tr(f'matrix-part-{name}', lang)} {tr('matrix-unknown-size', lang) if size is None else _gb(size / 1000)}"
         for name, size in zip(_PARTS, sizes, strict=True)
         if size != 0
     ]
     key = "matrix-gigabytes" if download.complete else "matrix-gigabytes-at-least"
-    total = say(key, lang, gb=_gb(download.total_mb / 1000))
-    listed = say("list-separator", lang).join(parts)
-    return f"{total}{say('label-colon', lang)}{listed}{_doubt(download.verified, lang)}"
+    total = tr(key, lang, gb=_gb(download.total_mb / 1000))
+    listed = tr("list-separator", lang).join(parts)
+    return f"{total}{tr('label-colon', lang)}{listed}{_doubt(download.verified, lang)}"
 
 
 def _memory(need: GpuNeed, lang: str) -> str:
     shown = {"peak": _gb(need.peak_mb / 1024), "patched": _gb(need.patched_mb / 1024)}
-    words = say("matrix-vram-line", lang, gpu=need.gpu, dtype=need.dtype, **shown)
-    has = say("matrix-vram-has", lang, has=_gb(need.memory_mb / 1024)) if need.memory_mb else ""
+    words = tr("matrix-vram-line", lang, gpu=need.gpu, dtype=need.dtype, **shown)
+    has = tr("matrix-vram-has", lang, has=_gb(need.memory_mb / 1024)) if need.memory_mb else ""
     return f"{words}{has}{_doubt('unverified', lang)}"
 
 
@@ -144,35 +143,33 @@ def _gb(gigabytes: float) -> str:
 
 
 def _doubt(verified: str, lang: str) -> str:
-    return f" [{say('matrix-unverified', lang)}]" if verified == "unverified" else ""
+    return f" [{tr('matrix-unverified', lang)}]" if verified == "unverified" else ""
 
 
-def _rules(screen: Screen, title: str, sentences: Sequence[RuleText], style: str) -> None:
-    if not sentences:
+def _rules(screen: Screen, title: str, rules: Sequence[RuleText], style: str) -> None:
+    if not rules:
         return
-
     screen.line(title, "bold")
-    for said in sentences:
-        screen.indented(
-            Text(f"- {said.text(screen.lang)}{_doubt(said.verified, screen.lang)}", style=style), 2
-        )
-        screen.indented(Text(said.source, style="dim"), 4)
+    for rule in rules:
+        text = f"- {rule.text(screen.lang)}{_doubt(rule.verified, screen.lang)}"
+        screen.indented(Text(text, style=style), 2)
+        screen.indented(Text(rule.source, style="dim"), 4)
     screen.console.print()
 
 
 def _commands(screen: Screen, answer: InstallOption) -> None:
-    screen.line(screen.say("matrix-install"), "bold")
+    screen.line(screen.tr("matrix-install"), "bold")
     for command in answer.commands:
         screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
     if not screen.quiet:
         key = "matrix-elsewhere" if answer.machine.described else "matrix-here"
-        screen.line(screen.say(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
+        screen.line(screen.tr(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
 
 
 def matrix_document(
     answer: InstallOption, files: Sequence[Path] = (), notes: Sequence[Words] = ()
 ) -> Document:
-    """Describe an answer, what was written, and what is to be known of it."""
+    """Return the JSON document of `matrix`."""
     machine, chosen = answer.machine, answer.version_set
     return document(
         "matrix",
@@ -191,8 +188,8 @@ def matrix_document(
         driver=answer.driver,
         download=_download_fields(answer.download) if answer.download else None,
         gpu_memory=answer.memory,
-        rules=[_rule(said, "reason") for said in answer.reasons]
-        + [_rule(said, "refusal") for said in answer.refusals],
+        rules=[_rule(rule, "reason") for rule in answer.reasons]
+        + [_rule(rule, "refusal") for rule in answer.refusals],
         index=_index(answer),
         commands=answer.commands,
         fix=answer.fix if answer.possible else (),
@@ -238,22 +235,17 @@ def _wheel(answer: InstallOption) -> dict[str, object]:
 
 
 def _index(answer: InstallOption) -> dict[str, object] | None:
-    look = answer.index
-    if look is None:
+    index = answer.index
+    if index is None:
         return None
-    said = [_rule(one, "index") for one in look.said]
-    return {"url": look.url, "state": look.state, "versions": look.versions, "rules": said}
+    rules = [_rule(rule, "index") for rule in index.said]
+    return {"url": index.url, "state": index.state, "versions": index.versions, "rules": rules}
 
 
 def _download_fields(download: Download) -> dict[str, object]:
     return {**vars(download), "total_mb": download.total_mb, "complete": download.complete}
 
 
-def _rule(said: RuleText, kind: str) -> dict[str, object]:
-    return {
-        "rule": said.rule,
-        "kind": kind,
-        "text": said.message,
-        "source": said.source,
-        "verified": said.verified,
-    }
+def _rule(rule: RuleText, kind: str) -> dict[str, object]:
+    fields = {"text": rule.message, "source": rule.source, "verified": rule.verified}
+    return {"rule": rule.rule, "kind": kind, **fields}

@@ -1,4 +1,4 @@
-"""What people see of a run of `parse`: how it was read, where it went, and the verdict."""
+"""Console output of `parse`: engine, times, incidents, results and verdict."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from paddlevl_doctor.report.console import STYLES, Screen
 from paddlevl_doctor.values.findings import Status
 
 _DIFFERENCES, _DIFF_LINES = 5, 30
-"""So many are shown of a document without -v."""
+"""Maximum numbers of differences and of diff lines per document without -v."""
 
 
 def show(screen: Screen, report: ParseReport) -> None:
-    """Print how documents were read and how well; quiet leaves the verdict."""
+    """Print a run; with --quiet, only the verdict, its reasons and the differences."""
     if not screen.quiet:
         _reading(screen, report)
         if len(report.documents) > 1:
@@ -32,27 +32,27 @@ def show(screen: Screen, report: ParseReport) -> None:
     _, colour = _mark(report.verdict)
     screen.line(report.verdict.summary, f"bold {colour}")
     for reason in report.verdict.reasons:
-        screen.line(f"  {screen.words(reason)}", "dim")
+        screen.line(f"  {screen.render(reason)}", "dim")
     for document in report.documents:
         _differences(screen, document)
 
 
 def _reading(screen: Screen, report: ParseReport) -> None:
-    screen.line(screen.say("engine-line", engine=report.engine, device=report.device), "bold")
+    screen.line(screen.tr("engine-line", engine=report.engine, device=report.device), "bold")
     if report.reason:
         screen.line(
-            screen.say("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
+            screen.tr("engine-differs", requested=report.requested_engine, reason=report.reason), "yellow"
         )
     table = screen.table("column-step", "column-seconds")
     for name, seconds in report.seconds.items():
         table.add_row(name, f"{seconds:.1f}")
     screen.console.print(table)
     if fallback_summary(report.rungs):
-        screen.line(f"! {screen.words(fallback_summary(report.rungs))}", "yellow")
+        screen.line(f"! {screen.render(fallback_summary(report.rungs))}", "yellow")
     for incident in report.incidents:
-        screen.line(f"! {screen.words(incident)}", "yellow")
+        screen.line(f"! {screen.render(incident)}", "yellow")
     if len(report.documents) == 1:
-        screen.line(screen.say("written", paths=", ".join(report.outputs)))
+        screen.line(screen.tr("written", paths=", ".join(report.outputs)))
 
 
 def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
@@ -67,14 +67,14 @@ def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
 
 
 def _mark(verdict: Judgement) -> tuple[str, str]:
-    """Return the sign and the colour of a verdict; what could not be judged is neither good nor bad."""
+    """Return the mark and the colour of a verdict; a document without a ground truth counts as skipped."""
     if not verdict.passed:
         return STYLES[Status.ERROR]
     return STYLES[Status.OK if verdict.judged else Status.SKIPPED]
 
 
 def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:
-    """Show every document and engine in a row, then where what was read differs."""
+    """Print a row for each engine and document, then the differences between the engines."""
     table = screen.table("column-engine", "column-document", "column-similarity", "column-seconds")
     for engine in engines:
         for document in engine.documents:
@@ -89,21 +89,20 @@ def _comparison(screen: Screen, engines: Sequence[ComparedEngine]) -> None:
             _diff(screen, document.diff)
 
 
-def _diff(screen: Screen, words: str) -> None:
-    lines = words.splitlines()
+def _diff(screen: Screen, diff: str) -> None:
+    lines = diff.splitlines()
     for line in lines if screen.verbose else lines[:_DIFF_LINES]:
         screen.indented(Text(screen.clean(line), style={"+": "green", "-": "red"}.get(line[:1], "dim")), 2)
 
 
 def _differences(screen: Screen, document: DocumentReport) -> None:
-    """Show where the witness saw something else, and, of a document that failed, the known text's difference."""
+    """Print the differences of the cross-check and, for a failed document, the diff to the ground truth."""
     shown = document.differences if screen.verbose else document.differences[:_DIFFERENCES]
     for found in shown:
-        words = screen.say(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
-        screen.line(f"  {words}", "yellow")
-    if len(document.differences) > len(shown):
-        screen.line(
-            "  " + screen.say("differences-more", count=len(document.differences) - len(shown)), "dim"
-        )
+        line = screen.tr(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
+        screen.line(f"  {line}", "yellow")
+    hidden = len(document.differences) - len(shown)
+    if hidden:
+        screen.line("  " + screen.tr("differences-more", count=hidden), "dim")
     if screen.verbose or not document.verdict.passed:
         _diff(screen, document.diff)

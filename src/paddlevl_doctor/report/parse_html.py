@@ -1,6 +1,6 @@
-"""A run of `parse` as one HTML page: pages beside what was read of them, differences, times, memory, incidents.
+"""A run of `parse` as an HTML page: page pictures beside the read text, differences, times, memory, incidents.
 
-No script, no request to anywhere; nothing that was read can become more than words, their emphasis and tables."""
+The page has no scripts and makes no network requests. Text of documents can only become text, emphasis and tables."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _UNUSED = ("link", "image", "autolink", "html_inline", "html_block", "reference", "code", "lheading")
-"""Rules of CommonMark that are left out: what leads elsewhere, and what a scanned page never means by its spaces and
-rules."""
-_KEPT = frozenset({"start"})
-"""Attributes that the parser may set: at which number a list begins."""
+"""Disabled rules of CommonMark: links and HTML, and markup that a scanned page does not mean by spaces and lines."""
+_ALLOWED_ATTRIBUTES = frozenset({"start"})
+"""Attributes that the parser may set; `start` is the first number of a list."""
 _FORMULA = re.compile(
     r"\$\$(.{1,1000}?)\$\$|\$(?!\s)([^$\n]{1,400}?)(?<!\s)\$(?!\d)|\\\((.{1,400}?)\\\)|\\\[(.{1,1000}?)\\\]",
     re.DOTALL,
@@ -52,44 +51,44 @@ _PICTURE = re.compile(
     r"""<img\s[^<>]{0,500}?src=["']?(imgs/[\w.-]{1,200})(?=["'\s/>])[^<>]{0,500}>""", re.IGNORECASE
 )
 _WRAPPER = re.compile(r"</?(?:div|center|span|html|body)(?:\s[^<>]*)?>", re.IGNORECASE)
-"""What only places a part on the page."""
-_MOST_BYTES = 150_000
-"""A picture that was cut out of a page is shown up to this size; the page itself is beside it."""
+"""Tags that only position a part on the page."""
+_MAX_PICTURE_BYTES = 150_000
+"""Larger cropped pictures are not embedded, because the picture of the page shows them, too."""
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 
 Pictures = Callable[[str], str]
-"""Returns the data URI of a picture by its name below the page's folder, empty where it is not shown."""
+"""Returns the data URI of a picture by its name in the folder of the page; empty if it is not shown."""
 
 
 def as_html(text: str, pictures: Pictures, *, inline: bool = False) -> str:
-    """Return Markdown as HTML that is safe to show, whatever the text is; `inline` is for the words of a heading."""
+    """Return Markdown as HTML that is safe for any text; `inline` is for the text of a heading."""
     parser, env = _parser(), {"pictures": pictures}
-    words = _WRAPPER.sub("", text).strip("\n")
-    tokens = parser.parseInline(" ".join(words.split()), env) if inline else parser.parse(words, env)
+    text = _WRAPPER.sub("", text).strip("\n")
+    tokens = parser.parseInline(" ".join(text.split()), env) if inline else parser.parse(text, env)
     _clean(tokens)
     return visible(str(parser.renderer.render(tokens, parser.options, env)))
 
 
 def pictures_in(folder: Path | None) -> Pictures:
-    """Return what looks up the pictures that were cut out of a page."""
+    """Return a function that finds the cropped pictures of a page in its folder."""
     return lambda name: _data_uri(folder / name) if folder is not None else ""
 
 
 def cut_out(box: Box, folder: Path | None) -> str:
-    """Return the picture that the pipeline cut out of a page at this box as a data URI, empty where there is none.
+    """Return the picture that the pipeline cropped from a page at this box, as a data URI; empty if there is none.
 
-    PaddleX names it by the box (`img_in_image_box_1_2_3_4.jpg`, save_to_markdown).
+    PaddleX names it after the box (`img_in_image_box_1_2_3_4.jpg`, save_to_markdown).
     """
     if folder is None:
         return ""
     name = "_".join(map(str, box))
-    found = next(iter(sorted((folder / "imgs").glob(f"*_box_{name}.*"))), None)
-    return _data_uri(found) if found is not None else ""
+    path = next(iter(sorted((folder / "imgs").glob(f"*_box_{name}.*"))), None)
+    return _data_uri(path) if path is not None else ""
 
 
 def _data_uri(path: Path) -> str:
     try:
-        if path.stat().st_size > _MOST_BYTES or path.resolve().parent != path.parent.resolve():
+        if path.stat().st_size > _MAX_PICTURE_BYTES or path.resolve().parent != path.parent.resolve():
             return ""
         data = path.read_bytes()
     except OSError:
@@ -108,7 +107,7 @@ def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 12})
     parser.enable("table")
     parser.disable(list(_UNUSED))
-    rules = {"formula": _formula, "pair": _pair, "break": _break, "picture": _reading_html_picture}
+    rules = {"formula": _formula_rule, "pair": _pair_rule, "break": _break_rule, "picture": _picture_rule}
     for name, rule in rules.items():
         parser.inline.ruler.before("escape", name, rule)
     parser.add_render_rule("picture", _show_picture)
@@ -116,57 +115,57 @@ def _parser() -> MarkdownIt:
 
 
 def _clean(tokens: Sequence[Token]) -> None:
-    """Take off all attributes that came from the text, and the words behind a fence, which become a class."""
+    """Remove all attributes that come from the text, and the info string of fences, which would become a class."""
     for token in tokens:
-        token.attrs = {name: value for name, value in token.attrs.items() if name in _KEPT}
+        token.attrs = {name: value for name, value in token.attrs.items() if name in _ALLOWED_ATTRIBUTES}
         token.info = ""
         token.tag = "h5" if token.type.startswith("heading_") else token.tag
         _clean(token.children or ())
 
 
-def _formula(state: StateInline, silent: bool) -> bool:
+def _formula_rule(state: StateInline, silent: bool) -> bool:
     def push(found: re.Match[str]) -> None:
         token = state.push("code_inline", "code", 0)
         token.content = next(filter(None, found.groups()))
 
-    return state.src[state.pos] in "$\\" and _taken(state, silent, _FORMULA, push)
+    return state.src[state.pos] in "$\\" and _apply_rule(state, silent, _FORMULA, push)
 
 
-def _pair(state: StateInline, silent: bool) -> bool:
+def _pair_rule(state: StateInline, silent: bool) -> bool:
     def push(found: re.Match[str]) -> None:
         name = found[1].lower()
         state.push("pair_open", name, 1)
         state.push("text", "", 0).content = found[2]
         state.push("pair_close", name, -1)
 
-    return state.src[state.pos] == "<" and _taken(state, silent, _PAIR, push)
+    return state.src[state.pos] == "<" and _apply_rule(state, silent, _PAIR, push)
 
 
-def _break(state: StateInline, silent: bool) -> bool:
+def _break_rule(state: StateInline, silent: bool) -> bool:
     def push(_found: re.Match[str]) -> None:
         state.push("hardbreak", "br", 0)
 
-    return state.src[state.pos] == "<" and _taken(state, silent, _BREAK, push)
+    return state.src[state.pos] == "<" and _apply_rule(state, silent, _BREAK, push)
 
 
-def _reading_html_picture(state: StateInline, silent: bool) -> bool:
+def _picture_rule(state: StateInline, silent: bool) -> bool:
     def push(found: re.Match[str]) -> None:
         token = state.push("picture", "img", 0)
         token.content = found[1]
         token.meta = {"uri": state.env["pictures"](token.content)}
 
-    return state.src[state.pos] == "<" and _taken(state, silent, _PICTURE, push)
+    return state.src[state.pos] == "<" and _apply_rule(state, silent, _PICTURE, push)
 
 
-def _taken(
+def _apply_rule(
     state: StateInline, silent: bool, pattern: re.Pattern[str], push: Callable[[re.Match[str]], None]
 ) -> bool:
-    found = pattern.match(state.src, state.pos)
-    if found is None:
+    match = pattern.match(state.src, state.pos)
+    if match is None:
         return False
     if not silent:
-        push(found)
-    state.pos = found.end()
+        push(match)
+    state.pos = match.end()
     return True
 
 
@@ -177,10 +176,10 @@ def _show_picture(_renderer: Any, tokens: Sequence[Token], at: int, _options: An
 
 
 WIDE, HIGH = 640, 200
-"""Of the plot without its labels, in its own units."""
+"""Size of the plot without its labels, in SVG units."""
 _TICKS = 5
-_LOADED = 1 / 3
-"""Share of the run after which the models are loaded, and memory should stay as it is."""
+_LOADED_FRACTION = 1 / 3
+"""Fraction of the run after which the models are loaded and memory should stay constant."""
 
 Point = tuple[float, float]
 """Seconds since the start of the run, and MiB."""
@@ -188,19 +187,19 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """One kind of memory: its SVG points, the highest value in MiB, and the trend once the models were loaded."""
+    """The curve of RAM or GPU memory: SVG points, maximum in MiB, and the trend after the models were loaded."""
 
     points: str
     most_mb: int
     trend: str
-    """Both ends of the straight line of least squares, as SVG points."""
+    """The ends of the line of least squares, as SVG points."""
     rise: str
-    """The slope of that line in MiB a minute, with its sign."""
+    """The slope of that line in MiB per minute, with its sign."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Both kinds of memory, and the ticks of the axes: where they are, and what stands there."""
+    """The curves of RAM and GPU memory, and the ticks of the axes as positions and labels."""
 
     rss: Line
     vram: Line | None
@@ -210,7 +209,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class _Scale:
-    """What the right end and the top of the plot stand for."""
+    """The values at the right end and at the top of the plot."""
 
     seconds: float
     mb: float
@@ -220,7 +219,7 @@ class _Scale:
 
 
 def plot_of(samples: Sequence[Sample]) -> Plot | None:
-    """Return the plot of the samples; None where there are too few of them for a line."""
+    """Return the plot of the samples, or None if there are fewer than two."""
     ordered = sorted(samples, key=lambda sample: sample.seconds)
     rss = [(sample.seconds, float(sample.rss_mb)) for sample in ordered]
     vram = [(sample.seconds, float(sample.vram_mb)) for sample in ordered if sample.vram_mb is not None]
@@ -238,7 +237,7 @@ def plot_of(samples: Sequence[Sample]) -> Plot | None:
 
 
 def _line(points: Sequence[Point], scale: _Scale) -> Line:
-    later = [point for point in points if point[0] >= scale.seconds * _LOADED]
+    later = [point for point in points if point[0] >= scale.seconds * _LOADED_FRACTION]
     rise = slope(later)
     return Line(
         points=" ".join(map(scale.at, _thinned(points))),
@@ -258,11 +257,11 @@ def _trend(points: Sequence[Point], rise: float, scale: _Scale) -> str:
 
 
 def _thinned(points: Sequence[Point]) -> list[Point]:
-    """Return at most a point for each unit of width, the highest of those that share one: peaks stay."""
-    together = -(-len(points) // WIDE)
+    """Return at most one point per unit of width: the highest one, so that peaks stay."""
+    group = -(-len(points) // WIDE)
     return [
-        max(points[start : start + together], key=lambda point: point[1])
-        for start in range(0, len(points), together)
+        max(points[start : start + group], key=lambda point: point[1])
+        for start in range(0, len(points), group)
     ]
 
 
@@ -277,28 +276,28 @@ def _step(end: float) -> float:
 
 
 NAME = "report.html"
-_OPEN = 3
-"""Pages of a document that are open at first."""
-_OPEN_DIFFERING = 10
-"""Pages of a document that are open at first because something differs on them."""
-_LONGEST = 20_000
-"""Characters of a block that are shown: a model that does not stop writes more than anybody reads."""
-_LONGEST_DIFFERENCE = 600
+_MAX_OPEN_PAGES = 3
+"""Number of pages of a document that are expanded initially."""
+_MAX_OPEN_DIFFERING_PAGES = 10
+"""Number of further pages that are expanded initially because they have differences."""
+_MAX_BLOCK_CHARS = 20_000
+"""Longer blocks are truncated: a model that does not stop writes very long text."""
+_MAX_DIFFERENCE_CHARS = 600
 _LEVELS = {"title": "h4", "doc_title": "h4", "heading": "h5", "paragraph_title": "h5"}
 _FORMULAS = frozenset({"formula", "display_formula", "inline_formula"})
 _FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer_image"})
 _CAPTIONS = frozenset({"caption", "figure_title", "table_title", "chart_title"})
-_PLAIN = frozenset({"reader"})
-"""Engines that read plain text and no Markdown."""
+_PLAIN_TEXT_ENGINES = frozenset({"reader"})
+"""Engines that return plain text instead of Markdown."""
 _INVENTED = (DifferenceKind.MADE_UP, DifferenceKind.REPEATED)
-"""Differences that are part of what was read, and not only of the page."""
-_SHARED = 0.5
-"""Share of a difference's box that lies in a block's box where the block is what differs."""
+"""Differences that are in the text of the engine and not only on the page."""
+_MIN_OVERLAP = 0.5
+"""Fraction of the box of a difference that must lie in the box of a block with this difference."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """A box on the picture with its label; everything in pixels of the page."""
+    """A box with a label on the picture, in pixels of the page."""
 
     label: str
     x: int
@@ -308,8 +307,8 @@ class _Frame:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A difference with its frame, and as much of its text as is shown."""
+class _ShownDifference:
+    """A difference with its frame and its text, which may be truncated."""
 
     difference: Difference
     text: str
@@ -317,40 +316,40 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Shown:
-    """One block as it is shown."""
+class _ShownBlock:
+    """The data of a block for the template."""
 
     kind: str
     group: str
-    """What gives it its colour: heading, text, table, formula, figure or caption."""
+    """The group that determines the colour: heading, text, table, formula, figure or caption."""
     tag: str
     text: str
     html: str
-    """The text as HTML where the engine writes Markdown; else empty."""
+    """The text as HTML if the engine returns Markdown, else empty."""
     picture: str
-    """What was cut out of the page, as a data URI; else empty."""
+    """The cropped picture as a data URI, or empty."""
     cut: int
-    """How many characters are not shown."""
+    """Number of characters that are not shown."""
     rows: tuple[tuple[Cell, ...], ...]
     frame: _Frame
-    differs: tuple[_Found, ...]
+    differs: tuple[_ShownDifference, ...]
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A page as one engine read it; without a section where it did not read this page."""
+    """A page as read by one engine; `section` is None if the engine did not read it."""
 
     engine: str
     section: PageSection | None
-    blocks: tuple[_Shown, ...]
-    found: tuple[_Found, ...]
+    blocks: tuple[_ShownBlock, ...]
+    found: tuple[_ShownDifference, ...]
 
 
 @dataclass(frozen=True)
 class _Page:
-    """One page as it is shown; `sign` is the height of a label in pixels of the page.
+    """The data of a page for the template; `sign` is the height of a label in pixels of the page.
 
-    The picture has the blocks and differences of the first column's engine.
+    The picture shows the blocks and differences of the engine of the first column.
     """
 
     section: PageSection
@@ -366,7 +365,7 @@ class _Page:
 
 
 def write_page(run: RunReport, folder: Path, lang: str) -> Path:
-    """Write the page beside the results; raises DoctorError where it cannot be written."""
+    """Write the page to the folder of the results. Raises DoctorError if it cannot be written."""
     path = folder / NAME
     try:
         path.write_text(run_page(run, Path.home(), lang), encoding="utf-8")
@@ -376,8 +375,8 @@ def write_page(run: RunReport, folder: Path, lang: str) -> Path:
 
 
 def run_page(run: RunReport, home: Path, lang: str) -> str:
-    """Return the page. The home folder and secrets are taken out of all but what stands in the documents."""
-    words = template("run.html").render(
+    """Return the page without the home folder and secrets, except in text of the documents."""
+    page = template("run.html").render(
         lang=lang,
         t=message,
         version=__version__,
@@ -389,30 +388,30 @@ def run_page(run: RunReport, home: Path, lang: str) -> str:
         memory=plot_of(run.samples),
         size=(WIDE, HIGH),
         tone_of=_tone,
-        clean=lambda said: without_home(render(said, lang), home),
+        clean=lambda text: without_home(render(text, lang), home),
     )
-    return words + "\n"
+    return page + "\n"
 
 
 def _tone(document: DocumentSection) -> tuple[str, str]:
-    """Return the class that colours a document's verdict, and the mark that says the same without colours."""
+    """Return the CSS class and the mark of the verdict on a document."""
     if not document.passed:
         return "bad", "✗"
     return ("ok", "✓") if document.judged else ("unjudged", "-")
 
 
 def _pages(number: int, document: DocumentSection, engine: str) -> Iterator[_Page]:
-    """Yield the pages that any engine read."""
+    """Yield the pages that at least one engine read."""
     read = [(engine, document), *((other.engine, other.document) for other in document.others)]
     by_index = [(name, {page.index: page for page in one.pages}) for name, one in read]
-    differing = [page.index for page in document.pages if page.differences][:_OPEN_DIFFERING]
+    differing = [page.index for page in document.pages if page.differences][:_MAX_OPEN_DIFFERING_PAGES]
     for place, index in enumerate(sorted({index for _, pages in by_index for index in pages})):
         columns = tuple(_column(name, pages.get(index)) for name, pages in by_index)
         section = next(column.section for column in columns if column.section is not None)
         yield _Page(
             section=section,
             anchor=f"document-{number}-page-{index + 1}",
-            is_open=place < _OPEN or index in differing,
+            is_open=place < _MAX_OPEN_PAGES or index in differing,
             picture=_picture(section),
             columns=columns,
             sign=max(1, section.width // 48),
@@ -422,17 +421,19 @@ def _pages(number: int, document: DocumentSection, engine: str) -> Iterator[_Pag
 def _column(engine: str, page: PageSection | None) -> _Column:
     if page is None:
         return _Column(engine, None, (), ())
-    found = tuple(_found(n, difference) for n, difference in enumerate(page.differences, 1))
-    look_up = None if engine in _PLAIN else pictures_in(page.folder)
+    found = tuple(_shown_difference(n, difference) for n, difference in enumerate(page.differences, 1))
+    look_up = None if engine in _PLAIN_TEXT_ENGINES else pictures_in(page.folder)
     blocks = (
-        _shown(n, block, found, cut_out(block.box, page.folder) if block.kind in _FIGURES else "", look_up)
+        _shown_block(
+            n, block, found, cut_out(block.box, page.folder) if block.kind in _FIGURES else "", look_up
+        )
         for n, block in enumerate(page.blocks, 1)
     )
     return _Column(engine, page, tuple(blocks), found)
 
 
 def _picture(page: PageSection) -> str:
-    """Return the page's picture as a data URI; empty where there is none."""
+    """Return the picture of the page as a data URI; empty if there is none."""
     if page.picture is None:
         return ""
     with contextlib.suppress(OSError):
@@ -440,10 +441,10 @@ def _picture(page: PageSection) -> str:
     return ""
 
 
-def _found(number: int, difference: Difference) -> _Found:
-    words = difference.text
-    shown = words if len(words) <= _LONGEST_DIFFERENCE else words[:_LONGEST_DIFFERENCE] + "…"
-    return _Found(difference, shown, _frame(f"Δ{number}", difference.box))
+def _shown_difference(number: int, difference: Difference) -> _ShownDifference:
+    text = difference.text
+    shown = text if len(text) <= _MAX_DIFFERENCE_CHARS else text[:_MAX_DIFFERENCE_CHARS] + "…"
+    return _ShownDifference(difference, shown, _frame(f"Δ{number}", difference.box))
 
 
 def _frame(label: str, box: Box) -> _Frame:
@@ -451,26 +452,24 @@ def _frame(label: str, box: Box) -> _Frame:
     return _Frame(label, left, top, max(right - left, 0), max(bottom - top, 0))
 
 
-def _shown(
-    number: int, block: Block, found: tuple[_Found, ...], picture: str, look_up: Pictures | None
-) -> _Shown:
-    """Return a block as it is shown: as Markdown where there is something to look its pictures up."""
-    words = block.text[:_LONGEST]
+def _shown_block(
+    number: int, block: Block, found: tuple[_ShownDifference, ...], picture: str, look_up: Pictures | None
+) -> _ShownBlock:
+    """Return a block for the template; `look_up` finds pictures in Markdown and is None for plain text."""
+    text = block.text[:_MAX_BLOCK_CHARS]
     is_table, level = block.kind == "table", _LEVELS.get(block.kind)
     is_markdown = look_up is not None and block.kind not in _FORMULAS and not is_table
-    return _Shown(
+    return _ShownBlock(
         kind=block.kind,
         group=_group(block.kind),
         tag="pre" if block.kind in _FORMULAS else level or ("div" if is_markdown else "p"),
-        text=words.strip().removeprefix("$$").removesuffix("$$").strip()
-        if block.kind in _FORMULAS
-        else words,
-        html=as_html(words, look_up, inline=level is not None) if look_up and is_markdown else "",
-        picture="" if words.strip() else picture,
-        cut=len(block.text) - len(words),
-        rows=cells_of(words) if is_table else (),
+        text=text.strip().removeprefix("$$").removesuffix("$$").strip() if block.kind in _FORMULAS else text,
+        html=as_html(text, look_up, inline=level is not None) if look_up and is_markdown else "",
+        picture="" if text.strip() else picture,
+        cut=len(block.text) - len(text),
+        rows=cells_of(text) if is_table else (),
         frame=_frame(str(number), block.box),
-        differs=tuple(f for f in found if _is_of(f.difference, block)),
+        differs=tuple(f for f in found if _has_difference(f.difference, block)),
     )
 
 
@@ -481,9 +480,9 @@ def _group(kind: str) -> str:
     )
 
 
-def _is_of(difference: Difference, block: Block) -> bool:
-    """Say whether a block is what differs: the engine wrote it, and at this place."""
+def _has_difference(difference: Difference, block: Block) -> bool:
+    """Return whether a difference is in the text of a block and lies in its box."""
     a, b = difference.box, block.box
     wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     area = (a[2] - a[0]) * (a[3] - a[1])
-    return difference.kind in _INVENTED and wide > 0 and high > 0 and wide * high >= _SHARED * area
+    return difference.kind in _INVENTED and wide > 0 and high > 0 and wide * high >= _MIN_OVERLAP * area

@@ -1,4 +1,4 @@
-"""How the patches look: a list, one patch with its change, the state of every file, a wheel that was built."""
+"""The results of `patches list`, `show`, `status` and `build` for the console and as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from paddlevl_doctor.knowledge.patches import Patch
-from paddlevl_doctor.messages import message, say
+from paddlevl_doctor.messages import message, tr
 from paddlevl_doctor.report.console import Screen, command_line
 from paddlevl_doctor.report.json_documents import Document, document
 from paddlevl_doctor.values.findings import Command
@@ -21,19 +21,19 @@ _STYLES = {"altered": "red", "missing": "red", "patched": "green"}
 
 
 def show_list(screen: Screen, patches: Sequence[Patch]) -> None:
-    """Print every patch, whether `fix` applies it by itself, and what it does."""
+    """Print every patch, whether `fix` applies it automatically, and what it does."""
     table = screen.table("column-patch", "column-default", "column-what")
     for patch in patches:
-        table.add_row(patch.id, screen.say(f"patch-{patch.default}"), Text(patch.title(screen.lang)))
+        table.add_row(patch.id, screen.tr(f"patch-{patch.default}"), Text(patch.title(screen.lang)))
     screen.console.print(table)
 
 
 def show_detail(screen: Screen, detail: PatchDetail) -> None:
-    """Print one patch: what is wrong without it, what it changes, and when it can be dropped."""
+    """Print a patch: the problem, the change, and when the patch can be removed."""
     patch, lang = detail.patch, screen.lang
-    screen.line(f"{patch.id}  ({screen.say(f'patch-{patch.default}')})", "bold")
+    screen.line(f"{patch.id}  ({screen.tr(f'patch-{patch.default}')})", "bold")
     screen.line(patch.why(lang))
-    screen.line(screen.say("patch-drop-when", text=patch.drop_when[lang]), "dim")
+    screen.line(screen.tr("patch-drop-when", text=patch.drop_when[lang]), "dim")
     for link in patch.links:
         screen.line(link, "dim")
     for _, diff in detail.changes:
@@ -41,43 +41,42 @@ def show_detail(screen: Screen, detail: PatchDetail) -> None:
 
 
 def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
-    """Print what every file that a patch knows is in the target; verbose adds its path and who shares it."""
+    """Print the state of every file that a patch changes; with -v, also its path and the number of hard links."""
     table = screen.table("column-patch", "column-state")
     for file in files:
         table.add_row(file.patch, Text(_state(file, screen.lang), _STYLES.get(file.state, "")))
         if screen.verbose:
-            shared = screen.say("patch-shared", links=file.links) if file.links > 1 else ""
+            shared = screen.tr("patch-shared", links=file.links) if file.links > 1 else ""
             table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
     screen.console.print(table)
 
 
 def _state(file: FileStatus, lang: str) -> str:
-    """Return the state in words; of a version that the patch does not know, also whether it is needed there."""
-    words = say(f"state-{file.state}", lang)
+    """Return the state as text; for a version that the patch does not know, also whether the patch is needed."""
+    words = tr(f"state-{file.state}", lang)
     if file.needed is None:
         return words
     return (
-        f"{words}{say('label-colon', lang)}{say('patch-needed' if file.needed else 'patch-not-needed', lang)}"
+        f"{words}{tr('label-colon', lang)}{tr('patch-needed' if file.needed else 'patch-not-needed', lang)}"
     )
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:
-    """Print where a wheel is, what is in it, and how it is installed."""
-    screen.line(screen.say("wheel-built", path=screen.clean(str(path))), "bold green")
+    """Print the path of a wheel, its patches, and the command to install it."""
+    screen.line(screen.tr("wheel-built", path=screen.clean(str(path))), "bold green")
     for patch in chosen:
         screen.line(f"  {patch.id}: {patch.title(screen.lang)}")
-    screen.line(screen.say("wheel-install", command=command_line(install_command(path))))
+    screen.line(screen.tr("wheel-install", command=command_line(install_command(path))))
 
 
 def install_command(path: Path) -> Command:
-    """Return how a wheel is put in place of the published version."""
+    """Return the command that replaces the published version by a wheel."""
     return ("uv", "pip", "install", "--no-deps", str(path))
 
 
 def list_document(patches: Sequence[Patch]) -> Document:
-    """Describe every patch."""
-    rows = [_row(patch) for patch in patches]
-    return document("patches", patches=rows)
+    """Return the JSON document of `patches list`."""
+    return document("patches", patches=[_row(patch) for patch in patches])
 
 
 def _row(patch: Patch) -> dict[str, object]:
@@ -95,16 +94,16 @@ def _row(patch: Patch) -> dict[str, object]:
 
 
 def detail_document(detail: PatchDetail) -> Document:
-    """Describe one patch with its change."""
+    """Return the JSON document of `patches show`."""
     changes = [{"path": path, "diff": diff} for path, diff in detail.changes]
     return document("patches", patches=[{**_row(detail.patch), "changes": changes}], version=detail.version)
 
 
 def status_document(files: Sequence[FileStatus]) -> Document:
-    """Describe the state of every file."""
+    """Return the JSON document of `patches status`."""
     return document("patches", status=files)
 
 
 def wheel_document(path: Path, chosen: Sequence[Patch]) -> Document:
-    """Describe a wheel that was built."""
+    """Return the JSON document of `patches build`."""
     return document("patches", wheel=str(path), patches=[_row(patch) for patch in chosen])

@@ -1,4 +1,4 @@
-"""Shows on stderr what is going on: a spinner with the elapsed time on a terminal, nothing elsewhere."""
+"""Shows the progress of a command on stderr if that is a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Announces stages. On a terminal each leaves one line with its duration; nested stages share the spinner."""
+    """Shows stages and progress bars. A finished stage leaves a line with its duration; nested ones show nothing."""
 
     def __init__(self, *, enabled: bool, lang: str) -> None:
         self.enabled = enabled and sys.stderr.isatty()
@@ -24,7 +24,7 @@ class Progress:
 
     @contextmanager
     def stage(self, title: Text) -> Iterator[None]:
-        """Show `title` while the block runs."""
+        """Show the title and a spinner while the block runs."""
         if not self.enabled or self.depth:
             yield
             return
@@ -37,7 +37,7 @@ class Progress:
 
     @contextmanager
     def bytes(self, title: Text, total: int) -> Iterator[Advance]:
-        """Show how many of `total` bytes are here, the rate and the time left; a total of 0 is unknown."""
+        """Show a bar for a download of `total` bytes with rate and remaining time; 0 means an unknown total."""
         if not self.enabled or self.depth:
             yield Advance()
             return
@@ -47,7 +47,7 @@ class Progress:
 
     @contextmanager
     def bar(self, title: Text, total: int) -> Iterator[Advance]:
-        """Show how much of `total` is done, at what rate, and the time left."""
+        """Show a bar for `total` items with rate and remaining time."""
         if not self.enabled or self.depth:
             yield Advance()
             return

@@ -1,4 +1,4 @@
-"""How `serve` looks: what is in the way, both environments with their commands, and the file between them."""
+"""The result of `serve` for the console and as JSON: problems, both environments, and the pipeline file."""
 
 from __future__ import annotations
 
@@ -21,72 +21,72 @@ _STYLES = {Status.ERROR: "bold red", Status.UNKNOWN: "magenta", Status.WARNING: 
 
 
 def show(screen: Screen, report: ServeReport) -> None:
-    """Print the answer; quiet leaves what is wrong, and the address of a server that runs."""
+    """Print the report; with --quiet, only problems and the URL of a running server."""
     for finding in report.findings:
         _finding(screen, finding)
     if report.plan is not None and not screen.quiet:
         if report.exit_code() != 0:
-            screen.line(screen.say("serve-cannot"), "yellow")
+            screen.line(screen.tr("serve-cannot"), "yellow")
         _plan(screen, report.plan, report.notes)
     if report.running is not None:
         seconds = f"{report.running.seconds:.1f}"
-        screen.line(screen.say("serve-ready", url=report.running.url, seconds=seconds), "bold green")
+        screen.line(screen.tr("serve-ready", url=report.running.url, seconds=seconds), "bold green")
     if report.plan is not None and not screen.quiet:
         _next(screen, report, report.plan)
 
 
 def _next(screen: Screen, report: ServeReport, plan: ServerPlan) -> None:
-    """Say what is left to the reader: to clear the way, to make the client, to start, to read a page."""
+    """Print the next steps of the user: fix the problems, create the client, start the server, read a page."""
     read = command_line(plan.client.read)
     if report.exit_code() != 0:
-        screen.line(screen.say("serve-nothing"), "bold")
+        screen.line(screen.tr("serve-nothing"), "bold")
     elif report.dry_run:
-        screen.line(screen.say("serve-next"), "bold")
+        screen.line(screen.tr("serve-next"), "bold")
         first = map(command_line, plan.client.prepare)
-        steps = [*first, screen.say("serve-next-serve"), screen.say("serve-next-read", command=read)]
+        steps = [*first, screen.tr("serve-next-serve"), screen.tr("serve-next-read", command=read)]
         for number, step in enumerate(steps, 1):
             _command(screen, f"{number}. {step}")
     elif plan.client.yaml is None:
         command = " && ".join(map(command_line, plan.client.prepare))
-        screen.line(screen.say("serve-next-again", file=plan.client.file, command=command), "yellow")
+        screen.line(screen.tr("serve-next-again", file=plan.client.file, command=command), "yellow")
     else:
-        _command(screen, screen.say("serve-next-read", command=read))
+        _command(screen, screen.tr("serve-next-read", command=read))
 
 
-def _command(screen: Screen, words: str) -> None:
-    """Print a line that the terminal wraps and not the doctor, so that it can be copied as one."""
-    screen.console.print(Text(screen.clean(f"      {words}")), soft_wrap=True)
+def _command(screen: Screen, line: str) -> None:
+    """Print a line without line breaks, so that it can be copied."""
+    screen.console.print(Text(screen.clean(f"      {line}")), soft_wrap=True)
 
 
 def _finding(screen: Screen, finding: Finding) -> None:
-    silent = finding.status in (Status.SKIPPED, Status.BLOCKED)
-    calm = finding.status in (Status.OK, Status.NOTE)
-    if (silent and not screen.verbose) or (calm and screen.quiet):
+    inactive = finding.status in (Status.SKIPPED, Status.BLOCKED)
+    harmless = finding.status in (Status.OK, Status.NOTE)
+    if (inactive and not screen.verbose) or (harmless and screen.quiet):
         return
-    label = screen.say(f"status-{finding.status.value}") + screen.say("label-colon")
-    title = screen.words(finding.title)
+    label = screen.tr(f"status-{finding.status.value}") + screen.tr("label-colon")
+    title = screen.render(finding.title)
     screen.line(f"{label}{title} [{finding.id}]", _STYLES.get(finding.status, "dim"))
-    if calm and not screen.verbose:
+    if harmless and not screen.verbose:
         return
-    for source, value in ((one.source, screen.words(one.value)) for one in finding.evidence):
+    for source, value in ((one.source, screen.render(one.value)) for one in finding.evidence):
         if value not in title:
             screen.line(f"   {source}: {value}", "dim")
     if finding.cause:
-        screen.line(f"   {screen.words(finding.cause)}")
+        screen.line(f"   {screen.render(finding.cause)}")
     if finding.remedy is not None:
-        screen.line(f"   {screen.words(finding.remedy.text)}")
+        screen.line(f"   {screen.render(finding.remedy.text)}")
 
 
 def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[Words]) -> None:
     screen.console.print()
     server = plan.server
     if server.folder is None:
-        screen.line(screen.say("serve-program", program=server.start[0]), "bold")
+        screen.line(screen.tr("serve-program", program=server.start[0]), "bold")
     else:
         key = "serve-server" if server.prepare else "serve-adopted"
-        screen.line(screen.say(key, folder=server.folder), "bold")
+        screen.line(screen.tr(key, folder=server.folder), "bold")
     for note in notes:
-        screen.line(f"   {screen.words(note)}", "dim")
+        screen.line(f"   {screen.render(note)}", "dim")
     for command in server.prepare:
         _command(screen, command_line(command))
     _start(screen, plan)
@@ -98,36 +98,36 @@ def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[Words]) -> None:
 def _start(screen: Screen, plan: ServerPlan) -> None:
     share = plan.share
     if share is None:
-        screen.line(f"   {screen.say('serve-start')}", "dim")
+        screen.line(f"   {screen.tr('serve-start')}", "dim")
     else:
         fraction = f"{share.fraction:.2f}"
-        screen.line("   " + screen.say("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
-    words = " ".join(f"{name}={value}" for name, value in plan.server.environment.items())
-    _command(screen, f"{words} {command_line(plan.server.start)}")
+        screen.line("   " + screen.tr("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
+    variables = " ".join(f"{name}={value}" for name, value in plan.server.environment.items())
+    _command(screen, f"{variables} {command_line(plan.server.start)}")
     if plan.server.config is not None:
-        screen.line("   " + screen.say("serve-config", config=plan.server.config.strip()), "dim")
-    screen.line("   " + screen.say("serve-answers", url=plan.url, model=plan.model), "dim")
+        screen.line("   " + screen.tr("serve-config", config=plan.server.config.strip()), "dim")
+    screen.line("   " + screen.tr("serve-answers", url=plan.url, model=plan.model), "dim")
     key = "serve-weights-cached" if PurePath(plan.weights).is_absolute() else "serve-weights-hub"
-    screen.line("   " + screen.say(key, weights=plan.weights), "dim")
+    screen.line("   " + screen.tr(key, weights=plan.weights), "dim")
 
 
 def _client(screen: Screen, client: ClientSide) -> None:
-    screen.line(screen.say("serve-client", folder=client.folder), "bold")
+    screen.line(screen.tr("serve-client", folder=client.folder), "bold")
     if client.prepare:
-        screen.line(f"   {screen.say('serve-client-first')}", "dim")
+        screen.line(f"   {screen.tr('serve-client-first')}", "dim")
     for command in client.prepare:
         _command(screen, command_line(command))
-    screen.line(f"   {screen.say('serve-client-reads')}", "dim")
+    screen.line(f"   {screen.tr('serve-client-reads')}", "dim")
     _command(screen, command_line(client.read))
-    screen.line(screen.say("serve-file", file=client.file), "bold")
-    screen.line("   " + screen.say("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
+    screen.line(screen.tr("serve-file", file=client.file), "bold")
+    screen.line("   " + screen.tr("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
     for name, value in client.settings.items():
         screen.line(f"      {name}: {value}")
 
 
 def _proof(screen: Screen, proof: Proof) -> None:
     screen.line(
-        screen.say("serve-proof", paddle=proof.paddle, server=proof.server, count=len(proof.clashes)), "bold"
+        screen.tr("serve-proof", paddle=proof.paddle, server=proof.server, count=len(proof.clashes)), "bold"
     )
     table = screen.table("column-package", proof.paddle, proof.server)
     for clash in proof.clashes:
@@ -139,7 +139,7 @@ def _proof(screen: Screen, proof: Proof) -> None:
 
 
 def serve_document(report: ServeReport) -> Document:
-    """Describe the answer."""
+    """Return the JSON document of `serve`."""
     return document(
         "serve",
         findings=report.findings,

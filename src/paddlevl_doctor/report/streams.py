@@ -1,7 +1,7 @@
-"""Lets stdout and stderr take every character, whatever their encoding is.
+"""Lets stdout and stderr accept every character in any encoding.
 
 A pipe on Windows has the encoding of the system (cp1252, cp936), and Python raises UnicodeEncodeError for a character
-that is not in it. What a stream cannot encode is written as a similar ASCII character or as an escape instead.
+that is not in it. Such a character is replaced by a similar ASCII character or an escape.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ _SIMILAR = {
 
 
 def accept_every_character() -> None:
-    """Let stdout and stderr replace what they cannot encode instead of raising UnicodeEncodeError."""
+    """Let stdout and stderr replace characters that they cannot encode instead of raising UnicodeEncodeError."""
     codecs.register_error(_REPLACE, _replaced)
     codecs.register_error(_ESCAPE, _escaped)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # it is None without a console, and something else in tests
+        if isinstance(stream, io.TextIOWrapper):  # None without a console; another type in tests
             stream.reconfigure(errors=_REPLACE)
 
 
-def for_stdout(words: str, format_name: str) -> str:
-    """Return a document so that it stays valid and says the same on a stdout that is not Unicode: as ASCII."""
+def for_stdout(document: str, format_name: str) -> str:
+    """Return a document in ASCII, with escapes of its format, if the encoding of stdout is not Unicode."""
     if (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf"):
-        return words
+        return document
     errors = {"json": _ESCAPE, "junit": "xmlcharrefreplace", "html": "xmlcharrefreplace"}.get(format_name)
-    return words if errors is None else words.encode("ascii", errors).decode("ascii")
+    return document if errors is None else document.encode("ascii", errors).decode("ascii")
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:
@@ -46,7 +46,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 def _each(error: UnicodeError, similar: dict[str, str]) -> tuple[str, int]:
-    """Return what is written instead; an escape is JSON's, so that it means the same inside a JSON string."""
+    """Return the replacement; an escape has the syntax of JSON, so that JSON strings keep their value."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     found = error.object[error.start : error.end]
