@@ -9,7 +9,7 @@ import pytest
 
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, ParseReport
-from paddlevl_doctor.report.ci_parse import checkout, redacted_report, github, junit, renderers
+from paddlevl_doctor.report.ci_parse import checkout, github, junit, redacted_report, renderers
 from paddlevl_doctor.values.pages import Page
 
 GOOD = Judgement(True, summary="good")
