@@ -28,26 +28,17 @@ def check(
         bool, typer.Option("--integrity", help="Also compare every installed file with its RECORD.")
     ] = False,
     only: Only = None,
-    ignore: Annotated[
-        list[str] | None, typer.Option(help="Omit this finding (may be repeated).", metavar="ID")
-    ] = None,
-    list_: Annotated[
-        bool, typer.Option("--list", help="List all checks and what each of them examines.")
-    ] = False,
+    ignore: Annotated[list[str] | None, typer.Option(help="Omit this finding.", metavar="ID")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List all checks and what they examine.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Count warnings as problems.")] = False,
     record: Annotated[
-        Path | None,
-        typer.Option(help="Save the collected facts, redacted, in this zip file.", metavar="FILE"),
+        Path | None, typer.Option(help="Save the facts, redacted, in this zip file.", metavar="FILE")
     ] = None,
     replay: Annotated[
-        Path | None,
-        typer.Option(help="Check a recording of --record instead of this machine.", metavar="FILE"),
+        Path | None, typer.Option(help="Check this recording instead of this machine.", metavar="FILE")
     ] = None,
     ray: Annotated[
-        str | None,
-        typer.Option(
-            help="Check every node of this Ray cluster (auto: the one of this machine).", metavar="ADDRESS"
-        ),
+        str | None, typer.Option(help="Check every node of this Ray cluster.", metavar="ADDRESS")
     ] = None,
     set_name: SetName = None,
     server_url: Annotated[

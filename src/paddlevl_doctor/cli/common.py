@@ -107,7 +107,7 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show only problems."
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show all details.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="Use no colours.")]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", help="Select only this finding (may be repeated).", metavar="ID")
+    list[str] | None, typer.Option("--only", help="Only this finding (may be repeated).", metavar="ID")
 ]
 Mirror = Annotated[
     str | None,

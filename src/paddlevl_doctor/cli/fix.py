@@ -25,15 +25,11 @@ def fix(
     common: Common,
     plan: Annotated[
         Path | None,
-        typer.Argument(metavar="[PLAN]", help="Plan to apply, as --output wrote it (with --apply)."),
+        typer.Argument(metavar="[PLAN]", help="With --apply: a plan file of --output."),
     ] = None,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Carry the plan out; without this option nothing is changed.")
-    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Carry the plan out.")] = False,
     only: Only = None,
-    skip: Annotated[
-        list[str] | None, typer.Option(help="Do not fix this finding (may be repeated).", metavar="ID")
-    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Do not fix this finding.", metavar="ID")] = None,
     set_name: SetName = None,
     mirror: Mirror = None,
     base_python: Annotated[
@@ -43,8 +39,7 @@ def fix(
         bool, typer.Option("--dev-safetensors", help="Install Paddle's safetensors 0.6.2.dev0 (set 2025-11).")
     ] = False,
     wheelhouse: Annotated[
-        Path | None,
-        typer.Option(help="Install from this folder of wheels, without a network.", metavar="DIR"),
+        Path | None, typer.Option(help="Install from this folder, without a network.", metavar="DIR")
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="Also if other packages are downgraded or removed.")

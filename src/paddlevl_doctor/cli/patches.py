@@ -53,8 +53,7 @@ def patches_status(common: Common) -> int:
 def patches_build(
     common: Common,
     only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Apply only this patch (may be repeated).", metavar="ID"),
+        list[str] | None, typer.Option("--only", help="Only this patch (may be repeated).", metavar="ID")
     ] = None,
     output: Annotated[Path, typer.Option("--output", help="Folder for the wheel.", metavar="DIR")] = Path(),
 ) -> int:

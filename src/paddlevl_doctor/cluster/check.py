@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.cluster.connect import (
-    Node,
-    alive_nodes,
-    connected,
-    node_affinity,
-    nodes_without_doctor,
-    reason_of,
-    with_absolute_paths,
-)
+from paddlevl_doctor.cluster import connect
+from paddlevl_doctor.cluster.connect import Node
 from paddlevl_doctor.cluster.node import check_node
 from paddlevl_doctor.commands.check import CheckRequest, refuse_unknown
 from paddlevl_doctor.commands.diagnose import TargetOptions
@@ -63,23 +56,23 @@ def check_on_ray(
     if request.record or request.replay:
         raise UsageError(message("ray-no-recording"))
     if written_as not in (*_UNMERGED, *REPORTS):
-        raise UsageError(
-            message("no-such-format", format=written_as, names=", ".join((*_UNMERGED, *REPORTS)))
-        )
+        formats = ", ".join((*_UNMERGED, *REPORTS))
+        raise UsageError(message("no-such-format", format=written_as, names=formats))
     refuse_unknown(request.only, request.ignore)
     seconds = _DEEP_TIMEOUT_SECONDS if request.deep or request.integrity else _TIMEOUT_SECONDS
-    with connected(address) as ray:
-        nodes = sorted(alive_nodes(ray), key=lambda node: str(node["NodeID"]))
-        without = {
-            node: render(reason, language()) for node, reason in nodes_without_doctor(ray, nodes).items()
-        }
+    with connect.connected(address) as ray:
+        nodes = sorted(connect.alive_nodes(ray), key=lambda node: str(node["NodeID"]))
+        unusable = connect.nodes_without_doctor(ray, nodes)
         tasks = {
-            node["NodeID"]: _start_check(ray, node, with_absolute_paths(options), request, written_as)
+            node["NodeID"]: _start_check(ray, node, connect.with_absolute_paths(options), request, written_as)
             for node in nodes
-            if node["NodeID"] not in without
+            if node["NodeID"] not in unusable
         }
         answers = [
-            without.get(node["NodeID"]) or _wait_for(ray, tasks[node["NodeID"]], seconds) for node in nodes
+            _wait_for(ray, tasks[node["NodeID"]], seconds)
+            if node["NodeID"] in tasks
+            else render(unusable[node["NodeID"]], language())
+            for node in nodes
         ]
     checks = tuple(_node_check(node, answer) for node, answer in zip(nodes, answers, strict=True))
     return ClusterCheck(
@@ -88,7 +81,9 @@ def check_on_ray(
 
 
 def _start_check(ray: Any, node: Node, options: TargetOptions, request: CheckRequest, written_as: str) -> Any:
-    task = ray.remote(check_node).options(scheduling_strategy=node_affinity(node), num_cpus=0, max_retries=0)
+    task = ray.remote(check_node).options(
+        scheduling_strategy=connect.node_affinity(node), num_cpus=0, max_retries=0
+    )
     return task.remote(options, request, written_as, language())
 
 
@@ -97,7 +92,7 @@ def _wait_for(ray: Any, task: Any, seconds: float) -> Any:
     try:
         return ray.get(task, timeout=seconds)
     except ray.exceptions.RayError as error:
-        return reason_of(error)
+        return connect.reason_of(error)
 
 
 def _node_check(node: Node, answer: tuple[Mapping[str, Any], str] | str) -> NodeCheck:

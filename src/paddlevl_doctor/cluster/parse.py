@@ -14,13 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from paddlevl_doctor.cluster.connect import (
-    alive_nodes,
-    connected,
-    nodes_without_doctor,
-    reason_of,
-    with_absolute_paths,
-)
+from paddlevl_doctor.cluster import connect
 from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
 from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
@@ -100,14 +94,13 @@ def parse_on_ray(
     tasks = document_tasks(request, output, expect, ledger)
     remaining = [task for task in tasks if not _is_done(task, ledger, request)]
     title = message("stage-ray", count=len(remaining))
-    with connected(address) as ray, bar(title, len(remaining)) as advance:
-        nodes = alive_nodes(ray)
+    with connect.connected(address) as ray, bar(title, len(remaining)) as advance:
+        nodes = connect.alive_nodes(ray)
         resources = ResourceRequest.of(request, gpus=bool(ray.cluster_resources().get("GPU")))
         _require_capable_node(ray, nodes, resources)
         ledger.compact()
-        for document in _read_all(
-            ray, remaining, resources, _run_config(output, options, request, resources)
-        ):
+        config = _run_config(output, options, request, resources)
+        for document in _read_all(ray, remaining, resources, config):
             ledger.add(document)
             advance(1)
     ledger.compact()
@@ -243,7 +236,7 @@ def _require_capable_node(ray: Any, nodes: Sequence[Mapping[str, Any]], resource
     usable = [node for node in nodes if resources.fits(node)]
     if not usable:
         raise DoctorError(message("ray-too-small", cpus=resources.cpus, gpus=resources.gpus))
-    without = nodes_without_doctor(ray, usable)
+    without = connect.nodes_without_doctor(ray, usable)
     if without:
         raise DoctorError("\n".join(render(one, language()) for one in without.values()))
 
@@ -253,7 +246,9 @@ def _run_config(
 ) -> RunConfig:
     warm = request.keep_warm if request.keep_warm is not None else _WARM_MINUTES
     document_request = replace(request, keep_warm=warm, resume=False, device=resources.device)
-    return RunConfig(output, with_absolute_paths(options), document_request, language(), resources.cpus)
+    return RunConfig(
+        output, connect.with_absolute_paths(options), document_request, language(), resources.cpus
+    )
 
 
 def _read_all(
@@ -269,4 +264,4 @@ def _read_all(
         try:
             yield ray.get(ready)
         except ray.exceptions.RayError as error:
-            yield task.started(config.request.engine).as_failed(reason_of(error))
+            yield task.started(config.request.engine).as_failed(connect.reason_of(error))
