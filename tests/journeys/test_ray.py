@@ -19,12 +19,12 @@ from xml.etree import ElementTree
 import pytest
 import uv
 from ray.cluster_utils import Cluster
-from test_native_engine import PROBES, WRITE_CACHE
 
 import documents
 import environments
 import paddlevl_doctor
 from doctor import doctor, environment, start_doctor
+from native_desk import PROBES, WRITE_CACHE
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("ray")
