@@ -65,7 +65,7 @@ class Stage:
     finished: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
-    drawers: int = 2
+    render_processes: int = 2
     fresh_cache: Callable[[], Path | None] = lambda: None
 
     @property
@@ -119,7 +119,7 @@ class Stage:
         (self.folder / "faults.json").write_text(json.dumps(self.plan))
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
-        source = PageSource(scratch, os.environ, drawers=self.drawers)
+        source = PageSource(scratch, os.environ, processes=self.render_processes)
         try:
             jobs = [self._job(source, path) for path in paths]
             for job in jobs if resume else ():

@@ -21,7 +21,7 @@ from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
-from paddlevl_doctor.parsing.input.documents import free_name
+from paddlevl_doctor.parsing.input.documents import unique_result_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -141,7 +141,7 @@ def jobs_of(
         called = _display_name(one.place)
         known = ledger.documents.get(called)
         name = known.results if known else ""
-        name = name or free_name(one.place.name, PurePosixPath(one.folder), taken)
+        name = name or unique_result_name(one.place.name, PurePosixPath(one.folder), taken)
         expected = truth.text.place if truth.text else None
         jobs.append(DocumentTask(one, called, name, _key(request, truth), expected, truth.missing))
     return jobs

@@ -23,7 +23,13 @@ from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines
 from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
-from paddlevl_doctor.parsing.input.documents import PAGES, Input, check_input, check_output_folder, expand
+from paddlevl_doctor.parsing.input.documents import (
+    PAGES_SUFFIX,
+    Input,
+    check_input,
+    check_output_folder,
+    find_documents,
+)
 from paddlevl_doctor.parsing.input.page_source import PageSource, render_processes_for
 from paddlevl_doctor.parsing.run.page_store import PageStore
 from paddlevl_doctor.parsing.run.report import Judgement, ParseReport, ParseRequest, unreadable
@@ -49,12 +55,12 @@ def parse(
     """
     outputs = tuple(request.output / engine for engine in request.compare) or (request.output,)
     # All engines of a comparison read the same documents, under the same names.
-    found = functools.cache(lambda *named: expand(named, *{*outputs, request.output}))
+    found = functools.cache(lambda *named: find_documents(named, *{*outputs, request.output}))
 
     def once(one: ParseRequest) -> ParseReport:
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-            drawers = render_processes_for(system.cpu_count(), system.memory_mb()[1])
-            source = PageSource(Path(scratch), system.env, drawers=drawers)
+            processes = render_processes_for(system.cpu_count(), system.memory_mb()[1])
+            source = PageSource(Path(scratch), system.env, processes=processes)
             source.start_worker()
             try:
                 return _parse(system, options, one, stage, bar, source, found, outputs)
@@ -133,7 +139,7 @@ def _open_documents(
             continue
         if count.frames > count.pages:
             notes.append(message("first-frame", name=item.path.name, frames=count.frames))
-        store = PageStore(request.output / f"{item.name}{PAGES}", "", item.path.name)
+        store = PageStore(request.output / f"{item.name}{PAGES_SUFFIX}", "", item.path.name)
         jobs.append(DocumentJob(item.path, item.name, count.pages, store, notes))
     if not jobs:
         raise UsageError(message("no-readable-document", count=len(inputs)))

@@ -14,11 +14,11 @@ from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, 
 from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
 from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
-from paddlevl_doctor.parsing.input.documents import refusal
+from paddlevl_doctor.parsing.input.documents import unopenable_error
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report import build_run_report
 from paddlevl_doctor.parsing.output.writer import write_outputs
-from paddlevl_doctor.parsing.run.page_store import PageRead, key_of
+from paddlevl_doctor.parsing.run.page_store import PageRead, cache_key_of
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport, unreadable
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob, Scheduler
 from paddlevl_doctor.parsing.workers.watchdog import summed
@@ -60,9 +60,9 @@ def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: 
     """
     for job in jobs:
         try:
-            job.store = replace(job.store, key=key_of(job.path, cache_key))
+            job.store = replace(job.store, key=cache_key_of(job.path, cache_key))
         except OSError as error:
-            reason = refusal(job.path, error)
+            reason = unopenable_error(job.path, error)
             if len(record.order) == 1:
                 raise reason from error
             record.documents[job.path] = unreadable(job.path, reason.message)

@@ -118,13 +118,13 @@ def test_a_page_is_drawn_once_however_uneven_the_devices_are(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
-    really = PageSource._drawn
+    really = PageSource._render
 
     def counted(self: PageSource, path: Path, page: int, *rest: Any) -> Picture:
         drawn.append(page)
         return really(self, path, page, *rest)
 
-    monkeypatch.setattr(PageSource, "_drawn", counted)
+    monkeypatch.setattr(PageSource, "_render", counted)
     speeds = {"gpu:0": 0.01, "gpu:1": 0.6}
     engines = [stage.engine(device, {"SPEED": device}, LIMITS) for device in speeds]
     (work,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds, together=2)

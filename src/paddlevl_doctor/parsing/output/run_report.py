@@ -16,7 +16,7 @@ from paddlevl_doctor.parsing.output.run_report_model import (
     Sample,
 )
 from paddlevl_doctor.parsing.run.page_store import PageRead
-from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, names_of
+from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, display_names
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
 from paddlevl_doctor.parsing.workers.watchdog import summed
 
@@ -30,7 +30,7 @@ def build_run_report(
     """Return the report of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
-    names = names_of([document.input for document in report.documents])
+    names = display_names([document.input for document in report.documents])
     for name, document in zip(names, report.documents, strict=True):
         documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
         shown += document.pages

@@ -24,10 +24,10 @@ from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
 
 SCHEMA = "paddlevl-doctor/page/1"
-_NAME = "page.json"
+_FILE_NAME = "page.json"
 _ANOTHER, _FORMER = ".again", ".former"
 """What is added to the name of a page's folder while it is read again, and while what came of that takes its place."""
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 _IMAGE = re.compile(r"""(?<=["(])(imgs/[^"()\s]+)""")
 """Where a page's Markdown names a picture that the pipeline cut out of it."""
 
@@ -65,24 +65,28 @@ class PageStore:
     def clear(self, index: int) -> Path:
         """Make the empty folder of a page that is to be read; returns it. Raises DoctorError (a full disk)."""
         for name in (_ANOTHER, _FORMER):
-            shutil.rmtree(self._beside(index, name), ignore_errors=True)
-        return _emptied(self.folder_of(index))
+            shutil.rmtree(self._folder_with_suffix(index, name), ignore_errors=True)
+        return _make_empty_folder(self.folder_of(index))
 
     def make_reread_folder(self, index: int) -> Path:
         """Make an empty folder for a page that is to be read again; what is there stays. Raises DoctorError."""
-        return _emptied(self._beside(index, _ANOTHER))
+        return _make_empty_folder(self._folder_with_suffix(index, _ANOTHER))
 
     def drop_reread_folder(self, index: int) -> None:
         """Remove that folder where it is still there."""
-        shutil.rmtree(self._beside(index, _ANOTHER), ignore_errors=True)
+        shutil.rmtree(self._folder_with_suffix(index, _ANOTHER), ignore_errors=True)
 
-    def exchange(self, found: PageRead) -> None:
+    def replace_page(self, found: PageRead) -> None:
         """Put a page that was read into `another` folder in the place of the one before. Raises DoctorError."""
         index = found.page.index
-        place, new, old = self.folder_of(index), self._beside(index, _ANOTHER), self._beside(index, _FORMER)
+        place, new, old = (
+            self.folder_of(index),
+            self._folder_with_suffix(index, _ANOTHER),
+            self._folder_with_suffix(index, _FORMER),
+        )
         self.save(found, new)
         shutil.rmtree(old, ignore_errors=True)
-        with _told(place):
+        with _reporting_write_errors(place):
             place.rename(old)
             try:
                 new.rename(place)
@@ -91,7 +95,7 @@ class PageStore:
                     old.rename(place)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _beside(self, index: int, name: str) -> Path:
+    def _folder_with_suffix(self, index: int, name: str) -> Path:
         return self.folder_of(index).with_suffix(name)
 
     def save(self, found: PageRead, place: Path | None = None) -> None:
@@ -100,35 +104,35 @@ class PageStore:
         `place` is where it was read to, unless that is the page's own folder.
         """
         place = place or self.folder_of(found.page.index)
-        new = place / f"{_NAME}.new"
+        new = place / f"{_FILE_NAME}.new"
         document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(found)}
-        with _told(place):
+        with _reporting_write_errors(place):
             place.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
                 json.dump(document, file, ensure_ascii=False)
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(place / _NAME)
+            new.replace(place / _FILE_NAME)
 
     def load(self, index: int) -> PageRead | None:
         """Return a page that was read before from the same document in the same way, None where there is none."""
         try:
-            document = json.loads((self.folder_of(index) / _NAME).read_text(encoding="utf-8"))
-            return _read(document) if document["key"] == self.key else None
+            document = json.loads((self.folder_of(index) / _FILE_NAME).read_text(encoding="utf-8"))
+            return _page_from_json(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
-def _emptied(place: Path) -> Path:
+def _make_empty_folder(place: Path) -> Path:
     shutil.rmtree(place, ignore_errors=True)
-    with _told(place):
+    with _reporting_write_errors(place):
         place.mkdir(parents=True)
     return place
 
 
-def document_of(folder: Path) -> str | None:
+def source_name_of(folder: Path) -> str | None:
     """Return the name of the file whose pages are kept in a folder, None where nothing says it."""
-    page = next(folder.glob(f"*/{_NAME}"), None)
+    page = next(folder.glob(f"*/{_FILE_NAME}"), None)
     try:
         found = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
     except (OSError, ValueError, AttributeError):
@@ -137,7 +141,7 @@ def document_of(folder: Path) -> str | None:
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
+def _reporting_write_errors(place: Path) -> Iterator[None]:
     """Turn what the file system refuses into a sentence that says how to go on."""
     try:
         yield
@@ -145,7 +149,7 @@ def _told(place: Path) -> Iterator[None]:
         raise DoctorError(message("results-not-kept", path=place, reason=error.strerror or error)) from error
 
 
-def _read(document: Mapping[str, Any]) -> PageRead:
+def _page_from_json(document: Mapping[str, Any]) -> PageRead:
     page = document["page"]
     blocks = tuple(Block(str(b["kind"]), str(b["text"]), box_of(b["box"])) for b in page["blocks"])
     return PageRead(
@@ -154,48 +158,52 @@ def _read(document: Mapping[str, Any]) -> PageRead:
         str(document["device"]),
         str(document["rung"]),
         document["vram_mb"],
-        _notes(document["notes"], document.get("notes_messages")),
+        _notes_from_json(document["notes"], document.get("notes_messages")),
         bool(document["blank"]),
         int(document.get("turned", 0)),
     )
 
 
-def presentable(page: PageRead, folder: str) -> PageRead:
+def with_portable_text(page: PageRead, folder: str) -> PageRead:
     """Return a page as it can be written down; `folder` is the page's, seen from beside the document.
 
     Its Markdown names its pictures from there, and half characters, which no file can hold, are marked as such.
     """
-    blocks = tuple(replace(block, text=_whole(block.text)) for block in page.page.blocks)
+    blocks = tuple(replace(block, text=_replace_surrogates(block.text)) for block in page.page.blocks)
     words = _IMAGE.sub(lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown.get("markdown_texts")))
     return replace(
         page,
         page=replace(page.page, blocks=blocks),
-        markdown={**page.markdown, "markdown_texts": _whole(words)} if page.markdown else page.markdown,
-        notes=tuple(map(_whole_note, page.notes)),
+        markdown={**page.markdown, "markdown_texts": _replace_surrogates(words)}
+        if page.markdown
+        else page.markdown,
+        notes=tuple(map(_replace_surrogates_in_note, page.notes)),
     )
 
 
-def _whole(words: str) -> str:
+def _replace_surrogates(words: str) -> str:
     """Return a text with U+FFFD for every half of a surrogate pair: a model may stop in the middle of a character."""
     return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _whole_note(note: Text) -> Text:
+def _replace_surrogates_in_note(note: Text) -> Text:
     if isinstance(note, str):
-        return _whole(note)
-    return Message(note.id, {n: _whole(v) if isinstance(v, str) else v for n, v in note.params.items()})
+        return _replace_surrogates(note)
+    return Message(
+        note.id, {n: _replace_surrogates(v) if isinstance(v, str) else v for n, v in note.params.items()}
+    )
 
 
-def _notes(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
+def _notes_from_json(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
     """Return stored notes as messages, and as texts where they are none."""
     pairs = zip(texts, messages or [None] * len(texts), strict=True)
     return tuple(str(words) if stored is None else from_json(stored) for words, stored in pairs)
 
 
-def key_of(document: Path, reads_with: str) -> str:
+def cache_key_of(document: Path, reads_with: str) -> str:
     """Return what tells one document from any other, and from itself read with anything else; raises OSError."""
     state = hashlib.sha256(reads_with.encode())
     with document.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()

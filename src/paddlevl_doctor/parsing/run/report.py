@@ -96,7 +96,7 @@ def unreadable(path: Path, reason: Text) -> DocumentReport:
     return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
 
 
-def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
+def display_names(inputs: Sequence[str]) -> tuple[str, ...]:
     """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
     paths = [Path(name) for name in inputs]
     names = [path.name for path in paths]

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.parsing.input.documents import DRAWN, PAGE, PAGES
+from paddlevl_doctor.parsing.input.documents import PAGE_FOLDER_NAME, PAGE_PDF_SUFFIXES, PAGES_SUFFIX
 from paddlevl_doctor.parsing.output.markdown import READING
 from paddlevl_doctor.values.errors import UsageError
 
-SUFFIXES = (".md", ".json", ".tables.xlsx", *DRAWN)
+SUFFIXES = (".md", ".json", ".tables.xlsx", *PAGE_PDF_SUFFIXES)
 """Of the results beside the folder of pages."""
 
 
@@ -25,10 +25,10 @@ def refuse_to_replace(names: Iterable[str], outputs: Sequence[Path], needed: Ite
     """
     kept = {path.resolve() for path in needed}
     for base in (output / name for output in outputs for name in names):
-        for path in _there(base):
+        for path in _existing_files(base):
             if path.resolve() in kept:
                 raise UsageError(message("result-needed", path=path))
-            if not _is_ours(base):
+            if not _has_results(base):
                 raise UsageError(message("result-foreign", path=path))
 
 
@@ -37,25 +37,25 @@ def remove_stale(base: Path, written: Collection[Path], pages: int) -> None:
 
     The document has so many pages.
     """
-    for path in _there(base):
+    for path in _existing_files(base):
         if path not in written:
             path.unlink()
-    folder = Path(f"{base}{PAGES}")
+    folder = Path(f"{base}{PAGES_SUFFIX}")
     for name in os.listdir(folder) if folder.is_dir() else ():
-        found = PAGE.fullmatch(name)
+        found = PAGE_FOLDER_NAME.fullmatch(name)
         if found and (found[2] or int(found[1]) > pages):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _there(base: Path) -> Iterator[Path]:
+def _existing_files(base: Path) -> Iterator[Path]:
     """Yield the files that have the names of a document's results."""
     return (path for suffix in SUFFIXES if (path := Path(f"{base}{suffix}")).is_file())
 
 
-def _is_ours(base: Path) -> bool:
+def _has_results(base: Path) -> bool:
     """Say whether an earlier run wrote what has this name: the folder of a page is there, or its own JSON."""
-    folder = Path(f"{base}{PAGES}")
-    if folder.is_dir() and any(map(PAGE.fullmatch, os.listdir(folder))):
+    folder = Path(f"{base}{PAGES_SUFFIX}")
+    if folder.is_dir() and any(map(PAGE_FOLDER_NAME.fullmatch, os.listdir(folder))):
         return True
     try:
         document = json.loads(Path(f"{base}.json").read_bytes())

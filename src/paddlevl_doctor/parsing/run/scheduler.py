@@ -16,12 +16,12 @@ from pathlib import Path
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
-from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, presentable
+from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, with_portable_text
 from paddlevl_doctor.values.errors import DoctorError
 
 PREVIEW = "page.jpg"
 """The picture of a page for people, beside the page's results."""
-_DRAWN_AHEAD = 16
+_PAGES_AHEAD = 16
 """Pages that are drawn for each engine before the engine asks for them."""
 _PARTS_PER_ENGINE = 3
 """The waiting pages are divided into this many parts for each engine, so that the end of the run does not wait for an
@@ -116,7 +116,7 @@ class Scheduler:
         KeyboardInterrupt passes on once no engine is given more pages.
         """
         missing = [(n, index) for n, job in enumerate(self._jobs) for index in job.missing()]
-        self._tasks = [self._task(place, *page) for place, page in enumerate(missing)]
+        self._tasks = [self._create_task(place, *page) for place, page in enumerate(missing)]
         self._waiting = self._tasks[::-1]
         for task in self._tasks:
             self._open.setdefault(task.document, set()).add(task.index)
@@ -124,10 +124,10 @@ class Scheduler:
             if job.is_done:
                 self._on_document(job)
         self._engines = self._threads = len(engines) if self._tasks else 0
-        self._ahead = _DRAWN_AHEAD * self._threads
-        self._draw_ahead(0)  # while the engines load their models
+        self._ahead = _PAGES_AHEAD * self._threads
+        self._render_ahead(0)  # while the engines load their models
         for engine in engines[: self._threads]:
-            threading.Thread(target=self._serve, args=(engine,), daemon=True).start()
+            threading.Thread(target=self._run_engine, args=(engine,), daemon=True).start()
         try:
             while self._threads and not self._is_stopped:
                 self._wake.get()  # joining a thread would not be interrupted by Ctrl-C
@@ -137,7 +137,7 @@ class Scheduler:
             raise self._error
         return self._lost
 
-    def _serve(self, engine: Engine) -> None:
+    def _run_engine(self, engine: Engine) -> None:
         """Read pages with an engine until none is left, and finish documents between two batches."""
         try:
             while (tasks := self._take(engine.batch)) and self._read_batch(engine, tasks):
@@ -193,8 +193,8 @@ class Scheduler:
         """Store a page that was read, and note that it is done."""
         job = self._jobs[task.document]
         if isinstance(result, PageRead):
-            noted = with_render_notes(result, self._draw(job, task.index))
-            result = presentable(noted, f"{job.store.folder.name}/{task.folder.name}")
+            noted = with_render_notes(result, self._render(job, task.index))
+            result = with_portable_text(noted, f"{job.store.folder.name}/{task.folder.name}")
             job.store.save(result)
             job.pages[task.index] = result
         else:
@@ -223,24 +223,24 @@ class Scheduler:
             self._is_stopped, self._error = True, self._error or error
             self._changed.notify_all()
 
-    def _task(self, place: int, document: int, index: int) -> Task:
+    def _create_task(self, place: int, document: int, index: int) -> Task:
         job = self._jobs[document]
         folder = job.store.clear(index)
 
         def render(scale: float) -> Picture:
-            drawn = self._draw(job, index, scale)
-            self._draw_ahead(place + 1)
+            drawn = self._render(job, index, scale)
+            self._render_ahead(place + 1)
             return drawn
 
         return Task(index, folder, render, document)
 
-    def _draw(self, job: DocumentJob, index: int, scale: float = 1.0) -> Picture:
+    def _render(self, job: DocumentJob, index: int, scale: float = 1.0) -> Picture:
         try:
             return self._source.render(job.path, index, scale, job.store.folder_of(index) / PREVIEW)
         except PictureError as error:
             raise PageFailedError(error.args[0]) from error
 
-    def _draw_ahead(self, start: int) -> None:
+    def _render_ahead(self, start: int) -> None:
         """Begin to draw the pages that are read next, from a place in the list of all pages on.
 
         Pages that are done are left out: a slow engine must not have pages drawn that faster ones have long read.
