@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from paddlevl_doctor.commands.parse_context import VL, ParseContext
 from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.messages import Text, message
-from paddlevl_doctor.parsing.engines.devices import devices
-from paddlevl_doctor.parsing.engines.embedded import available
+from paddlevl_doctor.parsing.engines.devices import resolve_devices
+from paddlevl_doctor.parsing.engines.embedded import is_reader_installed
 from paddlevl_doctor.parsing.engines.openai import VisionServer
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -26,13 +26,13 @@ class EngineChoice:
 
 def check_options(request: ParseRequest) -> None:
     """Raise UsageError where the engine cannot run with these options, before anything is read."""
-    devices(request.device, 0, ())
-    if request.engine == "reader" and not available():
+    resolve_devices(request.device, 0, ())
+    if request.engine == "reader" and not is_reader_installed():
         raise UsageError(message("reader-missing"))
     if request.engine == "server" and not request.server_url:
         raise UsageError(message("server-no-url"))
     if request.engine == "server":
-        VisionServer.at(request.server_url)
+        VisionServer.from_url(request.server_url)
 
 
 def choose_engine(context: ParseContext, deep: Sequence[Finding]) -> EngineChoice:
@@ -50,7 +50,7 @@ def choose_engine(context: ParseContext, deep: Sequence[Finding]) -> EngineChoic
         return EngineChoice("native")
     if "native" in (request.engine, request.require):
         raise DoctorError(message("native-impossible", reason=obstacle))
-    if available():
+    if is_reader_installed():
         return EngineChoice("reader", message("reader-instead", reason=obstacle))
     raise UsageError(message("no-reader", reason=obstacle))
 

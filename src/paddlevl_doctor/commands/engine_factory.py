@@ -25,8 +25,13 @@ from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
 from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import Engine
-from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
-from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, available, threads_for
+from paddlevl_doctor.parsing.engines.devices import (
+    cpu_workers,
+    isolate_device,
+    resolve_devices,
+    tuning_variables,
+)
+from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, is_reader_installed, threads_for
 from paddlevl_doctor.parsing.engines.fallbacks import FallbackCache, server_strategies
 from paddlevl_doctor.parsing.engines.native import NativeEngine
 from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, WarmWorkers
@@ -40,7 +45,7 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _RELEASED_WEIGHTS_MB = 2200
 """MiB that the released models take on disk, for models that are still to be downloaded."""
-_SERVER_SILENCE = 300.0
+_SERVER_TIMEOUT = 300.0
 """Seconds for which a server may send nothing: a page of a large model takes tens of them."""
 _DEFAULT_BACKEND = "vllm-server"
 _NO_LAYOUT = {"use_layout_detection": False}
@@ -111,7 +116,7 @@ def create_cross_checker(
     Beside an engine on the processor it uses half of the cores.
     """
     scope = "none" if name == "reader" else context.request.witness
-    if scope == "none" or not available():
+    if scope == "none" or not is_reader_installed():
         return CrossCheckQueue(source, scope, None)
     cores = context.system.cpu_count() // (2 if "cpu" in engines.devices else 1)
     folder = source.folder / "witness"
@@ -134,7 +139,7 @@ def _devices(context: ParseContext, pages: int) -> tuple[str, ...]:
     checked, system = context.examination.context, context.system
     has_wheel = context.target.version_of("paddlepaddle-gpu") is not None
     usable = [gpu.index for gpu in usable_gpus(checked.wheel, checked.target.paddle)] if has_wheel else []
-    found = devices(context.request.device, len(checked.gpus), usable)
+    found = resolve_devices(context.request.device, len(checked.gpus), usable)
     if context.request.device != "auto" or found != ("cpu",):
         return found
     cache = context.examination.facts.cache
@@ -150,13 +155,13 @@ def _native_setup(context: ParseContext, devices: tuple[str, ...], number: int, 
     env = as_counted(facts.gpus, probe_environment(system, context.target))
     guess = is_guess(facts.gpus.devices, env)
     cores = system.cpu_count()
-    device, alone = alone_on(devices[number], env, workers=len(devices), cores=cores, guess=guess)
+    device, alone = isolate_device(devices[number], env, workers=len(devices), cores=cores, guess=guess)
     # Without certainty about the number of a card, the use of another card could be measured.
     card = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
     return NativeSetup(
         python=context.target.python,
         device=device,
-        env={**faster_on(device, facts.host.cpu, facts.host.cpu_flags), **env, **alone},
+        env={**tuning_variables(device, facts.host.cpu, facts.host.cpu_flags), **env, **alone},
         folder=folder / f"worker-{number}",
         incident_folder=request.output / INCIDENTS,
         pipeline=request.pipeline,
@@ -202,8 +207,8 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
     Raises UsageError and DoctorError where no server answers, or has no such model.
     """
     request = context.request
-    server = VisionServer.at(
-        request.server_url, api_key(context.system.env), request.stall or _SERVER_SILENCE
+    server = VisionServer.from_url(
+        request.server_url, api_key(context.system.env), request.stall or _SERVER_TIMEOUT
     )
     model = _served_model(context, server)
     reason = _why_direct(context, model)

@@ -42,7 +42,7 @@ from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status
 ASSETS = Path(__file__).parents[1] / "assets"
 DEMO = "demo.png"
 
-Expand = Callable[..., tuple[Input, ...]]
+FindDocuments = Callable[..., tuple[Input, ...]]
 """Finds the documents among paths and folders."""
 
 
@@ -82,7 +82,7 @@ def _parse(
     stage: Stage,
     bar: Bar,
     source: PageSource,
-    found: Expand,
+    found: FindDocuments,
     outputs: Sequence[Path],
 ) -> ParseReport:
     """Read the documents with one engine; `outputs` are the folders of all engines of a comparison."""
@@ -90,7 +90,7 @@ def _parse(
     facts = None if request.fix else Background(lambda: examine(system, options))
     record = RunRecord(system.clock)
     check_options(request)
-    inputs = found(*(_document(system, record, name) for name in request.inputs))
+    inputs = found(*(_input_path(system, record, name) for name in request.inputs))
     known = known_texts(request.expect, inputs, ASSETS, request.missing)
     if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(message("threshold-alone"))
@@ -113,7 +113,7 @@ def _parse(
     return read_documents(context, record, choice, jobs, source, known)
 
 
-def _document(system: System, record: RunRecord, name: str) -> Path:
+def _input_path(system: System, record: RunRecord, name: str) -> Path:
     """Return the path of an input; the shipped page replaces a missing demo.png."""
     path = system.cwd() / name
     if name == DEMO and not system.exists(path):

@@ -21,7 +21,7 @@ from paddlevl_doctor.parsing.output.writer import write_outputs
 from paddlevl_doctor.parsing.run.page_store import PageRead, cache_key_of
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport, unreadable
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob, Scheduler
-from paddlevl_doctor.parsing.workers.watchdog import summed
+from paddlevl_doctor.parsing.workers.watchdog import sum_by_time
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Reading
 
@@ -41,7 +41,7 @@ def read_documents(
     jobs = _with_cache_keys(record, jobs, engines.cache_key)
     for job in jobs if context.request.resume else ():
         job.resume()
-    run = _Run(context, record, choice, jobs, source, engines, checker, {})
+    run = _ParseRun(context, record, choice, jobs, source, engines, checker, {})
     try:
         run.read()
     except KeyboardInterrupt:
@@ -73,7 +73,7 @@ def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: 
 
 
 @dataclass(frozen=True)
-class _Run:
+class _ParseRun:
     """All that reads the documents of one run."""
 
     context: ParseContext
@@ -185,7 +185,7 @@ class _Run:
         record, request, name = self.record, self.context.request, self.choice.name
         pages = [page for job in self.jobs for page in job.pages_in_order()]
         documents = tuple(record.documents[path] for path in record.order)
-        samples = summed(self.engines.samples)
+        samples = sum_by_time(self.engines.samples)
         measured = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in samples))
         vram = [mb for mb in measured if mb is not None]
         started = {stage: seconds for stage, seconds in self.engines.seconds().items() if stage != "read"}

@@ -22,10 +22,10 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_BUSY = (408, 429)
+_TRANSIENT_STATUSES = (408, 429)
 """Answers that may be others a moment later, as those from 500 on: too many requests, overloaded, still loading."""
-_OK, _SERVERS_FAULT = 200, 500
-_OF_THIS_PAGE = (400, 413, 422)
+_OK, _SERVER_ERROR = 200, 500
+_PAGE_STATUSES = (400, 413, 422)
 """Answers to one request: too large, more tokens than fit, a picture that the model cannot take."""
 _MAX_BYTES = 16 << 20
 _MAX_QUOTED_CHARS = 200
@@ -52,7 +52,7 @@ class ModelReply:
     """What the model wrote; `cut` where it was stopped at its limit of tokens."""
 
     text: str
-    cut: bool
+    truncated: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class VisionServer:
     seconds: float = 300.0
 
     @classmethod
-    def at(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
+    def from_url(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
         """Return the server at a URL with or without `/v1`; raises UsageError for what is no URL."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -79,7 +79,7 @@ class VisionServer:
 
     def models(self) -> tuple[str, ...]:
         """Return the names of its models; raises DoctorError, and BusyError where it may answer a moment later."""
-        found = self._ask("/models", None).get("data")
+        found = self._request("/models", None).get("data")
         listed = found if isinstance(found, list) else ()
         return tuple(str(model["id"]) for model in listed if isinstance(model, Mapping) and "id" in model)
 
@@ -89,7 +89,7 @@ class VisionServer:
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
         question = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
         body = {"model": model, "messages": [question], "max_tokens": max_tokens, "temperature": 0}
-        answer = self._ask("/chat/completions", body)
+        answer = self._request("/chat/completions", body)
         try:
             choice = answer["choices"][0]
             return ModelReply(
@@ -98,7 +98,7 @@ class VisionServer:
         except (LookupError, TypeError) as error:
             raise BusyError(message("server-no-answer", url=self.url)) from error
 
-    def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _request(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         try:
             with stream(
@@ -111,15 +111,15 @@ class VisionServer:
                 follow=False,  # the page and the key are for the server that was named
             ) as response:
                 if response.status != _OK:
-                    raise self._refused(response, of_a_page=body is not None)
-                found = json.loads(self._body(response))
+                    raise self._error_for(response, of_a_page=body is not None)
+                found = json.loads(self._read_body(response))
         except (OSError, ValueError) as error:
-            raise BusyError(message("server-silent", url=self.url, detail=_reason(error))) from error
+            raise BusyError(message("server-silent", url=self.url, detail=_describe(error))) from error
         if not isinstance(found, dict):
             raise BusyError(message("server-no-answer", url=self.url))
         return found
 
-    def _body(self, response: Response) -> bytes:
+    def _read_body(self, response: Response) -> bytes:
         """Return a body; raises BusyError where it is too large or is not complete in time."""
         data, end = b"", time.monotonic() + self.seconds
         while part := response.read1(1 << 16):
@@ -129,13 +129,13 @@ class VisionServer:
                 raise BusyError(message("server-silent", url=self.url, detail=late))
         return data
 
-    def _refused(self, response: Response, *, of_a_page: bool) -> Exception:
+    def _error_for(self, response: Response, *, of_a_page: bool) -> Exception:
         """Return an HTTP error as one of the moment, of this page, or a lasting one."""
         code = response.status
         details = {"url": self.url, "code": code, "detail": _error_text(response)}
-        if code in _BUSY or code >= _SERVERS_FAULT:
+        if code in _TRANSIENT_STATUSES or code >= _SERVER_ERROR:
             return BusyError(message("server-busy", **details), code)
-        if of_a_page and code in _OF_THIS_PAGE:
+        if of_a_page and code in _PAGE_STATUSES:
             return PageRefusedError(message("server-busy", **details), code)
         return DoctorError(message(_LASTING_ERRORS.get(code, "server-refuses"), **details))
 
@@ -152,14 +152,14 @@ def _error_text(response: Response) -> str:
     return " ".join(body.decode("utf-8", errors="replace").split())[:_MAX_QUOTED_CHARS] or "-"
 
 
-def _reason(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 _STRATEGIES = ("rung-first", "rung-again", "rung-again", "rung-smaller")
 """The message about each attempt; the last one sends a smaller picture."""
 _SMALLER_SCALE = 0.5
-_WAITS = (1.0, 4.0, 8.0)
+_WAIT_SECONDS = (1.0, 4.0, 8.0)
 """Seconds between two attempts."""
 _MAX_EQUAL_FAILURES = 3
 """This many consecutive pages with the same status are the server's fault, and not the pages'."""
@@ -171,7 +171,7 @@ _DEFAULT_PROMPT = (
 )
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _ROW = re.compile(r"\|(.+)\|\s*")
-_RULE = re.compile(r"\|[\s:|-]+\|\s*")
+_SEPARATOR_ROW = re.compile(r"\|[\s:|-]+\|\s*")
 _GROUNDING = re.compile(r"<\|(?:ref|det)\|>.*?<\|/(?:ref|det)\|>", re.DOTALL)
 """DeepSeek-OCR marks labels and boxes in its text so."""
 
@@ -193,27 +193,27 @@ class ChatEngine(SinglePageEngine):
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "server"
     sleep: Callable[[float], None] = time.sleep
-    waits: Sequence[float] = _WAITS
-    _lost: list[int] = field(default_factory=list)
+    waits: Sequence[float] = _WAIT_SECONDS
+    _failed_statuses: list[int] = field(default_factory=list)
     """The HTTP statuses of the consecutive pages that failed, up to the last page."""
 
     def read(self, task: Task) -> PageRead:
         """Read one page; raises PageFailedError for this page, DoctorError where the server reads nothing."""
         started = time.monotonic()
-        answer, rung = self._answer(task)
-        self._lost.clear()
+        answer, rung = self._request_page(task)
+        self._failed_statuses.clear()
         picture = task.render(1.0)
         blocks = tuple(blocks_of(answer.text, (0, 0, picture.width, picture.height)))
         seconds = round(time.monotonic() - started, 2)
         page = Page(task.index, picture.width, picture.height, blocks, seconds)
-        notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if answer.cut else ()
+        notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if answer.truncated else ()
         markdown: Mapping[str, Any] = {"markdown_texts": answer.text, "page_continuation_flags": None}
         return PageRead(page, markdown, self.device, rung, notes=notes)
 
     def close(self) -> None:
         """Do nothing: every request has ended."""
 
-    def _answer(self, task: Task) -> tuple[ModelReply, str]:
+    def _request_page(self, task: Task) -> tuple[ModelReply, str]:
         """Return the answer and the strategy that got it; a refused picture is only sent again smaller."""
         left = list(enumerate(_STRATEGIES))
         while left:
@@ -223,23 +223,23 @@ class ChatEngine(SinglePageEngine):
                 answer = self.server.read(picture.path, self.model, self.prompt, _MAX_TOKENS)
             except UnansweredError as error:
                 last = error
-                self._note(task, rung, error)
+                self._add_incident(task, rung, error)
                 left = left[-1:] if isinstance(error, PageRefusedError) else left
                 if left and isinstance(error, BusyError):
                     self.sleep(self.waits[attempt])
                 continue
             return answer, rung.removeprefix("rung-")
-        raise self._given_up(task, last)
+        raise self._final_error(task, last)
 
-    def _note(self, task: Task, rung: str, error: UnansweredError) -> None:
+    def _add_incident(self, task: Task, rung: str, error: UnansweredError) -> None:
         self.incidents.append(
             message("page-incident", page=task.index + 1, rung=message(rung), detail=error.message)
         )
 
-    def _given_up(self, task: Task, last: UnansweredError) -> Exception:
+    def _final_error(self, task: Task, last: UnansweredError) -> Exception:
         """Return the error for a page without an answer: of this page, or of a server that reads nothing any more."""
-        self._lost.append(last.code)
-        if self._lost[-_MAX_EQUAL_FAILURES:] == [last.code] * _MAX_EQUAL_FAILURES:
+        self._failed_statuses.append(last.code)
+        if self._failed_statuses[-_MAX_EQUAL_FAILURES:] == [last.code] * _MAX_EQUAL_FAILURES:
             return DoctorError(message("server-refuses-all", count=_MAX_EQUAL_FAILURES, detail=last.message))
         try:
             self.server.models()
@@ -256,13 +256,13 @@ def blocks_of(markdown: str, box: tuple[int, int, int, int]) -> Iterator[Block]:
         lines = words.splitlines()
         if heading:
             yield Block("title" if len(heading[1]) == 1 else "heading", heading[2], box)
-        elif len(lines) > 1 and _RULE.fullmatch(lines[1]) and all(map(_ROW.fullmatch, lines)):
-            yield Block("table", _as_html(lines), box)
+        elif len(lines) > 1 and _SEPARATOR_ROW.fullmatch(lines[1]) and all(map(_ROW.fullmatch, lines)):
+            yield Block("table", _table_html(lines), box)
         elif words:
             yield Block("table" if words.lower().startswith("<table") else "text", words, box)
 
 
-def _as_html(lines: Sequence[str]) -> str:
+def _table_html(lines: Sequence[str]) -> str:
     rows = [line.strip().strip("|").split("|") for n, line in enumerate(lines) if n != 1]
     cells = ("".join(f"<td>{html.escape(cell.strip())}</td>" for cell in row) for row in rows)
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

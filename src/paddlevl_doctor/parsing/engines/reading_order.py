@@ -17,16 +17,16 @@ from paddlevl_doctor.values.pages import Block, Box, Line
 Row = tuple[Line, ...]
 """What stands on one level, from left to right; usually one line."""
 
-_SAME_EDGE = 0.8
+_MAX_EDGE_SHIFT = 0.8
 """Left edges of one paragraph differ by less than this part of the line height (all numbers here are in that unit)."""
-_INDENT = 3.0
-_PITCH = 1.45
+_MAX_INDENT = 3.0
+_MAX_LINE_PITCH = 1.45
 """Distance of two baselines of one paragraph; measured 1.0 to 1.2, with headings 1.2 to 1.5."""
-_HEIGHTS = 1.3
+_MAX_HEIGHT_RATIO = 1.3
 """A detector measures the lines of one paragraph up to this factor apart."""
-_SLACK = 2.0
+_MAX_LINE_END_ROOM = 2.0
 """So much room may be left at the end of a line, beside the word that did not fit, before it counts as a last line."""
-_CELL_GAP = 0.8
+_MIN_CELL_GAP = 0.8
 
 _CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")  # signs, kana, Han, full-width forms
 _HYPHENATED = re.compile(r"[^\W\d_]{2}[-\u2010\u00ad]$")
@@ -37,7 +37,7 @@ def height(line: Line) -> int:
     return line.box[3] - line.box[1]
 
 
-def around(boxes: Iterable[Box]) -> Box:
+def bounding_box(boxes: Iterable[Box]) -> Box:
     """Return the smallest box around some boxes."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
@@ -47,14 +47,14 @@ def paragraphs_of(rows: Sequence[Row]) -> list[list[Row]]:
     """Return the rows of one column, top to bottom, as paragraphs."""
     stacks: list[list[Row]] = []
     for row in rows:
-        if stacks and _continues(stacks[-1], row):
+        if stacks and _continues_paragraph(stacks[-1], row):
             stacks[-1].append(row)
         else:
             stacks.append([row])
     return [paragraph for stack in stacks for paragraph in _split_at_last_lines(stack)]
 
 
-def _continues(stack: list[Row], row: Row) -> bool:
+def _continues_paragraph(stack: list[Row], row: Row) -> bool:
     """Say whether a row is set like the rows above it: size, distance and left edge."""
     if len(row) > 1 or len(stack[-1]) > 1:
         return False
@@ -62,8 +62,12 @@ def _continues(stack: list[Row], row: Row) -> bool:
     low, high = sorted((max(height(above), 1), max(height(below), 1)))
     pitch = (below.box[1] + below.box[3] - above.box[1] - above.box[3]) / (low + high)
     shift = (above.box[0] - below.box[0]) / high
-    first_line_indented = len(stack) == 1 and 0 <= shift <= _INDENT
-    return high <= low * _HEIGHTS and pitch <= _PITCH and (abs(shift) <= _SAME_EDGE or first_line_indented)
+    first_line_indented = len(stack) == 1 and 0 <= shift <= _MAX_INDENT
+    return (
+        high <= low * _MAX_HEIGHT_RATIO
+        and pitch <= _MAX_LINE_PITCH
+        and (abs(shift) <= _MAX_EDGE_SHIFT or first_line_indented)
+    )
 
 
 def _split_at_last_lines(stack: list[Row]) -> list[list[Row]]:
@@ -71,7 +75,7 @@ def _split_at_last_lines(stack: list[Row]) -> list[list[Row]]:
     right = max(row[0].box[2] for row in stack)
     paragraphs = [[stack[0]]]
     for above, below in pairwise(stack):
-        room = right - above[0].box[2] - _SLACK * height(above[0])
+        room = right - above[0].box[2] - _MAX_LINE_END_ROOM * height(above[0])
         if room > _first_word_width(below[0]):
             paragraphs.append([])
         paragraphs[-1].append(below)
@@ -87,7 +91,7 @@ def text_of(rows: Iterable[Row]) -> str:
     """Return the running text of a paragraph."""
     text = ""
     for row in rows:
-        text = join(text, row_text(row)) if text else row_text(row)
+        text = join_lines(text, row_text(row)) if text else row_text(row)
     return text
 
 
@@ -95,12 +99,14 @@ def row_text(row: Row) -> str:
     """Return the text of one row, a tab between cells that stand apart."""
     text = row[0].text.strip()
     for left, right in pairwise(row):
-        apart = right.box[0] - left.box[2] >= _CELL_GAP * max(height(left), height(right))
-        text = f"{text}\t{right.text.strip()}" if apart else join(text, right.text.strip(), hyphens=False)
+        apart = right.box[0] - left.box[2] >= _MIN_CELL_GAP * max(height(left), height(right))
+        text = (
+            f"{text}\t{right.text.strip()}" if apart else join_lines(text, right.text.strip(), hyphens=False)
+        )
     return text
 
 
-def join(above: str, below: str, *, hyphens: bool = True) -> str:
+def join_lines(above: str, below: str, *, hyphens: bool = True) -> str:
     """Return two lines as one: Chinese without a space, and a word divided at the line's end in one piece.
 
     A hyphen goes when a small letter follows it; of a compound divided at its hyphen that is not right, but rare.
@@ -114,15 +120,15 @@ def join(above: str, below: str, *, hyphens: bool = True) -> str:
 Span = tuple[int, int]
 """From and to, in pixels or as places in a list."""
 
-_OVERLAP = 0.15
+_MAX_OVERLAP = 0.15
 """Boxes of neighbouring lines may overlap by this part of their height at either side; measured up to 0.06."""
-_GUTTER = 0.8
+_MIN_GUTTER = 0.8
 """White space of this width divides columns (in heights of a usual line, like all numbers below)."""
-_NARROW = 8.0
+_MAX_CELL_WIDTH = 8.0
 """A cell of a grid is narrower than this; columns of prose are not. One cell in a row may be wider ..."""
-_LOOSE = 0.3
+_LOOSE_ROW_GAP = 0.3
 """... when the rows stand this far apart, which lines of prose beside a table do not."""
-_TITLE = 1.5
+_MIN_TITLE_HEIGHT = 1.5
 """A title's lines are this many times as high as the usual line."""
 
 
@@ -131,14 +137,14 @@ def blocks_of(lines: Iterable[Line]) -> tuple[Block, ...]:
 
     The kind is title for lines much higher than the usual, else text: more cannot be told from lines.
     """
-    ordered = tuple(sorted((line for line in lines if line.text.strip()), key=_place))
+    ordered = tuple(sorted((line for line in lines if line.text.strip()), key=_position))
     if not ordered:
         return ()
     size = max(median(height(line) for line in ordered), 1.0)
-    return tuple(_block(rows, size) for rows in _parts(ordered, size))
+    return tuple(_block(rows, size) for rows in _segments(ordered, size))
 
 
-def _place(line: Line) -> tuple[int, int, Box, str, float]:
+def _position(line: Line) -> tuple[int, int, Box, str, float]:
     return line.box[0], line.box[1], line.box, line.text, line.score
 
 
@@ -146,37 +152,37 @@ def _block(rows: Sequence[Row], size: float) -> Block:
     cells = [cell for row in rows for cell in row]
     is_grid = len(rows) > 1 and any(len(row) > 1 for row in rows)
     text = "\n".join(map(row_text, rows)) if is_grid else text_of(rows)
-    is_title = all(height(cell) >= _TITLE * size for cell in cells)
-    return Block("title" if is_title else "text", text, around(cell.box for cell in cells))
+    is_title = all(height(cell) >= _MIN_TITLE_HEIGHT * size for cell in cells)
+    return Block("title" if is_title else "text", text, bounding_box(cell.box for cell in cells))
 
 
-def _parts(lines: Row, size: float) -> list[list[Row]]:
+def _segments(lines: Row, size: float) -> list[list[Row]]:
     """Return the paragraphs and grids of a part of the page, in reading order."""
-    strips, found, done = _strips(lines), [], 0
-    for start, end in [*_grids(strips, size), (len(strips), len(strips))]:
-        found += _without_grids(strips[done:start], size)
+    strips, found, done = _split_into_strips(lines), [], 0
+    for start, end in [*_find_grids(strips, size), (len(strips), len(strips))]:
+        found += _read_columns_and_text(strips[done:start], size)
         found += [strips[start:end]] if start < end else []
         done = end
     return found
 
 
-def _strips(lines: Row) -> list[Row]:
+def _split_into_strips(lines: Row) -> list[Row]:
     """Return the lines cut at every horizontal gap, each strip from left to right."""
     strips: list[list[Line]] = []
     bottom = float("-inf")
-    for line in sorted(lines, key=lambda line: (line.box[1] + _OVERLAP * height(line), _place(line))):
-        top = line.box[1] + _OVERLAP * height(line)
+    for line in sorted(lines, key=lambda line: (line.box[1] + _MAX_OVERLAP * height(line), _position(line))):
+        top = line.box[1] + _MAX_OVERLAP * height(line)
         if top >= bottom:
             strips.append([])
         strips[-1].append(line)
-        bottom = max(bottom, line.box[3] - _OVERLAP * height(line))
-    return [tuple(sorted(strip, key=_place)) for strip in strips]
+        bottom = max(bottom, line.box[3] - _MAX_OVERLAP * height(line))
+    return [tuple(sorted(strip, key=_position)) for strip in strips]
 
 
 # --- grids ----------------------------------------------------------------------------------------------------
 
 
-def _grids(strips: list[Row], size: float) -> list[Span]:
+def _find_grids(strips: list[Row], size: float) -> list[Span]:
     """Return where the rows of each grid begin and end."""
     found, at = [], 0
     while at < len(strips):
@@ -194,9 +200,9 @@ def _is_grid(rows: list[Row], size: float) -> bool:
     """Say whether strips are rows of cells, nearly all of them narrow, that stand in common columns."""
     if not all(len(row) > 1 and _is_row(row) for row in rows):
         return False
-    wide = [sum(cell.box[2] - cell.box[0] > _NARROW * size for cell in row) for row in rows]
-    loose = all(_gap(above, below) >= _LOOSE * size for above, below in pairwise(rows))
-    columns = len(_gutters([cell for row in rows for cell in row], 0.1 * size)) + 1
+    wide = [sum(cell.box[2] - cell.box[0] > _MAX_CELL_WIDTH * size for cell in row) for row in rows]
+    loose = all(_gap(above, below) >= _LOOSE_ROW_GAP * size for above, below in pairwise(rows))
+    columns = len(_find_gutters([cell for row in rows for cell in row], 0.1 * size)) + 1
     return max(wide) <= (1 if loose else 0) and columns >= max(map(len, rows))
 
 
@@ -211,28 +217,28 @@ def _gap(above: Row, below: Row) -> int:
 # --- columns --------------------------------------------------------------------------------------------------
 
 
-def _without_grids(strips: list[Row], size: float) -> list[list[Row]]:
+def _read_columns_and_text(strips: list[Row], size: float) -> list[list[Row]]:
     found, done, at = [], 0, 0
     while at < len(strips):
         start, end = _columns_around(strips, at, done, size)
         region = [line for strip in strips[start:end] for line in strip]
         if end - start > 1 or not _is_row(strips[at]):
-            found += paragraphs_of(strips[done:start]) + _columns(region, size)
+            found += paragraphs_of(strips[done:start]) + _read_columns(region, size)
             done = end
         at = max(end, at + 1)
     return found + paragraphs_of(strips[done:])
 
 
-def _columns(lines: list[Line], size: float) -> list[list[Row]]:
+def _read_columns(lines: list[Line], size: float) -> list[list[Row]]:
     """Read what is left of the widest gutter, then what is right of it."""
-    gutters = _gutters(lines, _GUTTER * size)
+    gutters = _find_gutters(lines, _MIN_GUTTER * size)
     if not gutters:  # lines that overlap in both directions: nothing better than from top to bottom
         return paragraphs_of(
-            [(line,) for line in sorted(lines, key=lambda line: (line.box[1], _place(line)))]
+            [(line,) for line in sorted(lines, key=lambda line: (line.box[1], _position(line)))]
         )
     middle = max(gutters, key=lambda gutter: gutter[1] - gutter[0])[0]
     left, right = (tuple(line for line in lines if (line.box[2] <= middle) is side) for side in (True, False))
-    return _parts(left, size) + _parts(right, size)
+    return _segments(left, size) + _segments(right, size)
 
 
 def _columns_around(strips: list[Row], seed: int, first: int, size: float) -> Span:
@@ -240,7 +246,9 @@ def _columns_around(strips: list[Row], seed: int, first: int, size: float) -> Sp
     start, end = seed, seed + 1
 
     def divided(start: int, end: int) -> bool:
-        return bool(_gutters([line for strip in strips[start:end] for line in strip], _GUTTER * size))
+        return bool(
+            _find_gutters([line for strip in strips[start:end] for line in strip], _MIN_GUTTER * size)
+        )
 
     if not divided(start, end):
         return seed, seed + 1
@@ -248,15 +256,15 @@ def _columns_around(strips: list[Row], seed: int, first: int, size: float) -> Sp
         end += 1
     while start > first and divided(start - 1, end):
         start -= 1
-    return _trimmed(strips, start, end, size)
+    return _trim_columns(strips, start, end, size)
 
 
-def _trimmed(strips: list[Row], start: int, end: int, size: float) -> Span:
+def _trim_columns(strips: list[Row], start: int, end: int, size: float) -> Span:
     """Drop from both ends what stands on one side only and is nearer to what lies outside of the columns.
 
     A heading below two columns is such a strip: by geometry it could be the end of the left one.
     """
-    both = [at for at in range(start, end) if _gutters(strips[at], _GUTTER * size)]
+    both = [at for at in range(start, end) if _find_gutters(strips[at], _MIN_GUTTER * size)]
     gaps = [_gap(above, below) for above, below in pairwise(strips)]
     if start > 0:
         start = max(range(start, both[0] + 1), key=lambda at: (gaps[at - 1], at))
@@ -265,11 +273,11 @@ def _trimmed(strips: list[Row], start: int, end: int, size: float) -> Span:
     return start, end
 
 
-def _gutters(lines: Iterable[Line], width: float) -> list[Span]:
+def _find_gutters(lines: Iterable[Line], width: float) -> list[Span]:
     """Return the vertical stripes of at least `width` pixels between lines that no line enters, from the left."""
     gutters: list[Span] = []
     right: int | None = None
-    for line in sorted(lines, key=_place):
+    for line in sorted(lines, key=_position):
         if right is not None and line.box[0] - right >= max(width, 1):
             gutters.append((right, line.box[0]))
         right = line.box[2] if right is None else max(right, line.box[2])

@@ -18,7 +18,7 @@ from paddlevl_doctor.parsing.output.run_report_model import (
 from paddlevl_doctor.parsing.run.page_store import PageRead
 from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, display_names
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
-from paddlevl_doctor.parsing.workers.watchdog import summed
+from paddlevl_doctor.parsing.workers.watchdog import sum_by_time
 
 _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
@@ -40,7 +40,7 @@ def build_run_report(
         device=report.device,
         documents=tuple(documents),
         seconds=report.seconds,
-        samples=summed(samples),
+        samples=sum_by_time(samples),
         incidents=report.incidents,
         rungs=fallback_summary(report.rungs),
     )

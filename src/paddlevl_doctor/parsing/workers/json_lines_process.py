@@ -23,7 +23,7 @@ from paddlevl_doctor.system.processes import kill_group, own_group
 Event = dict[str, Any]
 _TAIL_BYTES = 4000
 _DUMP_SECONDS = 2.0
-_KILLED = -9
+_SIGKILL_CODE = -9
 """The `returncode` after SIGKILL, which Windows does not have."""
 
 
@@ -93,19 +93,19 @@ class JsonLinesProcess:
             return None
         if event is None:
             self._events.put(None)  # for the next call
-            raise self._ended()
+            raise self._end_error()
         return event
 
-    def _ended(self) -> ChildEndedError:
+    def _end_error(self) -> ChildEndedError:
         """Return how it ended; a child that has closed its output and lives on is killed."""
         try:
             returncode = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill()
             return ChildEndedError(self.process.wait())
-        return ChildEndedError(returncode, killed=returncode == _KILLED)
+        return ChildEndedError(returncode, killed=returncode == _SIGKILL_CODE)
 
-    def ask_for_stacks(self) -> str:
+    def dump_stacks(self) -> str:
         """Return the stacks of all threads of the child, empty on Windows; the child has to have registered SIGUSR1."""
         if not hasattr(signal, "SIGUSR1"):
             return ""
@@ -114,26 +114,26 @@ class JsonLinesProcess:
             self.process.send_signal(signal.SIGUSR1)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_DUMP_SECONDS)
-        return self._log_from(start)
+        return self._read_log(start)
 
     def stderr_tail(self) -> str:
         """Return the end of what the child wrote to stderr."""
-        return self._log_from(max(0, self.log.stat().st_size - _TAIL_BYTES))
+        return self._read_log(max(0, self.log.stat().st_size - _TAIL_BYTES))
 
-    def _log_from(self, start: int) -> str:
+    def _read_log(self, start: int) -> str:
         with self.log.open("rb") as file:
             file.seek(start)
             return file.read(_TAIL_BYTES * 4).decode("utf-8", errors="replace")
 
     def processes(self) -> list[psutil.Process]:
         """Return the child, the process that works for it, and all that they have started."""
-        return _trees(self.process.pid, self._worker_pid)
+        return _process_trees(self.process.pid, self._worker_pid)
 
     def kill(self) -> None:
         """Kill the child, the process that works for it, and all that they have started."""
-        self._kill(self.processes())
+        self._kill_all(self.processes())
 
-    def _kill(self, processes: Sequence[psutil.Process]) -> None:
+    def _kill_all(self, processes: Sequence[psutil.Process]) -> None:
         kill_group(self.process.pid)
         for process in processes:
             with contextlib.suppress(psutil.Error):
@@ -149,10 +149,10 @@ class JsonLinesProcess:
         self._requests.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
-        self._kill(_trees(self.process.pid))
+        self._kill_all(_process_trees(self.process.pid))
 
 
-def _trees(*roots: int) -> list[psutil.Process]:
+def _process_trees(*roots: int) -> list[psutil.Process]:
     """Return processes and all that they have started; 0 is none."""
     found: list[psutil.Process] = []
     for pid in filter(None, roots):

@@ -32,10 +32,10 @@ from paddlevl_doctor.system import processes
 
 CONTACT_FILE = "keeper.json"
 """The daemon's address and key."""
-_LOG = "worker.log"
+_LOG_NAME = "worker.log"
 _TAIL_BYTES = 4000
 _START_SECONDS = 30.0
-_BUSY_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _MAX_DAEMONS = 64
 """Of workers that are alike."""
 _DUMP_SECONDS = 1.0
@@ -58,7 +58,7 @@ def main() -> None:
 
 def proxy(folder: Path, minutes: str, command: list[str]) -> int:
     """Pass lines on until either side ends; returns the worker's exit status where it was the one."""
-    found = _connected(folder, minutes, command)
+    found = _find_daemon(folder, minutes, command)
     if found is None:
         return _exec_command(command)
     daemon, folder = found
@@ -71,7 +71,7 @@ def proxy(folder: Path, minutes: str, command: list[str]) -> int:
         while True:
             line = daemon.recv_bytes()
             if b'"event": "ended"' in line:
-                sys.stderr.write(_log_from(folder, max(0, (folder / _LOG).stat().st_size - _TAIL_BYTES)))
+                sys.stderr.write(_read_log(folder, max(0, (folder / _LOG_NAME).stat().st_size - _TAIL_BYTES)))
                 return int(json.loads(line)["returncode"])
             _write(line)
     return 0
@@ -91,10 +91,10 @@ def exit_status(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _connected(folder: Path, minutes: str, command: list[str]) -> tuple[Connection, Path] | None:
+def _find_daemon(folder: Path, minutes: str, command: list[str]) -> tuple[Connection, Path] | None:
     """Return a connection to a daemon that is free, and its folder; None where there is none."""
     folders = [folder, *(folder / str(number) for number in range(2, _MAX_DAEMONS + 1))]
-    end = time.monotonic() + _BUSY_SECONDS
+    end = time.monotonic() + _RETRY_SECONDS
     with contextlib.suppress(TimeoutError):
         while time.monotonic() < end:
             kept = [one for one in folders if (one / CONTACT_FILE).exists()]
@@ -172,16 +172,16 @@ def _write(line: bytes) -> None:
 
 
 def _write_stacks(folder: Path, worker: int) -> None:
-    start = (folder / _LOG).stat().st_size
+    start = (folder / _LOG_NAME).stat().st_size
     with contextlib.suppress(OSError):
         os.kill(worker, signal.SIGUSR1)
     time.sleep(_DUMP_SECONDS)
-    sys.stderr.write(_log_from(folder, start))
+    sys.stderr.write(_read_log(folder, start))
     sys.stderr.flush()
 
 
-def _log_from(folder: Path, start: int) -> str:
-    with (folder / _LOG).open("rb") as file:
+def _read_log(folder: Path, start: int) -> str:
+    with (folder / _LOG_NAME).open("rb") as file:
         file.seek(start)
         return file.read().decode("utf-8", errors="replace")
 
@@ -204,7 +204,7 @@ class WarmWorkerDaemon:
     def run(self) -> None:
         """Start the worker and serve clients until none comes for too long, or the worker ends."""
         key = os.urandom(32)
-        with Listener(authkey=key) as listener, (self.folder / _LOG).open("wb") as log:
+        with Listener(authkey=key) as listener, (self.folder / _LOG_NAME).open("wb") as log:
             pipe = subprocess.PIPE
             self.worker = subprocess.Popen(self.command, stdin=pipe, stdout=pipe, stderr=log)
             contact = {"address": listener.address, "key": key.hex(), "pid": os.getpid()}
@@ -217,7 +217,7 @@ class WarmWorkerDaemon:
             try:
                 self._serve_clients()
             finally:
-                self._end()
+                self._stop_worker()
 
     def _read_lines(self) -> None:
         assert self.worker.stdout is not None  # noqa: S101 - it is a pipe
@@ -273,7 +273,7 @@ class WarmWorkerDaemon:
                 ended = {"event": "ended", "returncode": self.worker.wait()}
                 client.send_bytes(json.dumps(ended).encode())
                 return
-            self._note(line)
+            self._track_event(line)
             client.send_bytes(line)
 
     def _forward(self, client: Connection, gone: threading.Event) -> None:
@@ -290,7 +290,7 @@ class WarmWorkerDaemon:
                 self.worker.stdin.flush()
         gone.set()
 
-    def _note(self, line: bytes) -> None:
+    def _track_event(self, line: bytes) -> None:
         """Remember that the worker is ready, and how many answers are outstanding."""
         with contextlib.suppress(ValueError):
             event = json.loads(line).get("event")
@@ -301,7 +301,7 @@ class WarmWorkerDaemon:
             elif event == "page":
                 self.pending -= 1
 
-    def _end(self) -> None:
+    def _stop_worker(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             (self.folder / CONTACT_FILE).unlink()
         processes.end_followers(self.worker.pid)

@@ -15,14 +15,14 @@ import psutil
 from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
 
-_TICK = 0.25
+_POLL_SECONDS = 0.25
 _SAMPLE_SECONDS = 1.0
-_BUSY_SHARE = 0.02
+_MIN_BUSY_CORE_SHARE = 0.02
 """Of one core: a worker that uses less is idle. A thread that polls a queue twice a second uses less."""
-_BUSY_PERCENT = 5
+_MIN_BUSY_GPU_PERCENT = 5
 """Of the GPU: a desktop uses less of it."""
 
-Gpu = Callable[[Collection[int]], "tuple[int, int] | None"]
+GpuProbe = Callable[[Collection[int]], "tuple[int, int] | None"]
 """Returns MiB in use on a GPU, and for how many percent of the time some processes keep it busy; None if unknown."""
 
 
@@ -43,7 +43,7 @@ LIMITS = {
     "join": Limits(300, 60),
 }
 """By stage. `load` may download 2 GB, in which a slow network may pause; a GPU that computes keeps one core busy."""
-_READ_ON_GPU = 600
+_GPU_READ_SECONDS = 600
 """Seconds for a page there, or for a batch that ends all at once. A decoder that hangs keeps a core as busy as one that
 reads (failures.md: gpu-decode-hang), and a processor may need an hour for a page."""
 
@@ -52,7 +52,7 @@ def limits_for(device: str, stall: float | None = None) -> dict[str, Limits]:
     """Return the limits by stage on a device; `stall` takes the place of those without any use of the processor."""
     found = dict(LIMITS)
     if device.startswith("gpu"):
-        found["read"] = replace(found["read"], busy=_READ_ON_GPU)
+        found["read"] = replace(found["read"], busy=_GPU_READ_SECONDS)
     return found if stall is None else {name: replace(limits, idle=stall) for name, limits in found.items()}
 
 
@@ -86,40 +86,40 @@ class Watcher:
     started: float
     """`time.monotonic()` at the start of the run."""
     on_stage: Callable[[str], None] = lambda _stage: None
-    gpu: Gpu = lambda _pids: None
+    gpu: GpuProbe = lambda _pids: None
     limits: Mapping[str, Limits] = field(default_factory=lambda: LIMITS)
     worker: str = ""
     """The name of this worker in the samples, as `device` is that of its GPU."""
     device: str = ""
     stage: str = "start"
-    _since: float = field(default_factory=time.monotonic)
-    _last_use: float = field(default_factory=time.monotonic)
+    _stage_started: float = field(default_factory=time.monotonic)
+    _last_busy: float = field(default_factory=time.monotonic)
     _cpu: float = 0.0
-    _sampled: float = 0.0
+    _last_sample: float = 0.0
     _rss_mb: int = 0
 
     def wait(self) -> Event:
         """Return the next event that is no stage; raises StalledError and DiedError, after the child was ended."""
-        self._progress()
+        self._reset_timers()
         while True:
-            event = self._next()
+            event = self._poll()
             if event is None:
                 continue
-            self._progress()
+            self._reset_timers()
             if event["event"] != "stage":
                 return event
             self.stage = str(event.get("stage"))
             self.on_stage(self.stage)
 
-    def _next(self) -> Event | None:
+    def _poll(self) -> Event | None:
         try:
-            event = self.child.next_event(_TICK)
+            event = self.child.next_event(_POLL_SECONDS)
         except ChildEndedError as error:
-            self._note_end()
+            self._add_end_sample()
             killed_with = self._rss_mb if error.killed else None
             raise DiedError(self.stage, error.returncode, self.child.stderr_tail(), killed_with) from error
         now = time.monotonic()
-        if now - self._sampled >= _SAMPLE_SECONDS:
+        if now - self._last_sample >= _SAMPLE_SECONDS:
             self._sample(now)
         if event is None:
             self._check_limits(now)
@@ -128,22 +128,22 @@ class Watcher:
     def close(self) -> None:
         """Let the worker end, or end it."""
         self.child.close()
-        self._note_end()
+        self._add_end_sample()
 
     def kill(self) -> None:
         """End the worker at once."""
         self.child.kill()
-        self._note_end()
+        self._add_end_sample()
 
-    def _progress(self) -> None:
-        self._since = self._last_use = time.monotonic()
+    def _reset_timers(self) -> None:
+        self._stage_started = self._last_busy = time.monotonic()
 
     def _check_limits(self, now: float) -> None:
         """End a worker that is beyond a limit."""
         limits = self.limits.get(self.stage, LIMITS["read"])
-        busy, idle = now - self._since, now - self._last_use
+        busy, idle = now - self._stage_started, now - self._last_busy
         if busy > limits.busy or idle > limits.idle:
-            stacks = self.child.ask_for_stacks()
+            stacks = self.child.dump_stacks()
             self.kill()
             is_idle = idle > limits.idle
             raise StalledError(self.stage, idle if is_idle else busy, stacks, idle=is_idle)
@@ -153,17 +153,19 @@ class Watcher:
         processes = self.child.processes()
         rss, cpu = usage(processes)
         gpu = self.gpu({process.pid for process in processes})
-        span = now - self._sampled if self._sampled else _SAMPLE_SECONDS
-        if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > _BUSY_PERCENT):
-            self._last_use = now
-        self._cpu, self._sampled, self._rss_mb = cpu, now, rss >> 20
-        self._note(now, self._rss_mb, gpu[0] if gpu else None)
+        span = now - self._last_sample if self._last_sample else _SAMPLE_SECONDS
+        if cpu - self._cpu > _MIN_BUSY_CORE_SHARE * span or (
+            gpu is not None and gpu[1] > _MIN_BUSY_GPU_PERCENT
+        ):
+            self._last_busy = now
+        self._cpu, self._last_sample, self._rss_mb = cpu, now, rss >> 20
+        self._add_sample(now, self._rss_mb, gpu[0] if gpu else None)
 
-    def _note_end(self) -> None:
+    def _add_end_sample(self) -> None:
         """Note that it uses no memory any more."""
-        self._note(time.monotonic(), 0, None)
+        self._add_sample(time.monotonic(), 0, None)
 
-    def _note(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
+    def _add_sample(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
         seconds = round(now - self.started, 1)
         self.samples.append(Sample(seconds, rss_mb, vram_mb, self.worker, self.device))
 
@@ -187,7 +189,7 @@ _MIN_PAGES = 10
 _GROWTH_FACTOR, _MIN_GROWTH_MB = 1.5, 1024
 
 
-def keeps_rising(mb: Sequence[int]) -> bool:
+def is_leaking(mb: Sequence[int]) -> bool:
     """Say whether memory (MiB after each page) grew by half and by a gigabyte since the first pages, for good.
 
     The lowest of the last pages is compared with the highest of the early ones, so that one large page is no growth.
@@ -198,7 +200,7 @@ def keeps_rising(mb: Sequence[int]) -> bool:
     return late > early * _GROWTH_FACTOR and late - early > _MIN_GROWTH_MB
 
 
-def summed(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+def sum_by_time(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """Return what all workers together had at the moment of each sample: RSS by worker, GPU memory by device.
 
     The last sample of a worker that has ended is 0 MiB.
