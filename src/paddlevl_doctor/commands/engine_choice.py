@@ -1,4 +1,4 @@
-"""Which engine reads, and why it is not the requested one."""
+"""Chooses the engine of a run, and explains why it is not the requested one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from paddlevl_doctor.values.findings import Finding, Status
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """An engine; `reason` says why it is not the requested one, and is empty where it is."""
+    """The chosen engine; `reason` is why it is not the requested one, empty if it is."""
 
     name: str
     reason: Text = ""
 
 
 def check_options(request: ParseRequest) -> None:
-    """Raise UsageError where the engine cannot run with these options, before anything is read."""
+    """Raise UsageError if the engine cannot run with these options."""
     resolve_devices(request.device, 0, ())
     if request.engine == "reader" and not is_reader_installed():
         raise UsageError(message("reader-missing"))
@@ -36,9 +36,9 @@ def check_options(request: ParseRequest) -> None:
 
 
 def choose_engine(context: ParseContext, deep: Sequence[Finding]) -> EngineChoice:
-    """Return which engine reads; raises UsageError or DoctorError where the requested one cannot.
+    """Return the engine to use; raises UsageError or DoctorError if the requested one cannot run.
 
-    `deep` are the findings of a self-test, where one ran.
+    `deep` are the findings of a self-test, empty if none ran.
     """
     request = context.request
     if request.engine == "server" or (request.engine == "auto" and request.server_url):
@@ -56,13 +56,14 @@ def choose_engine(context: ParseContext, deep: Sequence[Finding]) -> EngineChoic
 
 
 def _native_obstacle(context: ParseContext, deep: Sequence[Finding]) -> Text | None:
-    """Return why a pipeline of PaddleOCR cannot read here, None when it can."""
+    """Return why the native engine cannot read, None if it can."""
     facts, request = context.examination.facts, context.request
     if facts.target is None:
         return message("native-no-target")
-    wrong = [f for f in (*context.examination.findings, *deep) if f.status is Status.ERROR]
-    if wrong:
-        return message("native-broken", id=wrong[0].id, title=wrong[0].title)
+    findings = (*context.examination.findings, *deep)
+    error = next((finding for finding in findings if finding.status is Status.ERROR), None)
+    if error is not None:
+        return message("native-broken", id=error.id, title=error.title)
     if request.pipeline == VL and context.version is None:
         known = ", ".join(context.known_versions) or "-"
         return message("native-no-version", version=request.pipeline_version, known=known)

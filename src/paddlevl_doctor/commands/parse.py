@@ -1,4 +1,4 @@
-"""`parse`: reads documents end to end and judges the result; with --fix it first makes that possible."""
+"""`parse`: reads documents end to end and evaluates the result; with --fix it first fixes the environment."""
 
 from __future__ import annotations
 
@@ -49,30 +49,30 @@ FindDocuments = Callable[..., tuple[Input, ...]]
 def parse(
     system: System, options: TargetOptions, request: ParseRequest, stage: Stage, bar: Bar
 ) -> ParseReport:
-    """Read documents and judge what was read.
+    """Read documents with one engine, or with each engine of a comparison, and evaluate the result.
 
-    Raises UsageError for unusable input, DoctorError where the engine cannot run, and what `fix` raises.
+    Raises UsageError for invalid input, DoctorError if the engine cannot run, and the errors of `fix`.
     """
     outputs = tuple(request.output / engine for engine in request.compare) or (request.output,)
     # All engines of a comparison read the same documents, under the same names.
-    found = functools.cache(lambda *named: find_documents(named, *{*outputs, request.output}))
+    find_once = functools.cache(lambda *paths: find_documents(paths, *{*outputs, request.output}))
 
-    def once(one: ParseRequest) -> ParseReport:
+    def parse_with(engine_request: ParseRequest) -> ParseReport:
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
             processes = render_processes_for(system.cpu_count(), system.memory_mb()[1])
             source = PageSource(Path(scratch), system.env, processes=processes)
             source.start_worker()
             try:
-                return _parse(system, options, one, stage, bar, source, found, outputs)
+                return _parse(system, options, engine_request, stage, bar, source, find_once, outputs)
             finally:
                 source.close()
 
     if not request.compare:
-        return once(request)
+        return parse_with(request)
 
     for engine in request.compare:
         check_options(replace(request, engine=engine))
-    return compare_engines(request.compare, request, once)
+    return compare_engines(request.compare, request, parse_with)
 
 
 def _parse(
@@ -82,27 +82,27 @@ def _parse(
     stage: Stage,
     bar: Bar,
     source: PageSource,
-    found: FindDocuments,
+    find: FindDocuments,
     outputs: Sequence[Path],
 ) -> ParseReport:
     """Read the documents with one engine; `outputs` are the folders of all engines of a comparison."""
-    # The target's Python answers while the documents are opened.
-    facts = None if request.fix else Background(lambda: examine(system, options))
+    # The facts are collected while the documents are opened.
+    background = None if request.fix else Background(lambda: examine(system, options))
     record = RunRecord(system.clock)
     check_options(request)
-    inputs = found(*(_input_path(system, record, name) for name in request.inputs))
+    inputs = find(*(_input_path(system, record, name) for name in request.inputs))
     known = known_texts(request.expect, inputs, ASSETS, request.missing)
     if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(message("threshold-alone"))
     jobs = _open_documents(record, request, source, inputs)
-    if request.engine != "selftest":  # which writes nothing
-        needed = (*known.places, *(item.path for item in inputs))
-        refuse_to_replace([job.name for job in jobs], outputs, needed)
+    if request.engine != "selftest":  # the self-test writes no results
+        protected = (*known.places, *(item.path for item in inputs))
+        refuse_to_replace([job.name for job in jobs], outputs, protected)
     check_output_folder(request.output)
     if request.fix:
         options = _fix(system, options, request, stage, bar, record)
     with stage(message("stage-check")), record.timed("check"):
-        examination = facts.result() if facts else examine(system, options)
+        examination = background.result() if background else examine(system, options)
     deep: tuple[Finding, ...] = ()
     if request.fix or request.engine == "selftest":
         deep = _selftest(system, examination, stage, record)
@@ -114,7 +114,7 @@ def _parse(
 
 
 def _input_path(system: System, record: RunRecord, name: str) -> Path:
-    """Return the path of an input; the shipped page replaces a missing demo.png."""
+    """Return the path of an input; if demo.png is missing, the page in the package replaces it."""
     path = system.cwd() / name
     if name == DEMO and not system.exists(path):
         record.incidents.append(message("demo-used", name=DEMO))
@@ -125,7 +125,7 @@ def _input_path(system: System, record: RunRecord, name: str) -> Path:
 def _open_documents(
     record: RunRecord, request: ParseRequest, source: PageSource, inputs: Sequence[Input]
 ) -> list[DocumentJob]:
-    """Open every document; one that cannot be read is reported, and raises UsageError where it is the only one."""
+    """Open the documents. One that cannot be read is reported; raises UsageError if none can be read."""
     record.order = [item.path for item in inputs]
     jobs = []
     for item in inputs:
@@ -149,10 +149,7 @@ def _open_documents(
 def _fix(
     system: System, options: TargetOptions, request: ParseRequest, stage: Stage, bar: Bar, record: RunRecord
 ) -> TargetOptions:
-    """Fix the environment; returns how to find the target then: by its folder where that was only now created.
-
-    An environment that stays broken is a problem even where the pages can be read.
-    """
+    """Fix the environment; returns the options of the target, with its folder if it was created."""
     record.fix = fix(system, options, Request(index=request.index), stage, apply=True, bar=bar)
     for outcome in record.fix.applied.outcomes if record.fix.applied else ():
         record.seconds[outcome.step] = outcome.seconds
@@ -165,11 +162,11 @@ def _fix(
 def _selftest(
     system: System, examination: Examination, stage: Stage, record: RunRecord
 ) -> tuple[Finding, ...]:
-    """Run the self-test of the native engines and record its failures; returns its findings."""
+    """Run the self-test of the native engine and record its failures; returns its findings."""
     with record.timed("self-test"):
-        seen = see_deep(system, examination, stage)
-        findings = judge_deep(examination, seen)
-    record.proved_on = seen.read_on() if seen else devices_of(examination.context)
+        deep_facts = see_deep(system, examination, stage)
+        findings = judge_deep(examination, deep_facts)
+    record.proved_on = deep_facts.read_on() if deep_facts else devices_of(examination.context)
     for finding in findings:
         if finding.status in (Status.ERROR, Status.UNKNOWN):
             value = finding.evidence[0].value if finding.evidence else finding.title
