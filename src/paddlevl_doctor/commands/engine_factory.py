@@ -190,9 +190,9 @@ def _warm_workers(context: ParseContext) -> WarmWorkers | None:
 
 
 def _fresh_cache(context: ParseContext) -> Path | None:
-    """Return where models that are here, but cannot be loaded, are downloaded again; None where no hub answers.
+    """Return a cache for models that must be downloaded again; None if that cannot help.
 
-    Models that this run has downloaded would be the same again.
+    It cannot if no hub can be reached, or if this run has just downloaded models.
     """
     can_help = not context.missing_models and answering_hubs(context.system)
     return user_cache(context.system) / "models" if can_help else None

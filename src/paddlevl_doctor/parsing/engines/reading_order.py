@@ -1,9 +1,11 @@
-"""Lines of text into blocks in reading order. Pure geometry; a page is taken apart along its white space.
+"""Groups lines of text into blocks in reading order, by their boxes only.
 
-The page is cut into strips at every horizontal gap. Strips whose cells stand in narrow aligned columns are a grid,
-read row by row; neighbouring strips that share a vertical gutter are columns, each read on its own in the same way;
-the rest is read from top to bottom. This is the recursive XY cut (Nagy and Seth, 1984) with answers to its two known
-weaknesses: rows of a table stay together, and what merely stands beside a gutter stays out of the columns."""
+The page is split into strips at each horizontal gap. Strips whose cells form narrow aligned columns are a grid, which
+is read row by row. Adjacent strips that share a vertical gutter are columns, each of which is split recursively. The
+rest is read from top to bottom. This is the recursive XY cut (Nagy and Seth, 1984) with corrections of two known
+weaknesses: the rows of a table stay together, and a strip on one side of a gutter is not assigned to the columns by
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +17,17 @@ from statistics import median
 from paddlevl_doctor.values.pages import Block, Box, Line
 
 Row = tuple[Line, ...]
-"""What stands on one level, from left to right; usually one line."""
+"""Lines at the same height, from left to right; usually one line."""
 
 _MAX_EDGE_SHIFT = 0.8
-"""Left edges of one paragraph differ by less than this part of the line height (all numbers here are in that unit)."""
+"""Maximum shift between the left edges of a paragraph. The unit of these constants is the height of a line."""
 _MAX_INDENT = 3.0
 _MAX_LINE_PITCH = 1.45
-"""Distance of two baselines of one paragraph; measured 1.0 to 1.2, with headings 1.2 to 1.5."""
+"""Maximum distance between the lines of a paragraph; measured 1.0 to 1.2, next to headings 1.2 to 1.5."""
 _MAX_HEIGHT_RATIO = 1.3
-"""A detector measures the lines of one paragraph up to this factor apart."""
+"""Maximum ratio of the heights of two lines of a paragraph, as detectors measure them."""
 _MAX_LINE_END_ROOM = 2.0
-"""So much room may be left at the end of a line, beside the word that did not fit, before it counts as a last line."""
+"""A line is the last of its paragraph if the next word plus this space would have fitted."""
 _MIN_CELL_GAP = 0.8
 
 _CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")  # signs, kana, Han, full-width forms
@@ -38,13 +40,13 @@ def height(line: Line) -> int:
 
 
 def bounding_box(boxes: Iterable[Box]) -> Box:
-    """Return the smallest box around some boxes."""
+    """Return the smallest box that contains all boxes."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def paragraphs_of(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the rows of one column, top to bottom, as paragraphs."""
+    """Group the rows of one column, from top to bottom, into paragraphs."""
     stacks: list[list[Row]] = []
     for row in rows:
         if stacks and _continues_paragraph(stacks[-1], row):
@@ -55,7 +57,7 @@ def paragraphs_of(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _continues_paragraph(stack: list[Row], row: Row) -> bool:
-    """Say whether a row is set like the rows above it: size, distance and left edge."""
+    """Return whether a row has the height, distance and left edge of the rows above it."""
     if len(row) > 1 or len(stack[-1]) > 1:
         return False
     above, below = stack[-1][0], row[0]
@@ -71,7 +73,7 @@ def _continues_paragraph(stack: list[Row], row: Row) -> bool:
 
 
 def _split_at_last_lines(stack: list[Row]) -> list[list[Row]]:
-    """Break a stack after each line that ends although the next line's first word would have fitted."""
+    """Split a stack after each line that the first word of the next line would have fitted into."""
     right = max(row[0].box[2] for row in stack)
     paragraphs = [[stack[0]]]
     for above, below in pairwise(stack):
@@ -88,7 +90,7 @@ def _first_word_width(line: Line) -> float:
 
 
 def text_of(rows: Iterable[Row]) -> str:
-    """Return the running text of a paragraph."""
+    """Return the text of a paragraph."""
     text = ""
     for row in rows:
         text = join_lines(text, row_text(row)) if text else row_text(row)
@@ -96,7 +98,7 @@ def text_of(rows: Iterable[Row]) -> str:
 
 
 def row_text(row: Row) -> str:
-    """Return the text of one row, a tab between cells that stand apart."""
+    """Return the text of one row, with tabs between distant cells."""
     text = row[0].text.strip()
     for left, right in pairwise(row):
         apart = right.box[0] - left.box[2] >= _MIN_CELL_GAP * max(height(left), height(right))
@@ -107,9 +109,10 @@ def row_text(row: Row) -> str:
 
 
 def join_lines(above: str, below: str, *, hyphens: bool = True) -> str:
-    """Return two lines as one: Chinese without a space, and a word divided at the line's end in one piece.
+    """Join two lines: without a space next to Chinese characters, and without the hyphen of a divided word.
 
-    A hyphen goes when a small letter follows it; of a compound divided at its hyphen that is not right, but rare.
+    A hyphen is removed if a lower-case letter follows. This is wrong for a compound divided at its own hyphen, which is
+    rare.
     """
     if hyphens and _HYPHENATED.search(above) and below[:1].islower():
         return above[:-1] + below
@@ -118,24 +121,24 @@ def join_lines(above: str, below: str, *, hyphens: bool = True) -> str:
 
 
 Span = tuple[int, int]
-"""From and to, in pixels or as places in a list."""
+"""Start and end, in pixels or as positions in a list."""
 
 _MAX_OVERLAP = 0.15
-"""Boxes of neighbouring lines may overlap by this part of their height at either side; measured up to 0.06."""
+"""Boxes of adjacent lines may overlap by this part of their height at each side; measured up to 0.06."""
 _MIN_GUTTER = 0.8
-"""White space of this width divides columns (in heights of a usual line, like all numbers below)."""
+"""Minimum width of a gutter between columns. The unit of these constants is the median height of a line."""
 _MAX_CELL_WIDTH = 8.0
-"""A cell of a grid is narrower than this; columns of prose are not. One cell in a row may be wider ..."""
+"""Maximum width of a cell of a grid, less than a column of text. One cell per row may be wider ..."""
 _LOOSE_ROW_GAP = 0.3
-"""... when the rows stand this far apart, which lines of prose beside a table do not."""
+"""... if the gaps between the rows are at least this large; gaps between lines of text are smaller."""
 _MIN_TITLE_HEIGHT = 1.5
-"""A title's lines are this many times as high as the usual line."""
+"""Minimum height of the lines of a title."""
 
 
 def blocks_of(lines: Iterable[Line]) -> tuple[Block, ...]:
-    """Return the blocks of one page in reading order; every line with text is in exactly one of them.
+    """Return the blocks of one page in reading order; each line with text is in exactly one block.
 
-    The kind is title for lines much higher than the usual, else text: more cannot be told from lines.
+    The kind is `title` for lines much higher than the median, else `text`.
     """
     ordered = tuple(sorted((line for line in lines if line.text.strip()), key=_position))
     if not ordered:
@@ -157,17 +160,17 @@ def _block(rows: Sequence[Row], size: float) -> Block:
 
 
 def _segments(lines: Row, size: float) -> list[list[Row]]:
-    """Return the paragraphs and grids of a part of the page, in reading order."""
-    strips, found, done = _split_into_strips(lines), [], 0
+    """Return the paragraphs and grids of a region of the page, in reading order."""
+    strips, segments, done = _split_into_strips(lines), [], 0
     for start, end in [*_find_grids(strips, size), (len(strips), len(strips))]:
-        found += _read_columns_and_text(strips[done:start], size)
-        found += [strips[start:end]] if start < end else []
+        segments += _read_columns_and_text(strips[done:start], size)
+        segments += [strips[start:end]] if start < end else []
         done = end
-    return found
+    return segments
 
 
 def _split_into_strips(lines: Row) -> list[Row]:
-    """Return the lines cut at every horizontal gap, each strip from left to right."""
+    """Split lines at each horizontal gap; the lines of a strip are ordered from left to right."""
     strips: list[list[Line]] = []
     bottom = float("-inf")
     for line in sorted(lines, key=lambda line: (line.box[1] + _MAX_OVERLAP * height(line), _position(line))):
@@ -183,21 +186,21 @@ def _split_into_strips(lines: Row) -> list[Row]:
 
 
 def _find_grids(strips: list[Row], size: float) -> list[Span]:
-    """Return where the rows of each grid begin and end."""
-    found, at = [], 0
+    """Return the first and the last strip (exclusive) of each grid."""
+    grids, at = [], 0
     while at < len(strips):
         end = at
         while end < len(strips) and _is_grid(strips[at : end + 1], size):
             end += 1
-        needed = 2 if max(map(len, strips[at : end + 1])) > 2 else 3  # noqa: PLR2004 - pairs are common by chance
+        needed = 2 if max(map(len, strips[at : end + 1])) > 2 else 3  # noqa: PLR2004 - two rows of pairs are often accidental
         if end - at >= needed:
-            found.append((at, end))
+            grids.append((at, end))
         at = max(end, at + 1)
-    return found
+    return grids
 
 
 def _is_grid(rows: list[Row], size: float) -> bool:
-    """Say whether strips are rows of cells, nearly all of them narrow, that stand in common columns."""
+    """Return whether strips are rows of cells in common columns, nearly all of them narrow."""
     if not all(len(row) > 1 and _is_row(row) for row in rows):
         return False
     wide = [sum(cell.box[2] - cell.box[0] > _MAX_CELL_WIDTH * size for cell in row) for row in rows]
@@ -218,21 +221,22 @@ def _gap(above: Row, below: Row) -> int:
 
 
 def _read_columns_and_text(strips: list[Row], size: float) -> list[list[Row]]:
-    found, done, at = [], 0, 0
+    """Return the paragraphs of strips without grids: those of columns, and those of the strips between them."""
+    segments, done, at = [], 0, 0
     while at < len(strips):
         start, end = _columns_around(strips, at, done, size)
         region = [line for strip in strips[start:end] for line in strip]
         if end - start > 1 or not _is_row(strips[at]):
-            found += paragraphs_of(strips[done:start]) + _read_columns(region, size)
+            segments += paragraphs_of(strips[done:start]) + _read_columns(region, size)
             done = end
         at = max(end, at + 1)
-    return found + paragraphs_of(strips[done:])
+    return segments + paragraphs_of(strips[done:])
 
 
 def _read_columns(lines: list[Line], size: float) -> list[list[Row]]:
-    """Read what is left of the widest gutter, then what is right of it."""
+    """Return the segments on the left of the widest gutter, then those on the right."""
     gutters = _find_gutters(lines, _MIN_GUTTER * size)
-    if not gutters:  # lines that overlap in both directions: nothing better than from top to bottom
+    if not gutters:  # the lines overlap in both directions: read them from top to bottom
         return paragraphs_of(
             [(line,) for line in sorted(lines, key=lambda line: (line.box[1], _position(line)))]
         )
@@ -242,27 +246,27 @@ def _read_columns(lines: list[Line], size: float) -> list[list[Row]]:
 
 
 def _columns_around(strips: list[Row], seed: int, first: int, size: float) -> Span:
-    """Return which strips, not before `first`, stand in columns with the strip `seed`; only itself if none does."""
+    """Return the strips, not before `first`, that share columns with the strip `seed`; only `seed` without columns."""
     start, end = seed, seed + 1
 
-    def divided(start: int, end: int) -> bool:
+    def have_gutter(start: int, end: int) -> bool:
         return bool(
             _find_gutters([line for strip in strips[start:end] for line in strip], _MIN_GUTTER * size)
         )
 
-    if not divided(start, end):
+    if not have_gutter(start, end):
         return seed, seed + 1
-    while end < len(strips) and divided(start, end + 1):
+    while end < len(strips) and have_gutter(start, end + 1):
         end += 1
-    while start > first and divided(start - 1, end):
+    while start > first and have_gutter(start - 1, end):
         start -= 1
     return _trim_columns(strips, start, end, size)
 
 
 def _trim_columns(strips: list[Row], start: int, end: int, size: float) -> Span:
-    """Drop from both ends what stands on one side only and is nearer to what lies outside of the columns.
+    """Remove strips at both ends that are on one side only and closer to the text outside of the columns.
 
-    A heading below two columns is such a strip: by geometry it could be the end of the left one.
+    An example is a heading below two columns: by geometry it could be the end of the left column.
     """
     both = [at for at in range(start, end) if _find_gutters(strips[at], _MIN_GUTTER * size)]
     gaps = [_gap(above, below) for above, below in pairwise(strips)]
@@ -274,7 +278,7 @@ def _trim_columns(strips: list[Row], start: int, end: int, size: float) -> Span:
 
 
 def _find_gutters(lines: Iterable[Line], width: float) -> list[Span]:
-    """Return the vertical stripes of at least `width` pixels between lines that no line enters, from the left."""
+    """Return the vertical gaps of at least `width` pixels that no line enters, from left to right."""
     gutters: list[Span] = []
     right: int | None = None
     for line in sorted(lines, key=_position):
