@@ -55,7 +55,7 @@ def reader(tmp_path_factory):
 
 def judged(page):
     reading = Reading("reader", "cpu", (page,), {}, 0)
-    return judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"])
+    return worded(judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"]))
 
 
 def box_of(name):
