@@ -21,7 +21,7 @@ import paddlevl_doctor
 from doctor import environment as clean_environment
 from environments import fresh_copy, python_in
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.parsing.engines.devices import faster_on
+from paddlevl_doctor.parsing.engines.devices import tuning_variables
 from paddlevl_doctor.system.machine import RealSystem
 
 PROBES = Path(paddlevl_doctor.__file__).parent / "probes"
@@ -93,7 +93,7 @@ def main() -> None:
         run(python, folder, env, _WRITE, str(PROBES), str(folder / "models"))
         (weights,) = (folder / "models").rglob("model.safetensors")
         print(f"{weights.stat().st_size:,} bytes of weights on {host.cpu}")
-        for who, more in (("peer", {}), ("doctor", faster_on("cpu", host.cpu, host.cpu_flags))):
+        for who, more in (("peer", {}), ("doctor", tuning_variables("cpu", host.cpu, host.cpu_flags))):
             peak, after, seconds = run(python, folder, {**env, **more}, _READ, str(_TOKENS)).split()
             print(
                 f"{who:6} {peak} MiB while loading, {after} MiB after, {seconds} s a page ({more or 'as it is'})"

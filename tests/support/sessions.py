@@ -1,4 +1,4 @@
-"""Runs of the real scheduler, engine and watcher over real documents, with a fake target that fails as planned."""
+"""Runs the real scheduler, engine and watcher on real documents, with a fake target that fails as planned."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SHORT = {
     "start": Limits(busy=60, idle=60),
     "load": Limits(busy=20, idle=5),
 }
-"""A real page takes the fake target milliseconds; a loaded machine may hold it up for a second, and the start of a
-process, in which no fault is planned, for many: it is not broken where it starves."""
+"""The fake target reads a page in milliseconds, but a loaded machine may delay it by a second, and the start of a
+process, in which no fault is planned, by many seconds."""
 
 
 def document(folder: Path, first: int, pages: int) -> Path:
-    """Write a TIFF whose pages carry their numbers as shades of their left and right halves."""
+    """Write a TIFF whose pages encode their numbers as grey levels of their left and right halves."""
     path = folder / f"from-{first}.tif"
     images = [_page(number) for number in range(first, first + pages)]
     images[0].save(path, save_all=True, append_images=images[1:])
@@ -43,7 +43,7 @@ def document(folder: Path, first: int, pages: int) -> Path:
 
 
 def pdf(folder: Path, pages: int) -> Path:
-    """Write a PDF whose pages carry their numbers likewise."""
+    """Write a PDF whose pages encode their numbers in the same way."""
     return documents.pdf(folder / "long.pdf", [_page(number) for number in range(pages)])
 
 
@@ -56,7 +56,7 @@ def _page(number: int) -> Image.Image:
 
 @dataclass
 class Stage:
-    """A folder with a target that fails as planned, and what came of a run over some documents there."""
+    """A folder with a fake target that fails as planned, and the outcome of a run there."""
 
     folder: Path
     samples: list[Sample] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Stage:
     finished: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     plan: dict[str, Any] = field(default_factory=dict)
-    drawers: int = 2
+    render_processes: int = 2
     fresh_cache: Callable[[], Path | None] = lambda: None
 
     @property
@@ -75,7 +75,7 @@ class Stage:
 
     @property
     def kept(self) -> Path:
-        """Where what is left of stalled and crashed workers is kept."""
+        """The folder of the incident files."""
         return self.folder / "out" / "incidents"
 
     def engine(
@@ -87,7 +87,7 @@ class Stage:
         gpu: Callable[[Collection[int]], tuple[int, int] | None] = lambda _pids: None,
         cache: FallbackCache | None = None,
     ) -> NativeEngine:
-        """Return an engine whose target is the fake one."""
+        """Return an engine with the fake target."""
         python = self.folder / "python"
         if not python.exists():
             python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "{TARGET}"\n')
@@ -112,14 +112,14 @@ class Stage:
         resume: bool = False,
         **plan: Any,
     ) -> list[DocumentJob]:
-        """Read the documents; the plan is the fake target's."""
+        """Read documents; `plan` configures the faults of the fake target."""
         log = self.folder / "log"
         log.mkdir(exist_ok=True)
         self.plan = {"log": str(log), **plan}
         (self.folder / "faults.json").write_text(json.dumps(self.plan))
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
-        source = PageSource(scratch, os.environ, drawers=self.drawers)
+        source = PageSource(scratch, os.environ, processes=self.render_processes)
         try:
             jobs = [self._job(source, path) for path in paths]
             for job in jobs if resume else ():
@@ -139,24 +139,24 @@ class Stage:
         return DocumentJob(path, path.stem, source.count(path).pages, store)
 
     def happened(self) -> int:
-        """Return how many faults have happened."""
+        """Return the number of faults that occurred."""
         return len(list((self.folder / "log").glob("fault-*")))
 
     def read(self) -> list[list[tuple[float, float, int]]]:
-        """Return what every worker has read: when it began and ended, in seconds, and the page's number."""
+        """Return the pages that each worker read: start and end in seconds, and the number of the page."""
         logs = sorted((self.folder / "log").glob("read-*"))
         return [[_entry(line) for line in log.read_text().splitlines()] for log in logs]
 
     def left_behind(self) -> list[str]:
-        """Return the processes of the fake target, and of its children, that still live."""
-        found = []
+        """Return the command lines of the fake target's processes, and their children, that still run."""
+        running = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("FAULTS") == str(self.folder / "faults.json"):
-                    found.append(" ".join(process.cmdline()))
+                    running.append(" ".join(process.cmdline()))
             except psutil.Error:
                 continue
-        return found
+        return running
 
 
 def _entry(line: str) -> tuple[float, float, int]:
@@ -164,6 +164,6 @@ def _entry(line: str) -> tuple[float, float, int]:
     return float(began), float(ended), int(number)
 
 
-def texts(work: DocumentJob) -> list[str]:
-    """Return what was read of each page, in order."""
-    return ["".join(block.text for block in page.page.blocks) for page in work.pages_in_order()]
+def texts(job: DocumentJob) -> list[str]:
+    """Return the text of each page, in order."""
+    return ["".join(block.text for block in page.page.blocks) for page in job.pages_in_order()]

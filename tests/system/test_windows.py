@@ -300,7 +300,7 @@ def test_a_keeper_ends_its_worker_with_its_tree_without_any_group(
     argv = (sys.executable, "-c", TREE.format(leaf=LEAF, then="time.sleep(600)"))
     one.worker = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     leaves = grandchildren(one.worker.pid)
-    one._end()
+    one._stop_worker()
     assert (gone(leaves), one.worker.poll() is None, signalled) == (True, False, [])
 
 

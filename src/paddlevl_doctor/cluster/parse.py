@@ -21,7 +21,7 @@ from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
-from paddlevl_doctor.parsing.input.documents import free_name
+from paddlevl_doctor.parsing.input.documents import unique_result_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.redaction import map_texts, without_secrets
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -144,7 +144,7 @@ def document_tasks(
         name = _display_name(document.path)
         former = ledger.documents.get(name)
         results = former.results if former else ""
-        results = results or free_name(document.path.name, PurePosixPath(document.folder), taken)
+        results = results or unique_result_name(document.path.name, PurePosixPath(document.folder), taken)
         expected = truth.text.path if truth.text else None
         tasks.append(DocumentTask(document, name, results, _key(request, truth), expected, truth.missing))
     return tasks

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.parsing.input.documents import documents_among
+from paddlevl_doctor.parsing.input.documents import select_documents
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
@@ -93,7 +93,7 @@ class RemotePath:
         if PurePosixPath() in files:
             return list(files.values())
         excluded = output.relative_to(self)
-        names = (n for n in documents_among(files) if excluded is None or not n.is_relative_to(excluded))
+        names = (n for n in select_documents(files) if excluded is None or not n.is_relative_to(excluded))
         return [files[name] for name in sorted(names)]
 
     def relative_to(self, other: RemotePath) -> PurePosixPath | None:

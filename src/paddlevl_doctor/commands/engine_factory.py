@@ -1,4 +1,4 @@
-"""Creates the engines of a run: which processes on which devices, with which models, variables and limits."""
+"""Creates the engines of a run, with their processes, devices, models, variables and limits."""
 
 from __future__ import annotations
 
@@ -25,8 +25,13 @@ from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
 from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import Engine
-from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
-from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, available, threads_for
+from paddlevl_doctor.parsing.engines.devices import (
+    cpu_workers,
+    isolate_device,
+    resolve_devices,
+    tuning_variables,
+)
+from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, is_reader_installed, threads_for
 from paddlevl_doctor.parsing.engines.fallbacks import FallbackCache, server_strategies
 from paddlevl_doctor.parsing.engines.native import NativeEngine
 from paddlevl_doctor.parsing.engines.native_setup import NativeSetup, WarmWorkers
@@ -39,9 +44,9 @@ from paddlevl_doctor.parsing.workers.watchdog import LIMITS, Limits
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _RELEASED_WEIGHTS_MB = 2200
-"""MiB that the released models take on disk, for models that are still to be downloaded."""
-_SERVER_SILENCE = 300.0
-"""Seconds for which a server may send nothing: a page of a large model takes tens of them."""
+"""Size of the released models on disk, used for models that are not downloaded yet."""
+_SERVER_TIMEOUT = 300.0
+"""Timeout of a server; a large model takes tens of seconds per page."""
 _DEFAULT_BACKEND = "vllm-server"
 _NO_LAYOUT = {"use_layout_detection": False}
 
@@ -55,18 +60,18 @@ class EngineSet:
     incidents: list[Text] = field(default_factory=list)
     devices: tuple[str, ...] = ()
     cache_key: str = ""
-    """All that decides the text that the engines read: a page stored under another key is read again."""
+    """All settings that influence the text; a page that was stored with another key is read again."""
 
     def seconds(self) -> dict[str, float]:
-        """Return the seconds of starting, by stage, of the slowest engine."""
-        found: dict[str, float] = {}
+        """Return the seconds of the start by stage, of the slowest engine in each stage."""
+        slowest: dict[str, float] = {}
         for engine in self.engines:
-            for name, seconds in getattr(engine, "seconds", {}).items():
-                found[name] = max(found.get(name, 0.0), seconds)
-        return found
+            for stage, seconds in getattr(engine, "seconds", {}).items():
+                slowest[stage] = max(slowest.get(stage, 0.0), seconds)
+        return slowest
 
     def on_stage(self, callback: Callable[[str], None]) -> None:
-        """Call this at each stage of a worker; several workers at a time would not be readable."""
+        """Report each stage of the worker; not for several workers, whose stages would alternate."""
         if len(self.engines) == 1 and isinstance(self.engines[0], NativeEngine):
             self.engines[0].on_stage = callback
 
@@ -77,9 +82,9 @@ class EngineSet:
 
 
 def create_engines(context: ParseContext, name: str, folder: Path, pages: int) -> EngineSet:
-    """Return the engines for so many pages, not started yet; `folder` is for their logs.
+    """Return the engines, not started yet, for a number of pages; `folder` is for their logs.
 
-    Raises UsageError and DoctorError where no server answers.
+    Raises UsageError and DoctorError.
     """
     found, system, request = EngineSet(), context.system, context.request
     if name == "reader":
@@ -92,7 +97,7 @@ def create_engines(context: ParseContext, name: str, folder: Path, pages: int) -
         found.devices = ("server",)
         _add_server_engine(context, found, folder)
         return found
-    # The device is not part of the key: the text does not depend on it.
+    # The device is not part of the key, because the text does not depend on it.
     version = context.version if request.pipeline == VL else ""
     found.cache_key = f"native {request.pipeline} {version} {readers_of(context.target)}"
     found.devices = _devices(context, pages)
@@ -106,12 +111,12 @@ def create_engines(context: ParseContext, name: str, folder: Path, pages: int) -
 def create_cross_checker(
     context: ParseContext, name: str, source: PageSource, engines: EngineSet
 ) -> CrossCheckQueue:
-    """Return what cross-checks the pages: the embedded reader, unless it reads them itself or is not installed.
+    """Return the cross-check with the embedded reader; without one if it reads the pages itself or is not installed.
 
-    Beside an engine on the processor it uses half of the cores.
+    It uses half of the cores if an engine runs on the CPU too.
     """
     scope = "none" if name == "reader" else context.request.witness
-    if scope == "none" or not available():
+    if scope == "none" or not is_reader_installed():
         return CrossCheckQueue(source, scope, None)
     cores = context.system.cpu_count() // (2 if "cpu" in engines.devices else 1)
     folder = source.folder / "witness"
@@ -123,18 +128,18 @@ def create_cross_checker(
 
 
 def _environment_key(context: ParseContext) -> str:
-    """Return the environment and the versions that decide how it reads."""
+    """Return the target environment and its versions of Paddle's packages as one string."""
     names = ("paddlepaddle", "paddlepaddle-gpu", "paddlex", "paddleocr")
     target = context.target
     return " ".join([target.python, *(f"{name}={target.version_of(name)}" for name in names)])
 
 
 def _devices(context: ParseContext, pages: int) -> tuple[str, ...]:
-    """Return the device of each worker; on the processor, several times where several workers are faster."""
+    """Return the device of each worker; `cpu` several times if several workers are faster."""
     checked, system = context.examination.context, context.system
     has_wheel = context.target.version_of("paddlepaddle-gpu") is not None
     usable = [gpu.index for gpu in usable_gpus(checked.wheel, checked.target.paddle)] if has_wheel else []
-    found = devices(context.request.device, len(checked.gpus), usable)
+    found = resolve_devices(context.request.device, len(checked.gpus), usable)
     if context.request.device != "auto" or found != ("cpu",):
         return found
     cache = context.examination.facts.cache
@@ -144,24 +149,24 @@ def _devices(context: ParseContext, pages: int) -> tuple[str, ...]:
 
 
 def _native_setup(context: ParseContext, devices: tuple[str, ...], number: int, folder: Path) -> NativeSetup:
-    """Return how the worker for one of the devices is started."""
+    """Return the settings of the worker for one of the devices."""
     system, request, facts = context.system, context.request, context.examination.facts
-    # The bytecode was compiled into the doctor's own cache when the facts were collected: that saves five seconds.
+    # The environment points to the bytecode that was compiled when the facts were collected; this saves five seconds.
     env = as_counted(facts.gpus, probe_environment(system, context.target))
     guess = is_guess(facts.gpus.devices, env)
     cores = system.cpu_count()
-    device, alone = alone_on(devices[number], env, workers=len(devices), cores=cores, guess=guess)
-    # Without certainty about the number of a card, the use of another card could be measured.
-    card = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
+    device, alone = isolate_device(devices[number], env, workers=len(devices), cores=cores, guess=guess)
+    # If the number of the GPU is a guess, NVML could measure another GPU.
+    gpu_id = None if guess else alone.get("CUDA_VISIBLE_DEVICES")
     return NativeSetup(
         python=context.target.python,
         device=device,
-        env={**faster_on(device, facts.host.cpu, facts.host.cpu_flags), **env, **alone},
+        env={**tuning_variables(device, facts.host.cpu, facts.host.cpu_flags), **env, **alone},
         folder=folder / f"worker-{number}",
         incident_folder=request.output / INCIDENTS,
         pipeline=request.pipeline,
         options=_pipeline_options(context),
-        gpu=GpuUse(system, card) if card else lambda _pids: None,
+        gpu=GpuUse(system, gpu_id) if gpu_id else lambda _pids: None,
         warm=_warm_workers(context),
         stall=request.stall,
         fresh_cache=lambda: _fresh_cache(context),
@@ -169,7 +174,7 @@ def _native_setup(context: ParseContext, devices: tuple[str, ...], number: int, 
 
 
 def _pipeline_options(context: ParseContext) -> dict[str, Any]:
-    """Return the arguments of the pipeline's constructor: which version, and where its layout model is."""
+    """Return the arguments of the pipeline's constructor: the version and the layout model."""
     version = context.version if context.request.pipeline == VL else None
     if version is None:
         return {}
@@ -177,7 +182,7 @@ def _pipeline_options(context: ParseContext) -> dict[str, Any]:
 
 
 def _warm_workers(context: ParseContext) -> WarmWorkers | None:
-    """Return where workers are kept for the next run; None where they are not to be kept."""
+    """Return the warm workers; None without --keep-warm."""
     minutes = context.request.keep_warm
     if minutes is None:
         return None
@@ -185,9 +190,9 @@ def _warm_workers(context: ParseContext) -> WarmWorkers | None:
 
 
 def _fresh_cache(context: ParseContext) -> Path | None:
-    """Return where models that are here, but cannot be loaded, are downloaded again; None where no hub answers.
+    """Return a cache for models that must be downloaded again; None if that cannot help.
 
-    Models that this run has downloaded would be the same again.
+    It cannot if no hub can be reached, or if this run has just downloaded models.
     """
     can_help = not context.missing_models and answering_hubs(context.system)
     return user_cache(context.system) / "models" if can_help else None
@@ -202,8 +207,8 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
     Raises UsageError and DoctorError where no server answers, or has no such model.
     """
     request = context.request
-    server = VisionServer.at(
-        request.server_url, api_key(context.system.env), request.stall or _SERVER_SILENCE
+    server = VisionServer.from_url(
+        request.server_url, api_key(context.system.env), request.stall or _SERVER_TIMEOUT
     )
     model = _served_model(context, server)
     reason = _why_direct(context, model)
@@ -232,7 +237,7 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
 
 
 def _served_model(context: ParseContext, server: VisionServer) -> str:
-    """Return the server's model that is requested, or its only one; raises UsageError and DoctorError."""
+    """Return the requested model of the server, or its only one; raises UsageError and DoctorError."""
     requested = context.request.server_model
     try:
         models = replace(server, seconds=min(server.seconds, 30.0)).models()
@@ -246,9 +251,9 @@ def _served_model(context: ParseContext, server: VisionServer) -> str:
 
 
 def _why_direct(context: ParseContext, model: str) -> Text:
-    """Return why the model is sent whole pages; empty where PaddleOCR's client sends it parts of them.
+    """Return why the model gets whole pages; empty if PaddleOCR's client can send it parts of pages.
 
-    A user who names the backend of PaddleOCR-VL means that this is the model, whatever its name is.
+    With --server-backend the model is assumed to be PaddleOCR-VL, regardless of its name.
     """
     target = context.examination.facts.target
     if "paddleocr-vl" not in model.lower() and not context.request.server_backend:
@@ -259,7 +264,7 @@ def _why_direct(context: ParseContext, model: str) -> Text:
 
 
 def _client_options(context: ParseContext, model: str) -> dict[str, Any]:
-    """Return the options of PaddleOCR's client; raises DoctorError where the target's client lacks one."""
+    """Return the options of PaddleOCR's client; raises DoctorError if the target does not support them."""
     request, target = context.request, context.target
     backend, known = request.server_backend or _DEFAULT_BACKEND, backends_known(context.system, target)
     if known is not None and backend not in known:
@@ -275,7 +280,7 @@ def _client_options(context: ParseContext, model: str) -> dict[str, Any]:
 
 
 def _layout_options(context: ParseContext, version: str, incidents: list[Text]) -> Mapping[str, Any]:
-    """Return the options that leave the layout out where its model cannot run here: then pages are read whole."""
+    """Return the options of the layout model, or those that turn it off if it cannot run here."""
     target, cache = context.target, context.examination.facts.cache
     paddle = target.version_of("paddlepaddle") or target.version_of("paddlepaddle-gpu")
     if paddle and has_layout(version, cache):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.fix.start_variables import Variable, variables_of
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.parsing.engines.devices import faster_on
+from paddlevl_doctor.parsing.engines.devices import tuning_variables
 from paddlevl_doctor.system.machine import System
 
 
@@ -17,6 +17,6 @@ def variables(system: System, options: TargetOptions) -> tuple[Variable, ...]:
     package = "paddlepaddle-gpu" if gpu else None
     start_variables = variables_of(facts, package, target.version_of("paddlex") if target else None)
     has_cpu_wheel = target is not None and target.version_of("paddlepaddle") is not None
-    faster = faster_on("cpu", facts.host.cpu, facts.host.cpu_flags) if has_cpu_wheel else {}
+    faster = tuning_variables("cpu", facts.host.cpu, facts.host.cpu_flags) if has_cpu_wheel else {}
     mkl = (Variable(name, value, message("env-mkl")) for name, value in faster.items())
     return tuple(v for v in (*start_variables, *mkl) if v.prepends or v.name not in facts.settings)

@@ -1,4 +1,4 @@
-"""`parse`: reads documents end to end and judges the result; with --fix it first makes that possible."""
+"""`parse`: reads documents end to end and evaluates the result; with --fix it first fixes the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines
 from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
-from paddlevl_doctor.parsing.input.documents import PAGES, Input, check_input, check_output_folder, expand
+from paddlevl_doctor.parsing.input.documents import (
+    PAGES_SUFFIX,
+    Input,
+    check_input,
+    check_output_folder,
+    find_documents,
+)
 from paddlevl_doctor.parsing.input.page_source import PageSource, render_processes_for
 from paddlevl_doctor.parsing.run.page_store import PageStore
 from paddlevl_doctor.parsing.run.report import Judgement, ParseReport, ParseRequest, unreadable
@@ -36,37 +42,37 @@ from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status
 ASSETS = Path(__file__).parents[1] / "assets"
 DEMO = "demo.png"
 
-Expand = Callable[..., tuple[Input, ...]]
+FindDocuments = Callable[..., tuple[Input, ...]]
 """Finds the documents among paths and folders."""
 
 
 def parse(
     system: System, options: TargetOptions, request: ParseRequest, stage: Stage, bar: Bar
 ) -> ParseReport:
-    """Read documents and judge what was read.
+    """Read documents with one engine, or with each engine of a comparison, and evaluate the result.
 
-    Raises UsageError for unusable input, DoctorError where the engine cannot run, and what `fix` raises.
+    Raises UsageError for invalid input, DoctorError if the engine cannot run, and the errors of `fix`.
     """
     outputs = tuple(request.output / engine for engine in request.compare) or (request.output,)
     # All engines of a comparison read the same documents, under the same names.
-    found = functools.cache(lambda *named: expand(named, *{*outputs, request.output}))
+    find_once = functools.cache(lambda *paths: find_documents(paths, *{*outputs, request.output}))
 
-    def once(one: ParseRequest) -> ParseReport:
+    def parse_with(engine_request: ParseRequest) -> ParseReport:
         with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as scratch:
-            drawers = render_processes_for(system.cpu_count(), system.memory_mb()[1])
-            source = PageSource(Path(scratch), system.env, drawers=drawers)
+            processes = render_processes_for(system.cpu_count(), system.memory_mb()[1])
+            source = PageSource(Path(scratch), system.env, processes=processes)
             source.start_worker()
             try:
-                return _parse(system, options, one, stage, bar, source, found, outputs)
+                return _parse(system, options, engine_request, stage, bar, source, find_once, outputs)
             finally:
                 source.close()
 
     if not request.compare:
-        return once(request)
+        return parse_with(request)
 
     for engine in request.compare:
         check_options(replace(request, engine=engine))
-    return compare_engines(request.compare, request, once)
+    return compare_engines(request.compare, request, parse_with)
 
 
 def _parse(
@@ -76,27 +82,27 @@ def _parse(
     stage: Stage,
     bar: Bar,
     source: PageSource,
-    found: Expand,
+    find: FindDocuments,
     outputs: Sequence[Path],
 ) -> ParseReport:
     """Read the documents with one engine; `outputs` are the folders of all engines of a comparison."""
-    # The target's Python answers while the documents are opened.
-    facts = None if request.fix else Background(lambda: examine(system, options))
+    # The facts are collected while the documents are opened.
+    background = None if request.fix else Background(lambda: examine(system, options))
     record = RunRecord(system.clock)
     check_options(request)
-    inputs = found(*(_document(system, record, name) for name in request.inputs))
+    inputs = find(*(_input_path(system, record, name) for name in request.inputs))
     known = known_texts(request.expect, inputs, ASSETS, request.missing)
     if request.threshold is not None and not (known.texts or known.missing):
         raise UsageError(message("threshold-alone"))
     jobs = _open_documents(record, request, source, inputs)
-    if request.engine != "selftest":  # which writes nothing
-        needed = (*known.places, *(item.path for item in inputs))
-        refuse_to_replace([job.name for job in jobs], outputs, needed)
+    if request.engine != "selftest":  # the self-test writes no results
+        protected = (*known.places, *(item.path for item in inputs))
+        refuse_to_replace([job.name for job in jobs], outputs, protected)
     check_output_folder(request.output)
     if request.fix:
         options = _fix(system, options, request, stage, bar, record)
     with stage(message("stage-check")), record.timed("check"):
-        examination = facts.result() if facts else examine(system, options)
+        examination = background.result() if background else examine(system, options)
     deep: tuple[Finding, ...] = ()
     if request.fix or request.engine == "selftest":
         deep = _selftest(system, examination, stage, record)
@@ -107,8 +113,8 @@ def _parse(
     return read_documents(context, record, choice, jobs, source, known)
 
 
-def _document(system: System, record: RunRecord, name: str) -> Path:
-    """Return the path of an input; the shipped page replaces a missing demo.png."""
+def _input_path(system: System, record: RunRecord, name: str) -> Path:
+    """Return the path of an input; if demo.png is missing, the page in the package replaces it."""
     path = system.cwd() / name
     if name == DEMO and not system.exists(path):
         record.incidents.append(message("demo-used", name=DEMO))
@@ -119,7 +125,7 @@ def _document(system: System, record: RunRecord, name: str) -> Path:
 def _open_documents(
     record: RunRecord, request: ParseRequest, source: PageSource, inputs: Sequence[Input]
 ) -> list[DocumentJob]:
-    """Open every document; one that cannot be read is reported, and raises UsageError where it is the only one."""
+    """Open the documents. One that cannot be read is reported; raises UsageError if none can be read."""
     record.order = [item.path for item in inputs]
     jobs = []
     for item in inputs:
@@ -133,7 +139,7 @@ def _open_documents(
             continue
         if count.frames > count.pages:
             notes.append(message("first-frame", name=item.path.name, frames=count.frames))
-        store = PageStore(request.output / f"{item.name}{PAGES}", "", item.path.name)
+        store = PageStore(request.output / f"{item.name}{PAGES_SUFFIX}", "", item.path.name)
         jobs.append(DocumentJob(item.path, item.name, count.pages, store, notes))
     if not jobs:
         raise UsageError(message("no-readable-document", count=len(inputs)))
@@ -143,10 +149,7 @@ def _open_documents(
 def _fix(
     system: System, options: TargetOptions, request: ParseRequest, stage: Stage, bar: Bar, record: RunRecord
 ) -> TargetOptions:
-    """Fix the environment; returns how to find the target then: by its folder where that was only now created.
-
-    An environment that stays broken is a problem even where the pages can be read.
-    """
+    """Fix the environment; returns the options of the target, with its folder if it was created."""
     record.fix = fix(system, options, Request(index=request.index), stage, apply=True, bar=bar)
     for outcome in record.fix.applied.outcomes if record.fix.applied else ():
         record.seconds[outcome.step] = outcome.seconds
@@ -159,11 +162,11 @@ def _fix(
 def _selftest(
     system: System, examination: Examination, stage: Stage, record: RunRecord
 ) -> tuple[Finding, ...]:
-    """Run the self-test of the native engines and record its failures; returns its findings."""
+    """Run the self-test of the native engine and record its failures; returns its findings."""
     with record.timed("self-test"):
-        seen = see_deep(system, examination, stage)
-        findings = judge_deep(examination, seen)
-    record.proved_on = seen.selftest_devices() if seen else devices_of(examination.context)
+        deep_facts = see_deep(system, examination, stage)
+        findings = judge_deep(examination, deep_facts)
+    record.proved_on = deep_facts.selftest_devices() if deep_facts else devices_of(examination.context)
     for finding in findings:
         if finding.status in (Status.ERROR, Status.UNKNOWN):
             value = finding.evidence[0].value if finding.evidence else finding.title

@@ -1,4 +1,4 @@
-"""What every part of a run of `parse` needs, and what a run has collected."""
+"""The context of a run of `parse`, and the record of what it has collected."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VL = "PaddleOCR-VL"
 
 @dataclass(frozen=True)
 class ParseContext:
-    """The machine as it was examined, what the user requested, and where progress is shown."""
+    """The examined machine, the request, and the progress display."""
 
     system: System
     request: ParseRequest
@@ -41,7 +41,7 @@ class ParseContext:
 
     @property
     def target(self) -> Target:
-        """The target environment; raises ValueError where there is none, which `choose_engine` has excluded."""
+        """The target environment; raises ValueError without a target, which `choose_engine` excludes."""
         target = self.examination.facts.target
         if target is None:
             raise ValueError("this engine needs a target")
@@ -49,18 +49,18 @@ class ParseContext:
 
     @cached_property
     def known_versions(self) -> tuple[str, ...]:
-        """The versions of PaddleOCR-VL that the target's paddleocr can read with."""
+        """The versions of PaddleOCR-VL that the target's paddleocr supports."""
         return known_versions(self.system, self.target)
 
     @cached_property
     def version(self) -> str | None:
-        """The version of PaddleOCR-VL that reads, None where the target has none, or not the requested one."""
+        """The version of PaddleOCR-VL to use; None if the target does not support it."""
         cached = cached_versions(self.examination.facts.cache)
         return version_for(self.request.pipeline_version, self.known_versions, cached)
 
     @cached_property
     def missing_models(self) -> tuple[str, ...]:
-        """The models that are not in the cache, as far as its folders show."""
+        """The required models whose folders are not in the cache."""
         cache = self.examination.facts.cache
         if self.request.pipeline != VL:
             return missing_of_pipeline(self.system, self.target, self.request.pipeline, cache)
@@ -69,24 +69,24 @@ class ParseContext:
 
 @dataclass
 class RunRecord:
-    """What a run has collected so far; `clock` gives seconds."""
+    """The data that a run has collected so far; `clock` returns seconds."""
 
     clock: Callable[[], float]
     seconds: dict[str, float] = field(default_factory=dict)
     incidents: list[Text] = field(default_factory=list)
     failures: list[Text] = field(default_factory=list)
-    """Why the run fails although the documents may have been read."""
+    """Reasons why the run fails even if the documents were read."""
     proved_on: tuple[str, ...] = ()
     """The devices that a self-test ran on."""
     order: list[Path] = field(default_factory=list)
-    """All documents, as they were named."""
+    """All documents, in the requested order."""
     documents: dict[Path, DocumentReport] = field(default_factory=dict)
-    """Those that are done."""
+    """The reports of the documents that are done."""
     fix: FixReport | None = None
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Record how long something took."""
+        """Record the duration of the block as `name`."""
         started = self.clock()
         yield
         self.seconds[name] = round(self.clock() - started, 2)

@@ -1,4 +1,4 @@
-"""The reading part of `parse`: reads the pages of all documents, writes and judges the results, builds the report."""
+"""Reads the pages of all documents, writes and evaluates the results, and builds the report of `parse`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, 
 from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
 from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
 from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
-from paddlevl_doctor.parsing.input.documents import refusal
+from paddlevl_doctor.parsing.input.documents import unopenable_error
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report import build_run_report
 from paddlevl_doctor.parsing.output.writer import write_outputs
-from paddlevl_doctor.parsing.run.page_store import PageRead, key_of
+from paddlevl_doctor.parsing.run.page_store import PageRead, cache_key_of
 from paddlevl_doctor.parsing.run.report import DocumentReport, ParseReport, unreadable
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob, Scheduler
-from paddlevl_doctor.parsing.workers.watchdog import summed
+from paddlevl_doctor.parsing.workers.watchdog import sum_by_time
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Reading
 
@@ -34,14 +34,14 @@ def read_documents(
     source: PageSource,
     known: KnownTexts,
 ) -> ParseReport:
-    """Read all pages, write the results and judge them; raises DoctorError where nothing can be read."""
+    """Read all pages, write and evaluate the results; raises DoctorError if no page can be read."""
     pages = sum(job.count for job in jobs)
     engines = create_engines(context, choice.name, source.folder, pages)
     checker = create_cross_checker(context, choice.name, source, engines)
     jobs = _with_cache_keys(record, jobs, engines.cache_key)
     for job in jobs if context.request.resume else ():
         job.resume()
-    run = _Run(context, record, choice, jobs, source, engines, checker, {})
+    run = _ParseRun(context, record, choice, jobs, source, engines, checker, {})
     try:
         run.read()
     except KeyboardInterrupt:
@@ -54,27 +54,27 @@ def read_documents(
 
 
 def _with_cache_keys(record: RunRecord, jobs: Sequence[DocumentJob], cache_key: str) -> list[DocumentJob]:
-    """Give every document the key of its pages: the hash of its bytes and of all that decides how they are read.
+    """Set the cache key of each document, and return the documents that can be opened.
 
-    A document that has vanished is reported; raises UsageError where none is left.
+    A document that has been removed is reported; raises UsageError if none is left.
     """
     for job in jobs:
         try:
-            job.store = replace(job.store, key=key_of(job.path, cache_key))
+            job.store = replace(job.store, key=cache_key_of(job.path, cache_key))
         except OSError as error:
-            reason = refusal(job.path, error)
+            unopenable = unopenable_error(job.path, error)
             if len(record.order) == 1:
-                raise reason from error
-            record.documents[job.path] = unreadable(job.path, reason.message)
-    left = [job for job in jobs if job.path not in record.documents]
-    if not left:
+                raise unopenable from error
+            record.documents[job.path] = unreadable(job.path, unopenable.message)
+    openable = [job for job in jobs if job.path not in record.documents]
+    if not openable:
         raise UsageError(message("no-readable-document", count=len(record.order)))
-    return left
+    return openable
 
 
 @dataclass(frozen=True)
-class _Run:
-    """All that reads the documents of one run."""
+class _ParseRun:
+    """The engines, the cross-check and the documents of one run."""
 
     context: ParseContext
     record: RunRecord
@@ -84,10 +84,10 @@ class _Run:
     engines: EngineSet
     checker: CrossCheckQueue
     outputs: dict[Path, tuple[str, ...]]
-    """The paths of the results, by document."""
+    """The paths of the results by document."""
 
     def read(self) -> None:
-        """Read all pages, cross-check them and read rotated ones again; then end all engines."""
+        """Read all pages, cross-check them, read rotated pages again, and close all engines."""
         try:
             with self.record.timed("read"):
                 self._read_pages()
@@ -98,7 +98,7 @@ class _Run:
             self.engines.close()
 
     def _read_pages(self) -> None:
-        """Read all pages; where the last engine is lost, the pages that were read are still results."""
+        """Read all pages; if the last engine is lost, write the pages that were read."""
         name: Text = message("documents-count", count=len(self.jobs))
         if len(self.jobs) == 1:
             name = self.jobs[0].path.name
@@ -123,7 +123,7 @@ class _Run:
                 self._write(job)
 
     def _finish_cross_check(self) -> None:
-        """Wait for the cross-check; pages of an earlier run are checked as well."""
+        """Cross-check the pages of an earlier run too, and wait for the end of the cross-check."""
         for job in self.jobs:
             for index in sorted(job.kept):
                 self.checker.page(job, job.pages[index])
@@ -132,7 +132,7 @@ class _Run:
                 self.checker.wait()
 
     def _reread_rotated_pages(self) -> None:
-        """Read rotated pages again, and join and write their documents again."""
+        """Read rotated pages again; then join and write their documents again."""
         rotated = [job for job in self.jobs if may_lie(job, self.checker)]
         if rotated:
             engines = self.engines.engines
@@ -157,13 +157,13 @@ class _Run:
         return Reading(self.choice.name, device, tuple(p.page for p in pages), seconds, 0, vram, notes)
 
     def document_report(self, job: DocumentJob, known: KnownTexts) -> DocumentReport:
-        """Return the judged report of a document, compared with its known text where there is one."""
+        """Return the report of a document with its verdict, compared with its ground truth if there is one."""
         reading, truth = self._reading(job), known.texts.get(job.path)
-        looks: Mapping[int, PageCheck] = self.checker.of(job)
+        checks: Mapping[int, PageCheck] = self.checker.of(job)
         failed = tuple(job.failed[index] for index in sorted(job.failed))
         blank = all(page.blank for page in job.pages.values())
         verdict = (
-            judge_alone(reading, looks, failed, blank=blank, missing=known.why_missing(job.path))
+            judge_alone(reading, checks, failed, blank=blank, missing=known.why_missing(job.path))
             if truth is None
             else compare(reading, truth, self.context.request.threshold, failed)
         )
@@ -175,21 +175,23 @@ class _Run:
             outputs=self.outputs.get(job.path, ()),
             verdict=verdict,
             notes=(*job.notes, *reading.notes),
-            witnessed=sum(look.seen > 0 for look in looks.values()),
-            differences=tuple(found for _, look in sorted(looks.items()) for found in look.differences),
+            witnessed=sum(check.seen > 0 for check in checks.values()),
+            differences=tuple(
+                difference for _, check in sorted(checks.items()) for difference in check.differences
+            ),
             diff="" if truth is None else difference_of(reading, truth),
         )
 
     def report(self) -> ParseReport:
-        """Return the report of the whole run, without the one for people."""
+        """Return the report of the run, without `run_report`."""
         record, request, name = self.record, self.context.request, self.choice.name
         pages = [page for job in self.jobs for page in job.pages_in_order()]
         documents = tuple(record.documents[path] for path in record.order)
-        samples = summed(self.engines.samples)
+        samples = sum_by_time(self.engines.samples)
         measured = (*(page.vram_mb for page in pages), *(sample.vram_mb for sample in samples))
         vram = [mb for mb in measured if mb is not None]
         started = {stage: seconds for stage, seconds in self.engines.seconds().items() if stage != "read"}
-        rungs = [page.rung for page in pages]
+        strategies = [page.rung for page in pages]
         notes = (note for document in documents for note in document.notes)
         return ParseReport(
             input=request.inputs[0] if len(documents) > 1 else str(self.jobs[0].path),
@@ -208,6 +210,6 @@ class _Run:
             incidents=(*record.incidents, *self.engines.incidents, *notes),
             documents=documents,
             pipeline=request.pipeline if name == "native" else None,
-            rungs={rung: rungs.count(rung) for rung in dict.fromkeys(rungs)},
+            rungs={name: strategies.count(name) for name in dict.fromkeys(strategies)},
             fix=record.fix,
         )

@@ -12,7 +12,7 @@ from paddlevl_doctor.parsing.run.report import (
     DocumentReport,
     Judgement,
     ParseReport,
-    names_of,
+    display_names,
 )
 from paddlevl_doctor.report.console import STYLES, Screen
 from paddlevl_doctor.values.findings import Status
@@ -57,7 +57,7 @@ def _reading(screen: Screen, report: ParseReport) -> None:
 
 def _documents(screen: Screen, documents: Sequence[DocumentReport]) -> None:
     table = screen.table("column-status", "column-document", "column-pages", "column-written")
-    names = names_of([document.input for document in documents])
+    names = display_names([document.input for document in documents])
     for name, document in zip(names, documents, strict=True):
         mark, style = _mark(document.verdict)
         written = next(iter(document.outputs), "-")

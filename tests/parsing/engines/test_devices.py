@@ -15,10 +15,15 @@ from paddlevl_doctor.commands.diagnose_deep import devices_of
 from paddlevl_doctor.commands.engine_factory import create_engines
 from paddlevl_doctor.commands.parse_context import ParseContext
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
-from paddlevl_doctor.parsing.engines.devices import alone_on, cpu_workers, devices, faster_on
+from paddlevl_doctor.parsing.engines.devices import (
+    cpu_workers,
+    isolate_device,
+    resolve_devices,
+    tuning_variables,
+)
 from paddlevl_doctor.parsing.engines.native import NativeEngine
 from paddlevl_doctor.parsing.run.report import ParseRequest
-from paddlevl_doctor.parsing.workers.watchdog import keeps_rising, slope
+from paddlevl_doctor.parsing.workers.watchdog import is_leaking, slope
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Gpu, Gpus
@@ -43,7 +48,7 @@ from paddlevl_doctor.values.facts import Gpu, Gpus
 def test_the_devices_are_those_asked_for(
     asked: str, gpus: int, usable: tuple[int, ...], found: tuple[str, ...]
 ) -> None:
-    assert devices(asked, gpus, usable) == found
+    assert resolve_devices(asked, gpus, usable) == found
 
 
 GTX1080 = Gpu(0, "NVIDIA GeForce GTX 1080", "6.1", 8192, 8000)
@@ -109,7 +114,7 @@ def test_a_worker_counts_the_gpus_as_they_were_chosen(
 )
 def test_a_device_that_is_none_is_named(asked: str, sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
-        devices(asked, 2, (0, 1))
+        resolve_devices(asked, 2, (0, 1))
 
     assert str(caught.value).startswith(sentence)
 
@@ -118,8 +123,11 @@ def test_a_process_sees_its_own_gpu_only_and_calls_it_the_first() -> None:
     order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     hidden = {"CUDA_VISIBLE_DEVICES": "3, GPU-8f"}
 
-    assert alone_on("gpu:1", {}, workers=2, cores=8) == ("gpu:0", {"CUDA_VISIBLE_DEVICES": "1", **order})
-    assert alone_on("gpu:1", hidden, workers=2, cores=8) == (
+    assert isolate_device("gpu:1", {}, workers=2, cores=8) == (
+        "gpu:0",
+        {"CUDA_VISIBLE_DEVICES": "1", **order},
+    )
+    assert isolate_device("gpu:1", hidden, workers=2, cores=8) == (
         "gpu:0",
         {"CUDA_VISIBLE_DEVICES": "GPU-8f", **order},
     )
@@ -137,15 +145,15 @@ def test_what_the_user_hid_stays_hidden_from_a_worker(
     device: str, setting: str, guess: bool, found: tuple[str, dict[str, str]]
 ) -> None:
     env = {"CUDA_VISIBLE_DEVICES": setting}
-    assert alone_on(device, env, workers=1, cores=8, guess=guess) == found
+    assert isolate_device(device, env, workers=1, cores=8, guess=guess) == found
 
 
 def test_several_workers_on_the_processor_share_its_cores() -> None:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
-    assert alone_on("cpu", {}, workers=1, cores=8) == ("cpu", {})
-    assert alone_on("cpu", {}, workers=3, cores=8) == ("cpu", dict.fromkeys(names, "2"))
-    assert alone_on("cpu", {}, workers=4, cores=2) == ("cpu", dict.fromkeys(names, "1"))
+    assert isolate_device("cpu", {}, workers=1, cores=8) == ("cpu", {})
+    assert isolate_device("cpu", {}, workers=3, cores=8) == ("cpu", dict.fromkeys(names, "2"))
+    assert isolate_device("cpu", {}, workers=4, cores=2) == ("cpu", dict.fromkeys(names, "1"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_several_workers_on_the_processor_share_its_cores() -> None:
 def test_mkl_is_told_to_use_avx2_on_amd_where_the_processor_reads(
     device: str, cpu: str | None, flags: tuple[str, ...], found: dict[str, str]
 ) -> None:
-    assert faster_on(device, cpu, flags) == found
+    assert tuning_variables(device, cpu, flags) == found
 
 
 @pytest.mark.parametrize(("own", "value"), [({}, "5"), ({"MKL_DEBUG_CPU_TYPE": "4"}, "4")])
@@ -198,11 +206,11 @@ def test_more_processes_than_one_read_on_the_processor_only_where_there_is_enoug
 def test_memory_that_doubles_for_good_keeps_rising_and_a_single_large_page_does_not() -> None:
     flat = [3000, 3200, 3300, 3300, 3310, 3300, 3300, 3320, 3300, 3300, 3310, 3300]
 
-    assert not keeps_rising(flat)
-    assert not keeps_rising([*flat, 9000, 3300, 3300])
-    assert not keeps_rising([100 * n for n in range(1, 9)])
-    assert keeps_rising([3000 + 400 * n for n in range(20)])
-    assert not keeps_rising([100 + 40 * n for n in range(20)]), "half a gigabyte is no matter"
+    assert not is_leaking(flat)
+    assert not is_leaking([*flat, 9000, 3300, 3300])
+    assert not is_leaking([100 * n for n in range(1, 9)])
+    assert is_leaking([3000 + 400 * n for n in range(20)])
+    assert not is_leaking([100 + 40 * n for n in range(20)]), "half a gigabyte is no matter"
 
 
 def test_the_slope_is_that_of_the_line_of_least_squares() -> None:

@@ -15,7 +15,7 @@ import documents
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.engines.base import PageFailedError, Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
-from paddlevl_doctor.parsing.engines.embedded_worker import bands, engine_options
+from paddlevl_doctor.parsing.engines.embedded_worker import engine_options, split_into_bands
 from paddlevl_doctor.parsing.evaluate.ground_truth import load_truth
 from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, THRESHOLDS, judge
 from paddlevl_doctor.parsing.input.decode import UnreadableImageError, load
@@ -55,7 +55,7 @@ def reader(tmp_path_factory):
 
 def judged(page):
     reading = Reading("reader", "cpu", (page,), {}, 0)
-    return judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"])
+    return worded(judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"]))
 
 
 def box_of(name):
@@ -159,7 +159,7 @@ def test_a_long_page_is_cut_into_parts_that_follow_each_other_and_only_through_b
     pixels = np.full((height, width, 3), 255, np.uint8)
     for top in data.draw(st.lists(st.integers(0, height), max_size=40)):
         pixels[top : top + 60, : width // 2 + 1] = 0  # part of a row: a whole one is as empty as white
-    found = bands(pixels)
+    found = split_into_bands(pixels)
 
     assert [found[0][0], *(bottom for _, bottom in found)] == [0, *(top for top, _ in found[1:]), height]
     assert all(0 < bottom - top <= 2100 for top, bottom in found)
@@ -180,7 +180,7 @@ def test_a_reader_whose_models_are_missing_says_so(tmp_path):
 
 def test_the_reader_is_available_here_and_asking_imports_nothing():
     code = (
-        "import sys; from paddlevl_doctor.parsing.engines import embedded; found = embedded.available();"
+        "import sys; from paddlevl_doctor.parsing.engines import embedded; found = embedded.is_reader_installed();"
         "print(found, sorted({'rapidocr', 'onnxruntime', 'numpy', 'PIL'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

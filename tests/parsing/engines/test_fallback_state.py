@@ -119,10 +119,10 @@ def test_an_environment_that_always_runs_out_of_memory_fails_for_two_pages_only(
 ) -> None:
     stage = Stage(tmp_path)
     engine = stage.engine("gpu:0", cache=cache)
-    (work,) = stage.run([document(tmp_path, 0, 12)], [engine], fits=60)
+    (job,) = stage.run([document(tmp_path, 0, 12)], [engine], fits=60)
 
-    assert texts(work) == [f"This is page {n}." for n in range(12)]
-    assert [page.rung for page in work.pages_in_order()] == ["smaller"] * 12
+    assert texts(job) == [f"This is page {n}." for n in range(12)]
+    assert [page.rung for page in job.pages_in_order()] == ["smaller"] * 12
     assert [incident.partition(":")[0] for incident in stage.incidents] == [
         f"Page {page}, {rung}"
         for page in (1, 2)
@@ -130,8 +130,8 @@ def test_an_environment_that_always_runs_out_of_memory_fails_for_two_pages_only(
     ]
 
     stage.recorded.clear()
-    (work,) = stage.run([document(tmp_path, 20, 3)], [stage.engine("gpu:0", cache=cache)], fits=60)
-    assert texts(work) == [f"This is page {n}." for n in range(20, 23)]
+    (job,) = stage.run([document(tmp_path, 20, 3)], [stage.engine("gpu:0", cache=cache)], fits=60)
+    assert texts(job) == [f"This is page {n}." for n in range(20, 23)]
     assert stage.incidents == [
         "An earlier run needed this in this environment, so reading starts at half the size."
     ]

@@ -25,8 +25,8 @@ def kept(stage: Stage) -> dict[str, str]:
 def test_a_worker_that_stands_still_leaves_its_stacks_and_the_incident_says_where(stage: Stage) -> None:
     path = document(stage.folder, 0, 2)
     for _ in range(2):
-        (work,) = stage.run([path], [stage.engine()], faults=[[1, "deadlock"]])
-        assert texts(work) == ["This is page 0.", "This is page 1."]
+        (job,) = stage.run([path], [stage.engine()], faults=[[1, "deadlock"]])
+        assert texts(job) == ["This is page 0.", "This is page 1."]
         for mark in (stage.folder / "log").glob("fault-*"):
             mark.unlink()
 

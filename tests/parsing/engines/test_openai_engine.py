@@ -36,7 +36,7 @@ def task(folder: Path, shade: str = "white") -> Task:
 def engine(
     server: VlmServer, url: str = "", key: str = "", model: str = "", seconds: float = 20
 ) -> ChatEngine:
-    found = VisionServer.at(url or server.url, key, seconds=seconds)
+    found = VisionServer.from_url(url or server.url, key, seconds=seconds)
     return ChatEngine(found, model or server.model, "Read.", sleep=lambda _seconds: None)
 
 
@@ -157,7 +157,7 @@ def test_pages_that_are_refused_for_different_reasons_are_each_lost_alone(
 def test_nobody_waits_after_the_last_attempt(server: VlmServer, tmp_path: Path) -> None:
     server.faults = ["502"] * 4
     waited: list[float] = []
-    reading = ChatEngine(VisionServer.at(server.url), server.model, "Read.", sleep=waited.append)
+    reading = ChatEngine(VisionServer.from_url(server.url), server.model, "Read.", sleep=waited.append)
 
     with pytest.raises(PageFailedError):
         reading.read(task(tmp_path))
@@ -241,7 +241,7 @@ def test_the_key_is_sent_and_a_proxy_is_not_asked(tmp_path: Path, monkeypatch: p
     ],
 )
 def test_an_address_is_taken_with_and_without_its_version(given: str, url: str) -> None:
-    assert VisionServer.at(given).url == url
+    assert VisionServer.from_url(given).url == url
 
 
 @pytest.mark.parametrize(
@@ -258,15 +258,15 @@ def test_an_address_is_taken_with_and_without_its_version(given: str, url: str) 
 )
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(UsageError, match="is not the URL of a server"):
-        VisionServer.at(given)
+        VisionServer.from_url(given)
 
 
 @pytest.mark.parametrize("listed", [None, {}, "PaddleOCR-VL", 7])
 def test_a_list_of_models_that_is_none_names_no_model(
     listed: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(VisionServer, "_ask", lambda *_arguments: {"data": listed})
-    assert VisionServer.at("http://host").models() == ()
+    monkeypatch.setattr(VisionServer, "_request", lambda *_arguments: {"data": listed})
+    assert VisionServer.from_url("http://host").models() == ()
 
 
 def test_markdown_becomes_blocks() -> None:

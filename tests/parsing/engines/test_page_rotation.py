@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.engines.base import Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
-from paddlevl_doctor.parsing.engines.page_rotation import turn_of, turned_back
+from paddlevl_doctor.parsing.engines.page_rotation import rotation_of, unrotate_box
 from paddlevl_doctor.parsing.evaluate.ground_truth import load_truth
 from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, judge
 from paddlevl_doctor.parsing.input.page_source import Picture
@@ -40,7 +40,7 @@ WIDE, TALL = (10, 10, 200, 30), (10, 10, 30, 200)
 def test_the_turn_of_a_page_is_what_most_of_its_lines_say(
     boxes: list[Box], heads: list[bool], turn: int
 ) -> None:
-    assert turn_of(boxes, heads) == turn
+    assert rotation_of(boxes, heads) == turn
 
 
 @given(st.tuples(*[st.integers(0, 50)] * 4), st.sampled_from([0, 90, 180, 270]))
@@ -51,7 +51,7 @@ def test_a_box_of_a_turned_page_comes_back_to_where_its_pixels_are(corner: Box, 
     turned.paste(255, box)
     upright = turned.rotate(-turn, expand=True)
 
-    assert turned_back(box, turn, *upright.size) == upright.getbbox()
+    assert unrotate_box(box, turn, *upright.size) == upright.getbbox()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paddlevl_doctor.parsing.engines.reading_order import blocks_of, join
+from paddlevl_doctor.parsing.engines.reading_order import blocks_of, join_lines
 from paddlevl_doctor.values.pages import Block, Line
 from samples import line
 
@@ -135,7 +135,7 @@ def test_only_lines_much_higher_than_the_others_are_a_title():
     ],
 )
 def test_lines_are_joined_as_their_script_asks(above, below, joined):
-    assert join(above, below) == joined
+    assert join_lines(above, below) == joined
 
 
 BOXES = st.tuples(st.integers(0, 1000), st.integers(0, 1500), st.integers(0, 700), st.integers(0, 60)).map(

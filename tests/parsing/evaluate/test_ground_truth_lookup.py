@@ -8,7 +8,7 @@ import pytest
 
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts, known_texts
-from paddlevl_doctor.parsing.input.documents import Input, expand
+from paddlevl_doctor.parsing.input.documents import Input, find_documents
 from paddlevl_doctor.values.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def files(folder: Path, *names: str) -> Path:
 
 
 def found(documents: Path, expect: Path | None) -> KnownTexts:
-    return known_texts(expect, expand([documents], documents / "output"), ASSETS)
+    return known_texts(expect, find_documents([documents], documents / "output"), ASSETS)
 
 
 def words(known: KnownTexts) -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_a_folder_of_known_texts_mirrors_the_folder_of_documents(tmp_path: Path)
 def test_documents_that_were_named_one_by_one_have_their_texts_beside_each_other(tmp_path: Path) -> None:
     documents = files(tmp_path / "in", "a/1.png", "b/2.png")
     texts = files(tmp_path / "truths", "1.md", "2.md")
-    named = expand([documents / "a/1.png", documents / "b/2.png"], tmp_path / "output")
+    named = find_documents([documents / "a/1.png", documents / "b/2.png"], tmp_path / "output")
 
     assert words(known_texts(texts, named, ASSETS)) == {
         "a/1.png": "This is 1.md.",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paddlevl_doctor.parsing.input.documents import check_input, expand
+from paddlevl_doctor.parsing.input.documents import check_input, find_documents
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Page
@@ -21,7 +21,7 @@ def files(folder: Path, *names: str) -> None:
 
 
 def named(folder: Path, *words: str, output: str = "output") -> list[tuple[str, str]]:
-    found = expand([folder / word for word in words], folder / output)
+    found = find_documents([folder / word for word in words], folder / output)
     return [(str(item.path.relative_to(folder)), item.name) for item in found]
 
 

@@ -18,11 +18,11 @@ from paddlevl_doctor.parsing.input import decode, page_source
 from paddlevl_doctor.parsing.input.decode import UnreadableImageError, load
 from paddlevl_doctor.parsing.input.page_source import (
     Count,
-    NoRoomError,
+    DiskFullError,
     PageSource,
     PdfPage,
     PictureError,
-    _sentence,
+    _failure_message,
     render_processes_for,
 )
 from paddlevl_doctor.system.machine import RealSystem
@@ -46,7 +46,7 @@ def ink(path: Path) -> float:
     return sum(histogram[:128]) / sum(histogram)
 
 
-def drawers() -> list[psutil.Process]:
+def render_processes() -> list[psutil.Process]:
     """Return the processes that draw pages for this one."""
     children = psutil.Process().children(recursive=True)
     return [child for child in children if "page_worker" in " ".join(child.cmdline())]
@@ -220,7 +220,7 @@ def test_a_picture_that_breaks_off_fails_its_page_and_the_next_document_is_drawn
 def test_a_decoder_that_dies_fails_one_page_and_is_started_again(source: PageSource, tmp_path: Path) -> None:
     documents.page().save(tmp_path / "page.png")
     source.render(tmp_path / "page.png", 0)
-    for child in drawers():
+    for child in render_processes():
         child.kill()
 
     with pytest.raises(PictureError, match="the rendering process ended with -9"):
@@ -237,15 +237,15 @@ def test_several_processes_draw_side_by_side_what_one_would_have_drawn(
     path = documents.pdf(tmp_path / "many.pdf", pages)
     folder = tmp_path / "several"
     folder.mkdir()
-    several = PageSource(folder, os.environ, drawers=3)
+    several = PageSource(folder, os.environ, processes=3)
     drawn = [several.prepare(path, number) for number in range(24)]
     assert [several.render(path, n).path.read_bytes() for n in range(24)] == [
         source.render(path, n).path.read_bytes() for n in range(24)
     ]
     assert all(one.done() for one in drawn)
-    assert len(drawers()) == 4
+    assert len(render_processes()) == 4
     several.close()
-    assert len(drawers()) == 1
+    assert len(render_processes()) == 1
 
 
 def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_drawn(
@@ -255,7 +255,7 @@ def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_
     monkeypatch.setattr(page_source, "_MAX_BYTES_AHEAD", source.render(path, 0).path.stat().st_size - 1)
     ahead = [source.prepare(path, number) for number in (1, 2, 3)]
 
-    assert [type(future.exception()) for future in ahead] == [NoRoomError] * 3
+    assert [type(future.exception()) for future in ahead] == [DiskFullError] * 3
     assert sorted(os.listdir(source.folder / "..")) == ["many.pdf", "scratch"]
     assert source.render(path, 1).width == source.render(path, 0).width
     for number in (0, 1):
@@ -266,7 +266,7 @@ def test_no_more_is_drawn_ahead_than_there_is_room_for_and_what_is_asked_for_is_
 SMALL_DISK = """
 import os, subprocess, sys
 from pathlib import Path
-from paddlevl_doctor.parsing.input.page_source import NoRoomError, PageSource
+from paddlevl_doctor.parsing.input.page_source import DiskFullError, PageSource
 place, document = Path(sys.argv[1]), Path(sys.argv[2])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
 source = PageSource(place, os.environ)
@@ -276,7 +276,7 @@ said = []
 for page in range(4):
     try:
         said.append(source.render(document, page).width)
-    except NoRoomError as error:
+    except DiskFullError as error:
         said.append(str(error))
     source.forget(document, page)
 source.close()
@@ -296,7 +296,8 @@ def test_pages_that_do_not_fit_at_once_are_drawn_one_by_one_and_one_that_never_f
 
     full = "Page 3 cannot be rendered: OSError: [Errno 28] No space left on device"
     assert (
-        done.stdout == f"{[800, 800, full, 800]} ['NoneType', 'NoRoomError', 'NoRoomError', 'NoRoomError']\n"
+        done.stdout
+        == f"{[800, 800, full, 800]} ['NoneType', 'DiskFullError', 'DiskFullError', 'DiskFullError']\n"
     )
 
 
@@ -329,7 +330,7 @@ def test_a_scan_that_would_need_more_memory_than_is_free_is_one_sentence(
         load(path, 1_000_000)
 
     answer = {"kind": caught.value.kind, "detail": str(caught.value)}
-    assert str(_sentence(answer, path, 0)) == (
+    assert str(_failure_message(answer, path, 0)) == (
         "Page 1 cannot be rendered: decoding it needs more memory than is free (14 MiB > 10 MiB). "
         "Scale it down, or close other programs."
     )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.writer import joined, write_outputs
-from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, presentable
+from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, with_portable_text
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.pages import Block, Page, Reading
 
@@ -43,19 +43,19 @@ def test_pictures_are_named_from_the_folder_of_the_results() -> None:
     words = '<img src="imgs/img_in_image_box_1_2_3_4.jpg" alt="x"> and ![](imgs/c.png) and "images"'
     page = PageRead(Page(0, 1, 1, (), 0), markdown(words))
 
-    assert presentable(page, "my doc.pages/0001").markdown["markdown_texts"] == (
+    assert with_portable_text(page, "my doc.pages/0001").markdown["markdown_texts"] == (
         '<img src="my%20doc.pages/0001/imgs/img_in_image_box_1_2_3_4.jpg" alt="x">'
         ' and ![](my%20doc.pages/0001/imgs/c.png) and "images"'
     )
     bare = PageRead(Page(0, 1, 1, (), 0))
-    assert presentable(bare, "x") == bare
+    assert with_portable_text(bare, "x") == bare
 
 
 def test_what_no_file_can_hold_is_written_as_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """A model may stop in the middle of a character: half of a pair of surrogates."""
     half, stands = "a\ud83d b", "a\ufffd b"
     page = Page(0, 1, 1, (Block("text", half, (0, 0, 1, 1)), Block("text", "😀", (0, 0, 1, 1))), 0)
-    read = presentable(PageRead(page, markdown(half), notes=(half,)), "x")
+    read = with_portable_text(PageRead(page, markdown(half), notes=(half,)), "x")
     store = PageStore(tmp_path, "key")
     store.save(read)
 

@@ -31,13 +31,13 @@ def test_faults_at_random_pages_of_two_documents_lose_no_page(stage: Stage, seed
     pages = chance.sample(range(24), len(KINDS))
     faults = [list(pair) for pair in zip(pages, chance.sample(KINDS, len(KINDS)), strict=True)]
     paths = [document(stage.folder, 0, 12), document(stage.folder, 12, 12)]
-    works = stage.run(paths, [stage.engine(), stage.engine()], faults=faults)
+    jobs = stage.run(paths, [stage.engine(), stage.engine()], faults=faults)
 
-    assert [texts(work) for work in works] == [
+    assert [texts(job) for job in jobs] == [
         [f"This is page {n}." for n in range(12)],
         [f"This is page {n}." for n in range(12, 24)],
     ]
-    assert [work.failed for work in works] == [{}, {}]
+    assert [job.failed for job in jobs] == [{}, {}]
     assert sorted(stage.finished) == ["from-0", "from-12"]
     assert stage.happened() == len(faults)
     assert stage.left_behind() == []
@@ -45,9 +45,9 @@ def test_faults_at_random_pages_of_two_documents_lose_no_page(stage: Stage, seed
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_of_each_kind_is_named_and_the_page_is_read_on_the_next_rung(stage: Stage, kind: str) -> None:
-    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[0, kind]])
+    (job,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[0, kind]])
 
-    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert texts(job) == ["This is page 0.", "This is page 1."]
     assert len(stage.incidents) == (0 if kind == "garbage" else 1)
     assert all(incident.startswith("Page 1, first try: ") for incident in stage.incidents)
     assert stage.left_behind() == []
@@ -55,45 +55,45 @@ def test_a_fault_of_each_kind_is_named_and_the_page_is_read_on_the_next_rung(sta
 
 @pytest.mark.parametrize("kind", ["deadlock", "segv", "exit", "stubborn", "heir", "stranger"])
 def test_a_fault_while_the_models_are_loaded_is_tried_again(stage: Stage, kind: str) -> None:
-    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[-1, kind]])
+    (job,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], faults=[[-1, kind]])
 
-    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert texts(job) == ["This is page 0.", "This is page 1."]
     assert stage.left_behind() == []
 
 
 def test_a_page_that_always_fails_in_the_same_words_is_one_sentence_and_the_others_are_read(
     stage: Stage,
 ) -> None:
-    (work,) = stage.run([document(stage.folder, 0, 3)], [stage.engine()], faults=[[1, "raised"]] * 9)
+    (job,) = stage.run([document(stage.folder, 0, 3)], [stage.engine()], faults=[[1, "raised"]] * 9)
 
-    assert texts(work) == ["This is page 0.", "This is page 2."]
-    assert {index: str(reason) for index, reason in work.failed.items()} == {
+    assert texts(job) == ["This is page 0.", "This is page 2."]
+    assert {index: str(reason) for index, reason in job.failed.items()} == {
         1: "Page 2 could not be read: RuntimeError: CUDA error: an illegal memory access was encountered"
     }
     assert stage.finished == ["from-0"]
 
 
 def test_a_pdf_of_700_pages_is_read_to_its_end_and_leaves_no_pictures_behind(stage: Stage) -> None:
-    (work,) = stage.run([pdf(stage.folder, 700)], [stage.engine(), stage.engine()])
+    (job,) = stage.run([pdf(stage.folder, 700)], [stage.engine(), stage.engine()])
 
-    assert texts(work) == [f"This is page {n}." for n in range(700)]
+    assert texts(job) == [f"This is page {n}." for n in range(700)]
     assert [path.name for path in (stage.folder / "scratch").iterdir()] == ["pages.log"]
 
 
 def test_a_worker_that_never_ends_is_ended(stage: Stage) -> None:
-    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], never_ends=True)
+    (job,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], never_ends=True)
 
-    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert texts(job) == ["This is page 0.", "This is page 1."]
     assert stage.left_behind() == []
 
 
 def test_a_worker_that_stops_before_pages_are_joined_is_ended_and_they_are_joined_without_it(
     stage: Stage,
 ) -> None:
-    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], deaf_after=1, dots=200_000)
+    (job,) = stage.run([document(stage.folder, 0, 2)], [stage.engine()], deaf_after=1, dots=200_000)
 
-    assert [len(words) > 200_000 for words in texts(work)] == [True, True]
-    assert (work.markdown, stage.finished, stage.left_behind()) == (None, ["from-0"], [])
+    assert [len(words) > 200_000 for words in texts(job)] == [True, True]
+    assert (job.markdown, stage.finished, stage.left_behind()) == (None, ["from-0"], [])
 
 
 def test_pages_that_were_slow_at_first_do_not_keep_an_engine_at_one_page_a_call(stage: Stage) -> None:
@@ -106,9 +106,9 @@ def test_pages_that_were_slow_at_first_do_not_keep_an_engine_at_one_page_a_call(
 
 def test_a_device_that_is_lost_leaves_its_pages_to_the_others(stage: Stage) -> None:
     engines = [stage.engine("gpu:0"), stage.engine("gpu:1")]
-    (work,) = stage.run([document(stage.folder, 0, 10)], engines, faults=[[-1, "fatal"]], seconds=0.2)
+    (job,) = stage.run([document(stage.folder, 0, 10)], engines, faults=[[-1, "fatal"]], seconds=0.2)
 
-    assert texts(work) == [f"This is page {n}." for n in range(10)]
+    assert texts(job) == [f"This is page {n}." for n in range(10)]
     failed = [f"PaddleOCR-VL failed on gpu:{n}: OSError: weights" for n in (0, 1)]
     assert stage.lost in ([failed[0]], [failed[1]]), "the one that was first to load"
     assert sorted(engine.lost for engine in engines) == [False, True]
@@ -118,18 +118,18 @@ def test_a_page_is_drawn_once_however_uneven_the_devices_are(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[int] = []
-    really = PageSource._drawn
+    really = PageSource._render
 
     def counted(self: PageSource, path: Path, page: int, *rest: Any) -> Picture:
         drawn.append(page)
         return really(self, path, page, *rest)
 
-    monkeypatch.setattr(PageSource, "_drawn", counted)
+    monkeypatch.setattr(PageSource, "_render", counted)
     speeds = {"gpu:0": 0.01, "gpu:1": 0.6}
     engines = [stage.engine(device, {"SPEED": device}, LIMITS) for device in speeds]
-    (work,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds, together=2)
+    (job,) = stage.run([document(stage.folder, 0, 60)], engines, speeds=speeds, together=2)
 
-    assert texts(work) == [f"This is page {n}." for n in range(60)]
+    assert texts(job) == [f"This is page {n}." for n in range(60)]
     assert len(stage.read()) == 2, "the slow one did read"
     assert sorted(drawn) == list(range(60))
     assert [path.name for path in (stage.folder / "scratch").iterdir()] == ["pages.log"]
@@ -144,9 +144,9 @@ def test_a_run_whose_every_device_is_lost_ends_with_the_reason(stage: Stage) -> 
 
 def test_the_rung_that_helps_is_kept_for_the_following_pages(stage: Stage) -> None:
     good = {"FLAGS_allocator_strategy": "auto_growth"}
-    (work,) = stage.run([document(stage.folder, 0, 4)], [stage.engine("gpu:0")], good_env=good)
+    (job,) = stage.run([document(stage.folder, 0, 4)], [stage.engine("gpu:0")], good_env=good)
 
-    assert [page.rung for page in work.pages_in_order()] == ["allocator"] * 4
+    assert [page.rung for page in job.pages_in_order()] == ["allocator"] * 4
     assert [incident.partition(":")[0] for incident in stage.incidents] == ["Page 1, first try"]
 
 
@@ -155,12 +155,12 @@ def test_a_run_that_was_cut_off_is_resumed_and_no_page_is_read_twice(stage: Stag
     with pytest.raises(DoctorError):
         stage.run([path], [stage.engine()], faults=[[3, "exit"], *[[-1, "fatal"]] * 9], on_page=lambda: None)
     first = [number for log in stage.read() for _, _, number in log]
-    (work,) = stage.run([path], [stage.engine()], resume=True)
+    (job,) = stage.run([path], [stage.engine()], resume=True)
     everything = [number for log in stage.read() for _, _, number in log]
 
     assert sorted(everything) == list(range(6))
-    assert work.resumed == len(first)
-    assert texts(work) == [f"This is page {n}." for n in range(6)]
+    assert job.resumed == len(first)
+    assert texts(job) == [f"This is page {n}." for n in range(6)]
 
 
 def without_seconds(incident: str) -> str:
@@ -170,9 +170,9 @@ def without_seconds(incident: str) -> str:
 
 def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampled(stage: Stage) -> None:
     engine = stage.engine("gpu:0", gpu=lambda _pids: (4321, 97))
-    (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
+    (job,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
 
-    assert texts(work) == ["This is page 0."]
+    assert texts(job) == ["This is page 0."]
     assert [without_seconds(incident.split(";")[0]) for incident in stage.incidents] == [
         "Page 1, first try: reading did not finish within N s"
     ]
@@ -181,9 +181,9 @@ def test_a_worker_whose_gpu_is_busy_does_not_stand_still_and_its_memory_is_sampl
 
 def test_a_desktop_on_the_gpu_does_not_hide_a_worker_that_stands_still(stage: Stage) -> None:
     engine = stage.engine("gpu:0", gpu=lambda _pids: (4321, 4))
-    (work,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
+    (job,) = stage.run([document(stage.folder, 0, 1)], [engine], faults=[[0, "deadlock"]])
 
-    assert texts(work) == ["This is page 0."]
+    assert texts(job) == ["This is page 0."]
     assert [without_seconds(incident.partition(" (")[0]) for incident in stage.incidents] == [
         "Page 1, first try: while reading, the process made no progress for N s and was stopped"
     ]
@@ -202,9 +202,9 @@ def test_a_worker_that_the_system_has_killed_is_told_with_its_memory_and_its_mod
     asked: list[int] = []
     stage.fresh_cache = lambda: asked.append(page)
     killed = [[page, "hungry"]] * 3
-    (work,) = stage.run([document(stage.folder, 0, 2)], [stage.engine(limits=LIMITS)], faults=killed)
+    (job,) = stage.run([document(stage.folder, 0, 2)], [stage.engine(limits=LIMITS)], faults=killed)
 
-    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert texts(job) == ["This is page 0.", "This is page 1."]
     assert asked == []
     words = [re.split(r"(?<=which used )(\d+)", incident) for incident in stage.incidents]
     assert [first for first, _, _ in words] == [
@@ -225,11 +225,11 @@ def test_models_that_end_their_process_twice_or_say_why_are_downloaded_anew(
     fresh = stage.folder / "fresh"
     stage.fresh_cache = lambda: fresh
     good = {"PADDLE_PDX_CACHE_HOME": str(fresh)}
-    (work,) = stage.run(
+    (job,) = stage.run(
         [document(stage.folder, 0, 2)], [stage.engine()], faults=[[-1, kind]] * times, good_env=good
     )
 
-    assert texts(work) == ["This is page 0.", "This is page 1."]
+    assert texts(job) == ["This is page 0.", "This is page 1."]
     assert stage.incidents[-1].startswith("The cached models cannot be loaded (")
     assert stage.incidents[-1].endswith(f"); they are downloaded again to {fresh}.")
     assert len(stage.incidents) == times

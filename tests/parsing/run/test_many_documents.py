@@ -39,26 +39,26 @@ def words(*pages: int) -> list[list[str]]:
 def test_every_document_is_read_and_joined_by_the_engine(
     stage: Stage, pages: tuple[int, ...], engines: int
 ) -> None:
-    works = stage.run(paths(stage, *pages), [stage.engine() for _ in range(engines)])
+    jobs = stage.run(paths(stage, *pages), [stage.engine() for _ in range(engines)])
 
-    assert [texts(work) for work in works] == words(*pages)
-    assert [work.markdown for work in works] == ["\n\n".join(said) for said in words(*pages)]
-    assert sorted(stage.finished) == sorted(work.name for work in works)
+    assert [texts(job) for job in jobs] == words(*pages)
+    assert [job.markdown for job in jobs] == ["\n\n".join(said) for said in words(*pages)]
+    assert sorted(stage.finished) == sorted(job.name for job in jobs)
     assert (stage.incidents, stage.lost, stage.left_behind()) == ([], [], [])
 
 
 def test_a_warm_worker_joins_documents_between_batches_too(stage: Stage) -> None:
     engine = stage.engine(warm=WarmWorkers(stage.folder / "warm", 0, ""))
-    works = stage.run(paths(stage, 1, 9, 2), [engine])
+    jobs = stage.run(paths(stage, 1, 9, 2), [engine])
 
-    assert [work.markdown for work in works] == ["\n\n".join(said) for said in words(1, 9, 2)]
+    assert [job.markdown for job in jobs] == ["\n\n".join(said) for said in words(1, 9, 2)]
     assert stage.incidents == []
 
 
 def test_one_engine_finishes_documents_in_their_order(stage: Stage) -> None:
-    works = stage.run(paths(stage, 3, 1, 9, 1, 2), [stage.engine()])
+    jobs = stage.run(paths(stage, 3, 1, 9, 1, 2), [stage.engine()])
 
-    assert stage.finished == [work.name for work in works]
+    assert stage.finished == [job.name for job in jobs]
 
 
 def test_an_engine_that_is_lost_in_the_middle_of_a_batch_leaves_what_was_over_finished(stage: Stage) -> None:
@@ -71,11 +71,11 @@ def test_an_engine_that_is_lost_in_the_middle_of_a_batch_leaves_what_was_over_fi
 
 @pytest.mark.parametrize("kind", ["exit", "other-page", "failed", "deadlock"])
 def test_pages_that_the_engine_cannot_join_are_left_to_their_flags(stage: Stage, kind: str) -> None:
-    works = stage.run(paths(stage, 2, 2), [stage.engine()], joins=kind)
+    jobs = stage.run(paths(stage, 2, 2), [stage.engine()], joins=kind)
 
-    assert [texts(work) for work in works] == words(2, 2)
-    assert [work.markdown for work in works] == [None, None]
-    assert stage.finished == [work.name for work in works]
+    assert [texts(job) for job in jobs] == words(2, 2)
+    assert [job.markdown for job in jobs] == [None, None]
+    assert stage.finished == [job.name for job in jobs]
     assert stage.left_behind() == []
 
 
@@ -94,10 +94,10 @@ def test_ctrl_c_keeps_what_was_read_of_many_documents_and_the_next_run_reads_the
     assert stage.left_behind() == []
     shutil.rmtree(stage.folder / "log")
     stage.finished.clear()
-    works = stage.run(paths(stage, *sizes), [stage.engine()], resume=True)
+    jobs = stage.run(paths(stage, *sizes), [stage.engine()], resume=True)
     numbers = [number for worker in stage.read() for _, _, number in worker]
 
-    assert [texts(work) for work in works] == words(*sizes)
-    assert sorted(stage.finished) == sorted(work.name for work in works)
-    assert sum(work.resumed for work in works) >= 7
-    assert len(numbers) == len(set(numbers)) == sum(sizes) - sum(work.resumed for work in works)
+    assert [texts(job) for job in jobs] == words(*sizes)
+    assert sorted(stage.finished) == sorted(job.name for job in jobs)
+    assert sum(job.resumed for job in jobs) >= 7
+    assert len(numbers) == len(set(numbers)) == sum(sizes) - sum(job.resumed for job in jobs)

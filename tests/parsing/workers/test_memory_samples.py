@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paddlevl_doctor.parsing.output.run_report_model import Sample
-from paddlevl_doctor.parsing.workers.watchdog import LIMITS, summed
+from paddlevl_doctor.parsing.workers.watchdog import LIMITS, sum_by_time
 from sessions import Stage, document
 
 
@@ -20,7 +20,7 @@ def test_the_memory_of_all_workers_is_added_up_and_that_of_a_gpu_counts_once() -
         Sample(2.0, 0, None, "worker-0", "gpu:0"),
         Sample(2.1, 0, None, "worker-2", "gpu:0"),
     )
-    assert summed(samples) == (
+    assert sum_by_time(samples) == (
         Sample(0.0, 100, 1000),
         Sample(0.1, 300, 4000),
         Sample(0.2, 350, 4500),
@@ -43,6 +43,6 @@ def test_pages_that_come_quickly_do_not_keep_a_worker_from_being_sampled(tmp_pat
 
     assert sorted(by_worker) == ["worker-cpu-0", "worker-cpu-1"]
     assert all(len(mb) > 3 and mb[-1] == 0 for mb in by_worker.values())
-    together = [sample.rss_mb for sample in summed(stage.samples)]
+    together = [sample.rss_mb for sample in sum_by_time(stage.samples)]
     assert max(together) > max(max(mb) for mb in by_worker.values())
     assert together[-1] == 0

@@ -93,11 +93,11 @@ def test_other_versions_in_the_target_get_a_process_of_their_own(stage: Stage) -
 def test_a_process_that_is_busy_is_left_alone_and_another_one_reads(stage: Stage) -> None:
     path = document(stage.folder, 0, 6)
     engines = [stage.engine(limits=LIMITS, warm=warm(stage)) for _ in range(2)]
-    (work,) = stage.run([path], engines, together=2)
+    (job,) = stage.run([path], engines, together=2)
     kept = workers(stage)
     end(stage)
 
-    assert texts(work) == [f"This is page {n}." for n in range(6)]
+    assert texts(job) == [f"This is page {n}." for n in range(6)]
     assert len(kept) == 2
 
 
@@ -105,8 +105,8 @@ def test_runs_at_the_same_time_have_a_warm_process_each_and_the_same_ones_the_ne
     path, kept = document(stage.folder, 0, 8), []
     for _ in range(2):
         engines = [stage.engine(warm=warm(stage)) for _ in range(2)]
-        (work,) = stage.run([path], engines, seconds=0.5)
-        assert texts(work) == [f"This is page {n}." for n in range(8)]
+        (job,) = stage.run([path], engines, seconds=0.5)
+        assert texts(job) == [f"This is page {n}." for n in range(8)]
         kept.append(workers(stage))
     end(stage)
 
@@ -117,10 +117,10 @@ def test_runs_at_the_same_time_have_a_warm_process_each_and_the_same_ones_the_ne
 @pytest.mark.parametrize("kind", ["deadlock", "segv", "exit", "stubborn", "closed"])
 def test_a_warm_process_that_fails_is_replaced_like_any_other(stage: Stage, kind: str) -> None:
     path = document(stage.folder, 0, 3)
-    (work,) = stage.run([path], [stage.engine(warm=warm(stage))], faults=[[1, kind]])
+    (job,) = stage.run([path], [stage.engine(warm=warm(stage))], faults=[[1, kind]])
     end(stage)
 
-    assert texts(work) == [f"This is page {n}." for n in range(3)]
+    assert texts(job) == [f"This is page {n}." for n in range(3)]
     assert len(stage.incidents) == 1
 
 

@@ -20,8 +20,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def told(stage: Stage, *, device: str = "cpu", **plan: int) -> tuple[int, list[str]]:
     """Read a document; return how many processes it took, and what was told about them."""
-    works = stage.run([document(stage.folder, 1, PAGES)], [stage.engine(device)], **plan)
-    assert [len(work.pages) for work in works] == [PAGES]
+    jobs = stage.run([document(stage.folder, 1, PAGES)], [stage.engine(device)], **plan)
+    assert [len(job.pages) for job in jobs] == [PAGES]
     assert sorted(number for worker in stage.read() for _, _, number in worker) == list(range(1, PAGES + 1))
     return len(stage.read()), [words for words in stage.incidents if "a new process continues" in words]
 

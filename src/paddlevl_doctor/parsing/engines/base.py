@@ -1,4 +1,4 @@
-"""What every engine does: it reads pages in batches, and may join them."""
+"""The interface of engines: read pages in batches, and join them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paddlevl_doctor.parsing.run.page_store import PageRead
 
 
 class PageFailedError(Exception):
-    """A page that could not be read in any way; `message` is one sentence."""
+    """A page could not be read; `message` gives the reason."""
 
     def __init__(self, message: Text) -> None:
         super().__init__(message)
@@ -22,47 +22,47 @@ class PageFailedError(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """One page to read. `render` returns its picture at a scale and raises PageFailedError."""
+    """One page to read. `render` returns its picture at a scale, or raises PageFailedError."""
 
     index: int
-    """In its document, from 0."""
+    """The number of the page in its document, from 0."""
     folder: Path
-    """For what the pipeline saves of this page."""
+    """The folder for the files that the pipeline saves."""
     render: Callable[[float], Picture]
     document: int = 0
-    """Which document of the run."""
+    """The number of the document in the run, from 0."""
 
 
 class Engine(Protocol):
-    """Reads pages, in one thread."""
+    """Reads pages. Used by one thread."""
 
     batch: int
-    """How many pages it takes at once at most."""
+    """Maximum number of pages per batch."""
     lost: bool
-    """Whether it can read nothing any more."""
+    """Whether the engine cannot read any more pages."""
 
     def read_batch(self, tasks: Sequence[Task]) -> Iterator[PageRead | Text]:
-        """Yield each page in order as soon as it is read, or why it cannot be; raises DoctorError when lost."""
+        """Yield each page or the reason of its failure, in order; raises DoctorError if the engine is lost."""
 
     def join(self, pages: Sequence[Mapping[str, Any]]) -> str | None:
-        """Return the Markdown of all pages in one, as the engine's own pipeline joins it; None where it cannot."""
+        """Return the Markdown of all pages as the engine's pipeline joins them; None if it cannot."""
 
     def close(self) -> None:
         """End the processes of the engine."""
 
 
 class SinglePageEngine:
-    """An engine that reads one page after the other."""
+    """Base of engines that read one page at a time."""
 
     batch: int = 1
     lost: bool = False
 
     def read(self, task: Task) -> PageRead:
-        """Read one page; raises PageFailedError for this page, DoctorError where the engine is lost."""
+        """Read one page; raises PageFailedError, or DoctorError if the engine is lost."""
         raise NotImplementedError
 
     def read_batch(self, tasks: Sequence[Task]) -> Iterator[PageRead | Text]:
-        """Yield each page in order as soon as it is read, or why it cannot be; raises DoctorError when lost."""
+        """Read one page after the other; see Engine."""
         for task in tasks:
             try:
                 result: PageRead | Text = self.read(task)
@@ -71,5 +71,5 @@ class SinglePageEngine:
             yield result
 
     def join(self, _pages: Sequence[Mapping[str, Any]]) -> str | None:
-        """Return None: the pages are joined by their flags."""
+        """Return None: the caller joins the pages by their flags."""
         return None

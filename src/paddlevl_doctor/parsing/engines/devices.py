@@ -1,4 +1,4 @@
-"""The devices that read, and the variables with which a process sees and uses one of them. Pure."""
+"""Resolves the devices of a run, and the variables that limit a process to one of them. Does no I/O."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Mapping, Sequence
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.errors import UsageError
 
-_DEVICE = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
-"""PaddleX's device types (paddlex/utils/device.py), and `cuda`, which people write for `gpu`."""
+_DEVICE_PATTERN = re.compile(r"(cpu|gpu|cuda|npu|xpu|dcu|gcu|mlu|iluvatar_gpu|metax_gpu)(?::(\d+))?")
+"""PaddleX's device types (paddlex/utils/device.py), and `cuda` as an alias of `gpu`."""
 
-_PROCESS_MB, _WEIGHTS_FACTOR = 1500, 5
+_BASE_MB_PER_WORKER, _WEIGHTS_FACTOR = 1500, 5
 _MAX_WORKERS, _MIN_PAGES_PER_WORKER = 4, 8
 
 
-def devices(requested: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
-    """Return the devices, one worker each: `auto` is every GPU that the installed wheel can use, else the CPU.
+def resolve_devices(requested: str, gpus: int, usable: Sequence[int]) -> tuple[str, ...]:
+    """Return the devices, one for each worker: `auto` means all usable GPUs, or the CPU if there is none.
 
-    `gpus` is the number of GPUs that a process sees, and `usable` has the numbers of those that serve. Raises
-    UsageError for an unknown device, and for a GPU that is missing where others are visible.
+    `gpus` is the number of GPUs visible to a process, `usable` lists those that the installed wheel supports. Raises
+    UsageError for an unknown device, and for a GPU number beyond the visible GPUs.
     """
     if requested == "auto":
         return tuple(f"gpu:{number}" for number in usable) or ("cpu",)
-    return tuple(_device(word.strip().lower(), gpus) for word in requested.split(","))
+    return tuple(_resolve_device(word.strip().lower(), gpus) for word in requested.split(","))
 
 
 def cpu_workers(cores: int, free_mb: int, pages: int, weights_mb: int) -> int:
-    """Return how many processes read on the processor by default: more than one only where each has enough.
+    """Return the default number of worker processes on the CPU, limited by cores, memory and pages.
 
-    Weights of 16 bits take 32 in memory there, and are there more than once while they are loaded: five times the file
-    with paddlex 3.3.6, four times with 3.7.2, and 1.5 GB besides (random weights in a file of the released size). For
-    so few pages as each would get, loading the models again would take longer than reading.
+    On the CPU 16-bit weights take 32 bits in memory, and there are several copies while they are loaded. Measured with
+    random weights in a file of the released size: five times the file with paddlex 3.3.6, four times with 3.7.2, plus
+    1.5 GB. With fewer pages per worker, loading the models takes longer than reading.
     """
-    need_mb = _PROCESS_MB + _WEIGHTS_FACTOR * weights_mb
+    need_mb = _BASE_MB_PER_WORKER + _WEIGHTS_FACTOR * weights_mb
     return max(1, min(_MAX_WORKERS, cores, pages // _MIN_PAGES_PER_WORKER, free_mb // need_mb))
 
 
-def _device(word: str, gpus: int) -> str:
-    match = _DEVICE.fullmatch(word)
+def _resolve_device(word: str, gpus: int) -> str:
+    match = _DEVICE_PATTERN.fullmatch(word)
     if match is None:
         raise UsageError(message("device-unknown", device=word))
     kind = {"cuda": "gpu"}.get(match[1], match[1])
@@ -50,35 +50,35 @@ def _device(word: str, gpus: int) -> str:
     return f"{kind}:{number}"
 
 
-def faster_on(device: str, cpu: str | None, flags: Sequence[str]) -> dict[str, str]:
-    """Return the variables with which a process computes faster on this processor.
+def tuning_variables(device: str, cpu: str | None, flags: Sequence[str]) -> dict[str, str]:
+    """Return the variables that make a worker faster on this processor.
 
-    The MKL in paddle's x86 wheels (libmklml_intel, of 2019) uses AVX2 on Intel's processors only, unless this is set:
-    on an AMD EPYC that makes a product of matrices 2.5 times as fast, and reading with weights of the released size
-    twice. From MKL 2020.1 on the variable means nothing.
+    The MKL in paddle's x86 wheels (libmklml_intel, 2019) uses AVX2 only on Intel processors unless MKL_DEBUG_CPU_TYPE
+    is set. On an AMD EPYC the variable makes a matrix product 2.5 times, and reading with weights of the released size
+    twice as fast. MKL 2020.1 and later ignore it.
     """
     if device != "cpu" or "AMD" not in (cpu or "") or "avx2" not in flags:
         return {}
     return {"MKL_DEBUG_CPU_TYPE": "5"}
 
 
-def alone_on(
+def isolate_device(
     device: str, env: Mapping[str, str], *, workers: int, cores: int, guess: bool = False
 ) -> tuple[str, dict[str, str]]:
-    """Return how a process calls its device when it sees no other, and the variables that make it so.
+    """Return the name of a device in a process that sees no other device, and the variables for that process.
 
-    GPUs are counted as NVML counts them, so that it is asked about the card that reads. Where only CUDA knows what the
-    numbers of CUDA_VISIBLE_DEVICES mean (`guess`, see knowledge/visible.py), they stay CUDA's: what the user hid
-    must stay hidden. Several workers on the processor share its cores; a single one is left to its own choice.
+    GPUs are numbered in PCI bus order like in NVML, so that NVML measures the GPU that reads. If only CUDA can resolve
+    the numbers in CUDA_VISIBLE_DEVICES (`guess`, see knowledge/visible_gpus.py), CUDA's order is kept, so that hidden
+    GPUs stay hidden. Several workers on the CPU share its cores; a single worker uses its own default.
     """
     kind, _, number = device.partition(":")
     if kind == "gpu":
-        seen = [part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", number).split(",")]
-        place = int(number) if "CUDA_VISIBLE_DEVICES" in env else 0
-        if place >= len(seen):
-            return device, {}  # hidden: CUDA will say so
+        visible = [part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", number).split(",")]
+        position = int(number) if "CUDA_VISIBLE_DEVICES" in env else 0
+        if position >= len(visible):
+            return device, {}  # the GPU is hidden: CUDA will report the error
         order = {} if guess else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-        return "gpu:0", {"CUDA_VISIBLE_DEVICES": seen[place], **order}
+        return "gpu:0", {"CUDA_VISIBLE_DEVICES": visible[position], **order}
     if kind != "cpu" or workers == 1:
         return device, {}
     share = str(max(1, cores // workers))

@@ -1,7 +1,7 @@
-"""The embedded reader: PP-OCR through ONNX in a child of the doctor's own Python, its weights in the wheel.
+"""The embedded reader: PP-OCR with ONNX Runtime, in a child process of the doctor's own Python.
 
-It reads lines of text on the processor, no tables or formulas. It needs no target, no GPU and no network, and is the
-independent engine that pages are cross-checked with.
+It reads lines of text on the CPU, but no tables and no formulas. Its weights are in the rapidocr wheel: it needs no
+target, no GPU and no network. It is also the independent engine of the cross-check.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.engines.base import PageFailedError, SinglePageEngine, Task
 from paddlevl_doctor.parsing.engines.failures import failure_of
-from paddlevl_doctor.parsing.engines.page_rotation import turned_back
+from paddlevl_doctor.parsing.engines.page_rotation import unrotate_box
 from paddlevl_doctor.parsing.engines.reading_order import blocks_of
 from paddlevl_doctor.parsing.input.page_source import Picture
 from paddlevl_doctor.parsing.output.run_report_model import Sample
@@ -30,29 +30,29 @@ from paddlevl_doctor.values.pages import Line, Page, box_of
 _WORKER = "paddlevl_doctor.parsing.engines.embedded_worker"
 _PACKAGE_ROOT = Path(__file__).parents[3]
 _MAX_THREADS = 8
-"""More threads do not read one page faster, and each needs memory."""
-_ATTEMPTS = 2
-"""The second in a fresh process."""
+"""More threads do not read a page faster, and each needs memory."""
+_MAX_ATTEMPTS = 2
+"""The second attempt uses a new process."""
 _LIMITS = {"start": Limits(60, 60), "load": Limits(300, 60), "read": Limits(600, 60)}
 
 
-def available() -> bool:
-    """Say whether the extra `reader` is installed, without importing any of it."""
+def is_reader_installed() -> bool:
+    """Return whether the extra `reader` is installed, without importing it."""
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
 def threads_for(cores: int) -> int:
-    """Return how many threads read a page on a machine with so many cores."""
+    """Return the number of threads for a machine with this number of cores."""
     return max(1, min(cores, _MAX_THREADS))
 
 
 @dataclass
 class ReaderEngine(SinglePageEngine):
-    """Reads one page after the other; a process that died or stalled is replaced once a page."""
+    """Reads pages with one worker process; a worker that died or stalled is replaced once per page."""
 
     env: Mapping[str, str]
     folder: Path
-    """For the worker's log."""
+    """The folder for the worker's log."""
     threads: int = 1
     samples: list[Sample] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
@@ -60,39 +60,39 @@ class ReaderEngine(SinglePageEngine):
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     before: tuple[str, ...] = ()
-    """Words before the command, such as those that take the network away."""
+    """A command prefix, for example one that removes the network."""
     _watcher: Watcher | None = None
 
     def read(self, task: Task) -> PageRead:
-        """Read one page; raises PageFailedError for this page, DoctorError where the reader cannot run at all."""
+        """Read one page; raises PageFailedError, or DoctorError if the reader cannot run."""
         picture = task.render(1.0)
         started = time.monotonic()
         event = self._recognize(picture, task.index)
-        turn, size = event["turned"], (picture.width, picture.height)
+        rotation, size = event["turned"], (picture.width, picture.height)
         blocks = tuple(
-            replace(block, box=turned_back(block.box, turn, *size))
-            for block in blocks_of(_lines(event, picture))
+            replace(block, box=unrotate_box(block.box, rotation, *size))
+            for block in blocks_of(_scaled_lines(event, picture))
         )
         page = Page(task.index, *size, blocks, round(time.monotonic() - started, 2))
-        notes = (message("page-turned", page=task.index + 1, degrees=turn),) if turn else ()
-        return PageRead(page, device=self.device, notes=notes, turned=turn)
+        notes = (message("page-turned", page=task.index + 1, degrees=rotation),) if rotation else ()
+        return PageRead(page, device=self.device, notes=notes, turned=rotation)
 
     def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
-        """Return the lines of text, boxes in pixels of the page, and its turn (see page_rotation); raises as `read`."""
+        """Return the lines of text with boxes in pixels of the page, and its rotation. Raises the errors of `read`."""
         event = self._recognize(picture, page)
-        turn, size = int(event["turned"]), (picture.width, picture.height)
-        lines = _lines(event, picture)
-        return tuple(replace(line, box=turned_back(line.box, turn, *size)) for line in lines), turn
+        rotation, size = int(event["turned"]), (picture.width, picture.height)
+        lines = _scaled_lines(event, picture)
+        return tuple(replace(line, box=unrotate_box(line.box, rotation, *size)) for line in lines), rotation
 
     def _recognize(self, picture: Picture, page: int) -> Event:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_MAX_ATTEMPTS):
             try:
                 watcher = self._ensure_process()
                 watcher.child.send({"image": str(picture.path)})
                 event = watcher.wait()
             except (StalledError, DiedError) as error:
                 self._watcher = None
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _MAX_ATTEMPTS - 1:
                     detail = failure_of(error).detail
                     raise PageFailedError(message("page-failed", page=page + 1, detail=detail)) from error
                 continue
@@ -110,7 +110,7 @@ class ReaderEngine(SinglePageEngine):
     def _ensure_process(self) -> Watcher:
         if self._watcher is None:
             argv = (*self.before, sys.executable, "-X", "utf8", "-m", _WORKER, "--threads", str(self.threads))
-            # PYTHONSAFEPATH: a file called numpy.py beside the document must not become part of the reader.
+            # PYTHONSAFEPATH prevents the reader from importing a numpy.py beside the document.
             threads = {"OMP_NUM_THREADS": str(self.threads)}
             safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
             child = JsonLinesProcess(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
@@ -120,7 +120,7 @@ class ReaderEngine(SinglePageEngine):
         return self._watcher
 
     def _wait_until_loaded(self, watcher: Watcher) -> None:
-        """Wait until the models are loaded; raises DoctorError where that fails."""
+        """Wait until the models are loaded; raises DoctorError if that fails."""
         try:
             event = watcher.wait()
         except (StalledError, DiedError) as error:
@@ -131,10 +131,12 @@ class ReaderEngine(SinglePageEngine):
         self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
 
 
-def _lines(event: Event, picture: Picture) -> tuple[Line, ...]:
-    """Return the lines in pixels of the page as it was turned, whatever the scale of its picture."""
-    across, down = picture.width / event["width"], picture.height / event["height"]
-    scale = (across, down, across, down) if event["turned"] in (0, 180) else (down, across, down, across)
+def _scaled_lines(event: Event, picture: Picture) -> tuple[Line, ...]:
+    """Return the lines with boxes in pixels of the rotated page, instead of its picture."""
+    x_scale, y_scale = picture.width / event["width"], picture.height / event["height"]
+    if event["turned"] in (90, 270):
+        x_scale, y_scale = y_scale, x_scale
+    scale = (x_scale, y_scale, x_scale, y_scale)
     boxes = (box_of([n * s for n, s in zip(line["box"], scale, strict=True)]) for line in event["lines"])
     return tuple(
         Line(line["text"], box, line["score"]) for line, box in zip(event["lines"], boxes, strict=True)

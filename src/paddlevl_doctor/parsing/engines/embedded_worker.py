@@ -1,8 +1,8 @@
 """The process of the embedded reader: `python -m paddlevl_doctor.parsing.engines.embedded_worker` reads pages.
 
-One JSON line on stdin, {"image": PATH}, requests one picture; every event is one JSON line on stdout: `stage`, `ready`,
-`page` with the lines, `failed`, `fatal`. The weights are named by path, from the wheel, so that rapidocr downloads
-nothing. Everything that it or its libraries print goes to stderr.
+Each request is one JSON line on stdin, {"image": PATH}; each event is one JSON line on stdout: `stage`, `ready`, `page`
+with the lines, `failed`, `fatal`. The paths of the weights in the rapidocr wheel are passed to rapidocr, so that it
+downloads nothing. All output of libraries goes to stderr.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from paddlevl_doctor.parsing.engines.page_rotation import turn_of
+from paddlevl_doctor.parsing.engines.page_rotation import rotation_of
 from paddlevl_doctor.parsing.input.decode import UnreadableImageError, load
 from paddlevl_doctor.parsing.input.documents import SCALED_ABOVE
 from paddlevl_doctor.values.pages import box_of
 
 _CLASSIFIER_THRESHOLD = 0.9
-"""The score from which rapidocr itself turns a line (`Cls.cls_thresh`)."""
-_HALF_TURN = 180
-_MIN_BAND_PIXELS, _BAND_SHAPE = 1400, 1.5
-"""Pixels that a part of a long page is high at least, and its height as a multiple of its width. A page that is no
-more than 1.5 times as high as such a part is read at once; an A4 page is 1.41 times as high as wide."""
+"""The score above which rapidocr rotates a line (its default of `Cls.cls_thresh`)."""
+_UPSIDE_DOWN = 180
+_MIN_BAND_PIXELS, _BAND_ASPECT = 1400, 1.5
+"""Minimum height of a band of a long page, and ratio of its height to its width. A page up to 1.5 times as high as a
+band is not split; the ratio of an A4 page is 1.41."""
 
 
 class EventWriter:
-    """Writes events, one JSON line each, to what was stdout; native libraries that print get stderr instead."""
+    """Writes JSON lines to the original stdout; file descriptor 1, to which libraries print, becomes stderr."""
 
     def __init__(self) -> None:
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -45,7 +45,7 @@ class EventWriter:
 
 
 def main() -> None:
-    """Load the models, then answer requests until stdin ends."""
+    """Load the models, then handle requests until stdin ends."""
     parser = argparse.ArgumentParser(prog="reader_worker")
     parser.add_argument("--threads", type=int, default=-1)
     threads = parser.parse_args().threads
@@ -63,93 +63,92 @@ def main() -> None:
     events.write("ready", seconds={"load": time.perf_counter() - started})
     for line in sys.stdin:
         events.write("stage", stage="read")
-        _answer(events, engine, Path(json.loads(line)["image"]))
+        _read_and_report(events, engine, Path(json.loads(line)["image"]))
 
 
-def _answer(events: EventWriter, engine: Any, image: Path) -> None:
+def _read_and_report(events: EventWriter, engine: Any, image: Path) -> None:
     try:
         events.write("page", **read_image(engine, image))
-    except Exception as error:  # the next picture may be read
-        known = isinstance(error, UnreadableImageError)
-        words = str(error) if known else ": ".join(filter(None, (type(error).__name__, str(error))))
-        events.write("failed", detail=words)
+    except UnreadableImageError as error:
+        events.write("failed", detail=str(error))
+    except Exception as error:  # the next image may be readable
+        events.write("failed", detail=": ".join(filter(None, (type(error).__name__, str(error)))))
 
 
 def load_engine(threads: int) -> Any:
-    """Return rapidocr with the weights of its wheel; raises what its import raises, and FileNotFoundError.
+    """Return rapidocr with the weights of its wheel; raises FileNotFoundError, and the errors of its import.
 
-    It keeps in `heads` which lines of the last picture its classifier found upside down.
+    Its attribute `upside_down` has the classifier's result for each line of the last image.
     """
     import rapidocr  # noqa: PLC0415 - a failed import is reported as an event
 
     class Engine(rapidocr.RapidOCR):
-        heads: tuple[bool, ...] = ()
+        upside_down: tuple[bool, ...] = ()
 
         def cls_and_rotate(self, pictures: Any) -> Any:
-            """Keep the answer of the classifier, which rapidocr's own result leaves out."""
-            turned, answer = super().cls_and_rotate(pictures)
-            self.heads = tuple(
-                "180" in label and score > _CLASSIFIER_THRESHOLD for label, score in answer.cls_res or ()
+            """Keep the output of the classifier, which rapidocr's result does not contain."""
+            rotated, output = super().cls_and_rotate(pictures)
+            self.upside_down = tuple(
+                "180" in label and score > _CLASSIFIER_THRESHOLD for label, score in output.cls_res or ()
             )
-            return turned, answer
+            return rotated, output
 
     return Engine(params=engine_options(Path(rapidocr.__file__).parent / "models", threads))
 
 
 def read_image(engine: Any, path: Path) -> dict[str, Any]:
-    """Return the lines of an image, its size, and by how many degrees against the clock it was turned to be read.
+    """Return the lines of an image, its size, and its rotation (see page_rotation).
 
-    Boxes are in pixels of the turned page.
+    The boxes of the lines are in pixels of the rotated page.
     """
-    import numpy as np  # noqa: PLC0415 - rapidocr has imported it before
+    import numpy as np  # noqa: PLC0415 - rapidocr has already imported it
 
     page, width, height = load(path, SCALED_ABOVE)
     pixels = np.asarray(page)[:, :, ::-1]  # rapidocr expects blue first
-    across, down = width / page.width, height / page.height
-    lines, heads = _lines(engine, pixels, across, down)
-    turn = turn_of([box_of(line["box"]) for line in lines], heads)
-    if turn:
-        scale = (across, down) if turn == _HALF_TURN else (down, across)
-        lines, _ = _lines(engine, np.rot90(pixels, turn // 90), *scale)
-    return {"lines": lines, "width": width, "height": height, "turned": turn}
+    x_scale, y_scale = width / page.width, height / page.height
+    lines, upside_down = _recognize(engine, pixels, x_scale, y_scale)
+    rotation = rotation_of([box_of(line["box"]) for line in lines], upside_down)
+    if rotation:
+        scale = (x_scale, y_scale) if rotation == _UPSIDE_DOWN else (y_scale, x_scale)
+        lines, _ = _recognize(engine, np.rot90(pixels, rotation // 90), *scale)
+    return {"lines": lines, "width": width, "height": height, "turned": rotation}
 
 
-def _lines(
-    engine: Any, pixels: Any, across: float, down: float
+def _recognize(
+    engine: Any, pixels: Any, x_scale: float, y_scale: float
 ) -> tuple[list[dict[str, Any]], tuple[bool, ...]]:
-    """Return the lines of a picture, boxes scaled, and which of them are upside down; a long page is read in bands."""
+    """Return the lines of an image with scaled boxes, and the classifier's results; a long page is read in bands."""
     import numpy as np  # noqa: PLC0415 - as above
 
     lines: list[dict[str, Any]] = []
-    heads: tuple[bool, ...] = ()
-    for top, bottom in bands(pixels):
-        engine.heads = ()
-        found = engine(np.ascontiguousarray(pixels[top:bottom]))
-        lines += lines_of(found, across, down, top)
-        heads += engine.heads
-    return lines, heads
+    upside_down: tuple[bool, ...] = ()
+    for top, bottom in split_into_bands(pixels):
+        engine.upside_down = ()
+        output = engine(np.ascontiguousarray(pixels[top:bottom]))
+        lines += lines_of(output, x_scale, y_scale, top)
+        upside_down += engine.upside_down
+    return lines, upside_down
 
 
-def bands(pixels: Any) -> list[tuple[int, int]]:
-    """Return from which row to which a page is read at once: a long one in pieces, each cut where the page is empty.
+def split_into_bands(pixels: Any) -> list[tuple[int, int]]:
+    """Return the first and the last row (exclusive) of each band of a page; a long page is split at empty rows.
 
-    rapidocr scales a picture to 2,000 pixels on its longer side: the text of a screenshot of ten screens would be
+    rapidocr scales the longer side of an image to 2,000 pixels, which would make the text of a long screenshot
     unreadable.
     """
     height, width = pixels.shape[:2]
-    piece = max(_MIN_BAND_PIXELS, int(width * _BAND_SHAPE))
+    band = max(_MIN_BAND_PIXELS, int(width * _BAND_ASPECT))
     cuts = [0]
-    while height - cuts[-1] > piece * _BAND_SHAPE:
-        cuts.append(_cut(pixels, cuts[-1] + piece, piece // 4))
+    while height - cuts[-1] > band * _BAND_ASPECT:
+        cuts.append(_emptiest_row(pixels, cuts[-1] + band, band // 4))
     return list(pairwise([*cuts, height]))
 
 
-def _cut(pixels: Any, row: int, reach: int) -> int:
-    """Return the middle of the emptiest rows within reach of a row."""
+def _emptiest_row(pixels: Any, row: int, reach: int) -> int:
+    """Return the middle of the longest run of rows with the lowest contrast, at most `reach` rows from `row`."""
     import numpy as np  # noqa: PLC0415 - as above
 
-    part = pixels[row - reach : row + reach].min(axis=2)
-    contrast = np.ptp(part, axis=1)
+    contrast = np.ptp(pixels[row - reach : row + reach].min(axis=2), axis=1)
     empty = np.flatnonzero(contrast == contrast.min())
     runs = np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1)
     longest = max(runs, key=len)
@@ -157,7 +156,7 @@ def _cut(pixels: Any, row: int, reach: int) -> int:
 
 
 def engine_options(models: Path, threads: int) -> dict[str, Any]:
-    """Return rapidocr's parameters: the weights in its wheel, quiet; raises FileNotFoundError where one is missing."""
+    """Return rapidocr's parameters: the weights in `models`, no log; raises FileNotFoundError without weights."""
     options: dict[str, Any] = {
         "Global.log_level": "critical",
         "EngineConfig.onnxruntime.intra_op_num_threads": threads,
@@ -172,15 +171,15 @@ def engine_options(models: Path, threads: int) -> dict[str, Any]:
     return options
 
 
-def lines_of(found: Any, x_scale: float, y_scale: float, top: int = 0) -> list[dict[str, Any]]:
-    """Return rapidocr's answer (four corners a line) as upright boxes in pixels of the original.
+def lines_of(output: Any, x_scale: float, y_scale: float, top: int = 0) -> list[dict[str, Any]]:
+    """Return the lines of rapidocr's output with boxes in pixels of the original image, instead of four corners.
 
-    `top` is the row of the picture with which the part that was read begins.
+    `top` is the first row of the band that was read.
     """
-    if found.txts is None:
+    if output.txts is None:
         return []
     lines = []
-    for corners, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
+    for corners, text, score in zip(output.boxes, output.txts, output.scores, strict=True):
         (left, high), (right, low) = corners.min(axis=0), corners.max(axis=0)
         box = (left * x_scale, (top + high) * y_scale, right * x_scale, (top + low) * y_scale)
         lines.append({"text": text, "box": [round(float(n)) for n in box], "score": round(float(score), 3)})

@@ -1,4 +1,4 @@
-"""The fallback strategies: what is tried next when reading a page failed, one change at a time, the mildest first."""
+"""The fallback strategies: if reading a page fails, the next strategy changes one setting; the mildest is first."""
 
 from __future__ import annotations
 
@@ -16,67 +16,68 @@ from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.system.machine import System
 
-STRATEGY = "FLAGS_allocator_strategy"
-_NO_MEMORY = re.compile("out of memory|ResourceExhausted|bad_alloc|MemoryError|ALLOC_FAILED", re.IGNORECASE)
+ALLOCATOR_FLAG = "FLAGS_allocator_strategy"
+_OUT_OF_MEMORY = re.compile(
+    "out of memory|ResourceExhausted|bad_alloc|MemoryError|ALLOC_FAILED", re.IGNORECASE
+)
 _CONSECUTIVE_PAGES = 2
-"""Pages in a row that only a strategy that does not persist could read: then the following pages begin with it."""
+"""After this many consecutive pages that needed the same non-persistent strategy, the next pages begin with it."""
 _RETRY_AFTER_PAGES = 20
-"""Pages read with such a strategy, which costs quality or speed; then the next page begins with a milder one again."""
-_DAY = 86400.0
+"""After this many pages with a non-persistent strategy, which costs quality or speed, a milder one is tried again."""
+_DAY_SECONDS = 86400.0
 _DAYS_KEPT = {True: 7, False: 1}
-"""How long a strategy is remembered, by whether it persists: after that a run begins with the first one again."""
+"""For how many days a strategy is remembered, by whether it persists; then runs begin with the first one again."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """One way to read. Everything is relative to the first strategy."""
+    """Settings to read a page with."""
 
     name: str
-    """As in messages: rung-NAME."""
+    """The name; the id of its message is rung-NAME."""
     device: str
     env: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the worker's process, which Paddle reads when it is imported."""
+    """Environment variables of the worker; Paddle reads them when it is imported."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Additional arguments of `predict`."""
     scale: float = 1.0
-    """Of the page's width and height."""
+    """The scale of the page's width and height."""
     persists: bool = True
-    """Whether the following pages begin with it where it helped: the environment needs it, not the page."""
+    """Whether the next pages begin with this strategy if it succeeded: the environment needs it, not the page."""
 
     def same_process(self, other: Strategy) -> bool:
-        """Say whether a worker started for one can read for the other."""
+        """Return whether a worker that was started for one strategy can read with the other."""
         return (self.device, dict(self.env)) == (other.device, dict(other.env))
 
 
 def strategies_for(device: str, pipeline: str) -> tuple[Strategy, ...]:
-    """Return the strategies for a device (`cpu`, `gpu:0`) and a pipeline, the first one first.
+    """Return the strategies for a device (`cpu`, `gpu:0`) and a pipeline, in the order in which they are tried.
 
-    PaddleOCR-VL gives its memory back with naive_best_fit only, PP-StructureV3 is faster with auto_growth
-    (failures.md: ram-growth); where one of them fails, the other is tried. No strategy turns the layout on: it is
-    never off here, and its models are downloaded where they are missing. Models that cannot be loaded need no
-    strategy either: they are downloaded again as soon as that is found.
+    PaddleOCR-VL releases memory with naive_best_fit only, PP-StructureV3 is faster with auto_growth (failures.md:
+    ram-growth); if one of them fails, the other is tried. No strategy turns the layout detection on, because it is
+    always on here. Models that cannot be loaded need no strategy: NativeEngine downloads them again.
     """
     gpu = device.startswith("gpu")
     vl = pipeline == "PaddleOCR-VL"
     first, second = ("naive_best_fit", "auto_growth") if vl else ("auto_growth", "naive_best_fit")
-    usual, other = ({STRATEGY: first}, {STRATEGY: second}) if gpu else ({}, {})
+    usual, other = ({ALLOCATOR_FLAG: first}, {ALLOCATOR_FLAG: second}) if gpu else ({}, {})
     queues = {"use_queues": False} if vl else {}
-    found = [Strategy("first", device, usual), Strategy("again", device, usual)]
+    strategies = [Strategy("first", device, usual), Strategy("again", device, usual)]
     if gpu:
-        found.append(Strategy("allocator", device, other))
+        strategies.append(Strategy("allocator", device, other))
     if vl:
-        found.append(Strategy("queues-off", device, usual, queues))
-    found.append(Strategy("smaller", device, usual, queues, 0.5, persists=False))
+        strategies.append(Strategy("queues-off", device, usual, queues))
+    strategies.append(Strategy("smaller", device, usual, queues, 0.5, persists=False))
     if gpu:
-        found.append(Strategy("cpu", "cpu", {}, queues, 0.5, persists=False))
-    return tuple(found)
+        strategies.append(Strategy("cpu", "cpu", {}, queues, 0.5, persists=False))
+    return tuple(strategies)
 
 
 def server_strategies(*, layout: bool) -> tuple[Strategy, ...]:
-    """Return the strategies where a server runs the language model: they change neither its memory nor its device.
+    """Return the strategies for a server that runs the language model; they change neither memory nor device.
 
-    `layout` says whether the layout is detected here. Where it is not, the queues stay on: both off together is what
-    makes PaddleOCR-VL hang (failures.md: gpu-decode-hang).
+    `layout` is whether the layout is detected locally. Without it the queues stay on: PaddleOCR-VL hangs if both are
+    off (failures.md: gpu-decode-hang).
     """
     queues = {"use_queues": False} if layout else {}
     found = [Strategy("first", "cpu"), Strategy("again", "cpu")]
@@ -87,25 +88,25 @@ def server_strategies(*, layout: bool) -> tuple[Strategy, ...]:
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed attempt. Equal failures with two strategies are the page's fault."""
+    """A failed attempt."""
 
     stage: str
-    """In which the worker was."""
+    """The stage of the worker."""
     kind: str
     """raised, died or stalled."""
     detail: Text
-    """One line about it."""
+    """The reason in one line."""
 
 
 def next_strategy(failures: tuple[Failure, ...], step: int, strategies: tuple[Strategy, ...]) -> int | None:
-    """Return which strategy comes after `step`, None where it is pointless to go on.
+    """Return the index of the strategy after `step`, None if no further attempt is useful.
 
-    An exception raised twice in the same words, by a process that lives, is a property of the page; except memory that
-    ran out, which has the same words until a strategy needs less. A page that begins with a later strategy, which read
-    other pages, is first tried with it once more, in a fresh process.
+    Two equal exceptions from running processes are caused by the page, so that no other strategy helps; an exception is
+    when memory runs out, because a later strategy may need less. If a page begins with a later strategy, which read
+    other pages, this strategy is first tried again in a new process.
     """
     raised = [str(failure.detail) for failure in failures if failure.kind == "raised"]
-    if len(raised) > 1 and raised[-1] == raised[-2] and not _NO_MEMORY.search(raised[-1]):
+    if len(raised) > 1 and raised[-1] == raised[-2] and not _OUT_OF_MEMORY.search(raised[-1]):
         return None
     following = step + 1
     if failures[-1].kind == "raised" and step == 0:
@@ -118,29 +119,29 @@ def next_strategy(failures: tuple[Failure, ...], step: int, strategies: tuple[St
 
 @dataclass(frozen=True)
 class FallbackCache:
-    """Keeps which strategy helped last time, for one device of one target with one pipeline."""
+    """Stores the last successful strategy for one device, target environment and pipeline."""
 
     system: System
     target: str
-    """The environment and its versions: others may need no fallback."""
+    """The environment and its versions; the strategy is not used for others."""
     device: str
     pipeline: str
     now: Callable[[], float] = time.time
 
     def load(self) -> str | None:
-        """Return the name of the strategy that helped, None where none was needed or that was long ago."""
-        kept = self._entries().get(f"{self.device} {self.pipeline}", {})
+        """Return the name of the stored strategy, None if there is none or if it has expired."""
+        entry = self._entries().get(f"{self.device} {self.pipeline}", {})
         try:
-            return str(kept["rung"]) if self.now() < float(kept["until"]) else None
+            return str(entry["rung"]) if self.now() < float(entry["until"]) else None
         except (TypeError, KeyError, ValueError):
             return None
 
     def save(self, name: str | None, *, persists: bool = True) -> None:
-        """Remember a strategy, or forget it; where the cache folder cannot be written, nothing is remembered."""
+        """Store a strategy, or remove the stored one; does nothing if the cache folder cannot be written."""
         path, key = self._path(), f"{self.device} {self.pipeline}"
-        entries = {other: kept for other, kept in self._entries().items() if other != key}
+        entries = {other: entry for other, entry in self._entries().items() if other != key}
         if name is not None:
-            entries[key] = {"rung": name, "until": self.now() + _DAYS_KEPT[persists] * _DAY}
+            entries[key] = {"rung": name, "until": self.now() + _DAYS_KEPT[persists] * _DAY_SECONDS}
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             new = path.with_suffix(".new")
@@ -161,45 +162,46 @@ class FallbackCache:
 
 @dataclass
 class FallbackState:
-    """With which strategy an engine begins the next page; `cache` keeps it for the next run."""
+    """The strategy with which an engine begins the next page; `cache` stores it for the next run."""
 
     strategies: tuple[Strategy, ...]
     cache: FallbackCache | None = None
     step: int = 0
-    """The strategy that the next page begins with."""
+    """The index of the strategy for the next page."""
     remembered: str = ""
-    """The name of the strategy that an earlier run has kept; empty where it kept none."""
+    """The name of the stored strategy; empty if there is none."""
     _persistent: int = 0
-    """The last strategy that persists and helped."""
+    """The last persistent strategy that succeeded."""
     _temporary: int = 0
-    """The last strategy that does not persist and helped, and for how many pages in a row."""
-    _row: int = 0
-    _pages: int = 0
-    """Read since pages begin with a strategy that does not persist."""
+    """The last non-persistent strategy that succeeded."""
+    _consecutive: int = 0
+    """Number of consecutive pages that it read."""
+    _pages_read: int = 0
+    """Number of pages read since pages begin with a non-persistent strategy."""
 
     def __post_init__(self) -> None:
-        """Begin with the strategy that the last run ended with."""
-        known = self.cache.load() if self.cache else None
+        """Begin with the stored strategy."""
+        stored = self.cache.load() if self.cache else None
         names = [strategy.name for strategy in self.strategies]
-        if known in names:
-            self.step, self.remembered = names.index(known), known
+        if stored in names:
+            self.step, self.remembered = names.index(stored), stored
             self._persistent = self.step if self.strategies[self.step].persists else 0
-            self._temporary, self._row = self.step, _CONSECUTIVE_PAGES
+            self._temporary, self._consecutive = self.step, _CONSECUTIVE_PAGES
 
     def record_success(self, step: int, pages: int = 1) -> None:
-        """Note that a strategy has read some pages, and begin with it where it is not the page that needed it."""
+        """Record that a strategy read pages, and begin the next page with it if the environment seems to need it."""
         if self.strategies[step].persists:
-            self._row = 0
+            self._consecutive = 0
             if self.strategies[step].name != "again":
                 self.step = self._persistent = step
             self._save(self._persistent)
             return
-        self._row = self._row + 1 if step == self._temporary else 1
-        self._pages = self._pages + pages if step == self.step else 0
+        self._consecutive = self._consecutive + 1 if step == self._temporary else 1
+        self._pages_read = self._pages_read + pages if step == self.step else 0
         self._temporary = step
-        if self._pages >= _RETRY_AFTER_PAGES:
+        if self._pages_read >= _RETRY_AFTER_PAGES:
             self.step = self._persistent
-        elif self._row >= _CONSECUTIVE_PAGES:
+        elif self._consecutive >= _CONSECUTIVE_PAGES:
             self.step = step
             self._save(step)
 

@@ -1,4 +1,4 @@
-"""How a worker of the native engine is started: one of PaddleOCR's own pipelines in the target's Python."""
+"""Starts the workers of the native engine, which run a PaddleOCR pipeline in the target's Python."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from paddlevl_doctor.facts.run_probes import PROBES
 from paddlevl_doctor.parsing.engines.fallbacks import Strategy
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
-from paddlevl_doctor.parsing.workers.watchdog import Gpu, Limits
+from paddlevl_doctor.parsing.workers.watchdog import GpuProbe, Limits
 
 RELEVANT_ENV_PREFIXES = (
     "ALL_PROXY",
@@ -32,20 +32,20 @@ RELEVANT_ENV_PREFIXES = (
     "HOME",
     "TMP",
 )
-"""Of the variables, in upper case, that decide how a worker runs: one started with other values is another worker."""
+"""Prefixes, in upper case, of the variables that influence a worker: a warm worker must have the same values."""
 
 
 @dataclass(frozen=True)
 class WarmWorkers:
-    """Where the daemons of warm workers are, and how many minutes without a client each keeps its worker."""
+    """The folder of the warm worker daemons, and the minutes for which a daemon keeps a worker without a client."""
 
     folder: Path
     minutes: float
     state: str
-    """The versions in the target: a worker that has imported other versions is another worker."""
+    """The versions in the target: a warm worker must have imported the same versions."""
 
     def command(self, argv: Sequence[str], env: Mapping[str, str]) -> tuple[str, ...]:
-        """Return the command that connects to a warm worker started as `argv` would be, or starts one."""
+        """Return the command that connects to a warm worker with this command and environment, or starts one."""
         relevant = sorted(
             (name, value) for name, value in env.items() if name.upper().startswith(RELEVANT_ENV_PREFIXES)
         )
@@ -59,42 +59,42 @@ class WarmWorkers:
 
 @dataclass(frozen=True)
 class NativeSetup:
-    """What a worker is started with."""
+    """The settings of a worker."""
 
     python: str
     device: str
     env: Mapping[str, str]
     folder: Path
-    """For the worker's log; the folder's name is the worker's."""
+    """The folder for the worker's log; its name is the name of the worker."""
     incident_folder: Path | None = None
-    """For the stacks of stalled workers and the stderr of crashed ones; None where they are not kept."""
+    """The folder for the stacks of stalled workers and the stderr of crashed workers; None: they are not saved."""
     pipeline: str = "PaddleOCR-VL"
     options: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the pipeline's constructor."""
     strategies: tuple[Strategy, ...] = ()
-    """Instead of the usual ones for the device and the pipeline."""
-    gpu: Gpu = lambda _pids: None
-    """For the device, where it is a GPU."""
+    """The strategies to use instead of `strategies_for` the device and the pipeline."""
+    gpu: GpuProbe = lambda _pids: None
+    """Measures the use of the device if it is a GPU."""
     warm: WarmWorkers | None = None
-    """Where workers are kept between runs; None where they end with them."""
+    """The warm workers to use; None: workers end with the run."""
     stall: float | None = None
-    """Seconds without any use of the processor that end a worker, instead of the usual ones."""
+    """Seconds without processor use after which a worker is ended; None: the default of each stage."""
     limits: Mapping[str, Limits] = field(default_factory=dict)
-    """Instead of the device's, by stage."""
+    """Limits by stage that replace those of the device."""
     fresh_cache: Callable[[], Path | None] = lambda: None
-    """Returns a model cache to download into, for models that cannot be loaded; None where no hub answers."""
+    """Returns an empty model cache for models that must be downloaded again; None if no hub can be reached."""
 
 
-def start(setup: NativeSetup, strategy: Strategy, cache: Path | None = None) -> JsonLinesProcess:
-    """Start a worker that begins to load its models, from `cache` where there is one; raises OSError."""
+def start_worker(setup: NativeSetup, strategy: Strategy, cache: Path | None = None) -> JsonLinesProcess:
+    """Start a worker, which loads its models from `cache` or the default cache; raises OSError."""
     setup.folder.mkdir(parents=True, exist_ok=True)
-    # The user's variables override the strategy's, except where the strategy is to change just those.
-    own, usual = strategy.env, setup.env
-    env = {**usual, **own} if strategy.name == "allocator" else {**own, **usual}
+    # The variables of the user override those of a strategy, unless the strategy consists of changing them.
+    layers = (setup.env, strategy.env) if strategy.name == "allocator" else (strategy.env, setup.env)
+    env = {**layers[0], **layers[1]}
     if cache is not None:
         env["PADDLE_PDX_CACHE_HOME"] = str(cache)
     argv = (setup.python, "-X", "utf8", str(PROBES / "native_worker.py"), "--pipeline", setup.pipeline)
-    command: tuple[str, ...] = (
+    command: Sequence[str] = (
         *argv,
         "--device",
         strategy.device,

@@ -1,4 +1,4 @@
-"""Reads whole pages with any vision model behind an OpenAI-compatible API, DeepSeek-OCR among them."""
+"""Reads whole pages with a vision model, such as DeepSeek-OCR, behind an OpenAI-compatible API."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_BUSY = (408, 429)
-"""Answers that may be others a moment later, as those from 500 on: too many requests, overloaded, still loading."""
-_OK, _SERVERS_FAULT = 200, 500
-_OF_THIS_PAGE = (400, 413, 422)
-"""Answers to one request: too large, more tokens than fit, a picture that the model cannot take."""
+_TRANSIENT_STATUSES = (408, 429)
+"""Statuses, besides those from 500, after which a retry may succeed: timeout, too many requests."""
+_OK, _SERVER_ERROR = 200, 500
+_PAGE_STATUSES = (400, 413, 422)
+"""Statuses caused by one page: request too large, too many tokens, an image that the model does not support."""
 _MAX_BYTES = 16 << 20
 _MAX_QUOTED_CHARS = 200
 
 
 class UnansweredError(Exception):
-    """A request without an answer; `code` is the HTTP status, 0 where there was none."""
+    """A request failed; `code` is the HTTP status, 0 without a response."""
 
     def __init__(self, message: Text, code: int = 0) -> None:
         super().__init__(message)
@@ -40,36 +40,36 @@ class UnansweredError(Exception):
 
 
 class BusyError(UnansweredError):
-    """The server did not answer as it should; it may a moment later."""
+    """The server did not respond correctly; a retry may succeed."""
 
 
 class PageRefusedError(UnansweredError):
-    """The server refuses this picture; it may read another one."""
+    """The server refuses this page; it may read others."""
 
 
 @dataclass(frozen=True)
 class ModelReply:
-    """What the model wrote; `cut` where it was stopped at its limit of tokens."""
+    """The text of the model; `truncated` if it reached its token limit."""
 
     text: str
-    cut: bool
+    truncated: bool
 
 
 @dataclass(frozen=True)
 class VisionServer:
-    """One server. `seconds` is how long it may send nothing."""
+    """An OpenAI-compatible server. `seconds` is the timeout."""
 
     url: str
     key: str = ""
     seconds: float = 300.0
 
     @classmethod
-    def at(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
-        """Return the server at a URL with or without `/v1`; raises UsageError for what is no URL."""
+    def from_url(cls, url: str, key: str = "", seconds: float = 300.0) -> VisionServer:
+        """Return the server at a URL with or without `/v1`; raises UsageError for an invalid URL."""
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # half an IPv6 address, or a port that is no number
+        except ValueError:  # an incomplete IPv6 address, or a port that is not a number
             usable = False
         if not usable or parts.query or parts.fragment:
             raise UsageError(message("server-url", url=mask_login(url)))
@@ -78,27 +78,27 @@ class VisionServer:
         return cls(f"{parts.scheme}://{parts.netloc}{path}", key, seconds)
 
     def models(self) -> tuple[str, ...]:
-        """Return the names of its models; raises DoctorError, and BusyError where it may answer a moment later."""
-        found = self._ask("/models", None).get("data")
-        listed = found if isinstance(found, list) else ()
-        return tuple(str(model["id"]) for model in listed if isinstance(model, Mapping) and "id" in model)
+        """Return the names of the models; raises DoctorError, or BusyError if a retry may succeed."""
+        data = self._request("/models", None).get("data")
+        models = data if isinstance(data, list) else ()
+        return tuple(str(model["id"]) for model in models if isinstance(model, Mapping) and "id" in model)
 
     def read(self, picture: Path, model: str, prompt: str, max_tokens: int) -> ModelReply:
-        """Return what the model reads in a picture; raises DoctorError, BusyError and PageRefusedError."""
+        """Return what the model reads in an image; raises DoctorError, BusyError and PageRefusedError."""
         data = base64.b64encode(picture.read_bytes()).decode("ascii")
         image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
-        question = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
-        body = {"model": model, "messages": [question], "max_tokens": max_tokens, "temperature": 0}
-        answer = self._ask("/chat/completions", body)
+        user_message = {"role": "user", "content": [image, {"type": "text", "text": prompt}]}
+        body = {"model": model, "messages": [user_message], "max_tokens": max_tokens, "temperature": 0}
+        reply = self._request("/chat/completions", body)
         try:
-            choice = answer["choices"][0]
+            choice = reply["choices"][0]
             return ModelReply(
                 str(choice["message"]["content"] or ""), choice.get("finish_reason") == "length"
             )
         except (LookupError, TypeError) as error:
             raise BusyError(message("server-no-answer", url=self.url)) from error
 
-    def _ask(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _request(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         try:
             with stream(
@@ -108,34 +108,34 @@ class VisionServer:
                 body=data,
                 headers={"Content-Type": "application/json", **bearer(self.key)},
                 direct=(urlsplit(self.url).hostname or "") in _LOOPBACK,
-                follow=False,  # the page and the key are for the server that was named
+                follow=False,  # the page and the key are sent to the requested server only
             ) as response:
                 if response.status != _OK:
-                    raise self._refused(response, of_a_page=body is not None)
-                found = json.loads(self._body(response))
+                    raise self._error_for(response, of_a_page=body is not None)
+                reply = json.loads(self._read_body(response))
         except (OSError, ValueError) as error:
-            raise BusyError(message("server-silent", url=self.url, detail=_reason(error))) from error
-        if not isinstance(found, dict):
+            raise BusyError(message("server-silent", url=self.url, detail=_describe(error))) from error
+        if not isinstance(reply, dict):
             raise BusyError(message("server-no-answer", url=self.url))
-        return found
+        return reply
 
-    def _body(self, response: Response) -> bytes:
-        """Return a body; raises BusyError where it is too large or is not complete in time."""
+    def _read_body(self, response: Response) -> bytes:
+        """Return the body; raises BusyError if it is too large or is not complete in time."""
         data, end = b"", time.monotonic() + self.seconds
-        while part := response.read1(1 << 16):
-            data += part
+        while chunk := response.read1(1 << 16):
+            data += chunk
             if len(data) > _MAX_BYTES or time.monotonic() > end:
-                late = message("server-drips", seconds=f"{self.seconds:.0f}")
-                raise BusyError(message("server-silent", url=self.url, detail=late))
+                timeout = message("server-drips", seconds=f"{self.seconds:.0f}")
+                raise BusyError(message("server-silent", url=self.url, detail=timeout))
         return data
 
-    def _refused(self, response: Response, *, of_a_page: bool) -> Exception:
-        """Return an HTTP error as one of the moment, of this page, or a lasting one."""
+    def _error_for(self, response: Response, *, of_a_page: bool) -> Exception:
+        """Return the exception for an HTTP error: BusyError, PageRefusedError, or DoctorError if it is permanent."""
         code = response.status
         details = {"url": self.url, "code": code, "detail": _error_text(response)}
-        if code in _BUSY or code >= _SERVERS_FAULT:
+        if code in _TRANSIENT_STATUSES or code >= _SERVER_ERROR:
             return BusyError(message("server-busy", **details), code)
-        if of_a_page and code in _OF_THIS_PAGE:
+        if of_a_page and code in _PAGE_STATUSES:
             return PageRefusedError(message("server-busy", **details), code)
         return DoctorError(message(_LASTING_ERRORS.get(code, "server-refuses"), **details))
 
@@ -144,7 +144,7 @@ _LASTING_ERRORS = {401: "server-key", 403: "server-forbids", 404: "server-has-no
 
 
 def _error_text(response: Response) -> str:
-    """Return the body of an error in one line; `-` where it cannot be read."""
+    """Return the body of an error in one line; `-` if it is empty or cannot be read."""
     try:
         body = response.read(2000)
     except OSError:
@@ -152,39 +152,39 @@ def _error_text(response: Response) -> str:
     return " ".join(body.decode("utf-8", errors="replace").split())[:_MAX_QUOTED_CHARS] or "-"
 
 
-def _reason(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 _STRATEGIES = ("rung-first", "rung-again", "rung-again", "rung-smaller")
-"""The message about each attempt; the last one sends a smaller picture."""
+"""The message id of each attempt; the last one sends a smaller image."""
 _SMALLER_SCALE = 0.5
-_WAITS = (1.0, 4.0, 8.0)
+_WAIT_SECONDS = (1.0, 4.0, 8.0)
 """Seconds between two attempts."""
 _MAX_EQUAL_FAILURES = 3
-"""This many consecutive pages with the same status are the server's fault, and not the pages'."""
+"""After this many consecutive pages with the same status, the server is considered unusable."""
 _MAX_TOKENS = 8192
 _PROMPTS = {"paddleocr-vl": "OCR:", "deepseek-ocr": "<|grounding|>Convert the document to markdown."}
-"""The prompts that models were trained with, by part of their names (their model cards)."""
+"""The prompt in the model card, by a part of the model's name."""
 _DEFAULT_PROMPT = (
     "Convert this page to Markdown. Write tables as HTML. Answer with the text of the page alone."
 )
 _HEADING = re.compile(r"(#{1,6})\s+(.*)")
 _ROW = re.compile(r"\|(.+)\|\s*")
-_RULE = re.compile(r"\|[\s:|-]+\|\s*")
+_SEPARATOR_ROW = re.compile(r"\|[\s:|-]+\|\s*")
 _GROUNDING = re.compile(r"<\|(?:ref|det)\|>.*?<\|/(?:ref|det)\|>", re.DOTALL)
-"""DeepSeek-OCR marks labels and boxes in its text so."""
+"""Matches the labels and boxes in the text of DeepSeek-OCR."""
 
 
 def prompt_for(model: str) -> str:
     """Return the prompt for a model."""
-    known = model.lower().replace("_", "-")
-    return next((prompt for part, prompt in _PROMPTS.items() if part in known), _DEFAULT_PROMPT)
+    name = model.lower().replace("_", "-")
+    return next((prompt for part, prompt in _PROMPTS.items() if part in name), _DEFAULT_PROMPT)
 
 
 @dataclass
 class ChatEngine(SinglePageEngine):
-    """Asks one model of one server, page by page."""
+    """Reads pages with one model of one server."""
 
     server: VisionServer
     model: str
@@ -193,53 +193,53 @@ class ChatEngine(SinglePageEngine):
     seconds: dict[str, float] = field(default_factory=dict)
     device: str = "server"
     sleep: Callable[[float], None] = time.sleep
-    waits: Sequence[float] = _WAITS
-    _lost: list[int] = field(default_factory=list)
-    """The HTTP statuses of the consecutive pages that failed, up to the last page."""
+    waits: Sequence[float] = _WAIT_SECONDS
+    _failed_statuses: list[int] = field(default_factory=list)
+    """The HTTP statuses of the most recent consecutive pages that failed."""
 
     def read(self, task: Task) -> PageRead:
-        """Read one page; raises PageFailedError for this page, DoctorError where the server reads nothing."""
+        """Read one page; raises PageFailedError, or DoctorError if the server cannot read."""
         started = time.monotonic()
-        answer, rung = self._answer(task)
-        self._lost.clear()
+        reply, strategy = self._request_page(task)
+        self._failed_statuses.clear()
         picture = task.render(1.0)
-        blocks = tuple(blocks_of(answer.text, (0, 0, picture.width, picture.height)))
+        blocks = tuple(blocks_of(reply.text, (0, 0, picture.width, picture.height)))
         seconds = round(time.monotonic() - started, 2)
         page = Page(task.index, picture.width, picture.height, blocks, seconds)
-        notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if answer.cut else ()
-        markdown: Mapping[str, Any] = {"markdown_texts": answer.text, "page_continuation_flags": None}
-        return PageRead(page, markdown, self.device, rung, notes=notes)
+        notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if reply.truncated else ()
+        markdown: Mapping[str, Any] = {"markdown_texts": reply.text, "page_continuation_flags": None}
+        return PageRead(page, markdown, self.device, strategy, notes=notes)
 
     def close(self) -> None:
-        """Do nothing: every request has ended."""
+        """Do nothing: no request is running."""
 
-    def _answer(self, task: Task) -> tuple[ModelReply, str]:
-        """Return the answer and the strategy that got it; a refused picture is only sent again smaller."""
-        left = list(enumerate(_STRATEGIES))
-        while left:
-            attempt, rung = left.pop(0)
-            picture = task.render(_SMALLER_SCALE if rung == _STRATEGIES[-1] else 1.0)
+    def _request_page(self, task: Task) -> tuple[ModelReply, str]:
+        """Return the reply and the name of the successful strategy; after a refusal only a smaller image is sent."""
+        attempts = list(enumerate(_STRATEGIES))
+        while attempts:
+            attempt, strategy = attempts.pop(0)
+            picture = task.render(_SMALLER_SCALE if strategy == _STRATEGIES[-1] else 1.0)
             try:
-                answer = self.server.read(picture.path, self.model, self.prompt, _MAX_TOKENS)
+                reply = self.server.read(picture.path, self.model, self.prompt, _MAX_TOKENS)
             except UnansweredError as error:
                 last = error
-                self._note(task, rung, error)
-                left = left[-1:] if isinstance(error, PageRefusedError) else left
-                if left and isinstance(error, BusyError):
+                self._add_incident(task, strategy, error)
+                attempts = attempts[-1:] if isinstance(error, PageRefusedError) else attempts
+                if attempts and isinstance(error, BusyError):
                     self.sleep(self.waits[attempt])
                 continue
-            return answer, rung.removeprefix("rung-")
-        raise self._given_up(task, last)
+            return reply, strategy.removeprefix("rung-")
+        raise self._final_error(task, last)
 
-    def _note(self, task: Task, rung: str, error: UnansweredError) -> None:
+    def _add_incident(self, task: Task, strategy: str, error: UnansweredError) -> None:
         self.incidents.append(
-            message("page-incident", page=task.index + 1, rung=message(rung), detail=error.message)
+            message("page-incident", page=task.index + 1, rung=message(strategy), detail=error.message)
         )
 
-    def _given_up(self, task: Task, last: UnansweredError) -> Exception:
-        """Return the error for a page without an answer: of this page, or of a server that reads nothing any more."""
-        self._lost.append(last.code)
-        if self._lost[-_MAX_EQUAL_FAILURES:] == [last.code] * _MAX_EQUAL_FAILURES:
+    def _final_error(self, task: Task, last: UnansweredError) -> Exception:
+        """Return PageFailedError, or DoctorError if the server cannot be used any more."""
+        self._failed_statuses.append(last.code)
+        if self._failed_statuses[-_MAX_EQUAL_FAILURES:] == [last.code] * _MAX_EQUAL_FAILURES:
             return DoctorError(message("server-refuses-all", count=_MAX_EQUAL_FAILURES, detail=last.message))
         try:
             self.server.models()
@@ -249,20 +249,21 @@ class ChatEngine(SinglePageEngine):
 
 
 def blocks_of(markdown: str, box: tuple[int, int, int, int]) -> Iterator[Block]:
-    """Yield the blocks of a page in Markdown; without positions, so each has the box of the page."""
+    """Yield the blocks of Markdown text; it has no positions, so that each block gets the box of the page."""
     for part in re.split(r"\n\s*\n", _GROUNDING.sub("", markdown)):
-        words = part.strip()
-        heading = _HEADING.fullmatch(words)
-        lines = words.splitlines()
+        text = part.strip()
+        heading = _HEADING.fullmatch(text)
+        lines = text.splitlines()
         if heading:
             yield Block("title" if len(heading[1]) == 1 else "heading", heading[2], box)
-        elif len(lines) > 1 and _RULE.fullmatch(lines[1]) and all(map(_ROW.fullmatch, lines)):
-            yield Block("table", _as_html(lines), box)
-        elif words:
-            yield Block("table" if words.lower().startswith("<table") else "text", words, box)
+        elif len(lines) > 1 and _SEPARATOR_ROW.fullmatch(lines[1]) and all(map(_ROW.fullmatch, lines)):
+            yield Block("table", _table_html(lines), box)
+        elif text:
+            yield Block("table" if text.lower().startswith("<table") else "text", text, box)
 
 
-def _as_html(lines: Sequence[str]) -> str:
+def _table_html(lines: Sequence[str]) -> str:
+    """Return the HTML of a Markdown table; its second line is the separator."""
     rows = [line.strip().strip("|").split("|") for n, line in enumerate(lines) if n != 1]
     cells = ("".join(f"<td>{html.escape(cell.strip())}</td>" for cell in row) for row in rows)
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"

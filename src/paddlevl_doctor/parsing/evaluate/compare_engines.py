@@ -19,7 +19,7 @@ from paddlevl_doctor.parsing.run.report import (
     Judgement,
     ParseReport,
     ParseRequest,
-    names_of,
+    display_names,
 )
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Page
@@ -94,7 +94,7 @@ def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
 def _compared(name: str, report: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:
     if isinstance(report, DoctorError):
         return ComparedEngine(name, failure=report.message)
-    names = names_of([document.input for document in base.documents])
+    names = display_names([document.input for document in base.documents])
     pairs = zip(names, _documents(base), _documents(report), strict=True)
     documents = tuple(_document(called, one, other, (base.engine, name)) for called, one, other in pairs)
     seconds = report.seconds.get("read", 0.0)

@@ -14,7 +14,7 @@ from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, without_markdow
 from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, ORDER, READER_CLAIMS, THRESHOLDS, judge
 from paddlevl_doctor.parsing.output.markdown import plain_text
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
-from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, names_of
+from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement, display_names
 from paddlevl_doctor.values.pages import Reading
 
 MAX_LINES = 200
@@ -168,7 +168,7 @@ def judge_run(
         passed = only.passed and not flaws
         summary = only.summary if passed or not only.passed else flaws[0]
         return replace(only, passed=passed, reasons=reasons, summary=summary)
-    named = zip(names_of([document.input for document in documents]), documents, strict=True)
+    named = zip(display_names([document.input for document in documents]), documents, strict=True)
     bad = [(name, document.verdict) for name, document in named if not document.verdict.passed]
     known = [d.verdict.similarity for d in documents if d.verdict.similarity is not None]
     orders = [d.verdict.order for d in documents if d.verdict.order is not None]

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
-from paddlevl_doctor.parsing.engines.page_rotation import turned_back
+from paddlevl_doctor.parsing.engines.page_rotation import unrotate_box
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
-from paddlevl_doctor.parsing.run.page_store import PageRead, presentable
+from paddlevl_doctor.parsing.run.page_store import PageRead, with_portable_text
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob, with_render_notes
 from paddlevl_doctor.values.errors import DoctorError
 
@@ -56,7 +56,7 @@ def read_upright(
     try:
         found = pages.read(engines)
         if found is not None:
-            work.store.exchange(found)
+            work.store.replace_page(found)
             work.pages[index] = found
     except (PageFailedError, DoctorError) as error:
         troubles.append(str(error))
@@ -83,7 +83,7 @@ class _Upright:
         with contextlib.suppress(OSError):  # there is none, or no room: the page itself was read
             shutil.copyfile(store.folder_of(self._index) / PREVIEW, task.folder / PREVIEW)
         page = _as_it_lies(with_render_notes(found, self._picture(1.0)), self._turn)
-        return presentable(page, f"{store.folder.name}/{store.folder_of(self._index).name}")
+        return with_portable_text(page, f"{store.folder.name}/{store.folder_of(self._index).name}")
 
     def _picture(self, scale: float) -> Picture:
         if scale not in self._drawn:
@@ -114,7 +114,7 @@ def _as_it_lies(read: PageRead, turn: int) -> PageRead:
     """Return a page that was read upright with its size and boxes as it lies, and with a note of that."""
     page = read.page
     size = (page.width, page.height) if turn == 180 else (page.height, page.width)  # noqa: PLR2004 - degrees
-    blocks = tuple(replace(block, box=turned_back(block.box, turn, *size)) for block in page.blocks)
+    blocks = tuple(replace(block, box=unrotate_box(block.box, turn, *size)) for block in page.blocks)
     note = message("page-turned", page=page.index + 1, degrees=turn)
     seen = replace(page, width=size[0], height=size[1], blocks=blocks)
     return replace(read, page=seen, notes=(*read.notes, note), turned=turn)

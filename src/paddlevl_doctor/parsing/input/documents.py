@@ -1,9 +1,10 @@
-"""Which documents were named, and what their results are called."""
+"""Finds and checks the input documents, and assigns a unique result name to each."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import stat
@@ -13,18 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
-from paddlevl_doctor.messages import Message, Text, message
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.input.image_headers import HEAD_BYTES, Size, format_of, png_damage, size_of
-from paddlevl_doctor.parsing.run.page_store import document_of
+from paddlevl_doctor.parsing.run.page_store import source_name_of
 from paddlevl_doctor.values.errors import UsageError
 
 MAX_PIXELS = 500_000_000
-"""Above this an image is refused: 500 million pixels are 1.5 GB once decoded in colour."""
+"""The largest image that is accepted, in pixels: decoded in colour, it takes 1.5 GB."""
 SCALED_ABOVE = 64_000_000
-"""Above this a page is scaled down before it is read, and the answer says so."""
+"""Pages with more pixels are scaled down before they are read; a note says so."""
 
-_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
-"""There is no such file, or can be none."""
+_NO_FILE_ERRORS = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+"""The file does not exist, or its path is not valid."""
 
 SUFFIXES = {
     "png": (".png", ".apng"),
@@ -35,23 +36,23 @@ SUFFIXES = {
     "webp": (".webp",),
     "pdf": (".pdf",),
 }
-"""By format, the suffixes that its files have."""
+"""The suffixes of each format."""
 
 
 @dataclass(frozen=True)
 class InputKind:
-    """What a document is by its content; the size in pixels is None for a PDF and where only decoding would tell."""
+    """The format of a document and its size in pixels; the size is None for a PDF and for a BigTIFF."""
 
     format: str
     """png, jpeg, gif, bmp, tiff, webp or pdf."""
     width: int | None = None
     height: int | None = None
     notes: tuple[Text, ...] = ()
-    """Sentences for the user that do not stop anything."""
+    """Notes for the user, such as a wrong suffix."""
 
 
 def check_input(path: Path) -> InputKind:
-    """Return what the document at `path` is; raises UsageError with one sentence for what cannot be read."""
+    """Return the kind of the document at `path`; raises UsageError if it cannot be read."""
     try:
         _check_is_file(path)
         with path.open("rb") as file:
@@ -59,38 +60,35 @@ def check_input(path: Path) -> InputKind:
             head = file.read(HEAD_BYTES * 16)
             image_format = format_of(head)
             if image_format is None:
-                raise UsageError(_no_document(path, head))
+                unknown = message("document-not-an-image", path=path, head=repr(head[:16])[1:])
+                raise UsageError(unknown if head else message("document-empty", path=path))
             damage = png_damage(file, length) if image_format == "png" else None
             size = size_of(file, image_format)
     except OSError as error:
-        raise refusal(path, error) from error
+        raise unopenable_error(path, error) from error
     if damage is not None:
         raise UsageError(message("document-truncated", path=path, chunk=damage[0], bytes=damage[1]))
-    return _accept(path, image_format, size)
+    return _input_kind(path, image_format, size)
 
 
-def refusal(path: Path, error: OSError) -> UsageError:
-    """Return what to say of a document that the system does not open."""
-    message_id = "document-missing" if error.errno in _NO_FILE else "document-forbidden"
+def unopenable_error(path: Path, error: OSError) -> UsageError:
+    """Return the error for a document that the operating system does not open."""
+    message_id = "document-missing" if error.errno in _NO_FILE_ERRORS else "document-forbidden"
     return UsageError(message(message_id, path=path, detail=error.strerror or error))
 
 
 def _check_is_file(path: Path) -> None:
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
-        os.scandir(path).close()  # a folder comes here only where this is forbidden
+        os.scandir(
+            path
+        ).close()  # raises PermissionError: `find_documents` keeps only folders that cannot be listed
     if not stat.S_ISREG(mode):
         raise UsageError(message("document-not-a-file", path=path))
 
 
-def _no_document(path: Path, head: bytes) -> Message:
-    if not head:
-        return message("document-empty", path=path)
-    return message("document-not-an-image", path=path, head=repr(head[:16])[1:])
-
-
-def _accept(path: Path, image_format: str, size: Size | None) -> InputKind:
-    """Return the kind of a document whose content is fine, unless its size forbids to read it."""
+def _input_kind(path: Path, image_format: str, size: Size | None) -> InputKind:
+    """Return the kind of a document; raises UsageError if its size is unknown or too large."""
     notes = []
     if path.suffix.lower() not in SUFFIXES[image_format]:
         notes.append(message("document-suffix", name=path.name, format=image_format.upper()))
@@ -105,141 +103,146 @@ def _accept(path: Path, image_format: str, size: Size | None) -> InputKind:
 
 
 def check_output_folder(path: Path) -> None:
-    """Create the folder for the results and try it; raises UsageError where nothing can be written there."""
+    """Create the folder for the results; raises UsageError if no file can be written there."""
     try:
-        culprit = next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), None)
-        if culprit is not None:
-            raise UsageError(message("output-not-folder", path=path, culprit=culprit))
+        blocking_file = next((p for p in (path, *path.parents) if p.exists() and not p.is_dir()), None)
+        if blocking_file is not None:
+            raise UsageError(message("output-not-folder", path=path, culprit=blocking_file))
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(
-            dir=path
-        ):  # a real file: permission bits say too little about network drives
-            pass
+        # Write a real file: on network drives the permission bits are not reliable.
+        tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
         raise UsageError(message("output-forbidden", path=path, detail=error.strerror or error)) from error
 
 
-PAGES = ".pages"
-"""Suffix of the folder with what was read of each page."""
-PAGE = re.compile(r"(\d{4,})(\.(?:lying|again|former))?")
-"""What the folder of a page is called in it, and what lies beside it while the page is read again."""
-DRAWN = (".layout.pdf", ".order.pdf")
-"""Suffixes of the pictures of all pages."""
-_KNOWN = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-_LONGEST = 200
-"""Bytes of a result's name: file systems take 255, and suffixes are added."""
-_FIRST, _LAST = 2, 100_000
+PAGES_SUFFIX = ".pages"
+"""Suffix of the folder that holds one folder for each page of a document."""
+PAGE_FOLDER_NAME = re.compile(r"(\d{4,})(\.(?:lying|again|former))?")
+"""Matches the folder of a page, and the folders beside it that exist while the page is read again."""
+PAGE_PDF_SUFFIXES = (".layout.pdf", ".order.pdf")
+"""Suffixes of the PDFs that show all pages with their layout and their reading order."""
+_DOCUMENT_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+_MAX_NAME_BYTES = 200
+"""Limit of a result's name without suffixes; file systems allow 255."""
 
-Listed = TypeVar("Listed", bound=PurePath)
+PathT = TypeVar("PathT", bound=PurePath)
 
 
-def documents_among(files: Iterable[Listed]) -> list[Listed]:
-    """Return the documents among all files of a folder, given relative to it.
+def select_documents(files: Iterable[PathT]) -> list[PathT]:
+    """Return the documents among all files of a folder; the paths are relative to the folder.
 
-    Those are the ones with the suffix of a document, but for hidden ones and for the results of an earlier run, which
-    are known by the folder of pages that lies beside them; of a page that was never read it has the picture only.
+    A document has one of SUFFIXES, is not hidden and is not a result of an earlier run. Results are recognized by the
+    folder of pages beside them.
     """
     listed = list(files)
-    kept = {folder for path in listed for folder in _pages_around(path)}
-    drawn = {
-        folder.with_name(folder.name.removesuffix(PAGES) + suffix) for folder in kept for suffix in DRAWN
+    pages_folders = {folder for path in listed for folder in _pages_folders(path)}
+    page_pdfs = {
+        folder.with_name(folder.name.removesuffix(PAGES_SUFFIX) + suffix)
+        for folder in pages_folders
+        for suffix in PAGE_PDF_SUFFIXES
     }
     return [
         path
         for path in listed
-        if path.suffix.lower() in _KNOWN
+        if path.suffix.lower() in _DOCUMENT_SUFFIXES
         and not any(part.startswith(".") for part in path.parts)
-        and path not in drawn
-        and kept.isdisjoint(path.parents)
+        and path not in page_pdfs
+        and pages_folders.isdisjoint(path.parents)
     ]
 
 
-def _pages_around(path: PurePath) -> Iterator[PurePath]:
-    """Yield the folder of pages that a file lies in."""
+def _pages_folders(path: PurePath) -> Iterator[PurePath]:
+    """Yield each folder of pages that contains a file."""
     for page in path.parents:
-        if page.parent.suffix == PAGES and PAGE.fullmatch(page.name):
+        if page.parent.suffix == PAGES_SUFFIX and PAGE_FOLDER_NAME.fullmatch(page.name):
             yield page.parent
 
 
-def free_name(name: str, folder: PurePath, taken: set[str], *others: str) -> str:
-    """Return a document's name below a folder that no other one has, and note it in `taken`.
+def unique_result_name(name: str, folder: PurePath, taken: set[str], *alternatives: str) -> str:
+    """Return a result name below `folder` that is not in `taken`, and add it there.
 
-    `others` are what it may be called besides. File systems may think that upper and lower case are the same.
+    The first choice is `name`, then each of `alternatives`, then the last of them with a number. Names are compared
+    without case, because file systems may ignore it.
     """
-    choices = (name, *others, *(f"{(others or (name,))[-1]}-{n}" for n in range(_FIRST, _LAST)))
-    names = ((folder / _short(choice)).as_posix() for choice in choices)
-    found = next(name for name in names if name.casefold() not in taken)
-    taken.add(found.casefold())
-    return found
+    numbered = (f"{(name, *alternatives)[-1]}-{number}" for number in itertools.count(2))
+    candidates = ((folder / _shorten(n)).as_posix() for n in itertools.chain((name, *alternatives), numbered))
+    unique = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+    taken.add(unique.casefold())
+    return unique
 
 
 @dataclass(frozen=True)
 class Input:
-    """One document, and the name of its results relative to the output folder, without a suffix."""
+    """A document, and the name of its results: relative to the output folder, without a suffix."""
 
     path: Path
     name: str
 
 
-def expand(named: Sequence[Path], *outputs: Path) -> tuple[Input, ...]:
-    """Return the documents in files and folders, each once, in the order named; folders are walked in order of name.
+def find_documents(requested: Sequence[Path], *outputs: Path) -> tuple[Input, ...]:
+    """Return the documents in the `requested` files and folders, each once, in the requested order.
 
-    In a folder only files with the suffix of a document count, and nothing below `outputs`, which may lie in it. A
-    document whose results are in one of them keeps their name. Raises UsageError for a folder without any.
+    The documents of a folder are sorted by path and exclude files below `outputs`. A document that has results in
+    one of `outputs` keeps their name. Raises UsageError for a folder without documents.
     """
-    results = {output.resolve() for output in outputs}
-    found: dict[Path, Path] = {}
-    for path in named:
-        if os.path.isdir(path):  # noqa: PTH112 - a name that no file can have raises in pathlib
-            inside = {file: file.relative_to(path).parent for file in _walk(path, results)}
+    output_folders = {output.resolve() for output in outputs}
+    parents: dict[Path, Path] = {}
+    """The parent of each document, relative to the requested folder."""
+    for path in requested:
+        if os.path.isdir(path):  # noqa: PTH112 - pathlib raises for an invalid name
+            inside = {file: file.relative_to(path).parent for file in _documents_below(path, output_folders)}
             if not inside:
                 raise UsageError(message("folder-empty", path=path))
-            found = {**inside, **found}
+            parents = {**inside, **parents}
         else:
-            found.setdefault(path, Path())
-    ordered = sorted(found, key=lambda path: _rank(path, named))
-    return tuple(_named([(path, found[path]) for path in ordered], outputs))
+            parents.setdefault(path, Path())
+
+    def sort_key(path: Path) -> tuple[int, str]:
+        return next(i for i, root in enumerate(requested) if path.is_relative_to(root)), str(path)
+
+    return tuple(_with_names([(path, parents[path]) for path in sorted(parents, key=sort_key)], outputs))
 
 
-def _rank(path: Path, named: Sequence[Path]) -> tuple[int, str]:
-    place = next(i for i, one in enumerate(named) if path == one or path.is_relative_to(one))
-    return place, str(path)
+def _documents_below(folder: Path, outputs: Collection[Path]) -> Iterator[Path]:
+    """Yield the documents below a folder, except in hidden folders, linked folders and `outputs`.
 
-
-def _walk(folder: Path, outputs: Collection[Path]) -> Iterator[Path]:
-    """Yield the documents below a folder: nothing in hidden ones, in links to folders, and in those of results.
-
-    A folder that nobody may look into is yielded itself: it is to be reported like a document that cannot be opened.
+    A folder that cannot be listed is yielded too, so that it is reported like a document that cannot be opened.
     """
     files: list[Path] = []
-    closed: list[Path] = []
-    for here, folders, names in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
-        folders[:] = [f for f in folders if f[0] != "." and Path(here, f).resolve() not in outputs]
-        files += (Path(here, name).relative_to(folder) for name in names)
-    yield from (folder / path for path in documents_among(files))
-    yield from closed
+    unlistable: list[Path] = []
+    for parent, folders, names in os.walk(
+        folder, onerror=lambda error: unlistable.append(Path(error.filename))
+    ):
+        folders[:] = [f for f in folders if f[0] != "." and Path(parent, f).resolve() not in outputs]
+        files += (Path(parent, name).relative_to(folder) for name in names)
+    yield from (folder / path for path in select_documents(files))
+    yield from unlistable
 
 
-def _named(found: Sequence[tuple[Path, Path]], outputs: Sequence[Path]) -> Iterator[Input]:
-    """Give every document a name that no other has, whatever has come beside it since it was read."""
+def _with_names(documents: Sequence[tuple[Path, Path]], outputs: Sequence[Path]) -> Iterator[Input]:
+    """Give each document the name of its earlier results, or a new unique name."""
     taken: set[str] = set()
-    own = {path: _own_name(path, folder, outputs, taken) for path, folder in found}
-    for path, folder in found:
-        yield Input(path, str(Path(own[path] or free_name(path.stem, folder, taken, path.name))))
+    previous = {path: _previous_name(path, parent, outputs, taken) for path, parent in documents}
+    for path, parent in documents:
+        name = previous[path] or unique_result_name(path.stem, parent, taken, path.name)
+        yield Input(path, str(Path(name)))
 
 
-def _own_name(path: Path, folder: Path, outputs: Sequence[Path], taken: set[str]) -> str:
-    """Return the name of a document's results of an earlier run, empty where there are none; note it in `taken`."""
-    for name in ((folder / _short(choice)).as_posix() for choice in (path.stem, path.name)):
-        kept = (document_of(output / f"{name}{PAGES}") for output in outputs)
-        if name.casefold() not in taken and path.name in kept:
+def _previous_name(path: Path, parent: Path, outputs: Sequence[Path], taken: set[str]) -> str:
+    """Return the name of a document's earlier results and add it to `taken`; empty if there are none."""
+    for name in ((parent / _shorten(candidate)).as_posix() for candidate in (path.stem, path.name)):
+        sources = (source_name_of(output / f"{name}{PAGES_SUFFIX}") for output in outputs)
+        if name.casefold() not in taken and path.name in sources:
             taken.add(name.casefold())
             return name
     return ""
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
+    """Return a name of at most _MAX_NAME_BYTES, or its beginning with a hash of the whole."""
     data = os.fsencode(name)
-    if len(data) <= _LONGEST:
+    if len(data) <= _MAX_NAME_BYTES:
         return name
-    return data[:_LONGEST].decode("utf-8", errors="ignore") + "-" + hashlib.sha256(data).hexdigest()[:8]
+    return (
+        data[:_MAX_NAME_BYTES].decode("utf-8", errors="ignore") + "-" + hashlib.sha256(data).hexdigest()[:8]
+    )

@@ -1,4 +1,4 @@
-"""What the first bytes of a file say: its format, and an image's size, without decoding a single pixel.
+"""Reads the format of a file and the size of an image from the headers, without decoding any pixel.
 
 Layouts: PNG (ISO/IEC 15948), JPEG (ITU-T T.81, annex B), GIF89a, BMP (BITMAPINFOHEADER), TIFF 6.0, WebP (RFC 9649).
 """
@@ -11,14 +11,14 @@ from typing import BinaryIO
 
 Size = tuple[int, int]
 HEAD_BYTES = 64
-"""As many bytes as `format_of` and the fixed headers need."""
+"""The number of bytes that `format_of` and the fixed headers need."""
 
-_PDF_HEAD_BYTES = 1024  # readers accept the mark %PDF- anywhere in the first kilobyte
+_PDF_HEAD_BYTES = 1024  # PDF readers accept %PDF- anywhere in the first kilobyte
 
 
 def format_of(head: bytes) -> str | None:
     """Return png, jpeg, gif, bmp, tiff, webp or pdf for the first bytes of a file, None for anything else."""
-    for name, mark in (
+    for name, signature in (
         ("png", b"\x89PNG\r\n\x1a\n"),
         ("jpeg", b"\xff\xd8\xff"),
         ("gif", b"GIF87a"),
@@ -28,7 +28,7 @@ def format_of(head: bytes) -> str | None:
         ("tiff", b"II+\0"),
         ("tiff", b"MM\0+"),
     ):
-        if head.startswith(mark):
+        if head.startswith(signature):
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
@@ -38,7 +38,7 @@ def format_of(head: bytes) -> str | None:
 
 
 def size_of(file: BinaryIO, image_format: str) -> Size | None:
-    """Return width and height in pixels as the header says, None where it does not say or is damaged."""
+    """Return width and height in pixels from the header, None if the header lacks them or is damaged."""
     readers: dict[str, Callable[[BinaryIO], Size | None]] = {
         "png": _png_size,
         "jpeg": _jpeg_size,
@@ -55,9 +55,9 @@ def size_of(file: BinaryIO, image_format: str) -> Size | None:
 
 
 def png_damage(file: BinaryIO, length: int) -> tuple[str, int] | None:
-    """Walk a PNG's chunks to IEND; return the chunk that breaks off and how many bytes it lacks, None if whole.
+    """Return the incomplete chunk of a PNG and the number of its missing bytes, None if IEND is reached.
 
-    The checksums are not verified: that would mean reading all of a file which may be huge.
+    Checksums are not verified, because that would mean reading a whole file, which may be huge.
     """
     position = 8
     while position + 12 <= length:
@@ -97,12 +97,12 @@ def _jpeg_size(file: BinaryIO) -> Size | None:
     position = 2
     while True:
         fill, marker, length = _unpack(file, ">BBH", position)
-        if fill != 0xFF:  # noqa: PLR2004 - every marker begins so
+        if fill != 0xFF:  # noqa: PLR2004 - the first byte of every marker
             return None
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # noqa: PLR2004 - frame headers
             height, width = _unpack(file, ">HH", position + 5)
             return width, height
-        position += 1 if marker == 0xFF else 2 + length  # noqa: PLR2004 - 0xFF pads
+        position += 1 if marker == 0xFF else 2 + length  # noqa: PLR2004 - 0xFF is padding
 
 
 def _webp_size(file: BinaryIO) -> Size | None:
@@ -121,20 +121,19 @@ def _webp_size(file: BinaryIO) -> Size | None:
 
 
 def _tiff_size(file: BinaryIO) -> Size | None:
-    """Read tags 256 and 257 of the first folder; BigTIFF (magic 43) is left to the decoder."""
+    """Read ImageWidth (256) and ImageLength (257) of the first directory; None for BigTIFF (magic 43)."""
     file.seek(0)
     order = "<" if file.read(2) == b"II" else ">"
-    magic, folder = _unpack(file, order + "HI", 2)
+    magic, directory = _unpack(file, order + "HI", 2)
     if magic != 42:  # noqa: PLR2004 - classic TIFF
         return None
-    (count,) = _unpack(file, order + "H", folder)
-    tags = [_tiff_tag(file, order, folder + 2 + 12 * number) for number in range(count)]
-    found = dict(tags)
-    return (found[256], found[257]) if {256, 257} <= found.keys() else None
+    (count,) = _unpack(file, order + "H", directory)
+    tags = dict(_tiff_tag(file, order, directory + 2 + 12 * number) for number in range(count))
+    return (tags[256], tags[257]) if {256, 257} <= tags.keys() else None
 
 
 def _tiff_tag(file: BinaryIO, order: str, offset: int) -> tuple[int, int]:
-    """Return a tag and its value, right for the types SHORT (3) and LONG (4)."""
+    """Return a tag and its value; the value is correct for the types SHORT (3) and LONG (4) only."""
     tag, kind, _ = _unpack(file, order + "HHI", offset)
     (value,) = _unpack(file, order + ("H" if kind == 3 else "I"), offset + 8)  # noqa: PLR2004 - SHORT
     return tag, value

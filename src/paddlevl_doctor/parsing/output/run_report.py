@@ -16,9 +16,9 @@ from paddlevl_doctor.parsing.output.run_report_model import (
     Sample,
 )
 from paddlevl_doctor.parsing.run.page_store import PageRead
-from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, names_of
+from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, ParseReport, display_names
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
-from paddlevl_doctor.parsing.workers.watchdog import summed
+from paddlevl_doctor.parsing.workers.watchdog import sum_by_time
 
 _PICTURES = 100
 """Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
@@ -30,7 +30,7 @@ def build_run_report(
     """Return the report of a run; documents that could not be opened are in it."""
     by_path = {str(work.path): work for work in works}
     shown, documents = 0, []
-    names = names_of([document.input for document in report.documents])
+    names = display_names([document.input for document in report.documents])
     for name, document in zip(names, report.documents, strict=True):
         documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
         shown += document.pages
@@ -40,7 +40,7 @@ def build_run_report(
         device=report.device,
         documents=tuple(documents),
         seconds=report.seconds,
-        samples=summed(samples),
+        samples=sum_by_time(samples),
         incidents=report.incidents,
         rungs=fallback_summary(report.rungs),
     )

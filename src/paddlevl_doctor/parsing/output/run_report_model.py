@@ -37,7 +37,7 @@ class Difference:
 class Sample:
     """Memory at one moment: seconds since the start of the run, MiB of a worker with its children.
 
-    `growth.summed` makes those of all workers out of them, which have no `worker`.
+    `watchdog.sum_by_time` makes those of all workers out of them, which have no `worker`.
     """
 
     seconds: float

@@ -1,7 +1,7 @@
-"""Keeps every page that was read on disk before the next one begins, and finds it again after anything.
+"""Stores each page on disk as soon as it is read, so that an interrupted run can be resumed.
 
-OUTPUT/NAME.md, NAME.json       the whole document, written when its last page is there
-OUTPUT/NAME.pages/0001/         what the pipeline saved of page 1; its page.json is written last and in one step
+OUTPUT/NAME.md, NAME.json       the whole document, written after its last page
+OUTPUT/NAME.pages/0001/         the files that the pipeline saved for page 1; page.json is written last, in one step
 """
 
 from __future__ import annotations
@@ -24,128 +24,126 @@ from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
 
 SCHEMA = "paddlevl-doctor/page/1"
-_NAME = "page.json"
-_ANOTHER, _FORMER = ".again", ".former"
-"""What is added to the name of a page's folder while it is read again, and while what came of that takes its place."""
-_CHUNK = 1 << 20
+_FILE_NAME = "page.json"
+_REREAD, _REPLACED = ".again", ".former"
+"""Suffixes of a page's folder: the folder into which it is read again, and the old folder during the replacement."""
+_CHUNK_BYTES = 1 << 20
 _IMAGE = re.compile(r"""(?<=["(])(imgs/[^"()\s]+)""")
-"""Where a page's Markdown names a picture that the pipeline cut out of it."""
+"""Matches the path of a picture that the pipeline cut out of the page, in the page's Markdown."""
 
 
 @dataclass(frozen=True)
 class PageRead:
-    """One page as an engine read it, with what is needed to join pages and to tell how it was read."""
+    """A page as an engine read it, with the data for joining pages and for the report."""
 
     page: Page
     markdown: Mapping[str, Any] = field(default_factory=dict)
-    """markdown_texts and page_continuation_flags, as the pipeline wants them back for joining."""
+    """markdown_texts and page_continuation_flags, in the form that the pipeline needs to join pages."""
     device: str = ""
     rung: str = "first"
     vram_mb: int | None = None
     notes: tuple[Text, ...] = ()
     blank: bool = False
-    """Nothing is on the page, as its picture says."""
+    """Whether the picture of the page is blank."""
     turned: int = 0
-    """Degrees against the clock by which the page was turned to be read; its boxes are those of the page as it lies."""
+    """Degrees counterclockwise by which the page was rotated to be read; its boxes are those of the unrotated page."""
 
 
 @dataclass(frozen=True)
 class PageStore:
-    """The folder of one document. `key` says what the pages must have been read from, and with what."""
+    """The stored pages of one document. `key` identifies the document and all settings that decide its text."""
 
     folder: Path
     key: str
     document: str = ""
-    """The name of its file, by which the next run knows whose pages these are."""
+    """The name of the document's file, by which the next run finds its pages."""
 
     def folder_of(self, index: int) -> Path:
         """Return the folder of a page; `index` counts from 0."""
         return self.folder / f"{index + 1:04d}"
 
     def clear(self, index: int) -> Path:
-        """Make the empty folder of a page that is to be read; returns it. Raises DoctorError (a full disk)."""
-        for name in (_ANOTHER, _FORMER):
-            shutil.rmtree(self._beside(index, name), ignore_errors=True)
-        return _emptied(self.folder_of(index))
+        """Create the empty folder of a page that will be read; returns it. Raises DoctorError (a full disk)."""
+        for suffix in (_REREAD, _REPLACED):
+            shutil.rmtree(self.folder_of(index).with_suffix(suffix), ignore_errors=True)
+        return _make_empty_folder(self.folder_of(index))
 
     def make_reread_folder(self, index: int) -> Path:
-        """Make an empty folder for a page that is to be read again; what is there stays. Raises DoctorError."""
-        return _emptied(self._beside(index, _ANOTHER))
+        """Create an empty folder to read a page again; its stored page is kept. Raises DoctorError."""
+        return _make_empty_folder(self.folder_of(index).with_suffix(_REREAD))
 
     def drop_reread_folder(self, index: int) -> None:
-        """Remove that folder where it is still there."""
-        shutil.rmtree(self._beside(index, _ANOTHER), ignore_errors=True)
+        """Remove the folder of `make_reread_folder` if it exists."""
+        shutil.rmtree(self.folder_of(index).with_suffix(_REREAD), ignore_errors=True)
 
-    def exchange(self, found: PageRead) -> None:
-        """Put a page that was read into `another` folder in the place of the one before. Raises DoctorError."""
-        index = found.page.index
-        place, new, old = self.folder_of(index), self._beside(index, _ANOTHER), self._beside(index, _FORMER)
-        self.save(found, new)
+    def replace_page(self, page: PageRead) -> None:
+        """Replace a stored page by one that was read into `make_reread_folder`. Raises DoctorError."""
+        index = page.page.index
+        folder = self.folder_of(index)
+        new, old = folder.with_suffix(_REREAD), folder.with_suffix(_REPLACED)
+        self.save(page, new)
         shutil.rmtree(old, ignore_errors=True)
-        with _told(place):
-            place.rename(old)
+        with _reporting_write_errors(folder):
+            folder.rename(old)
             try:
-                new.rename(place)
+                new.rename(folder)
             finally:
-                if not place.exists():
-                    old.rename(place)
+                if not folder.exists():
+                    old.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _beside(self, index: int, name: str) -> Path:
-        return self.folder_of(index).with_suffix(name)
+    def save(self, page: PageRead, folder: Path | None = None) -> None:
+        """Write a page so that it is complete or absent, even after a power failure. Raises DoctorError (a full disk).
 
-    def save(self, found: PageRead, place: Path | None = None) -> None:
-        """Write a page down so that it is whole or absent, also after a power cut. Raises DoctorError (a full disk).
-
-        `place` is where it was read to, unless that is the page's own folder.
+        `folder` is the folder that it was read into; the default is `folder_of` the page.
         """
-        place = place or self.folder_of(found.page.index)
-        new = place / f"{_NAME}.new"
-        document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(found)}
-        with _told(place):
-            place.mkdir(parents=True, exist_ok=True)
+        folder = folder or self.folder_of(page.page.index)
+        new = folder / f"{_FILE_NAME}.new"
+        document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(page)}
+        with _reporting_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             with new.open("w", encoding="utf-8") as file:
                 json.dump(document, file, ensure_ascii=False)
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(place / _NAME)
+            new.replace(folder / _FILE_NAME)
 
     def load(self, index: int) -> PageRead | None:
-        """Return a page that was read before from the same document in the same way, None where there is none."""
+        """Return a stored page with the same key, None if there is none."""
         try:
-            document = json.loads((self.folder_of(index) / _NAME).read_text(encoding="utf-8"))
-            return _read(document) if document["key"] == self.key else None
+            document = json.loads((self.folder_of(index) / _FILE_NAME).read_text(encoding="utf-8"))
+            return _page_from_json(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
 
-def _emptied(place: Path) -> Path:
-    shutil.rmtree(place, ignore_errors=True)
-    with _told(place):
-        place.mkdir(parents=True)
-    return place
+def _make_empty_folder(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    with _reporting_write_errors(folder):
+        folder.mkdir(parents=True)
+    return folder
 
 
-def document_of(folder: Path) -> str | None:
-    """Return the name of the file whose pages are kept in a folder, None where nothing says it."""
-    page = next(folder.glob(f"*/{_NAME}"), None)
+def source_name_of(folder: Path) -> str | None:
+    """Return the name of the document whose pages are stored in a folder, None if it is unknown."""
+    page = next(folder.glob(f"*/{_FILE_NAME}"), None)
     try:
-        found = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
+        name = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
     except (OSError, ValueError, AttributeError):
         return None
-    return found if isinstance(found, str) else None
+    return name if isinstance(name, str) else None
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a sentence that says how to go on."""
+def _reporting_write_errors(folder: Path) -> Iterator[None]:
+    """Raise DoctorError for an OSError of the block."""
     try:
         yield
     except OSError as error:
-        raise DoctorError(message("results-not-kept", path=place, reason=error.strerror or error)) from error
+        raise DoctorError(message("results-not-kept", path=folder, reason=error.strerror or error)) from error
 
 
-def _read(document: Mapping[str, Any]) -> PageRead:
+def _page_from_json(document: Mapping[str, Any]) -> PageRead:
     page = document["page"]
     blocks = tuple(Block(str(b["kind"]), str(b["text"]), box_of(b["box"])) for b in page["blocks"])
     return PageRead(
@@ -154,48 +152,54 @@ def _read(document: Mapping[str, Any]) -> PageRead:
         str(document["device"]),
         str(document["rung"]),
         document["vram_mb"],
-        _notes(document["notes"], document.get("notes_messages")),
+        _notes_from_json(document["notes"], document.get("notes_messages")),
         bool(document["blank"]),
         int(document.get("turned", 0)),
     )
 
 
-def presentable(page: PageRead, folder: str) -> PageRead:
-    """Return a page as it can be written down; `folder` is the page's, seen from beside the document.
+def with_portable_text(page: PageRead, folder: str) -> PageRead:
+    """Return a page whose text can be encoded and whose Markdown links to its pictures.
 
-    Its Markdown names its pictures from there, and half characters, which no file can hold, are marked as such.
+    `folder` is the path of the page's folder relative to the document's Markdown file.
     """
-    blocks = tuple(replace(block, text=_whole(block.text)) for block in page.page.blocks)
-    words = _IMAGE.sub(lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown.get("markdown_texts")))
+    blocks = tuple(replace(block, text=_replace_surrogates(block.text)) for block in page.page.blocks)
+    markdown = _IMAGE.sub(
+        lambda match: f"{quote(folder)}/{match[1]}", str(page.markdown.get("markdown_texts"))
+    )
     return replace(
         page,
         page=replace(page.page, blocks=blocks),
-        markdown={**page.markdown, "markdown_texts": _whole(words)} if page.markdown else page.markdown,
-        notes=tuple(map(_whole_note, page.notes)),
+        markdown={**page.markdown, "markdown_texts": _replace_surrogates(markdown)}
+        if page.markdown
+        else page.markdown,
+        notes=tuple(map(_replace_surrogates_in_note, page.notes)),
     )
 
 
-def _whole(words: str) -> str:
-    """Return a text with U+FFFD for every half of a surrogate pair: a model may stop in the middle of a character."""
-    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _replace_surrogates(text: str) -> str:
+    """Replace each unpaired surrogate by U+FFFD: a model may stop in the middle of a character."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _whole_note(note: Text) -> Text:
+def _replace_surrogates_in_note(note: Text) -> Text:
     if isinstance(note, str):
-        return _whole(note)
-    return Message(note.id, {n: _whole(v) if isinstance(v, str) else v for n, v in note.params.items()})
+        return _replace_surrogates(note)
+    return Message(
+        note.id, {n: _replace_surrogates(v) if isinstance(v, str) else v for n, v in note.params.items()}
+    )
 
 
-def _notes(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
-    """Return stored notes as messages, and as texts where they are none."""
+def _notes_from_json(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
+    """Return stored notes as messages, or as texts if no message was stored."""
     pairs = zip(texts, messages or [None] * len(texts), strict=True)
-    return tuple(str(words) if stored is None else from_json(stored) for words, stored in pairs)
+    return tuple(str(note) if stored is None else from_json(stored) for note, stored in pairs)
 
 
-def key_of(document: Path, reads_with: str) -> str:
-    """Return what tells one document from any other, and from itself read with anything else; raises OSError."""
-    state = hashlib.sha256(reads_with.encode())
+def cache_key_of(document: Path, engine_key: str) -> str:
+    """Return a hash of the engine's cache key and of the bytes of a document; raises OSError."""
+    state = hashlib.sha256(engine_key.encode())
     with document.open("rb") as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(_CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()

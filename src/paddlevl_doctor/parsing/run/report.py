@@ -1,4 +1,4 @@
-"""What the user asked `parse` for, and the whole answer to it."""
+"""The request and the report of `parse`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParseRequest:
-    """What the user asked `parse` for."""
+    """The options of `parse`."""
 
     inputs: tuple[str, ...]
     output: Path
@@ -26,36 +26,36 @@ class ParseRequest:
     device: str = "auto"
     expect: Path | None = None
     missing: str = ""
-    """Where the known text was looked for in vain: its documents fail."""
+    """Where no ground truth was found: the documents without one fail."""
     fix: bool = False
     index: str | None = None
     pipeline: str = "PaddleOCR-VL"
     pipeline_version: str = ""
-    """Of PaddleOCR-VL, such as v1.5; empty: the newest whose weights are at hand."""
+    """The version of PaddleOCR-VL, such as v1.5; empty: the newest version with cached weights."""
     resume: bool = False
     require: str | None = None
-    """Only this engine counts: a stand-in fails."""
+    """The engine that must read; the run fails if another one reads."""
     witness: str = "auto"
-    """auto, all or none: which pages the embedded reader reads as well."""
+    """auto, all or none: which pages the embedded reader cross-checks."""
     compare: tuple[str, ...] = ()
-    """These engines read everything, one after the other, and are compared."""
+    """The engines to compare; each reads all documents, one engine after the other."""
     server_url: str = ""
     server_backend: str = ""
-    """What serves PaddleOCR-VL there; empty: nobody said."""
+    """The backend that serves PaddleOCR-VL there, such as vllm-server; empty: not specified."""
     server_model: str = ""
-    """Which of the server's models; empty: its only one."""
+    """The name of the server's model; empty: its only model."""
     server_prompt: str = ""
     keep_warm: float | None = None
-    """Minutes for which workers wait for the next run; None: they end with this one."""
+    """Minutes for which workers wait for the next run; None: they end with this run."""
     stall: float | None = None
-    """Seconds without any use of the processor after which a worker is ended; None: what suits each stage."""
+    """Seconds without processor use after which a worker is ended; None: the default of each stage."""
     threshold: float | None = None
-    """Similarity with the known text from which a document passes, 0 to 1; None: what the engine should reach."""
+    """Minimum similarity with the ground truth, 0 to 1; None: the default of the engine."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How good a result is; `similarity` is None where there was no known text to compare with."""
+    """The verdict on a result; `similarity` is None without a ground truth."""
 
     passed: bool
     similarity: float | None = None
@@ -64,31 +64,31 @@ class Judgement:
     reasons: tuple[Text, ...] = ()
     summary: Text = ""
     judged: bool = True
-    """False where nothing was there to judge by, neither a known text nor a witness: then it is neither good nor bad,
-    and fails only where a known text was promised."""
+    """False if there is neither a ground truth nor a cross-check; the result then fails only if --expect promised a
+    ground truth."""
     order: float | None = None
-    """The share of the known text's parts that follow each other as they should, 0 to 1; None without a known text."""
+    """Share of the ground truth's parts that are in the right order, 0 to 1; None without a ground truth."""
 
 
 @dataclass(frozen=True)
 class DocumentReport:
-    """What came of one document of a run; its pages follow those of the documents before it in the report's."""
+    """The report of one document; ParseReport.pages has the pages of all documents, in the order of the documents."""
 
     input: str
     pages: int
-    """How many were read, those of an earlier run among them."""
+    """Number of pages read, including those of an earlier run."""
     resumed: int
     failed: tuple[Text, ...]
-    """A sentence for every page that could not be read; for a document that could not be opened, the only one."""
+    """The reason for each page that could not be read, or why the document could not be opened."""
     outputs: tuple[str, ...]
     verdict: Judgement
     notes: tuple[Text, ...] = ()
     witnessed: int = 0
-    """Pages that the embedded reader looked at as well."""
+    """Number of pages that the embedded reader cross-checked."""
     differences: tuple[Difference, ...] = ()
-    """Where it saw something else."""
+    """The differences that the cross-check found."""
     diff: str = ""
-    """Unified diff of the known text and what was read; empty where there is none."""
+    """Unified diff from the ground truth to the text that was read; empty without a ground truth."""
 
 
 def unreadable(path: Path, reason: Text) -> DocumentReport:
@@ -96,8 +96,8 @@ def unreadable(path: Path, reason: Text) -> DocumentReport:
     return DocumentReport(str(path), 0, 0, (reason,), (), Judgement(False, reasons=(reason,), summary=reason))
 
 
-def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
-    """Return what documents are called in a list of them: their names, or where two have the same one also folders."""
+def display_names(inputs: Sequence[str]) -> tuple[str, ...]:
+    """Return the display names of documents: file names, or relative paths if two documents have the same name."""
     paths = [Path(name) for name in inputs]
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
@@ -111,13 +111,13 @@ def names_of(inputs: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ComparedDocument:
-    """One document as an engine read it, beside how the first one did."""
+    """One document of an engine, compared with the result of the first engine."""
 
     name: str
     similarity: float | None
-    """From 0 to 1; None where neither could read anything of it."""
+    """0 to 1; None if neither engine could read the document."""
     diff: str
-    """Unified, from the first engine's text to this one's."""
+    """Unified diff from the first engine's text to this engine's."""
 
 
 @dataclass(frozen=True)
@@ -130,19 +130,19 @@ class ComparedEngine:
     pages: int = 0
     documents: tuple[ComparedDocument, ...] = ()
     failure: Text = ""
-    """Why it could not read, or did not read well enough."""
+    """Why the engine could not run, or why its result failed."""
 
 
 @dataclass(frozen=True)
 class ParseReport:
-    """The whole answer of `parse`."""
+    """The report of a run of `parse`."""
 
     input: str
     engine: str
     device: str
     requested_engine: str
     reason: Text
-    """Why the engine differs from the one that was asked for; empty where it does not."""
+    """Why the engine is not the requested one; empty if it is."""
     pages: tuple[Page, ...]
     outputs: tuple[str, ...]
     verdict: Judgement
@@ -152,15 +152,15 @@ class ParseReport:
     documents: tuple[DocumentReport, ...] = ()
     pipeline: str | None = None
     rungs: dict[str, int] = field(default_factory=dict)
-    """How many pages were read on which rung of the ladder."""
+    """Number of pages by the fallback strategy that read them."""
     compared: tuple[ComparedEngine, ...] = ()
-    """With `--compare`: every engine, the first one as well; all else in the report is the first one's."""
+    """With `--compare`: all engines, including the first one. All other fields describe the first engine."""
     fix: FixReport | None = None
     run_report: RunReport | None = None
-    """The same for people who want to see the pages; not part of the JSON document."""
+    """The data of the HTML report; not part of the JSON document."""
 
     def exit_code(self) -> ExitCode:
-        """0 when everything was read well enough."""
+        """Return OK if the verdict passed, else PROBLEMS."""
         return ExitCode.OK if self.verdict.passed else ExitCode.PROBLEMS
 
     def fields(self) -> dict[str, Any]:

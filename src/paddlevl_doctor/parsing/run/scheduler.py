@@ -1,8 +1,8 @@
-"""Reads documents: hands their pages to engines, keeps every page that was read, and finishes each document.
+"""Distributes the pages of documents to engines, stores each page that is read, and finishes each document.
 
-Each engine has a thread of its own and takes the next pages when it is free. An engine that is lost (its device fell
-off the bus, its environment broke) gives its pages back to the others. A page that no engine can read does not stop
-its document.
+Each engine has its own thread and takes the next pages when it is free. The pages of an engine that is lost (its device
+failed, its environment broke) go back to the queue for the other engines. A page that cannot be read does not stop its
+document.
 """
 
 from __future__ import annotations
@@ -16,49 +16,49 @@ from pathlib import Path
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import Engine, PageFailedError, Task
 from paddlevl_doctor.parsing.input.page_source import PageSource, Picture, PictureError
-from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, presentable
+from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, with_portable_text
 from paddlevl_doctor.values.errors import DoctorError
 
 PREVIEW = "page.jpg"
-"""The picture of a page for people, beside the page's results."""
-_DRAWN_AHEAD = 16
-"""Pages that are drawn for each engine before the engine asks for them."""
+"""File name of the small picture of a page, in the page's folder."""
+_PAGES_AHEAD = 16
+"""Pages per engine that are rendered ahead."""
 _PARTS_PER_ENGINE = 3
-"""The waiting pages are divided into this many parts for each engine, so that the end of the run does not wait for an
+"""An engine takes at most 1/(parts x engines) of the waiting pages, so that the end of the run does not wait for an
 engine of half the usual speed."""
 
 
 @dataclass
 class DocumentJob:
-    """One document of a run, and its pages so far."""
+    """A document of a run, and its pages so far."""
 
     path: Path
     name: str
-    """Of its results, relative to the output folder, without a suffix."""
+    """The name of its results, relative to the output folder, without a suffix."""
     count: int
-    """How many pages it has."""
+    """Number of pages."""
     store: PageStore
     notes: list[Text] = field(default_factory=list)
     pages: dict[int, PageRead] = field(default_factory=dict)
     failed: dict[int, Text] = field(default_factory=dict)
-    """Why a page could not be read, by page."""
+    """The reasons of pages that could not be read, by page."""
     kept: frozenset[int] = frozenset()
     """Pages that an earlier run has read."""
     markdown: str | None = None
-    """All pages in one, as the engine's pipeline joined them; None where no engine did."""
+    """The Markdown of all pages as the engine joined them; None if no engine joined them."""
 
     @property
     def resumed(self) -> int:
-        """Return how many pages an earlier run has read."""
+        """Return the number of pages that an earlier run read."""
         return len(self.kept)
 
     @property
     def is_done(self) -> bool:
-        """Say whether no page is left to read."""
+        """Return whether each page was read or has failed."""
         return len(self.pages) + len(self.failed) == self.count
 
     def missing(self) -> list[int]:
-        """Return the pages that were neither read nor given up."""
+        """Return the pages that were neither read nor have failed."""
         return [index for index in range(self.count) if index not in self.pages and index not in self.failed]
 
     def pages_in_order(self) -> list[PageRead]:
@@ -66,19 +66,19 @@ class DocumentJob:
         return [self.pages[index] for index in sorted(self.pages)]
 
     def resume(self) -> None:
-        """Take over the pages that an earlier run has stored."""
-        stored = (self.store.load(index) for index in range(self.count))
-        self.pages = {page.page.index: page for page in stored if page is not None}
+        """Load the pages that an earlier run stored."""
+        stored_pages = (self.store.load(index) for index in range(self.count))
+        self.pages = {page.page.index: page for page in stored_pages if page is not None}
         self.kept = frozenset(self.pages)
 
 
 class Scheduler:
-    """Reads the missing pages of some documents with some engines.
+    """Reads the missing pages of documents with one or more engines.
 
-    `on_page` is called for every page that was read and stored, or has failed, before the engine gets its next page.
-    `on_document` is called once for every document whose pages are all done; only then is no engine in the middle of
-    a batch, so that it could join pages. Both are called in the thread of an engine; `on_document` is called in the
-    caller's thread where an earlier run has read all pages.
+    `on_page` is called for each page that was read and stored or has failed, before the engine reads its next page.
+    `on_document` is called once for each document whose pages are all done, when its engine is between two batches and
+    therefore can join pages. Both are called in the thread of an engine; `on_document` is called in the caller's thread
+    if an earlier run has read all pages.
     """
 
     def __init__(
@@ -93,30 +93,30 @@ class Scheduler:
         self._tasks: list[Task] = []
         """All pages to read, in order."""
         self._waiting: list[Task] = []
-        """Those that no engine has taken, the next one last."""
+        """Pages that no engine has taken; the next page is the last one."""
         self._open: dict[int, set[int]] = {}
-        """The pages that are not done, by document; a document without any is not in it."""
+        """The pages that are not done, by document; a document that is done has no entry."""
         self._complete: list[DocumentJob] = []
-        """Documents that are done and not finished yet."""
+        """Documents whose pages are done, but which are not joined and reported yet."""
         self._engines = self._threads = 0
-        """How many engines are not lost, and how many threads have not ended."""
-        self._ahead = 0
-        """How many pages are drawn before they are asked for."""
+        """Number of engines that are not lost, and of threads that have not ended."""
+        self._pages_ahead = 0
+        """Number of pages that are rendered ahead."""
         self._lost: list[Text] = []
         self._error: BaseException | None = None
         self._is_stopped = False
         self._changed = threading.Condition()
         self._wake: queue.Queue[None] = queue.Queue()
-        """Gets an entry for every thread that ends or stops the run."""
+        """Gets an entry from each thread that ends."""
 
     def run(self, engines: Sequence[Engine]) -> list[Text]:
-        """Read every page that is missing, and return why engines were lost.
+        """Read every missing page, and return the reasons why engines were lost.
 
-        Raises DoctorError when no engine is left, and what storing a page and the callbacks raise (a full disk).
-        KeyboardInterrupt passes on once no engine is given more pages.
+        Raises DoctorError if no engine is left, and the errors of the page store and the callbacks (a full disk).
+        On KeyboardInterrupt no engine gets more pages.
         """
         missing = [(n, index) for n, job in enumerate(self._jobs) for index in job.missing()]
-        self._tasks = [self._task(place, *page) for place, page in enumerate(missing)]
+        self._tasks = [self._create_task(position, *page) for position, page in enumerate(missing)]
         self._waiting = self._tasks[::-1]
         for task in self._tasks:
             self._open.setdefault(task.document, set()).add(task.index)
@@ -124,21 +124,21 @@ class Scheduler:
             if job.is_done:
                 self._on_document(job)
         self._engines = self._threads = len(engines) if self._tasks else 0
-        self._ahead = _DRAWN_AHEAD * self._threads
-        self._draw_ahead(0)  # while the engines load their models
+        self._pages_ahead = _PAGES_AHEAD * self._threads
+        self._render_ahead(0)  # while the engines load their models
         for engine in engines[: self._threads]:
-            threading.Thread(target=self._serve, args=(engine,), daemon=True).start()
+            threading.Thread(target=self._run_engine, args=(engine,), daemon=True).start()
         try:
             while self._threads and not self._is_stopped:
-                self._wake.get()  # joining a thread would not be interrupted by Ctrl-C
+                self._wake.get()  # Ctrl-C would not interrupt Thread.join
         finally:
             self._stop()
         if self._error is not None:
             raise self._error
         return self._lost
 
-    def _serve(self, engine: Engine) -> None:
-        """Read pages with an engine until none is left, and finish documents between two batches."""
+    def _run_engine(self, engine: Engine) -> None:
+        """Read pages with an engine until none is left, and finish documents between batches."""
         try:
             while (tasks := self._take(engine.batch)) and self._read_batch(engine, tasks):
                 self._finish_documents(engine)
@@ -149,22 +149,21 @@ class Scheduler:
                 self._threads -= 1
             self._wake.put(None)
 
-    def _take(self, most: int) -> list[Task]:
-        """Return the next pages, few enough to leave some to the other engines; none when all pages are done.
+    def _take(self, limit: int) -> list[Task]:
+        """Take up to `limit` pages, leaving a share to the other engines; empty when all pages are done.
 
-        A lost engine may give pages back, so an engine that is free waits until the last page is done.
+        A free engine waits until the last page is done, because a lost engine may give pages back.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open or self._is_stopped)
             if self._is_stopped:
                 return []
-            fair = (
-                -(-len(self._waiting) // (_PARTS_PER_ENGINE * self._engines)) if self._engines > 1 else most
-            )
-            return [self._waiting.pop() for _ in range(min(most, max(1, fair), len(self._waiting)))]
+            waiting, parts = len(self._waiting), _PARTS_PER_ENGINE * self._engines
+            share = -(-waiting // parts) if self._engines > 1 else limit
+            return [self._waiting.pop() for _ in range(min(limit, share, waiting))]
 
     def _read_batch(self, engine: Engine, tasks: Sequence[Task]) -> bool:
-        """Read and record some pages; returns False where the engine is lost, raises its error where it is the last."""
+        """Read and record pages; returns False if the engine is lost, raises its error if it was the last engine."""
         left, results = list(tasks), engine.read_batch(tasks)
         while True:
             try:
@@ -181,7 +180,7 @@ class Scheduler:
             del left[0]
 
     def _give_back(self, tasks: Sequence[Task], error: DoctorError) -> int:
-        """Let the other engines read the pages of a lost one; returns how many engines are left."""
+        """Return the pages of a lost engine to the queue; returns the number of engines left."""
         with self._changed:
             self._waiting.extend(reversed(tasks))
             self._engines -= 1
@@ -190,27 +189,27 @@ class Scheduler:
             return self._engines
 
     def _record(self, task: Task, result: PageRead | Text) -> None:
-        """Store a page that was read, and note that it is done."""
+        """Store a page that was read or the reason why it failed, and mark it as done."""
         job = self._jobs[task.document]
         if isinstance(result, PageRead):
-            noted = with_render_notes(result, self._draw(job, task.index))
-            result = presentable(noted, f"{job.store.folder.name}/{task.folder.name}")
+            page = with_render_notes(result, self._render(job, task.index))
+            result = with_portable_text(page, f"{job.store.folder.name}/{task.folder.name}")
             job.store.save(result)
             job.pages[task.index] = result
         else:
             job.failed[task.index] = result
         self._on_page(job, result)
         with self._changed:
-            left = self._open[task.document]
-            left.remove(task.index)
-            if not left:
+            open_pages = self._open[task.document]
+            open_pages.remove(task.index)
+            if not open_pages:
                 del self._open[task.document]
                 self._complete.append(job)
             self._changed.notify_all()
         self._source.forget(job.path, task.index)
 
     def _finish_documents(self, engine: Engine) -> None:
-        """Finish the documents that are done, whichever engine read them."""
+        """Join and report the documents whose pages are done; another engine may have read them."""
         with self._changed:
             jobs, self._complete = ([], []) if self._is_stopped else (self._complete, [])
         for job in jobs:
@@ -218,45 +217,45 @@ class Scheduler:
             self._on_document(job)
 
     def _stop(self, error: BaseException | None = None) -> None:
-        """Give no engine more pages; `run` raises the first error."""
+        """Stop giving pages to engines; `run` raises the first error."""
         with self._changed:
             self._is_stopped, self._error = True, self._error or error
             self._changed.notify_all()
 
-    def _task(self, place: int, document: int, index: int) -> Task:
+    def _create_task(self, position: int, document: int, index: int) -> Task:
         job = self._jobs[document]
         folder = job.store.clear(index)
 
         def render(scale: float) -> Picture:
-            drawn = self._draw(job, index, scale)
-            self._draw_ahead(place + 1)
-            return drawn
+            picture = self._render(job, index, scale)
+            self._render_ahead(position + 1)
+            return picture
 
         return Task(index, folder, render, document)
 
-    def _draw(self, job: DocumentJob, index: int, scale: float = 1.0) -> Picture:
+    def _render(self, job: DocumentJob, index: int, scale: float = 1.0) -> Picture:
         try:
             return self._source.render(job.path, index, scale, job.store.folder_of(index) / PREVIEW)
         except PictureError as error:
             raise PageFailedError(error.args[0]) from error
 
-    def _draw_ahead(self, start: int) -> None:
-        """Begin to draw the pages that are read next, from a place in the list of all pages on.
+    def _render_ahead(self, start: int) -> None:
+        """Start to render the next pages of the list, from `start`.
 
-        Pages that are done are left out: a slow engine must not have pages drawn that faster ones have long read.
+        Pages that are done are skipped: on behalf of a slow engine, pages would be rendered that others have read.
         """
-        for task in self._tasks[start : start + self._ahead]:
+        for task in self._tasks[start : start + self._pages_ahead]:
             with self._changed:
                 if task.index in self._open.get(task.document, ()):
                     job = self._jobs[task.document]
                     self._source.prepare(job.path, task.index, task.folder / PREVIEW)
 
 
-def with_render_notes(read: PageRead, picture: Picture) -> PageRead:
-    """Return the page with notes on a picture that was made smaller or is blank."""
-    notes = list(read.notes)
+def with_render_notes(page: PageRead, picture: Picture) -> PageRead:
+    """Return the page with a note if its picture was scaled down or is blank."""
+    notes, number = list(page.notes), page.page.index + 1
     if picture.share < 1:
-        notes.append(message("page-scaled", page=read.page.index + 1, percent=round(picture.share * 100)))
+        notes.append(message("page-scaled", page=number, percent=round(picture.share * 100)))
     if picture.blank:
-        notes.append(message("page-blank", page=read.page.index + 1))
-    return replace(read, notes=tuple(notes), blank=picture.blank)
+        notes.append(message("page-blank", page=number))
+    return replace(page, notes=tuple(notes), blank=picture.blank)

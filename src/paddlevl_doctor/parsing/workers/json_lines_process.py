@@ -1,7 +1,7 @@
-"""A child process that reads requests and writes events as JSON lines; it may crash, hang or print garbage.
+"""Runs a child process that exchanges requests and events as JSON lines, and that may crash, hang or print other text.
 
-The child has a session of its own, so that Ctrl-C in the terminal does not reach it, and ends with its whole process
-tree. Its stderr goes to a file, because a full pipe would stop it.
+The child runs in its own session, so that Ctrl-C in the terminal does not reach it, and is ended with its whole process
+tree. Its stderr goes to a file, because a full pipe would block it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from paddlevl_doctor.system.processes import kill_group, own_group
 Event = dict[str, Any]
 _TAIL_BYTES = 4000
 _DUMP_SECONDS = 2.0
-_KILLED = -9
-"""The `returncode` after SIGKILL, which Windows does not have."""
+_SIGKILL_CODE = -9
+"""The return code after SIGKILL; it does not occur on Windows."""
 
 
 class ChildEndedError(Exception):
-    """The child has ended; `returncode` is negative for a signal, `killed` if another process killed it."""
+    """The child has ended; `returncode` is negative for a signal, `killed` is whether another process killed it."""
 
     def __init__(self, returncode: int, *, killed: bool = False) -> None:
         super().__init__(f"the child ended with {returncode}")
@@ -39,7 +39,7 @@ class JsonLinesProcess:
     """One child process. Not thread-safe: one thread uses one child."""
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path) -> None:
-        """Start it; raises OSError where there is no such program."""
+        """Start the child; raises OSError if the program cannot be started."""
         self.log = log
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -53,16 +53,16 @@ class JsonLinesProcess:
                 **own_group(),
             )
         self._worker_pid = 0
-        """The process that does the work, where this one only passes lines on to it; 0 is none."""
+        """The process that does the work if the child only forwards lines to it, else 0."""
         self._events: queue.Queue[Event | None] = queue.Queue()
         self._requests: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read_events, daemon=True).start()
         threading.Thread(target=self._write_requests, daemon=True).start()
 
     def _read_events(self) -> None:
-        assert self.process.stdout is not None  # noqa: S101 - it was asked for
+        assert self.process.stdout is not None  # noqa: S101 - Popen got PIPE
         for line in self.process.stdout:
-            with contextlib.suppress(ValueError):  # a line that a library prints is no event
+            with contextlib.suppress(ValueError):  # a library may print other lines
                 event = json.loads(line)
                 if isinstance(event, dict) and "event" in event:
                     self._worker_pid = int(event.get("worker_pid") or self._worker_pid)
@@ -71,8 +71,8 @@ class JsonLinesProcess:
         self._requests.put(None)
 
     def _write_requests(self) -> None:
-        """Write the requests: a child that does not read them must not block the thread that watches it."""
-        assert self.process.stdin is not None  # noqa: S101 - it was asked for
+        """Write the requests in a separate thread, because a child that does not read them would block its user."""
+        assert self.process.stdin is not None  # noqa: S101 - Popen got PIPE
         try:
             with self.process.stdin as stdin:
                 while (line := self._requests.get()) is not None:
@@ -81,32 +81,32 @@ class JsonLinesProcess:
         except (OSError, ValueError):
             self._events.put(None)
 
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Send a request without waiting until it is read; `next_event` raises where the child has ended."""
-        self._requests.put(json.dumps(message) + "\n")
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Send a request without waiting; if the child has ended, `next_event` raises the error."""
+        self._requests.put(json.dumps(request) + "\n")
 
     def next_event(self, timeout: float) -> Event | None:
-        """Return the next event, None where none came within `timeout` seconds; raises ChildEndedError."""
+        """Return the next event, None if there is none within `timeout` seconds; raises ChildEndedError."""
         try:
             event = self._events.get(timeout=timeout)
         except queue.Empty:
             return None
         if event is None:
             self._events.put(None)  # for the next call
-            raise self._ended()
+            raise self._end_error()
         return event
 
-    def _ended(self) -> ChildEndedError:
-        """Return how it ended; a child that has closed its output and lives on is killed."""
+    def _end_error(self) -> ChildEndedError:
+        """Return the error of an ended child; a child that closed its output but still runs is killed."""
         try:
             returncode = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill()
             return ChildEndedError(self.process.wait())
-        return ChildEndedError(returncode, killed=returncode == _KILLED)
+        return ChildEndedError(returncode, killed=returncode == _SIGKILL_CODE)
 
-    def ask_for_stacks(self) -> str:
-        """Return the stacks of all threads of the child, empty on Windows; the child has to have registered SIGUSR1."""
+    def dump_stacks(self) -> str:
+        """Return the stacks of the child's threads, empty on Windows. The child must have registered SIGUSR1."""
         if not hasattr(signal, "SIGUSR1"):
             return ""
         start = self.log.stat().st_size
@@ -114,26 +114,26 @@ class JsonLinesProcess:
             self.process.send_signal(signal.SIGUSR1)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(_DUMP_SECONDS)
-        return self._log_from(start)
+        return self._read_log(start)
 
     def stderr_tail(self) -> str:
         """Return the end of what the child wrote to stderr."""
-        return self._log_from(max(0, self.log.stat().st_size - _TAIL_BYTES))
+        return self._read_log(max(0, self.log.stat().st_size - _TAIL_BYTES))
 
-    def _log_from(self, start: int) -> str:
+    def _read_log(self, start: int) -> str:
         with self.log.open("rb") as file:
             file.seek(start)
             return file.read(_TAIL_BYTES * 4).decode("utf-8", errors="replace")
 
     def processes(self) -> list[psutil.Process]:
-        """Return the child, the process that works for it, and all that they have started."""
-        return _trees(self.process.pid, self._worker_pid)
+        """Return the child, its worker process, and all their descendants."""
+        return _process_trees(self.process.pid, self._worker_pid)
 
     def kill(self) -> None:
-        """Kill the child, the process that works for it, and all that they have started."""
-        self._kill(self.processes())
+        """Kill the child, its worker process, and all their descendants."""
+        self._kill_all(self.processes())
 
-    def _kill(self, processes: Sequence[psutil.Process]) -> None:
+    def _kill_all(self, processes: Sequence[psutil.Process]) -> None:
         kill_group(self.process.pid)
         for process in processes:
             with contextlib.suppress(psutil.Error):
@@ -142,21 +142,21 @@ class JsonLinesProcess:
         self.process.wait()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Let the child end by itself, and end it where it does not within `timeout` seconds.
+        """Close the child's stdin, and kill the child if it does not end within `timeout` seconds.
 
-        The process that worked for it is left alone: it waits for the next client.
+        A separate worker process continues to run: it waits for the next client.
         """
         self._requests.put(None)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout)
-        self._kill(_trees(self.process.pid))
+        self._kill_all(_process_trees(self.process.pid))
 
 
-def _trees(*roots: int) -> list[psutil.Process]:
-    """Return processes and all that they have started; 0 is none."""
-    found: list[psutil.Process] = []
+def _process_trees(*roots: int) -> list[psutil.Process]:
+    """Return processes and their descendants; a pid of 0 is skipped."""
+    processes: list[psutil.Process] = []
     for pid in filter(None, roots):
         with contextlib.suppress(psutil.Error):
             root = psutil.Process(pid)
-            found += [root, *root.children(recursive=True)]
-    return found
+            processes += [root, *root.children(recursive=True)]
+    return processes

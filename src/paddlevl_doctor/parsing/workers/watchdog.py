@@ -1,8 +1,8 @@
-"""Watches a worker: every stage has a time limit, memory is sampled, and a worker that stalled is found early.
+"""Watches a worker: limits the time of each stage, samples the memory, and detects a stalled worker early.
 
-A worker that computes for long (PaddleOCR-VL on a CPU needs minutes a page) and one that waits for ever differ only in
-the processor time that they use. So there are two limits: one without any use of the processor, and a much longer one
-with it."""
+A worker that computes for a long time (PaddleOCR-VL on a CPU needs minutes per page) and a worker that hangs differ
+only in their processor time. Hence there are two limits: one without processor use, and a much longer one with it.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ import psutil
 from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
 
-_TICK = 0.25
+_POLL_SECONDS = 0.25
 _SAMPLE_SECONDS = 1.0
-_BUSY_SHARE = 0.02
-"""Of one core: a worker that uses less is idle. A thread that polls a queue twice a second uses less."""
-_BUSY_PERCENT = 5
-"""Of the GPU: a desktop uses less of it."""
+_MIN_BUSY_CORE_SHARE = 0.02
+"""A worker that uses a smaller share of one core is idle. Polling a queue twice a second uses less."""
+_MIN_BUSY_GPU_PERCENT = 5
+"""A GPU with a lower utilization is idle; a desktop environment uses less."""
 
-Gpu = Callable[[Collection[int]], "tuple[int, int] | None"]
-"""Returns MiB in use on a GPU, and for how many percent of the time some processes keep it busy; None if unknown."""
+GpuProbe = Callable[[Collection[int]], "tuple[int, int] | None"]
+"""Returns the MiB in use on a GPU, and its utilization in percent by the given processes; None if unknown."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: until a stage ends (`busy`), and without any use of the processor (`idle`)."""
+    """Limits of a stage in seconds: in total (`busy`), and without processor use (`idle`)."""
 
     busy: float
     idle: float
@@ -42,22 +42,24 @@ LIMITS = {
     "pictures": Limits(120, 30),
     "join": Limits(300, 60),
 }
-"""By stage. `load` may download 2 GB, in which a slow network may pause; a GPU that computes keeps one core busy."""
-_READ_ON_GPU = 600
-"""Seconds for a page there, or for a batch that ends all at once. A decoder that hangs keeps a core as busy as one that
-reads (failures.md: gpu-decode-hang), and a processor may need an hour for a page."""
+"""The limits by stage. `load` may download 2 GB over a slow network; a GPU that computes keeps one core busy."""
+_GPU_READ_SECONDS = 600
+"""Limit for a page on a GPU, or for a batch with all results at once. A hanging decoder also keeps a core busy
+(failures.md: gpu-decode-hang). On a CPU a page may take an hour, hence the longer limit there."""
 
 
 def limits_for(device: str, stall: float | None = None) -> dict[str, Limits]:
-    """Return the limits by stage on a device; `stall` takes the place of those without any use of the processor."""
-    found = dict(LIMITS)
+    """Return the limits by stage on a device; `stall` replaces the idle limits."""
+    by_stage = dict(LIMITS)
     if device.startswith("gpu"):
-        found["read"] = replace(found["read"], busy=_READ_ON_GPU)
-    return found if stall is None else {name: replace(limits, idle=stall) for name, limits in found.items()}
+        by_stage["read"] = replace(LIMITS["read"], busy=_GPU_READ_SECONDS)
+    if stall is not None:
+        by_stage = {stage: replace(limits, idle=stall) for stage, limits in by_stage.items()}
+    return by_stage
 
 
 class StalledError(Exception):
-    """A worker that made no progress within a limit. `stacks` has the stacks of its threads."""
+    """A worker made no progress within a limit; `idle` is whether it was the idle limit. `stacks` are its threads."""
 
     def __init__(self, stage: str, waited: float, stacks: str, *, idle: bool) -> None:
         super().__init__(f"{stage}: no progress for {waited:.0f} s")
@@ -65,10 +67,9 @@ class StalledError(Exception):
 
 
 class DiedError(Exception):
-    """A worker that ended during a request. `stderr` is the end of what it wrote there.
+    """A worker ended during a request. `stderr` is the end of its stderr.
 
-    `killed_with` is set where another process killed it, as the system does where memory runs out: the MiB of its last
-    sample.
+    `killed_with` is the MiB of its last sample if another process killed it, as the system does when memory runs out.
     """
 
     def __init__(self, stage: str, returncode: int, stderr: str, killed_with: int | None = None) -> None:
@@ -78,98 +79,100 @@ class DiedError(Exception):
 
 @dataclass
 class Watcher:
-    """Waits for the answers of one worker."""
+    """Waits for the events of one worker, and enforces its limits."""
 
     child: JsonLinesProcess
     samples: list[Sample]
-    """Where the samples go; shared by the workers of one run."""
+    """The memory samples, shared by the workers of one run."""
     started: float
     """`time.monotonic()` at the start of the run."""
     on_stage: Callable[[str], None] = lambda _stage: None
-    gpu: Gpu = lambda _pids: None
+    gpu: GpuProbe = lambda _pids: None
     limits: Mapping[str, Limits] = field(default_factory=lambda: LIMITS)
     worker: str = ""
-    """The name of this worker in the samples, as `device` is that of its GPU."""
+    """The name of the worker in the samples; `device` is the name of its GPU."""
     device: str = ""
     stage: str = "start"
-    _since: float = field(default_factory=time.monotonic)
-    _last_use: float = field(default_factory=time.monotonic)
+    _stage_started: float = field(default_factory=time.monotonic)
+    _last_busy: float = field(default_factory=time.monotonic)
     _cpu: float = 0.0
-    _sampled: float = 0.0
+    _last_sample: float = 0.0
     _rss_mb: int = 0
 
     def wait(self) -> Event:
-        """Return the next event that is no stage; raises StalledError and DiedError, after the child was ended."""
-        self._progress()
+        """Return the next event other than `stage`; raises StalledError and DiedError after the end of the child."""
+        self._reset_timers()
         while True:
-            event = self._next()
+            event = self._poll()
             if event is None:
                 continue
-            self._progress()
+            self._reset_timers()
             if event["event"] != "stage":
                 return event
             self.stage = str(event.get("stage"))
             self.on_stage(self.stage)
 
-    def _next(self) -> Event | None:
+    def _poll(self) -> Event | None:
         try:
-            event = self.child.next_event(_TICK)
+            event = self.child.next_event(_POLL_SECONDS)
         except ChildEndedError as error:
-            self._note_end()
+            self._add_end_sample()
             killed_with = self._rss_mb if error.killed else None
             raise DiedError(self.stage, error.returncode, self.child.stderr_tail(), killed_with) from error
         now = time.monotonic()
-        if now - self._sampled >= _SAMPLE_SECONDS:
+        if now - self._last_sample >= _SAMPLE_SECONDS:
             self._sample(now)
         if event is None:
             self._check_limits(now)
         return event
 
     def close(self) -> None:
-        """Let the worker end, or end it."""
+        """End the worker; see JsonLinesProcess.close."""
         self.child.close()
-        self._note_end()
+        self._add_end_sample()
 
     def kill(self) -> None:
-        """End the worker at once."""
+        """Kill the worker."""
         self.child.kill()
-        self._note_end()
+        self._add_end_sample()
 
-    def _progress(self) -> None:
-        self._since = self._last_use = time.monotonic()
+    def _reset_timers(self) -> None:
+        self._stage_started = self._last_busy = time.monotonic()
 
     def _check_limits(self, now: float) -> None:
-        """End a worker that is beyond a limit."""
+        """Kill a worker that exceeds a limit; raises StalledError."""
         limits = self.limits.get(self.stage, LIMITS["read"])
-        busy, idle = now - self._since, now - self._last_use
+        busy, idle = now - self._stage_started, now - self._last_busy
         if busy > limits.busy or idle > limits.idle:
-            stacks = self.child.ask_for_stacks()
+            stacks = self.child.dump_stacks()
             self.kill()
             is_idle = idle > limits.idle
             raise StalledError(self.stage, idle if is_idle else busy, stacks, idle=is_idle)
 
     def _sample(self, now: float) -> None:
-        """Note the memory, and whether processor or GPU were used since the last sample."""
+        """Sample the memory, and check whether the worker used the processor or the GPU since the last sample."""
         processes = self.child.processes()
         rss, cpu = usage(processes)
         gpu = self.gpu({process.pid for process in processes})
-        span = now - self._sampled if self._sampled else _SAMPLE_SECONDS
-        if cpu - self._cpu > _BUSY_SHARE * span or (gpu is not None and gpu[1] > _BUSY_PERCENT):
-            self._last_use = now
-        self._cpu, self._sampled, self._rss_mb = cpu, now, rss >> 20
-        self._note(now, self._rss_mb, gpu[0] if gpu else None)
+        elapsed = now - self._last_sample if self._last_sample else _SAMPLE_SECONDS
+        if cpu - self._cpu > _MIN_BUSY_CORE_SHARE * elapsed or (
+            gpu is not None and gpu[1] > _MIN_BUSY_GPU_PERCENT
+        ):
+            self._last_busy = now
+        self._cpu, self._last_sample, self._rss_mb = cpu, now, rss >> 20
+        self._add_sample(now, self._rss_mb, gpu[0] if gpu else None)
 
-    def _note_end(self) -> None:
-        """Note that it uses no memory any more."""
-        self._note(time.monotonic(), 0, None)
+    def _add_end_sample(self) -> None:
+        """Add a sample of 0 MiB for a worker that has ended."""
+        self._add_sample(time.monotonic(), 0, None)
 
-    def _note(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
+    def _add_sample(self, now: float, rss_mb: int, vram_mb: int | None) -> None:
         seconds = round(now - self.started, 1)
         self.samples.append(Sample(seconds, rss_mb, vram_mb, self.worker, self.device))
 
 
 def usage(processes: list[psutil.Process]) -> tuple[int, float]:
-    """Return resident bytes and processor seconds of some processes; those that have ended do not count."""
+    """Return the resident bytes and the processor seconds of processes; processes that have ended do not count."""
     rss, cpu = 0, 0.0
     for process in processes:
         try:
@@ -183,14 +186,14 @@ def usage(processes: list[psutil.Process]) -> tuple[int, float]:
 
 
 _MIN_PAGES = 10
-"""Pages before growth counts: caches and kernels fill during the first ones."""
+"""Minimum number of pages before growth counts: caches fill during the first pages."""
 _GROWTH_FACTOR, _MIN_GROWTH_MB = 1.5, 1024
 
 
-def keeps_rising(mb: Sequence[int]) -> bool:
-    """Say whether memory (MiB after each page) grew by half and by a gigabyte since the first pages, for good.
+def is_leaking(mb: Sequence[int]) -> bool:
+    """Return whether the memory (MiB after each page) has permanently grown by half and by a gigabyte.
 
-    The lowest of the last pages is compared with the highest of the early ones, so that one large page is no growth.
+    The minimum of the last pages is compared with the maximum of early pages, so that one large page does not count.
     """
     if len(mb) < _MIN_PAGES:
         return False
@@ -198,25 +201,25 @@ def keeps_rising(mb: Sequence[int]) -> bool:
     return late > early * _GROWTH_FACTOR and late - early > _MIN_GROWTH_MB
 
 
-def summed(samples: Iterable[Sample]) -> tuple[Sample, ...]:
-    """Return what all workers together had at the moment of each sample: RSS by worker, GPU memory by device.
+def sum_by_time(samples: Iterable[Sample]) -> tuple[Sample, ...]:
+    """Return the total memory of all workers at the time of each sample: RSS by worker, GPU memory by device.
 
-    The last sample of a worker that has ended is 0 MiB.
+    A worker that has ended has a last sample of 0 MiB.
     """
     rss: dict[str, int] = {}
     vram: dict[str, int] = {}
-    found = []
+    totals = []
     for sample in sorted(samples, key=lambda sample: sample.seconds):
         rss[sample.worker] = sample.rss_mb
         vram.pop(sample.device, None)
         if sample.vram_mb is not None:
             vram[sample.device] = sample.vram_mb
-        found.append(Sample(sample.seconds, sum(rss.values()), sum(vram.values()) if vram else None))
-    return tuple(found)
+        totals.append(Sample(sample.seconds, sum(rss.values()), sum(vram.values()) if vram else None))
+    return tuple(totals)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope of the line of least squares through (seconds, MiB), in MiB per second; 0 for a point."""
+    """Return the slope of the least-squares line through points (seconds, MiB), in MiB per second; 0 for one point."""
     if not points:
         return 0.0
     x_mean = sum(x for x, _ in points) / len(points)
