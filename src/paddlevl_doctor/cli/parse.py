@@ -14,7 +14,7 @@ from paddlevl_doctor.cli.common import Backend, Common, Mirror, ReadFormat, SetN
 from paddlevl_doctor.cluster import report as cluster_report
 from paddlevl_doctor.cluster.parse import parse_on_ray
 from paddlevl_doctor.commands.parse import parse as run_parse
-from paddlevl_doctor.parsing.evaluate.compare_engines import engines_of
+from paddlevl_doctor.parsing.evaluate.compare_engines import parse_engine_names
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.report.ci_parse import checkout, renderers
 from paddlevl_doctor.report.json_documents import parse_document
@@ -182,4 +182,4 @@ def _compared(words: str | None) -> tuple[str, ...]:
     if not words:
         return ()
 
-    return engines_of(words)
+    return parse_engine_names(words)

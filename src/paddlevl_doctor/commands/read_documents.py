@@ -12,8 +12,13 @@ from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
 from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
-from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
-from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
+from paddlevl_doctor.parsing.evaluate.judge import (
+    judge_run,
+    judge_with_truth,
+    judge_without_truth,
+    truth_diff,
+)
+from paddlevl_doctor.parsing.evaluate.reread_rotated import may_have_rotated_pages, reread_rotated_pages
 from paddlevl_doctor.parsing.input.documents import refusal
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report import build_run_report
@@ -109,7 +114,7 @@ class _Run:
 
                 def on_page(job: DocumentJob, page: PageRead | Text) -> None:
                     if isinstance(page, PageRead):
-                        self.checker.page(job, page)
+                        self.checker.submit(job, page)
                     advance(1)
 
                 self.engines.on_stage(lambda stage: advance.say(message(f"worker-{stage}")))
@@ -126,22 +131,22 @@ class _Run:
         """Wait for the cross-check; pages of an earlier run are checked as well."""
         for job in self.jobs:
             for index in sorted(job.kept):
-                self.checker.page(job, job.pages[index])
-        if self.checker.left():
+                self.checker.submit(job, job.pages[index])
+        if self.checker.pending():
             with self.context.stage(message("stage-witness")), self.record.timed("witness"):
                 self.checker.wait()
 
     def _reread_rotated_pages(self) -> None:
         """Read rotated pages again, and join and write their documents again."""
-        rotated = [job for job in self.jobs if may_lie(job, self.checker)]
+        rotated = [job for job in self.jobs if may_have_rotated_pages(job, self.checker)]
         if rotated:
             engines = self.engines.engines
             with self.context.stage(message("stage-upright")), self.record.timed("upright"):
                 for job in rotated:
-                    if set_upright(job, self.checker, engines, self.source):
+                    if reread_rotated_pages(job, self.checker, engines, self.source):
                         job.markdown = engines[0].join([page.markdown for page in job.pages_in_order()])
                         self._write(job)
-        self.record.incidents += dict.fromkeys(self.checker.troubles)
+        self.record.incidents += dict.fromkeys(self.checker.errors)
 
     def _write(self, job: DocumentJob) -> None:
         """Write the results of a document."""
@@ -159,13 +164,13 @@ class _Run:
     def document_report(self, job: DocumentJob, known: KnownTexts) -> DocumentReport:
         """Return the judged report of a document, compared with its known text where there is one."""
         reading, truth = self._reading(job), known.texts.get(job.path)
-        looks: Mapping[int, PageCheck] = self.checker.of(job)
+        checks: Mapping[int, PageCheck] = self.checker.checks_of(job)
         failed = tuple(job.failed[index] for index in sorted(job.failed))
         blank = all(page.blank for page in job.pages.values())
         verdict = (
-            judge_alone(reading, looks, failed, blank=blank, missing=known.why_missing(job.path))
+            judge_without_truth(reading, checks, failed, blank=blank, missing=known.why_missing(job.path))
             if truth is None
-            else compare(reading, truth, self.context.request.threshold, failed)
+            else judge_with_truth(reading, truth, self.context.request.threshold, failed)
         )
         return DocumentReport(
             input=str(job.path),
@@ -175,9 +180,9 @@ class _Run:
             outputs=self.outputs.get(job.path, ()),
             verdict=verdict,
             notes=(*job.notes, *reading.notes),
-            witnessed=sum(look.seen > 0 for look in looks.values()),
-            differences=tuple(found for _, look in sorted(looks.items()) for found in look.differences),
-            diff="" if truth is None else difference_of(reading, truth),
+            witnessed=sum(check.lines > 0 for check in checks.values()),
+            differences=tuple(found for _, check in sorted(checks.items()) for found in check.differences),
+            diff="" if truth is None else truth_diff(reading, truth),
         )
 
     def report(self) -> ParseReport:

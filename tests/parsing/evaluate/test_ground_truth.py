@@ -6,7 +6,7 @@ import pytest
 
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage, load_truth
-from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, judge
+from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, compare_with_truth
 from paddlevl_doctor.parsing.output.markdown import as_markdown
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Block
@@ -76,7 +76,7 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
     )
     file = written(tmp_path, "page.md", as_markdown(one))
 
-    verdict = judge(one, load_truth(file), claims=READER_CLAIMS, threshold=1.0)
+    verdict = compare_with_truth(one, load_truth(file), claims=READER_CLAIMS, threshold=1.0)
 
     assert (verdict.passed, verdict.similarity, verdict.reasons) == (True, 1.0, ())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.parsing.output.html_tables import rows_of
-from paddlevl_doctor.values.pages import Block, Page, Reading, reading_to_dict
+from paddlevl_doctor.values.pages import Block, Reading, reading_to_dict
 
 READING = "paddlevl-doctor/reading/1"
 """The schema of a reading's JSON document."""
@@ -32,11 +32,6 @@ def as_document(reading: Reading) -> dict[str, Any]:
     """Return the JSON document that lies beside the Markdown: pages, blocks and boxes as they were read."""
     doctor = {"version": __version__}
     return {"schema": READING, "doctor": doctor, **reading_to_dict(reading)}
-
-
-def plain_text(page: Page) -> str:
-    """Return the text of a page without any markup, a line for each block."""
-    return "\n".join(block.text for block in page.blocks)
 
 
 def _block(block: Block) -> str:
