@@ -62,7 +62,7 @@ class Alignment:
     occurrences: dict[str, list[int]]
     """All positions in the text that was read at which the folded text of a part occurs exactly."""
     candidates: Sequence[Sequence[int]]
-    """Possible start positions of each part in the text that was read; none if the part does not count for the order."""
+    """Possible start positions of each part in the text that was read; none if the part is left out of the order."""
     chain: Sequence[tuple[int, int]]
     """The longest series of parts in the order of the document: part number and start in the text that was read."""
 
