@@ -20,7 +20,7 @@ from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
 from paddlevl_doctor.cluster.storage import Found, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
-from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
+from paddlevl_doctor.parsing.evaluate.ground_truth import candidate_files, load_truth
 from paddlevl_doctor.parsing.input.documents import free_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.redaction import without_secrets
@@ -187,7 +187,7 @@ def _truths(expect: str | None, found: Sequence[Found]) -> list[_Truth]:
 def _truth(place: RemotePath, files: Mapping[PurePosixPath, Found], document: Found) -> _Truth:
     """Return the known text of a document in a folder that mirrors that of the documents."""
     folder, name = PurePosixPath(document.folder), PurePosixPath(document.place.name)
-    text_at = next((files[way] for way in candidates(folder, name) if way in files), None)
+    text_at = next((files[way] for way in candidate_files(folder, name) if way in files), None)
     if text_at is None:
         return _Truth(missing=place.inside((folder / f"{name.stem}.md").as_posix()).shown)
     return _Truth(_legible(text_at))

@@ -11,7 +11,7 @@ from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_chec
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
-from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
+from paddlevl_doctor.parsing.evaluate.ground_truth import GroundTruths
 from paddlevl_doctor.parsing.evaluate.judge import (
     judge_run,
     judge_with_truth,
@@ -37,7 +37,7 @@ def read_documents(
     choice: EngineChoice,
     jobs: Sequence[DocumentJob],
     source: PageSource,
-    known: KnownTexts,
+    known: GroundTruths,
 ) -> ParseReport:
     """Read all pages, write the results and judge them; raises DoctorError where nothing can be read."""
     pages = sum(job.count for job in jobs)
@@ -161,9 +161,9 @@ class _Run:
         seconds = {"read": round(sum(page.page.seconds for page in pages), 2)}
         return Reading(self.choice.name, device, tuple(p.page for p in pages), seconds, 0, vram, notes)
 
-    def document_report(self, job: DocumentJob, known: KnownTexts) -> DocumentReport:
+    def document_report(self, job: DocumentJob, known: GroundTruths) -> DocumentReport:
         """Return the judged report of a document, compared with its known text where there is one."""
-        reading, truth = self._reading(job), known.texts.get(job.path)
+        reading, truth = self._reading(job), known.truths.get(job.path)
         checks: Mapping[int, PageCheck] = self.checker.checks_of(job)
         failed = tuple(job.failed[index] for index in sorted(job.failed))
         blank = all(page.blank for page in job.pages.values())
