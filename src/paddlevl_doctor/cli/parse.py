@@ -14,7 +14,7 @@ from paddlevl_doctor.cli.common import Backend, Common, Mirror, ReadFormat, SetN
 from paddlevl_doctor.cluster import report as cluster_report
 from paddlevl_doctor.cluster.parse import parse_on_ray
 from paddlevl_doctor.commands.parse import parse as run_parse
-from paddlevl_doctor.parsing.evaluate.compare_engines import engines_of
+from paddlevl_doctor.parsing.evaluate.compare_engines import parse_engine_names
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.report.ci_parse import checkout, renderers
 from paddlevl_doctor.report.json_documents import parse_document
@@ -147,7 +147,7 @@ def parse(
         threshold=threshold,
         require=require.value if require else None,
         witness=witness.value,
-        compare=engines_of(compare) if compare else (),
+        compare=parse_engine_names(compare) if compare else (),
         server_url=server_url,
         server_backend=f"{server_backend.value}-server" if server_backend else "",
         server_model=server_model,

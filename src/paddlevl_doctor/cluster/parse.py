@@ -20,7 +20,7 @@ from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
 from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.messages import language, message, render
-from paddlevl_doctor.parsing.evaluate.ground_truth import candidates, load_truth
+from paddlevl_doctor.parsing.evaluate.ground_truth import candidate_files, load_truth
 from paddlevl_doctor.parsing.input.documents import unique_result_name
 from paddlevl_doctor.parsing.run.report import ParseRequest
 from paddlevl_doctor.redaction import map_texts, without_secrets
@@ -190,7 +190,7 @@ def _truths(expect: str | None, documents: Sequence[RemoteFile]) -> list[_Truth]
 def _truth(truths: RemotePath, files: Mapping[PurePosixPath, RemoteFile], document: RemoteFile) -> _Truth:
     """Return the ground truth of a document in a folder that mirrors the folder of the documents."""
     folder, name = PurePosixPath(document.folder), PurePosixPath(document.path.name)
-    truth = next((files[path] for path in candidates(folder, name) if path in files), None)
+    truth = next((files[path] for path in candidate_files(folder, name) if path in files), None)
     if truth is None:
         return _Truth(missing=truths.child((folder / f"{name.stem}.md").as_posix()).display_name)
     return _Truth(_validated(truth))

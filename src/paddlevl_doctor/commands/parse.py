@@ -22,7 +22,7 @@ from paddlevl_doctor.commands.read_documents import read_documents
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.parsing.evaluate.compare_engines import compare_engines
-from paddlevl_doctor.parsing.evaluate.ground_truth import known_texts
+from paddlevl_doctor.parsing.evaluate.ground_truth import find_ground_truths
 from paddlevl_doctor.parsing.input.documents import (
     PAGES_SUFFIX,
     Input,
@@ -91,12 +91,12 @@ def _parse(
     record = RunRecord(system.clock)
     check_options(request)
     inputs = find(*(_input_path(system, record, name) for name in request.inputs))
-    known = known_texts(request.expect, inputs, ASSETS, request.missing)
-    if request.threshold is not None and not (known.texts or known.missing):
+    known = find_ground_truths(request.expect, inputs, ASSETS, request.missing)
+    if request.threshold is not None and not (known.truths or known.missing):
         raise UsageError(message("threshold-alone"))
     jobs = _open_documents(record, request, source, inputs)
     if request.engine != "selftest":  # the self-test writes no results
-        protected = (*known.places, *(item.path for item in inputs))
+        protected = (*known.files, *(item.path for item in inputs))
         refuse_to_replace([job.name for job in jobs], outputs, protected)
     check_output_folder(request.output)
     if request.fix:

@@ -11,9 +11,14 @@ from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_chec
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
-from paddlevl_doctor.parsing.evaluate.ground_truth import KnownTexts
-from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
-from paddlevl_doctor.parsing.evaluate.reread_rotated import may_lie, set_upright
+from paddlevl_doctor.parsing.evaluate.ground_truth import GroundTruths
+from paddlevl_doctor.parsing.evaluate.judge import (
+    judge_run,
+    judge_with_truth,
+    judge_without_truth,
+    truth_diff,
+)
+from paddlevl_doctor.parsing.evaluate.reread_rotated import may_have_rotated_pages, reread_rotated_pages
 from paddlevl_doctor.parsing.input.documents import unopenable_error
 from paddlevl_doctor.parsing.input.page_source import PageSource
 from paddlevl_doctor.parsing.output.run_report import build_run_report
@@ -32,7 +37,7 @@ def read_documents(
     choice: EngineChoice,
     jobs: Sequence[DocumentJob],
     source: PageSource,
-    known: KnownTexts,
+    known: GroundTruths,
 ) -> ParseReport:
     """Read all pages, write and evaluate the results; raises DoctorError if no page can be read."""
     pages = sum(job.count for job in jobs)
@@ -109,7 +114,7 @@ class _ParseRun:
 
                 def on_page(job: DocumentJob, page: PageRead | Text) -> None:
                     if isinstance(page, PageRead):
-                        self.checker.page(job, page)
+                        self.checker.submit(job, page)
                     advance(1)
 
                 self.engines.on_stage(lambda stage: advance.say(message(f"worker-{stage}")))
@@ -126,22 +131,22 @@ class _ParseRun:
         """Cross-check the pages of an earlier run too, and wait for the end of the cross-check."""
         for job in self.jobs:
             for index in sorted(job.kept):
-                self.checker.page(job, job.pages[index])
-        if self.checker.left():
+                self.checker.submit(job, job.pages[index])
+        if self.checker.pending():
             with self.context.stage(message("stage-witness")), self.record.timed("witness"):
                 self.checker.wait()
 
     def _reread_rotated_pages(self) -> None:
         """Read rotated pages again; then join and write their documents again."""
-        rotated = [job for job in self.jobs if may_lie(job, self.checker)]
+        rotated = [job for job in self.jobs if may_have_rotated_pages(job, self.checker)]
         if rotated:
             engines = self.engines.engines
             with self.context.stage(message("stage-upright")), self.record.timed("upright"):
                 for job in rotated:
-                    if set_upright(job, self.checker, engines, self.source):
+                    if reread_rotated_pages(job, self.checker, engines, self.source):
                         job.markdown = engines[0].join([page.markdown for page in job.pages_in_order()])
                         self._write(job)
-        self.record.incidents += dict.fromkeys(self.checker.troubles)
+        self.record.incidents += dict.fromkeys(self.checker.errors)
 
     def _write(self, job: DocumentJob) -> None:
         """Write the results of a document."""
@@ -156,16 +161,16 @@ class _ParseRun:
         seconds = {"read": round(sum(page.page.seconds for page in pages), 2)}
         return Reading(self.choice.name, device, tuple(p.page for p in pages), seconds, 0, vram, notes)
 
-    def document_report(self, job: DocumentJob, known: KnownTexts) -> DocumentReport:
+    def document_report(self, job: DocumentJob, known: GroundTruths) -> DocumentReport:
         """Return the report of a document with its verdict, compared with its ground truth if there is one."""
-        reading, truth = self._reading(job), known.texts.get(job.path)
-        checks: Mapping[int, PageCheck] = self.checker.of(job)
+        reading, truth = self._reading(job), known.truths.get(job.path)
+        checks: Mapping[int, PageCheck] = self.checker.checks_of(job)
         failed = tuple(job.failed[index] for index in sorted(job.failed))
         blank = all(page.blank for page in job.pages.values())
         verdict = (
-            judge_alone(reading, checks, failed, blank=blank, missing=known.why_missing(job.path))
+            judge_without_truth(reading, checks, failed, blank=blank, missing=known.why_missing(job.path))
             if truth is None
-            else compare(reading, truth, self.context.request.threshold, failed)
+            else judge_with_truth(reading, truth, self.context.request.threshold, failed)
         )
         return DocumentReport(
             input=str(job.path),
@@ -175,11 +180,11 @@ class _ParseRun:
             outputs=self.outputs.get(job.path, ()),
             verdict=verdict,
             notes=(*job.notes, *reading.notes),
-            witnessed=sum(check.seen > 0 for check in checks.values()),
+            witnessed=sum(check.lines > 0 for check in checks.values()),
             differences=tuple(
                 difference for _, check in sorted(checks.items()) for difference in check.differences
             ),
-            diff="" if truth is None else difference_of(reading, truth),
+            diff="" if truth is None else truth_diff(reading, truth),
         )
 
     def report(self) -> ParseReport:

@@ -17,7 +17,7 @@ from paddlevl_doctor.parsing.engines.base import PageFailedError, Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
 from paddlevl_doctor.parsing.engines.embedded_worker import engine_options, split_into_bands
 from paddlevl_doctor.parsing.evaluate.ground_truth import load_truth
-from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, THRESHOLDS, judge
+from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, THRESHOLDS, compare_with_truth
 from paddlevl_doctor.parsing.input.decode import UnreadableImageError, load
 from paddlevl_doctor.parsing.input.page_source import Picture
 from paddlevl_doctor.values.errors import DoctorError
@@ -55,7 +55,7 @@ def reader(tmp_path_factory):
 
 def judged(page):
     reading = Reading("reader", "cpu", (page,), {}, 0)
-    return worded(judge(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"]))
+    return worded(compare_with_truth(reading, TRUTH, claims=READER_CLAIMS, threshold=THRESHOLDS["reader"]))
 
 
 def box_of(name):

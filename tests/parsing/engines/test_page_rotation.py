@@ -16,7 +16,7 @@ from paddlevl_doctor.parsing.engines.base import Task
 from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
 from paddlevl_doctor.parsing.engines.page_rotation import rotation_of, unrotate_box
 from paddlevl_doctor.parsing.evaluate.ground_truth import load_truth
-from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, judge
+from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, compare_with_truth
 from paddlevl_doctor.parsing.input.page_source import Picture
 from paddlevl_doctor.values.pages import Box, Page, Reading
 
@@ -82,7 +82,7 @@ def test_a_page_on_its_side_is_read_as_well_as_upright(reader: ReaderEngine, tmp
     reading = Reading("reader", "cpu", (page,), {}, 0)
     truth = type(TRUTH)(TRUTH.name, tuple(type(p)(p.blocks) for p in TRUTH.pages))
 
-    assert judge(reading, truth, claims=READER_CLAIMS, threshold=0.9).similarity > 0.9
+    assert compare_with_truth(reading, truth, claims=READER_CLAIMS, threshold=0.9).similarity > 0.9
 
 
 @pytest.mark.xdist_group("reader")

@@ -1,4 +1,4 @@
-"""Texts are found where they are, in order, and long texts are as alike as they would be compared whole."""
+"""Texts are located in order, and the similarity of long texts is that of a comparison in one piece."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from paddlevl_doctor.parsing.evaluate.align import (
     occurrences,
     similarity,
 )
-from paddlevl_doctor.parsing.evaluate.verdict import endless
+from paddlevl_doctor.parsing.evaluate.verdict import repetitions
 
 short = st.text(alphabet="abc", max_size=6)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def noise(words: str, share: float, dice: random.Random) -> str:
-    return "".join(dice.choice(LETTERS) if dice.random() < share else sign for sign in words)
+def noise(words: str, share: float, rng: random.Random) -> str:
+    return "".join(rng.choice(LETTERS) if rng.random() < share else sign for sign in words)
 
 
 @given(st.lists(short, max_size=5), st.text(alphabet="abc", max_size=40))
-def test_equal_texts_are_found_wherever_they_are(wanted: list[str], words: str) -> None:
+def test_all_exact_occurrences_are_found(wanted: list[str], words: str) -> None:
     assert occurrences(wanted, words) == {
         one: [at for at in range(len(words)) if words.startswith(one, at)] for one in wanted if one
     }
 
 
-def test_a_long_text_is_known_by_more_than_its_beginning() -> None:
+def test_long_texts_with_the_same_beginning_are_distinguished() -> None:
     one, other = "same beginning " * 4 + "one", "same beginning " * 4 + "other"
 
     assert occurrences([one, other], one + other) == {one: [0], other: [len(one)]}
 
 
-def test_a_misread_text_is_found_near_the_one_before_it_and_else_anywhere() -> None:
-    dice = random.Random(3)  # noqa: S311 - no secret
-    parts = ["".join(dice.choice(LETTERS) for _ in range(80)) for _ in range(100)]
-    read = [noise(part, 0.1, dice) for part in (*parts[:40], *parts[60:], *parts[40:60])]
+def test_a_misread_text_is_found_near_the_previous_one_or_elsewhere() -> None:
+    rng = random.Random(3)  # noqa: S311 - no secret
+    parts = ["".join(rng.choice(LETTERS) for _ in range(80)) for _ in range(100)]
+    read = [noise(part, 0.1, rng) for part in (*parts[:40], *parts[60:], *parts[40:60])]
     starts = {
         part: read.index(one) * 80
         for part, one in zip((*parts[:40], *parts[60:], *parts[40:60]), read, strict=True)
@@ -57,7 +57,7 @@ def test_a_misread_text_is_found_near_the_one_before_it_and_else_anywhere() -> N
     assert min(place.score for place in found) > 0.75
 
 
-def test_a_text_that_is_longer_than_what_was_read_and_an_empty_one_have_a_place() -> None:
+def test_a_match_exists_for_a_text_longer_than_the_reading_and_for_an_empty_reading() -> None:
     assert locate_all(["abcd"], "ab", {}) == [TextMatch(0, 2, 0.5)]
     assert locate_all(["ab"], "", {}) == [TextMatch(0, 0, 0.0)]
 
@@ -72,7 +72,7 @@ def test_a_text_that_is_longer_than_what_was_read_and_an_empty_one_have_a_place(
         ([[4], [4]], [(1, 4)]),
     ],
 )
-def test_the_chain_takes_one_place_of_each_text(
+def test_the_chain_uses_one_position_of_each_text(
     candidates: list[list[int]], chain: list[tuple[int, int]]
 ) -> None:
     assert longest_ordered_chain(candidates) == chain
@@ -88,10 +88,10 @@ def test_the_chain_is_the_longest_one(order: list[int]) -> None:
     assert len(longest_ordered_chain([[place] for place in order])) == longest
 
 
-def test_long_texts_are_as_alike_as_compared_whole() -> None:
-    dice = random.Random(5)  # noqa: S311 - no secret
-    parts = ["".join(dice.choice(LETTERS) for _ in range(400)) for _ in range(200)]
-    read = [noise(part, 0.02 * (n % 2), dice) for n, part in enumerate(parts) if n != 77]
+def test_the_similarity_of_long_texts_is_that_of_a_comparison_in_one_piece() -> None:
+    rng = random.Random(5)  # noqa: S311 - no secret
+    parts = ["".join(rng.choice(LETTERS) for _ in range(400)) for _ in range(200)]
+    read = [noise(part, 0.02 * (n % 2), rng) for n, part in enumerate(parts) if n != 77]
     same = [(n * 400, (n - (n > 77)) * 400) for n in range(0, 200, 2)]
     known, words = "".join(parts), "".join(read)
 
@@ -101,19 +101,19 @@ def test_long_texts_are_as_alike_as_compared_whole() -> None:
     assert similarity(known, "x" * 90_000, []) == pytest.approx(0.03, abs=0.02)
 
 
-UNTIL = re.compile(r"(.{4,80}?)\1{5,}", re.DOTALL)
+PLAIN_PATTERN = re.compile(r"(.{4,80}?)\1{5,}", re.DOTALL)
 
 
 @given(st.lists(st.tuples(st.text(alphabet="abcd", max_size=12), st.integers(1, 9)), max_size=6))
-def test_what_repeats_without_end_is_what_the_plain_pattern_finds(pieces: list[tuple[str, int]]) -> None:
+def test_repetitions_are_those_that_the_plain_pattern_finds(pieces: list[tuple[str, int]]) -> None:
     words = "".join(unit * times for unit, times in pieces)
-    first, plain = next(endless(words, ""), None), UNTIL.search(words)
+    first, plain = next(repetitions(words, ""), None), PLAIN_PATTERN.search(words)
 
     assert (first is None) == (plain is None)
     assert first is None or plain is None or first.text == plain[1]
 
 
-def test_what_repeats_in_the_document_too_is_passed_over() -> None:
+def test_a_repetition_in_the_document_itself_is_ignored() -> None:
     dots, words = "." * 60, "gone " * 9
 
-    assert [loop.text for loop in endless(f"Contents{dots}7 {words}", f"Contents{dots}7")] == [" gone"]
+    assert [found.text for found in repetitions(f"Contents{dots}7 {words}", f"Contents{dots}7")] == [" gone"]

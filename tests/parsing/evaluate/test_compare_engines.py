@@ -1,4 +1,4 @@
-"""Engines beside each other: all of them in the answer, and the verdict names those that failed."""
+"""The comparison of engines reports all of them, and the verdict names those that failed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ REQUEST = ParseRequest(("page.png",), Path("output"))
 def read_as(words: str, verdict: Judgement = GOOD) -> ParseReport:
     blocks = (Block("text", words, (0, 0, 9, 9)),)
     document = DocumentReport("in/page.png", 1, 0, (), (), verdict)
-    told = DocumentSection("page.png", (PageSection(0, 9, 9, blocks, 1.0, "cpu"),), verdict.passed, "")
+    section = DocumentSection("page.png", (PageSection(0, 9, 9, blocks, 1.0, "cpu"),), verdict.passed, "")
     return ParseReport(
         "in/page.png", "?", "cpu", "?", "", (Page(0, 9, 9, blocks, 1.0),), (), verdict, {"read": 1.0}, {},
-        documents=(document,), run_report=RunReport("page.png", "?", "cpu", (told,)),
+        documents=(document,), run_report=RunReport("page.png", "?", "cpu", (section,)),
     )  # fmt: skip
 
 
@@ -50,10 +50,10 @@ def compared(**answers: ParseReport | DoctorError) -> ParseReport:
 
 
 def compared_as(
-    asked: ParseRequest, heard: list[ParseRequest], answers: Mapping[str, ParseReport | DoctorError]
+    request: ParseRequest, requests: list[ParseRequest], answers: Mapping[str, ParseReport | DoctorError]
 ) -> ParseReport:
     def read(request: ParseRequest) -> ParseReport:
-        heard.append(request)
+        requests.append(request)
         answer = answers[request.engine]
         if isinstance(answer, DoctorError):
             raise answer
@@ -62,18 +62,18 @@ def compared_as(
             answer, engine=request.engine, run_report=replace(answer.run_report, engine=request.engine)
         )
 
-    return compare_engines(tuple(answers), asked, read)
+    return compare_engines(tuple(answers), request, read)
 
 
 def unread() -> ParseReport:
     """A document that could not be opened."""
     bad = unreadable(Path("in/page.png"), "It is empty.")
-    told = (DocumentSection("page.png", (), False, "It is empty."),)
-    run_report = RunReport("page.png", "?", "cpu", told)
+    sections = (DocumentSection("page.png", (), False, "It is empty."),)
+    run_report = RunReport("page.png", "?", "cpu", sections)
     return replace(read_as("", bad.verdict), pages=(), documents=(bad,), run_report=run_report)
 
 
-def test_a_document_that_no_engine_could_read_is_like_nothing() -> None:
+def test_a_document_that_no_engine_could_read_has_no_similarity() -> None:
     both = compared(native=unread(), reader=unread())
     one = compared(native=read_as("one"), reader=unread())
 
@@ -81,12 +81,15 @@ def test_a_document_that_no_engine_could_read_is_like_nothing() -> None:
     assert [[d.similarity for d in engine.documents] for engine in one.compared] == [[1.0], [0.0]]
 
 
-def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_others() -> None:
+def test_a_required_engine_is_required_of_its_own_run_only() -> None:
     answers = {"native": read_as("one"), "reader": read_as("one")}
-    heard: list[ParseRequest] = []
-    report = compared_as(replace(REQUEST, require="native"), heard, answers)
+    requests: list[ParseRequest] = []
+    report = compared_as(replace(REQUEST, require="native"), requests, answers)
 
-    assert [(one.engine, one.require) for one in heard] == [("native", "native"), ("reader", None)]
+    assert [(request.engine, request.require) for request in requests] == [
+        ("native", "native"),
+        ("reader", None),
+    ]
     assert report.verdict == GOOD
     with pytest.raises(UsageError) as caught:
         compared_as(replace(REQUEST, require="server"), [], answers)
@@ -96,15 +99,15 @@ def test_the_engine_that_is_required_must_be_that_one_and_the_others_may_be_othe
     )
 
 
-def test_the_story_has_what_every_engine_read_beside_the_first_one() -> None:
+def test_the_run_report_has_the_readings_of_all_engines() -> None:
     report = compared(native=read_as("one two"), reader=read_as("one too"))
     assert report.run_report is not None
     (document,) = report.run_report.documents
     ((other),) = document.others
-    (told,) = (read_as("one too").run_report or report.run_report).documents
+    (section,) = (read_as("one too").run_report or report.run_report).documents
 
     assert other == OtherReading(
-        "reader", told, 0.8333, "--- native\n+++ reader\n@@ -1 +1 @@\n-one two\n+one too"
+        "reader", section, 0.8333, "--- native\n+++ reader\n@@ -1 +1 @@\n-one two\n+one too"
     )
     assert report.run_report.engines == (
         EngineSection("native", "cpu", 1.0, ""),
@@ -131,7 +134,7 @@ def test_the_summary_names_the_engine_that_failed(failure: ParseReport | DoctorE
     )
 
 
-def test_where_the_first_engine_cannot_read_the_next_one_is_shown() -> None:
+def test_if_the_first_engine_fails_the_next_one_is_the_base() -> None:
     report = compared(server=DoctorError("No answer."), reader=read_as("one"))
     assert report.run_report is not None
 

@@ -1,4 +1,4 @@
-"""The witness names what one reader saw and the other did not, with its place, and is silent about noise."""
+"""The cross-check reports text that only the engine or only OCR found, with its box, and ignores noise."""
 
 import dataclasses
 import os
@@ -41,11 +41,11 @@ def at(row, left=100, right=1100):
     return left, 20 + row * 40, right, 50 + row * 40
 
 
-def seen(*texts, score=0.98):
+def ocr_lines(*texts, score=0.98):
     return [Line(text, at(row), score) for row, text in enumerate(texts)]
 
 
-def compared(blocks, lines):
+def check(blocks, lines):
     return differences(Page(2, *SIZE, tuple(blocks), 1.0), lines)
 
 
@@ -53,95 +53,97 @@ def text(words, box, kind="text"):
     return Block(kind, words, box)
 
 
-def found(kind, words, box):
+def difference(kind, words, box):
     return Difference(kind, 2, words, box)
 
 
-def mirrored(lines):
+def blocks_of(lines):
     return [text(line.text, line.box) for line in lines]
 
 
 TITLE = "PaddleOCR-VL: Boosting"
 BODY = "We present a compact model that reads documents in many languages."
-LINES = seen(TITLE, BODY)
+LINES = ocr_lines(TITLE, BODY)
 
 
 # --- lost -----------------------------------------------------------------------------------------------------
 
 
-def test_a_page_on_which_neither_saw_anything_has_no_difference():
-    assert compared([], []) == ()
+def test_a_page_without_any_text_has_no_difference():
+    assert check([], []) == ()
 
 
-def test_a_line_that_the_engine_does_not_have_is_lost():
-    assert compared([text(TITLE, at(0))], LINES) == (found(LOST, BODY, at(1)),)
+def test_a_line_that_the_engine_did_not_read_is_lost():
+    assert check([text(TITLE, at(0))], LINES) == (difference(LOST, BODY, at(1)),)
 
 
-def test_a_title_of_which_the_engine_has_only_the_end_is_lost():
+def test_a_title_of_which_the_engine_read_only_the_end_is_lost():
     blocks = [text("OCR-VL: Boosting", at(0), "doc_title"), text(BODY, at(1))]
 
-    assert compared(blocks, LINES) == (found(LOST, TITLE, at(0)),)
+    assert check(blocks, LINES) == (difference(LOST, TITLE, at(0)),)
 
 
 def test_a_clipped_title_is_lost_although_its_first_word_is_elsewhere_on_the_page():
-    lines = seen(TITLE, "PaddleOCR-VL is a compact model for documents in many languages.")
+    lines = ocr_lines(TITLE, "PaddleOCR-VL is a compact model for documents in many languages.")
     blocks = [text("OCR-VL: Boosting", at(0), "doc_title"), text(lines[1].text, at(1))]
 
-    assert compared(blocks, lines) == (found(LOST, TITLE, at(0)),)
+    assert check(blocks, lines) == (difference(LOST, TITLE, at(0)),)
 
 
 def test_a_chinese_line_of_which_the_engine_has_only_the_beginning_is_lost():
-    lines = seen("读者还要分清标题与正文，按顺序走完两栏文字。", "看懂表格的行和列。")
+    lines = ocr_lines("读者还要分清标题与正文，按顺序走完两栏文字。", "看懂表格的行和列。")
     blocks = [text("读者还要分清标题与正文。", at(0)), text("看懂表格的行和列。", at(1))]
 
-    assert compared(blocks, lines) == (found(LOST, lines[0].text, at(0)),)
+    assert check(blocks, lines) == (difference(LOST, lines[0].text, at(0)),)
 
 
 def test_words_left_out_in_the_middle_of_a_line_are_lost():
     blocks = [text(TITLE, at(0)), text("We present a compact model in many languages.", at(1))]
 
-    assert compared(blocks, LINES) == (found(LOST, BODY, at(1)),)
+    assert check(blocks, LINES) == (difference(LOST, BODY, at(1)),)
 
 
 def test_a_short_heading_is_lost_where_the_engine_has_no_block():
-    lines = seen(BODY, "摘要")
+    lines = ocr_lines(BODY, "摘要")
 
-    assert compared([text(BODY, at(0))], lines) == (found(LOST, "摘要", at(1)),)
+    assert check([text(BODY, at(0))], lines) == (difference(LOST, "摘要", at(1)),)
 
 
-def test_a_short_cell_misread_by_the_witness_is_not_lost():
-    lines = [*seen(BODY), Line("29T", at(1, 100, 160), 0.97)]
+def test_a_short_cell_misread_by_ocr_is_not_lost():
+    lines = [*ocr_lines(BODY), Line("29T", at(1, 100, 160), 0.97)]
     table = text("<table><tr><td>297</td><td>420</td></tr></table>", at(1), "table")
 
-    assert compared([text(BODY, at(0)), table], lines) == ()
+    assert check([text(BODY, at(0)), table], lines) == ()
 
 
-def test_a_line_that_the_witness_is_not_sure_of_or_of_a_stray_character_is_not_lost():
-    lines = [*seen(BODY), Line("scribbled by hand here", at(3), 0.6), Line("O1", at(5), 0.99)]
+def test_an_unreliable_line_and_stray_characters_are_not_lost():
+    lines = [*ocr_lines(BODY), Line("scribbled by hand here", at(3), 0.6), Line("O1", at(5), 0.99)]
 
-    assert compared([text(BODY, at(0))], lines) == ()
+    assert check([text(BODY, at(0))], lines) == ()
 
 
 @pytest.mark.parametrize("kind", ["image", "chart", "seal", "figure", "display_formula", "formula"])
-def test_text_inside_what_the_engine_does_not_read_as_text_is_not_lost(kind):
-    lines = [*seen(BODY), Line("millions of pixels", (300, 300, 500, 330), 0.99)]
+def test_text_inside_figures_and_formulas_is_not_lost(kind):
+    lines = [*ocr_lines(BODY), Line("millions of pixels", (300, 300, 500, 330), 0.99)]
 
-    assert compared([text(BODY, at(0)), text("", (200, 200, 900, 800), kind)], lines) == ()
+    assert check([text(BODY, at(0)), text("", (200, 200, 900, 800), kind)], lines) == ()
 
 
 @pytest.mark.parametrize("kind", ["header", "footer", "number"])
 def test_a_header_a_footer_and_a_page_number_are_read_like_any_text(kind):
-    lines = seen(BODY, "Journal of Documents 117")
+    lines = ocr_lines(BODY, "Journal of Documents 117")
 
-    assert compared([text(BODY, at(0)), text(lines[1].text, at(1), kind)], lines) == ()
-    assert compared([text(BODY, at(0)), text("", at(1), kind)], lines) == (found(LOST, lines[1].text, at(1)),)
+    assert check([text(BODY, at(0)), text(lines[1].text, at(1), kind)], lines) == ()
+    assert check([text(BODY, at(0)), text("", at(1), kind)], lines) == (
+        difference(LOST, lines[1].text, at(1)),
+    )
 
 
 # --- noise ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("read", "saw"),
+    ("read", "ocr"),
     [
         ("Route 10, hall B2: the café opens", "Route lO, hall B2: the cafe opens"),
         ("（一）阅读一页文档，不只是认字：Ａ４ １２", "(一)阅读一页文档,不只是认字:A4 12"),
@@ -157,20 +159,20 @@ def test_a_header_a_footer_and_a_page_number_are_read_like_any_text(kind):
         ("한국어 문서를 읽는 모델입니다", "한국어 문서를 읽는 모델입니다"),
     ],
 )
-def test_what_differs_by_a_few_signs_or_by_markup_is_no_difference(read, saw):
-    assert compared([text(read, at(0))], seen(saw)) == ()
+def test_a_few_misread_characters_and_markup_are_no_difference(read, ocr):
+    assert check([text(read, at(0))], ocr_lines(ocr)) == ()
 
 
-def test_lines_that_the_engine_joined_and_a_word_it_put_together_are_no_difference():
-    lines = seen(
+def test_joined_lines_and_a_joined_hyphenated_word_are_no_difference():
+    lines = ocr_lines(
         "Whoever reads the page has to find all the infor-", "mation again, a person or a program alike."
     )
     joined = "Whoever reads the page has to find all the information again, a person or a program alike."
 
-    assert compared([text(joined, (100, 20, 1100, 90))], lines) == ()
+    assert check([text(joined, (100, 20, 1100, 90))], lines) == ()
 
 
-def test_a_line_that_the_witness_read_across_two_columns_is_no_difference():
+def test_a_line_that_ocr_read_across_two_columns_is_no_difference():
     left, right = "Columns are the classic trap", "Here C counts the characters"
     blocks = [
         text(left, at(0, 100, 550)),
@@ -178,10 +180,10 @@ def test_a_line_that_the_witness_read_across_two_columns_is_no_difference():
         text(right, at(0, 650, 1100)),
     ]
 
-    assert compared(blocks, seen(f"{left} {right}", "Another line.")) == ()
+    assert check(blocks, ocr_lines(f"{left} {right}", "Another line.")) == ()
 
 
-def test_a_table_in_html_is_no_difference_however_the_witness_saw_its_cells():
+def test_a_table_in_html_is_no_difference_in_any_order_of_ocr_cells():
     rows = [("Format", "Width (mm)", "Pixels"), ("A5", "148", "874 × 1240"), ("A4", "210", "1240 × 1754")]
     cells = "".join("<tr>" + "".join(f'<td rowspan="1">{c}</td>' for c in row) + "</tr>" for row in rows)
     table = text(f'<table border=1 style="margin: auto">{cells}</table>', (100, 100, 1100, 300), "table")
@@ -191,18 +193,22 @@ def test_a_table_in_html_is_no_difference_however_the_witness_saw_its_cells():
         for r, row in enumerate(rows)
     ]
 
-    assert compared([table], by_column) == ()
+    assert check([table], by_column) == ()
 
 
 def test_a_formula_read_as_latex_is_no_difference():
-    lines = [Line("S+D+I", (300, 100, 400, 130), 0.95), Line("E =", (200, 120, 260, 150), 0.9), *seen(BODY)]
+    lines = [
+        Line("S+D+I", (300, 100, 400, 130), 0.95),
+        Line("E =", (200, 120, 260, 150), 0.9),
+        *ocr_lines(BODY),
+    ]
     formula = text("$$ E = \\frac{S + D + I}{N} $$", (190, 95, 600, 180), "display_formula")
 
-    assert compared([text(BODY, at(0)), formula], lines) == ()
+    assert check([text(BODY, at(0)), formula], lines) == ()
 
 
-def test_boxes_that_lie_wrong_make_no_difference_where_the_text_is_the_same():
-    assert compared([text(line.text, (0, 0, 0, 0)) for line in LINES], LINES) == ()
+def test_wrong_boxes_are_no_difference_if_the_text_is_the_same():
+    assert check([text(line.text, (0, 0, 0, 0)) for line in LINES], LINES) == ()
 
 
 # --- made up --------------------------------------------------------------------------------------------------
@@ -211,22 +217,22 @@ def test_boxes_that_lie_wrong_make_no_difference_where_the_text_is_the_same():
 INVENTED = "The quick harbour master counted eleven barges before the fog rolled in."
 
 
-def test_a_text_where_the_witness_saw_nothing_is_made_up():
-    assert compared([*mirrored(LINES), text(INVENTED, at(9))], LINES) == (found(MADE_UP, INVENTED, at(9)),)
+def test_text_where_ocr_found_nothing_is_made_up():
+    assert check([*blocks_of(LINES), text(INVENTED, at(9))], LINES) == (difference(MADE_UP, INVENTED, at(9)),)
 
 
-def test_a_chinese_text_where_the_witness_surely_saw_another_one_is_made_up():
-    lines = seen("如果不一致，报告会指出最先出错的段落。", "中英文混排，内容短小而完整。")
+def test_chinese_text_where_ocr_reliably_found_other_text_is_made_up():
+    lines = ocr_lines("如果不一致，报告会指出最先出错的段落。", "中英文混排，内容短小而完整。")
     invented = "春天来了，湖边的柳树发出了新芽。"
 
-    assert compared([text(invented, at(0)), text(lines[1].text, at(1))], lines) == (
-        found(LOST, lines[0].text, at(0)),
-        found(MADE_UP, invented, at(0)),
+    assert check([text(invented, at(0)), text(lines[1].text, at(1))], lines) == (
+        difference(LOST, lines[0].text, at(0)),
+        difference(MADE_UP, invented, at(0)),
     )
 
 
 def test_a_text_on_an_empty_page_is_made_up():
-    assert compared([text(INVENTED, at(9))], []) == (found(MADE_UP, INVENTED, at(9)),)
+    assert check([text(INVENTED, at(9))], []) == (difference(MADE_UP, INVENTED, at(9)),)
 
 
 @pytest.mark.parametrize(
@@ -239,14 +245,14 @@ def test_a_text_on_an_empty_page_is_made_up():
         text("Yes", at(9)),
     ],
 )
-def test_what_the_witness_may_fail_to_see_is_not_made_up(block):
-    assert compared([*mirrored(LINES), block], LINES) == ()
+def test_text_that_ocr_may_miss_is_not_made_up(block):
+    assert check([*blocks_of(LINES), block], LINES) == ()
 
 
-def test_a_text_where_the_witness_saw_something_it_is_not_sure_of_is_not_made_up():
+def test_text_where_ocr_found_an_unreliable_line_is_not_made_up():
     lines = [*LINES, Line("Ihe guik habnr", at(9), 0.6)]
 
-    assert compared([*mirrored(LINES), text(INVENTED, at(9))], lines) == ()
+    assert check([*blocks_of(LINES), text(INVENTED, at(9))], lines) == ()
 
 
 ROWS = (("Name", "Size"), ("Alpha", "100"), ("Gamma lost row here", "300"), ("Delta", "400"))
@@ -258,7 +264,7 @@ def table_of(*rows):
     return text(f"<table>{cells}</table>", TABLE_BOX, "table")
 
 
-def cells_seen(*rows, score=0.97):
+def ocr_cells(*rows, score=0.97):
     return [
         Line(cell, (120 + 500 * n, 105 + 50 * r, 420 + 500 * n, 145 + 50 * r), score)
         for r, row in enumerate(rows)
@@ -267,63 +273,63 @@ def cells_seen(*rows, score=0.97):
     ]
 
 
-def test_a_row_in_the_place_of_another_one_is_made_up_and_the_other_one_lost():
-    lines = cells_seen(*ROWS)
+def test_a_replaced_row_is_made_up_and_the_original_row_lost():
+    lines = ocr_cells(*ROWS)
 
-    assert compared([table_of(ROWS[0], ROWS[1], ("Beta", "200"), ROWS[3])], lines) == (
-        found(LOST, "Gamma lost row here", lines[4].box),
-        found(MADE_UP, "Beta 200", (100, 200, 1100, 250)),
+    assert check([table_of(ROWS[0], ROWS[1], ("Beta", "200"), ROWS[3])], lines) == (
+        difference(LOST, "Gamma lost row here", lines[4].box),
+        difference(MADE_UP, "Beta 200", (100, 200, 1100, 250)),
     )
 
 
-def test_a_long_row_that_is_one_more_than_the_witness_saw_is_made_up():
+def test_a_long_additional_row_is_made_up():
     invented = ("Epsilon and others", "1500")
 
-    assert compared([table_of(*ROWS, invented)], cells_seen(*ROWS)) == (
-        found(MADE_UP, "Epsilon and others 1500", (100, 260, 1100, 300)),
+    assert check([table_of(*ROWS, invented)], ocr_cells(*ROWS)) == (
+        difference(MADE_UP, "Epsilon and others 1500", (100, 260, 1100, 300)),
     )
 
 
 @pytest.mark.parametrize(
-    ("read", "saw"),
+    ("read", "ocr"),
     [
-        ((*ROWS, ("Eta", "50")), ROWS),  # short, and nothing else was seen in its place
+        ((*ROWS, ("Eta", "50")), ROWS),  # short, and OCR found nothing else in its place
         ((*ROWS, ("Beta", "200")), (*ROWS, ("8eta", "2OO"))),
         ((*ROWS, ("12", "34"), ("-", "")), (*ROWS, ("I2", "84"))),
-        ((*ROWS, ("Epsilon and others", "1500")), ROWS[:2]),  # the witness saw too little of the table
+        ((*ROWS, ("Epsilon and others", "1500")), ROWS[:2]),  # OCR found too little of the table
         ((*ROWS, ("$\\alpha_{i}$ of $x^2$ in $y_{j}$", "")), ROWS),
     ],
 )
-def test_a_row_that_the_witness_may_have_missed_or_misread_is_not_made_up(read, saw):
-    kinds = [difference.kind for difference in compared([table_of(*read)], cells_seen(*saw))]
+def test_a_row_that_ocr_may_have_missed_or_misread_is_not_made_up(read, ocr):
+    kinds = [difference.kind for difference in check([table_of(*read)], ocr_cells(*ocr))]
 
     assert MADE_UP not in kinds
 
 
-def test_no_row_is_made_up_where_the_witness_is_not_sure_of_the_table():
-    lines = [*cells_seen(*ROWS), Line("Ebsi1on", (120, 260, 400, 290), 0.6)]
+def test_no_row_is_made_up_in_a_table_with_unreliable_lines():
+    lines = [*ocr_cells(*ROWS), Line("Ebsi1on", (120, 260, 400, 290), 0.6)]
 
-    assert compared([table_of(*ROWS, ("Epsilon and others", "1500"))], lines) == ()
+    assert check([table_of(*ROWS, ("Epsilon and others", "1500"))], lines) == ()
 
 
 # --- repeated -------------------------------------------------------------------------------------------------
 
 
-def test_a_block_that_the_engine_has_at_two_places_and_the_page_at_one_is_repeated_at_the_other():
-    assert compared([*mirrored(LINES), text(BODY, at(9))], LINES) == (found(REPEATED, BODY, at(9)),)
+def test_a_block_read_at_two_places_and_found_by_ocr_at_one_is_repeated():
+    assert check([*blocks_of(LINES), text(BODY, at(9))], LINES) == (difference(REPEATED, BODY, at(9)),)
 
 
 def test_a_block_that_is_on_the_page_twice_is_not_repeated():
-    lines = seen(BODY, TITLE, BODY)
+    lines = ocr_lines(BODY, TITLE, BODY)
 
-    assert compared(mirrored(lines), lines) == ()
+    assert check(blocks_of(lines), lines) == ()
 
 
 def test_a_third_copy_of_what_is_on_the_page_twice_is_repeated_once():
-    lines = seen(BODY, TITLE, BODY)
+    lines = ocr_lines(BODY, TITLE, BODY)
     copies = [text(BODY, at(9)), text(BODY, at(10))]
 
-    assert compared([*mirrored(lines), *copies], lines) == (found(REPEATED, BODY, at(9)),)
+    assert check([*blocks_of(lines), *copies], lines) == (difference(REPEATED, BODY, at(9)),)
 
 
 @pytest.mark.parametrize(
@@ -334,17 +340,17 @@ def test_a_third_copy_of_what_is_on_the_page_twice_is_repeated_once():
         ("行和列", "行和列" * 5),
     ],
 )
-def test_a_phrase_that_does_not_end_is_repeated_once(phrase, loop):
-    assert compared([text(TITLE, at(0)), text(f"{BODY} {loop}", at(1))], LINES) == (
-        found(REPEATED, phrase, at(1)),
+def test_an_endless_phrase_is_reported_once(phrase, loop):
+    assert check([text(TITLE, at(0)), text(f"{BODY} {loop}", at(1))], LINES) == (
+        difference(REPEATED, phrase, at(1)),
     )
 
 
 @pytest.mark.parametrize(
     "words", ["ha ha ha ha ha ha, said he", "哈哈哈哈哈哈，他笑着说", "0 0 0 0 0 0 0 0", "10000000"]
 )
-def test_what_the_witness_saw_as_often_is_not_repeated(words):
-    assert compared([text(words, at(0))], seen(words)) == ()
+def test_text_that_ocr_found_as_often_is_not_repeated(words):
+    assert check([text(words, at(0))], ocr_lines(words)) == ()
 
 
 # --- blank ----------------------------------------------------------------------------------------------------
@@ -353,14 +359,14 @@ def test_what_the_witness_saw_as_often_is_not_repeated(words):
 @pytest.mark.parametrize(
     "blocks", [[], [text(" \n", at(0))], [text('<img src="a.jpg" />', (0, 0, 900, 900), "image")]]
 )
-def test_a_page_of_which_the_engine_read_nothing_is_blank_and_says_what_begins_it(blocks):
+def test_a_page_of_which_the_engine_read_nothing_is_blank_and_its_beginning_is_quoted(blocks):
     words = "PaddleOCR-VL: Boosting We present a compact model that reads…"
 
-    assert compared(blocks, LINES) == (found(BLANK, words, (0, 0, *SIZE)),)
+    assert check(blocks, LINES) == (difference(BLANK, words, (0, 0, *SIZE)),)
 
 
-def test_a_page_on_which_the_witness_saw_only_specks_is_not_blank():
-    assert compared([], [Line("..", at(0), 0.99), Line("some noise", at(1), 0.5)]) == ()
+def test_a_page_on_which_ocr_found_only_specks_is_not_blank():
+    assert check([], [Line("..", at(0), 0.99), Line("some noise", at(1), 0.5)]) == ()
 
 
 # --- any page -------------------------------------------------------------------------------------------------
@@ -370,8 +376,8 @@ any_lines = st.lists(st.builds(Line, st.text(max_size=60), boxes, st.floats(0, 1
 
 
 @given(any_lines)
-def test_any_page_of_which_both_say_the_same_has_no_difference_but_for_being_blank(lines):
-    assert [d for d in compared(mirrored(lines), lines) if d.kind is not BLANK] == []
+def test_equal_texts_have_no_difference_except_blank_on_any_page(lines):
+    assert [d for d in check(blocks_of(lines), lines) if d.kind is not BLANK] == []
 
 
 @st.composite
@@ -380,22 +386,22 @@ def pages(draw):
     words, space, long = draw(st.sampled_from([(ENGLISH, " ", 5), (CHINESE, "", 5)]))
     shuffled = draw(st.permutations(words))
     count = draw(st.integers(2, 8))
-    return seen(*(space.join(shuffled[n * long : (n + 1) * long]) for n in range(count)))
+    return ocr_lines(*(space.join(shuffled[n * long : (n + 1) * long]) for n in range(count)))
 
 
 @given(pages())
-def test_any_two_readers_who_agree_on_a_page_differ_in_nothing(lines):
-    assert compared(mirrored(lines), lines) == ()
+def test_equal_lines_and_paragraphs_have_no_difference_on_any_page(lines):
+    assert check(blocks_of(lines), lines) == ()
     paragraph = Block("text", " ".join(line.text for line in lines), (100, 20, 1100, lines[-1].box[3]))
-    assert compared([paragraph], lines) == ()
+    assert check([paragraph], lines) == ()
 
 
 @given(pages(), st.data())
 def test_any_line_that_the_engine_dropped_is_lost_at_its_place(lines, data):
     dropped = data.draw(st.sampled_from(lines))
-    kept = mirrored(line for line in lines if line is not dropped)
+    kept = blocks_of(line for line in lines if line is not dropped)
 
-    assert compared(kept, lines) == (found(LOST, dropped.text, dropped.box),)
+    assert check(kept, lines) == (difference(LOST, dropped.text, dropped.box),)
 
 
 @given(pages(), st.data())
@@ -403,19 +409,19 @@ def test_any_line_dropped_from_a_paragraph_is_lost_at_its_place(lines, data):
     dropped = data.draw(st.sampled_from(lines))
     words = " ".join(line.text for line in lines if line is not dropped)
 
-    assert compared([text(words, (100, 20, 1100, lines[-1].box[3]))], lines) == (
-        found(LOST, dropped.text, dropped.box),
+    assert check([text(words, (100, 20, 1100, lines[-1].box[3]))], lines) == (
+        difference(LOST, dropped.text, dropped.box),
     )
 
 
 @given(pages(), st.data())
 def test_any_block_read_twice_is_repeated(lines, data):
-    block = data.draw(st.sampled_from(mirrored(lines)))
+    block = data.draw(st.sampled_from(blocks_of(lines)))
 
-    assert compared([*mirrored(lines), block], lines) == (found(REPEATED, block.text, block.box),)
+    assert check([*blocks_of(lines), block], lines) == (difference(REPEATED, block.text, block.box),)
 
 
-# --- the demo page, as the embedded reader really sees it -----------------------------------------------------
+# --- the demo page, as the embedded OCR engine reads it -----------------------------------------------------
 
 
 TRUTH = load_truth(ASSETS / "demo.json").pages[0].blocks

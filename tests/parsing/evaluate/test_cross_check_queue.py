@@ -1,4 +1,4 @@
-"""Which pages the witness looks at, and that it looks once."""
+"""Which pages are cross-checked, and that a resumed run does not repeat the OCR."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ WORDS = "What stands at the head of the page"
 ENDLESS = "again and again " * 40
 
 
-class Witness(ReaderEngine):
-    """Sees the same line on every page but one that it cannot read."""
+class FakeReader(ReaderEngine):
+    """Finds the same line on every page, except page 5, which it cannot read."""
 
-    asked: list[int]
+    pages: list[int]
     turn: int = 0
 
     def lines(self, picture: Picture, page: int) -> tuple[tuple[Line, ...], int]:
         assert picture.path.is_file()
-        self.asked = [*getattr(self, "asked", []), page]
+        self.pages = [*getattr(self, "pages", []), page]
         if page == 4:
             raise PageFailedError("Page 5 cannot be read.")
         return (Line(WORDS, BOX, 0.99),), self.turn
@@ -45,64 +45,64 @@ def source(tmp_path: Path) -> Iterator[PageSource]:
     made.close()
 
 
-def looked(
+def cross_checked(
     source: PageSource, folder: Path, scope: str, *texts: str
 ) -> tuple[list[int], CrossCheckQueue, DocumentJob]:
-    """Let a witness look at pages that were read as `texts`."""
+    """Cross-check pages that an engine read as `texts`; return the pages that OCR read, the queue and the job."""
     folder.mkdir(exist_ok=True)
-    work = DocumentJob(document(folder, 0, len(texts)), "a", len(texts), PageStore(folder / "pages", "key"))
-    witness = Witness({}, folder)
-    second = CrossCheckQueue(source, scope, witness)
+    job = DocumentJob(document(folder, 0, len(texts)), "a", len(texts), PageStore(folder / "pages", "key"))
+    reader = FakeReader({}, folder)
+    checker = CrossCheckQueue(source, scope, reader)
     for index, words in enumerate(texts):
-        work.store.folder_of(index).mkdir(parents=True, exist_ok=True)
-        second.page(work, PageRead(Page(index, 100, 40, (Block("text", words, BOX),), 0.1)))
-    second.wait()
-    second.close()
-    return getattr(witness, "asked", []), second, work
+        job.store.folder_of(index).mkdir(parents=True, exist_ok=True)
+        checker.submit(job, PageRead(Page(index, 100, 40, (Block("text", words, BOX),), 0.1)))
+    checker.wait()
+    checker.close()
+    return getattr(reader, "pages", []), checker, job
 
 
-def test_of_a_long_document_the_first_page_and_those_that_look_wrong_are_looked_at(
+def test_of_a_long_document_the_first_and_suspicious_pages_are_checked(
     source: PageSource, tmp_path: Path
 ) -> None:
     texts = (WORDS, WORDS, "", ENDLESS)
-    assert looked(source, tmp_path / "short", "auto", *texts[:3])[0] == [0, 1, 2]
-    assert looked(source, tmp_path / "long", "auto", *texts)[0] == [0, 2, 3]
-    assert looked(source, tmp_path / "all", "all", *texts)[0] == [0, 1, 2, 3]
-    assert looked(source, tmp_path / "none", "none", *texts)[0] == []
+    assert cross_checked(source, tmp_path / "short", "auto", *texts[:3])[0] == [0, 1, 2]
+    assert cross_checked(source, tmp_path / "long", "auto", *texts)[0] == [0, 2, 3]
+    assert cross_checked(source, tmp_path / "all", "all", *texts)[0] == [0, 1, 2, 3]
+    assert cross_checked(source, tmp_path / "none", "none", *texts)[0] == []
 
 
-def test_what_the_witness_saw_is_remembered_and_compared_anew(source: PageSource, tmp_path: Path) -> None:
-    _, first, work = looked(source, tmp_path / "a", "all", WORDS)
-    assert first.of(work) == {0: PageCheck(1, ())}
+def test_stored_ocr_lines_are_compared_with_a_new_reading(source: PageSource, tmp_path: Path) -> None:
+    _, first, job = cross_checked(source, tmp_path / "a", "all", WORDS)
+    assert first.checks_of(job) == {0: PageCheck(1, ())}
 
-    asked, again, work = looked(source, tmp_path / "a", "all", "Something else altogether")
-    assert asked == []
-    assert [found.text for found in again.of(work)[0].differences if found.kind.value == "lost"] == [WORDS]
+    ocr_pages, again, job = cross_checked(source, tmp_path / "a", "all", "Something else altogether")
+    assert ocr_pages == []
+    assert [found.text for found in again.checks_of(job)[0].differences if found.kind.value == "lost"] == [
+        WORDS
+    ]
 
 
-def test_a_page_that_the_witness_cannot_read_is_one_sentence_and_no_verdict(
+def test_a_page_that_ocr_cannot_read_is_an_error_and_has_no_check(source: PageSource, tmp_path: Path) -> None:
+    _, checker, job = cross_checked(source, tmp_path / "a", "all", *[WORDS] * 5)
+    assert sorted(checker.checks_of(job)) == [0, 1, 2, 3]
+    assert checker.errors == ["Page 5 cannot be read."]
+
+
+def test_ocr_is_repeated_for_a_page_that_was_read_rotated_and_not_for_an_upright_one(
     source: PageSource, tmp_path: Path
 ) -> None:
-    _, second, work = looked(source, tmp_path / "a", "all", *[WORDS] * 5)
-    assert sorted(second.of(work)) == [0, 1, 2, 3]
-    assert second.troubles == ["Page 5 cannot be read."]
-
-
-def test_a_page_that_was_read_lying_is_looked_at_again_and_one_that_was_turned_is_not(
-    source: PageSource, tmp_path: Path
-) -> None:
-    work = DocumentJob(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
-    work.store.folder_of(0).mkdir(parents=True)
-    witness = Witness({}, tmp_path)
-    witness.turn = 90
-    second = CrossCheckQueue(source, "all", witness)
-    seen = []
-    for turned in (0, 90, 0):
+    job = DocumentJob(document(tmp_path, 0, 1), "a", 1, PageStore(tmp_path / "pages", "key"))
+    job.store.folder_of(0).mkdir(parents=True)
+    reader = FakeReader({}, tmp_path)
+    reader.turn = 90
+    checker = CrossCheckQueue(source, "all", reader)
+    checks = []
+    for degrees in (0, 90, 0):
         page = Page(0, 100, 40, (Block("text", WORDS, BOX),), 0.1)
-        second.page(work, PageRead(page, turned=turned))
-        second.wait()
-        seen.append(second.of(work)[0])
-    second.close()
+        checker.submit(job, PageRead(page, turned=degrees))
+        checker.wait()
+        checks.append(checker.checks_of(job)[0])
+    checker.close()
 
-    assert seen == [PageCheck(1, (), lies=90), PageCheck(1, ()), PageCheck(1, ())]
-    assert witness.asked == [0, 0], "what was seen of a page that was read upright is remembered"
+    assert checks == [PageCheck(1, (), rotation=90), PageCheck(1, ()), PageCheck(1, ())]
+    assert reader.pages == [0, 0], "the lines of a page that was read upright are stored"

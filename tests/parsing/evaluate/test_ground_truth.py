@@ -6,7 +6,7 @@ import pytest
 
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage, load_truth
-from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, judge
+from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, compare_with_truth
 from paddlevl_doctor.parsing.output.markdown import as_markdown
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Block
@@ -19,7 +19,7 @@ def written(tmp_path, name, content):
     return file
 
 
-def test_the_truth_of_the_demo_page_has_all_its_parts():
+def test_the_ground_truth_of_the_demo_page_has_all_parts():
     truth = load_truth(ASSETS / "demo.json")
     (page,) = truth.pages
 
@@ -31,14 +31,14 @@ def test_the_truth_of_the_demo_page_has_all_its_parts():
     assert [block.rows[2] for block in page.blocks if block.rows] == [("A4", "210", "297", "1240 × 1754")]
 
 
-def test_plain_text_is_taken_as_it_is(tmp_path):
+def test_plain_text_is_split_into_paragraphs(tmp_path):
     file = written(tmp_path, "page.txt", "\ufeff# One\nline\n\n\n*Two*\n")
 
     blocks = (TruthBlock("text", "# One\nline"), TruthBlock("text", "*Two*"))
     assert load_truth(file) == Truth("page.txt", (TruthPage(blocks),))
 
 
-def test_markdown_is_taken_without_its_marks(tmp_path):
+def test_markdown_is_read_without_its_markup(tmp_path):
     text = "# A *title*\n\n| a | b |\n| --- | :-: |\n| 1 | \\*2 |\n\n- a &amp; <b>b</b>\n\n```math\nx^2\n```\n\nEnd"
     file = written(tmp_path, "page.md", text)
 
@@ -50,7 +50,7 @@ def test_markdown_is_taken_without_its_marks(tmp_path):
     assert [block.latex for block in page.blocks if block.kind == "formula"] == ["x^2"]
 
 
-def test_tables_in_markdown_have_their_cells(tmp_path):
+def test_tables_in_markdown_become_rows(tmp_path):
     html = "<table>\n<tr><td colspan=2>A &amp; B</td></tr>\n\n<tr><td>1</td><td>2</td></tr></table>"
     pipes = "| a \\| b | **c** |\n|---|:-:|\n|  | d |\n"
     file = written(tmp_path, "page.md", f"Before\n\n{html}\n\nBetween | the\n\n{pipes}\nAfter\n")
@@ -66,7 +66,7 @@ def test_tables_in_markdown_have_their_cells(tmp_path):
     )
 
 
-def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
+def test_the_markdown_of_a_reading_is_a_ground_truth_that_the_reading_passes(tmp_path):
     box = (0, 0, 1, 1)
     one = reading(
         Block("title", "A | *hard* title_", box),
@@ -76,7 +76,7 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
     )
     file = written(tmp_path, "page.md", as_markdown(one))
 
-    verdict = judge(one, load_truth(file), claims=READER_CLAIMS, threshold=1.0)
+    verdict = compare_with_truth(one, load_truth(file), claims=READER_CLAIMS, threshold=1.0)
 
     assert (verdict.passed, verdict.similarity, verdict.reasons) == (True, 1.0, ())
 
@@ -103,7 +103,7 @@ def test_the_markdown_of_a_reading_is_a_truth_for_the_same_reading(tmp_path):
         ("a.md", " \n\n", "contains no text"),
     ],
 )
-def test_a_useless_truth_is_a_usage_error(tmp_path, name, content, message):
+def test_an_unusable_ground_truth_is_a_usage_error(tmp_path, name, content, message):
     file = written(tmp_path, name, content)
 
     with pytest.raises(UsageError) as caught:
@@ -113,14 +113,14 @@ def test_a_useless_truth_is_a_usage_error(tmp_path, name, content, message):
     assert message in str(caught.value.message)
 
 
-def test_a_missing_truth_and_a_folder_are_usage_errors(tmp_path):
+def test_a_missing_ground_truth_and_a_folder_are_usage_errors(tmp_path):
     for path, detail in ((tmp_path / "no.md", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(UsageError) as caught:
             load_truth(path)
         assert str(caught.value.message) == f"The ground truth {path} cannot be read: {detail}."
 
 
-def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):
+def test_the_json_result_can_be_a_ground_truth(tmp_path):
     from paddlevl_doctor.parsing.output.markdown import as_document
 
     one = reading(Block("text", "What was read.", (0, 0, 9, 9)))
@@ -131,7 +131,7 @@ def test_the_json_written_beside_a_reading_can_be_a_truth(tmp_path):
     )
 
 
-def test_a_table_that_an_engine_wrote_as_html_is_known_by_its_cells(tmp_path):
+def test_a_table_in_html_becomes_rows(tmp_path):
     from paddlevl_doctor.parsing.output.markdown import as_document
 
     one = reading(Block("table", "<table><tr><td>A</td><td>1</td></tr></table>", (0, 0, 9, 9)))

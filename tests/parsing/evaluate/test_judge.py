@@ -1,4 +1,4 @@
-"""Verdicts on documents and runs, with a known text and without one."""
+"""Verdicts on documents and runs, with and without a ground truth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import pytest
 
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import PageCheck
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
-from paddlevl_doctor.parsing.evaluate.judge import compare, difference_of, judge_alone, judge_run
+from paddlevl_doctor.parsing.evaluate.judge import (
+    judge_run,
+    judge_with_truth,
+    judge_without_truth,
+    truth_diff,
+)
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
 from paddlevl_doctor.parsing.run.report import DocumentReport, Judgement
 from paddlevl_doctor.values.pages import Block, Page, Reading
@@ -22,67 +27,67 @@ def reading(*texts: str, engine: str = "native") -> Reading:
     return Reading(engine, "cpu", (Page(0, 100, 100, blocks, 1.0),), {}, 0)
 
 
-def look(*kinds: DifferenceKind, seen: int = 10) -> dict[int, PageCheck]:
-    return {0: PageCheck(seen, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
+def check(*kinds: DifferenceKind, lines: int = 10) -> dict[int, PageCheck]:
+    return {0: PageCheck(lines, tuple(Difference(kind, 0, "a line of text", BOX) for kind in kinds))}
 
 
 def alone(
-    read: Reading, looks: dict[int, PageCheck], *failed: str, blank: bool = False
+    read: Reading, checks: dict[int, PageCheck], *failed: str, blank: bool = False
 ) -> tuple[bool, tuple[str, ...]]:
-    verdict = judge_alone(read, looks, failed, blank=blank)
+    verdict = judge_without_truth(read, checks, failed, blank=blank)
     return verdict.passed, worded(verdict.reasons)
 
 
-def test_without_a_known_text_what_was_read_passes_unless_the_witness_objects() -> None:
+def test_without_a_ground_truth_a_document_passes_unless_the_cross_check_finds_a_serious_difference() -> None:
     lost, made_up = DifferenceKind.LOST, DifferenceKind.MADE_UP
 
     assert alone(reading(WORDS), {}) == (True, ())
-    assert alone(reading(WORDS), look()) == (True, ())
-    assert alone(reading(WORDS), look(lost, lost, made_up)) == (True, ()), "shown, but no failure"
-    assert alone(reading(WORDS), look(*[lost] * 5)) == (
+    assert alone(reading(WORDS), check()) == (True, ())
+    assert alone(reading(WORDS), check(lost, lost, made_up)) == (True, ()), "shown, but no failure"
+    assert alone(reading(WORDS), check(*[lost] * 5)) == (
         False,
         ("Page 1: 5 of the 10 lines that the cross-check found are missing.",),
     )
-    assert alone(reading(WORDS), look(DifferenceKind.REPEATED)) == (
+    assert alone(reading(WORDS), check(DifferenceKind.REPEATED)) == (
         False,
         ("Page 1: repeated text: a line of text",),
     )
-    (passed, (reason,)) = alone(reading(WORDS), {0: PageCheck(10, (), lies=90)})
+    (passed, (reason,)) = alone(reading(WORDS), {0: PageCheck(10, (), rotation=90)})
     assert (passed, reason.partition(",")[0]) == (False, "Page 1 is not upright and was read as it is")
-    assert alone(reading(), look(DifferenceKind.BLANK)) == (
+    assert alone(reading(), check(DifferenceKind.BLANK)) == (
         False,
         ("nothing was read", "Page 1: nothing was read where the cross-check found: a line of text"),
     )
 
 
-def test_a_blank_page_read_as_nothing_is_right_and_a_full_one_is_not() -> None:
+def test_reading_nothing_passes_on_a_blank_page_only() -> None:
     assert alone(reading(), {}, blank=True) == (True, ())
     assert alone(reading(), {}) == (False, ("nothing was read",))
 
 
-def test_only_what_something_was_compared_with_counts_as_judged() -> None:
-    nothing = judge_alone(reading(WORDS), {}, (), blank=False)
+def test_a_document_is_judged_only_if_it_was_compared_with_something() -> None:
+    nothing = judge_without_truth(reading(WORDS), {}, (), blank=False)
     assert (nothing.passed, nothing.judged) == (True, False)
-    assert judge_alone(reading(WORDS), look(), (), blank=False).judged
-    assert judge_alone(reading(), {}, (), blank=True).judged
+    assert judge_without_truth(reading(WORDS), check(), (), blank=False).judged
+    assert judge_without_truth(reading(), {}, (), blank=True).judged
     unjudged = report("a", nothing)
     assert not judge_run([unjudged], [], "native", None).judged
     assert not judge_run([unjudged, unjudged], [], "native", None).judged
     assert judge_run([unjudged, report("b", GOOD)], [], "native", None).judged
 
 
-def test_a_document_whose_promised_text_is_missing_fails_unjudged_whatever_the_witness_saw() -> None:
+def test_a_document_with_a_missing_ground_truth_fails_and_is_not_judged() -> None:
     missing = "No known text for a.png."
 
-    assert judge_alone(reading(WORDS), look(), (), blank=False, missing=missing) == Judgement(
+    assert judge_without_truth(reading(WORDS), check(), (), blank=False, missing=missing) == Judgement(
         False, reasons=(missing,), summary=missing, judged=False
     )
-    bad = judge_alone(reading(), {}, (), blank=False, missing=missing)
+    bad = judge_without_truth(reading(), {}, (), blank=False, missing=missing)
     assert worded(bad.reasons) == (missing, "nothing was read")
 
 
-def test_the_summary_of_several_documents_counts_those_that_nobody_judged_apart() -> None:
-    unjudged = judge_alone(reading(WORDS), {}, (), blank=False)
+def test_the_summary_counts_documents_that_were_not_judged_separately() -> None:
+    unjudged = judge_without_truth(reading(WORDS), {}, (), blank=False)
     documents = [report("a", GOOD), report("b", unjudged), report("c", unjudged)]
 
     assert str(judge_run(documents[1:], [], "native", None).summary) == (
@@ -98,7 +103,7 @@ def test_a_page_that_could_not_be_read_fails_its_document() -> None:
         False,
         ("Page 2 could not be read: x",),
     )
-    verdict = compare(reading(WORDS), TRUTH, None, ["Page 2 could not be read: x"])
+    verdict = judge_with_truth(reading(WORDS), TRUTH, None, ["Page 2 could not be read: x"])
     assert (verdict.passed, verdict.similarity, verdict.reasons) == (
         False,
         1.0,
@@ -107,15 +112,15 @@ def test_a_page_that_could_not_be_read_fails_its_document() -> None:
 
 
 @pytest.mark.parametrize(("asked", "passed"), [(None, True), (0.99, False), (0.5, True)])
-def test_the_threshold_is_the_one_asked_for(asked: float | None, passed: bool) -> None:
-    verdict = compare(reading(WORDS.replace("second", "sec0nb")), TRUTH, asked, [])
+def test_the_requested_threshold_is_used(asked: float | None, passed: bool) -> None:
+    verdict = judge_with_truth(reading(WORDS.replace("second", "sec0nb")), TRUTH, asked, [])
 
     assert (verdict.passed, verdict.threshold) == (passed, asked or 0.9)
 
 
-def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
+def test_the_summary_names_the_order_if_it_is_wrong() -> None:
     parts = [TruthBlock("text", words) for words in (WORDS, "Another paragraph.", "The end.")]
-    verdict = compare(
+    verdict = judge_with_truth(
         reading("Another paragraph.", WORDS, "The end."), Truth("x", (TruthPage(tuple(parts)),)), 0.1, []
     )
 
@@ -123,15 +128,15 @@ def test_the_order_of_reading_is_in_the_summary_where_it_fails() -> None:
     assert str(verdict.summary).endswith(" Parts in the order of the page: 67% (required: 95%).")
 
 
-def test_the_difference_of_two_texts_is_a_diff_that_people_read() -> None:
-    assert difference_of(reading(WORDS.replace("second", "last")), TRUTH).splitlines() == [
+def test_the_diff_shows_the_changed_lines() -> None:
+    assert truth_diff(reading(WORDS.replace("second", "last")), TRUTH).splitlines() == [
         "--- page.txt",
         "+++ native",
         "@@ -1 +1 @@",
         f"-{WORDS}",
         f"+{WORDS.replace('second', 'last')}",
     ]
-    assert difference_of(reading(WORDS), TRUTH) == ""
+    assert truth_diff(reading(WORDS), TRUTH) == ""
 
 
 def report(name: str, verdict: Judgement) -> DocumentReport:
@@ -141,20 +146,20 @@ def report(name: str, verdict: Judgement) -> DocumentReport:
 GOOD, BAD = Judgement(True, 0.98, summary="good"), Judgement(False, 0.5, reasons=("lost",), summary="bad")
 
 
-def test_one_document_is_the_run_and_of_several_the_bad_ones_are_named() -> None:
+def test_the_verdict_of_a_run_names_the_documents_that_failed() -> None:
     assert judge_run([report("a", BAD)], [], "native", None) == BAD
     assert worded(judge_run([report("a", GOOD), report("/x/b.png", BAD)], [], "native", None)) == Judgement(
         False, 0.5, reasons=("b.png: lost",), summary="1 of 2 documents passed."
     )
 
 
-def test_documents_of_the_same_name_are_told_apart_by_their_folders() -> None:
+def test_documents_of_the_same_name_are_named_with_their_folders() -> None:
     documents = [report(f"/in/{folder}/1.png", BAD) for folder in ("a", "b")]
 
     assert worded(judge_run(documents, [], "native", None).reasons) == ("a/1.png: lost", "b/1.png: lost")
 
 
-def test_a_stand_in_for_the_required_engine_fails_a_good_run() -> None:
+def test_another_engine_than_the_required_one_fails_the_run() -> None:
     verdict = judge_run([report("a", GOOD)], [], "reader", "native")
 
     assert (verdict.passed, str(verdict.summary)) == (False, "'native' is required, but 'reader' was used.")

@@ -1,4 +1,4 @@
-"""Tables are matched by what is in them, and what differs is named by its row and column."""
+"""Tables are matched by their text, and differences are named by row and column."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def compared(*tables: str, truth: Truth = TRUTH) -> TableFaults:
     return worded(table_faults(reading(*blocks), truth, 0.9))
 
 
-def test_tables_that_are_right_have_no_faults_in_whatever_order() -> None:
+def test_correct_tables_have_no_faults_in_any_order() -> None:
     assert compared(html(FRUIT), html(CITIES)) == TableFaults()
     assert compared(html(CITIES), html(FRUIT)) == TableFaults()
 
 
-def test_a_table_that_was_missed_shifts_no_other_one() -> None:
+def test_a_missing_table_does_not_shift_the_others() -> None:
     assert compared(html(CITIES)) == TableFaults((f"{FIRST} was not read as a table.",))
 
 
-def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have_none() -> None:
+def test_an_extra_table_is_a_fault_if_the_ground_truth_has_tables() -> None:
     extra = html((("Zig", "Zag"), ("1", "2")))
     plain = Truth("x", (TruthPage((TruthBlock("text", "Name Size"),)),))
 
@@ -75,12 +75,12 @@ def test_a_table_that_the_document_has_not_is_a_fault_unless_it_is_known_to_have
         ),
     ],
 )
-def test_a_row_or_column_that_only_one_side_has_is_named(rows: Rows, reasons: tuple[str, str]) -> None:
+def test_a_missing_or_extra_row_or_column_is_named(rows: Rows, reasons: tuple[str, str]) -> None:
     shape, what = reasons
     assert compared(html(rows), html(CITIES)) == TableFaults((f"{FIRST} {shape}", f"Table 1: {what}"))
 
 
-def test_a_misread_cell_is_named_and_fails_nothing() -> None:
+def test_a_misread_cell_is_named_and_is_no_fault() -> None:
     read = (CITIES[0], ("Oslo", "Norwav", "700k"), CITIES[2])
 
     assert compared(html(FRUIT), html(read)) == TableFaults(
@@ -88,7 +88,7 @@ def test_a_misread_cell_is_named_and_fails_nothing() -> None:
     )
 
 
-def test_cells_in_the_wrong_places_fail_although_all_their_text_is_there() -> None:
+def test_displaced_cells_fail_although_no_text_is_missing() -> None:
     read = (CITIES[0], ("Oslo", "", "Norway700k"), CITIES[2])
 
     assert compared(html(FRUIT), html(read)) == TableFaults(
@@ -101,7 +101,7 @@ def test_cells_in_the_wrong_places_fail_although_all_their_text_is_there() -> No
 
 
 @pytest.mark.parametrize("middle", ["", "Both"])
-def test_a_merged_cell_is_right_whether_its_text_is_known_once_or_wherever_it_reaches(middle: str) -> None:
+def test_the_ground_truth_may_have_the_text_of_a_merged_cell_once_or_repeated(middle: str) -> None:
     rows: Rows = (("Both", middle, "A"), ("x", "y", "z"))
     truth = Truth("x", (TruthPage((TruthBlock("table", "", rows=rows),)),))
     merged = "<tr><td colspan=2>Both</td><td>A</td></tr>" + html(rows[1:])

@@ -1,4 +1,4 @@
-"""The verdict passes what says the same, fails what does not, and names the place."""
+"""The verdict passes equal text, fails different text, and names the place."""
 
 import dataclasses
 
@@ -6,7 +6,13 @@ import pytest
 
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage, load_truth
-from paddlevl_doctor.parsing.evaluate.verdict import NATIVE_CLAIMS, READER_CLAIMS, THRESHOLDS, Verdict, judge
+from paddlevl_doctor.parsing.evaluate.verdict import (
+    NATIVE_CLAIMS,
+    READER_CLAIMS,
+    THRESHOLDS,
+    compare_with_truth,
+)
+from paddlevl_doctor.parsing.run.report import Judgement
 from paddlevl_doctor.values.pages import Block
 from samples import reading
 from wording import worded
@@ -17,12 +23,12 @@ NOT_JUDGED = "Not evaluated, because this engine does not read it: formula, figu
 FIGURE = "Not evaluated, because this engine does not read it: figure."
 
 
-def as_the_reader_reads(block):
+def reader_block(block):
     text = "\n".join("\t".join(row) for row in block.rows) or block.text or "E = S + D + I"
     return Block("text", text, block.box)
 
 
-def as_native_reads(block):
+def native_block(block):
     if block.rows:
         rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in block.rows)
         return Block("table", f"<table border=1>{rows}</table>", block.box)
@@ -31,25 +37,25 @@ def as_native_reads(block):
     return Block({"title": "doc_title", "figure": "chart"}.get(block.kind, block.kind), block.text, block.box)
 
 
-PERFECT = tuple(map(as_the_reader_reads, BLOCKS))
-NATIVE = tuple(map(as_native_reads, BLOCKS))
+PERFECT = tuple(map(reader_block, BLOCKS))
+NATIVE = tuple(map(native_block, BLOCKS))
 
 
 def judged(blocks, truth=TRUTH, lang="en", **changes):
     options = {"claims": READER_CLAIMS, "threshold": THRESHOLDS["reader"], **changes}
-    return worded(judge(reading(*blocks), truth, **options), lang)
+    return worded(compare_with_truth(reading(*blocks), truth, **options), lang)
 
 
 def native(blocks):
     return judged(blocks, claims=NATIVE_CLAIMS, threshold=THRESHOLDS["native"])
 
 
-def test_a_perfect_reading_passes_and_says_what_was_not_judged():
-    assert judged(PERFECT) == Verdict(True, 1.0, 0.97, "demo.json", (NOT_JUDGED,))
+def test_a_perfect_reading_passes_and_names_the_kinds_that_were_not_judged():
+    assert judged(PERFECT) == Judgement(True, 1.0, 0.97, "demo.json", (NOT_JUDGED,), order=1.0)
 
 
 def test_a_perfect_native_reading_is_judged_on_all_but_the_figure():
-    assert native(NATIVE) == Verdict(True, 1.0, 0.9, "demo.json", (FIGURE,))
+    assert native(NATIVE) == Judgement(True, 1.0, 0.9, "demo.json", (FIGURE,), order=1.0)
 
 
 def test_whitespace_and_the_shape_of_quotes_dashes_and_full_width_signs_do_not_matter():
@@ -61,18 +67,22 @@ def test_whitespace_and_the_shape_of_quotes_dashes_and_full_width_signs_do_not_m
 def test_the_size_of_the_picture_does_not_matter():
     half = [dataclasses.replace(b, box=tuple(n // 2 for n in b.box)) for b in PERFECT]
 
-    assert judge(reading(*half, width=620, height=877), TRUTH, claims=READER_CLAIMS, threshold=0.97).passed
+    assert compare_with_truth(
+        reading(*half, width=620, height=877), TRUTH, claims=READER_CLAIMS, threshold=0.97
+    ).passed
 
 
 def test_a_blank_page_fails():
-    assert judged([]) == Verdict(False, 0.0, 0.97, "demo.json", ("Nothing was read.", NOT_JUDGED))
-    assert not judge(
+    assert judged([]) == Judgement(
+        False, 0.0, 0.97, "demo.json", ("Nothing was read.", NOT_JUDGED), order=1.0
+    )
+    assert not compare_with_truth(
         dataclasses.replace(reading(), pages=()), TRUTH, claims=READER_CLAIMS, threshold=0.0
     ).passed
 
 
 @pytest.mark.parametrize("number", [n for n, b in enumerate(BLOCKS) if b.kind not in ("figure", "formula")])
-def test_no_part_can_be_missing_however_short(number):
+def test_a_missing_part_fails_however_short_it_is(number):
     verdict = judged(PERFECT[:number] + PERFECT[number + 1 :])
 
     name = (BLOCKS[number].text or " ".join(BLOCKS[number].rows[0]))[:12]
@@ -131,7 +141,7 @@ def test_two_short_headings_that_were_exchanged_fail_and_are_named() -> None:
     )
 
 
-def test_a_part_at_either_end_says_where_it_belongs() -> None:
+def test_the_reason_of_a_part_at_either_end_names_where_it_belongs() -> None:
     assert judged([*TEN_READ[1:], TEN_READ[0]], TEN_PARTS).reasons[1] == (
         "heading 'Ships' came after 'The second train leaves…', but belongs at the beginning."
     )
@@ -140,7 +150,7 @@ def test_a_part_at_either_end_says_where_it_belongs() -> None:
     )
 
 
-def test_a_footnote_of_a_long_document_that_stands_elsewhere_is_named_and_passes() -> None:
+def test_a_moved_footnote_of_a_long_document_is_named_and_passes() -> None:
     lines = [
         f"{word * 9} stands in line {n} of the list." for n, word in enumerate("abcdefghijklmnopqrstuvwx")
     ]
@@ -156,19 +166,19 @@ def test_a_footnote_of_a_long_document_that_stands_elsewhere_is_named_and_passes
     )
 
 
-def test_parts_that_were_read_as_one_block_and_words_that_come_twice_are_in_order() -> None:
+def test_parts_read_as_one_block_and_repeated_headings_are_in_order() -> None:
     merged = Block("text", "\n".join(block.text for block in TEN_READ[:7]), (0, 0, 1, 1))
     twice = Truth("x", (TruthPage((*TEN, TruthBlock("heading", "Ships"), TruthBlock("text", "The end."))),))
     read = [merged, *TEN_READ[7:], TEN_READ[0], Block("text", "The end.", (0, 0, 1, 1))]
 
-    assert judged(read, twice) == Verdict(True, 1.0, 0.97, "x")
+    assert judged(read, twice) == Judgement(True, 1.0, 0.97, "x", order=1.0)
 
 
 @pytest.mark.parametrize("where", [0, len(SENTENCES[0]) + 30, None])
 @pytest.mark.parametrize(
     "extra", ["Moons were sold by a baker in Delft.", "月亮在去年被一位面包师买下来了。"]
 )
-def test_a_made_up_sentence_is_named_even_where_the_reading_passes(extra: str, where: int | None) -> None:
+def test_an_invented_sentence_is_named_even_if_the_reading_passes(extra: str, where: int | None) -> None:
     words = " ".join(SENTENCES)
     truth = Truth("x", (TruthPage((TruthBlock("text", words),)),))
     read = [words, extra] if where is None else [f"{words[:where]}{extra}{words[where:]}"]
@@ -207,7 +217,7 @@ def test_text_read_twice_fails():
     assert not verdict.passed
 
 
-def test_endless_repetition_fails_even_where_the_similarity_would_do():
+def test_endless_repetition_fails_even_if_the_similarity_is_sufficient():
     long = Truth(
         "x", (TruthPage((TruthBlock("text", "".join(f"Sentence number {n}. " for n in range(200))),)),)
     )
@@ -216,7 +226,7 @@ def test_endless_repetition_fails_even_where_the_similarity_would_do():
     verdict = judged(blocks, long)
 
     assert verdict.similarity > 0.97
-    assert verdict == Verdict(
+    assert verdict == Judgement(
         False,
         verdict.similarity,
         0.97,
@@ -225,16 +235,17 @@ def test_endless_repetition_fails_even_where_the_similarity_would_do():
             "'again' is repeated 7 times in a row: the engine did not stop.",
             "Not in the ground truth (page 1): 'again again again again again again again'",
         ),
+        order=1.0,
     )
 
 
-def test_repetition_that_the_document_itself_has_is_no_fault():
+def test_repetition_in_the_document_itself_is_no_fault():
     dotted = Truth("x", (TruthPage((TruthBlock("text", "Contents " + "." * 60 + " 7"),)),))
 
     assert judged([Block("text", "Contents " + "." * 60 + " 7", (0, 0, 1, 1))], dotted).passed
 
 
-def test_made_up_text_is_called_that():
+def test_invented_text_is_named_as_the_reason():
     extra = Block("text", "".join(chr(0x4E00 + 7 * n) for n in range(300)), (0, 0, 1, 1))
 
     verdict = judged((*PERFECT, extra))

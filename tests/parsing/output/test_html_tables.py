@@ -23,7 +23,7 @@ from paddlevl_doctor.parsing.output.html_tables import Cell, cells_of, rows_of, 
         ("<tr><td>1</td><td rowspan=2>x</td></tr><tr><td>2</td></tr>", (("1", "x"), ("2", ""))),
     ],
 )
-def test_rows_are_what_a_browser_shows(html, rows):
+def test_rows_are_those_that_a_browser_shows(html, rows):
     assert rows_of(html) == rows
 
 
@@ -43,7 +43,7 @@ def test_cells_keep_their_spans(html, cells):
     assert cells_of(html) == cells
 
 
-def test_a_span_gone_astray_is_limited():
+def test_a_huge_span_is_limited():
     assert shape(rows_of("<tr><td colspan=999999999>x</td></tr>")) == (1, 100)
 
 

@@ -1,4 +1,4 @@
-"""Tables as a workbook, which must hold what was read and nothing that a spreadsheet would run."""
+"""The workbook contains the tables as text and nothing that a spreadsheet program would execute."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sheets(book: bytes) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def test_every_table_has_a_sheet_that_says_where_it_was() -> None:
+def test_every_table_has_a_sheet_named_by_its_page_and_number() -> None:
     pages = [
         Page(0, 1, 1, (Block("text", "no table", BOX), table("<td>a</td>"), table("<td>b</td>")), 0),
         Page(1, 1, 1, (Block("table", "a table without rows", BOX),), 0),

@@ -1,4 +1,4 @@
-"""What is written of a document, and how its pages are joined where no pipeline is at hand."""
+"""The results of a document, and how its pages are joined without a pipeline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from paddlevl_doctor.parsing.input.page_source import PageSource
-from paddlevl_doctor.parsing.output.writer import joined, write_outputs
+from paddlevl_doctor.parsing.output.writer import join_markdown, write_outputs
 from paddlevl_doctor.parsing.run.page_store import PageRead, PageStore, with_portable_text
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
 from paddlevl_doctor.values.pages import Block, Page, Reading
@@ -35,8 +35,8 @@ def markdown(words: str, starts: bool = True, ends: bool = True) -> dict[str, An
         ),
     ],
 )
-def test_pages_are_joined_where_a_paragraph_goes_on(pages: list[dict[str, Any]], words: str) -> None:
-    assert joined(pages) == words
+def test_a_paragraph_is_joined_across_pages(pages: list[dict[str, Any]], words: str) -> None:
+    assert join_markdown(pages) == words
 
 
 def test_pictures_are_named_from_the_folder_of_the_results() -> None:
@@ -51,7 +51,7 @@ def test_pictures_are_named_from_the_folder_of_the_results() -> None:
     assert with_portable_text(bare, "x") == bare
 
 
-def test_what_no_file_can_hold_is_written_as_what_it_is(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_half_of_a_surrogate_pair_is_written_as_a_replacement_character(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """A model may stop in the middle of a character: half of a pair of surrogates."""
     half, stands = "a\ud83d b", "a\ufffd b"
     page = Page(0, 1, 1, (Block("text", half, (0, 0, 1, 1)), Block("text", "😀", (0, 0, 1, 1))), 0)
@@ -107,7 +107,7 @@ def test_every_page_has_its_layout_and_its_order_in_a_pdf(tmp_path: Path) -> Non
     assert len(pypdfium2.PdfDocument(tmp_path / "out" / "a.layout.pdf")) == 3
     pages = [page.render().to_pil() for page in pypdfium2.PdfDocument(tmp_path / "out" / "a.order.pdf")]
     dark = [page.resize((2, 3), Image.Resampling.BOX).convert("L").point(lambda v: v < 254) for page in pages]
-    # Where the boxes are: each page is looked at as two columns of three cells.
+    # Where the boxes are, on each page reduced to two columns and three rows.
     assert [list(page.get_flattened_data()) for page in dark] == [
         [True, True, True, True, False, False],
         [False] * 6,
@@ -115,7 +115,7 @@ def test_every_page_has_its_layout_and_its_order_in_a_pdf(tmp_path: Path) -> Non
     ]
 
 
-def test_what_an_earlier_run_wrote_and_this_one_has_not_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_stale_results_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     written(tmp_path, PLACED, PLACED, PLACED)
     out = tmp_path / "out"
     for name in ("a.notes.md", "a.tables.csv", "b.tables.xlsx", "a.pages/notes.txt"):
@@ -131,7 +131,7 @@ def test_what_an_earlier_run_wrote_and_this_one_has_not_is_removed_and_nothing_e
     assert sorted(os.listdir(out / "a.pages")) == ["0001", "2024-drafts", "2024.mine", "notes.txt"]
 
 
-def test_an_engine_that_draws_nothing_and_knows_no_places_has_no_pdf(tmp_path: Path) -> None:
+def test_without_layout_pictures_or_boxes_there_is_no_pdf(tmp_path: Path) -> None:
     whole = (Block("text", "x", (0, 0, 400, 600)),)
     assert written(tmp_path, whole, drawn=False) == ["a.md", "a.json"]
     assert written(tmp_path, PLACED[1:], drawn=False) == ["a.md", "a.json", "a.order.pdf"]

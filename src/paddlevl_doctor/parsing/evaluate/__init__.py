@@ -1,1 +1,1 @@
-"""Compares what was read with a ground truth or with a second reading."""
+"""Compares a reading with the ground truth, with a second engine or with the embedded OCR engine, and judges it."""

@@ -1,10 +1,10 @@
-"""A document and its reading beside each other: where each part was found, and which parts follow each other."""
+"""Aligns a document with its reading: where each part was found in the text that was read, and which are in order."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
@@ -13,101 +13,174 @@ from ahocorasick_rs import AhoCorasick
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
-from paddlevl_doctor.parsing.evaluate.parts import Part, Passage
+from paddlevl_doctor.parsing.evaluate.parts import Part, ReadBlock
 
-FOUND = 0.75
-"""Similarity from which a text is found."""
-_FOUND_IN_PLACE = 0.9
-"""Similarity from which a short text is found where it is expected, and is not looked for elsewhere."""
+MIN_FOUND_SCORE = 0.75
+"""Similarity from which a part counts as found."""
+_MIN_IN_PLACE_SCORE = 0.9
+"""Similarity from which a short text counts as found near the expected place, without a search of the whole text."""
 _SHORT_TEXT_CHARS = 24
 _MIN_GAIN = 0.1
-"""By so much a text has to be more like another place to be there and not where it is expected."""
+"""A match elsewhere replaces the match near the expected place only if its score is higher by this much."""
 _WINDOW_CHARS = 300
-"""Characters around the expected place in which a text is looked for first."""
-_BUDGET, _EACH = 1e10, 350
-"""Pairs of characters that are compared to find texts everywhere, about a second, and what one costs besides its
-length. Whatever is left then, after dozens of texts of a long document were not where they belong, is looked for near
-its place only."""
+"""Characters before and after the expected place that are searched first."""
+_SEARCH_BUDGET = 1e10
+"""Pairs of characters that searches of the whole text may compare, about a second. When it is used up (a long document
+with dozens of displaced parts), parts are only searched near their expected place."""
+_SEARCH_OVERHEAD = 350
+"""Fixed cost of one search, in characters of the text that is searched for."""
 _PATTERN_CHARS = 32
-"""Characters that the automaton knows of each text: it is built in a tenth of the time."""
-_WHOLE, _STRETCH = 60_000, 20_000
-"""Characters up to which two texts are compared as they are, and of the stretches that longer ones are cut into."""
+"""The automaton holds only this many first characters of each text, which makes building it ten times faster."""
+_MAX_WHOLE_CHARS = 60_000
+"""Up to this length two texts are compared in one piece."""
+_MIN_STRETCH_CHARS = 20_000
+"""Minimum length of the stretches into which longer texts are cut."""
+_MIN_ORDERED_SCORE = 0.85
+"""Similarity from which the position of a misread part counts for the order."""
+_MAX_CANDIDATES = 50
+"""A text that occurs more often is too short to count for the order."""
 
 
 class TextMatch(NamedTuple):
-    """Where a text is in another one, and how like it that place is, 0 to 1."""
+    """Where a text was found in a longer one, and how similar that place is, 0 to 1."""
 
     start: int
     end: int
     score: float
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """The parts of a document and the blocks that were read, with both texts folded (fold_text) and joined."""
+
+    parts: Sequence[Part]
+    blocks: Sequence[ReadBlock]
+    known: str
+    read: str
+    matches: Sequence[TextMatch]
+    """The best match of each part in the text that was read."""
+    occurrences: dict[str, list[int]]
+    """All positions in the text that was read at which the folded text of a part occurs exactly."""
+    candidates: Sequence[Sequence[int]]
+    """Possible start positions of each part in the text that was read; none if the part is left out of the order."""
+    chain: Sequence[tuple[int, int]]
+    """The longest series of parts in the order of the document: part number and start in the text that was read."""
+
+    def similarity(self) -> float:
+        """Return the similarity of the whole texts, 0 to 1."""
+        starts = [0, *accumulate(len(part.folded) for part in self.parts)]
+        return similarity(self.known, self.read, [(starts[number], start) for number, start in self.chain])
+
+    def orderable_parts(self) -> list[int]:
+        """Return the numbers of the parts that count for the order."""
+        return [number for number, starts in enumerate(self.candidates) if starts]
+
+    def order(self) -> float:
+        """Return the share of the orderable parts that are in the order of the document, 0 to 1."""
+        return len(self.chain) / max(len(self.orderable_parts()), 1) if self.orderable_parts() else 1.0
+
+
+def align(parts: Sequence[Part], blocks: Sequence[ReadBlock]) -> Alignment:
+    """Return the alignment of the parts of a document with the blocks that were read."""
+    texts = [part.folded for part in parts]
+    known, read = "".join(texts), "".join(block.folded for block in blocks)
+    exact = occurrences(texts, read)
+    matches = locate_all(texts, read, exact)
+    borders = {0, *accumulate(len(block.folded) for block in blocks)}
+    counts = Counter(texts)
+    candidates = [
+        _candidate_starts(match, text, exact[text], borders, counts[text])
+        for text, match in zip(texts, matches, strict=True)
+    ]
+    return Alignment(
+        parts, blocks, known, read, matches, exact, candidates, longest_ordered_chain(candidates)
+    )
+
+
+def _candidate_starts(
+    match: TextMatch, text: str, exact: Sequence[int], borders: set[int], count: int
+) -> Sequence[int]:
+    """Return the possible start positions of a part that the document contains `count` times.
+
+    Blocks that are exactly this text are preferred to occurrences within other blocks, if there are enough of them.
+    """
+    if match.score < _MIN_ORDERED_SCORE:
+        return ()
+    whole_blocks = [start for start in exact if start in borders and start + len(text) in borders]
+    starts = (whole_blocks if len(whole_blocks) >= count else exact) or [match.start]
+    return starts if len(starts) <= _MAX_CANDIDATES else ()
+
+
 def occurrences(wanted: Iterable[str], text: str) -> dict[str, list[int]]:
-    """Return the starts of every text within the long one, overlapping ones too."""
-    found: dict[str, list[int]] = {one: [] for one in wanted if one}
-    heads: dict[str, list[str]] = {}
-    for one in found:
-        heads.setdefault(one[:_PATTERN_CHARS], []).append(one)
-    patterns = list(heads)
-    matches = AhoCorasick(patterns).find_matches_as_indexes(text, overlapping=True) if patterns else ()
-    for number, start, _ in matches:
-        for one in heads[patterns[number]]:
-            if text.startswith(one, start):
-                found[one].append(start)
-    return found
+    """Return the start positions of every wanted text in a long text, overlapping ones included."""
+    starts: dict[str, list[int]] = {part: [] for part in wanted if part}
+    by_prefix: dict[str, list[str]] = {}
+    for part in starts:
+        by_prefix.setdefault(part[:_PATTERN_CHARS], []).append(part)
+    prefixes = list(by_prefix)
+    hits = AhoCorasick(prefixes).find_matches_as_indexes(text, overlapping=True) if prefixes else ()
+    for number, start, _ in hits:
+        for part in by_prefix[prefixes[number]]:
+            if text.startswith(part, start):
+                starts[part].append(start)
+    return starts
 
 
-def locate_all(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> list[TextMatch]:
-    """Return the likeliest place of every text; they are expected in this order, and `equal` says the equal ones."""
-    return list(_places(wanted, text, equal))
+def locate_all(wanted: Sequence[str], text: str, exact: dict[str, list[int]]) -> list[TextMatch]:
+    """Return the best match of every wanted text in a long text.
 
-
-def _places(wanted: Sequence[str], text: str, equal: dict[str, list[int]]) -> Iterator[TextMatch]:
-    expected, left = 0, _BUDGET
-    for one in wanted:
-        starts = equal.get(one)
+    The texts are expected in the given order; `exact` is the result of `occurrences` for them.
+    """
+    matches, expected, budget = [], 0, _SEARCH_BUDGET
+    for part in wanted:
+        starts = exact.get(part)
         if starts:
             start = starts[bisect_left(starts, expected) % len(starts)]
-            place = TextMatch(start, start + len(one), 1.0)
+            match = TextMatch(start, start + len(part), 1.0)
         else:
-            place = _near(one, text, expected)
-            if place.score < (_FOUND_IN_PLACE if len(one) < _SHORT_TEXT_CHARS else FOUND) and left > 0:
-                left -= (len(one) + _EACH) * len(text)
-                other = _best(one, text, 0)
-                likelier = other if other.score > place.score + _MIN_GAIN else place
-                place = likelier._replace(score=max(place.score, other.score))
-        yield place
-        expected = place.end if place.score >= FOUND else expected
+            match = _match_near(part, text, expected)
+            sufficient = _MIN_IN_PLACE_SCORE if len(part) < _SHORT_TEXT_CHARS else MIN_FOUND_SCORE
+            if match.score < sufficient and budget > 0:
+                budget -= (len(part) + _SEARCH_OVERHEAD) * len(text)
+                other = _best_match(part, text, 0)
+                better = other if other.score > match.score + _MIN_GAIN else match
+                match = better._replace(score=max(match.score, other.score))
+        matches.append(match)
+        expected = match.end if match.score >= MIN_FOUND_SCORE else expected
+    return matches
 
 
-def _near(one: str, text: str, expected: int) -> TextMatch:
-    """Return the likeliest place near the expected one, which is taken as it is where it is very like."""
-    here = fuzz.ratio(one, text[expected : expected + len(one)], score_cutoff=100 * _FOUND_IN_PLACE)
-    if here and len(one) >= _SHORT_TEXT_CHARS:
-        return TextMatch(expected, expected + len(one), here / 100)
-    start = max(0, min(expected - _WINDOW_CHARS, len(text) - len(one)))
-    return _best(one, text[start : expected + len(one) + _WINDOW_CHARS], start)
+def _match_near(part: str, text: str, expected: int) -> TextMatch:
+    """Return the match at the expected place if it is a long text and very similar, else the best one near it."""
+    in_place = fuzz.ratio(part, text[expected : expected + len(part)], score_cutoff=100 * _MIN_IN_PLACE_SCORE)
+    if in_place and len(part) >= _SHORT_TEXT_CHARS:
+        return TextMatch(expected, expected + len(part), in_place / 100)
+    start = max(0, min(expected - _WINDOW_CHARS, len(text) - len(part)))
+    return _best_match(part, text[start : expected + len(part) + _WINDOW_CHARS], start)
 
 
-def _best(one: str, text: str, offset: int) -> TextMatch:
-    if len(one) > len(text):
-        return TextMatch(
-            offset, offset + len(text), Levenshtein.normalized_similarity(one, text) if text else 0
-        )
-    found = fuzz.partial_ratio_alignment(one, text)
-    if found is None or not one:
+def _best_match(part: str, text: str, offset: int) -> TextMatch:
+    """Return the best match in a section of the text that begins at `offset`."""
+    if len(part) > len(text):
+        score = Levenshtein.normalized_similarity(part, text) if text else 0
+        return TextMatch(offset, offset + len(text), score)
+    best = fuzz.partial_ratio_alignment(part, text)
+    if best is None or not part:
         return TextMatch(offset, offset, 0.0)
-    return TextMatch(offset + found.dest_start, offset + found.dest_end, found.score / 100)
+    return TextMatch(offset + best.dest_start, offset + best.dest_end, best.score / 100)
 
 
-# --- order ----------------------------------------------------------------------------------------------------
+class _Link(NamedTuple):
+    number: int
+    start: int
+    before: _Link | None
 
 
 def longest_ordered_chain(candidates: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """Return the longest chain of texts that follow each other: their numbers, and the place taken of each.
+    """Return the longest chain of parts in increasing order of position: (part number, chosen start position).
 
-    `candidates` are the places where each text may be. This is the longest common subsequence of the texts as they are
-    known and as they were read, by the algorithm of Hunt and Szymanski (1977).
+    `candidates` are the possible start positions of each part. This is the longest common subsequence of the parts in
+    the document and in the reading, by the algorithm of Hunt and Szymanski (1977).
     """
     ends: list[int] = []
     chains: list[_Link] = []
@@ -117,114 +190,33 @@ def longest_ordered_chain(candidates: Sequence[Sequence[int]]) -> list[tuple[int
             link = _Link(number, start, chains[length - 1] if length else None)
             ends[length : length + 1] = [start]
             chains[length : length + 1] = [link]
-    return _unwound(chains[-1] if chains else None)
+    chain, last = [], chains[-1] if chains else None
+    while last is not None:
+        chain.append((last.number, last.start))
+        last = last.before
+    return chain[::-1]
 
 
-class _Link(NamedTuple):
-    number: int
-    start: int
-    before: _Link | None
+def similarity(known: str, read: str, common: Sequence[tuple[int, int]]) -> float:
+    """Return the similarity of two texts, 0 to 1: 1 minus the edit distance divided by the longer length.
 
-
-def _unwound(link: _Link | None) -> list[tuple[int, int]]:
-    found = []
-    while link is not None:
-        found.append((link.number, link.start))
-        link = link.before
-    return found[::-1]
-
-
-# --- likeness of long texts -----------------------------------------------------------------------------------
-
-
-def similarity(known: str, read: str, same: Sequence[tuple[int, int]]) -> float:
-    """Return how like two texts are, 0 to 1: 1 minus the edit distance by the longer length.
-
-    `same` are places in both, in order, that begin the same text. Long texts are cut there, every twenty thousand
-    characters or so, because the time of the distance grows with the square of the length.
+    `common` are positions in both texts, in order, where the same part begins. Texts of more than 60,000 characters
+    are cut there into stretches, because the time of the edit distance grows with the square of the length.
     """
     longest = max(len(known), len(read))
-    if longest <= _WHOLE:
-        return Levenshtein.normalized_similarity(known, read, score_hint=_FOUND_IN_PLACE)
-    distance, last = 0, (0, 0)
-    for place in (*same, (len(known), len(read))):
-        if place[0] - last[0] >= _STRETCH or place == (len(known), len(read)):
-            distance += _distance(known[last[0] : place[0]], read[last[1] : place[1]])
-            last = place
+    if longest <= _MAX_WHOLE_CHARS:
+        return Levenshtein.normalized_similarity(known, read, score_hint=_MIN_IN_PLACE_SCORE)
+    distance, last, end = 0, (0, 0), (len(known), len(read))
+    for cut in (*common, end):
+        if cut[0] - last[0] >= _MIN_STRETCH_CHARS or cut == end:
+            distance += _edit_distance(known[last[0] : cut[0]], read[last[1] : cut[1]])
+            last = cut
     return 1 - distance / longest
 
 
-def _distance(known: str, read: str) -> int:
-    """Return the edit distance; a stretch without any place in common is halved, and so at most too far."""
-    if max(len(known), len(read)) <= _WHOLE:
+def _edit_distance(known: str, read: str) -> int:
+    """Return the edit distance; for a stretch that is too long, the sum for its halves, which is an upper bound."""
+    if max(len(known), len(read)) <= _MAX_WHOLE_CHARS:
         return Levenshtein.distance(known, read, score_hint=max(len(known), len(read)) // 20)
     middle, other = len(known) // 2, len(read) // 2
-    return _distance(known[:middle], read[:other]) + _distance(known[middle:], read[other:])
-
-
-_MIN_ORDERED_SCORE = 0.85
-"""Similarity from which the place of a misread part says something about the order."""
-_ANYWHERE = 50
-"""A text that is at more places than these is too short to say anything about the order."""
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """Both sides, as folded characters of all parts and of all blocks."""
-
-    parts: Sequence[Part]
-    passages: Sequence[Passage]
-    known: str
-    read: str
-    places: Sequence[TextMatch]
-    """The likeliest place of every part in what was read."""
-    equal: dict[str, list[int]]
-    """All places in what was read of the characters of each part."""
-    candidates: Sequence[Sequence[int]]
-    """Where in what was read each part may begin; nothing where its order cannot be told."""
-    chain: Sequence[tuple[int, int]]
-    """The parts that follow each other as in the document: their numbers, and where they begin in what was read."""
-
-    def similarity(self) -> float:
-        """Return how like the texts are on the whole, 0 to 1."""
-        starts = [0, *accumulate(len(part.characters) for part in self.parts)]
-        return similarity(self.known, self.read, [(starts[n], at) for n, at in self.chain])
-
-    def orderable_parts(self) -> list[int]:
-        """Return the numbers of the parts whose order can be told."""
-        return [number for number, starts in enumerate(self.candidates) if starts]
-
-    def order(self) -> float:
-        """Return the share of them that follow each other as in the document, 0 to 1."""
-        return len(self.chain) / max(len(self.orderable_parts()), 1) if self.orderable_parts() else 1.0
-
-
-def align(parts: Sequence[Part], passages: Sequence[Passage]) -> Alignment:
-    """Put the parts of a document beside the blocks that were read."""
-    wanted = [part.characters for part in parts]
-    known, read = "".join(wanted), "".join(passage.characters for passage in passages)
-    equal = occurrences(wanted, read)
-    found = locate_all(wanted, read, equal)
-    borders = {0, *accumulate(len(passage.characters) for passage in passages)}
-    times = Counter(wanted)
-    candidates = [
-        _candidates(place, equal[one], _whole(one, equal[one], borders, times[one]))
-        for one, place in zip(wanted, found, strict=True)
-    ]
-    return Alignment(
-        parts, passages, known, read, found, equal, candidates, longest_ordered_chain(candidates)
-    )
-
-
-def _whole(one: str, starts: Sequence[int], borders: set[int], times: int) -> Sequence[int]:
-    """Return where a part is a block of its own, if it is one as often as the document has it."""
-    found = [start for start in starts if start in borders and start + len(one) in borders]
-    return found if len(found) >= times else ()
-
-
-def _candidates(place: TextMatch, equal: Sequence[int], whole: Sequence[int]) -> Sequence[int]:
-    """Return where a part may be; a block of its own is meant rather than the same word in another one."""
-    if place.score < _MIN_ORDERED_SCORE:
-        return ()
-    starts = whole or equal or [place.start]
-    return starts if len(starts) <= _ANYWHERE else ()
+    return _edit_distance(known[:middle], read[:other]) + _edit_distance(known[middle:], read[other:])

@@ -1,17 +1,15 @@
-"""Two engines or more on the same documents: how alike is what they read, and where does it differ?"""
+"""Compares engines on the same documents: how similar are the texts that they read, and where do they differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rapidfuzz.distance import Levenshtein
 
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.parsing.evaluate.ground_truth import without_markdown
-from paddlevl_doctor.parsing.evaluate.judge import readable_diff
+from paddlevl_doctor.parsing.evaluate.judge import plain_text, text_diff
 from paddlevl_doctor.parsing.evaluate.text_similarity import comparison_key
-from paddlevl_doctor.parsing.output.markdown import plain_text
 from paddlevl_doctor.parsing.output.run_report import merge_comparison
 from paddlevl_doctor.parsing.run.report import (
     ComparedDocument,
@@ -27,92 +25,91 @@ from paddlevl_doctor.values.pages import Page
 ENGINES = ("native", "server", "reader")
 
 
-@dataclass(frozen=True)
-class _Read:
-    """One document as one engine read it."""
-
-    pages: tuple[Page, ...]
-
-    def words(self) -> str:
-        return "\n".join(without_markdown(plain_text(page)) for page in self.pages)
-
-
-def engines_of(words: str) -> tuple[str, ...]:
-    """Return the engines of `--compare`; raises UsageError for others, and where there is nothing to compare."""
-    names = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
-    if len(names) < 2 or not set(names) <= set(ENGINES):  # noqa: PLR2004 - it takes two
-        raise UsageError(message("compare-engines", words=words, names=",".join(ENGINES)))
+def parse_engine_names(text: str) -> tuple[str, ...]:
+    """Return the engines that `--compare` names; raises UsageError for an unknown engine and for fewer than two."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if len(names) < 2 or not set(names) <= set(ENGINES):  # noqa: PLR2004 - a comparison needs two
+        raise UsageError(message("compare-engines", words=text, names=",".join(ENGINES)))
     return names
 
 
 def compare_engines(
     engines: Sequence[str], request: ParseRequest, read: Callable[[ParseRequest], ParseReport]
 ) -> ParseReport:
-    """Read everything with each engine, into a folder of its own; return the first one's report with the comparison.
+    """Read all documents with each engine into a folder of its own; return the first report with the comparison.
 
-    An engine that cannot read is said, and fails the run; raises DoctorError where none can, UsageError for bad input
-    and where an engine is required that is none of them.
+    An engine that cannot read is named in the verdict, which then fails. Raises DoctorError if no engine can read, and
+    UsageError for unusable input and for a required engine that is not among those compared.
     """
     if request.require not in (None, *engines):
         raise UsageError(message("compare-require", required=request.require, engines=",".join(engines)))
-    reports: dict[str, ParseReport | DoctorError] = {}
+    results: dict[str, ParseReport | DoctorError] = {}
     for engine in engines:
-        one = replace(request, engine=engine, compare=(), output=request.output / engine)
-        one = replace(one, require=engine if request.require == engine else None)
+        required = engine if request.require == engine else None
+        output = request.output / engine
         try:
-            reports[engine] = read(one)
+            results[engine] = read(
+                replace(request, engine=engine, compare=(), output=output, require=required)
+            )
         except DoctorError as error:
-            if isinstance(error, UsageError) and not reports:
+            if isinstance(error, UsageError) and not results:
                 raise
-            reports[engine] = error
-    done = {name: report for name, report in reports.items() if isinstance(report, ParseReport)}
-    if not done:
-        raise DoctorError("\n".join(str(error) for error in reports.values()))
-    base = next(iter(done))
-    compared = tuple(_compared(name, report, done[base]) for name, report in reports.items())
+            results[engine] = error
+    reports = [report for report in results.values() if isinstance(report, ParseReport)]
+    if not reports:
+        raise DoctorError("\n".join(str(error) for error in results.values()))
+    base = reports[0]
+    compared = tuple(_compare_with_base(engine, result, base) for engine, result in results.items())
     return replace(
-        done[base],
+        base,
         compared=compared,
-        verdict=_verdict(done[base].verdict, compared),
-        run_report=merge_comparison([report.run_report for report in done.values()], compared),
+        verdict=_verdict(base.verdict, compared),
+        run_report=merge_comparison([report.run_report for report in reports], compared),
     )
 
 
-def _verdict(first: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
-    """Return the first engine's verdict, or which engines failed and why."""
+def _verdict(base: Judgement, compared: Sequence[ComparedEngine]) -> Judgement:
+    """Return the first engine's verdict; if engines failed, a failed one that names them and the reasons."""
     failed = [engine for engine in compared if engine.failure]
     if not failed:
-        return first
+        return base
     names = ", ".join(engine.engine for engine in failed)
     summary = message("compare-failed", failed=len(failed), count=len(compared), engines=names)
     reasons = tuple(
         message("engine-failed", engine=engine.engine, reason=engine.failure) for engine in failed
     )
-    return replace(first, passed=False, summary=summary, reasons=(*reasons, *first.reasons))
+    return replace(base, passed=False, summary=summary, reasons=(*reasons, *base.reasons))
 
 
-def _compared(name: str, report: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:
-    if isinstance(report, DoctorError):
-        return ComparedEngine(name, failure=report.message)
+def _compare_with_base(engine: str, result: ParseReport | DoctorError, base: ParseReport) -> ComparedEngine:
+    if isinstance(result, DoctorError):
+        return ComparedEngine(engine, failure=result.message)
     names = display_names([document.input for document in base.documents])
-    pairs = zip(names, _documents(base), _documents(report), strict=True)
-    documents = tuple(_document(called, one, other, (base.engine, name)) for called, one, other in pairs)
-    seconds = report.seconds.get("read", 0.0)
-    failure = "" if report.verdict.passed else report.verdict.summary
-    return ComparedEngine(name, report.device, seconds, len(report.pages), documents, failure)
+    documents = tuple(
+        _compare_document(name, base_pages, pages, (base.engine, engine))
+        for name, base_pages, pages in zip(
+            names, _pages_by_document(base), _pages_by_document(result), strict=True
+        )
+    )
+    seconds = result.seconds.get("read", 0.0)
+    failure = "" if result.verdict.passed else result.verdict.summary
+    return ComparedEngine(engine, result.device, seconds, len(result.pages), documents, failure)
 
 
-def _documents(report: ParseReport) -> list[_Read]:
-    """Return the pages of each document; they follow each other in the report."""
-    found, start = [], 0
+def _pages_by_document(report: ParseReport) -> list[tuple[Page, ...]]:
+    """Return the pages of each document; in the report the pages of all documents follow one another."""
+    groups, start = [], 0
     for document in report.documents:
-        found.append(_Read(report.pages[start : start + document.pages]))
+        groups.append(report.pages[start : start + document.pages])
         start += document.pages
-    return found
+    return groups
 
 
-def _document(called: str, one: _Read, other: _Read, names: tuple[str, str]) -> ComparedDocument:
-    if not one.pages and not other.pages:
-        return ComparedDocument(called, None, "")
-    similarity = Levenshtein.normalized_similarity(comparison_key(one.words()), comparison_key(other.words()))
-    return ComparedDocument(called, round(similarity, 4), readable_diff(one.words(), other.words(), names))
+def _compare_document(
+    name: str, base_pages: Sequence[Page], pages: Sequence[Page], engines: tuple[str, str]
+) -> ComparedDocument:
+    if not base_pages and not pages:
+        return ComparedDocument(name, None, "")
+    one, other = plain_text(base_pages), plain_text(pages)
+    similarity = Levenshtein.normalized_similarity(comparison_key(one), comparison_key(other))
+    return ComparedDocument(name, round(similarity, 4), text_diff(one, other, engines))

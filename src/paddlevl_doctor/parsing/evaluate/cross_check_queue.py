@@ -1,4 +1,4 @@
-"""The embedded reader reads what another engine has read, beside it, so that nobody waits for it before the end."""
+"""Cross-checks pages with the embedded OCR engine in a thread of its own, while another engine reads the next pages."""
 
 from __future__ import annotations
 
@@ -20,113 +20,122 @@ from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Line, box_of
 
 NAME = "witness.json"
-"""Beside a page's results: the lines that the witness saw, so that a resumed run need not look again."""
-_WHOLE = 3
-"""Pages of a document that is looked at wholly; of longer ones the first page, and pages that look wrong."""
+"""File beside a page's results with the lines that OCR found, so that a resumed run does not repeat the OCR."""
+_MAX_FULLY_CHECKED_PAGES = 3
+"""All pages of a document up to this length are checked; of a longer one the first page and suspicious pages."""
 
 
 @dataclass(frozen=True)
 class PageCheck:
-    """What the witness says of one page."""
+    """The result of the cross-check of one page."""
 
-    seen: int
-    """Lines that it saw."""
+    lines: int
+    """Number of lines that OCR found."""
     differences: tuple[Difference, ...]
-    lies: int = 0
-    """Of a page that does not stand upright and was read so: degrees against the clock by which it is to be turned."""
+    rotation: int = 0
+    """Degrees counterclockwise by which a page that was read in a wrong orientation must be rotated, else 0."""
 
 
 @dataclass
 class CrossCheckQueue:
-    """Looks at pages, one at a time in a thread of its own; `scope` is auto, all or none."""
+    """Checks pages one at a time in one thread; `scope` is auto, all or none."""
 
     source: PageSource
     scope: str
     reader: ReaderEngine | None
-    """None where the reader is not installed: then only what needs no second reader is said."""
-    looks: dict[Path, dict[int, PageCheck]] = field(default_factory=dict)
-    """By document and page."""
-    troubles: list[str] = field(default_factory=list)
+    """The embedded OCR engine; None if it is not installed: then only checks that need no OCR are made."""
+    checks: dict[Path, dict[int, PageCheck]] = field(default_factory=dict)
+    """Results by document and page."""
+    errors: list[str] = field(default_factory=list)
+    """Why pages could not be checked."""
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
-    _waiting: list[Future[None]] = field(default_factory=list)
+    _futures: list[Future[None]] = field(default_factory=list)
 
-    def page(self, work: DocumentJob, read: PageRead) -> None:
-        """Look at a page now or later, if it is one that is looked at."""
-        alone = differences(
-            read.page, ()
-        )  # text on a blank page, and what is said without end, need no witness
-        endless = tuple(found for found in alone if found.kind is DifferenceKind.REPEATED)
-        empty = not any(block.text.strip() for block in read.page.blocks)
+    def submit(self, job: DocumentJob, read: PageRead) -> None:
+        """Check a page, now if no OCR is needed, else in the thread; pages outside the scope are not checked."""
         if self.scope == "none":
             return
+        found = differences(read.page, ())  # text on a blank page and endless repetition need no OCR
+        endless = [difference for difference in found if difference.kind is DifferenceKind.REPEATED]
+        empty = not any(block.text.strip() for block in read.page.blocks)
         if read.blank:
-            self._keep(work, read, 0, alone)
+            self._store(job, read, 0, found)
         elif self.reader is None:
-            self._keep(work, read, 0, endless)
-        elif self.scope == "all" or work.count <= _WHOLE or read.page.index == 0 or endless or empty:
-            self._waiting.append(self._thread.submit(self._look, work, read))
+            self._store(job, read, 0, endless)
+        elif (
+            self.scope == "all"
+            or job.count <= _MAX_FULLY_CHECKED_PAGES
+            or read.page.index == 0
+            or endless
+            or empty
+        ):
+            self._futures.append(self._thread.submit(self._check, job, read))
 
-    def pages(self, work: DocumentJob, indices: Iterable[int]) -> None:
-        """Look at these pages of a document, whatever they look like; raises as `wait` does."""
+    def check_pages(self, job: DocumentJob, indices: Iterable[int]) -> None:
+        """Check these pages of a document whatever the scope is, and wait for the results; raises as `wait` does."""
         for index in indices:
-            self._waiting.append(self._thread.submit(self._look, work, work.pages[index]))
+            self._futures.append(self._thread.submit(self._check, job, job.pages[index]))
         self.wait()
 
-    def lying(self, work: DocumentJob) -> dict[int, int]:
-        """Return the pages of a document that were read as they lie, and by how many degrees they are to be turned."""
-        return {index: look.lies for index, look in self.of(work).items() if look.lies}
+    def rotated_pages(self, job: DocumentJob) -> dict[int, int]:
+        """Return the pages of a document that were read in a wrong orientation, and their rotation in degrees."""
+        return {index: check.rotation for index, check in self.checks_of(job).items() if check.rotation}
 
-    def left(self) -> int:
-        """Return how many pages are still to be looked at."""
-        return sum(not future.done() for future in self._waiting)
+    def pending(self) -> int:
+        """Return the number of pages that are not checked yet."""
+        return sum(not future.done() for future in self._futures)
 
     def wait(self) -> None:
-        """Wait until every page has been looked at; raises what went wrong in the doctor itself."""
-        for future in self._waiting:
+        """Wait until all pages are checked; raises unexpected errors of the thread."""
+        for future in self._futures:
             future.result()
 
     def close(self) -> None:
-        """Look at no more pages."""
+        """Cancel the pages that are not checked yet and close the OCR engine."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self.reader is not None:
             self.reader.close()
 
-    def of(self, work: DocumentJob) -> dict[int, PageCheck]:
-        """Return what was said of the pages of a document."""
-        return dict(self.looks.get(work.path, {}))
+    def checks_of(self, job: DocumentJob) -> dict[int, PageCheck]:
+        """Return the results for a document, by page."""
+        return dict(self.checks.get(job.path, {}))
 
-    def _look(self, work: DocumentJob, read: PageRead) -> None:
-        place = work.store.folder_of(read.page.index) / NAME
+    def _check(self, job: DocumentJob, read: PageRead) -> None:
+        path = job.store.folder_of(read.page.index) / NAME
+        rotation = 0
         try:
-            lines, lies = _remembered(place), 0
+            lines = _load_lines(path)
             if not lines:
-                lines, lies = self._lines(work, read)
+                lines, rotation = self._recognise(job, read)
         except (PictureError, PageFailedError, DoctorError) as error:
-            self.troubles.append(str(error))
+            self.errors.append(str(error))
             return
-        if not lies:  # what is to be read again will be looked at again
+        if not rotation:  # a rotated page is read and checked again
             with contextlib.suppress(OSError):
-                words = json.dumps([vars(line) for line in lines], ensure_ascii=False)
-                place.write_text(words, encoding="utf-8")
-        self._keep(work, read, len(lines), differences(read.page, lines), lies)
+                path.write_text(
+                    json.dumps([vars(line) for line in lines], ensure_ascii=False), encoding="utf-8"
+                )
+        self._store(job, read, len(lines), differences(read.page, lines), rotation)
 
-    def _lines(self, work: DocumentJob, read: PageRead) -> tuple[tuple[Line, ...], int]:
-        assert self.reader is not None  # noqa: S101 - `page` looked
+    def _recognise(self, job: DocumentJob, read: PageRead) -> tuple[tuple[Line, ...], int]:
+        """Return the lines that OCR finds and the rotation that the page still needs, in degrees."""
+        assert self.reader is not None  # noqa: S101 - `submit` starts no OCR without it
         index = read.page.index
-        with self.source.render_copy(work.path, index) as picture:
+        with self.source.render_copy(job.path, index) as picture:
             lines, turn = self.reader.lines(picture, index)
         return lines, 0 if turn == read.turned else turn
 
-    def _keep(
-        self, work: DocumentJob, read: PageRead, seen: int, found: Sequence[Difference], lies: int = 0
+    def _store(
+        self, job: DocumentJob, read: PageRead, lines: int, found: Sequence[Difference], rotation: int = 0
     ) -> None:
-        self.looks.setdefault(work.path, {})[read.page.index] = PageCheck(seen, tuple(found), lies)
+        check = PageCheck(lines, tuple(found), rotation)
+        self.checks.setdefault(job.path, {})[read.page.index] = check
 
 
-def _remembered(place: Path) -> tuple[Line, ...]:
-    """Return the lines that an earlier run saw; none where it did not look."""
+def _load_lines(path: Path) -> tuple[Line, ...]:
+    """Return the lines that OCR found in an earlier run; none if there is no readable file."""
     try:
-        found = json.loads(place.read_text(encoding="utf-8"))
-        return tuple(Line(str(o["text"]), box_of(o["box"]), float(o["score"])) for o in found)
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(Line(str(o["text"]), box_of(o["box"]), float(o["score"])) for o in stored)
     except (OSError, ValueError, TypeError, KeyError):
         return ()

@@ -1,4 +1,4 @@
-"""What a document really says: the ground truth that a reading is compared with."""
+"""Reads ground truths: JSON, Markdown or plain text with the correct text of a document."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Box, box_of
 
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError)
-_Made = TypeVar("_Made")
+_Parsed = TypeVar("_Parsed")
 
 _FENCE = re.compile(r"^```math\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
-_BLANK = re.compile(r"\n\s*\n")
+_BLANK_LINES = re.compile(r"\n\s*\n")
 _TABLE = re.compile(
     r"(<table\b.*?</table>|^[ \t]*\|[^\n]*\|[ \t]*\n[ \t]*\|[ \t|:-]*-[ \t|:-]*\|[ \t]*(?:\n[ \t]*\|[^\n]*\|[ \t]*)*$)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
-"""A table in HTML, or lines between pipes of which the second one is a rule."""
+"""A table in HTML, or lines between pipes whose second line is a rule."""
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _TABLE_RULE = re.compile(r"^(?=.*(?:\||---))[ \t|:-]*-[ \t|:-]*$\n?", re.MULTILINE)
 _LINE_MARKS = re.compile(r"^[ \t]*(?:#{1,6}\s+|>\s?|[-+*]\s+)", re.MULTILINE)
@@ -36,7 +36,7 @@ _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 @dataclass(frozen=True)
 class TruthBlock:
-    """One part of a page as it is; what is read from a table is in `rows`, from a formula in `latex`."""
+    """One part of a page; the cells of a table are in `rows`, a formula is in `latex`."""
 
     kind: str
     text: str
@@ -47,7 +47,7 @@ class TruthBlock:
 
 @dataclass(frozen=True)
 class TruthPage:
-    """One page in reading order; the size is that of the boxes, 0 where there are none."""
+    """One page, its blocks in reading order; the size is in the unit of the boxes, 0 if there are no boxes."""
 
     blocks: tuple[TruthBlock, ...]
     width: int = 0
@@ -56,14 +56,14 @@ class TruthPage:
 
 @dataclass(frozen=True)
 class Truth:
-    """A document as it is; `name` says where that is known from."""
+    """The ground truth of a document; `name` is its file name."""
 
     name: str
     pages: tuple[TruthPage, ...]
 
 
 def load_truth(path: Path) -> Truth:
-    """Read a ground truth: JSON like demo.json, Markdown, or plain text; raises UsageError for anything else."""
+    """Read a ground truth: JSON like demo.json, Markdown, or plain text. Raises UsageError if it is unusable."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -85,46 +85,46 @@ def _error(key: str, path: Path, detail: object = "") -> UsageError:
 
 
 def _json_pages(document: dict[str, Any]) -> tuple[TruthPage, ...]:
-    pages = _at("the file", lambda: list(document["pages"]))
-    return tuple(_at(f"pages[{n}]", _json_page, page, f"pages[{n}]") for n, page in enumerate(pages))
+    pages = _parse_at("the file", lambda: list(document["pages"]))
+    return tuple(_parse_at(f"pages[{n}]", _json_page, page, f"pages[{n}]") for n, page in enumerate(pages))
 
 
 def _json_page(page: dict[str, Any], place: str) -> TruthPage:
     blocks = enumerate(list(page["blocks"]))
-    found = tuple(_at(f"{place}.blocks[{n}]", _json_block, block) for n, block in blocks)
+    found = tuple(_parse_at(f"{place}.blocks[{n}]", _json_block, block) for n, block in blocks)
     return TruthPage(found, int(page["width"]), int(page["height"]))
 
 
-def _at(place: str, make: Callable[..., _Made], *values: object) -> _Made:
-    """Return what is made of a part of the file; raises ValueError that names the part."""
+def _parse_at(place: str, parse: Callable[..., _Parsed], *values: object) -> _Parsed:
+    """Return the parsed part of a file; raises ValueError with the place of the part."""
     try:
-        return make(*values)
+        return parse(*values)
     except _MisplacedError:
         raise
     except _MALFORMED as error:
-        what = f"no {error}" if isinstance(error, KeyError) else error
-        raise _MisplacedError(f"{place}: {what}") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else error
+        raise _MisplacedError(f"{place}: {reason}") from error
 
 
 class _MisplacedError(ValueError):
-    """Says what is wrong in a ground truth, and where."""
+    """An error in a ground truth whose message begins with its place."""
 
 
 def _json_block(block: dict[str, Any]) -> TruthBlock:
-    """Return a block; a table that is given as HTML, as an engine writes it, has its cells taken out."""
-    kind, words = str(block["kind"]), str(block["text"])
+    """Return a block; a table in HTML, as engines write it, becomes rows."""
+    kind, text = str(block["kind"]), str(block["text"])
     rows = tuple(tuple(str(cell) for cell in row) for row in block.get("rows", ()))
     return TruthBlock(
         kind=kind,
-        text=words,
+        text=text,
         box=box_of(block["box"]) if "box" in block else None,
-        rows=rows or (rows_of(words) if kind == "table" else ()),
+        rows=rows or (rows_of(text) if kind == "table" else ()),
         latex=str(block.get("latex", "")),
     )
 
 
 def _text_page(path: Path, text: str) -> TruthPage:
-    """Return text as paragraphs, the marks of Markdown taken off where the file is Markdown."""
+    """Return a page of the paragraphs of a text; Markdown also yields tables and formulas, without its markup."""
     is_markdown = path.suffix.lower() in (".md", ".markdown")
     pieces = _FENCE.split(text) if is_markdown else [text]
     blocks = []
@@ -137,11 +137,11 @@ def _text_page(path: Path, text: str) -> TruthPage:
 
 
 def _paragraphs(text: str) -> list[TruthBlock]:
-    return [TruthBlock("text", part.strip()) for part in _BLANK.split(text) if part.strip()]
+    return [TruthBlock("text", part.strip()) for part in _BLANK_LINES.split(text) if part.strip()]
 
 
 def _markdown_blocks(text: str) -> list[TruthBlock]:
-    """Return the paragraphs of Markdown; tables, with pipes or in HTML, have their cells taken out."""
+    """Return the paragraphs and tables of Markdown; tables may have pipes or be in HTML."""
     blocks: list[TruthBlock] = []
     for number, piece in enumerate(_TABLE.split(text)):
         rows = _table_rows(piece) if number % 2 else ()
@@ -157,79 +157,79 @@ def _table_rows(table: str) -> tuple[tuple[str, ...], ...]:
 
 
 def without_markdown(text: str) -> str:
-    """Return the words of a Markdown text: headings, lists, quotes, tables, emphasis and tags are taken off."""
+    """Return a Markdown text without the marks of headings, lists, quotes, tables and emphasis, and without tags."""
     for pattern in (_TABLE_RULE, _LINE_MARKS, _INLINE_MARKS, _TAG):
         text = pattern.sub("", text)
     return html.unescape(_ESCAPED.sub(r"\1", text))
 
 
 SUFFIXES = (".json", ".md", ".markdown", ".txt")
-"""Of a known text in a folder of them, after the name of its document."""
+"""Suffixes of ground truths in a folder, after the name of the document."""
 
 _Folder = TypeVar("_Folder", bound=PurePath)
 
 
 @dataclass(frozen=True)
-class KnownTexts:
-    """The known texts of the documents that have one; `missing` says where that of each other one was promised.
+class GroundTruths:
+    """The ground truths of the documents of a run."""
 
-    `places` are the files that the user gave.
-    """
-
-    texts: Mapping[Path, Truth] = field(default_factory=dict)
+    truths: Mapping[Path, Truth] = field(default_factory=dict)
     missing: Mapping[Path, Path | Text] = field(default_factory=dict)
-    places: tuple[Path, ...] = ()
+    """For each document whose ground truth does not exist, where it was expected."""
+    files: tuple[Path, ...] = ()
+    """The files that the user gave."""
 
     def why_missing(self, document: Path) -> Text:
-        """Return why a document fails for want of its known text, empty where none was promised."""
+        """Return why a document fails without its ground truth, empty if none was expected."""
         place = self.missing.get(document)
         return "" if place is None else message("known-missing", place=place)
 
 
-def known_texts(expect: Path | None, inputs: Sequence[Input], assets: Path, missing: Text = "") -> KnownTexts:
-    """Read the known texts that `--expect` names, else that of the page that ships.
+def find_ground_truths(
+    expect: Path | None, inputs: Sequence[Input], assets: Path, missing: Text = ""
+) -> GroundTruths:
+    """Read the ground truths that `--expect` names, else that of the included demo page.
 
-    A folder mirrors the documents': `a/1.png` has `a/1.md` or `a/1.png.md`. `missing` is where those of all documents
-    were looked for in vain. Raises UsageError where a text cannot be read, where one text is given for several
-    documents, and where a folder has none for any of them.
+    In a folder the ground truth of `a/1.png` is `a/1.md` or `a/1.png.md`. If `missing` is set, it is where the ground
+    truths of all documents were searched for and not found. Raises UsageError if a ground truth cannot be read, if one
+    is given for several documents, and if a folder has none for any document.
     """
     if missing:
-        return KnownTexts(missing={item.path: missing for item in inputs})
+        return GroundTruths(missing={item.path: missing for item in inputs})
     if expect is None:
-        return KnownTexts(_shipped(inputs, assets))
+        return GroundTruths(_demo_truths(inputs, assets))
     if not expect.is_dir():
         if len(inputs) > 1:
             raise UsageError(message("known-one-for-many", path=expect, count=len(inputs)))
-        return KnownTexts({inputs[0].path: load_truth(expect)}, places=(expect,))
-    places = {item.path: _place(expect, item) for item in inputs}
-    texts = {path: load_truth(place) for path, place in places.items() if place is not None}
-    lacking = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in texts}
-    if not texts:
-        place = lacking[inputs[0].path]
+        return GroundTruths({inputs[0].path: load_truth(expect)}, files=(expect,))
+    files = {item.path: _truth_file(expect, item) for item in inputs}
+    truths = {path: load_truth(file) for path, file in files.items() if file is not None}
+    missing_files = {item.path: expect / f"{item.name}.md" for item in inputs if item.path not in truths}
+    if not truths:
+        place = missing_files[inputs[0].path]
         raise UsageError(message("known-none", folder=expect, count=len(inputs), place=place))
-    return KnownTexts(texts, lacking, tuple(place for place in places.values() if place is not None))
+    return GroundTruths(truths, missing_files, tuple(filter(None, files.values())))
 
 
-def candidates(folder: _Folder, document: PurePath) -> Iterator[_Folder]:
-    """Yield where the known text of a document may lie, the best place first, in the folder that mirrors its own."""
+def candidate_files(folder: _Folder, document: PurePath) -> Iterator[_Folder]:
+    """Yield the possible ground truths of a document in the folder that mirrors its own, in order of preference."""
     names = (f"{name}{suffix}" for name in (document.name, document.stem) for suffix in SUFFIXES)
     yield from (folder / name for name in names)
 
 
-def _place(folder: Path, item: Input) -> Path | None:
-    """Return the file with the known text of a document, None where there is none."""
-    places = candidates(folder / Path(item.name).parent, item.path)
-    return next((place for place in places if place.is_file()), None)
+def _truth_file(folder: Path, item: Input) -> Path | None:
+    """Return the ground truth of a document, None if there is none."""
+    files = candidate_files(folder / Path(item.name).parent, item.path)
+    return next((file for file in files if file.is_file()), None)
 
 
-def _shipped(inputs: Sequence[Input], assets: Path) -> dict[Path, Truth]:
-    shipped = (assets / "demo.png").read_bytes()
-    same = [item.path for item in inputs if _is(item.path, shipped)]
-    return {path: load_truth(assets / "demo.json") for path in same}
+def _demo_truths(inputs: Sequence[Input], assets: Path) -> dict[Path, Truth]:
+    demo = (assets / "demo.png").read_bytes()
+    return {item.path: load_truth(assets / "demo.json") for item in inputs if _has_content(item.path, demo)}
 
 
-def _is(document: Path, data: bytes) -> bool:
+def _has_content(document: Path, data: bytes) -> bool:
     try:
         return document.stat().st_size == len(data) and document.read_bytes() == data
-    except OSError:  # what cannot be opened is said when it is read
+    except OSError:  # reported when the document is read
         return False

@@ -1,4 +1,4 @@
-"""What of a document and of its reading is compared: the parts that an engine claims to read, as folded characters."""
+"""Selects the text to compare: the parts of the ground truth that an engine claims to read, and the blocks it read."""
 
 from __future__ import annotations
 
@@ -11,40 +11,43 @@ from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, excerpt
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.values.pages import Block, Box, Page, Reading
 
-FIGURES = ("figure", "image", "chart", "seal", "header_image", "footer_image")
-FORMULAS = ("formula", "display_formula")
-_INSIDE = 0.7
+FIGURES = frozenset({"figure", "image", "chart", "seal", "header_image", "footer_image"})
+"""Layout labels of blocks that are not read as text, or are converted (a chart to a table)."""
+FORMULAS = frozenset({"formula", "display_formula"})
+"""Layout labels of blocks that are read as LaTeX."""
+_MIN_INSIDE_SHARE = 0.7
+"""Share of a block's area inside a region that is not judged, from which the block is not judged either."""
 _MARGIN = 0.01
-"""How far, in page widths, a line may stick out of the box of the part that it belongs to."""
+"""By how much such a region is widened on each side, as a share of the page width: lines stick out of their part."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One judged part of the truth: its kind, how to call it, and the folded characters to be found."""
+    """One judged part of the ground truth: its kind, the excerpt that names it, and its folded text (fold_text)."""
 
     kind: str
     name: str
-    characters: str
+    folded: str
 
 
 @dataclass(frozen=True)
-class Passage:
-    """One block that was read: its page (from 0), kind and text, and the folded characters of it."""
+class ReadBlock:
+    """One block that an engine read: page (from 0), kind, text as read and folded."""
 
     page: int
     kind: str
     text: str
-    characters: str
+    folded: str
 
 
 def parts_of(truth: Truth, claims: frozenset[str]) -> list[Part]:
-    """Return the parts of a document that are judged where an engine claims to read these kinds."""
+    """Return the parts of a ground truth that are judged; `claims` are the kinds that the engine claims to read."""
     blocks = (block for page in truth.pages for block in page.blocks if is_judged(block, claims))
-    return [part for part in map(_part, blocks) if part.characters]
+    return [part for part in map(_part, blocks) if part.folded]
 
 
 def is_judged(block: TruthBlock, claims: frozenset[str]) -> bool:
-    """Say whether an engine claims to read this part, and there is something to read in it."""
+    """Return whether the engine claims to read this kind of part and the part has text."""
     kind = block.kind if block.kind in KINDS else "text"
     return kind in claims and bool(block.text.strip() or block.rows or block.latex)
 
@@ -54,48 +57,52 @@ def _part(block: TruthBlock) -> Part:
     return Part(block.kind, excerpt(text), fold_latex(text) if block.latex else fold_text(text))
 
 
-def passages_of(reading: Reading, truth: Truth, claims: frozenset[str]) -> list[Passage]:
-    """Return every block that was read, those aside that lie where nothing is judged."""
-    return [
-        Passage(page.index, block.kind, block.text, _characters(block))
-        for page in reading.pages
-        for block in _judged_blocks(page, truth, claims)
-    ]
+def read_blocks_of(reading: Reading, truth: Truth, claims: frozenset[str]) -> list[ReadBlock]:
+    """Return the blocks that were read, except figures and blocks inside regions that are not judged."""
+    blocks = []
+    for page in reading.pages:
+        ignored = list(_unjudged_boxes(page, truth, claims))
+        blocks += [
+            ReadBlock(page.index, block.kind, block.text, _folded(block))
+            for block in page.blocks
+            if block.kind not in FIGURES
+            and not any(is_inside(block.box, box, _MIN_INSIDE_SHARE) for box in ignored)
+        ]
+    return blocks
 
 
-def _judged_blocks(page: Page, truth: Truth, claims: frozenset[str]) -> Iterator[Block]:
-    ignored = list(_ignored_boxes(page, truth, claims))
-    for block in page.blocks:
-        if block.kind not in FIGURES and not any(_is_inside(block.box, box) for box in ignored):
-            yield block
-
-
-def _characters(block: Block) -> str:
+def _folded(block: Block) -> str:
     if block.kind in FORMULAS:
         return fold_latex(block.text)
     cells = [cell for row in rows_of(block.text) for cell in row] if block.kind == "table" else []
     return fold_text("".join(cells) or block.text)
 
 
-def _ignored_boxes(page: Page, truth: Truth, claims: frozenset[str]) -> Iterator[Box]:
-    """Yield the boxes of what is not judged on this page, a little wider, in the pixels of the reading."""
+def _unjudged_boxes(page: Page, truth: Truth, claims: frozenset[str]) -> Iterator[Box]:
+    """Yield the widened boxes of the parts of this page that are not judged, in pixels of the page that was read."""
     known = truth.pages[page.index] if page.index < len(truth.pages) else TruthPage(())
     if not known.width or not known.height:
         return
-    across, down, margin = page.width / known.width, page.height / known.height, _MARGIN * page.width
+    x_scale, y_scale, margin = page.width / known.width, page.height / known.height, _MARGIN * page.width
     for block in known.blocks:
         if block.box is not None and not is_judged(block, claims):
             left, top, right, bottom = block.box
             yield (
-                round(left * across - margin),
-                round(top * down - margin),
-                round(right * across + margin),
-                round(bottom * down + margin),
+                round(left * x_scale - margin),
+                round(top * y_scale - margin),
+                round(right * x_scale + margin),
+                round(bottom * y_scale + margin),
             )
 
 
-def _is_inside(inner: Box, outer: Box) -> bool:
-    wide = min(inner[2], outer[2]) - max(inner[0], outer[0])
-    high = min(inner[3], outer[3]) - max(inner[1], outer[1])
+def overlap_area(one: Box, other: Box) -> int:
+    """Return the area that two boxes share, in square pixels."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0)
+
+
+def is_inside(inner: Box, outer: Box, min_share: float) -> bool:
+    """Return whether at least this share (0 to 1) of the inner box's area lies in the outer box."""
     area = (inner[2] - inner[0]) * (inner[3] - inner[1])
-    return wide > 0 and high > 0 and wide * high >= _INSIDE * area
+    return area > 0 and overlap_area(inner, outer) >= min_share * area

@@ -1,4 +1,4 @@
-"""Reads pages again, upright, that the witness saw lying on their sides: a pipeline reads a page as it lies."""
+"""Reads pages again after rotating them upright: an engine reads a page in the orientation that it has."""
 
 from __future__ import annotations
 
@@ -17,104 +17,112 @@ from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob, with_ren
 from paddlevl_doctor.values.errors import DoctorError
 
 
-def may_lie(work: DocumentJob, look: CrossCheckQueue) -> bool:
-    """Say whether pages of a document may lie that the witness has passed over: where one does, or did, others do."""
-    turned = any(page.turned for page in work.pages.values())
-    return look.reader is not None and (turned or bool(look.lying(work)))
+def may_have_rotated_pages(job: DocumentJob, checker: CrossCheckQueue) -> bool:
+    """Return whether unchecked pages of a document may be rotated: true if any other page is or was rotated."""
+    was_rotated = any(page.turned for page in job.pages.values())
+    return checker.reader is not None and (was_rotated or bool(checker.rotated_pages(job)))
 
 
-def set_upright(
-    work: DocumentJob, look: CrossCheckQueue, engines: Sequence[Engine], source: PageSource
+def reread_rotated_pages(
+    job: DocumentJob, checker: CrossCheckQueue, engines: Sequence[Engine], source: PageSource
 ) -> bool:
-    """Read every page of a document again that lies, and let the witness look at it once more.
+    """Read every rotated page of a document again and cross-check it again; unchecked pages are checked first.
 
-    The pages that it had passed over are looked at first. Returns whether any page was read again.
+    Returns whether any page was read again.
     """
-    look.pages(work, sorted(work.pages.keys() - look.of(work).keys()))
-    lying = sorted(look.lying(work).items())
-    turned = [
-        index for index, turn in lying if read_upright(work, index, turn, engines, source, look.troubles)
+    checker.check_pages(job, sorted(job.pages.keys() - checker.checks_of(job).keys()))
+    reread = [
+        index
+        for index, degrees in sorted(checker.rotated_pages(job).items())
+        if reread_page(job, index, degrees, engines, source, checker.errors)
     ]
-    look.pages(work, turned)
-    return bool(turned)
+    checker.check_pages(job, reread)
+    return bool(reread)
 
 
-def read_upright(
-    work: DocumentJob,
+def reread_page(
+    job: DocumentJob,
     index: int,
-    turn: int,
+    degrees: int,
     engines: Sequence[Engine],
     source: PageSource,
-    troubles: list[str],
+    errors: list[str],
 ) -> bool:
-    """Read a page turned by so many degrees against the clock, in place of how it was read before.
+    """Rotate a page counterclockwise, read it, and replace the former result; returns whether that worked.
 
-    Returns whether that could be done. Where not, what was read before stays, and what is no fault of an engine (a full
-    disk) is added to `troubles`.
+    If not, the former result is kept; the reason is added to `errors` unless it is only that no engine could read it.
     """
-    pages = _Upright(work, index, turn, source)
+    page = _RotatedPage(job, index, degrees, source)
     try:
-        found = pages.read(engines)
-        if found is not None:
-            work.store.replace_page(found)
-            work.pages[index] = found
+        read = page.read(engines)
+        if read is not None:
+            job.store.replace_page(read)
+            job.pages[index] = read
     except (PageFailedError, DoctorError) as error:
-        troubles.append(str(error))
+        errors.append(str(error))
         return False
     finally:
-        pages.forget()
-    return found is not None
+        page.clean_up()
+    return read is not None
 
 
-class _Upright:
-    """A page that is drawn turned, and read into a folder of its own."""
+class _RotatedPage:
+    """A page that is rendered rotated and read into a folder of its own."""
 
-    def __init__(self, work: DocumentJob, index: int, turn: int, source: PageSource) -> None:
-        self._work, self._index, self._turn, self._source = work, index, turn, source
-        self._drawn: dict[float, Picture] = {}
+    def __init__(self, job: DocumentJob, index: int, degrees: int, source: PageSource) -> None:
+        self._job, self._index, self._degrees, self._source = job, index, degrees, source
+        self._pictures: dict[float, Picture] = {}
+        """The rendered pictures, by scale."""
 
     def read(self, engines: Sequence[Engine]) -> PageRead | None:
-        """Return the page as it lies, None where no engine could read it; raises PageFailedError and DoctorError."""
-        store = self._work.store
-        task = Task(self._index, store.make_reread_folder(self._index), self._picture)
-        found = next(filter(None, (_read(engine, task) for engine in engines if not engine.lost)), None)
-        if found is None:
-            return None
-        with contextlib.suppress(OSError):  # there is none, or no room: the page itself was read
-            shutil.copyfile(store.folder_of(self._index) / PREVIEW, task.folder / PREVIEW)
-        page = _as_it_lies(with_render_notes(found, self._picture(1.0)), self._turn)
-        return with_portable_text(page, f"{store.folder.name}/{store.folder_of(self._index).name}")
+        """Return the page in its original orientation, None if no engine could read it.
 
-    def _picture(self, scale: float) -> Picture:
-        if scale not in self._drawn:
+        Raises PageFailedError and DoctorError.
+        """
+        store = self._job.store
+        task = Task(self._index, store.make_reread_folder(self._index), self._render)
+        attempts = (_read(engine, task) for engine in engines if not engine.lost)
+        read = next(filter(None, attempts), None)
+        if read is None:
+            return None
+        folder = store.folder_of(self._index)
+        with contextlib.suppress(OSError):  # the page can be kept without its preview
+            shutil.copyfile(folder / PREVIEW, task.folder / PREVIEW)
+        page = _in_original_orientation(with_render_notes(read, self._render(1.0)), self._degrees)
+        return with_portable_text(page, f"{store.folder.name}/{folder.name}")
+
+    def _render(self, scale: float) -> Picture:
+        if scale not in self._pictures:
             try:
-                self._drawn[scale] = self._source.render_rotated(
-                    self._work.path, self._index, scale, self._turn
+                self._pictures[scale] = self._source.render_rotated(
+                    self._job.path, self._index, scale, self._degrees
                 )
             except PictureError as error:
                 raise PageFailedError(str(error)) from error
-        return self._drawn[scale]
+        return self._pictures[scale]
 
-    def forget(self) -> None:
-        """Remove what was drawn, and what was read where it has not taken the page's place."""
-        self._source.forget(self._work.path, self._index)
-        self._work.store.drop_reread_folder(self._index)
+    def clean_up(self) -> None:
+        """Remove the pictures, and the folder of the new result if it has not replaced the former one."""
+        self._source.forget(self._job.path, self._index)
+        self._job.store.drop_reread_folder(self._index)
 
 
 def _read(engine: Engine, task: Task) -> PageRead | None:
     try:
         results = list(engine.read_batch((task,)))
-    except DoctorError:  # another one may be left
+    except DoctorError:  # another engine may be able to read the page
         engine.lost = True
         return None
-    return next((found for found in results if isinstance(found, PageRead)), None)
+    return next((result for result in results if isinstance(result, PageRead)), None)
 
 
-def _as_it_lies(read: PageRead, turn: int) -> PageRead:
-    """Return a page that was read upright with its size and boxes as it lies, and with a note of that."""
+def _in_original_orientation(read: PageRead, degrees: int) -> PageRead:
+    """Return a page that was read rotated with the size and boxes of the original page, and with a note about it."""
     page = read.page
-    size = (page.width, page.height) if turn == 180 else (page.height, page.width)  # noqa: PLR2004 - degrees
-    blocks = tuple(replace(block, box=unrotate_box(block.box, turn, *size)) for block in page.blocks)
-    note = message("page-turned", page=page.index + 1, degrees=turn)
-    seen = replace(page, width=size[0], height=size[1], blocks=blocks)
-    return replace(read, page=seen, notes=(*read.notes, note), turned=turn)
+    width, height = (page.width, page.height) if degrees == 180 else (page.height, page.width)  # noqa: PLR2004
+    blocks = tuple(
+        replace(block, box=unrotate_box(block.box, degrees, width, height)) for block in page.blocks
+    )
+    note = message("page-turned", page=page.index + 1, degrees=degrees)
+    original = replace(page, width=width, height=height, blocks=blocks)
+    return replace(read, page=original, notes=(*read.notes, note), turned=degrees)

@@ -1,7 +1,7 @@
-"""Compares the tables of a document with those that were read: which is which, their shape, and cell by cell.
+"""Compares the tables of a document with those that were read: matches them, then compares shape and cells.
 
-A grid is compared and not a tree of elements, as TEDS (Zhong et al., 2020) does it: the cells of merged ones count
-wherever they reach, which is what a person compares, and what differs can be named by its row and column.
+Tables are compared as grids, not as trees of elements as TEDS does (Zhong et al., 2020): a merged cell counts in every
+row and column that it covers, and a difference can be named by row and column.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text
 from paddlevl_doctor.parsing.evaluate.verdict_messages import excerpt, quoted
-from paddlevl_doctor.parsing.output.html_tables import filled_rows_of, rows_of, shape
+from paddlevl_doctor.parsing.output.html_tables import Rows, filled_rows_of, rows_of, shape
 from paddlevl_doctor.values.pages import Reading
 
-_SAME = 0.4
-"""Two tables of which less of the text is alike are different tables."""
-_GAP = 0.6
-"""What it costs that a row has no counterpart; a row of quite other text costs 1, two without counterpart more."""
-_NAMED = 3
-"""So many rows, columns and cells of a table are named."""
+_MIN_TABLE_SIMILARITY = 0.4
+"""Two tables whose texts are less similar are different tables."""
+_GAP_COST = 0.6
+"""Cost of a row without counterpart. Two rows of entirely different text cost 1; two without counterpart cost more."""
+_MAX_NAMED = 3
+"""How many rows, columns and cells of one table are named."""
 
-Rows = tuple[tuple[str, ...], ...]
-Pair = tuple["int | None", "int | None"]
-"""The numbers of two rows or columns that are the same one; None where the other side has none."""
+LinePair = tuple["int | None", "int | None"]
+"""The numbers of the same row (or column) in the document and in the reading; None on the side that lacks it."""
 
 
 @dataclass(frozen=True)
 class TableFaults:
-    """What makes the tables fail, and what only differs."""
+    """The differences between tables: `faults` fail a document, `notes` do not."""
 
     faults: tuple[Message, ...] = ()
     notes: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """A table: its rows with merged cells as empty ones after the first, and with their text wherever they reach."""
+class _Table:
+    """A table: in `rows` a merged cell has its text once, in `filled` in every row and column that it covers."""
 
     rows: Rows
     filled: Rows
@@ -51,162 +50,154 @@ class _Grid:
         return " ".join(cell for row in self.rows for cell in row if cell)
 
     @property
-    def size(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, int]:
         return shape(self.rows)
 
     def cell(self, row: int, column: int) -> tuple[str, ...]:
-        """Return what may be said to stand there."""
+        """Return the texts that are valid for a cell: a merged cell's text once or repeated."""
         return tuple(
             rows[row][column] if column < len(rows[row]) else "" for rows in (self.rows, self.filled)
         )
 
 
 def table_faults(reading: Reading, truth: Truth, threshold: float) -> TableFaults:
-    """Compare all tables; a document in which none is known says nothing about those that were read.
+    """Compare all tables; nothing is compared if the ground truth contains no table.
 
-    A table fails where it is missing or new, has another shape, or less of its cells than `threshold` (0 to 1) is
-    right and in place.
+    A table is a fault if it is missing or extra, has another shape, or if less than `threshold` (0 to 1) of its cells
+    is correct and in place.
     """
-    known = [_Grid(block.rows, block.rows) for page in truth.pages for block in page.blocks if block.rows]
+    known = [_Table(block.rows, block.rows) for page in truth.pages for block in page.blocks if block.rows]
     if not known:
         return TableFaults()
     html = [block.text for page in reading.pages for block in page.blocks if block.kind == "table"]
-    read = [_Grid(rows_of(words), filled_rows_of(words)) for words in html if rows_of(words)]
-    pairs = _matched(known, read)
-    found = [
-        _compared(n, table, read[pairs[n]], threshold) if n in pairs else _missing(n, table)
-        for n, table in enumerate(known)
-    ]
-    new = [grid for n, grid in enumerate(read) if n not in pairs.values()]
-    extra = tuple(message("evaluation-table-extra", name=excerpt(grid.text)) for grid in new[:_NAMED])
-    faults = (*(fault for one in found for fault in one.faults), *extra)
-    return TableFaults(faults, tuple(note for one in found for note in one.notes))
+    read = [_Table(rows, filled_rows_of(table)) for table in html if (rows := rows_of(table))]
+    pairs = _match_tables(known, read)
+    faults: list[Message] = []
+    notes: list[Message] = []
+    for n, table in enumerate(known):
+        if n in pairs:
+            compared = _compare_tables(n + 1, table, read[pairs[n]], threshold)
+            faults += compared.faults
+            notes += compared.notes
+        else:
+            faults.append(message("evaluation-table-missing", number=n + 1, name=excerpt(table.text)))
+    extra = [table for m, table in enumerate(read) if m not in pairs.values()]
+    faults += (message("evaluation-table-extra", name=excerpt(table.text)) for table in extra[:_MAX_NAMED])
+    return TableFaults(tuple(faults), tuple(notes))
 
 
-def _missing(number: int, table: _Grid) -> TableFaults:
-    return TableFaults((message("evaluation-table-missing", number=number + 1, name=excerpt(table.text)),))
-
-
-def _matched(known: Sequence[_Grid], read: Sequence[_Grid]) -> dict[int, int]:
-    """Return which table was read as which, the most alike first, of equally alike ones in their order."""
-    texts = [[fold_text(grid.text) for grid in grids] for grids in (known, read)]
+def _match_tables(known: Sequence[_Table], read: Sequence[_Table]) -> dict[int, int]:
+    """Return the number of the read table for each known one, most similar pairs first, equal ones in order."""
+    known_texts, read_texts = ([fold_text(table.text) for table in tables] for tables in (known, read))
     scores = sorted(
-        (
-            (-fuzz.ratio(a, b, score_cutoff=100 * _SAME), n, m)
-            for n, a in enumerate(texts[0])
-            for m, b in enumerate(texts[1])
-        ),
+        (-fuzz.ratio(one, other, score_cutoff=100 * _MIN_TABLE_SIMILARITY), n, m)
+        for n, one in enumerate(known_texts)
+        for m, other in enumerate(read_texts)
     )
     pairs: dict[int, int] = {}
-    taken: set[int] = set()
     for score, n, m in scores:
-        if score < 0 and n not in pairs and m not in taken:
+        if score < 0 and n not in pairs and m not in pairs.values():
             pairs[n] = m
-            taken.add(m)
     return pairs
 
 
-# --- one table ------------------------------------------------------------------------------------------------
-
-
-def _compared(number: int, known: _Grid, read: _Grid, threshold: float) -> TableFaults:
-    rows = _aligned(_lines(known.rows), _lines(read.rows))
-    columns = _aligned(_lines(_turned(known.rows)), _lines(_turned(read.rows)))
-    head = {"number": number + 1, "name": excerpt(known.text)}
+def _compare_tables(number: int, known: _Table, read: _Table, threshold: float) -> TableFaults:
+    """Return the faults and notes of one table; `number` counts from 1."""
+    columns_known, columns_read = _transposed(known.rows), _transposed(read.rows)
+    rows = _align_lines(_folded_lines(known.rows), _folded_lines(read.rows))
+    columns = _align_lines(_folded_lines(columns_known), _folded_lines(columns_read))
+    name = excerpt(known.text)
     faults = []
-    if known.size != read.size:
-        sizes = (f"{grid.size[0]} x {grid.size[1]}" for grid in (known, read))
-        faults.append(
-            message("evaluation-table-shape", **head, **dict(zip(("known", "read"), sizes, strict=True)))
-        )
-        faults += _unmatched(number, rows, known.rows, read.rows, "row")
-        faults += _unmatched(number, columns, _turned(known.rows), _turned(read.rows), "column")
-    wrong = list(_wrong_cells(known, read, rows, columns))
-    right = 1 - sum(1 - score for score, *_ in wrong) / max(known.size[0] * known.size[1], 1)
-    cells = tuple(_cell(number, known, read, place) for _, *place in wrong[:_NAMED])
-    if right < threshold and not faults:
-        faults.append(message("evaluation-table-cells", **head, score=max(right, 0.0), needed=threshold))
-        return TableFaults((*faults, *cells))
+    if known.shape != read.shape:
+        sizes = {key: "{} x {}".format(*table.shape) for key, table in (("known", known), ("read", read))}
+        faults.append(message("evaluation-table-shape", number=number, name=name, **sizes))
+        faults += _unmatched_lines(number, rows, known.rows, read.rows, "row")
+        faults += _unmatched_lines(number, columns, columns_known, columns_read, "column")
+    wrong = list(_wrong_cells(number, known, read, rows, columns))
+    correct = 1 - sum(1 - score for score, _ in wrong) / max(known.shape[0] * known.shape[1], 1)
+    cells = tuple(cell for _, cell in wrong[:_MAX_NAMED])
+    if correct < threshold and not faults:
+        score = max(correct, 0.0)
+        fault = message("evaluation-table-cells", number=number, name=name, score=score, needed=threshold)
+        return TableFaults((fault, *cells))
     return TableFaults(tuple(faults), cells)
 
 
-def _lines(rows: Rows) -> list[str]:
+def _folded_lines(rows: Rows) -> list[str]:
     return [fold_text(" ".join(row)) for row in rows]
 
 
-def _turned(rows: Rows) -> Rows:
-    wide = max(map(len, rows), default=0)
-    return tuple(tuple(row[n] if n < len(row) else "" for row in rows) for n in range(wide))
+def _transposed(rows: Rows) -> Rows:
+    width = shape(rows)[1]
+    return tuple(tuple(row[n] if n < len(row) else "" for row in rows) for n in range(width))
 
 
-def _aligned(known: Sequence[str], read: Sequence[str]) -> list[Pair]:
-    """Return which lines are the same ones: the cheapest alignment (Needleman and Wunsch, 1970)."""
-    costs = [[_GAP * (n + m) for m in range(len(read) + 1)] for n in range(len(known) + 1)]
-    steps: dict[tuple[int, int], tuple[int, int]] = {}
+def _align_lines(known: Sequence[str], read: Sequence[str]) -> list[LinePair]:
+    """Return the alignment of rows (or columns) with the lowest cost (Needleman and Wunsch, 1970)."""
+    costs = [[_GAP_COST * (n + m) for m in range(len(read) + 1)] for n in range(len(known) + 1)]
+    previous: dict[tuple[int, int], tuple[int, int]] = {}
     for n in range(len(known) + 1):
         for m in range(len(read) + 1):
-            ways = [(costs[a][b] + cost, (a, b)) for cost, (a, b) in _ways(known, read, n, m)]
-            if ways:
-                costs[n][m], steps[n, m] = min(ways, key=lambda way: way[0])
-    return list(_walked(steps, (len(known), len(read))))[::-1]
+            steps = [(costs[a][b] + cost, (a, b)) for cost, (a, b) in _steps_to(known, read, n, m)]
+            if steps:
+                costs[n][m], previous[n, m] = min(steps, key=lambda step: step[0])
+    pairs: list[LinePair] = []
+    end = (len(known), len(read))
+    while end in previous:
+        n, m = previous[end]
+        pairs.append((n if n < end[0] else None, m if m < end[1] else None))
+        end = (n, m)
+    return pairs[::-1]
 
 
-def _ways(
+def _steps_to(
     known: Sequence[str], read: Sequence[str], n: int, m: int
 ) -> Iterator[tuple[float, tuple[int, int]]]:
+    """Yield the steps of the alignment that lead to position (n, m): their cost and where they come from."""
     if n and m:
-        yield 1 - _alike(known[n - 1], read[m - 1]), (n - 1, m - 1)
+        yield 1 - _similarity(known[n - 1], read[m - 1]), (n - 1, m - 1)
     if n:
-        yield _GAP, (n - 1, m)
+        yield _GAP_COST, (n - 1, m)
     if m:
-        yield _GAP, (n, m - 1)
+        yield _GAP_COST, (n, m - 1)
 
 
-def _alike(one: str, other: str) -> float:
+def _similarity(one: str, other: str) -> float:
     return fuzz.ratio(one, other) / 100 if one or other else 1.0
 
 
-def _walked(steps: dict[tuple[int, int], tuple[int, int]], end: tuple[int, int]) -> Iterator[Pair]:
-    while end in steps:
-        n, m = steps[end]
-        yield (n if n < end[0] else None, m if m < end[1] else None)
-        end = (n, m)
-
-
-def _unmatched(number: int, pairs: Sequence[Pair], known: Rows, read: Rows, what: str) -> Iterator[Message]:
-    """Yield the rows or columns that only one side has."""
-    for n, m in islice((pair for pair in pairs if None in pair), _NAMED):
+def _unmatched_lines(
+    number: int, pairs: Sequence[LinePair], known: Rows, read: Rows, kind: str
+) -> Iterator[Message]:
+    """Yield the first rows or columns that only one side has; `kind` is row or column."""
+    for n, m in islice((pair for pair in pairs if None in pair), _MAX_NAMED):
         if n is not None:
-            yield message(f"evaluation-table-{what}-lost", number=number + 1, at=n + 1, text=_quote(known[n]))
+            text = quoted(" | ".join(known[n]))
+            yield message(f"evaluation-table-{kind}-lost", number=number, at=n + 1, text=text)
         elif m is not None:
-            yield message(f"evaluation-table-{what}-extra", number=number + 1, at=m + 1, text=_quote(read[m]))
-
-
-def _quote(cells: Sequence[str]) -> str:
-    return quoted(" | ".join(cells))
+            text = quoted(" | ".join(read[m]))
+            yield message(f"evaluation-table-{kind}-extra", number=number, at=m + 1, text=text)
 
 
 def _wrong_cells(
-    known: _Grid, read: _Grid, rows: Sequence[Pair], columns: Sequence[Pair]
-) -> Iterator[tuple[float, int, int, int, int]]:
-    """Yield how right each cell is that differs, 0 to 1, and its row and column on either side."""
+    number: int, known: _Table, read: _Table, rows: Sequence[LinePair], columns: Sequence[LinePair]
+) -> Iterator[tuple[float, Message]]:
+    """Yield the similarity, 0 to 1, and the description of each cell that differs."""
     for row, read_row in rows:
         for column, read_column in columns:
             if row is None or column is None or read_row is None or read_column is None:
                 continue
-            ours = fold_text(known.cell(row, column)[0])
-            score = max(_alike(ours, fold_text(cell)) for cell in read.cell(read_row, read_column))
+            text, options = known.cell(row, column)[0], read.cell(read_row, read_column)
+            score = max(_similarity(fold_text(text), fold_text(option)) for option in options)
             if score < 1:
-                yield score, row, column, read_row, read_column
-
-
-def _cell(number: int, known: _Grid, read: _Grid, place: Sequence[int]) -> Message:
-    row, column, read_row, read_column = place
-    return message(
-        "evaluation-table-cell",
-        number=number + 1,
-        row=row + 1,
-        column=column + 1,
-        known=quoted(known.cell(row, column)[0]),
-        read=quoted(read.cell(read_row, read_column)[0]),
-    )
+                yield (
+                    score,
+                    message(
+                        "evaluation-table-cell",
+                        number=number,
+                        row=row + 1,
+                        column=column + 1,
+                        known=quoted(text),
+                        read=quoted(options[0]),
+                    ),
+                )

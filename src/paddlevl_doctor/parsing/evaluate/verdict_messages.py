@@ -1,30 +1,29 @@
-"""The sentences of a verdict, in English and Chinese."""
+"""How the reasons of a verdict name and quote a part of a document."""
 
 from __future__ import annotations
 
 from paddlevl_doctor.messages import Message, message
 
 MAX_EXCERPT_CHARS = 24
-"""Characters by which a part is called."""
-_QUOTED = 80
-"""Characters of a text that is quoted because nobody knows it by its beginning."""
+"""Length of the excerpt that names a part."""
+MAX_QUOTED_CHARS = 80
+"""Length of a quotation of a text that has no other name."""
 
 KINDS = ("title", "heading", "text", "caption", "table", "formula", "figure", "table-structure")
-"""The kinds of parts that have a name."""
+"""The kinds of parts that have a name (message part-kind-KIND)."""
 
 
 def kind_name(kind: str) -> Message:
-    """Return what a kind of part is called; unknown ones are text."""
+    """Return the name of a kind of part; an unknown kind is called text."""
     return message(f"part-kind-{kind if kind in KINDS else 'text'}")
 
 
-def excerpt(text: str) -> str:
-    """Return the beginning of a text, by which people find it."""
-    words = " ".join(text.split())
-    return words if len(words) <= MAX_EXCERPT_CHARS else words[:MAX_EXCERPT_CHARS].rstrip() + "…"
+def excerpt(text: str, max_chars: int = MAX_EXCERPT_CHARS) -> str:
+    """Return the beginning of a text on one line, with an ellipsis where it was cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= max_chars else line[:max_chars].rstrip() + "…"
 
 
 def quoted(text: str) -> str:
-    """Return a text on one line, cut where it is long."""
-    words = " ".join(text.split())
-    return words if len(words) <= _QUOTED else words[:_QUOTED].rstrip() + "…"
+    """Return a text on one line, cut to MAX_QUOTED_CHARS."""
+    return excerpt(text, MAX_QUOTED_CHARS)

@@ -1,1 +1,1 @@
-"""Writes what was read: Markdown, tables, workbooks, and the report of the run."""
+"""Writes a reading as Markdown, JSON, workbook and PDFs, and builds the report of a run."""

@@ -1,4 +1,4 @@
-"""A table in HTML, as PaddleOCR-VL writes it, into rows of plain text."""
+"""Converts tables in HTML, as PaddleOCR-VL writes them, to rows of plain text."""
 
 from __future__ import annotations
 
@@ -6,64 +6,66 @@ from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 _MAX_SPAN = 100
-"""A model gone astray may write any number here."""
+"""A model that fails may write any number as a span."""
+
+Rows = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: its plain text, how many columns and rows it covers, and whether it is a heading."""
+    """One cell: its plain text, how many columns and rows it covers, and whether it is a header cell."""
 
     text: str
-    across: int = 1
-    down: int = 1
-    heads: bool = False
+    colspan: int = 1
+    rowspan: int = 1
+    is_header: bool = False
 
 
-def rows_of(html: str) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of all rows, merged cells as empty ones after the first; () where there is no row."""
-    return tuple(tuple(" ".join(cell.split()) for cell in row) for row in _parsed(html).rows if row)
+def rows_of(html: str) -> Rows:
+    """Return the cells of all rows; a merged cell has its text once and is empty elsewhere. () if there is no row."""
+    return tuple(tuple(" ".join(cell.split()) for cell in row) for row in _parse(html).rows if row)
 
 
 def cells_of(html: str) -> tuple[tuple[Cell, ...], ...]:
-    """Return the cells of all rows, merged cells once and with their spans; () where there is no cell."""
-    parser = _parsed(html)
+    """Return the cells of all rows; a merged cell is there once, with its spans. () if there is no cell."""
+    parser = _parse(html)
     rows: list[list[Cell]] = [[] for _ in parser.rows]
     for row, column, cell in parser.cells:
         rows[row].append(replace(cell, text=" ".join(parser.rows[row][column].split())))
     return tuple(map(tuple, rows)) if parser.cells else ()
 
 
-def filled_rows_of(html: str) -> tuple[tuple[str, ...], ...]:
-    """Return the cells of all rows like `rows_of`, but with the text of a merged cell wherever it reaches."""
-    parser = _parsed(html)
+def filled_rows_of(html: str) -> Rows:
+    """Return the cells of all rows; a merged cell's text is repeated in every row and column that it covers."""
+    parser = _parse(html)
     rows = [[" ".join(cell.split()) for cell in row] for row in parser.rows]
     for row, column, cell in parser.cells:
-        for below in rows[row : row + cell.down]:
-            reached = len(below[column : column + cell.across])
-            below[column : column + reached] = [rows[row][column]] * reached
+        for covered in rows[row : row + cell.rowspan]:
+            width = len(covered[column : column + cell.colspan])
+            covered[column : column + width] = [rows[row][column]] * width
     return tuple(tuple(row) for row in rows if row)
 
 
-def shape(rows: tuple[tuple[str, ...], ...]) -> tuple[int, int]:
-    """Return how many rows and columns a table has."""
+def shape(rows: Rows) -> tuple[int, int]:
+    """Return the number of rows and of columns of a table."""
     return len(rows), max(map(len, rows), default=0)
 
 
-def _parsed(html: str) -> _Rows:
-    parser = _Rows()
+def _parse(html: str) -> _TableParser:
+    parser = _TableParser()
     parser.feed(html)
     parser.close()
     return parser
 
 
-class _Rows(HTMLParser):
+class _TableParser(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[list[str]] = []
         self.cells: list[tuple[int, int, Cell]] = []
-        """Row, column and spans of every cell."""
-        self._below: dict[int, int] = {}
-        """How many rows each column is still covered by a cell from above."""
+        """Row, column and spans of every cell; the text is in `rows`."""
+        self._rows_covered: dict[int, int] = {}
+        """For each column, how many more rows a cell from above covers."""
         self._in_cell = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -73,11 +75,12 @@ class _Rows(HTMLParser):
         elif tag in ("td", "th") and self.rows:
             self._skip_covered()
             spans = dict(attrs)
-            across, down = _span(spans.get("colspan")), _span(spans.get("rowspan"))
+            colspan, rowspan = _span(spans.get("colspan")), _span(spans.get("rowspan"))
             start = len(self.rows[-1])
-            self.rows[-1] += [""] * across
-            self._below.update(dict.fromkeys(range(start, start + across), down - 1) if down > 1 else {})
-            self.cells.append((len(self.rows) - 1, start, Cell("", across, down, tag == "th")))
+            self.rows[-1] += [""] * colspan
+            if rowspan > 1:
+                self._rows_covered.update(dict.fromkeys(range(start, start + colspan), rowspan - 1))
+            self.cells.append((len(self.rows) - 1, start, Cell("", colspan, rowspan, tag == "th")))
             self._start, self._in_cell = start, True
 
     def handle_endtag(self, tag: str) -> None:
@@ -91,9 +94,10 @@ class _Rows(HTMLParser):
             self.rows[-1][self._start] += data
 
     def _skip_covered(self) -> None:
+        """Add an empty cell to the current row for each column that a cell from above covers."""
         row = self.rows[-1]
-        while self._below.get(len(row), 0) > 0:
-            self._below[len(row)] -= 1
+        while self._rows_covered.get(len(row), 0) > 0:
+            self._rows_covered[len(row)] -= 1
             row.append("")
 
 

@@ -1,4 +1,4 @@
-"""A reading as Markdown and as a JSON document. What was read is hostile: nothing in it may become markup."""
+"""Converts a reading to Markdown and to a JSON document. The text is untrusted: nothing in it may become markup."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ from typing import Any
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.parsing.output.html_tables import rows_of
-from paddlevl_doctor.values.pages import Block, Page, Reading, reading_to_dict
+from paddlevl_doctor.values.pages import Block, Reading, reading_to_dict
 
 READING = "paddlevl-doctor/reading/1"
 """The schema of a reading's JSON document."""
 
-# Labels of the native layout models stand beside the doctor's own kinds.
-_LEVELS = {"title": "# ", "doc_title": "# ", "heading": "## ", "paragraph_title": "## "}
+# Both the kinds of the embedded reader and the labels of the native layout models.
+_HEADING_MARKS = {"title": "# ", "doc_title": "# ", "heading": "## ", "paragraph_title": "## "}
 _FORMULAS = ("formula", "display_formula")
 
-# Control characters, line separators, and the marks that make text run the other way (U+202E and its kin).
+# Control characters, line separators, and characters that change the direction of text (U+202E and similar).
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _INLINE = re.compile(r"[\\`*_\[\]|~$]")
 _LINE_START = re.compile(r"^(?:([#+=-])|(\d{1,9})([.)]))")
 
 
 def as_markdown(reading: Reading) -> str:
-    """Return a reading as Markdown: titles by their kind, paragraphs between blank lines, pages between rules."""
+    """Return a reading as Markdown, with blank lines between blocks and rules between pages."""
     pages = ("\n\n".join(filter(None, map(_block, page.blocks))) for page in reading.pages)
     return "\n\n---\n\n".join(filter(None, pages)) + "\n"
 
 
 def as_document(reading: Reading) -> dict[str, Any]:
-    """Return the JSON document that lies beside the Markdown: pages, blocks and boxes as they were read."""
+    """Return the JSON document of a reading: pages, blocks and boxes as they were read."""
     doctor = {"version": __version__}
     return {"schema": READING, "doctor": doctor, **reading_to_dict(reading)}
-
-
-def plain_text(page: Page) -> str:
-    """Return the text of a page without any markup, a line for each block."""
-    return "\n".join(block.text for block in page.blocks)
 
 
 def _block(block: Block) -> str:
@@ -46,8 +41,8 @@ def _block(block: Block) -> str:
     rows = rows_of(text) if block.kind == "table" else ()
     if rows:
         return _table(rows)
-    if block.kind in _LEVELS and text:
-        return _LEVELS[block.kind] + escape(" ".join(text.split()))
+    if block.kind in _HEADING_MARKS and text:
+        return _HEADING_MARKS[block.kind] + escape(" ".join(text.split()))
     return "\\\n".join(
         " | ".join(escape(cell.strip()) for cell in line.split("\t"))
         for line in text.splitlines()
@@ -63,13 +58,13 @@ def _table(rows: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _formula(latex: str) -> str:
-    """Return a formula in a fence, in which no renderer looks for markup; a backtick could end the fence."""
+    """Return a formula in a fence, where renderers apply no markup; backticks are removed, they could end the fence."""
     return f"```math\n{' '.join(latex.replace('`', '').split())}\n```"
 
 
 def escape(text: str) -> str:
-    """Return one line of text so that Markdown shows it as it is, and HTML in it as text."""
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = _INLINE.sub(r"\\\g<0>", text) if sign == "&" else text
-        text = text.replace(sign, entity)
+    """Return one line of text with Markdown and HTML escaped, so that it is shown as it is."""
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = _INLINE.sub(r"\\\g<0>", text) if char == "&" else text
+        text = text.replace(char, entity)
     return _LINE_START.sub(lambda match: f"\\{match[1]}" if match[1] else f"{match[2]}\\{match[3]}", text)

@@ -1,8 +1,8 @@
-"""Puts together what a run is told as: every document with its pages, and what happened on the way."""
+"""Builds the report of a run: all documents with their pages, samples of memory, and incidents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from paddlevl_doctor.parsing.engines.failures import fallback_summary
@@ -20,19 +20,19 @@ from paddlevl_doctor.parsing.run.report import ComparedEngine, DocumentReport, P
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
 from paddlevl_doctor.parsing.workers.watchdog import sum_by_time
 
-_PICTURES = 100
-"""Pages whose pictures are shown; of those after them only where something differs, or the page gets too large."""
+_MAX_PICTURES = 100
+"""Pages that are shown with a picture; later pages have one only if they have differences, to limit the size."""
 
 
 def build_run_report(
-    report: ParseReport, works: Sequence[DocumentJob], samples: Sequence[Sample]
+    report: ParseReport, jobs: Sequence[DocumentJob], samples: Sequence[Sample]
 ) -> RunReport:
-    """Return the report of a run; documents that could not be opened are in it."""
-    by_path = {str(work.path): work for work in works}
+    """Return the report of a run, including the documents that could not be opened."""
+    by_path = {str(job.path): job for job in jobs}
     shown, documents = 0, []
     names = display_names([document.input for document in report.documents])
     for name, document in zip(names, report.documents, strict=True):
-        documents.append(_document(name, document, by_path.get(document.input), _PICTURES - shown))
+        documents.append(_document(name, document, by_path.get(document.input), _MAX_PICTURES - shown))
         shown += document.pages
     return RunReport(
         title=", ".join(names[:3]),
@@ -49,15 +49,16 @@ def build_run_report(
 def merge_comparison(
     run_reports: Sequence[RunReport | None], compared: Sequence[ComparedEngine]
 ) -> RunReport | None:
-    """Return the first report with what the other engines read beside it; None where there is none."""
-    told = [run_report for run_report in run_reports if run_report is not None]
-    if not told:
+    """Return the first report with the readings of the other engines added; None if there is no report."""
+    available = [run_report for run_report in run_reports if run_report is not None]
+    if not available:
         return None
-    first, *rest = told
+    first, *rest = available
     by_name = {engine.engine: engine for engine in compared}
     documents = tuple(
         replace(
-            document, others=tuple(_other(run_report, by_name[run_report.engine], n) for run_report in rest)
+            document,
+            others=tuple(_other_reading(run_report, by_name[run_report.engine], n) for run_report in rest),
         )
         for n, document in enumerate(first.documents)
     )
@@ -65,25 +66,24 @@ def merge_comparison(
     return replace(first, documents=documents, engines=engines)
 
 
-def _other(run_report: RunReport, engine: ComparedEngine, number: int) -> OtherReading:
-    found = engine.documents[number]
-    return OtherReading(run_report.engine, run_report.documents[number], found.similarity, found.diff)
+def _other_reading(run_report: RunReport, engine: ComparedEngine, number: int) -> OtherReading:
+    compared = engine.documents[number]
+    return OtherReading(run_report.engine, run_report.documents[number], compared.similarity, compared.diff)
 
 
-def _document(
-    name: str, document: DocumentReport, work: DocumentJob | None, pictures: int
-) -> DocumentSection:
-    places = {found.page for found in document.differences}
-    found = {page: [d for d in document.differences if d.page == page] for page in places}
-    pages = work.pages if work is not None else {}
-    run_reports = [
-        _page(page, work, differences=found, picture=n < pictures or bool(found.get(index)))
-        for n, (index, page) in enumerate(sorted(pages.items()))
-        if work is not None
+def _document(name: str, document: DocumentReport, job: DocumentJob | None, pictures: int) -> DocumentSection:
+    differences: dict[int, list[Difference]] = {}
+    for difference in document.differences:
+        differences.setdefault(difference.page, []).append(difference)
+    pages = [] if job is None else job.pages_in_order()
+    sections = [
+        _page(read, job, differences.get(read.page.index, ()), show=n < pictures)
+        for n, read in enumerate(pages)
+        if job is not None
     ]
     return DocumentSection(
         name=name,
-        pages=tuple(run_reports),
+        pages=tuple(sections),
         passed=document.verdict.passed,
         summary=document.verdict.summary,
         reasons=document.verdict.reasons,
@@ -93,21 +93,21 @@ def _document(
     )
 
 
-def _page(
-    read: PageRead, work: DocumentJob, *, differences: Mapping[int, Sequence[Difference]], picture: bool
-) -> PageSection:
-    index, page = read.page.index, read.page
-    preview = work.store.folder_of(index) / PREVIEW
+def _page(read: PageRead, job: DocumentJob, differences: Sequence[Difference], *, show: bool) -> PageSection:
+    """Return a page with its pictures if `show` is set or there are differences."""
+    page, show = read.page, show or bool(differences)
+    folder = job.store.folder_of(page.index)
+    preview = folder / PREVIEW
     return PageSection(
-        index=index,
+        index=page.index,
         width=page.width,
         height=page.height,
         blocks=page.blocks,
         seconds=page.seconds,
         device=read.device,
-        picture=preview if picture and preview.is_file() else None,
-        differences=tuple(differences.get(index, ())),
+        picture=preview if show and preview.is_file() else None,
+        differences=tuple(differences),
         notes=read.notes,
         rung=read.rung,
-        folder=work.store.folder_of(index) if picture else None,
+        folder=folder if show else None,
     )

@@ -1,4 +1,4 @@
-"""What a run is told as, for reports that people read: pages with their pictures, differences, memory, incidents."""
+"""The data of the report of a run for people: pages with pictures, differences, memory, incidents."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from paddlevl_doctor.values.pages import Block, Box
 
 
 class DifferenceKind(str, Enum):
-    """How an engine's page differs from what the witness, an independent reader, saw on it."""
+    """How a page that an engine read differs from the lines that the embedded OCR engine found on it."""
 
     LOST = "lost"
-    """The witness saw it, the engine did not read it."""
+    """OCR found the text, the engine did not read it."""
     MADE_UP = "made-up"
-    """The engine read it, the witness saw nothing like it there."""
+    """The engine read the text, OCR found no similar text there."""
     REPEATED = "repeated"
-    """The engine says it more often than it is on the page."""
+    """The engine read the text more often than it is on the page."""
     BLANK = "blank"
-    """The engine read nothing at all on a page where the witness saw text."""
+    """The engine read nothing on a page where OCR found text."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory at one moment: seconds since the start of the run, MiB of a worker with its children.
+    """Memory of one worker with its child processes in MiB; `seconds` since the start of the run.
 
-    `watchdog.sum_by_time` makes those of all workers out of them, which have no `worker`.
+    `watchdog.sum_by_time` returns the samples for all workers together, with an empty `worker`.
     """
 
     seconds: float
     rss_mb: int
     vram_mb: int | None = None
-    """In use on the worker's GPU, by whomever."""
+    """Memory in use on the worker's GPU, by all processes."""
     worker: str = ""
     device: str = ""
 
 
 @dataclass(frozen=True)
 class PageSection:
-    """One page; `picture` is a JPEG of it (maybe scaled down), None where there is none."""
+    """One page; `picture` is a JPEG of it (possibly scaled down), None if there is none."""
 
     index: int
     width: int
@@ -62,14 +62,14 @@ class PageSection:
     differences: tuple[Difference, ...] = ()
     notes: tuple[Text, ...] = ()
     rung: str = "first"
-    """Of the ladder; as in messages: rung-NAME."""
+    """The fallback strategy with which the page was read (message rung-NAME)."""
     folder: Path | None = None
-    """What was saved of the page, with the pictures that were cut out of it in `imgs`; None: none is shown."""
+    """Folder of the page's results, with pictures cut out of the page in `imgs`; None if no picture is shown."""
 
 
 @dataclass(frozen=True)
 class DocumentSection:
-    """One document: its pages, what became of those that could not be read, and the verdict in words."""
+    """One document: its pages, the reasons of failed pages, and the verdict."""
 
     name: str
     pages: tuple[PageSection, ...]
@@ -77,19 +77,21 @@ class DocumentSection:
     summary: Text
     reasons: tuple[Text, ...] = ()
     failed: tuple[Text, ...] = ()
-    """A sentence for each page that could not be read."""
+    """The reason for each page that could not be read."""
     judged: bool = True
-    """False where there was nothing to judge by."""
+    """False if there was nothing to compare the reading with."""
     difference: str = ""
-    """Unified diff between the known text and what was read, where a known text was given."""
+    """Unified diff from the ground truth to the text that was read; empty without a ground truth."""
     others: tuple[OtherReading, ...] = ()
-    """In a comparison: the same document as every other engine read it."""
+    """In a comparison: the same document as the other engines read it."""
 
 
 @dataclass(frozen=True)
 class OtherReading:
-    """A document as another engine read it, and its unified diff from the first engine's text; similarity 0 to 1,
-    None where neither could read anything."""
+    """A document as another engine read it, compared with the first engine's text.
+
+    `similarity` is 0 to 1, None if neither engine could read anything; `difference` is the unified diff.
+    """
 
     engine: str
     document: DocumentSection
@@ -99,7 +101,7 @@ class OtherReading:
 
 @dataclass(frozen=True)
 class EngineSection:
-    """One engine of a comparison: the seconds it read for, and why it failed, empty where it did not."""
+    """One engine of a comparison: its reading time, and why it failed (empty if it did not)."""
 
     engine: str
     device: str
@@ -109,7 +111,7 @@ class EngineSection:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Everything about one run."""
+    """The report of one run."""
 
     title: str
     engine: str
@@ -119,6 +121,6 @@ class RunReport:
     samples: tuple[Sample, ...] = ()
     incidents: tuple[Text, ...] = ()
     rungs: Text = ""
-    """Which rungs of the ladder helped, in one sentence; empty where none was needed."""
+    """Summary of the fallback strategies that were used; empty if none was needed."""
     engines: tuple[EngineSection, ...] = ()
-    """In a comparison: all of them; everything else is the first one's that could read."""
+    """In a comparison: all engines; the rest of the report is that of the first one that could read."""

@@ -1,4 +1,4 @@
-"""Writes what was read of a document: Markdown, JSON, tables, and pictures of its layout and order as PDFs."""
+"""Writes the results of a document: Markdown, JSON, a workbook of its tables, and PDFs of its layout and order."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from typing import Any
 
 from paddlevl_doctor.messages import message, text
 from paddlevl_doctor.parsing.input.page_source import PageSource, PdfPage, PictureError
-from paddlevl_doctor.parsing.output.html_tables import rows_of
+from paddlevl_doctor.parsing.output.html_tables import Rows, rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.run.result_files import remove_stale
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Box, Page, Reading
 
-Rows = tuple[tuple[str, ...], ...]
-
 
 def tables_of(pages: Sequence[Page]) -> Iterator[tuple[str, Rows]]:
-    """Yield every table that has rows, under the name of its sheet: its page, and which of the page's it is."""
+    """Yield each table that has rows with the name of its sheet, which says the page and the number on the page."""
     for page in pages:
         tables = [rows_of(block.text) for block in page.blocks if block.kind == "table"]
         for number, rows in enumerate(filter(None, tables), 1):
@@ -30,7 +28,7 @@ def tables_of(pages: Sequence[Page]) -> Iterator[tuple[str, Rows]]:
 
 
 def workbook(tables: Sequence[tuple[str, Rows]]) -> bytes:
-    """Return a workbook with a sheet for each table, cells that reach over others as empty ones after the first."""
+    """Return an Excel workbook with a sheet for each table; a merged cell has its text once."""
     import xlsxwriter  # noqa: PLC0415 - only documents with tables need it
 
     data = io.BytesIO()
@@ -39,63 +37,63 @@ def workbook(tables: Sequence[tuple[str, Rows]]) -> bytes:
             sheet = book.add_worksheet(name)
             for row, cells in enumerate(rows):
                 for column, cell in enumerate(cells):
-                    sheet.write_string(row, column, cell)  # `write` would make a formula of =1+1
+                    sheet.write_string(row, column, cell)  # `write` would turn =1+1 into a formula
     return data.getvalue()
 
 
 INCIDENTS = "incidents"
-"""The folder in that of the results for what stalled and crashed workers leave behind, where there were any."""
+"""Folder in the output folder for the logs of stalled and crashed workers, if there are any."""
 _LAYOUT = "page_layout_det_res.*"
-"""What PaddleX calls the picture of a page's layout (`save_to_img`)."""
+"""File name of PaddleX's picture of a page's layout (`save_to_img`)."""
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
-def joined(pages: Iterable[Mapping[str, Any]]) -> str:
-    """Return the pages' Markdown in one, where no pipeline is at hand: as PaddleX does it, by its own flags.
+def join_markdown(pages: Iterable[Mapping[str, Any]]) -> str:
+    """Return the Markdown of all pages in one text, joined as PaddleX does it, for engines without a pipeline.
 
-    A page that begins in the middle of a paragraph (its first flag is False) continues the one before; no space
-    stands between Chinese characters.
+    A page that begins in the middle of a paragraph (its first continuation flag is False) continues the page before,
+    without a space between Chinese characters.
     """
-    words, continues = "", False
+    joined, continues = "", False
     for page in pages:
         starts, ends = page.get("page_continuation_flags") or (True, True)
-        more = str(page.get("markdown_texts", ""))
-        space = "" if _HAN.match(words[-1:]) or _HAN.match(more[:1]) else " "
-        separator = "" if not words else space if continues and not starts else "\n\n"
-        words, continues = words + separator + more, not ends
-    return words
+        added = str(page.get("markdown_texts", ""))
+        space = "" if _HAN.match(joined[-1:]) or _HAN.match(added[:1]) else " "
+        separator = "" if not joined else space if continues and not starts else "\n\n"
+        joined, continues = joined + separator + added, not ends
+    return joined
 
 
-def write_outputs(work: DocumentJob, reading: Reading, folder: Path, source: PageSource) -> tuple[str, ...]:
-    """Write everything, and remove what an earlier run wrote that this reading lacks; returns the paths.
+def write_outputs(job: DocumentJob, reading: Reading, folder: Path, source: PageSource) -> tuple[str, ...]:
+    """Write the results and remove other results of an earlier run; returns the paths.
 
-    Raises DoctorError where it cannot be written (a full disk).
+    Raises DoctorError if a file cannot be written (a full disk).
     """
-    base = folder / work.name
+    base = folder / job.name
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
-        markdown = _markdown(work, reading)
-        written = [_put(Path(f"{base}.md"), markdown.encode())]
-        words = json.dumps(as_document(reading), ensure_ascii=False, indent=2) + "\n"
-        written.append(_put(Path(f"{base}.json"), words.encode()))
+        markdown = _markdown(job, reading)
+        written = [_write(Path(f"{base}.md"), markdown.encode())]
+        document = json.dumps(as_document(reading), ensure_ascii=False, indent=2) + "\n"
+        written.append(_write(Path(f"{base}.json"), document.encode()))
         tables = list(tables_of(reading.pages))
-        written += [_put(Path(f"{base}.tables.xlsx"), workbook(tables))] if tables else []
-        written += _bound(work, base, source)
-        remove_stale(base, written, work.count)
+        written += [_write(Path(f"{base}.tables.xlsx"), workbook(tables))] if tables else []
+        written += _write_pdfs(job, base, source)
+        remove_stale(base, written, job.count)
     except OSError as error:
         raise DoctorError(message("results-not-kept", path=folder, reason=error.strerror or error)) from error
     return tuple(map(str, written))
 
 
-def _markdown(work: DocumentJob, reading: Reading) -> str:
-    if work.markdown is not None:
-        return work.markdown.strip("\n") + "\n"
-    pages = [page.markdown for page in work.pages_in_order()]
-    return joined(pages) + "\n" if pages and all(pages) else as_markdown(reading)
+def _markdown(job: DocumentJob, reading: Reading) -> str:
+    if job.markdown is not None:
+        return job.markdown.strip("\n") + "\n"
+    pages = [page.markdown for page in job.pages_in_order()]
+    return join_markdown(pages) + "\n" if pages and all(pages) else as_markdown(reading)
 
 
-def _put(path: Path, data: bytes) -> Path:
-    """Write a file so that it is whole or as before."""
+def _write(path: Path, data: bytes) -> Path:
+    """Replace a file atomically."""
     new = path.with_name(f"{path.name}.new")
     try:
         new.write_bytes(data)
@@ -105,34 +103,34 @@ def _put(path: Path, data: bytes) -> Path:
     return path
 
 
-def _bound(work: DocumentJob, base: Path, source: PageSource) -> Iterator[Path]:
-    """Bind the layout and order pictures of all pages into one PDF each; yields those that were written."""
-    for name, sheets in (("layout", _layouts(work)), ("order", _orders(work))):
+def _write_pdfs(job: DocumentJob, base: Path, source: PageSource) -> Iterator[Path]:
+    """Write one PDF of the layout pictures and one of the reading order of all pages; yields the paths."""
+    for name, sheets in (("layout", _layout_pages(job)), ("order", _order_pages(job))):
         pdf = Path(f"{base}.{name}.pdf")
         try:
             if sheets:
                 source.write_pdf(sheets, pdf)
                 yield pdf
         except PictureError as error:
-            work.notes.append(str(error))
+            job.notes.append(str(error))
 
 
-def _layouts(work: DocumentJob) -> list[PdfPage]:
-    """Return the pictures that the pipeline has drawn."""
-    return [
-        PdfPage(path) for i in sorted(work.pages) for path in sorted(work.store.folder_of(i).glob(_LAYOUT))
+def _layout_pages(job: DocumentJob) -> list[PdfPage]:
+    """Return the layout pictures that the pipeline saved."""
+    return [PdfPage(path) for i in sorted(job.pages) for path in sorted(job.store.folder_of(i).glob(_LAYOUT))]
+
+
+def _order_pages(job: DocumentJob) -> list[PdfPage]:
+    """Return the pages with the boxes of their blocks numbered; none if the engine gives no boxes."""
+    pages = [(read.page, job.store.folder_of(read.page.index) / PREVIEW) for read in job.pages_in_order()]
+    sheets = [
+        PdfPage(path, (p.width, p.height), tuple(_numbered_boxes(p))) for p, path in pages if path.is_file()
     ]
-
-
-def _orders(work: DocumentJob) -> list[PdfPage]:
-    """Return the pages with their blocks numbered; none where no engine said where anything is."""
-    seen = [(read.page, work.store.folder_of(read.page.index) / PREVIEW) for read in work.pages_in_order()]
-    sheets = [PdfPage(path, (p.width, p.height), tuple(_placed(p))) for p, path in seen if path.is_file()]
     return sheets if any(sheet.boxes for sheet in sheets) else []
 
 
-def _placed(page: Page) -> Iterator[tuple[int, Box]]:
-    """Yield the boxes of the blocks with their numbers; a block that covers the page has no place on it."""
+def _numbered_boxes(page: Page) -> Iterator[tuple[int, Box]]:
+    """Yield the numbers and boxes of the blocks, except blocks that cover the whole page."""
     for number, block in enumerate(page.blocks, 1):
         if block.box != (0, 0, page.width, page.height):
             yield number, block.box
