@@ -21,8 +21,9 @@ from paddlevl_doctor.facts.target import choose_target, collect_target, python_o
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.plan import Site, build_plan, dev_safetensors
+from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
+from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.preconditions import (
     refuse_foreign,
     refuse_tight,
@@ -139,7 +140,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
     chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(message("no-dev-safetensors", set=examination.context.version_set.name))
-    plan = build_plan(examination.findings, examination.context, site, chosen)
+    plan = build_plan(PlanInput(examination.context, examination.findings, site, chosen))
     examination, plan = _with_page(system, examination, plan, chosen)
     refuse_foreign(house, examination.context, plan, chosen.python_version)
     refuse_untouchable(system, examination.facts.target, plan)

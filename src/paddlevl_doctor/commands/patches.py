@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.target import choose_target, collect_target
-from paddlevl_doctor.fix.patch_steps import diff_of
+from paddlevl_doctor.fix.patch_steps import patch_diffs
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching import patched_wheel
@@ -51,7 +51,7 @@ def show_patch(system: System, patch_id: str, python: str | None, venv: str | No
     """Describe one patch; raises UsageError for an unknown id."""
     patch = _find(patch_id)
     version = _installed(_target(system, python, venv), patch)
-    return PatchDetail(patch, version, tuple(diff_of(patch, version)))
+    return PatchDetail(patch, version, tuple(patch_diffs(patch, version)))
 
 
 def patches_status(system: System, python: str | None, venv: str | None) -> tuple[FileStatus, ...]:
