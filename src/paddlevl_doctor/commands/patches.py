@@ -1,4 +1,4 @@
-"""`patches`: what the source patches are, what each file of the target is to them, and a wheel with them in it."""
+"""`patches`: lists the source patches, shows the state of every patched file, and builds a patched wheel."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from paddlevl_doctor.values.facts import Target
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What one file of the target is to one patch.
+    """The state of one file of the target, for one patch.
 
     `state` is a `PatchState`; `version` and `path` belong to the installed distribution, `links` counts the
-    directory entries of the file: above one, uv's cache or another environment shares it. Of a version that the
-    patch does not know, `needed` says whether the defect is still there, as far as the patch's proof can tell.
+    directory entries of the file: above one, uv's cache or another environment shares it. For a version that the
+    patch does not know, `needed` is whether its proof finds the defect; None if the proof has no result.
     """
 
     patch: str
@@ -34,12 +34,12 @@ class FileStatus:
     links: int
     needed: bool | None = None
     saw: str = ""
-    """What the proof saw, where it was run."""
+    """The observation of the proof, if it ran."""
 
 
 @dataclass(frozen=True)
 class PatchDetail:
-    """One patch with the change that it makes, for the installed version or else for every variant."""
+    """One patch with its change of the installed version, or of every variant without one."""
 
     patch: Patch
     version: str | None
@@ -55,7 +55,7 @@ def show_patch(system: System, patch_id: str, python: str | None, venv: str | No
 
 
 def patches_status(system: System, python: str | None, venv: str | None) -> tuple[FileStatus, ...]:
-    """Return what every file that a patch knows is in the target; raises UsageError without a target."""
+    """Return the state of every file that a patch changes; raises UsageError without a target."""
     target = _target(system, python, venv)
     if target is None:
         raise UsageError(message("patches-no-target"))
@@ -67,7 +67,7 @@ def build_wheel(
 ) -> tuple[Path, tuple[Patch, ...]]:
     """Write a wheel of the target's paddlex with patches: those named, else all automatic ones that fit.
 
-    Raises UsageError for unknown ids, without a target, and where the wheel cannot be written.
+    Raises UsageError for unknown ids, without a target, and if the wheel cannot be written.
     """
     target = _target(system, python, venv)
     if target is None:
