@@ -114,4 +114,4 @@ def refuse_unfit(wheelhouse: Wheelhouse | None, context: Context, plan: Plan, py
     needed = [r for step in steps for r in step.arguments["requirements"]]
     wheelhouse.refuse_missing(needed)
     if any(r.startswith(f"{PACKAGE}==") for r in needed):
-        wheelhouse.refuse_other_line(context.wheel.tag)
+        wheelhouse.refuse_other_variant(context.wheel.tag)
