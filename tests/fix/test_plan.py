@@ -9,7 +9,8 @@ import pytest
 from checks_machines import CURRENT, SITE, T4, context, hashes, machine, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.fix.plan import Site, build_plan
+from paddlevl_doctor.fix.plan import build_plan
+from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, PipelinesLink
 from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status
@@ -24,7 +25,7 @@ def plan(facts: Facts, request: Request | None = None) -> Plan:
     known = context(facts)
     site = OLD if facts.target else NEW
     return build_plan(
-        run_checks(known, ALL), known, site, request or Request(interpreter="/usr/bin/python3.11")
+        PlanInput(known, run_checks(known, ALL), site, request or Request(interpreter="/usr/bin/python3.11"))
     )
 
 
@@ -106,8 +107,8 @@ def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None
     known = context_of(with_gpu(CURRENT, T4), "2025-11")
     findings = run_checks(known, ALL)
     with pytest.raises(DoctorError, match=r"paddlepaddle 3\.2\.2"):
-        build_plan(findings, known, OLD, Request(set_name="2025-11"))
-    agreed = build_plan(findings, known, OLD, Request(set_name="2025-11", yes=True))
+        build_plan(PlanInput(known, findings, OLD, Request(set_name="2025-11")))
+    agreed = build_plan(PlanInput(known, findings, OLD, Request(set_name="2025-11", yes=True)))
     assert agreed.steps[0].id == "remove-packages"
 
 
@@ -129,11 +130,13 @@ def test_paddles_own_safetensors_is_taken_only_where_asked_for() -> None:
 
     nothing = context_of(machine(target=None), "2025-11")
     asked = Request(set_name="2025-11", interpreter="3.11", python_version="3.11", dev_safetensors=True)
-    install = words(build_plan(run_checks(nothing, ALL), nothing, NEW, asked), "install-packages")
+    install = words(build_plan(PlanInput(nothing, run_checks(nothing, ALL), NEW, asked)), "install-packages")
     (wheel,) = [word for word in install if word.startswith("safetensors")]
     assert wheel.endswith("/safetensors-0.6.2.dev0-cp38-abi3-linux_x86_64.whl")
     assert "--requirements" not in install, "the tested list has another safetensors"
-    plain = build_plan(run_checks(nothing, ALL), nothing, NEW, replace(asked, dev_safetensors=False))
+    plain = build_plan(
+        PlanInput(nothing, run_checks(nothing, ALL), NEW, replace(asked, dev_safetensors=False))
+    )
     assert "safetensors>=0.7.0" in words(plain, "install-packages")
     assert dev_safetensors(context_of(machine(target=None), "current")) is None
 
@@ -177,7 +180,7 @@ def test_a_set_that_is_asked_for_is_installed_whole() -> None:
     from paddlevl_doctor.commands.diagnose import context_of
 
     known = context_of(machine(patched_files=hashes("3.7.2", patched=False)), "2025-11")
-    made = build_plan(run_checks(known, ALL), known, OLD, Request(set_name="2025-11"))
+    made = build_plan(PlanInput(known, run_checks(known, ALL), OLD, Request(set_name="2025-11")))
     assert [step.id for step in made.steps] == [
         "install-packages",
         "patch-doc-preprocessor-defaults",
@@ -206,7 +209,7 @@ def test_a_patch_that_is_only_offered_comes_when_its_finding_is_named_and_never_
 def test_an_offered_patch_for_a_warning_is_left_with_the_word_that_brings_it() -> None:
     known = context(machine(patched_files=hashes("3.7.2", patched=False)))
     warning = Finding("native-bgr-swap", Status.WARNING, "red is blue")
-    made = build_plan([warning], known, OLD, Request(interpreter="/usr/bin/python3.11"))
+    made = build_plan(PlanInput(known, [warning], OLD, Request(interpreter="/usr/bin/python3.11")))
     assert worded(made) == Plan(
         skipped=(
             SkippedFix(

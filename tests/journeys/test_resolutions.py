@@ -26,7 +26,8 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
-from paddlevl_doctor.fix.plan import Site, build_plan
+from paddlevl_doctor.fix.plan import build_plan
+from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.knowledge.data_files import data_folder
 from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.version_sets import find_set
@@ -194,7 +195,7 @@ def test_the_command_of_fix_for_a_gpu_resolves_with_the_tested_versions(
     pins = nvidia_pins("cu126", "linux")
 
     def resolve(python: str) -> None:
-        made = build_plan(run_checks(known, ALL), known, new, Request(python_version=python))
+        made = build_plan(PlanInput(known, run_checks(known, ALL), new, Request(python_version=python)))
         (words,) = [step.commands[0] for step in made.steps if step.kind == "install-packages"]
         tested = Path(words[words.index("--requirements") + 1])
         found = would_install(index.local(words), python, index, tmp_path / python)

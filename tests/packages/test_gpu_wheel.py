@@ -18,7 +18,8 @@ from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.commands import fix as fix_module
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.host import collect_host
-from paddlevl_doctor.fix.plan import Site, build_plan
+from paddlevl_doctor.fix.plan import build_plan
+from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.packages import server_rates
@@ -177,7 +178,7 @@ def test_a_plan_from_a_wheelhouse_fetches_nothing() -> None:
     nothing = replace(with_gpu({}, T4), target=None)
     known = context(nothing)
     site = Site("/srv/.venv", "/srv/.venv/bin/python", exists=False)
-    plans = [build_plan(run_checks(known, ALL), known, site, r) for r in (made, Request())]
+    plans = [build_plan(PlanInput(known, run_checks(known, ALL), site, r)) for r in (made, Request())]
     assert [needs_gpu_wheel(plan) for plan in plans] == [False, True]
 
 

@@ -274,9 +274,9 @@ def test_a_part_for_another_cuda_line_is_not_continued(tmp_path: Path) -> None:
 
 def test_a_house_for_another_cuda_line_is_refused(tmp_path: Path) -> None:
     house = gpu_house(tmp_path / "house", "cu126", gpu_wheel("12.6"))[0].wheelhouse
-    house.refuse_other_line("cu126")
+    house.refuse_other_variant("cu126")
     with pytest.raises(DoctorError) as caught:
-        house.refuse_other_line("cu129")
+        house.refuse_other_variant("cu129")
     assert str(caught.value) == (
         f"The wheelhouse {house.folder} has paddlepaddle-gpu for cu126, but the GPU and driver of "
         "this machine need cu129. Nothing was changed; create one with the --gpu and --driver of "
@@ -290,9 +290,9 @@ def test_a_list_without_a_cuda_line_gives_way_to_what_the_wheel_says(
 ) -> None:
     house = replace(gpu_house(tmp_path / "house", "cu126", gpu_wheel(cuda))[0].wheelhouse, tag=None)
     with pytest.raises(DoctorError, match=f"has paddlepaddle-gpu for {said}, but"):
-        house.refuse_other_line("cu129")
+        house.refuse_other_variant("cu129")
     if cuda is not None:
-        house.refuse_other_line("cu126")
+        house.refuse_other_variant("cu126")
 
 
 # --- what an index does not say, and what a disk does not take

@@ -15,7 +15,7 @@ from paddlevl_doctor.knowledge.servers import load_backends
 from paddlevl_doctor.messages import set_language
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.serve import show
-from paddlevl_doctor.serve.plan import card_of, plan_server, refusal
+from paddlevl_doctor.serve.plan import choose_gpu, plan_server, refusal
 from paddlevl_doctor.values.facts import Facts
 from server_choices import H200, choice
 
@@ -24,7 +24,7 @@ ORIGINAL = "SubModules:\n  VLRecognition:\n    genai_config:\n      backend: nat
 
 def report(backend: str, facts: Facts, original: str | None = None) -> ServeReport:
     known = load_backends()[backend]
-    found = judge_platform(known, facts, card_of(known, facts), refusal(known, facts))
+    found = judge_platform(known, facts, choose_gpu(known, facts), refusal(known, facts))
     return ServeReport((found,), plan_server(choice(backend, facts, original=original), facts), dry_run=True)
 
 

@@ -11,11 +11,11 @@ from paddlevl_doctor.knowledge.servers import ServerMemory, load_backends, load_
 from paddlevl_doctor.serve.plan import (
     Share,
     capabilities,
-    card_environment,
-    card_of,
+    choose_gpu,
+    gpu_variables,
+    gpus_unknown,
     refusal,
     share_of,
-    unseen,
 )
 from paddlevl_doctor.values.facts import Facts, Gpu, Host
 from wording import worded
@@ -60,8 +60,8 @@ def test_a_server_takes_only_a_card_that_the_user_left_visible(
     """A UUID that nobody could look up stays as it is; the smallest card then stands for the one it means."""
     backend = load_backends()["vllm"]
     variables = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": number} if number else {}
-    assert card_of(backend, facts) == card
-    assert card_environment(card, facts) == variables
+    assert choose_gpu(backend, facts) == card
+    assert gpu_variables(card, facts) == variables
     assert refusal(backend, facts) is None
 
 
@@ -69,8 +69,8 @@ def test_a_number_by_cudas_own_count_means_the_same_card_for_the_server() -> Non
     """Without CUDA_DEVICE_ORDER the fastest card is CUDA's first; the server is told by nvidia-smi's number."""
     settings = {"CUDA_VISIBLE_DEVICES": "0"}
     facts = with_gpu(CURRENT, RTX4090, RTX5090, driver="575.57.08", settings=settings)
-    assert card_of(load_backends()["vllm"], facts) == RTX5090
-    assert card_environment(RTX5090, facts)["CUDA_VISIBLE_DEVICES"] == "1"
+    assert choose_gpu(load_backends()["vllm"], facts) == RTX5090
+    assert gpu_variables(RTX5090, facts)["CUDA_VISIBLE_DEVICES"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -162,16 +162,16 @@ def test_a_machine_that_can_run_a_server_is_not_refused(backend: str, facts: Fac
 
 def test_a_server_without_need_of_a_gpu_leaves_a_user_who_hides_them_alone() -> None:
     facts, backend = seeing("", RTX4090), load_backends()["llama-cpp"]
-    assert card_of(backend, facts) is None
-    assert card_environment(None, facts) == {}
+    assert choose_gpu(backend, facts) is None
+    assert gpu_variables(None, facts) == {}
 
 
 def test_a_driver_that_does_not_answer_is_no_refusal_but_something_unseen() -> None:
     silent = seeing(None)
     facts = replace(silent, gpus=replace(silent.gpus, reason="no-permission"))
     backends = load_backends()
-    assert (refusal(backends["vllm"], facts), unseen(backends["vllm"], facts)) == (None, True)
-    assert unseen(backends["llama-cpp"], facts) is False
+    assert (refusal(backends["vllm"], facts), gpus_unknown(backends["vllm"], facts)) == (None, True)
+    assert gpus_unknown(backends["llama-cpp"], facts) is False
 
 
 def test_the_pages_of_fastdeploy_are_read_as_compute_capabilities() -> None:

@@ -1,4 +1,4 @@
-"""`fix`: shows the plan, and with --apply carries it out and looks again. `undo`: takes it back."""
+"""`fix`: makes the plan, and with --apply applies it and checks again. `undo`: undoes transactions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from paddlevl_doctor.facts.target import choose_target, collect_target, python_o
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.plan import Site, build_plan, dev_safetensors
+from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
+from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.preconditions import (
-    refuse_foreign,
     refuse_tight,
+    refuse_unfit,
     refuse_untouchable,
     verify_wheelhouse,
 )
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 _WRONG = (Status.ERROR, Status.WARNING)
 _MAX_LISTED = 12
-"""Differences that are listed; more of them say no more."""
+"""The differences that the message about a changed plan lists."""
 
 
 def fix(
@@ -63,19 +64,21 @@ def fix(
     saved: SavedPlan | None = None,
     bar: Bar = no_bar,
 ) -> FixReport:
-    """Plan the cure of what is wrong, and carry it out with `apply`; with `saved` only if it is still that plan.
+    """Make a plan for the findings, and apply it with `apply`; with `saved` only if it equals that plan.
 
-    Raises UsageError for a target that must not be changed, DoctorError where the environment has moved since the
-    plan was saved, UvError where a plan cannot be resolved, ApplyFailedError and UndoNeededError where a step failed.
+    Raises UsageError for a target that must not be changed, DoctorError if the environment has changed since the
+    plan was saved, UvError if a plan cannot be resolved, ApplyFailedError and UndoNeededError if a step fails.
     """
     if not apply:
-        return _planned(system, options, request, stage)
-    place = _target_paths(system, options)
-    refuse_foreign_journals(system, place.state, place.python)
-    with locked(place.state):
-        refuse_foreign_journals(system, place.state, place.python)  # one may have come while we waited
-        recovered = recover(system, place.state)
-        report = replace(_planned(system, options, request, stage), recovered=recovered)
+        return _plan_report(system, options, request, stage)
+    paths = _target_paths(system, options)
+    refuse_foreign_journals(system, paths.state, paths.python)
+    with locked(paths.state):
+        refuse_foreign_journals(
+            system, paths.state, paths.python
+        )  # a journal may be new since the wait began
+        recovered = recover(system, paths.state)
+        report = replace(_plan_report(system, options, request, stage), recovered=recovered)
         if saved is not None:
             _refuse_moved(saved, report)
         if not report.plan.steps:
@@ -83,18 +86,18 @@ def fix(
         refuse_tight(report.before.facts.free_disk_mb, report.plan)
         known = report.before.facts.target
         prefetched = _prefetched(system, report, bar)
-        applied = apply_plan(system, prefetched.plan, place.state, place.python, stage, known)
+        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known)
         if prefetched.lease is not None:
             prefetched.lease.end()
-    there = replace(options, python=None, venv=str(place.state)) if report.is_new() else options
-    report = replace(report, note=_announced(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
+    there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
+    report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     after = examine(system, there, applied.target)
-    after = _deeply(system, after, stage) if report.deep else after
+    after = _with_deep_checks(system, after, stage) if report.deep else after
     return replace(report, applied=applied, recheck=_report(after))
 
 
 def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
-    """Fetch the CUDA wheel before the first change, so that a bad line leaves nothing half done."""
+    """Download the CUDA wheel before the first change, so that a bad connection does not interrupt the plan."""
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
 
@@ -103,8 +106,8 @@ def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
     return prefetch(system, report.plan, gpu_wheel_request(report.choice, facts.host.system, python), bar)
 
 
-def _announced(prefetched: Prefetched) -> Text:
-    """Say how the CUDA wheel was had: by uv itself, or from which of several servers."""
+def _download_note(prefetched: Prefetched) -> Text:
+    """Return the note about the download of the CUDA wheel: why uv downloads it, or the rates of the servers."""
     if prefetched.trouble is not None:
         return message("wheel-not-fetched", reason=prefetched.trouble)
     if not prefetched.measured:
@@ -114,7 +117,7 @@ def _announced(prefetched: Prefetched) -> Text:
 
 
 def _needs_deep(examination: Examination, request: Request) -> bool:
-    """Say whether the user named damage that only a deep look shows, and that was not seen without it."""
+    """Return whether --only names damage that only the deep check reports, and the quick check did not."""
     if not request.only:
         return False
 
@@ -123,25 +126,25 @@ def _needs_deep(examination: Examination, request: Request) -> bool:
     return any(load_failure(name).cure.kind in ("reinstall", "set-aside") for name in unseen)
 
 
-def _deeply(system: System, examination: Examination, stage: Stage) -> Examination:
+def _with_deep_checks(system: System, examination: Examination, stage: Stage) -> Examination:
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
 
-def _planned(system: System, options: TargetOptions, request: Request, stage: Stage) -> FixReport:
+def _plan_report(system: System, options: TargetOptions, request: Request, stage: Stage) -> FixReport:
     examination = examine(system, options)
     deep = _needs_deep(examination, request)
-    examination = _deeply(system, examination, stage) if deep else examination
+    examination = _with_deep_checks(system, examination, stage) if deep else examination
     site = _site(system, examination)
-    house = verify_wheelhouse(request)
+    wheelhouse = verify_wheelhouse(request)
     prefix = site.prefix if site.exists else None
     source = choose_index(system, request, examination.context.version_set.paddle_cpu, prefix=prefix)
     request = source.request
-    chosen = replace(_with_interpreter(system, request, examination, house), set_name=options.set_name)
+    chosen = replace(_with_interpreter(system, request, examination, wheelhouse), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(message("no-dev-safetensors", set=examination.context.version_set.name))
-    plan = build_plan(examination.findings, examination.context, site, chosen)
+    plan = build_plan(PlanInput(examination.context, examination.findings, site, chosen))
     examination, plan = _with_page(system, examination, plan, chosen)
-    refuse_foreign(house, examination.context, plan, chosen.python_version)
+    refuse_unfit(wheelhouse, examination.context, plan, chosen.python_version)
     refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
     resolved = source.shown_in(_resolved(system, plan, site, yes=request.yes))
@@ -154,7 +157,7 @@ def _planned(system: System, options: TargetOptions, request: Request, stage: St
 def _with_page(
     system: System, examination: Examination, plan: Plan, request: Request
 ) -> tuple[Examination, Plan]:
-    """Read the page that a CUDA wheel comes from; where it differs from what is known, that is a finding."""
+    """Compare the index page of the CUDA wheel with the tables; a difference is a finding and a reason of the step."""
     context = examination.context
     if context.wheel.find_links is None or not needs_gpu_wheel(plan):
         return examination, plan
@@ -180,7 +183,7 @@ def _with_reason(step: Step, reason: Text) -> Step:
 def fix_by_file(
     system: System, options: TargetOptions, path: Path, stage: Stage, bar: Bar = no_bar
 ) -> FixReport:
-    """Carry out the plan in a file, on the target that it was made for; raises like `fix`."""
+    """Apply the plan in a file to the target that it was made for; raises like `fix`."""
     if options != TargetOptions():
         raise UsageError(message("plan-names-target"))
     saved = load_plan(path)
@@ -203,14 +206,14 @@ def _report(examination: Examination) -> CheckReport:
 
 @dataclass(frozen=True)
 class TargetPaths:
-    """Where a target's interpreter is (or will be), and the folder in which the doctor keeps its state."""
+    """The path of a target's interpreter, which may not exist yet, and the folder that contains the doctor's state."""
 
     python: Path
     state: Path
 
 
 def _target_paths(system: System, options: TargetOptions) -> TargetPaths:
-    """Find the target; an interpreter without a virtual environment keeps the state in its site-packages."""
+    """Find the target; without a virtual environment the state is in site-packages."""
     choice = choose_target(system, options.python, options.venv)
     if choice.python is None:
         prefix = system.cwd() / choice.planned
@@ -234,16 +237,16 @@ def _site(system: System, examination: Examination) -> Site:
 
 
 def _with_interpreter(
-    system: System, request: Request, examination: Examination, house: Wheelhouse | None
+    system: System, request: Request, examination: Examination, wheelhouse: Wheelhouse | None
 ) -> Request:
     """Choose the Python for a new environment: the doctor's own when the set supports it, else a version.
 
-    The doctor's own needs no download; the wheels of a house fit one version only. Raises UsageError for a
-    --base-python that is no Python.
+    The doctor's own Python needs no download; the wheels of a wheelhouse fit one version only. Raises UsageError if
+    --base-python is not a Python.
     """
     if request.interpreter is not None:
         return replace(request, python_version=_version_of(system, request.interpreter))
-    version = house.machine.python if house else planned_python(examination.context.version_set)
+    version = wheelhouse.machine.python if wheelhouse else planned_python(examination.context.version_set)
     if version != own_python():
         return replace(request, interpreter=version, python_version=version)
     base = getattr(sys, "_base_executable", None) or sys.executable
@@ -263,7 +266,7 @@ def _version_of(system: System, interpreter: str) -> str:
 
 
 def _resolved(system: System, plan: Plan, site: Site, *, yes: bool) -> Plan:
-    """Put into every package step what uv would change; in a new environment everything is simply added."""
+    """Add to every package step the changes that uv plans; a new environment needs no such list."""
     if not site.exists:
         return plan
     steps = [_with_changes(system, step, plan, yes=yes) for step in plan.steps]
@@ -281,10 +284,10 @@ def _with_changes(system: System, step: Step, plan: Plan, *, yes: bool) -> Step:
 def _reject_unrequested_changes(
     system: System, changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool
 ) -> None:
-    """Stop where a package that no cure names would be downgraded or removed, unless the user said --yes."""
+    """Raise DoctorError if uv would downgrade or remove a package that no fix names, unless --yes allows it."""
     named = {re.split(r"[\[<>=!~ ]", r, maxsplit=1)[0] for r in step.arguments["requirements"]}
     removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
-    suffering = [
+    unrequested = [
         change
         for change in changes
         if change.before is not None
@@ -292,23 +295,23 @@ def _reject_unrequested_changes(
         and change.name not in removed
         and (change.after is None or Version(change.after) < Version(change.before))
     ]
-    if suffering and not yes:
-        raise DoctorError(message("collateral", changes=_with_reasons(system, step, suffering)))
+    if unrequested and not yes:
+        raise DoctorError(message("collateral", changes=_with_reasons(system, step, unrequested)))
 
 
 def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[Text]:
-    """Say of every change who needs it."""
-    who = required_by(system, step.commands[0], step.arguments["requirements"])
+    """Return every change with the distributions that require it."""
+    requirers = required_by(system, step.commands[0], step.arguments["requirements"])
     return [
-        message("change-needed-by", change=change, names=who[change.name])
-        if change.name in who
+        message("change-needed-by", change=change, names=requirers[change.name])
+        if change.name in requirers
         else str(change)
         for change in changes
     ]
 
 
 def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixReport:
-    """Make the link `pipelines` and nothing else; raises DoctorError where it cannot be made."""
+    """Create only the link `pipelines`; raises DoctorError if it cannot be created."""
     request = Request(only=("pipelines-link",))
     before = examine(system, options)
     link = before.facts.pipelines
@@ -327,29 +330,29 @@ def undo_command(
 ) -> UndoReport:
     """List the transactions of a target, undo the newest, or all that are newer than `to`.
 
-    Raises UsageError when there is nothing to undo, DoctorError when the target was changed meanwhile,
-    UndoNeededError for a journal that is not the user's or leaves the target.
+    Raises UsageError if there is nothing to undo, DoctorError if the target was changed since, UndoNeededError for a
+    journal that is not the user's or names paths outside the target.
     """
-    place = _target_paths(system, options)
-    prefix = place.state
+    paths = _target_paths(system, options)
+    prefix = paths.state
     if listing:
-        return UndoReport((), _remembered(prefix))
-    refuse_foreign_journals(system, prefix, place.python, undo=True, to=to)
+        return UndoReport((), _summaries(prefix))
+    refuse_foreign_journals(system, prefix, paths.python, undo=True, to=to)
     with locked(prefix):
-        refuse_foreign_journals(system, prefix, place.python, undo=True, to=to)  # as above
+        refuse_foreign_journals(system, prefix, paths.python, undo=True, to=to)  # as above
         recovered = recover(system, prefix)
         numbers = journal.numbers(prefix)
-        doomed = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
-        if not doomed and recovered is None:
+        to_undo = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
+        if not to_undo and recovered is None:
             raise UsageError(message("nothing-to-undo", path=prefix))
-        for number in doomed:
+        for number in to_undo:
             with stage(message("stage-undo", number=number)):
                 undo(system, prefix, journal.Transaction(prefix, number), force=yes)
-    undone = tuple(doomed) if recovered is None else (recovered, *doomed)
-    return UndoReport(undone, _remembered(prefix))
+    undone = tuple(to_undo) if recovered is None else (recovered, *to_undo)
+    return UndoReport(undone, _summaries(prefix))
 
 
-def _remembered(prefix: Path) -> tuple[dict[str, object], ...]:
+def _summaries(prefix: Path) -> tuple[dict[str, object], ...]:
     return tuple(_summary(transaction) for transaction in journal.history(prefix))
 
 

@@ -1,4 +1,4 @@
-"""`patches`: what the source patches are, what each file of the target is to them, and a wheel with them in it."""
+"""`patches`: lists the source patches, shows the state of every patched file, and builds a patched wheel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.target import choose_target, collect_target
-from paddlevl_doctor.fix.patch_steps import diff_of
+from paddlevl_doctor.fix.patch_steps import patch_diffs
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching import patched_wheel
@@ -20,11 +20,11 @@ from paddlevl_doctor.values.facts import Target
 
 @dataclass(frozen=True)
 class FileStatus:
-    """What one file of the target is to one patch.
+    """The state of one file of the target, for one patch.
 
     `state` is a `PatchState`; `version` and `path` belong to the installed distribution, `links` counts the
-    directory entries of the file: above one, uv's cache or another environment shares it. Of a version that the
-    patch does not know, `needed` says whether the defect is still there, as far as the patch's proof can tell.
+    directory entries of the file: above one, uv's cache or another environment shares it. For a version that the
+    patch does not know, `needed` is whether its proof finds the defect; None if the proof has no result.
     """
 
     patch: str
@@ -34,12 +34,12 @@ class FileStatus:
     links: int
     needed: bool | None = None
     saw: str = ""
-    """What the proof saw, where it was run."""
+    """The observation of the proof, if it ran."""
 
 
 @dataclass(frozen=True)
 class PatchDetail:
-    """One patch with the change that it makes, for the installed version or else for every variant."""
+    """One patch with its change of the installed version, or of every variant without one."""
 
     patch: Patch
     version: str | None
@@ -51,11 +51,11 @@ def show_patch(system: System, patch_id: str, python: str | None, venv: str | No
     """Describe one patch; raises UsageError for an unknown id."""
     patch = _find(patch_id)
     version = _installed(_target(system, python, venv), patch)
-    return PatchDetail(patch, version, tuple(diff_of(patch, version)))
+    return PatchDetail(patch, version, tuple(patch_diffs(patch, version)))
 
 
 def patches_status(system: System, python: str | None, venv: str | None) -> tuple[FileStatus, ...]:
-    """Return what every file that a patch knows is in the target; raises UsageError without a target."""
+    """Return the state of every file that a patch changes; raises UsageError without a target."""
     target = _target(system, python, venv)
     if target is None:
         raise UsageError(message("patches-no-target"))
@@ -67,7 +67,7 @@ def build_wheel(
 ) -> tuple[Path, tuple[Patch, ...]]:
     """Write a wheel of the target's paddlex with patches: those named, else all automatic ones that fit.
 
-    Raises UsageError for unknown ids, without a target, and where the wheel cannot be written.
+    Raises UsageError for unknown ids, without a target, and if the wheel cannot be written.
     """
     target = _target(system, python, venv)
     if target is None:

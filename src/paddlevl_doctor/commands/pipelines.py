@@ -1,4 +1,4 @@
-"""`pipelines`: which PaddleOCR name is which PaddleX pipeline, and where its file is in the target."""
+"""`pipelines`: the PaddleOCR and PaddleX names of the pipelines, and their files in the target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from paddlevl_doctor.values.facts import Target
 
 @dataclass(frozen=True)
 class PipelineRow:
-    """One pipeline. `path` is None where the target's paddlex does not have it, or there is no target."""
+    """One pipeline. `path` is None without a target, or if its paddlex does not have the pipeline."""
 
     paddleocr: str
     paddlex: str
@@ -24,7 +24,7 @@ class PipelineRow:
 
 
 def list_pipelines(system: System, python: str | None, venv: str | None) -> tuple[PipelineRow, ...]:
-    """Return every pipeline that PaddleOCR registers; raises UsageError for a target that is not one."""
+    """Return every pipeline that PaddleOCR registers; raises UsageError if the named target is not an environment."""
     target = collect_target(system, choose_target(system, python, venv))
     folder = Path(target.purelib) / PIPELINES if isinstance(target, Target) else None
     return tuple(

@@ -1,4 +1,4 @@
-"""`serve`: a server of the vision model in an environment of its own, and what a client needs to use it."""
+"""`serve`: runs a server of the vision model in an environment of its own, and configures a client for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ from paddlevl_doctor.packages.indexes import IndexChoice, choose_index
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.serve import process
-from paddlevl_doctor.serve.plan import Choice, ServerPlan, card_of, is_too_old, plan_server, refusal, unseen
+from paddlevl_doctor.serve.plan import (
+    Choice,
+    ServerPlan,
+    choose_gpu,
+    gpus_unknown,
+    is_too_old,
+    plan_server,
+    refusal,
+)
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.system.processes import hangup_is_interrupt
 from paddlevl_doctor.values.errors import UsageError
@@ -33,12 +41,12 @@ from paddlevl_doctor.values.findings import Evidence, ExitCode, Finding, Stage, 
 
 FOLDER = ".venv-server"
 PORT = 8118
-"""The port of PaddleOCR's own pages."""
+"""The port in PaddleOCR's documentation."""
 
 
 @dataclass(frozen=True)
 class ServeRequest:
-    """What the user asked `serve` for."""
+    """The options of `serve`."""
 
     backend: str = "vllm"
     dry_run: bool = False
@@ -49,7 +57,7 @@ class ServeRequest:
     fraction: float | None = None
     ready_timeout: float = process.READY_TIMEOUT
     index: str | None = None
-    """Where the packages come from, as for `fix --mirror`; None: as uv or pip are set."""
+    """The package index, as for `fix --mirror`; None: the one that uv or pip is configured for."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Running:
 
 @dataclass(frozen=True)
 class ServeReport:
-    """The whole answer of `serve`. `plan` is None where a running server was asked."""
+    """The report of `serve`. `plan` is None for the check of a running server."""
 
     findings: tuple[Finding, ...]
     plan: ServerPlan | None = None
@@ -73,10 +81,10 @@ class ServeReport:
     dry_run: bool = False
     url: str | None = None
     notes: tuple[Text, ...] = ()
-    """Which index is used and why, in sentences."""
+    """Notes about the chosen index."""
 
     def exit_code(self) -> ExitCode:
-        """0 nothing in the way, 1 something is, 3 something could not be looked at."""
+        """Return 1 for an error, else 3 for a check without a result, else 0."""
         statuses = {finding.status for finding in self.findings}
         if Status.ERROR in statuses:
             return ExitCode.PROBLEMS
@@ -84,7 +92,7 @@ class ServeReport:
 
 
 def ask(system: System, options: TargetOptions, url: str, model: str | None) -> ServeReport:
-    """Ask a running server; the target's client, where there is one, says which model it will ask for."""
+    """Check a running server; without `model`, with the model that the target's client would request."""
     wanted = model or client_model(system, examine(system, options).facts)
     return ServeReport(judge_server(ask_server(system, url, wanted)), url=url)
 
@@ -100,13 +108,12 @@ def client_model(system: System, facts: Facts) -> str | None:
 def serving(
     system: System, options: TargetOptions, request: ServeRequest, stage: Stage
 ) -> Iterator[tuple[ServeReport, process.Server | None]]:
-    """Plan, prepare, start, and stop at the end; gives the report, and the server where one runs.
+    """Plan, prepare and start a server, and stop it at the end; yield the report, and the server if it runs.
 
-    Nothing is started where `dry_run` is set or something is in the way. Raises UsageError for options that
-    cannot be meant, DoctorError where the server does not come up, RolledBackError where its environment could
-    not be made.
+    With `dry_run`, or after an error in the report, no server is started. Raises UsageError for invalid options,
+    DoctorError if the server does not start, RolledBackError if its environment cannot be created.
     """
-    report, environment = _planned(system, options, request)
+    report, adopted = _plan_report(system, options, request)
     if request.dry_run or report.plan is None or report.exit_code() is not ExitCode.OK:
         yield report, None
         return
@@ -114,15 +121,15 @@ def serving(
     if not system.port_is_free(request.port):
         raise UsageError(message("serve-port-taken", port=request.port))
     with hangup_is_interrupt():
-        process.prepare(system, plan, stage, adopted=environment)
+        process.prepare(system, plan, stage, adopted=adopted)
         process.write_client_file(system, plan)
         with process.started(system, plan, stage, request.ready_timeout) as server:
             running = Running(server.pid, plan.url, server.seconds, str(server.log))
             yield replace(report, running=running), server
 
 
-def _planned(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
-    """Return the report with its plan, and whether the server's environment was made by somebody else."""
+def _plan_report(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
+    """Return the report with its plan, and whether the server's environment was not created by the doctor."""
     if not 0 < request.port < 1 << 16:
         raise UsageError(message("serve-port-unusable", port=request.port))
     if request.fraction is not None and not 0 < request.fraction <= 1:
@@ -145,7 +152,7 @@ def _planned(system: System, options: TargetOptions, request: ServeRequest) -> t
 def _sources(
     system: System, request: ServeRequest, backend: Backend, choice: Choice, *, adopted: bool
 ) -> IndexChoice:
-    """Choose the index as `fix` does; nothing is measured for what is not installed."""
+    """Choose the index as `fix` does; without packages to install, no mirror is measured."""
     wanted = Request(index=request.index)
     if backend.program or adopted:
         return IndexChoice(wanted)
@@ -153,13 +160,16 @@ def _sources(
 
 
 def _named(options: TargetOptions) -> tuple[str, ...]:
-    """Return the options that name the client's environment; none where it was found without them."""
+    """Return the options that name the client's environment, empty if there are none."""
     pairs = (("--venv", options.venv), ("--python", options.python))
     return tuple(word for name, value in pairs if value for word in (name, value))
 
 
 def _adopted(system: System, folder: Path, backend: Backend) -> bool:
-    """Say whether the folder is an environment that the doctor did not make; raises UsageError for anything else."""
+    """Return whether the folder is an environment that the doctor did not create.
+
+    Raises UsageError for a folder with other files.
+    """
     if backend.program or not system.exists(folder):
         return False
     if system.exists(folder / process.MARK):
@@ -237,12 +247,12 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
     why: Text | None = refusal(backend, facts)
     if why is None and backend.program and system.which(backend.program) is None:
         why = message("serve-no-program", program=backend.program)
-    if why is None and unseen(backend, facts):
+    if why is None and gpus_unknown(backend, facts):
         said = facts.gpus.detail or str(facts.gpus.reason)
         return describe(
             "vllm-platform-and-cc", problem(Status.UNKNOWN, "NVML", said, names=backend.name, why=said)
         )
-    return judge_platform(backend, facts, card_of(backend, facts), why)
+    return judge_platform(backend, facts, choose_gpu(backend, facts), why)
 
 
 def _client(backend: Backend, facts: Facts) -> Diagnosis:
@@ -252,7 +262,7 @@ def _client(backend: Backend, facts: Facts) -> Diagnosis:
 
 def _memory(plan: ServerPlan) -> Diagnosis:
     share = plan.share
-    assert share is not None  # noqa: S101 - the caller looked
+    assert share is not None  # noqa: S101 - the caller checks it
     said = (
         f"{share.fraction:.2f} of {share.total_mb} MiB = {share.reserved_mb} MiB; needed {share.needed_mb} MiB, "
         f"free {share.free_mb} MiB"
@@ -261,8 +271,8 @@ def _memory(plan: ServerPlan) -> Diagnosis:
 
 
 def _proof(backend: Backend, plan: ServerPlan) -> Diagnosis:
-    """A note: the plan keeps them apart, and this is why."""
+    """Return the note that explains why the plan has two environments."""
     proof = plan.proof
-    assert proof is not None  # noqa: S101 - the caller looked
+    assert proof is not None  # noqa: S101 - the caller checks it
     evidence = tuple(Evidence(c.package, f"{c.paddle}, or {c.server}") for c in proof.clashes)
     return Diagnosis(Status.NOTE, evidence, {"names": backend.name})

@@ -1,7 +1,7 @@
-"""Checks journals before they are followed: they must belong to the user and name places of the target only.
+"""Checks journals before a rollback or undo uses them: they must belong to the user and name paths of the target only.
 
-Recovery and undo write, move and delete what a journal names. A journal may have come with a copied, renamed or shared
-folder, so every path in it is checked before anything is touched, the lock included.
+A rollback writes, moves and deletes the paths in a journal. A journal may come from a copied, renamed or shared
+folder, so every path in it is checked before any change, before the lock is taken too.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _LINK = "pipelines"
 def refuse_foreign_journals(
     system: System, prefix: Path, python: Path, *, undo: bool = False, to: int | None = None
 ) -> None:
-    """Raise UndoNeededError where a journal that would be followed now is not the user's, or leaves the target.
+    """Raise UndoNeededError if a journal that is used next is not the user's, or names a path outside the target.
 
-    Those are the interrupted ones; with `undo` also the newest other one, or all that are newer than `to`.
+    Checks the interrupted transactions; with `undo` also the newest committed one, or all newer than `to`.
     """
     _refuse_owners_and_links(system, prefix)
     history = journal.history(prefix)
-    followed = [transaction for transaction in history if transaction.state() == "open"]
+    checked = [transaction for transaction in history if transaction.state() == "open"]
     if undo:
         committed = [transaction for transaction in history if transaction.state() == "committed"]
-        followed += committed[-1:] if to is None else [one for one in committed if one.number > to]
-    for transaction in followed:
+        checked += committed[-1:] if to is None else [one for one in committed if one.number > to]
+    for transaction in checked:
         _JournalCheck(system, prefix, python, transaction).run()
 
 
 def _refuse_owners_and_links(system: System, prefix: Path) -> None:
-    """Look at the doctor's own folder, from the top down to the journals: a link there leads a write elsewhere."""
+    """Check the state folder from the top down to the journals: a link there would redirect a write."""
     folder, transactions = prefix / STATE_FOLDER, journal.transactions_folder(prefix)
     _refuse_foreign(system, prefix, [folder])
     for parent in (folder, transactions):
@@ -72,14 +72,14 @@ def _refuse(prefix: Path, path: Path, reason: Text) -> None:
 
 @dataclass(frozen=True)
 class _JournalCheck:
-    """The check of one transaction; every method raises UndoNeededError for what it does not allow."""
+    """The check of one transaction; every method raises UndoNeededError for a path that is not allowed."""
 
     system: System
     prefix: Path
     python: Path
     transaction: Transaction
     known: set[Path] = field(default_factory=set)
-    """Folders that were found to lie in the target."""
+    """Folders that passed the check."""
 
     def run(self) -> None:
         """Check the interpreter and every step."""
@@ -92,25 +92,25 @@ class _JournalCheck:
             _refuse(self.prefix, self.transaction.journal, message("journal-unreadable", detail=repr(error)))
 
     def _interpreter(self, python: Path) -> None:
-        """Check the program that is asked what is installed: the target's, whatever it is called."""
-        there = python == self.python or self._in_target(python.parent)
-        if not there and not (python.exists() and self.python.exists() and python.samefile(self.python)):
-            self._leaves(python)
+        """Check that the recorded interpreter, which will be started, is the target's."""
+        is_inside = python == self.python or self._in_target(python.parent)
+        if not is_inside and not (python.exists() and self.python.exists() and python.samefile(self.python)):
+            self._refuse_outside(python)
 
     def _relative(self, name: object) -> str:
-        """Check that a text is a name below a folder."""
+        """Return a relative path without `..`; refuse any other value."""
         pure = PurePath(_texts(name))
         if pure.is_absolute() or pure.drive or pure.root or ".." in pure.parts:
-            self._leaves(name)
+            self._refuse_outside(name)
         return str(name)
 
-    def _leaves(self, path: object) -> None:
+    def _refuse_outside(self, path: object) -> None:
         _refuse(
             self.prefix, self.transaction.journal, message("journal-leaves", named=path, prefix=self.prefix)
         )
 
     def _in_target(self, folder: Path) -> bool:
-        """Say whether a folder lies in the target, links followed; what was found once is not asked again."""
+        """Return whether a folder, with its links resolved, is in the target; the result is cached."""
         if folder not in self.known:
             if not folder.is_absolute() or not folder.resolve().is_relative_to(self.prefix.resolve()):
                 return False
@@ -118,7 +118,7 @@ class _JournalCheck:
         return True
 
     def root(self, name: str) -> None:
-        """Check a folder whose content is restored: in the target, or site-packages of a bare interpreter."""
+        """Check a folder whose files are restored: in the target, or site-packages of a bare interpreter."""
         folder = Path(name)
         if self._in_target(folder):
             return
@@ -127,25 +127,25 @@ class _JournalCheck:
         if isinstance(target, Target) and not target.is_virtual:
             sites = (target.purelib, target.platlib)
         if folder.resolve() not in [Path(site).resolve() for site in sites]:
-            self._leaves(folder)
+            self._refuse_outside(folder)
         self.known.add(folder)
 
     def below(self, root: Path, names: Iterable[Any], *, bytecode: bool = False) -> None:
-        """Check names below a folder: their parents, links followed, lie in it; bytecode beside them too."""
+        """Check that the resolved parents of these paths are in `root`; with `bytecode` their __pycache__ too."""
         real = root.resolve()
         for parent in {str(PurePath(self._relative(name)).parent) for name in names}:
             folders = (root / parent, root / parent / "__pycache__") if bytecode else (root / parent,)
             for folder in folders:
                 if not folder.resolve().is_relative_to(real):
-                    self._leaves(folder)
+                    self._refuse_outside(folder)
 
     def kept(self, name: str) -> Path:
-        """Check where a step keeps what was there before; only the last part may be a link that was kept."""
+        """Return the path of a kept former entry in the transaction; only its last part may be a link."""
         self.below(self.transaction.folder, [name])
         return self.transaction.folder / name
 
     def kept_folder(self, name: str) -> Path:
-        """Check a folder in which a step keeps things."""
+        """Return the folder of a step in the transaction, which must not be a link."""
         self.kept(f"{name}/x")
         return self.transaction.folder / name
 
@@ -157,25 +157,25 @@ class _JournalCheck:
             self.model(undo["path"])
 
     def model(self, name: str) -> None:
-        """Check a path in the model cache, which is no part of the target; links that the user made in it count."""
+        """Check a path in the model cache, as it is written: the user may have links in the cache."""
         if not _lies_in(Path(name), cache_root(self.system)):
-            self._leaves(name)
+            self._refuse_outside(name)
 
     # --- the kinds of steps
 
     def environment(self, undo: Event) -> None:
-        """A new environment: all of its folder is removed but what was found there."""
+        """Check a new environment: undo removes all of its folder except the entries in `found`."""
         _texts(*undo.get("found", ()))
 
     def packages(self, undo: Event) -> None:
-        """Packages: the folders are made what their snapshots say."""
+        """Check changed packages: undo restores the folders from their snapshots."""
         for name, root in dict(undo.get("roots", {})).items():
             self.root(root)
             snapshot = Snapshot(Path(root), self.kept_folder(name))
             self.kept_folder(f"{name}/kept")
             lists = (snapshot.added, snapshot.folders)
             if any(_is_link(path.with_name(path.name + end)) for path in lists for end in ("", ".new")):
-                self._leaves(snapshot.folder)
+                self._refuse_outside(snapshot.folder)
             for path, bytecode in zip(lists, (True, False), strict=True):
                 found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
                 self.below(snapshot.root, found, bytecode=bytecode)
@@ -183,14 +183,14 @@ class _JournalCheck:
             self.below(snapshot.root, [f"{folder.as_posix()}/x" for folder in folders])
 
     def leftovers(self, undo: Event) -> None:
-        """Records that were moved out of site-packages."""
+        """Check records that were moved out of site-packages."""
         self.root(undo["site"])
         self.kept_folder(undo["keep"])
         if any(PurePath(self._relative(name)).name != name for name in undo["names"]):
-            self._leaves(undo["names"])
+            self._refuse_outside(undo["names"])
 
     def models(self, undo: Event) -> None:
-        """Models that were moved aside, or made one."""
+        """Check models that were moved aside or replaced by hard links."""
         for move in undo.get("moves", ()):
             self.model(move["from"])
             self.model(move["to"])
@@ -200,30 +200,30 @@ class _JournalCheck:
             int(link["mode"]), int(link["mtime_ns"])
 
     def patch(self, undo: Event) -> None:
-        """Files that a patch changed."""
+        """Check files that a patch changed."""
         self.root(undo["site"])
         self.kept_folder(undo["keep"])
         _texts(*(file[key] for file in undo["files"] for key in ("before", "after")))
         self.below(Path(undo["site"]), [file["path"] for file in undo["files"]], bytecode=True)
 
     def link(self, undo: Event) -> None:
-        """The link `pipelines`, which may lie in any working folder but points into the target.
+        """Check the link `pipelines`, which may be in any working folder but must point into the target.
 
-        A link that was there before it comes back only in its place, or beside the target.
+        A former link is restored only in the working folder or in a folder that contains the target.
         """
-        path, ours = Path(undo["path"]), Path(undo["points_to"])
+        path, destination = Path(undo["path"]), Path(undo["points_to"])
         if path.name != _LINK:
-            self._leaves(path)
-        if not (_lies_in(ours, self.prefix) or self._in_target(ours)):
-            self._leaves(ours)
+            self._refuse_outside(path)
+        if not (_lies_in(destination, self.prefix) or self._in_target(destination)):
+            self._refuse_outside(destination)
         now = self.system.link_target(path)
-        is_ours = now is not None and is_same_path(path.parent / now, ours)
+        is_ours = now is not None and is_same_path(path.parent / now, destination)
         if undo["former"] is None or is_ours or os.path.lexists(path):
             return
         _texts(undo["former"])
         near = path.parent.resolve()
         if near != self.system.cwd().resolve() and not self.prefix.resolve().is_relative_to(near):
-            self._leaves(path)
+            self._refuse_outside(path)
 
 
 def _lies_in(path: Path, folder: Path) -> bool:
@@ -232,7 +232,7 @@ def _lies_in(path: Path, folder: Path) -> bool:
 
 
 def _texts(*values: object) -> str:
-    """Return the first of some texts; raises TypeError where one is none."""
+    """Return the first of some strings, "" for none; raises TypeError for a value that is not a string."""
     if not all(isinstance(value, str) for value in values):
         raise TypeError(values)
     return str(values[0]) if values else ""

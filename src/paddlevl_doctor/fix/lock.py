@@ -1,8 +1,8 @@
-"""One doctor at a time for a target, and who it is.
+"""The lock of a target: only one doctor may change the target at a time.
 
-The lock is the kernel's (flock; byte lock on Windows): it ends with its holder, so none is ever stale. The children
-of the holder share it: after a kill it is held until the installer, which runs on, has ended too, and nobody puts
-files back under its hands. What `holder.json` beside it says is for people, and for file systems without such locks.
+It is a lock of the kernel (flock; a byte lock on Windows), which ends with its process, so it is never stale. Child
+processes share it: after a kill it is held until the installer has ended, so no rollback starts while the installer
+writes. `holder.json` beside it describes the holder in messages, and replaces the lock on file systems without locks.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from paddlevl_doctor.system.processes import inherited_by_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 WAIT = 120.0
-"""Seconds: as long as what a killed doctor left behind may need to end; then the user is told what it is."""
+"""Seconds to wait for the child processes of a killed doctor; then an error names them."""
 _PAUSE = 0.1
 _SETTLE = 1.0
-"""Seconds in which a doctor that has just taken the lock signs, or one that is leaving is gone."""
+"""Seconds within which a new holder writes `holder.json`, or a former one releases the lock."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a target. No names: what is said of it may end up in a public report."""
+    """The process that holds a target; without user names, because the message may be in a public report."""
 
     pid: int
     born: float
-    """When the process started: with its number that tells it from any other, also after a new start."""
+    """Start time of the process; with `pid` it identifies the process even after a reboot."""
     since: float
     command: str
 
     def is_alive(self) -> bool:
-        """Say whether this very process still runs."""
+        """Return whether this process still runs."""
         return abs(_born(self.pid) - self.born) < 1.0
 
 
@@ -58,10 +58,10 @@ def _born(pid: int) -> float:
 
 @contextlib.contextmanager
 def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
-    """Hold the target for one doctor at a time; leaves no trace where nothing is remembered afterwards.
+    """Hold the lock of a target; afterwards remove the state folder if it has no transactions.
 
-    Raises UsageError while another doctor holds it, or for longer than `wait` seconds something that a killed one
-    left behind; DoctorError where the target cannot be written.
+    Raises UsageError if another doctor holds it, or if child processes of a killed one hold it for more than `wait`
+    seconds; DoctorError if the target cannot be written.
     """
     folder = prefix / STATE_FOLDER
     try:
@@ -69,7 +69,7 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     try:
-        with contextlib.suppress(OSError):  # a full disk is told by what comes next
+        with contextlib.suppress(OSError):  # the next write reports a full disk
             _record_holder(folder)
         with inherited_by_children(descriptor):
             yield
@@ -95,7 +95,7 @@ def _busy_message(prefix: Path, holder: Holder) -> Message:
 
 
 def _running_programs(prefix: Path) -> str:
-    """Name the programs that were started for this target, as far as one may see them."""
+    """Return the visible processes whose command line names this target."""
     seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
     names = [f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())]
     return ", ".join(names) or "?"
@@ -105,20 +105,20 @@ def _running_programs(prefix: Path) -> str:
 
 
 def _try_lock(folder: Path) -> int | None:
-    """Open and lock the file, which must still be the one of that name then; None while somebody holds it.
+    """Open and lock the file and return its descriptor; None if another process holds it or has just removed it.
 
-    Who removes the file holds it, so that a file that lost its name between opening and locking guards nothing.
+    The holder removes the file, so a lock on a file that has lost its name does not count.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         if folder.exists() and not folder.is_dir():
             raise
-        return None  # removed between being found there and being looked at
+        return None  # another process has just removed it
     except FileNotFoundError:
         if not folder.parent.parent.is_dir():
             raise
-        return None  # the target's folder was removed between being made and being entered
+        return None  # another process has just removed the folder of the target
     path = folder / "lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -142,7 +142,7 @@ def _has_name(descriptor: int, path: Path) -> bool:
 
 
 def _lock(descriptor: int, folder: Path) -> bool:
-    """Lock an open file without waiting; where the file system has no locks, its last holder must have ended."""
+    """Lock an open file without waiting; on a file system without locks, return whether the last holder has ended."""
     try:
         return lock_file(descriptor)
     except OSError:
@@ -151,12 +151,12 @@ def _lock(descriptor: int, folder: Path) -> bool:
 
 
 def _unlock(descriptor: int) -> None:
-    """Unlock, also for children that are still there, and close."""
+    """Unlock, for running child processes too, and close."""
     unlock_file(descriptor)
     os.close(descriptor)
 
 
-# --- who holds it -----------------------------------------------------------------------------------------
+# --- the holder -----------------------------------------------------------------------------------------
 
 
 def _record_holder(folder: Path) -> None:
@@ -175,9 +175,9 @@ def _holder(folder: Path) -> Holder | None:
 
 
 def _release(prefix: Path, folder: Path, descriptor: int) -> None:
-    """Remove what is not needed any more, while the lock is still held: the next one makes a file of its own.
+    """Remove the lock file while the lock is held, then unlock: the next process creates a new file.
 
-    Windows removes no open file, so there it is let go first; whoever has opened it since keeps it from going.
+    Windows cannot remove an open file, so there the lock is released first; the file stays if a process opened it.
     """
     (folder / "holder.json").unlink(missing_ok=True)
     if can_unlink_open_files():
@@ -193,5 +193,5 @@ def _release(prefix: Path, folder: Path, descriptor: int) -> None:
 def _clear(prefix: Path, folder: Path) -> None:
     if not journal.numbers(prefix):
         shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # something is in it, or the next one was faster
+    with contextlib.suppress(OSError):  # it is not empty, or the next process uses it already
         prefix.rmdir()

@@ -1,7 +1,7 @@
-"""Moves models out of PaddleX's cache and back, and makes two equal copies of a model one.
+"""Moves models out of PaddleX's cache and back, and replaces a second copy of a model by hard links.
 
-The cache lies outside of the target, and models have gigabytes: nothing is copied and nothing is deleted. A folder
-moves by one rename beside where it was; a copy becomes hard links to the files of the other.
+The cache lies outside the target, and models have gigabytes, so nothing is copied or deleted: a folder is renamed
+within the cache, and the files of a copy become hard links to those of the original.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ from paddlevl_doctor.system.files import sync_folder
 from paddlevl_doctor.values.errors import DoctorError
 
 ASIDE = "set-aside-by-paddlevl-doctor"
-"""The folder in the cache's root, where somebody who wonders about the space finds it and knows whose it is."""
+"""A folder in the root of the cache; its name tells the user which program uses the space."""
 _BUSY = 300.0
-"""Seconds: a file that was written to within them may belong to a download that is still going on."""
+"""Seconds; a file that was written later than that ago may belong to a running download."""
 
 Move = Mapping[str, str]
 Link = Mapping[str, Any]
 
 
-def moves(folders: Sequence[str], mark: str) -> list[dict[str, str]]:
-    """Return where each model folder goes; `mark` tells runs apart. Raises DoctorError for one in use."""
+def plan_moves(folders: Sequence[str], run: str) -> list[dict[str, str]]:
+    """Return the former and the new path of each model folder; `run` is unique for each run.
+
+    Raises DoctorError for a model in use.
+    """
     found = []
     for folder in map(Path, folders):
         newest = max((path.stat().st_mtime for path in folder.rglob("*") if path.is_file()), default=0.0)
@@ -38,42 +41,42 @@ def moves(folders: Sequence[str], mark: str) -> list[dict[str, str]]:
                 message("model-busy", path=folder, seconds=f"{age:.0f}", limit=f"{_BUSY / 60:.0f}")
             )
         root, _, inside = str(folder).rpartition("official_models")
-        aside = Path(root) / ASIDE / mark / inside.strip("/\\").replace("/", "-")
+        aside = Path(root) / ASIDE / run / inside.strip("/\\").replace("/", "-")
         found.append({"from": str(folder), "to": str(aside)})
     return found
 
 
-def move(todo: Sequence[Move]) -> None:
-    """Rename every folder to its place; raises OSError."""
-    for one in todo:
-        place = Path(one["to"])
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Path(one["from"]).rename(place)
-        sync_folder(place.parent)
+def move_models(moves: Sequence[Move]) -> None:
+    """Rename every folder to its new path; raises OSError."""
+    for move in moves:
+        aside = Path(move["to"])
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        Path(move["from"]).rename(aside)
+        sync_folder(aside.parent)
 
 
-def move_back(done: Sequence[Move]) -> None:
-    """Rename every folder back; one whose place is taken again stays aside, and nothing is lost."""
-    for one in done:
-        place, former = Path(one["to"]), Path(one["from"])
-        if place.is_dir() and not os.path.lexists(former):
+def move_back(moves: Sequence[Move]) -> None:
+    """Rename every folder back; a folder stays aside if its former path exists again."""
+    for move in moves:
+        aside, former = Path(move["to"]), Path(move["from"])
+        if aside.is_dir() and not os.path.lexists(former):
             former.parent.mkdir(parents=True, exist_ok=True)
-            place.rename(former)
-        for folder in (place.parent, place.parent.parent):
+            aside.rename(former)
+        for folder in (aside.parent, aside.parent.parent):
             if folder.is_dir() and not os.listdir(folder):
                 folder.rmdir()
 
 
-def returned(done: Sequence[Move]) -> Move | None:
-    """Return the first move whose model has been downloaded again since."""
-    return next((one for one in done if os.path.lexists(one["from"]) and os.path.lexists(one["to"])), None)
+def find_returned(moves: Sequence[Move]) -> Move | None:
+    """Return the first move whose model has been downloaded again since, None if there is none."""
+    return next((m for m in moves if os.path.lexists(m["from"]) and os.path.lexists(m["to"])), None)
 
 
-# --- one copy instead of two ------------------------------------------------------------------------------
+# --- hard links instead of copies ------------------------------------------------------------------------------
 
 
-def links(pairs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """Return the files of each copy that are equal to those of its original, with what undo has to restore."""
+def plan_links(pairs: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """Return the files of each copy that equal those of its original, with the mode and time that undo restores."""
     return [link for copy, original in pairs for link in _links(Path(copy), Path(original))]
 
 
@@ -94,24 +97,24 @@ def _equal(path: Path, other: Path) -> bool:
     return sha256_of_file(path) == sha256_of_file(other)
 
 
-def link(todo: Sequence[Link]) -> None:
-    """Put a hard link to the original in the place of every copy; raises OSError, where links cannot be made too."""
-    for one in todo:
-        made = _new(Path(one["path"]))
-        made.unlink(missing_ok=True)
-        os.link(one["original"], made)
-        made.replace(one["path"])
+def make_links(links: Sequence[Link]) -> None:
+    """Replace every copy by a hard link to the original; raises OSError, also on file systems without hard links."""
+    for link in links:
+        staged = _new(Path(link["path"]))
+        staged.unlink(missing_ok=True)
+        os.link(link["original"], staged)
+        staged.replace(link["path"])
 
 
-def unlink(done: Sequence[Link]) -> None:
-    """Give every copy files of its own again, with their former mode and time; what was changed since stays."""
-    for one in done:
-        path, original = Path(one["path"]), Path(one["original"])
+def undo_links(links: Sequence[Link]) -> None:
+    """Replace every hard link by a copy with the former mode and time; a file that was changed since stays."""
+    for link in links:
+        path, original = Path(link["path"]), Path(link["original"])
         _new(path).unlink(missing_ok=True)
         if path.is_file() and original.is_file() and path.samefile(original):
             shutil.copyfile(original, _new(path))
-            _new(path).chmod(one["mode"])
-            os.utime(_new(path), ns=(one["mtime_ns"], one["mtime_ns"]))
+            _new(path).chmod(link["mode"])
+            os.utime(_new(path), ns=(link["mtime_ns"], link["mtime_ns"]))
             _new(path).replace(path)
 
 

@@ -1,4 +1,4 @@
-"""Findings about the model cache to steps. Pure."""
+"""Plans the steps that repair the model cache. Pure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,19 @@ from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import CachedModel
 from paddlevl_doctor.values.findings import Finding, Step
 
-STOP_FILE = "generation_config.json"
 
-
-def cache_steps(context: Context, curable: Sequence[Finding]) -> Iterator[Step]:
-    """Yield the steps that repair what these findings say of the model cache."""
-    for finding in curable:
-        models = named_models(context, finding)
+def cache_steps(context: Context, fixable: Sequence[Finding]) -> Iterator[Step]:
+    """Yield the steps for the findings about cached models."""
+    cached = context.facts.cache.models if context.facts.cache else ()
+    for finding in fixable:
+        models = tuple(model for model in cached if model.name in finding.subjects)
         kind = load_failure(finding.id).cure.kind
         if kind == "set-aside" and models:
             yield _set_aside(finding, models)
         elif kind == "share" and models:
             yield _share(finding, models)
         elif kind == "edit-config":
-            yield from _stop_files(finding, models)
-
-
-def named_models(context: Context, finding: Finding) -> tuple[CachedModel, ...]:
-    """Return the cached models that a finding is about."""
-    cache = context.facts.cache
-    return tuple(m for m in (cache.models if cache else ()) if m.name in finding.subjects)
+            yield from _generation_configs(finding, models)
 
 
 def _set_aside(finding: Finding, models: Sequence[CachedModel]) -> Step:
@@ -49,7 +42,7 @@ def _set_aside(finding: Finding, models: Sequence[CachedModel]) -> Step:
 
 
 def _share(finding: Finding, models: Sequence[CachedModel]) -> Step:
-    """Let the copy inside another model's folder be the same files as the one that lies in official_models."""
+    """Replace the files of a copy inside another model's folder by hard links to those in official_models."""
     pairs = [
         [model.path, str(PurePath(model.path).parents[1] / PurePath(model.path).name)] for model in models
     ]
@@ -65,13 +58,13 @@ def _share(finding: Finding, models: Sequence[CachedModel]) -> Step:
     )
 
 
-def _stop_files(finding: Finding, models: Sequence[CachedModel]) -> Iterator[Step]:
-    """Write what config.json knows and PaddleX reads from generation_config.json alone."""
+def _generation_configs(finding: Finding, models: Sequence[CachedModel]) -> Iterator[Step]:
+    """Copy the special tokens of config.json into generation_config.json, the only file that PaddleX reads for them."""
     for model in models:
         if "eos_token_id" not in model.tokens:
-            continue  # nobody here knows where this model stops
+            continue  # without an end token in config.json there is nothing to copy
         content = json.dumps(dict(model.tokens), indent=2, sort_keys=True) + "\n"
-        path = str(PurePath(model.path) / STOP_FILE)
+        path = str(PurePath(model.path) / "generation_config.json")
         yield Step(
             id=f"stop-file-{model.name.replace('/', '-')}",
             kind="edit-config",

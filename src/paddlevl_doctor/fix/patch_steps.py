@@ -1,11 +1,11 @@
-"""The steps that apply patches: which ones, and what they change. Pure."""
+"""Plans the steps that apply patches. Pure."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.knowledge.failures import all_ids, load_failure
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, find_patch, load_patches, state_of
 from paddlevl_doctor.messages import message
@@ -13,86 +13,76 @@ from paddlevl_doctor.values.findings import Finding, Status, Step
 
 
 def is_only_offered(finding: str, only: Collection[str]) -> bool:
-    """Say whether this finding's patch is one that nobody gets who has not named the finding with --only."""
-    cure = load_failure(finding).cure
-    offered = cure.patch is not None and find_patch(cure.patch).default == "offered"
-    return offered and finding not in only
+    """Return whether this finding's patch is applied only if --only names the finding, and it does not."""
+    return finding not in only and _default_of(finding) == "offered"
 
 
-def is_automatic(finding: str) -> bool:
-    """Say whether this finding's patch is applied without being named, even where it is only worth a note."""
+def _default_of(finding: str) -> str | None:
     patch = load_failure(finding).cure.patch
-    return patch is not None and find_patch(patch).default == "automatic"
+    return find_patch(patch).default if patch is not None else None
 
 
-def asked_for(context: Context, only: Iterable[str]) -> dict[str, str]:
-    """Return the patches that cure what --only names and that fit the files here, each with that name.
-
-    No quick check needs to have found it: some failures show only while pages are read, and somebody who knows
-    of one may want its patch before that.
-    """
-    known = set(all_ids())
-    patches = {patch: i for i in only if i in known and (patch := load_failure(i).cure.patch) is not None}
-    return {patch: i for patch, i in patches.items() if is_open(context, patch)}
-
-
-def is_applied(context: Context, patch: Patch) -> bool:
-    """Say whether every file of a patch is already what the patch makes of it."""
-    states = _states(context, patch)
+def _is_applied(given: PlanInput, patch: Patch) -> bool:
+    states = _states(given, patch)
     return bool(states) and set(states) == {PatchState.PATCHED}
 
 
-def is_open(context: Context, patch_id: str) -> bool:
-    """Say whether there is something to change: a published file, or one that an older release patched."""
-    return bool({PatchState.PRISTINE, PatchState.OLDER} & set(_states(context, find_patch(patch_id))))
+def _is_applicable(given: PlanInput, patch: Patch) -> bool:
+    """Return whether a file of the patch is as published, or as an older release of the patch left it."""
+    return bool({PatchState.PRISTINE, PatchState.OLDER} & set(_states(given, patch)))
 
 
-def _states(context: Context, patch: Patch) -> list[PatchState]:
-    target, files = context.facts.target, {file.path: file for file in patch.files}
-    version = (target.version_of(patch.distribution) if target else None) or ""
-    seen = (f for f in context.facts.patched_files if f.patch == patch.id)
-    return [state_of(files[f.path], f.sha256, version) for f in seen]
+def _states(given: PlanInput, patch: Patch) -> list[PatchState]:
+    files, version = {file.path: file for file in patch.files}, given.installed(patch.distribution) or ""
+    facts = (f for f in given.context.facts.patched_files if f.patch == patch.id)
+    return [state_of(files[f.path], f.sha256, version) for f in facts]
 
 
-def patch_steps(
-    context: Context,
-    findings: Sequence[Finding],
-    curable: Sequence[Finding],
-    coming: str | None,
-    *,
-    only: Sequence[str],
-    skip: Sequence[str],
-) -> list[Step]:
-    """Return the steps for what the findings name, and for what a paddlex that is only now installed needs.
+def patch_steps(given: PlanInput, fixable: Sequence[Finding], new_paddlex: str | None) -> list[Step]:
+    """Return the steps for the patches of findings, and for those that a newly installed paddlex needs.
 
-    `coming` is the version of that paddlex, None where none is installed; `only` and `skip` are what the user named.
+    `new_paddlex` is the version that the plan installs, None if it installs none. A patch that --only names needs no
+    finding: some failures show only while pages are read, and a user who knows of one may want the patch first.
     """
-    noted = [f.id for f in findings if f.status is Status.NOTE and is_automatic(f.id)]
-    asked = asked_for(context, [i for i in only or noted if i not in skip])
-    found = {patch: f.id for f in curable if (patch := load_failure(f.id).cure.patch) is not None}
-    cured = {**asked, **(found if coming else {p: i for p, i in found.items() if is_open(context, p)})}
-    fresh = _fresh_patches(context, coming, skip) if coming else set()
-    here = {p.id for p in load_patches() if p.id in cured and (coming or not is_applied(context, p))}
-    chosen = [p for p in load_patches() if p.id in here or p.id in fresh]
-    target = context.facts.target
-    installed = target.version_of("paddlex") if target else None
-    version = coming or installed or context.version_set.paddlex
-    return [_patch_step(patch, cured.get(patch.id), version) for patch in chosen]
+    finding_of = {**_requested_patches(given), **_fixing_patches(given, fixable, new_paddlex)}
+    needed = _needed_by(given, new_paddlex) if new_paddlex else set()
+    chosen = [
+        patch
+        for patch in load_patches()
+        if patch.id in needed or (patch.id in finding_of and (new_paddlex or not _is_applied(given, patch)))
+    ]
+    version = new_paddlex or given.installed("paddlex") or given.context.version_set.paddlex
+    return [_patch_step(patch, finding_of.get(patch.id), version) for patch in chosen]
 
 
-def _fresh_patches(context: Context, version: str, skip: Sequence[str]) -> set[str]:
-    """Name the patches that a paddlex which is only now installed will need: the automatic ones, and those that
-    the installed files had.
-    """
+def _requested_patches(given: PlanInput) -> dict[str, str]:
+    """Return the applicable patches that --only requests, or that notes apply by default; the finding by patch."""
+    noted = [f.id for f in given.findings if f.status is Status.NOTE and _default_of(f.id) == "automatic"]
+    known, request = set(all_ids()), given.request
+    ids = (i for i in request.only or noted if i in known and i not in request.skip)
+    patches = {patch: i for i in ids if (patch := load_failure(i).cure.patch) is not None}
+    return {patch: i for patch, i in patches.items() if _is_applicable(given, find_patch(patch))}
+
+
+def _fixing_patches(given: PlanInput, fixable: Sequence[Finding], new_paddlex: str | None) -> dict[str, str]:
+    """Return the patches of the findings, the finding by patch; without a new paddlex only applicable ones."""
+    patches = {patch: f.id for f in fixable if (patch := load_failure(f.id).cure.patch) is not None}
+    return {p: i for p, i in patches.items() if new_paddlex or _is_applicable(given, find_patch(p))}
+
+
+def _needed_by(given: PlanInput, version: str) -> set[str]:
+    """Return the patches that a new paddlex needs: the automatic ones, and those that are applied now."""
+    context = given.context
     needed = {
         "doc-preprocessor-defaults": "use-doc-preprocessor",
         "queue-threads-end": "queue-deadlock-on-error",
     }
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
-    had = {p.id for p in load_patches() if context.facts.target is not None and is_applied(context, p)}
-    wanted = {patch for patch, finding in needed.items() if finding not in skip}
-    return {p.id for p in load_patches() if p.fits(version) and p.id in had | wanted}
+    wanted = {patch for patch, finding in needed.items() if finding not in given.request.skip}
+    if given.target is not None:
+        wanted |= {p.id for p in load_patches() if _is_applied(given, p)}
+    return {p.id for p in load_patches() if p.id in wanted and p.fits(version)}
 
 
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
@@ -101,15 +91,15 @@ def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
         kind="apply-patch",
         summary=message("step-patch", title=message(f"patch:{patch.id}:title")),
         resolves=(finding,) if finding else (),
-        diff="\n".join(diff for _, diff in diff_of(patch, version)),
+        diff="\n".join(diff for _, diff in patch_diffs(patch, version)),
         precondition=message("step-patch-before", files=", ".join(file.path for file in patch.files)),
         undo=message("step-patch-undo"),
         arguments={"patch": patch.id, "reasons": [message(f"patch:{patch.id}:why")]},
     )
 
 
-def diff_of(patch: Patch, version: str | None) -> Iterator[tuple[str, str]]:
-    """Yield the path and the unified diff of every file for a version; without one, of every published content."""
+def patch_diffs(patch: Patch, version: str | None) -> Iterator[tuple[str, str]]:
+    """Yield the path and the unified diff of every file for a version; for None, of every variant of every file."""
     for file in patch.files:
         fitting = file.variant_for(version) if version else None
         for variant in (fitting,) if fitting else file.variants:

@@ -1,10 +1,9 @@
-"""Findings to a plan: which steps cure them, in which order, and what is left alone and why. Pure."""
+"""Turns findings into a plan: the ordered steps that fix them, and the findings without a step, with reasons. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
@@ -14,10 +13,11 @@ from paddlevl_doctor.checks.packages import unusable
 from paddlevl_doctor.checks.runner import AUTOMATIC
 from paddlevl_doctor.fix.model_cache_steps import cache_steps
 from paddlevl_doctor.fix.patch_steps import is_only_offered, patch_steps
+from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.fix.start_variables import FILES, content_of, script, variables_of
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.version_sets import resolved_list
-from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
@@ -26,209 +26,10 @@ from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
 
 _PADDLES = ("paddlepaddle", PACKAGE)
-
-
-def removal_steps(context: Context, python: str, cured: Iterable[str], wanted: Sequence[str]) -> list[Step]:
-    """Remove the paddle distribution that the wanted one would collide with: both own the folder paddle/.
-
-    `python` is the target's interpreter, `cured` what the plan cures, `wanted` what it installs.
-    """
-    target = context.facts.target
-    chosen = next((n for r in wanted for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
-    if target is None or chosen is None:
-        return []
-    both = all(target.version_of(name) for name in _PADDLES)
-    doomed = [n for n in _PADDLES if target.version_of(n) and (both or n != chosen)]
-    if not doomed:
-        return []
-    names = " ".join(f"{n} {target.version_of(n)}" for n in doomed)
-    return [
-        Step(
-            id="remove-packages",
-            kind="remove-packages",
-            summary=message("step-remove", names=names),
-            resolves=tuple(i for i in cured if i == "both-paddle-dists"),
-            commands=(("uv", "pip", "uninstall", "--python", python, *doomed),),
-            diff="\n".join(f"- {n} {target.version_of(n)}" for n in doomed),
-            precondition=message("step-remove-before", names=names),
-            undo=message("step-packages-undo"),
-            arguments={"names": doomed, "versions": [target.version_of(n) for n in doomed]},
-        )
-    ]
-
-
-def of_other_line(context: Context, kinds: Iterable[str]) -> tuple[str, ...]:
-    """Name paddlepaddle-gpu where a cure is to bring it for another CUDA line than the installed one.
-
-    `kinds` are those of the cures. The wheels of all lines have the same version, so that an installer, unless it is
-    told to install it again, takes the wrong one for the right one.
-    """
-    target, asked = context.facts.target, {"paddle", "reinstall-paddle"} & set(kinds)
-    if not asked or target is None or target.paddle is None or target.version_of(PACKAGE) is None:
-        return ()
-    installed = cuda_tag(target.paddle.cuda)
-    return (
-        (PACKAGE,) if context.wheel.package == PACKAGE and installed not in (None, context.wheel.tag) else ()
-    )
-
-
-def damaged(context: Context, findings: Iterable[Finding]) -> dict[str, str]:
-    """Return the version to install again of every distribution that the findings name, by its name."""
-    target = context.facts.target
-    names = dict.fromkeys(name for finding in findings for name in finding.subjects)
-    return {name: _version(context, name) for name in names if target and target.versions_of(name)}
-
-
-def _version(context: Context, name: str) -> str:
-    """Choose among the versions that the records name: the set's own one, else the newest.
-
-    A killed upgrade leaves two records, and the newer one is where it was going.
-    """
-    versions = context.target.versions_of(name)
-    wanted = {
-        "paddlex": context.version_set.paddlex,
-        "paddleocr": context.version_set.paddleocr,
-        context.wheel.package: context.wheel.version,
-    }.get(name)
-    return wanted if wanted in versions else max(versions, key=_order)
-
-
-def _order(version: str) -> tuple[bool, Version]:
-    try:
-        return True, Version(version)
-    except InvalidVersion:  # the name of a folder, which anything can be
-        return False, Version("0")
-
-
-def with_damaged(requirements: Sequence[str], again: Mapping[str, str]) -> tuple[str, ...]:
-    """Add what has to be installed again, where no other cure asks for that distribution anyway."""
-    there = {re.split(r"[\[<>=!~ @]", r, maxsplit=1)[0] for r in requirements}
-    return (*requirements, *(f"{name}=={version}" for name, version in again.items() if name not in there))
-
-
-def clearing_steps(context: Context, cured: tuple[str, ...]) -> list[Step]:
-    """Move away the records that no installer can make sense of: uv would install beside them."""
-    target = context.facts.target
-    doomed = unusable(target) if target is not None and cured else ()
-    if target is None or not doomed:
-        return []
-    return [
-        Step(
-            id="clear-leftovers",
-            kind="clear-leftovers",
-            summary=message("step-clear", count=len(doomed)),
-            resolves=cured,
-            diff="\n".join(f"- {name}" for name in doomed),
-            precondition=message("step-clear-before", names=", ".join(doomed)),
-            undo=message("step-clear-undo"),
-            arguments={"names": list(doomed), "site": target.purelib},
-        )
-    ]
-
-
-def activation_steps(
-    context: Context, prefix: str, curable: Sequence[Finding], paddlex: str | None, *, installs: bool
-) -> list[Step]:
-    """Return the step where a finding asks for it, or where packages are installed and there is something to set.
-
-    `paddlex` is the version that will be there. An interpreter without an environment has no place for the file.
-    """
-    target = context.facts.target
-    asking = tuple(f.id for f in curable if load_failure(f.id).cure.kind == "environment")
-    package = context.wheel.package if installs else _installed(context)
-    wanted = variables_of(context.facts, package, paddlex)
-    found = tuple(v for v in wanted if v.prepends or v.name not in context.facts.settings)
-    if not found or not (asking or installs) or (target is not None and not target.is_virtual):
-        return []
-    shell = shell_of(context.facts.host.system)
-    path = str(PurePath(prefix) / FILES[shell])
-    return [
-        Step(
-            id="set-environment",
-            kind="set-environment",
-            summary=message("step-environment", path=path),
-            resolves=asking,
-            diff="\n".join(f"+{line}" for line in script(found, shell).splitlines()),
-            precondition=message("step-write-before"),
-            undo=message("step-write-undo"),
-            arguments={"path": path, "content": content_of(found, shell)},
-        )
-    ]
-
-
-def _installed(context: Context) -> str | None:
-    target = context.facts.target
-    names = ("paddlepaddle-gpu", "paddlepaddle")
-    return next((name for name in names if target and target.version_of(name)), None)
-
-
-_TO_CURE = (Status.ERROR, Status.WARNING)
+_TO_FIX = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
 _INSTALLING = ("packages", "set", "paddle", "reinstall-paddle", "reinstall")
-
-
-@dataclass(frozen=True)
-class Site:
-    """The environment that the steps work on."""
-
-    prefix: str
-    python: str
-    exists: bool
-
-
-def build_plan(findings: Sequence[Finding], context: Context, site: Site, request: Request) -> Plan:
-    """Return the steps that cure `findings` in this environment, in the order they have to be taken.
-
-    Raises DoctorError where a set that was asked for needs a removal that nobody agreed to.
-    """
-    wanted = [f for f in findings if _is_wanted(f, request)]
-    hopeless = _unfixable(f for f in findings if f.id not in request.skip)
-    if hopeless is not None:
-        return Plan(skipped=tuple(_skipped(f) for f in findings if f.status in _TO_CURE))
-    automatic = [
-        f
-        for f in wanted
-        if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
-    ]
-    removals = {f.id: names for f in automatic if (names := _needs_consent(context, site, f, request))}
-    curable = [f for f in automatic if f.id not in removals]
-    packages = _package_steps(context, site, curable, request)
-    coming = _paddlex_to_come(packages)
-    steps = [
-        *cache_steps(context, curable),
-        *_environment_steps(site, curable, request),
-        *packages,
-        *patch_steps(context, findings, curable, coming, only=request.only, skip=request.skip),
-        *_activation_steps(context, site, curable, coming, installs=bool(packages)),
-        *_link_steps(context, site, request, installs=bool(packages)),
-    ]
-    resolved = {finding for step in steps for finding in step.resolves}
-    noted = {f.id for f in wanted if f.status is Status.NOTE}
-    left = [f for f in findings if (f.status in _TO_CURE or f.id in noted) and f.id not in resolved]
-    return Plan(tuple(steps), tuple(_skipped(f, request, removals.get(f.id)) for f in left))
-
-
-def _needs_consent(context: Context, site: Site, finding: Finding, request: Request) -> str | None:
-    """Name what a cure would remove, unless the user agreed: by --yes, or by naming this finding with --only."""
-    cure = load_failure(finding.id).cure
-    if request.yes or finding.id in request.only:
-        return None
-    if cure.kind == "set-aside":
-        return ", ".join(finding.subjects)
-    if cure.kind not in _INSTALLING:
-        return None
-    requirements = _requirements(context, [cure], whole=False)
-    removal = removal_steps(context, site.python, (finding.id,), requirements)
-    return ", ".join(removal[0].arguments["names"]) if removal else None
-
-
-def _is_wanted(finding: Finding, request: Request) -> bool:
-    if finding.id in request.skip or (request.only and finding.id not in request.only):
-        return False
-    return finding.status in _TO_CURE or (finding.id in request.only and finding.status is Status.NOTE)
-
-
-# What makes every installation pointless: nothing would run afterwards.
+"""The kinds of fixes that install packages."""
 _UNFIXABLE = (
     "python-version-unsupported",
     "glibc-too-old",
@@ -237,13 +38,63 @@ _UNFIXABLE = (
     "macos-intel",
     "disk-space",
 )
+"""Errors that make every installation pointless: PaddlePaddle would not run afterwards."""
 
 
-def _unfixable(findings: Iterable[Finding]) -> Finding | None:
-    return next((f for f in findings if f.id in _UNFIXABLE and f.status is Status.ERROR), None)
+def build_plan(given: PlanInput) -> Plan:
+    """Return the steps that fix the findings in this environment, in the order of their execution.
+
+    Raises DoctorError if a requested version set needs a removal that the user did not allow.
+    """
+    request = given.request
+    if any(
+        f.id in _UNFIXABLE and f.status is Status.ERROR and f.id not in request.skip for f in given.findings
+    ):
+        return Plan(skipped=tuple(_skipped_fix(f) for f in given.findings if f.status in _TO_FIX))
+    wanted = [f for f in given.findings if _is_wanted(f, request)]
+    automatic = [
+        f
+        for f in wanted
+        if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
+    ]
+    removals = {f.id: names for f in automatic if (names := _unapproved_removal(given, f))}
+    fixable = [f for f in automatic if f.id not in removals]
+    packages = _package_steps(given, fixable)
+    new_paddlex = _installed_paddlex(packages)
+    steps = [
+        *cache_steps(given.context, fixable),
+        *_environment_steps(given, fixable),
+        *packages,
+        *patch_steps(given, fixable, new_paddlex),
+        *_variable_steps(given, fixable, new_paddlex, installs=bool(packages)),
+        *_link_steps(given, installs=bool(packages)),
+    ]
+    resolved = {finding for step in steps for finding in step.resolves}
+    noted = {f.id for f in wanted if f.status is Status.NOTE}
+    left = [f for f in given.findings if (f.status in _TO_FIX or f.id in noted) and f.id not in resolved]
+    return Plan(tuple(steps), tuple(_skipped_fix(f, request, removals.get(f.id)) for f in left))
 
 
-def _skipped(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
+def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
+    """Return what a fix would remove, None if nothing, or if the user allowed it with --yes or --only."""
+    cure = load_failure(finding.id).cure
+    if given.request.yes or finding.id in given.request.only:
+        return None
+    if cure.kind == "set-aside":
+        return ", ".join(finding.subjects)
+    if cure.kind not in _INSTALLING:
+        return None
+    removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
+    return ", ".join(removal[0].arguments["names"]) if removal else None
+
+
+def _is_wanted(finding: Finding, request: Request) -> bool:
+    if finding.id in request.skip or (request.only and finding.id not in request.only):
+        return False
+    return finding.status in _TO_FIX or (finding.id in request.only and finding.status is Status.NOTE)
+
+
+def _skipped_fix(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
     if removes is not None:
         return SkippedFix(finding.id, message("skip-removal", names=removes, id=finding.id))
     if request is not None and finding.id in request.skip:
@@ -258,8 +109,9 @@ def _skipped(finding: Finding, request: Request | None = None, removes: str | No
     return SkippedFix(finding.id, message("skip-manual", remedy=remedy))
 
 
-def _environment_steps(site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
-    if site.exists or not any(f.id == "target-environment" for f in curable):
+def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
+    site, request = given.site, given.request
+    if site.exists or not any(f.id == "target-environment" for f in fixable):
         return []
     python = request.interpreter or request.python_version
     offline = ("--offline",) if request.wheelhouse else ()
@@ -281,39 +133,124 @@ def _environment_steps(site: Site, curable: Sequence[Finding], request: Request)
 # --- packages ---------------------------------------------------------------------------------------------
 
 
-def _package_steps(context: Context, site: Site, curable: Sequence[Finding], request: Request) -> list[Step]:
-    cures = {f.id: load_failure(f.id).cure for f in curable}
-    concerned = {i: c for i, c in cures.items() if c.kind in _INSTALLING}
-    switching = request.set_name is not None and context.followed != context.version_set
-    if not concerned and not switching:
+def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
+    context, request = given.context, given.request
+    cures = {f.id: load_failure(f.id).cure for f in fixable}
+    installing = {i: c for i, c in cures.items() if c.kind in _INSTALLING}
+    switches_set = request.set_name is not None and context.followed != context.version_set
+    if not installing and not switches_set:
         return []
-    again = damaged(context, (f for f in curable if cures[f.id].kind == "reinstall"))
-    requirements = _requirements(context, concerned.values(), whole=switching or not site.exists)
-    requirements = with_damaged(requirements, again)
-    other_line = of_other_line(context, (cure.kind for cure in concerned.values()))
+    damaged = _damaged_versions(given, (f for f in fixable if cures[f.id].kind == "reinstall"))
+    requirements = _requirements(context, installing.values(), whole=switches_set or not given.site.exists)
+    requirements = _with_damaged(requirements, damaged)
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
-    removal = removal_steps(context, site.python, concerned, requirements)
-    if removal and not request.yes and not set(concerned) & set(request.only):
+    removal = _removal_steps(given, installing, requirements)
+    if removal and not request.yes and not set(installing) & set(request.only):
         raise DoctorError(message("collateral", changes=removal[0].diff.replace("\n", "; ")))
-    clearing = clearing_steps(context, tuple(i for i, c in concerned.items() if c.kind == "reinstall"))
-    if not requirements:  # nothing but what a killed pip left behind
+    clearing = _clearing_steps(given, tuple(i for i, c in installing.items() if c.kind == "reinstall"))
+    if not requirements:  # an interrupted pip left only records without a version
         return clearing
+    reinstalled = (*damaged, *_changes_cuda_variant(given, (cure.kind for cure in installing.values())))
+    return [*removal, *clearing, _install_step(given, tuple(installing), requirements, reinstalled)]
+
+
+def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]) -> list[Step]:
+    """Remove the paddle distribution that would collide with the required one: both own the folder paddle/."""
+    required = next((n for r in requirements for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
+    present = {name: version for name in _PADDLES if (version := given.installed(name))}
+    removed = [name for name in present if len(present) > 1 or name != required]
+    if required is None or not removed:
+        return []
+    names = " ".join(f"{name} {present[name]}" for name in removed)
     return [
-        *removal,
-        *clearing,
-        _install_step(context, site, tuple(concerned), requirements, request, (*again, *other_line)),
+        Step(
+            id="remove-packages",
+            kind="remove-packages",
+            summary=message("step-remove", names=names),
+            resolves=tuple(i for i in resolved if i == "both-paddle-dists"),
+            commands=(("uv", "pip", "uninstall", "--python", given.site.python, *removed),),
+            diff="\n".join(f"- {name} {present[name]}" for name in removed),
+            precondition=message("step-remove-before", names=names),
+            undo=message("step-packages-undo"),
+            arguments={"names": removed, "versions": [present[name] for name in removed]},
+        )
+    ]
+
+
+def _changes_cuda_variant(given: PlanInput, kinds: Iterable[str]) -> tuple[str, ...]:
+    """Return paddlepaddle-gpu if a fix of one of these kinds replaces it by the wheel of another CUDA variant.
+
+    The wheels of all variants have the same version, so uv keeps the installed one unless it must reinstall it.
+    """
+    wheel, target = given.context.wheel, given.target
+    if not {"paddle", "reinstall-paddle"} & set(kinds) or wheel.package != PACKAGE:
+        return ()
+    if target is None or target.paddle is None or given.installed(PACKAGE) is None:
+        return ()
+    return (PACKAGE,) if cuda_tag(target.paddle.cuda) not in (None, wheel.tag) else ()
+
+
+def _damaged_versions(given: PlanInput, findings: Iterable[Finding]) -> dict[str, str]:
+    """Return the version to reinstall of every distribution that the findings name, by its name."""
+    names = dict.fromkeys(name for finding in findings for name in finding.subjects)
+    installed = {name: given.target.versions_of(name) for name in names} if given.target else {}
+    return {
+        name: _version_to_reinstall(given.context, name, found) for name, found in installed.items() if found
+    }
+
+
+def _version_to_reinstall(context: Context, name: str, versions: Sequence[str]) -> str:
+    """Choose among the versions of the records: the one of the version set, else the newest.
+
+    A killed upgrade leaves two records; the newer one is its goal.
+    """
+    of_set = {
+        "paddlex": context.version_set.paddlex,
+        "paddleocr": context.version_set.paddleocr,
+        context.wheel.package: context.wheel.version,
+    }.get(name)
+    return of_set if of_set is not None and of_set in versions else max(versions, key=_version_key)
+
+
+def _version_key(version: str) -> tuple[bool, Version]:
+    try:
+        return True, Version(version)
+    except InvalidVersion:  # it comes from the name of a folder, which can be any text
+        return False, Version("0")
+
+
+def _with_damaged(requirements: Sequence[str], damaged: Mapping[str, str]) -> tuple[str, ...]:
+    """Add the distributions to reinstall, unless another fix requires them already."""
+    required = {re.split(r"[\[<>=!~ @]", r, maxsplit=1)[0] for r in requirements}
+    return (*requirements, *(f"{name}=={v}" for name, v in damaged.items() if name not in required))
+
+
+def _clearing_steps(given: PlanInput, resolved: tuple[str, ...]) -> list[Step]:
+    """Move broken records out of site-packages: uv cannot read them and would install beside them."""
+    names = unusable(given.target) if given.target is not None and resolved else ()
+    if given.target is None or not names:
+        return []
+    return [
+        Step(
+            id="clear-leftovers",
+            kind="clear-leftovers",
+            summary=message("step-clear", count=len(names)),
+            resolves=resolved,
+            diff="\n".join(f"- {name}" for name in names),
+            precondition=message("step-clear-before", names=", ".join(names)),
+            undo=message("step-clear-undo"),
+            arguments={"names": list(names), "site": given.target.purelib},
+        )
     ]
 
 
 def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tuple[str, ...]:
-    """Collect what has to be installed; a whole set replaces single cures, and names stay unique."""
-    version_set, wheel = context.version_set, context.wheel
-    paddle = wheel.requirement
-    chosen = tuple(cures)
+    """Return the requirements to install, without duplicates; `whole` takes the whole version set."""
+    paddle, chosen = context.wheel.requirement, tuple(cures)
     kinds = {cure.kind for cure in chosen}
     if whole or "set" in kinds:
-        return (paddle, *version_set.stack(), *_bounds(context))
+        return (paddle, *context.version_set.stack(), *_constraints(context))
     single = [requirement for cure in chosen for requirement in cure.requirements]
     if kinds & {"paddle", "reinstall-paddle"}:
         single = [paddle, *(r for r in single if not r.startswith("paddlepaddle"))]
@@ -332,15 +269,15 @@ def dev_safetensors(context: Context) -> str | None:
     return next((w.url for w in wheels if (w.system, w.machine) == (host.system, host.machine)), None)
 
 
-def _bounds(context: Context) -> tuple[str, ...]:
-    """Return the set's bounds on packages that it does not install itself, where they are there."""
+def _constraints(context: Context) -> tuple[str, ...]:
+    """Return the set's constraints on installed packages that the set itself does not install."""
     target = context.facts.target
     bounds = context.version_set.constraints if target else ()
     return tuple(b for b in bounds if target and target.version_of(re.split(r"[<>=!~]", b, maxsplit=1)[0]))
 
 
 def _with_installed_version(requirement: str, context: Context) -> str:
-    """Pin `paddleocr[doc-parser]` to the paddleocr that is there: an extra must not move its package."""
+    """Pin `paddleocr[doc-parser]` to the installed paddleocr: adding an extra must not change the package."""
     target = context.facts.target
     name = re.split(r"[\[<>=!~ ]", requirement, maxsplit=1)[0]
     version = target.version_of(name) if target else None
@@ -348,83 +285,94 @@ def _with_installed_version(requirement: str, context: Context) -> str:
 
 
 def _install_step(
-    context: Context,
-    site: Site,
-    cured: Sequence[str],
-    requirements: Sequence[str],
-    request: Request,
-    again: Sequence[str] = (),
+    given: PlanInput, resolved: Sequence[str], requirements: Sequence[str], reinstalled: Sequence[str]
 ) -> Step:
-    words = ["uv", "pip", "install", "--python", site.python, "--only-binary", ":all:"]
-    words += _from_wheelhouse(site, request) or _from_index(context, site, requirements, request)
-    for name in dict.fromkeys(again):  # uv then downloads it afresh, whatever its cache holds
+    words = ["uv", "pip", "install", "--python", given.site.python, "--only-binary", ":all:"]
+    words += _wheelhouse_words(given) or _index_words(given, requirements)
+    for name in dict.fromkeys(reinstalled):  # uv then ignores its cache and downloads the wheel again
         words += ["--reinstall-package", name]
-    target = context.facts.target
+    wheel, target = given.context.wheel, given.target
+    rules = (*wheel.reasons, *wheel.refusals) if wheel.requirement in requirements else ()
     return Step(
         id="install-packages",
         kind="install-packages",
         summary=message("step-install", names=", ".join(requirements)),
-        resolves=tuple(cured),
+        resolves=tuple(resolved),
         commands=((*words, *requirements),),
         precondition=message("step-install-before", count=len(target.distributions) if target else 0),
         undo=message("step-packages-undo"),
-        arguments={
-            "requirements": list(requirements),
-            "reasons": _reasons(context, requirements),
-        },
+        arguments={"requirements": list(requirements), "reasons": [rule.message for rule in rules]},
     )
 
 
-def _from_wheelhouse(site: Site, request: Request) -> list[str]:
-    """Return the words for an installation without a network; a new environment gets exactly what is in the house."""
-    if request.wheelhouse is None:
+def _wheelhouse_words(given: PlanInput) -> list[str]:
+    """Return uv's options for an offline installation; a new environment gets exactly the wheelhouse's versions."""
+    folder = given.request.wheelhouse
+    if folder is None:
         return []
-    exact = [] if site.exists else ["--requirements", str(PurePath(request.wheelhouse, "requirements.txt"))]
-    return ["--offline", "--no-index", "--find-links", request.wheelhouse, *exact]
+    exact = [] if given.site.exists else ["--requirements", str(PurePath(folder, "requirements.txt"))]
+    return ["--offline", "--no-index", "--find-links", folder, *exact]
 
 
-def _from_index(context: Context, site: Site, requirements: Sequence[str], request: Request) -> list[str]:
+def _index_words(given: PlanInput, requirements: Sequence[str]) -> list[str]:
+    context, request = given.context, given.request
     words: list[str] = []
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
         words += ["--find-links", context.wheel.find_links]
-    version_set, host = context.version_set, context.facts.host
-    as_tested = not site.exists and not request.dev_safetensors
-    tested = resolved_list(version_set, host, request.python_version) if as_tested else None
+    as_tested = not given.site.exists and not request.dev_safetensors
+    tested = (
+        resolved_list(context.version_set, context.facts.host, request.python_version) if as_tested else None
+    )
     if tested is not None:
         words += ["--requirements", str(tested)]
     return [*words, *index_words(request.index, request.extra_indexes)]
 
 
-def _reasons(context: Context, requirements: Sequence[str]) -> list[Text]:
-    """Return why this paddle wheel, where one is installed."""
-    if context.wheel.requirement not in requirements:
-        return []
-    wheel = context.wheel
-    return [sentence.message for sentence in (*wheel.reasons, *wheel.refusals)]
-
-
 # --- what follows the packages ---------------------------------------------------------------------------------
 
 
-def _paddlex_to_come(packages: Sequence[Step]) -> str | None:
-    """Return the version of paddlex that the steps install, published files and all, None where they do not."""
+def _installed_paddlex(packages: Sequence[Step]) -> str | None:
+    """Return the version of paddlex that the steps install, with its published files; None if they install none."""
     wanted = (r for step in packages for r in step.arguments.get("requirements", ()))
     found = (re.fullmatch(r"paddlex(?:\[[^]]*\])?==([0-9.]+)", r) for r in wanted)
     return next((match[1] for match in found if match), None)
 
 
-def _activation_steps(
-    context: Context, site: Site, curable: Sequence[Finding], coming: str | None, *, installs: bool
+def _variable_steps(
+    given: PlanInput, fixable: Sequence[Finding], new_paddlex: str | None, *, installs: bool
 ) -> list[Step]:
-    target = context.facts.target
-    there = target.version_of("paddlex") if target else None
-    return activation_steps(context, site.prefix, curable, coming or there, installs=installs)
+    """Write the file with the environment variables, if a finding needs it or if packages are installed.
+
+    An interpreter without a virtual environment has no folder for that file.
+    """
+    facts = given.context.facts
+    resolved = tuple(f.id for f in fixable if load_failure(f.id).cure.kind == "environment")
+    installed = next((name for name in reversed(_PADDLES) if given.installed(name)), None)
+    package = given.context.wheel.package if installs else installed
+    variables = variables_of(facts, package, new_paddlex or given.installed("paddlex"))
+    unset = tuple(v for v in variables if v.prepends or v.name not in facts.settings)
+    if not unset or not (resolved or installs) or (given.target is not None and not given.target.is_virtual):
+        return []
+    shell = shell_of(facts.host.system)
+    path = str(PurePath(given.site.prefix) / FILES[shell])
+    return [
+        Step(
+            id="set-environment",
+            kind="set-environment",
+            summary=message("step-environment", path=path),
+            resolves=resolved,
+            diff="\n".join(f"+{line}" for line in script(unset, shell).splitlines()),
+            precondition=message("step-write-before"),
+            undo=message("step-write-undo"),
+            arguments={"path": path, "content": content_of(unset, shell)},
+        )
+    ]
 
 
-def _link_steps(context: Context, site: Site, request: Request, *, installs: bool) -> list[Step]:
-    link = context.facts.pipelines
-    possible = link is not None and (link.wanted is not None or installs)
-    if link is None or not possible or link.state not in _LINKABLE or not _link_is_wanted(request):
+def _link_steps(given: PlanInput, *, installs: bool) -> list[Step]:
+    link, request = given.context.facts.pipelines, given.request
+    wanted = "pipelines-link" not in request.skip and (not request.only or "pipelines-link" in request.only)
+    if link is None or link.state not in _LINKABLE or not wanted or not (link.wanted is not None or installs):
         return []
     return [
         Step(
@@ -434,10 +382,6 @@ def _link_steps(context: Context, site: Site, request: Request, *, installs: boo
             resolves=("pipelines-link",),
             precondition=message("step-link-before", path=link.path),
             undo=message("step-link-undo", path=link.path),
-            arguments={"path": link.path, "prefix": site.prefix},
+            arguments={"path": link.path, "prefix": given.site.prefix},
         )
     ]
-
-
-def _link_is_wanted(request: Request) -> bool:
-    return "pipelines-link" not in request.skip and (not request.only or "pipelines-link" in request.only)

@@ -1,8 +1,8 @@
-"""A plan as a file: written by `fix --output plan.json`, carried out later by `fix --apply plan.json`.
+"""Reads a plan file: `fix --output plan.json` writes it, `fix --apply plan.json` applies it.
 
-The commands in the file are never run. The doctor plans again with the request that the file holds, and goes ahead
-only where the environment is what it was and the new plan is the one in the file: what was read is what is done,
-and a file from a stranger cannot make the doctor do anything that it would not have done by itself.
+The commands in the file are never run. The doctor makes a new plan with the options in the file, and applies it only
+if the environment has not changed and the new plan equals the plan in the file. So the user gets the plan that the
+file shows, and a file from another person cannot add a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from paddlevl_doctor.fix.plan import Site
+from paddlevl_doctor.fix.plan_input import Site
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.errors import UsageError
@@ -22,15 +22,17 @@ from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import Plan, Step, as_dict
 
 SCHEMA = "paddlevl-doctor/fix/1"
-_LIMIT = 16 << 20
-"""Bytes; a plan has some kilobytes."""
-_WORDS = frozenset(f"{name}{end}" for name in ("summary", "precondition", "undo") for end in ("", "_message"))
-"""What is in the reader's language, and no part of what is done."""
+_MAX_BYTES = 16 << 20
+"""Bytes that are read at most; a plan file has some kilobytes."""
+_TEXT_FIELDS = frozenset(
+    f"{name}{end}" for name in ("summary", "precondition", "undo") for end in ("", "_message")
+)
+"""Fields with text in the user's language; they do not change what a step does."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a plan was made for: the target, what is installed, and the bytes that patches know."""
+    """The environment that a plan was made for: its distributions, and the files that patches change."""
 
     prefix: str
     python: str
@@ -38,14 +40,14 @@ class State:
     virtual: bool
     distributions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str | None] = field(default_factory=dict)
-    """SHA-256 by path relative to site-packages; None where the file is absent."""
+    """SHA-256 by path relative to site-packages; None for a missing file."""
     pipelines: str | None = None
-    """State of the link `pipelines`, and what it points to."""
+    """State and destination of the link `pipelines`."""
 
 
 @dataclass(frozen=True)
 class SavedPlan:
-    """What a file asks for: the request, the state it was made for, and the steps that were shown."""
+    """The contents of a plan file: the options, the environment at that time, and the steps."""
 
     request: Request
     state: State
@@ -53,7 +55,7 @@ class SavedPlan:
 
 
 def state_of(facts: Facts, site: Site) -> State:
-    """Describe the target of a plan."""
+    """Return the state of the environment that a plan changes."""
     target, link = facts.target, facts.pipelines
     return State(
         prefix=site.prefix,
@@ -67,11 +69,11 @@ def state_of(facts: Facts, site: Site) -> State:
 
 
 def load_plan(path: Path) -> SavedPlan:
-    """Read a plan file; raises UsageError for one that is not."""
+    """Read a plan file; raises UsageError if it is not a valid one."""
     try:
         with path.open("rb") as file:
-            data = file.read(_LIMIT + 1)
-        document = msgspec.json.decode(data[:_LIMIT])
+            data = file.read(_MAX_BYTES + 1)
+        document = msgspec.json.decode(data[:_MAX_BYTES])
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(message("plan-schema", schema=SCHEMA))
         request = msgspec.convert(document["request"], Request)
@@ -88,44 +90,44 @@ def load_plan(path: Path) -> SavedPlan:
 
 
 def differences(saved: SavedPlan, now: State, plan: Plan) -> tuple[Message, ...]:
-    """Say what moved since the plan was made, in sentences; empty where it can be carried out as it is."""
-    moved = (
-        *_changed(saved.state.distributions, now.distributions),
-        *_changed(saved.state.files, now.files),
-        *_other_target(saved.state, now),
+    """Return what has changed since the plan was made; empty if the plan can be applied."""
+    changed = (
+        *_changed_values(saved.state.distributions, now.distributions),
+        *_changed_values(saved.state.files, now.files),
+        *_changed_target(saved.state, now),
     )
-    return moved or tuple(_other_steps(saved.steps, plan.steps))
+    return changed or tuple(_changed_steps(saved.steps, plan.steps))
 
 
-def _other_target(was: State, now: State) -> Iterator[Message]:
+def _changed_target(former: State, now: State) -> Iterator[Message]:
     for name in ("prefix", "exists", "pipelines"):
-        before, after = getattr(was, name), getattr(now, name)
+        before, after = getattr(former, name), getattr(now, name)
         if before != after:
             yield message("plan-moved", name=name, before=before, after=after)
 
 
-def _changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> Iterator[Message]:
-    for name in sorted({*before, *after}):
-        was, now = before.get(name), after.get(name)
-        if was != now:
-            yield message("plan-moved", name=name, before=_short(was), after=_short(now))
+def _changed_values(former: Mapping[str, str | None], now: Mapping[str, str | None]) -> Iterator[Message]:
+    for name in sorted({*former, *now}):
+        before, after = former.get(name), now.get(name)
+        if before != after:
+            yield message("plan-moved", name=name, before=_shortened(before), after=_shortened(after))
 
 
-def _short(value: str | None) -> str:
+def _shortened(value: str | None) -> str:
     return "-" if value is None else value if len(value) <= len("2026.11.23.dev0") else f"{value[:12]}…"
 
 
-def _other_steps(was: Sequence[Mapping[str, Any]], now: Sequence[Step]) -> Iterator[Message]:
-    before = {str(step.get("id")): _substance(step) for step in was}
-    after = {step.id: _substance(as_dict(step)) for step in now}
+def _changed_steps(former: Sequence[Mapping[str, Any]], now: Sequence[Step]) -> Iterator[Message]:
+    before = {str(step.get("id")): _effect(step) for step in former}
+    after = {step.id: _effect(as_dict(step)) for step in now}
     for name in dict.fromkeys((*before, *after)):
         if before.get(name) != after.get(name):
             yield message("plan-step-moved", step=name)
 
 
-def _substance(step: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a step does, without the words for people."""
-    kept = {name: value for name, value in step.items() if name not in _WORDS}
+def _effect(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a step that change its effect."""
+    kept = {name: value for name, value in step.items() if name not in _TEXT_FIELDS}
     arguments = kept.get("arguments")
     if isinstance(arguments, Mapping):
         kept["arguments"] = {

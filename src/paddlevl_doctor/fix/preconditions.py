@@ -1,11 +1,10 @@
-"""What must not be changed: environments and packages that belong to somebody else. Said before the first change."""
+"""Refuses, before the first change, plans for environments and packages that the user must not change."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.patches import find_patch
@@ -19,12 +18,9 @@ from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
 from paddlevl_doctor.values.findings import Plan, Step
 
-if TYPE_CHECKING:
-    from paddlevl_doctor.packages.wheelhouse import Wheelhouse
-
 
 def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> None:
-    """Raise UsageError, with the way out, for a plan that would change what is not the user's to change."""
+    """Raise UsageError, with a solution, if the plan changes an environment or package that is not the user's."""
     if target is None or not any(_touches_target(step) for step in plan.steps):
         return
     if target.externally_managed:
@@ -64,15 +60,15 @@ def _names(step: Step) -> list[str]:
 
 _ADDED = re.compile(r"^[+~] ([A-Za-z0-9._-]+) ", re.MULTILINE)
 _MB = {"paddlepaddle": 650, "paddlepaddle-gpu": 2_200, "torch": 1_200, "opencv-contrib-python": 170}
-"""What the big ones take when they are installed; the libraries of CUDA are the others."""
+"""Installed sizes of large packages, besides the CUDA libraries."""
 _MB_OF_CUDA = 300
 _MB_OF_OTHERS = 8
 _OWN_MB = 20
-"""The journal, the room that is reserved for undo, and the links to 25,000 former files."""
+"""The journal, the space that is reserved for a rollback, and the links to 25,000 former files."""
 
 
 def needed_mb(plan: Plan) -> int:
-    """Estimate what a plan takes: every package that comes, since those that go are kept for undo."""
+    """Estimate the space that a plan needs: all new packages, because the removed ones are kept for undo."""
     names = {
         name for step in plan.steps for name in _ADDED.findall(step.diff) if step.kind == "install-packages"
     }
@@ -84,7 +80,7 @@ def _size(name: str) -> int:
 
 
 def refuse_tight(free_mb: Mapping[str, int], plan: Plan) -> None:
-    """Raise DoctorError where the target's disk, or the one of uv's cache, has less room than the plan takes."""
+    """Raise DoctorError if the target's disk, or that of uv's cache, has less space than the plan needs."""
     needed = needed_mb(plan)
     for name in ("target", "uv-cache"):
         free = free_mb.get(name)
@@ -95,29 +91,27 @@ def refuse_tight(free_mb: Mapping[str, int], plan: Plan) -> None:
 
 
 def verify_wheelhouse(request: Request) -> Wheelhouse | None:
-    """Return the wheelhouse that was asked for, every file compared with its list; None where none was.
+    """Return the requested wheelhouse with every file verified; None if none was requested.
 
-    Raises DoctorError for one that is not as it was made, UsageError beside options that need a network.
+    Raises DoctorError for a damaged wheelhouse, UsageError for options that need a network.
     """
     if request.wheelhouse is None:
         return None
     if request.index or request.dev_safetensors:
         raise UsageError(message("house-alone"))
-
     return Wheelhouse.check(Path(request.wheelhouse))
 
 
-def refuse_foreign(house: Wheelhouse | None, context: Context, plan: Plan, python_version: str) -> None:
-    """Raise DoctorError where a plan needs wheels that the house does not have, or has for another machine or GPU."""
+def refuse_unfit(wheelhouse: Wheelhouse | None, context: Context, plan: Plan, python_version: str) -> None:
+    """Raise DoctorError if the wheelhouse lacks wheels of the plan, or is for another machine or CUDA variant."""
     steps = [step for step in plan.steps if step.kind == "install-packages"]
-    if house is None or not steps:
+    if wheelhouse is None or not steps:
         return
-
     facts = context.facts
     version = facts.target.version if facts.target else python_version
     minor = ".".join(version.split(".")[:2])
-    house.refuse_other(TargetPlatform(facts.host.system, facts.host.machine, minor, facts.host.glibc))
+    wheelhouse.refuse_other(TargetPlatform(facts.host.system, facts.host.machine, minor, facts.host.glibc))
     needed = [r for step in steps for r in step.arguments["requirements"]]
-    house.refuse_missing(needed)
+    wheelhouse.refuse_missing(needed)
     if any(r.startswith(f"{PACKAGE}==") for r in needed):
-        house.refuse_other_line(context.wheel.tag)
+        wheelhouse.refuse_other_variant(context.wheel.tag)

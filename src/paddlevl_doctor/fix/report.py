@@ -1,4 +1,4 @@
-"""The answers of `fix` and `undo`: the plan, what became of each step, and the check that followed."""
+"""The reports of `fix` and `undo`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FixReport:
-    """The plan; with --apply also what became of it, and a whole check afterwards."""
+    """The plan; with --apply also the result of each step, and the check afterwards."""
 
     before: CheckReport
     plan: Plan
@@ -28,28 +28,28 @@ class FixReport:
     applied: Applied | None = None
     recheck: CheckReport | None = None
     deep: bool = False
-    """Whether what was to be cured is seen by a deep look only."""
+    """Whether --only names a finding that only the deep check can report."""
     choice: WheelChoice | None = None
     """The paddle wheel for this machine."""
     mirrors: tuple[ServerRate, ...] = ()
-    """What --mirror auto measured, the fastest first, then the servers of a CUDA wheel."""
+    """The rates that --mirror auto measured, the fastest first, then those of the servers of a CUDA wheel."""
     recovered: int | None = None
-    """The number of an interrupted transaction that was put back first."""
+    """The number of an interrupted transaction that was rolled back first."""
     note: Text = ""
-    """What the user should know besides, in a sentence."""
+    """A note about the download of the CUDA wheel."""
 
     def is_new(self) -> bool:
-        """Say whether the plan creates the environment."""
+        """Return whether the plan creates the environment."""
         return any(step.kind == "create-environment" for step in self.plan.steps)
 
     def exit_code(self) -> ExitCode:
-        """0 when nothing is wrong (any more), 1 when there is, or was and nothing was applied."""
+        """Return the exit code of the last check: after the plan was applied, else before."""
         return (self.recheck or self.before).exit_code()
 
 
 @dataclass(frozen=True)
 class UndoReport:
-    """The transactions that were undone (newest first), and those that are left."""
+    """The undone transactions, newest first, and the remaining ones."""
 
     undone: tuple[int, ...]
     left: tuple[dict[str, object], ...]

@@ -1,9 +1,9 @@
-"""Keeps the former state of a folder by hard links, and brings it back exactly, offline.
+"""Keeps the former state of a folder with hard links, and restores it exactly, offline.
 
-Installers replace files, they do not write into them, so a second directory entry (a hard link) keeps the old
-bytes, mode and times at no cost. Before an installation the whole environment is linked into the transaction's
-folder; afterwards only what really changed is kept. Whatever went wrong in between (a full disk, a kill, a
-package that overwrote another one's files), the former tree can be put back from there.
+Installers replace files and do not write into them, so a second directory entry (a hard link) keeps the old
+bytes, mode and times at no cost. Before an installation the whole environment is linked into the folder of the
+transaction; afterwards only the changed files are kept. The former tree can be restored from there after any
+failure: a full disk, a kill, or a package that overwrote files of another one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["STATE_FOLDER", "Snapshot", "restore", "take", "trim", "write_durably
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The former state of `root`: `kept` holds its files, `added` names what was not there before."""
+    """The former state of `root`: `kept` has its files, `added` lists the new files."""
 
     root: Path
     folder: Path
@@ -46,7 +46,7 @@ class Snapshot:
 
 
 def take(root: Path, folder: Path) -> Snapshot:
-    """Link every file below `root` into `folder`; raises OSError and leaves `root` as it was."""
+    """Link every file below `root` into `folder`; raises OSError. `root` does not change."""
     snapshot = Snapshot(root, folder)
     snapshot.kept.mkdir(parents=True)
     kept, made = str(snapshot.kept), {""}
@@ -61,7 +61,7 @@ def take(root: Path, folder: Path) -> Snapshot:
 
 
 def _folders(root: Path) -> Iterator[str]:
-    """Yield every folder below `root`, parents first; ours is left out."""
+    """Yield every folder below `root`, parents first, without the state folder."""
     for folder, names, _ in os.walk(root):
         inside = os.path.relpath(folder, root)
         names[:] = [n for n in names if inside != "." or n != STATE_FOLDER]
@@ -83,8 +83,8 @@ def _link(source: str, place: str) -> None:
 def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield every file and link below `root` (folders that are links count as links).
 
-    Not our own folder, and not uv's lock file: whoever waits for it waits for this very inode. A junction of
-    Windows looks like a folder, cannot be kept by a hard link, and what lies behind it is not the environment's.
+    Without the state folder and uv's lock file: a process that waits for the lock waits for this inode. Without the
+    junctions of Windows too: a hard link cannot keep one, and its destination is not part of the environment.
     """
     waiting = [(str(root), "")]
     while waiting:
@@ -101,10 +101,10 @@ def _files(root: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
 
 
 def trim(snapshot: Snapshot) -> None:
-    """Forget what did not change: afterwards `kept` holds replaced and removed files only.
+    """Remove unchanged files from `kept`, which then has the replaced and removed files only.
 
     The list of added files goes to disk first: from then on a missing file in `kept` means "did not change",
-    so that an interruption at any point leaves a snapshot that `restore` understands.
+    so `restore` works after an interruption at any point.
     """
     now = dict(_files(snapshot.root))
     before = dict(_files(snapshot.kept))
@@ -125,7 +125,7 @@ def _same_file(old: os.DirEntry[str], new: os.DirEntry[str]) -> bool:
 
 
 def restore(snapshot: Snapshot) -> None:
-    """Make `root` what it was. Works before and after `trim`, and may be repeated after an interruption."""
+    """Restore `root`, before or after `trim`; an interrupted call can be repeated."""
     if not snapshot.added.exists():
         before = {relative for relative, _ in _files(snapshot.kept)}
         new = [relative for relative, _ in _files(snapshot.root) if relative not in before]
@@ -141,8 +141,8 @@ def restore(snapshot: Snapshot) -> None:
 
 
 def _restore_folders(snapshot: Snapshot) -> None:
-    """Make the former empty folders again, and remove empty new ones: an installer may have been stopped in them."""
-    if not snapshot.folders.exists():  # kept by an earlier version
+    """Create the former empty folders again, and remove new empty folders of an interrupted installer."""
+    if not snapshot.folders.exists():  # a snapshot of an earlier version
         return
     former = dict.fromkeys(json.loads(snapshot.folders.read_text(encoding="utf-8")))
     for folder in former:
@@ -153,9 +153,9 @@ def _restore_folders(snapshot: Snapshot) -> None:
 
 
 def _discard(folder: Path) -> None:
-    """Remove a snapshot that has been brought back.
+    """Remove a restored snapshot.
 
-    Its name goes first, in one step: a half removed one would tell the next run that nothing had been there before.
+    It is renamed first: to the next run, a partly removed snapshot would mean that `root` had been empty.
     """
     done = folder.with_name(f"{folder.name}.done")
     folder.replace(done)
@@ -172,7 +172,7 @@ def _remove(root: Path, relative: str) -> None:
 
 
 def _remove_upwards(folder: Path, root: Path) -> None:
-    """Remove a folder and its parents as long as nothing is left in them but an empty bytecode folder."""
+    """Remove a folder and its parents while they have no entry except an empty bytecode folder."""
     while folder != root and folder.is_dir():
         remains = os.listdir(folder)
         if remains == ["__pycache__"] and not os.listdir(folder / "__pycache__"):
@@ -184,14 +184,14 @@ def _remove_upwards(folder: Path, root: Path) -> None:
 
 
 def remove_empty_folders(root: Path) -> None:
-    """Remove the folders below `root` that hold no file."""
+    """Remove the empty folders below `root`."""
     for folder, _, _ in os.walk(root, topdown=False):
         if Path(folder) != root and not os.listdir(folder):
             Path(folder).rmdir()
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file beside `path`, sync it and move it there, so that it is whole or absent."""
+    """Write `path` atomically: write a new file beside it, sync it, and rename it."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
         file.write(data)

@@ -1,4 +1,4 @@
-"""The environment variables that PaddleOCR-VL should be started with, and the lines that set them. Pure."""
+"""The environment variables for PaddleOCR-VL, and scripts that set them. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from paddlevl_doctor.shells import POWERSHELL, SH, literal, quoted
 from paddlevl_doctor.values.facts import Facts
 
 FILES = {SH: "paddlevl-env.sh", POWERSHELL: "paddlevl-env.ps1"}
-"""What the activation file of an environment is called, by the shell that reads it."""
+"""The name of the script in an environment, by shell."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One setting. `prepends` puts the value before what a list of folders has already; `reason` is for people."""
+    """One variable. With `prepends` the value goes before the folders that the variable has; `reason` is a comment."""
 
     name: str
     value: str
@@ -29,7 +29,7 @@ class Variable:
 
 
 def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iterator[Variable]:
-    """Yield what helps on this machine with this paddle distribution (None: none) and version of paddlex."""
+    """Yield the variables for this machine, paddle distribution and paddlex version; None for one that is missing."""
     if hidden_driver(facts):
         yield Variable("LD_LIBRARY_PATH", WSL_LIBRARIES, message("env-wsl"), prepends=True)
     if package == "paddlepaddle-gpu" and _loads_eagerly(facts):
@@ -45,7 +45,6 @@ def variables_of(facts: Facts, package: str | None, paddlex: str | None) -> Iter
 def _loads_eagerly(facts: Facts) -> bool:
     if not facts.host.wsl:
         return False
-
     return loads_eagerly(facts.host, find_visible_gpus(facts.gpus, facts.settings).devices)
 
 
@@ -73,14 +72,14 @@ def _notebook(variable: Variable) -> str:
 SHELLS: dict[str, Callable[[Variable], str]] = {SH: _sh, POWERSHELL: _powershell, "notebook": _notebook}
 
 
-def script(found: tuple[Variable, ...], shell: str) -> str:
-    """Return lines that set the variables in a shell (sh, powershell) or in a notebook cell, each with its reason."""
-    lines = ["import os"] if shell == "notebook" and found else []
-    for variable in found:
+def script(variables: tuple[Variable, ...], shell: str) -> str:
+    """Return the lines for a shell (sh, powershell) or a notebook cell, each variable with its reason."""
+    lines = ["import os"] if shell == "notebook" and variables else []
+    for variable in variables:
         lines += [f"# {render(variable.reason, language())}", SHELLS[shell](variable)]
     return "".join(f"{line}\n" for line in lines or [f"# {text('env-nothing')}"])
 
 
-def content_of(found: tuple[Variable, ...], shell: str) -> str:
-    """Return the content of an activation file; Windows PowerShell 5 takes a file without a mark for ANSI text."""
-    return ("\ufeff" if shell == POWERSHELL else "") + script(found, shell)
+def content_of(variables: tuple[Variable, ...], shell: str) -> str:
+    """Return the content of the script file; Windows PowerShell 5 reads a file without a BOM as ANSI text."""
+    return ("\ufeff" if shell == POWERSHELL else "") + script(variables, shell)

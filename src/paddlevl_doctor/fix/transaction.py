@@ -1,4 +1,4 @@
-"""Runs a plan so that it is done whole or not at all, and undoes what was done."""
+"""Applies a plan as a transaction: all steps, or none after a rollback; and undoes committed transactions."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Applied:
     number: int
     outcomes: tuple[Outcome, ...]
     target: Target | None = None
-    """What the target has said of itself since packages were changed last."""
+    """The target as its Python described it after the last change of packages."""
 
 
 class ApplyFailedError(RolledBackError):
-    """A step failed; everything was put back. `outcomes` says how far it got."""
+    """A step failed, and all changes were rolled back. `outcomes` has the result of every step until then."""
 
     def __init__(self, message: Text, outcomes: tuple[Outcome, ...]) -> None:
         super().__init__(message)
@@ -41,10 +41,11 @@ class ApplyFailedError(RolledBackError):
 def apply_plan(
     system: System, plan: Plan, prefix: Path, python: Path, stage: Stage, target: Target | None = None
 ) -> Applied:
-    """Run every step of a plan on a target whose state is kept in `prefix`, which the caller holds (`lock.locked`).
+    """Run every step of a plan on the target that has its state in `prefix`; the caller holds `lock.locked`.
 
-    `target` is what it said of itself under the same lock; without it, it is asked again.
-    Raises ApplyFailedError (put back) and UndoNeededError (could not be put back); KeyboardInterrupt passes on.
+    `target` is the description that was collected under the same lock; for None it is collected again. Raises
+    ApplyFailedError after a rollback, UndoNeededError if the rollback fails, DoctorError for a read-only target.
+    KeyboardInterrupt is raised again after the rollback.
     """
     creates = any(step.kind == "create-environment" for step in plan.steps)
     try:
@@ -52,42 +53,42 @@ def apply_plan(
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
-    work = StepContext(system, transaction, python, creates, known)
-    run = _Run(work, stage, plan.steps[0])
+    context = StepContext(system, transaction, python, creates, known)
+    run = _PlanRun(context, stage, plan.steps[0])
     try:
         transaction.reserve()
-        run.all(plan.steps)
+        run.run_steps(plan.steps)
         transaction.release()
-        transaction.write("commit", durable=not creates, distributions=_distributions(work))
+        transaction.write("commit", durable=not creates, distributions=_distributions(context))
     except BaseException as error:
-        roll_back(work)
+        roll_back(context)
         if not isinstance(error, (DoctorError, OSError)):
             raise
         raise _failed(run.current, error, run.outcomes) from error
-    return Applied(transaction.number, tuple(run.outcomes), work.target())
+    return Applied(transaction.number, tuple(run.outcomes), context.target())
 
 
 @dataclass
-class _Run:
-    """The steps of a plan while they are being done. `current` is the one that is to blame for what is raised."""
+class _PlanRun:
+    """The state of a running plan. `current` is the step that an exception belongs to."""
 
-    work: StepContext
+    context: StepContext
     stage: Stage
     current: Step
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def all(self, steps: Sequence[Step]) -> None:
-        """Do every step; patches that follow one another are proved together once all of them are written."""
+    def run_steps(self, steps: Sequence[Step]) -> None:
+        """Run every step; the proofs of consecutive patches run together, after the last of these patches."""
         for step, following in zip_longest(steps, steps[1:]):
             self.current = step
             with self.stage(step.summary):
-                self.outcomes.append(_do(self.work, step))
+                self.outcomes.append(_run_step(self.context, step))
                 if following is None or following.kind != "apply-patch":
                     self._prove(steps)
 
     def _prove(self, steps: Sequence[Step]) -> None:
         started = time.monotonic()
-        proofs = prove_patches(self.work)
+        proofs = prove_patches(self.context)
         seconds = round(time.monotonic() - started, 2)
         for step in steps:
             if step.id in proofs:
@@ -95,97 +96,96 @@ class _Run:
                 self._add(step, seconds, proof_note(str(step.arguments["patch"]), proofs[step.id]))
 
     def _add(self, step: Step, seconds: float, message: Text) -> None:
-        """Add to the outcome of a step that was done before."""
-        at = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
-        former = self.outcomes[at]
-        self.outcomes[at] = replace(former, seconds=round(former.seconds + seconds, 2), message=message)
+        """Add seconds and a message to the outcome of an earlier step."""
+        index = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
+        former = self.outcomes[index]
+        self.outcomes[index] = replace(former, seconds=round(former.seconds + seconds, 2), message=message)
 
 
 def _failed(step: Step, error: Exception, outcomes: list[Outcome]) -> ApplyFailedError:
-    """Describe a failure: what had been applied was put back."""
-    done = (replace(outcome, status="rolled-back") for outcome in outcomes if outcome.step != step.id)
-    said = message("rolled-back", step=step.summary, reason=error)
-    return ApplyFailedError(said, (*done, Outcome(step.id, "failed", 0.0, str(error))))
+    """Return the error for a failed step, after the rollback."""
+    undone = (replace(outcome, status="rolled-back") for outcome in outcomes if outcome.step != step.id)
+    text = message("rolled-back", step=step.summary, reason=error)
+    return ApplyFailedError(text, (*undone, Outcome(step.id, "failed", 0.0, str(error))))
 
 
-def _do(work: StepContext, step: Step) -> Outcome:
+def _run_step(context: StepContext, step: Step) -> Outcome:
     started = time.monotonic()
-    status = DO[step.kind](work, step)
-    notes = sentences(work.notes)
-    work.notes.clear()
+    status = DO[step.kind](context, step)
+    notes = sentences(context.notes)
+    context.notes.clear()
     return Outcome(step.id, status, round(time.monotonic() - started, 2), notes)
 
 
-def _distributions(work: StepContext) -> dict[str, str]:
-    return {d.name: d.version for d in work.target().distributions}
+def _distributions(context: StepContext) -> dict[str, str]:
+    return {d.name: d.version for d in context.target().distributions}
 
 
-def roll_back(work: StepContext) -> None:
-    """Undo every step that was started, newest first, and forget the transaction; raises UndoNeededError."""
+def roll_back(context: StepContext) -> None:
+    """Undo every started step, newest first, and delete the transaction; raises UndoNeededError if a step fails."""
     try:
-        work.transaction.release()
-        for intent in work.transaction.intents():
-            UNDO[intent["runner"]](work, intent["undo"])
-        if not work.transaction.had_uv_lock():
-            remove_lock_file(work.prefix)
-        work.transaction.write("rolled-back")
+        context.transaction.release()
+        for intent in context.transaction.intents():
+            UNDO[intent["runner"]](context, intent["undo"])
+        if not context.transaction.had_uv_lock():
+            remove_lock_file(context.prefix)
+        context.transaction.write("rolled-back")
     except (OSError, DoctorError) as error:
-        raise UndoNeededError(message("undo-needed", path=work.prefix, reason=error)) from error
-    work.transaction.forget()
+        raise UndoNeededError(message("undo-needed", path=context.prefix, reason=error)) from error
+    context.transaction.forget()
 
 
 def recover(system: System, prefix: Path) -> int | None:
-    """Put back what an interrupted run left half done; returns its number, None when there was none."""
+    """Roll back the interrupted transaction; return its number, None if there is none."""
     recovered = None
     for transaction in reversed(journal.history(prefix)):
         state = transaction.state()
         if state == "open":
-            roll_back(_work(system, transaction))
+            roll_back(_step_context(system, transaction))
             recovered = transaction.number
         elif state == "rolled-back":
             transaction.forget()
     return recovered
 
 
-def _work(system: System, transaction: Transaction) -> StepContext:
+def _step_context(system: System, transaction: Transaction) -> StepContext:
     events = transaction.events()
     first = events[0] if events else {}
     return StepContext(system, transaction, Path(first.get("python", "")), creates=bool(first.get("creates")))
 
 
 def undo(system: System, prefix: Path, transaction: Transaction, *, force: bool) -> None:
-    """Undo one committed transaction; `force` goes ahead although packages were changed since.
+    """Undo one committed transaction; `force` does it even if packages were changed since.
 
-    Raises DoctorError when they were, or when a patched file was edited meanwhile; nothing is touched then.
+    Raises DoctorError, before any change, if packages or files that the transaction wrote were changed since.
     """
-    work = _work(system, transaction)
+    context = _step_context(system, transaction)
     if not force:
-        _refuse_if_moved(work, prefix)
-    # Stop before anything is touched where somebody edited a file that we patched.
-    for intent in work.transaction.intents():
-        _refuse_edited_files(work, intent["runner"], intent["undo"])
+        _refuse_changed_packages(context, prefix)
+    for intent in context.transaction.intents():
+        _refuse_edited_files(context, intent["runner"], intent["undo"])
     try:
-        transaction.write("undo")  # from here on whoever comes next must go on with it
+        transaction.write("undo")  # from here on, the next command continues the undo
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
-    roll_back(work)
+    roll_back(context)
 
 
-def _refuse_edited_files(work: StepContext, runner: str, kept: journal.Event) -> None:
-    if runner == "apply-patch" and not work.creates:
-        path = file_patcher.edited(Path(kept["site"]), kept["files"])
+def _refuse_edited_files(context: StepContext, runner: str, undo_data: journal.Event) -> None:
+    if runner == "apply-patch" and not context.creates:
+        path = file_patcher.edited(Path(undo_data["site"]), undo_data["files"])
         if path is not None:
             raise DoctorError(message("file-moved", path=path))
-    if runner in ("edit-config", "set-environment") and steps.is_edited(kept):
-        raise DoctorError(message("file-moved", path=kept["path"]))
-    if runner == "repair-model-cache" and (back := model_cache.returned(kept.get("moves", ()))):
-        raise DoctorError(message("model-came-back", path=back["from"], aside=back["to"]))
+    if runner in ("edit-config", "set-environment") and steps.is_edited(undo_data):
+        raise DoctorError(message("file-moved", path=undo_data["path"]))
+    if runner == "repair-model-cache" and (returned := model_cache.find_returned(undo_data.get("moves", ()))):
+        raise DoctorError(message("model-came-back", path=returned["from"], aside=returned["to"]))
 
 
-def _refuse_if_moved(work: StepContext, prefix: Path) -> None:
-    commit = next((e for e in work.transaction.events() if e["event"] == "commit"), None)
+def _refuse_changed_packages(context: StepContext, prefix: Path) -> None:
+    commit = next((e for e in context.transaction.events() if e["event"] == "commit"), None)
     before = dict(commit["distributions"]) if commit else {}
-    now = _distributions(work)
+    now = _distributions(context)
     names = sorted(n for n in {*before, *now} if before.get(n) != now.get(n))
     if names:
         shown = ", ".join(f"{n} {before.get(n, '-')} -> {now.get(n, '-')}" for n in names[:5])

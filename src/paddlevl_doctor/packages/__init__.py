@@ -1,1 +1,1 @@
-"""Where wheels come from and how they get here: uv, indexes, mirrors, downloads, wheelhouses."""
+"""Package indexes, mirrors, resolution with uv, downloads of wheels, and wheelhouses."""

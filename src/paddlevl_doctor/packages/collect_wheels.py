@@ -65,7 +65,7 @@ class WheelhouseSpec:
 
     @property
     def tag(self) -> str | None:
-        """The CUDA line of the large wheel, None without one."""
+        """The CUDA variant of the large wheel, None without one."""
         return next((wheel.tag for wheel in self.large), None)
 
 
@@ -75,11 +75,11 @@ class CollectedWheelhouse:
 
     wheelhouse: Wheelhouse
     untested: Text | None = None
-    """Why it has the newest versions that fit instead of the tested ones."""
+    """Why it has the newest versions that fit, and not the tested ones."""
     measured: tuple[ServerRate, ...] = ()
     """The rates of the servers of a large wheel, the fastest first."""
     dropped: tuple[Text, ...] = ()
-    """The wheels of another CUDA line that were removed from the folder, in sentences."""
+    """The wheels of another CUDA variant that were removed from the folder, one message for each."""
 
 
 def export_wheelhouse(
@@ -99,18 +99,18 @@ def export_wheelhouse(
         total = sum(wheel.size or 0 for wheel in locked)
         with bar(message("stage-collect", count=len(locked)), total) as advance:
             wheels = fetch_all(locked, folder, advance, limits)
-        made = Wheelhouse(folder, spec.set, spec.machine, spec.requirements, wheels, spec.tag)
+        wheelhouse = Wheelhouse(folder, spec.set, spec.machine, spec.requirements, wheels, spec.tag)
         measured = tuple(rate for fetched in large for rate in fetched.measured)
-        return CollectedWheelhouse(_finish(made, tested=untested is None), untested, measured, dropped)
+        return CollectedWheelhouse(_finish(wheelhouse, tested=untested is None), untested, measured, dropped)
     except OSError as error:
         params = {"path": error.filename or folder, "reason": error.strerror or error}
         raise DoctorError(message("house-not-written", **params)) from error
 
 
 def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
-    """Make the folder, or take one that is empty or a wheelhouse; its list is removed until the end.
+    """Create the folder, or reuse an empty folder or a wheelhouse; its list is removed until the end.
 
-    Returns which large wheels of another CUDA line were removed: those of all lines have one name.
+    Returns which large wheels of another CUDA variant were removed: all variants have the same file name.
     """
     mark = folder / _MARK
     try:
@@ -119,7 +119,7 @@ def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
             raise UsageError(message("house-occupied", path=folder))
         marked = mark.read_text(encoding="utf-8", errors="replace") if mark.is_file() else ""
         before = marked or cuda_tag_of_list(folder)
-        dropped = tuple(note for wheel in spec.large for note in _drop_other_line(folder, wheel, before))
+        dropped = tuple(note for wheel in spec.large for note in _drop_other_variant(folder, wheel, before))
         mark.write_text(spec.tag or "", encoding="utf-8")
         (folder / INDEX).unlink(missing_ok=True)
     except OSError as error:
@@ -127,18 +127,18 @@ def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
     return dropped
 
 
-def _drop_other_line(folder: Path, asked: DownloadRequest, before: str | None) -> Iterator[Message]:
-    """Remove a wheel, or a part of one, that is not known to be of the CUDA line of `asked`; yield a note for each.
+def _drop_other_variant(folder: Path, asked: DownloadRequest, before: str | None) -> Iterator[Message]:
+    """Remove a wheel, or a part of one, that is not known to be of the CUDA variant of `asked`; yield a note for each.
 
-    `before` is the line that the folder was collected for.
+    `before` is the variant that the folder was collected for.
     """
     if asked.tag is None:
         return
     path, part = folder / asked.name, PartialDownload(folder, asked.name)
-    line = cuda_tag_of(path) or before
-    if path.is_file() and line != asked.tag:
+    tag = cuda_tag_of(path) or before
+    if path.is_file() and tag != asked.tag:
         path.unlink()
-        yield message("house-line-dropped", name=path.name, line=line or "?", tag=asked.tag)
+        yield message("house-line-dropped", name=path.name, line=tag or "?", tag=asked.tag)
     if part.size() and before != asked.tag:
         part.drop()
         yield message("house-line-dropped", name=part.path.name, line=before or "?", tag=asked.tag)

@@ -312,7 +312,7 @@ class _Download:
             raise _CutError(message("download-cut", size=self._part.size()))
 
     def _is_cut(self, total: int | None) -> bool:
-        """Say whether bytes are missing; without any length, whether the end of the archive, its directory, is."""
+        """Return whether bytes are missing; without any length, whether the end of the archive, its directory, is."""
         return self._part.size() < total if total is not None else not zipfile.is_zipfile(self._part.path)
 
     def _show(self, size: int, total: int | None) -> None:
@@ -340,5 +340,5 @@ class _RateWatch:
 
 
 def _is_local(error: OSError) -> bool:
-    """Say whether this machine failed and not the connection: a full or read-only disk."""
+    """Return whether this machine failed and not the connection: a full or read-only disk."""
     return error.filename is not None or error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)

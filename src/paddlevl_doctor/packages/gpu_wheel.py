@@ -1,4 +1,4 @@
-"""paddlepaddle-gpu: where a plan installs it from, and the CUDA line of its wheel."""
+"""paddlepaddle-gpu: where a plan installs it from, and the CUDA variant of its wheel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Prefetched:
 
 
 def needs_gpu_wheel(plan: Plan) -> bool:
-    """Say whether a plan installs paddlepaddle-gpu from Paddle's page, and not from a wheelhouse."""
+    """Return whether a plan installs paddlepaddle-gpu from Paddle's page, and not from a wheelhouse."""
     return any(gpu_wheel_position(step) is not None for step in plan.steps)
 
 

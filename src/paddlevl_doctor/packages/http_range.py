@@ -52,7 +52,7 @@ class DownloadRequest:
     rates: Mapping[str, int] = field(default_factory=dict)
     """ServerRate bytes a second of servers, by URL."""
     tag: str | None = None
-    """The CUDA line (cu126) of a wheel whose name does not tell it: those of all lines have one name."""
+    """The CUDA variant (cu126) of a wheel whose name does not tell it: all variants have the same file name."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class ResponseHead:
         return FileVersion(self.url, validator, total)
 
     def is_transient(self) -> bool:
-        """Say whether the same request may succeed later."""
+        """Return whether the same request may succeed later."""
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR or self.status in _TRANSIENT
 
 

@@ -190,7 +190,7 @@ def _table(value: object) -> dict[str, Any]:
 
 
 def _is_general(row: Mapping[str, Any]) -> bool:
-    """Say whether any package may come from an index; an explicit one is only for packages that name it."""
+    """Return whether any package may come from an index; an explicit one is only for packages that name it."""
     return "url" in row and (not row.get("explicit") or bool(row.get("default")))
 
 

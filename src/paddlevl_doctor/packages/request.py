@@ -1,4 +1,4 @@
-"""What the user asks `fix` for."""
+"""The options of `fix` that decide about packages."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ class Request:
     dev_safetensors: bool = False
     """Install the wheel that Paddle published before safetensors 0.7.0, if the set and the machine have one."""
     wheelhouse: str | None = None
-    """Folder with every wheel, instead of any index."""
+    """Folder with every wheel, used instead of an index."""

@@ -59,7 +59,7 @@ class TargetPlatform:
         return name.replace(_DEFAULT_GLIBC, next(known, _UV_GLIBCS[-1]))
 
     def accepts(self, wheel: str) -> bool:
-        """Say whether a wheel that uv chose, by its file name, runs with the C library of this machine."""
+        """Return whether a wheel that uv chose, by its file name, runs with the C library of this machine."""
         return self.system != "linux" or self.glibc is None or least_glibc(wheel) <= numbers(self.glibc)
 
     def __str__(self) -> str:

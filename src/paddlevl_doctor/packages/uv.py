@@ -27,7 +27,7 @@ _REQUIRED_BY = re.compile(r"^([A-Za-z0-9._-]+)==\S+\s+# via (.+)$", re.MULTILINE
 _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 _INDEX_VARIABLES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
-"""Variables with other sources than the one folder that is to be used."""
+"""Variables that add sources to the one folder of an offline installation."""
 _MAX_QUOTED_LINES = 8
 """Lines of uv's error in a message."""
 
@@ -37,7 +37,7 @@ class UvError(DoctorError):
 
     @property
     def unsolvable(self) -> bool:
-        """Say whether no versions fit together; only other versions help then."""
+        """Return whether no versions fit together; only other versions help then."""
         return "solution" in str(self.message)
 
 
@@ -105,10 +105,10 @@ def _reason(words: Sequence[str], done: Completed, timeout: float) -> Message:
     verb = " ".join(words[:3])
     if done.timed_out:
         return message("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
-    said = _error_lines(done.stderr)
+    error = _error_lines(done.stderr)
     full = "os error 28" in done.stderr or "No space left" in done.stderr
-    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(said) else "uv-failed"
-    return message(key, command=verb, reason=said or message("exit-status", code=done.returncode))
+    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(error) else "uv-failed"
+    return message(key, command=verb, reason=error or message("exit-status", code=done.returncode))
 
 
 def _error_lines(stderr: str) -> str:
@@ -152,7 +152,10 @@ def required_by(system: System, words: Sequence[str], requirements: Sequence[str
             )
         except UvError:
             return {}
-    return {name: who.replace("-r requirements.in", "?") for name, who in _REQUIRED_BY.findall(done.stdout)}
+    return {
+        name: requirers.replace("-r requirements.in", "?")
+        for name, requirers in _REQUIRED_BY.findall(done.stdout)
+    }
 
 
 def parse_changes(output: str) -> tuple[Change, ...]:
@@ -202,7 +205,7 @@ def remove_lock_file(prefix: Path) -> None:
 
 
 def _is_awaited(path: Path) -> bool:
-    """Say whether a process waits for this very file, as far as the system tells (Linux)."""
+    """Return whether a process waits for this very file, known on Linux only."""
     inode = path.stat().st_ino
     try:
         lines = Path("/proc/locks").read_text(encoding="ascii").splitlines()

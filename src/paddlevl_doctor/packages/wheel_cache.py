@@ -64,7 +64,7 @@ def linked_wheel(page: str, name: str) -> str | None:
 def prefetch(
     system: System, plan: Plan, asked: DownloadRequest, bar: Bar, limits: Limits | None = None
 ) -> Prefetched:
-    """Download the wheel for a plan into the doctor's cache, where it stays until the plan was carried out.
+    """Download the wheel for a plan into the doctor's cache, where it stays until the plan has been applied.
 
     If every server refuses, the plan is unchanged: the page may have the wheel under another name. Raises
     DownloadError for a bad connection, DoctorError for a cache that cannot be written or is full.
@@ -88,7 +88,7 @@ def prefetch(
 
 
 def cache_folder(system: System, tag: str | None) -> Path:
-    """Return the cache folder for the wheels of one CUDA line: those of all lines have one name."""
+    """Return the cache folder for the wheels of one CUDA variant: all variants have the same file name."""
     return user_cache(system) / "wheels" / (tag or "")
 
 
@@ -133,7 +133,7 @@ class WheelLease:
 
 
 def _is_held(mark: Path) -> bool:
-    """Say whether the process of a lease is alive; the file of a dead one is removed."""
+    """Return whether the process of a lease is alive; the file of a dead one is removed."""
     lock = FileLock(mark)
     try:
         lock.acquire(timeout=0)

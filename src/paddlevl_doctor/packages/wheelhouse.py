@@ -56,7 +56,7 @@ class Wheelhouse:
     """The requirements that were resolved."""
     wheels: tuple[WheelEntry, ...]
     tag: str | None = None
-    """The CUDA line (cu126) of its paddlepaddle-gpu; None for a wheelhouse without one."""
+    """The CUDA variant (cu126) of its paddlepaddle-gpu; None for a wheelhouse without one."""
 
     @property
     def requirements_file(self) -> Path:
@@ -96,10 +96,10 @@ class Wheelhouse:
             params = {"file": newest.file, "needed": needed, "here": here.glibc}
             raise DoctorError(message("house-newer-glibc", path=self.folder, **params))
 
-    def refuse_other_line(self, needed: str) -> None:
-        """Raise DoctorError if paddlepaddle-gpu is for another CUDA line than `needed` (cu126).
+    def refuse_other_variant(self, needed: str) -> None:
+        """Raise DoctorError if paddlepaddle-gpu is for another CUDA variant than `needed` (cu126).
 
-        If the list does not name the line, the one that the wheel itself names counts.
+        If the list does not name the variant, the wheel itself does.
         """
         made = self.tag or next(
             (cuda_tag_of(self.folder / wheel.file) for wheel in self.wheels if wheel.name == PACKAGE), None
@@ -123,7 +123,7 @@ class Wheelhouse:
 
 
 def cuda_tag_of_list(folder: Path) -> str | None:
-    """Return the CUDA line that the list of a folder names; None without a list, or if it names none."""
+    """Return the CUDA variant that the list of a folder names; None without a list, or if it names none."""
     try:
         return _read(folder).tag
     except DoctorError:
@@ -197,7 +197,7 @@ def _read(folder: Path) -> Wheelhouse:
 
 
 def _is_wheel_name(file: str) -> bool:
-    """Say whether a file of the list is a wheel in the folder itself; a path could lead out of it."""
+    """Return whether a file of the list is a wheel in the folder itself; a path could lead out of it."""
     try:
         parse_wheel_filename(file)
     except InvalidWheelFilename:

@@ -1,11 +1,12 @@
-"""Changes one file of an installed package so carefully that nobody else notices.
+"""Changes single files of an installed package without changing the same files in other environments.
 
-uv shares files between its cache and all environments by hard links, so a file must never be written in place: the
-new bytes go to a file of their own, which then takes the place of the old directory entry. The old entry itself
-(the very inode, or symbolic link) is kept for undo.
+uv shares files between its cache and all environments by hard links, so a file is never written in place: the new
+bytes go to a new file, which then replaces the directory entry. The former entry (the same inode, or the symbolic
+link) is kept for undo.
 
-A kept entry is whole or absent, and it is on disk before its file is replaced. So whatever moment a run was stopped
-at, the kept entry and the file together tell what has happened, and `restore_file` ends it."""
+A kept entry is complete or missing, and it is on the disk before its file is replaced. So after an interruption at
+any point, `restore_file` finds out from both what has happened, and restores the file.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +34,9 @@ from paddlevl_doctor.values.facts import Distribution, Target
 
 
 def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
-    """Return the SHA-256 (hexadecimal) that the distribution's RECORD promises for a file; empty without one.
+    """Return the SHA-256 (hexadecimal) of a file in the RECORD of its distribution; empty without one.
 
-    An interrupted upgrade leaves two records; then both count.
+    An interrupted upgrade leaves two records; the hashes of both are returned.
     """
     found = (d for d in target.distributions if d.name == name)
     return tuple(digest for d in found for digest in _hashes(system, d, relative))
@@ -44,7 +45,9 @@ def promised(system: System, target: Target, name: str, relative: str) -> tuple[
 def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:
     record = system.read_text(Path(found.path) / "RECORD") or ""
     name = relative.rpartition("/")[2]
-    rows = csv.reader(line for line in record.splitlines() if name in line)  # of thousands, a few
+    rows = csv.reader(
+        line for line in record.splitlines() if name in line
+    )  # csv reads a few lines instead of thousands
     for row in rows:
         if len(row) > 1 and row[0].replace("\\", "/") == relative and row[1].startswith("sha256="):
             yield base64.urlsafe_b64decode(row[1][7:] + "=").hex()
@@ -56,11 +59,11 @@ _CHUNK = 1 << 20
 
 
 class PatchDoesNotFitError(DoctorError):
-    """The file is not what the patch was made for; nothing was touched."""
+    """The patch was not made for this content of the file; no file was changed."""
 
 
 class FileMovedError(DoctorError):
-    """The file changed between looking and writing, or since we wrote it; it is kept as it is."""
+    """The file changed since it was read or written by the doctor; it is not overwritten."""
 
 
 def sha256_of(data: bytes) -> str:
@@ -93,8 +96,9 @@ def plan_change(file: PatchFile, content: bytes) -> bytes:
 
 
 def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
-    """Return the published content behind a patched one, None where the content is not our patch's result,
-    today's or that of an earlier release.
+    """Return the published content that a patched content was made from.
+
+    None if the content is not the result of this patch, in its current or a former release.
     """
     digest = sha256_of(content)
     for variant in (*file.variants, *file.former):
@@ -106,8 +110,16 @@ def plan_reversal(file: PatchFile, content: bytes) -> bytes | None:
 
 
 def syntax_error(python: str, path: Path, shown: str, system: System) -> str | None:
-    """Compile a file with the target's Python, writing no bytecode; return what is wrong with it, or None."""
-    argv = (python, "-I", "-S", "-c", _COMPILE, str(path), shown)  # -S: a third of the start is `site`
+    """Compile a file with the target's Python, without bytecode; return the error, None if there is none."""
+    argv = (
+        python,
+        "-I",
+        "-S",
+        "-c",
+        _COMPILE,
+        str(path),
+        shown,
+    )  # -S: importing `site` takes a third of the start-up time
     done = system.run(argv, timeout=_COMPILE_TIMEOUT)
     return None if done.ok else (done.stderr.strip().splitlines() or ["?"])[-1]
 
@@ -118,22 +130,22 @@ def syntax_error(python: str, path: Path, shown: str, system: System) -> str | N
 def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: Path) -> None:
     """Put new bytes in place of a file below `site`; its former entry is kept as `keep`, which must not exist.
 
-    `expect` is the SHA-256 that the file must still have. Raises FileMovedError when it has not,
-    PatchDoesNotFitError for a path that leads out of `site`, FileExistsError for a `keep` that is taken, OSError
-    when the disk refuses; the old file is then still in place and nothing is left behind.
+    `expect` is the SHA-256 that the file must still have. Raises FileMovedError if it has another one,
+    PatchDoesNotFitError for a path outside `site`, FileExistsError if `keep` exists, OSError for an error of the disk;
+    then the former file is still in place, and no new file is left.
     """
     leaf = _leaf(site, relative)
     _expect(leaf, relative, expect)
-    if os.path.lexists(keep):  # it may be somebody's only copy, or an inode of uv's cache
+    if os.path.lexists(keep):  # it may be the only copy of a file, or an inode of uv's cache
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(keep))
     staged = _stage_like(leaf, data, staging_folder(keep.parent, leaf.parent))
     try:
         keep_entry(leaf, keep)
         sync_folder(keep.parent)
-        _expect(leaf, relative, expect)  # once more: staging and syncing took their time
+        _expect(leaf, relative, expect)  # again, because staging and syncing take time
         staged.replace(leaf)
     except BaseException:
-        if staged.exists():  # else it is in place, and the kept entry is needed for undo
+        if staged.exists():  # otherwise it is in place, and undo needs the kept entry
             keep.unlink(missing_ok=True)
             staged.unlink()
         raise
@@ -144,7 +156,7 @@ def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: P
 def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
     """Put the kept entry back in place of the patched file, whose SHA-256 must still be `expect`.
 
-    A file that never was replaced is left alone. Raises FileMovedError where somebody edited the file.
+    A file that was not replaced stays as it is. Raises FileMovedError if the file was edited.
     """
     leaf = _leaf(site, relative)
     if not os.path.lexists(keep):
@@ -177,7 +189,7 @@ def _expect(leaf: Path, relative: str, expect: str) -> None:
 
 
 def stage(folder: Path, data: bytes, mode: int) -> Path:
-    """Write new bytes to a file of their own in `folder`, with its final mode, and sync them to disk."""
+    """Write bytes to a new file in `folder`, with its final mode, and sync it to disk."""
     descriptor, name = tempfile.mkstemp(prefix=".new-", dir=folder)  # O_EXCL, mode 0600
     path = Path(name)
     try:
@@ -193,7 +205,7 @@ def stage(folder: Path, data: bytes, mode: int) -> Path:
 
 
 def _stage_like(model: Path, data: bytes, folder: Path) -> Path:
-    """Stage new bytes with the mode and, where we may give files away, the owner of an existing file."""
+    """Stage bytes with the mode and, if the user may set it, the owner of an existing file."""
     wanted = model.stat()
     staged = stage(folder, data, stat.S_IMODE(wanted.st_mode))
     made = staged.stat()
@@ -212,9 +224,9 @@ def staging_folder(preferred: Path, beside: Path) -> Path:
 
 
 def keep_entry(leaf: Path, keep: Path) -> None:
-    """Keep the directory entry that is about to be replaced: the same inode, or the same symbolic link.
+    """Keep the directory entry before it is replaced: the same inode, or the same symbolic link.
 
-    Raises FileExistsError when `keep` is taken.
+    Raises FileExistsError if `keep` exists.
     """
     try:
         os.link(leaf, keep, follow_symlinks=False)
@@ -225,7 +237,7 @@ def keep_entry(leaf: Path, keep: Path) -> None:
 
 
 def _copy_entry(source: Path, place: Path) -> None:
-    """Make `place` an equal entry, a link or a file, in one step: it is never seen half written."""
+    """Copy a link or a file to `place` atomically."""
     if source.is_symlink():
         made = place.with_name(f".new-{place.name}")
         made.unlink(missing_ok=True)
@@ -236,7 +248,7 @@ def _copy_entry(source: Path, place: Path) -> None:
 
 
 def _put_back(keep: Path, leaf: Path) -> None:
-    """Move the kept entry to its place; from another device it is copied there first, and then removed."""
+    """Move the kept entry back; from another device, copy it and remove it."""
     try:
         keep.replace(leaf)
     except OSError as error:
@@ -247,9 +259,9 @@ def _put_back(keep: Path, leaf: Path) -> None:
 
 
 def _is_untouched(leaf: Path, keep: Path, expect: str) -> bool:
-    """Say whether the file is what was kept, because it never was replaced or because it was already put back.
+    """Return whether the file equals the kept entry: it was not replaced, or it is restored already.
 
-    Without hard links the two are files of their own with equal bytes.
+    Without hard links these are two files with equal bytes.
     """
     if keep.is_symlink() and leaf.is_symlink():
         return os.readlink(keep) == os.readlink(leaf)
@@ -289,9 +301,9 @@ class Change:
 
 
 def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
-    """Return the files that are still pristine, or what an older release of the patch made of them.
+    """Return the changes of the files that are as published, or as an older release of the patch left them.
 
-    Raises DoctorError for one that nobody published.
+    Raises DoctorError for a file with another content.
     """
     version = target.version_of(patch.distribution) or ""
     found = []
@@ -312,36 +324,42 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
 
 
 def as_event(change: Change) -> dict[str, str]:
-    """Describe a change for the journal."""
+    """Return the journal fields of a change."""
     before, after = sha256_of(change.before), sha256_of(change.after)
     return {"path": change.path, "before": before, "after": after}
 
 
 def write(system: System, todo: Sequence[Change], target: Target, folder: Path) -> None:
-    """Compile every new file with the target's Python, then put all of them in place, keeping the old entries."""
+    """Compile every new file with the target's Python, then replace the files and keep the former entries.
+
+    Raises DoctorError for a file that does not compile, and the errors of `replace_file`.
+    """
     folder.mkdir(parents=True)
     for change in todo:
-        flaw = _flaw(system, target, folder, change)
-        if flaw is not None:
-            raise DoctorError(message("does-not-compile", path=change.path, reason=flaw))
+        error = _compile_error(system, target, folder, change)
+        if error is not None:
+            raise DoctorError(message("does-not-compile", path=change.path, reason=error))
     for number, change in enumerate(todo):
         before = sha256_of(change.before)
         kept = folder / str(number)  # not its hash: two files of a patch may have been equal
         replace_file(Path(target.purelib), change.path, change.after, expect=before, keep=kept)
 
 
-def _flaw(system: System, target: Target, folder: Path, change: Change) -> str | None:
-    """Compile with the target's Python, or here where that is the same one: a process a file costs most of a patch."""
-    here = f"{sys.version_info.major}.{sys.version_info.minor}."
-    if target.implementation != sys.implementation.name or not f"{target.version}.".startswith(here):
+def _compile_error(system: System, target: Target, folder: Path, change: Change) -> str | None:
+    """Return the error of compiling a change with the target's Python, None if there is none.
+
+    If the doctor runs on the same Python version, no process is started: that takes most of the time of a patch.
+    """
+    own = f"{sys.version_info.major}.{sys.version_info.minor}."
+    if target.implementation != sys.implementation.name or not f"{target.version}.".startswith(own):
         staged = folder / "compiled.py"
         staged.write_bytes(change.after)
-        flaw = syntax_error(target.python, staged, change.path, system)
+        error_text = syntax_error(target.python, staged, change.path, system)
         staged.unlink()
-        return flaw
+        return error_text
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what upstream's own source is warned of is no flaw of the patch
+            warnings.simplefilter("ignore")  # a warning about upstream's source is not an error of the patch
             compile(change.after, change.path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
@@ -349,7 +367,7 @@ def _flaw(system: System, target: Target, folder: Path, change: Change) -> str |
 
 
 def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
-    """Return the first patched file that is no longer what was written, None when all are."""
+    """Return the first patched file that was edited since, None if there is none."""
     for file in files:
         path = site / file["path"]
         content = path.read_bytes() if path.is_file() else b""
@@ -359,6 +377,6 @@ def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
 
 
 def restore(site: Path, files: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Put the former entries back; a file that was not written yet is left alone. Raises FileMovedError."""
+    """Restore the former entries of the files that were written; raises FileMovedError."""
     for number, file in reversed(list(enumerate(files))):
         restore_file(site, file["path"], expect=file["after"], keep=folder / str(number))

@@ -1,8 +1,8 @@
-"""Builds a wheel of an installed distribution with patches in it, for images and for machines without a network.
+"""Builds a wheel of an installed distribution with patches applied, for images and for machines without a network.
 
-A wheel with the local version `3.3.6+paddlevl.1` fulfils `==3.3.6`, shows itself in every list of packages, has a
-true RECORD and is taken back by installing the published version again. Nothing is downloaded: every published
-file is at hand in the environment, with its hash in RECORD.
+A wheel with the local version `3.3.6+paddlevl.1` satisfies `==3.3.6`, is visible in every list of packages, and has
+a correct RECORD; installing the published version again removes the patches. Nothing is downloaded: the environment
+has every published file, with its hash in RECORD.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
 
 REVISION = "paddlevl.1"
-"""The local version; the number counts how these wheels are built, not how often."""
+"""The local version; its number is the version of this build procedure."""
 MANIFEST = "paddlevl-doctor.json"
-"""Says inside .dist-info which patches are in a wheel."""
+"""A file in .dist-info that lists the applied patches."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can hold; the same in every build."""
-# What an installer writes by itself; a wheel must not have them.
+# Files that an installer writes; a wheel must not contain them.
 _WRITTEN_BY_INSTALLERS = ("INSTALLER", "REQUESTED", "RECORD", "direct_url.json", "uv_cache.json", MANIFEST)
 
 
@@ -58,7 +58,7 @@ class Published:
 def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
     """Write the wheel into `folder` and return its path; the same patches give the same bytes on every machine.
 
-    Raises UsageError for a patch that does not fit this version, OSError where it cannot be written.
+    Raises UsageError for a patch that does not fit this version, OSError if the wheel cannot be written.
     """
     local = f"{source.version}+{REVISION}"
     info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
@@ -132,7 +132,7 @@ def _write(path: Path, members: Mapping[str, Member], record: str) -> None:
 
 
 def _entry(name: str, *, executable: bool = False) -> zipfile.ZipInfo:
-    """Describe one member. Stored, not compressed: what zlib makes differs between its versions."""
+    """Describe one member. Stored, not compressed: the output of zlib differs between its versions."""
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.create_system = 3  # Unix, wherever it is built
     entry.external_attr = (0o100755 if executable else 0o100644) << 16
@@ -153,14 +153,14 @@ def _csv(rows: Sequence[tuple[str, str, str]]) -> str:
     return words.getvalue()
 
 
-# --- where the published files come from ------------------------------------------------------------------
+# --- the published files ------------------------------------------------------------------
 
 
 def from_installation(system: System, target: Target, name: str) -> Published:
     """Collect a distribution's published files from an environment.
 
-    A file that one of our patches changed is turned back. Raises UsageError where the distribution or its RECORD
-    is absent, or where a file is not what RECORD promises.
+    Patches of the doctor are reversed. Raises UsageError if the distribution or its RECORD is missing, or if a file
+    differs from RECORD.
     """
     found = next((d for d in target.distributions if d.name == name), None)
     if found is None or found.editable:
@@ -204,5 +204,5 @@ def _without_our_patch(relative: str, data: bytes) -> bytes | None:
 
 
 def fitting(patches: Sequence[Patch], source: Published) -> tuple[Patch, ...]:
-    """Return the patches for this distribution whose files are all known of this version."""
+    """Return the patches for this version of the distribution."""
     return tuple(p for p in patches if p.distribution == source.name and p.fits(source.version))

@@ -1,4 +1,4 @@
-"""Whether a patch works in this target: its own proof runs there, on the files as they are now."""
+"""Runs the proof of a patch in the target: a program that shows whether the patched defect is gone."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Target
 
 _TIMEOUT = 180.0
-"""Seconds; the slowest one imports paddle, which takes seven from cold on a small machine."""
+"""Seconds; the slowest proof imports paddle, which takes 7 s at the first import on a small machine."""
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What a proof found. `cured` is None where it could not tell; `saw` says what it saw, or why it could not."""
+    """The result of a proof. `cured` is None without a result; `saw` has the observation, or the reason for None."""
 
     cured: bool | None
     saw: str
 
 
 def prove(system: System, patch_id: str, target: Target) -> Proof:
-    """Run the proof of a patch in the target's Python; it writes nothing there and never raises for what it does."""
-    return _proven(system, patch_id, target, probe_environment(system, target, fill=False))
+    """Run the proof of a patch in the target's Python. It writes nothing there; a failure is a result."""
+    return _run_proof(system, patch_id, target, probe_environment(system, target, fill=False))
 
 
 def prove_all(system: System, patch_ids: Sequence[str], target: Target) -> dict[str, Proof]:
-    """Run the proofs of patches that have all been written, as many at a time as there are processors."""
+    """Run the proofs of applied patches, one process per processor at a time; return them by patch id."""
     environment = probe_environment(system, target, fill=False)
-    jobs = {name: partial(_proven, system, name, target, environment) for name in patch_ids}
+    jobs = {name: partial(_run_proof, system, name, target, environment) for name in patch_ids}
     return run_concurrently(jobs, system.cpu_count())
 
 
-def _proven(system: System, patch_id: str, target: Target, environment: Mapping[str, str]) -> Proof:
+def _run_proof(system: System, patch_id: str, target: Target, environment: Mapping[str, str]) -> Proof:
     words = (str(PROBES),)
     result = run_program(system, target.python, proof_of(patch_id), "proof", words, _TIMEOUT, environment)
     document = result.data or {"error": {"root": f"{result.status}: {result.detail}"}}

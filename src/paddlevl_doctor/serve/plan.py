@@ -1,4 +1,4 @@
-"""Plans two environments: a server's, a client's, and the pipeline file between them. Pure: facts in, plan out."""
+"""Plans the environments of a server and its client, and the pipeline file that connects them. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, Target
 from paddlevl_doctor.values.findings import Command
 
 _NO_GPU = ("no-library", "no-devices")
-"""Reasons that mean that there is no NVIDIA GPU; every other one means that nobody could look."""
+"""Reasons for an empty list that mean that there is no NVIDIA GPU; with any other reason it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Share:
 
     @property
     def enough(self) -> bool:
-        """Whether one request of the greatest length can be served, and the card has that much free."""
+        """Whether the reserved memory suffices for the longest request and is free."""
         return self.needed_mb <= self.reserved_mb <= self.free_mb
 
 
 def refusal(backend: Backend, facts: Facts) -> Text | None:
-    """Return why a server cannot run on this machine, None where it can, or where nobody could look."""
+    """Return why a server cannot run on this machine, None if it can, or if the GPUs are unknown."""
     host = facts.host
     if host.system not in backend.systems:
         way = (message("serve-wsl"),) if host.system == "windows" else ()
@@ -51,13 +51,13 @@ def refusal(backend: Backend, facts: Facts) -> Text | None:
     library = "musl" if host.musl else host.glibc
     if backend.glibc and library and numbers(library) < numbers(backend.glibc):
         return message("serve-glibc", needed=backend.glibc, library=library)
-    if not backend.minimum or unseen(backend, facts):
+    if not backend.minimum or gpus_unknown(backend, facts):
         return None
-    return _no_card(backend, facts) or _old_driver(backend, facts.gpus, host)
+    return _no_gpu(backend, facts) or _old_driver(backend, facts.gpus, host)
 
 
-def _no_card(backend: Backend, facts: Facts) -> Text | None:
-    """Return why no card serves: there is none, the user hides it, or the server has no code for it."""
+def _no_gpu(backend: Backend, facts: Facts) -> Text | None:
+    """Return why no GPU is usable: there is none, all are hidden, or the server does not support their capability."""
     if not facts.gpus.devices:
         return message("serve-no-gpu", minimum=backend.minimum)
     seen = find_visible_gpus(facts.gpus, facts.settings)
@@ -73,33 +73,33 @@ def _no_card(backend: Backend, facts: Facts) -> Text | None:
 
 
 def _old_driver(backend: Backend, gpus: Gpus, host: Host) -> Text | None:
-    """Return that the driver is older than any that runs the server's CUDA; one that nobody knows passes."""
+    """Return a message if the driver is too old for the server's CUDA; None if it is new enough or unknown."""
     needed = required_driver(backend.cuda, driver_system(host)) if backend.cuda else None
     if not needed or not gpus.driver or numbers(gpus.driver) >= numbers(needed):
         return None
     return message("serve-driver", cuda=backend.cuda, needed=needed, driver=gpus.driver)
 
 
-def unseen(backend: Backend, facts: Facts) -> bool:
-    """Say whether a GPU is needed and nobody could look whether there is one."""
+def gpus_unknown(backend: Backend, facts: Facts) -> bool:
+    """Return whether the server needs a GPU and NVML could not list the GPUs."""
     gpus = facts.gpus
     return bool(backend.minimum) and not gpus.devices and gpus.reason not in (None, *_NO_GPU)
 
 
 def usable(backend: Backend, devices: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """Return the GPUs that a server runs on."""
+    """Return the GPUs that a server supports."""
     return tuple(gpu for gpu in devices if _fits(backend, gpu.compute_capability))
 
 
 def _fits(backend: Backend, capability: str) -> bool:
-    if backend.pairs:  # a wheel for each, and no others
+    if backend.pairs:  # there is one wheel for each pair of capabilities
         return capability in capabilities(backend)
     enough = not backend.minimum or numbers(capability) >= numbers(backend.minimum)
     return enough and (not backend.below or numbers(capability) < numbers(backend.below))
 
 
 def capabilities(backend: Backend) -> tuple[str, ...]:
-    """Return the compute capabilities that a server's pages of wheels were built for, in order."""
+    """Return the sorted compute capabilities of a server's wheels."""
     words = (word for pair in backend.pairs for word in pair.split("_"))
     return tuple(sorted(f"{word[:-1]}.{word[-1]}" for word in words))
 
@@ -108,42 +108,42 @@ def _names(devices: Sequence[Gpu]) -> str:
     return ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in devices)
 
 
-def card_of(backend: Backend, facts: Facts) -> Gpu | None:
-    """Return the card that a server gets: of the visible ones that it runs on, the one with most free memory.
+def choose_gpu(backend: Backend, facts: Facts) -> Gpu | None:
+    """Return the GPU for a server: the visible one that it supports with the most free memory.
 
-    Where the user named cards by UUIDs that nobody could look up, the one with least stands for them.
+    If the user named GPUs by UUIDs that are unknown, the one with the least free memory, to be safe.
     """
     fitting = usable(backend, find_visible_gpus(facts.gpus, facts.settings).devices)
-    choose = min if _is_riddle(facts) else max
-    return choose(fitting, key=lambda one: one.memory_free_mb, default=None)
+    choose = min if _has_unknown_uuids(facts) else max
+    return choose(fitting, key=lambda gpu: gpu.memory_free_mb, default=None)
 
 
-def card_environment(gpu: Gpu | None, facts: Facts) -> Mapping[str, str]:
-    """Return the variables that leave one card to the server, by its number as NVML counts.
+def gpu_variables(gpu: Gpu | None, facts: Facts) -> Mapping[str, str]:
+    """Return the variables that make only this GPU visible to the server, by its NVML index.
 
-    Nothing changes where there is none, for a MIG instance, which has no number, and for UUIDs as in `card_of`.
+    Empty without a GPU, for a MIG instance, which has no index, and for unknown UUIDs.
     """
-    if gpu is None or facts.settings.get(LIST, "").startswith("MIG-") or _is_riddle(facts):
+    if gpu is None or facts.settings.get(LIST, "").startswith("MIG-") or _has_unknown_uuids(facts):
         return {}
     return {ORDER: BUS, LIST: str(gpu.index)}
 
 
-def _is_riddle(facts: Facts) -> bool:
-    """Say whether the user named cards by UUIDs that nobody could look up."""
+def _has_unknown_uuids(facts: Facts) -> bool:
+    """Return whether the user named GPUs by UUIDs that could not be resolved."""
     by_uuid = facts.settings.get(LIST, "").startswith(("GPU-", "MIG-"))
     return by_uuid and facts.gpus.by_uuid is None
 
 
-def share_of(gpu: Gpu | None, memory: ServerMemory, asked: float | None) -> Share | None:
-    """Return what to reserve: PaddleX's half, more on a small card, less where others use it; None: not known.
+def share_of(gpu: Gpu | None, memory: ServerMemory, requested: float | None) -> Share | None:
+    """Return the memory to reserve: PaddleX's default half, more on a small GPU, less if other programs use it.
 
-    A server counts its share from the card's whole memory and refuses to start where less than that is free.
+    A server takes its share of the whole GPU memory and does not start if less is free. None if the size is unknown.
     """
     if gpu is None or not gpu.memory_total_mb:
         return None
     total, free = gpu.memory_total_mb, gpu.memory_free_mb
     wanted = max(memory.share, memory.needed_mb / total + 0.01)
-    fraction = asked or max(0.01, int(100 * min(wanted, (free - memory.spare_mb) / total)) / 100)
+    fraction = requested or max(0.01, int(100 * min(wanted, (free - memory.spare_mb) / total)) / 100)
     return Share(fraction, int(fraction * total), memory.needed_mb, free, total)
 
 
@@ -154,7 +154,7 @@ HEADER = "# Written by paddlevl-doctor serve: PaddleOCR's own pipeline file with
 
 @dataclass(frozen=True)
 class Clash:
-    """One package that both sides pin in versions that exclude each other."""
+    """A package that both sides require in incompatible versions."""
 
     package: str
     paddle: str
@@ -163,7 +163,7 @@ class Clash:
 
 @dataclass(frozen=True)
 class Proof:
-    """Why one environment cannot hold both: what each side's METADATA asks for, and where that was read."""
+    """Why both sides cannot share an environment: the incompatible requirements, and the sources of them."""
 
     paddle: str
     server: str
@@ -176,40 +176,40 @@ class ServerSide:
     """The server's environment and how it is started."""
 
     folder: str | None
-    """The environment; None for a program that has to be there already."""
+    """The environment; None for a program that must be installed already."""
     prepare: tuple[Command, ...]
     start: Command
     environment: Mapping[str, str]
     config: str | None
-    """PaddleX's server configuration as YAML, for the server that takes one."""
+    """PaddleX's server configuration as YAML, for a server that uses one."""
     health: str
-    """The address that answers 200 once the model is loaded."""
+    """The URL that returns 200 when the model is loaded."""
 
 
 @dataclass(frozen=True)
 class ClientSide:
-    """The client's environment, its pipeline file, and how it reads a page."""
+    """The client's environment, its pipeline file, and the command that reads a page."""
 
     folder: str | None
-    """None while there is no target; `prepare` makes it."""
+    """None without a target; `prepare` creates it."""
     prepare: tuple[Command, ...]
     settings: Mapping[str, object]
-    """What `genai_config` of the file's VLRecognition holds."""
+    """The values of `genai_config` in VLRecognition of the file."""
     file: str
     yaml: str | None
-    """The whole file; None while no paddlex is there whose own file could be taken."""
+    """The whole file; None without an installed paddlex that has the original file."""
     read: Command
 
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """Both sides, and the address between them."""
+    """Both sides, and the URL of the server."""
 
     backend: str
     model: str
-    """What the server calls its model, and the client asks for."""
+    """The name of the model in requests."""
     weights: str
-    """Where the server takes them: a folder of the model cache, or a repository on a hub."""
+    """The source of the weights: a folder of the model cache, or a repository on a model hub."""
     url: str
     server: ServerSide
     client: ClientSide
@@ -219,7 +219,7 @@ class ServerPlan:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was asked for, with everything that the knowledge says about it."""
+    """The requested server, with its data from the matrix."""
 
     backend: Backend
     model: Model
@@ -229,29 +229,29 @@ class Choice:
     python: str
     wheel: WheelChoice
     version_set: VersionSet
-    """What a server that is part of PaddleX installs, and a client that is too old is brought to."""
+    """The versions for a server that is part of PaddleX, and for a client that is too old."""
     memory: ServerMemory
     fraction: float | None = None
     original: str | None = None
-    """The text of the pipeline's file in the target; None where there is none."""
+    """The content of the pipeline's file in the target, None if it is missing."""
     target: tuple[str, ...] = ()
-    """The options by which the user named the client's environment, for commands that mean the same one."""
+    """The options that name the client's environment, for commands in the plan."""
     adopted: bool = False
-    """The server's environment is there already, made by somebody else: nothing is installed into it."""
+    """Whether the server's environment exists and was not created by the doctor: nothing is installed into it."""
     indexes: tuple[str, ...] = ()
-    """The words that tell uv which indexes to take; none where it is to choose by itself."""
+    """uv's options for indexes; empty if uv uses its own configuration."""
 
 
 def is_too_old(backend: Backend, target: Target | None) -> bool:
-    """Say whether the target's paddleocr has no such `vl_rec_backend` yet."""
+    """Return whether the target's paddleocr is older than this `vl_rec_backend`."""
     version = target.version_of("paddleocr") if target else None
     return version is not None and numbers(version) < numbers(backend.since)
 
 
 def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
-    """Compare what paddlepaddle-gpu and the server's torch ask for; None where the server asks for no torch.
+    """Compare the requirements of paddlepaddle-gpu and of the server's torch; None if the server needs no torch.
 
-    For a machine that takes the CPU wheel the one for CUDA 12.6 stands in: it is what a GPU would need.
+    A machine with the CPU wheel is compared with the wheel for CUDA 12.6, the one that a GPU would need.
     """
     if not backend.torch or host.system != "linux" or host.machine != "x86_64":
         return None
@@ -271,8 +271,8 @@ def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
 
 
 def plan_server(choice: Choice, facts: Facts) -> ServerPlan:
-    """Put both sides together. Nothing is looked at here and nothing is done."""
-    backend, gpu = choice.backend, card_of(choice.backend, facts)
+    """Return the plan for the server, the client, and the GPU memory."""
+    backend, gpu = choice.backend, choose_gpu(choice.backend, facts)
     share = share_of(gpu, choice.memory, choice.fraction) if backend.minimum else None
     weights = _weights(choice, facts)
     name = weights if backend.names_by_repository else choice.model.name
@@ -284,7 +284,7 @@ def plan_server(choice: Choice, facts: Facts) -> ServerPlan:
 
 
 def _weights(choice: Choice, facts: Facts) -> str:
-    """Return the folder in the cache where all files of the model are there, else the repository."""
+    """Return the folder of the model in the cache if it is complete, else the repository."""
     if choice.backend.suffix or choice.backend.names_by_repository:
         return choice.model.repository + choice.backend.suffix
     cached = facts.cache.models if facts.cache else ()
@@ -311,7 +311,10 @@ def _server_side(
         None if backend.program else str(choice.folder),
         () if backend.program or choice.adopted else _prepare(choice, host, gpu),
         start,
-        {**card_environment(gpu, facts), "NO_PROXY": f"{HOST},localhost"},  # its parts talk over loopback
+        {
+            **gpu_variables(gpu, facts),
+            "NO_PROXY": f"{HOST},localhost",
+        },  # its processes communicate over loopback
         config,
         f"http://{HOST}:{choice.port}{backend.health}",
     )
@@ -324,7 +327,7 @@ def programs(folder: PurePath, system: str) -> PurePath:
 
 
 def _prepare(choice: Choice, host: Host, gpu: Gpu | None) -> tuple[Command, ...]:
-    """Make the environment and install the server, from wheels alone: what would be compiled fails at once."""
+    """Return the commands that create the environment and install the server, from wheels only."""
     name = "python.exe" if host.system == "windows" else "python"
     python = str(programs(choice.folder, host.system) / name)
     backend, versions = choice.backend, choice.version_set
@@ -353,7 +356,7 @@ def _prepare(choice: Choice, host: Host, gpu: Gpu | None) -> tuple[Command, ...]
 
 
 def _pages(backend: Backend, gpu: Gpu | None) -> tuple[str, ...]:
-    """Return the pages of wheels that are on no index: paddle's, and the server's for this card (else the first)."""
+    """Return the flat pages with wheels: Paddle's, and the server's for the capability of the GPU (else the first)."""
     if not backend.flat:
         return ()
     word = gpu.compute_capability.replace(".", "") if gpu else ""
@@ -381,9 +384,9 @@ def _client_side(choice: Choice, facts: Facts, url: str, name: str) -> ClientSid
 
 
 def _reader(facts: Facts) -> str:
-    """Return PaddleOCR's program: that of the client's environment, whether it is active or not.
+    """Return the path of PaddleOCR's program in the client's environment, which need not be active.
 
-    Programs of an interpreter's own installation are where its distributor wants them: then the PATH knows.
+    Without a virtual environment the folder of the programs is unknown, so the program is found in PATH.
     """
     if facts.target is not None and not facts.target.is_virtual:
         return "paddleocr"
@@ -395,7 +398,7 @@ _NATIVE = re.compile(r"^(?P<indent> +)genai_config:[ ]*\n(?P=indent) +backend: *
 
 
 def with_server(original: str, settings: Mapping[str, object]) -> str | None:
-    """Return a pipeline file with these settings in place of `backend: native`; None where that is not in it.
+    """Return a pipeline file with these settings instead of `backend: native`; None if the file does not contain that.
 
     The rest of the file, comments included, stays as PaddleX published it.
     """
@@ -418,5 +421,5 @@ def _yaml_lines(settings: Mapping[str, object], depth: int = 0) -> list[str]:
 
 
 def _scalar(value: str) -> str:
-    """Quote what YAML would not read as text; addresses and names of models need it for the colon."""
+    """Quote a value that YAML might not read as a string, such as a URL with a colon."""
     return value if re.fullmatch(r"[A-Za-z][\w-]*", value) else f'"{value}"'

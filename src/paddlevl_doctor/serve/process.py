@@ -1,6 +1,6 @@
 """Prepares a server's environment, starts the server, waits until it answers a real request, and ends it.
 
-Whatever happens in between, Ctrl-C, a time limit or the server's own death, no process of it stays behind.
+All its processes are ended after Ctrl-C, a time limit or a crash of the server too.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from paddlevl_doctor.values.errors import DoctorError, RolledBackError, UsageErr
 from paddlevl_doctor.values.findings import Stage
 
 MARK = ".paddlevl-doctor-server"
-"""A file in an environment that says that the doctor made it, may install into it again, and whether it is complete."""
+"""A file in environments that the doctor created and may install into; its content is complete or incomplete."""
 LOG = "paddleocr-vl-server.log"
 READY_TIMEOUT = 1800.0
-"""Seconds: 2 GB of weights may have to be downloaded first, and graphs captured."""
+"""Seconds; the server may first download 2 GB of weights and capture CUDA graphs."""
 _POLL_SECONDS = 0.5
 _TAIL_LINES = 15
-"""Lines of the log that a message carries."""
+"""Lines of the log in a message."""
 _TAIL_BYTES = 1 << 20
 
 
 @dataclass
 class Server:
-    """A server that has answered."""
+    """A running server that has answered a request."""
 
     child: Child
     log: Path
@@ -57,7 +57,7 @@ class Server:
         return self.child.pid
 
     def watch(self) -> None:
-        """Stay until the server ends by itself, which is a failure: raises DoctorError with its last words."""
+        """Wait until the server ends by itself, and raise DoctorError with the end of its log."""
         code = None
         while code is None:
             code = self.child.wait(_POLL_SECONDS)
@@ -65,9 +65,9 @@ class Server:
 
 
 def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) -> None:
-    """Make the server's environment and install the server; raises RolledBackError, its folder removed again.
+    """Create the server's environment and install the server; raises RolledBackError after removing its folder.
 
-    An environment of somebody else's (`adopted`) is taken as it is; one of our own is brought up to date.
+    An environment that the doctor did not create (`adopted`) is not changed; one of the doctor's is updated.
     """
     if plan.server.folder is None:
         return
@@ -79,7 +79,7 @@ def prepare(system: System, plan: ServerPlan, stage: Stage, *, adopted: bool) ->
 
 
 def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> None:
-    """Carry out the plan's commands; the mark says from the first one on whose the folder is, were this one killed."""
+    """Run the commands of the plan. The mark is written after the first one, so a killed run can be continued."""
     mark = folder / MARK
     ours = mark.exists()
     if ours:
@@ -90,7 +90,7 @@ def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> No
                 run_uv(system, command, timeout=INSTALL_TIMEOUT)
             mark.write_text("incomplete\n", encoding="utf-8")
     except BaseException as error:
-        if not ours:  # then it was not there, or empty
+        if not ours:  # the folder did not exist, or was empty
             _remove(folder)
         if isinstance(error, UvError):
             raise RolledBackError(error.message) from error
@@ -99,7 +99,7 @@ def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> No
 
 
 def _remove(folder: Path) -> None:
-    """Remove an environment, deaf to interrupts meanwhile; what was downloaded stays in uv's cache."""
+    """Remove an environment without interruption; the downloaded wheels stay in uv's cache."""
     release = hold_interrupts()
     try:
         shutil.rmtree(folder, ignore_errors=True)
@@ -108,7 +108,7 @@ def _remove(folder: Path) -> None:
 
 
 def write_client_file(system: System, plan: ServerPlan) -> None:
-    """Write the pipeline file for the client into the working folder; raises UsageError for somebody's own file."""
+    """Write the client's pipeline file to the working folder; raises UsageError if another file has that name."""
     if plan.client.yaml is None:
         return
     path = system.cwd() / CLIENT_FILE
@@ -122,9 +122,9 @@ def write_client_file(system: System, plan: ServerPlan) -> None:
 
 @contextlib.contextmanager
 def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float) -> Iterator[Server]:
-    """Start the server, give it once it has answered a real request, and end it with the block.
+    """Start the server, yield it when it has answered a real request, and end it with the block.
 
-    Raises DoctorError where it cannot be started, dies, or is not ready in time; its log stays.
+    Raises DoctorError if it cannot be started, ends, or is not ready in time; its log stays.
     """
     log = system.cwd() / LOG
     begun = system.clock()
@@ -143,22 +143,22 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
 
 
 def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path, deadline: float) -> None:
-    """Ask until the model is loaded, then ask for what stands in a picture; the answer must have text."""
-    said = ""
+    """Wait until the model is loaded, then send an image to read; the response must contain text."""
+    reason = ""
     while (left := deadline - system.clock()) > 0:
         code = child.wait(_POLL_SECONDS)
         if code is not None:
             raise DoctorError(message("serve-ended", code=code, log=log, words=log_tail(log)))
-        said, refused = _answer(system, plan, left)
-        if refused:  # it will not think otherwise later
+        reason, refused = _readiness(system, plan, left)
+        if refused:  # waiting does not help
             raise DoctorError(message("serve-wants-key", name=KEY, log=log))
-        if not said:
+        if not reason:
             return
-    raise DoctorError(message("serve-not-ready", said=said or "-", log=log, words=log_tail(log)))
+    raise DoctorError(message("serve-not-ready", said=reason or "-", log=log, words=log_tail(log)))
 
 
-def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
-    """Return what is missing until the server is ready, empty for nothing, and whether that is a key.
+def _readiness(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
+    """Return why the server is not ready, "" if it is, and whether it needs an API key.
 
     Loopback needs no proxy.
     """
@@ -170,12 +170,12 @@ def _answer(system: System, plan: ServerPlan, left: float) -> tuple[str, bool]:
     if not model_names(listed):
         return f"{plan.url}/models: {listed.status or listed.error}", listed.status in NO_KEY
     reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)
-    said = "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
-    return said, reply.status in NO_KEY
+    reason = "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
+    return reason, reply.status in NO_KEY
 
 
 def log_tail(log: Path) -> Text:
-    """Return what a server's log says is wrong: the known failure in it, and its last lines."""
+    """Return the known failure in a server's log, and the last lines of the log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
@@ -187,7 +187,7 @@ def log_tail(log: Path) -> Text:
 
 
 def _with_known_failure(words: str, tail: str) -> Text:
-    """Return the last lines of a log, after the failure that the log shows, if there is a known one."""
+    """Return the last lines of a log, with the known failure in the log before them, if there is one."""
     found = match(words, load_all())
     if not found:
         return tail
