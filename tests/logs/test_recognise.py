@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import Failure, load_all, load_failure, read_failure
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.normalise import split_prefix, strip_escapes, strip_to_visible_ascii
 from paddlevl_doctor.logs.read_log import chunks
 from paddlevl_doctor.logs.recognise import COUNTED, Recognised, match, recognise

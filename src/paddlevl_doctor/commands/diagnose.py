@@ -113,7 +113,7 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     version = facts.target.version if facts.target else planned_python(version_set)
     seen = find_visible_gpus(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, seen.gpus, version, version_set)
-    told = replace(wheel, refusals=(*wheel.refusals, *seen.said))
+    told = replace(wheel, refusals=(*wheel.refusals, *seen.notes))
     return Context(facts, version_set, told, followed, seen.gpus.devices)
 
 

@@ -111,7 +111,7 @@ def _wsl(release: str) -> int | None:
 
 
 def _has_musl(system: System) -> bool:
-    """Say whether musl's loader is the only C library here: Debian has a package of it beside its own."""
+    """Return whether musl's loader is the only C library here: Debian has a package of it beside its own."""
     return system.glibc() is None and any(name.startswith("ld-musl-") for name in system.names(Path("/lib")))
 
 

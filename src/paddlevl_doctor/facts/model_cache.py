@@ -109,7 +109,7 @@ def damage_of(system: System, path: Path) -> DamagedFile | None:
 
 
 def _json(system: System, path: Path) -> DamagedFile | None:
-    """Say whether a file is JSON; huggingface_hub compares sizes alone, so wrong bytes stay unnoticed."""
+    """Return whether a file is JSON; huggingface_hub compares sizes alone, so wrong bytes stay unnoticed."""
     try:
         json.loads((system.read_bytes(path) or b"").decode("utf-8-sig"))
     except ValueError:
@@ -160,7 +160,7 @@ def _end_of_tensors(header: bytes, start: int) -> int | None:
 
 
 def _end_mark(system: System, path: Path) -> DamagedFile | None:
-    """Say whether generation_config.json names the end mark, and the same one as config.json.
+    """Return whether generation_config.json names the end mark, and the same one as config.json.
 
     PaddleX takes it from here alone; a wrong one has the effect of none (failures.md, generation-config-missing).
     """

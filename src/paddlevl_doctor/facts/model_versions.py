@@ -90,7 +90,7 @@ def nested_layout(version: str, cache: ModelCache | None) -> dict[str, Any]:
 
 
 def has_layout(version: str, cache: ModelCache | None) -> bool:
-    """Say whether a version's layout model lies whole in the cache, inside PaddleOCR-VL too."""
+    """Return whether a version's layout model lies whole in the cache, inside PaddleOCR-VL too."""
     return layout_model(version) in complete_models(cache) or bool(nested_layout(version, cache))
 
 

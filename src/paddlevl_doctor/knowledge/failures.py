@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from paddlevl_doctor.data_files import read_toml, read_toml_once
-from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.data_files import data_folder, read_toml, read_toml_once
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.messages import Message
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]

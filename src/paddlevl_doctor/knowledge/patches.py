@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import tomli
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.knowledge.failures import LANGUAGES
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"\d+(\.\d+)+")
@@ -102,11 +103,11 @@ class PatchFile:
         return frozenset(x for v in self.variants for o in v.originals for x in o.versions)
 
     def is_former_result(self, sha256: str) -> bool:
-        """Say whether this content is what an earlier release of the patch made."""
+        """Return whether this content is what an earlier release of the patch made."""
         return any(o.patched_sha256 == sha256 for v in self.former for o in v.originals)
 
     def is_result(self, sha256: str) -> bool:
-        """Say whether this content is what the patch makes."""
+        """Return whether this content is what the patch makes."""
         return any(o.patched_sha256 == sha256 for v in self.variants for o in v.originals)
 
 
@@ -136,7 +137,7 @@ class Patch:
         return self.whys[lang]
 
     def fits(self, version: str) -> bool:
-        """Say whether every file of the patch is known of this version of the distribution."""
+        """Return whether every file of the patch is known of this version of the distribution."""
         return all(version in file.versions() for file in self.files)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows, numbers
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 from paddlevl_doctor.knowledge.version_sets import VersionSet
 from paddlevl_doctor.values.facts import Host
 
@@ -206,7 +206,7 @@ class Download:
 
     @property
     def complete(self) -> bool:
-        """Say whether every part is known."""
+        """Return whether every part is known."""
         return None not in self._parts
 
     @property

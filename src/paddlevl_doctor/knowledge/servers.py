@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows
+from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 
 @dataclass(frozen=True, kw_only=True)

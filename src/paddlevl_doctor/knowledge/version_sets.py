@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from paddlevl_doctor.knowledge.data_files import Fact, data_folder, load_rows, numbers
+from paddlevl_doctor.data_files import data_folder
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 from paddlevl_doctor.values.facts import Host, Target
 
 PLANNED_PYTHON = "3.12"
@@ -60,7 +61,7 @@ class VersionSet(Fact):
     optional_wheels: tuple[OptionalWheel, ...] = ()
 
     def supports_python(self, version: str) -> bool:
-        """Say whether the set resolves for this Python, given as 3.11.7 or 3.11."""
+        """Return whether the set resolves for this Python, given as 3.11.7 or 3.11."""
         bounds = _BOUNDS.fullmatch(self.python)
         assert bounds is not None  # noqa: S101 - a test reads every set
         return numbers(bounds[1]) <= numbers(version)[:2] < numbers(bounds[2])
@@ -159,7 +160,7 @@ _CLAUSE = re.compile(r"\s*(>=|<=|<|>|==|!=)\s*(\d+(?:\.\d+)*)\s*")
 
 
 def fits(version: str, specifier: str) -> bool:
-    """Say whether a version fulfils a specifier (PEP 440), pre-releases included; an empty specifier excludes nothing.
+    """Return whether a version fulfils a specifier (PEP 440), pre-releases included; an empty specifier excludes nothing.
 
     Plain releases against plain clauses, nearly every case, are compared here; everything else by `packaging`.
     What is no version fulfils none. Raises InvalidSpecifier as it does.

@@ -264,7 +264,7 @@ def _near(hits: list[Hit], number: int, trouble: Trouble) -> Iterator[Hit]:
 
 
 def _beats(other: Seen, one: Seen, system: str | None) -> bool:
-    """Say whether `other` explains the same words better: it is about this system, or about none."""
+    """Return whether `other` explains the same words better: it is about this system, or about none."""
     if other.place.order != one.place.order or other.failure.id == one.failure.id:
         return False
     ours, theirs = (_fit(seen.failure, system) for seen in (one, other))

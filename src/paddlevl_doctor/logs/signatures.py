@@ -12,7 +12,7 @@ from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.normalise import decoded, strip_to_visible_ascii, unescaped
 from paddlevl_doctor.logs.window import Line, LogWindow, parse_line
 
@@ -105,7 +105,7 @@ def _inside(op: object, value: Any) -> tuple[bytes, ...]:
 
 
 def _only_blanks(op: object, value: Any) -> bool:
-    """Say whether an item can match nothing but what the squeezed copy leaves out."""
+    """Return whether an item can match nothing but what the squeezed copy leaves out."""
     if op in _REPEATS:
         return all(_only_blanks(*item) for item in value[2])
     if op is ops.LITERAL:
@@ -319,7 +319,7 @@ class _Text:
         return low
 
     def _one_line(self, first: int, last: int) -> bool:
-        """Say whether these lines look as if a terminal had broken one: the next word found no room in each."""
+        """Return whether these lines look as if a terminal had broken one: the next word found no room in each."""
         width = max(len(piece.said) for piece in self.pieces)
         return width >= _TERMINAL and all(
             len(self.pieces[i].said) + 1 + len(self.pieces[i + 1].said.split(" ", 1)[0]) > width

@@ -41,7 +41,7 @@ def show(
         _rules(screen, screen.say("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
-        _rules(screen, screen.say("matrix-page", url=answer.index.url), answer.index.said, style)
+        _rules(screen, screen.say("matrix-page", url=answer.index.url), answer.index.texts, style)
     if not refused_first:
         _refusals(screen, answer)
     if not answer.possible:
@@ -241,7 +241,7 @@ def _index(answer: InstallOption) -> dict[str, object] | None:
     look = answer.index
     if look is None:
         return None
-    said = [_rule(one, "index") for one in look.said]
+    said = [_rule(one, "index") for one in look.texts]
     return {"url": look.url, "state": look.state, "versions": look.versions, "rules": said}
 
 
