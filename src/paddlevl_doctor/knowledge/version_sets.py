@@ -125,7 +125,7 @@ def own_python() -> str:
 
 
 def planned_python(version_set: VersionSet) -> str:
-    """Return the Python version of a new environment: the doctor's own, which needs no download, if the set supports it."""
+    """Return the Python of a new environment: the doctor's own if the set supports it, because it needs no download."""
     return own_python() if version_set.supports_python(own_python()) else PLANNED_PYTHON
 
 
