@@ -7,7 +7,7 @@ from functools import partial
 from packaging.version import Version
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
-from paddlevl_doctor.facts.host import LIMIT, longest_path
+from paddlevl_doctor.facts.host import MAX_PATH, longest_path
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.visible_gpus import VISIBLE_DEVICES
 from paddlevl_doctor.knowledge.wheel_choice import required_glibc
@@ -118,7 +118,7 @@ def _long_paths(context: Context) -> Diagnosis:
         return skipped(context.facts.host.system)
     purelib = context.target.purelib
     longest = longest_path(purelib)
-    if longest <= LIMIT:
+    if longest <= MAX_PATH:
         return ok(purelib, message("evidence-longest-path", length=longest))
     if context.facts.long_paths is None:
         return skipped(message("evidence-registry"))
@@ -127,7 +127,7 @@ def _long_paths(context: Context) -> Diagnosis:
     # Installed files have been unpacked already; only a new installation can fail.
     installed = context.target.version_of("paddleocr") is not None
     status = Status.NOTE if installed else Status.WARNING
-    return problem(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=LIMIT)
+    return problem(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=MAX_PATH)
 
 
 def _shared_libraries(sonames: tuple[str, ...], context: Context) -> Diagnosis:

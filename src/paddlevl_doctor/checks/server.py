@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from paddlevl_doctor.checks.base import Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.runner import describe
-from paddlevl_doctor.facts.server import KEY, NO_KEY, ServerFacts
+from paddlevl_doctor.facts.server import KEY_REFUSED, KEY_VARIABLE, ServerFacts
 from paddlevl_doctor.knowledge.servers import Backend
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.visible_gpus import VISIBLE_DEVICES, find_visible_gpus
@@ -49,7 +49,7 @@ def _no_fault(name: str, facts: ServerFacts) -> Diagnosis:
     if name == "vlm-server-model-name" and facts.models:
         return ok(f"{facts.url}/models", ", ".join(facts.models))
     if name == "vlm-server-api-key" and facts.key_sent:
-        return ok(KEY, message("evidence-sent"))
+        return ok(KEY_VARIABLE, message("evidence-sent"))
     return ok(facts.url, facts.list_status)
 
 
@@ -61,7 +61,7 @@ def _faults(facts: ServerFacts) -> dict[str, Diagnosis]:
         return {"vlm-server-proxy": problem(Status.ERROR, address, answer, proxy=facts.proxy)}
     if facts.interface:
         return _wrong_address(facts, address, answer)
-    if status in NO_KEY:
+    if status in KEY_REFUSED:
         return {"vlm-server-api-key": _key_problem(facts, address, answer)}
     if _UNAVAILABLE in (status, facts.chat_status):
         return {"vlm-server-loading": problem(Status.ERROR, address, answer)}
@@ -72,7 +72,7 @@ def _faults(facts: ServerFacts) -> dict[str, Diagnosis]:
 
 def _wrong_address(facts: ServerFacts, address: str, answer: str) -> dict[str, Diagnosis]:
     wrong = problem(Status.ERROR, address, answer, url=facts.url, interface=facts.interface)
-    if facts.interface_status not in NO_KEY:
+    if facts.interface_status not in KEY_REFUSED:
         return {"vlm-server-missing-v1": wrong}
     key_problem = _key_problem(facts, f"{facts.interface}/models", str(facts.interface_status))
     return {"vlm-server-missing-v1": wrong, "vlm-server-api-key": key_problem}
@@ -80,9 +80,9 @@ def _wrong_address(facts: ServerFacts, address: str, answer: str) -> dict[str, D
 
 def _key_problem(facts: ServerFacts, address: str, answer: str) -> Diagnosis:
     """Report a wrong or a missing API key, without the key itself."""
-    why = message("server-key-wrong" if facts.key_sent else "server-key-missing", name=KEY)
+    why = message("server-key-wrong" if facts.key_sent else "server-key-missing", name=KEY_VARIABLE)
     state = message("evidence-sent-refused" if facts.key_sent else "evidence-unset")
-    return Diagnosis(Status.ERROR, (Evidence(address, answer), Evidence(KEY, state)), {"why": why})
+    return Diagnosis(Status.ERROR, (Evidence(address, answer), Evidence(KEY_VARIABLE, state)), {"why": why})
 
 
 def _chat_faults(facts: ServerFacts) -> dict[str, Diagnosis]:
@@ -94,7 +94,7 @@ def _chat_faults(facts: ServerFacts) -> dict[str, Diagnosis]:
     if unknown or (facts.chat_status == _NOT_FOUND and "does not exist" in facts.chat_words):
         evidence = (Evidence("client", model or "?"), Evidence(f"{facts.url}/models", models))
         return {"vlm-server-model-name": Diagnosis(Status.ERROR, evidence)}
-    if facts.chat_status in NO_KEY:
+    if facts.chat_status in KEY_REFUSED:
         return {"vlm-server-api-key": _key_problem(facts, address, answer)}
     if facts.chat_asked and facts.chat_status != _OK:
         return {"vlm-server-connection": problem(Status.ERROR, address, answer)}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from paddlevl_doctor.facts.model_cache import altered_models
-from paddlevl_doctor.facts.network import HubQuestion, read_index_page
+from paddlevl_doctor.facts.network import HubQuery, read_index_page
 from paddlevl_doctor.facts.run_probes import probe_environment, run_concurrently, run_probe
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
 from paddlevl_doctor.system.machine import System
@@ -38,7 +38,7 @@ def collect_deep(
     """
     assert facts.target is not None  # noqa: S101 - commands/diagnose_deep.py checks this
     started = system.clock()
-    hubs = HubQuestion(system, HUB_TIMEOUT) if ask_hubs else None
+    hubs = HubQuery(system, HUB_TIMEOUT) if ask_hubs else None
     with ThreadPoolExecutor(2) as meanwhile:
         page = meanwhile.submit(read_index_page, system, index) if index else None
         models = meanwhile.submit(altered_models, system, facts.cache)

@@ -22,8 +22,13 @@ _REASONS = {
 _LIBRARY = "libnvidia-ml.so.1"
 # Folders with the driver's libraries on systems whose loader knows them only through a variable or a configuration
 # file, which may be missing: WSL, Kaggle and GKE, Colab, NixOS.
-_FOLDERS = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib64-nvidia", "/run/opengl-driver/lib")
-_PACKAGED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
+_DRIVER_FOLDERS = (
+    "/usr/lib/wsl/lib",
+    "/usr/local/nvidia/lib64",
+    "/usr/lib64-nvidia",
+    "/run/opengl-driver/lib",
+)
+_PACKAGE_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
 """The folders in which the packages of Debian, Ubuntu and Fedora install the libraries of a Linux driver."""
 _MIB = 20
 
@@ -41,13 +46,13 @@ def collect_gpus(system: System) -> Gpus:
         nvml = system.nvml()
         nvml.nvmlInit()
     except OSError as error:
-        return _without_library(system, str(error))
+        return _missing_library(system, str(error))
     except Exception as error:  # a broken binding must not hide the other facts
-        return _unless_of_linux(system, Gpus(reason=_reason(error), detail=_words(error)))
+        return _check_linux_driver(system, Gpus(reason=_reason(error), detail=_error_text(error)))
     try:
-        return _ask(nvml, _uuids(system.env))
+        return _query(nvml, _uuids(system.env))
     except Exception as error:  # as above
-        return Gpus(reason=_reason(error), detail=_words(error))
+        return Gpus(reason=_reason(error), detail=_error_text(error))
     finally:
         _try(nvml.nvmlShutdown, None)
 
@@ -57,22 +62,24 @@ def _uuids(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(entry for entry in entries if entry.startswith(("GPU-", "MIG-")))
 
 
-def _without_library(system: System, words: str) -> Gpus:
-    places = [f"{folder}/{_LIBRARY}" for folder in _FOLDERS if system.platform.startswith("linux")]
+def _missing_library(system: System, words: str) -> Gpus:
+    places = [f"{folder}/{_LIBRARY}" for folder in _DRIVER_FOLDERS if system.platform.startswith("linux")]
     hidden = next((place for place in places if system.exists(Path(place))), None)
     if hidden is None:
         return Gpus(reason="no-library", detail=words)
     return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
 
 
-def _unless_of_linux(system: System, failed: Gpus) -> Gpus:
+def _check_linux_driver(system: System, failed: Gpus) -> Gpus:
     """Return another reason if, under WSL, a Linux driver package hides the Windows driver's libraries.
 
     The libraries of such a package find no driver there (NVIDIA's user guide of CUDA on WSL).
     """
     ours = f"{WSL_LIBRARIES}/libcuda.so.1"
     theirs = [
-        f"{folder}/libcuda.so.1" for folder in _PACKAGED if system.exists(Path(f"{folder}/libcuda.so.1"))
+        f"{folder}/libcuda.so.1"
+        for folder in _PACKAGE_FOLDERS
+        if system.exists(Path(f"{folder}/libcuda.so.1"))
     ]
     if "microsoft" not in system.uname()[0].lower() or not theirs or not system.exists(Path(ours)):
         return failed
@@ -89,7 +96,7 @@ def _reason(error: Exception) -> str:
     return _REASONS.get(getattr(error, "value", 0), "nvml-error")
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Return NVML's message; for another exception its name, too."""
     return str(error) if hasattr(error, "value") or isinstance(error, _NoInstanceError) else repr(error)
 
@@ -102,14 +109,14 @@ def _try(ask: Callable[..., Answer], otherwise: Answer, *arguments: object) -> A
         return otherwise
 
 
-def _ask(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
+def _query(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
     devices: list[Gpu] = []
     problems: list[tuple[str, str]] = []
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
             devices.append(_device(nvml, index, uuids))
         except Exception as error:  # one lost GPU must not hide the others
-            problems.append((_reason(error), f"GPU {index}: {_words(error)}"))
+            problems.append((_reason(error), f"GPU {index}: {_error_text(error)}"))
     reason, first = (problems or [("no-devices", "NVML counts 0 devices")])[0]
     return Gpus(
         devices=tuple(devices),
@@ -138,7 +145,7 @@ def _by_uuid(nvml: Any, devices: list[Gpu], uuids: tuple[str, ...]) -> dict[str,
 def _device(nvml: Any, index: int, uuids: tuple[str, ...]) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    part = _used_part(nvml, handle, uuids)
+    part = _cuda_handle(nvml, handle, uuids)
     memory = _try(nvml.nvmlDeviceGetMemoryInfo, None, part)
     return Gpu(
         index=index,
@@ -149,7 +156,7 @@ def _device(nvml: Any, index: int, uuids: tuple[str, ...]) -> Gpu:
     )
 
 
-def _used_part(nvml: Any, handle: Any, uuids: tuple[str, ...]) -> Any:
+def _cuda_handle(nvml: Any, handle: Any, uuids: tuple[str, ...]) -> Any:
     """Return the handle that CUDA uses: the GPU if MIG is off or unknown, else the named or the first instance.
 
     In a container with one instance, NVML does not return the memory of the whole GPU
@@ -208,9 +215,9 @@ class GpuUse:
     _nvml: Any = field(default=None, repr=False)
     _handle: Any = field(default=None, repr=False)
     _is_mute: bool = False
-    _seen: int = 0
+    _last_sample: int = 0
     """The time of NVML's last sample of single processes, in NVML's microseconds."""
-    _tells: bool = False
+    _knows_processes: bool = False
     """Whether NVML has returned a sample of our processes; then a missing sample means that they are idle."""
 
     def __call__(self, pids: Collection[int]) -> tuple[int, int] | None:
@@ -228,18 +235,18 @@ class GpuUse:
         except Exception:  # a failing driver must not stop the parsing
             self._is_mute = True
             return None
-        ours = self._ours(pids)
+        ours = self._process_use(pids)
         return used, whole if ours is None else ours
 
-    def _ours(self, pids: Collection[int]) -> int | None:
+    def _process_use(self, pids: Collection[int]) -> int | None:
         try:
-            told = self._nvml.nvmlDeviceGetProcessUtilization(self._handle, self._seen)
+            told = self._nvml.nvmlDeviceGetProcessUtilization(self._handle, self._last_sample)
         except Exception:  # NVML also raises if no process has computed since then
             told = ()
-        self._seen = max((int(process.timeStamp) for process in told), default=self._seen)
+        self._last_sample = max((int(process.timeStamp) for process in told), default=self._last_sample)
         ours = [int(process.smUtil) for process in told if process.pid in pids]
-        self._tells = self._tells or bool(ours)
-        return max(ours, default=0) if self._tells else None
+        self._knows_processes = self._knows_processes or bool(ours)
+        return max(ours, default=0) if self._knows_processes else None
 
     def _found(self) -> Any:
         self._nvml = self.system.nvml()

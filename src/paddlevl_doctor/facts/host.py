@@ -36,7 +36,7 @@ def collect_settings(system: System) -> dict[str, str]:
 
     LD_LIBRARY_PATH is included only under WSL, as yes or no: whether it contains `WSL_LIBRARIES`.
     """
-    shown = {name: _shown(name, value) for name, value in system.env.items() if _wanted(name)}
+    shown = {name: _shown_value(name, value) for name, value in system.env.items() if _is_relevant(name)}
     shown |= _proxies(system.env)
     if "microsoft" in system.uname()[0].lower():
         folders = system.env.get("LD_LIBRARY_PATH", "").split(":")
@@ -44,11 +44,11 @@ def collect_settings(system: System) -> dict[str, str]:
     return dict(sorted(shown.items()))
 
 
-def _wanted(name: str) -> bool:
+def _is_relevant(name: str) -> bool:
     return name in _NAMES or name.startswith(_PREFIXES)
 
 
-def _shown(name: str, value: str) -> str:
+def _shown_value(name: str, value: str) -> str:
     if any(word in name.upper() for word in _SECRETS):
         return SET
     scheme, found, rest = value.partition("://")
@@ -140,9 +140,9 @@ def _fields(block: str) -> list[tuple[str, str]]:
     return [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
-LIMIT = 260
+MAX_PATH = 260
 """The maximum length of a path with its terminating NUL if Windows does not allow long paths (MAX_PATH)."""
-LONGEST_INSIDE = 134
+LONGEST_RELATIVE_PATH = 134
 """The longest path below site-packages with paddlepaddle 3.2.2 and paddleocr 3.7.0 (measured, modelscope)."""
 _COMMAND = (
     "reg",
@@ -155,7 +155,7 @@ _COMMAND = (
 
 def longest_path(purelib: str) -> int:
     """Return the length of the longest path in this site-packages folder, with its terminating NUL."""
-    return len(purelib) + 1 + LONGEST_INSIDE + 1
+    return len(purelib) + 1 + LONGEST_RELATIVE_PATH + 1
 
 
 def long_paths_allowed(system: System, target: Target | None) -> bool | None:
@@ -163,7 +163,7 @@ def long_paths_allowed(system: System, target: Target | None) -> bool | None:
 
     The command that reads the registry runs only if a path is too long.
     """
-    if system.platform != "win32" or target is None or longest_path(target.purelib) <= LIMIT:
+    if system.platform != "win32" or target is None or longest_path(target.purelib) <= MAX_PATH:
         return None
     answer = system.run(_COMMAND, timeout=10.0)
     words = answer.stdout.split()

@@ -47,7 +47,7 @@ def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
     `bar` shows the number of compared files under `title`.
     """
     started = time.monotonic()
-    found, files = _promises(target)
+    found, files = _expected_files(target)
     batches = [files[at : at + _BATCH] for at in range(0, len(files), _BATCH)]
     with bar(title, len(files)) as advance, ThreadPoolExecutor(max(1, cores)) as pool:
         waiting = {pool.submit(_differing, batch): batch for batch in batches}
@@ -69,12 +69,12 @@ def _sorted(one: dict[str, Any]) -> dict[str, Any]:
     return {**one, "missing": sorted(one["missing"]), "altered": altered}
 
 
-def _promises(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
+def _expected_files(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
     """Return an empty result for every distribution, and all files with a hash."""
     found: list[dict[str, Any]] = []
     files: list[_File] = []
     for distribution in target.distributions:
-        lines, trouble = _lines(distribution)
+        lines, trouble = _record_lines(distribution)
         site = str(Path(distribution.path).parent)
         files += [_File(len(found), path, os.path.join(site, path), wanted) for path, wanted in lines]  # noqa: PTH118
         found.append({
@@ -89,7 +89,7 @@ def _promises(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
     return found, files
 
 
-def _lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | None]:
+def _record_lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | None]:
     """Return the (path, hash) pairs of a RECORD, and the reason if it is unreadable."""
     path = Path(distribution.path) / "RECORD"
     try:
@@ -101,10 +101,10 @@ def _lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | Non
         ) else "missing"
     except (OSError, csv.Error) as error:
         return [], str(getattr(error, "strerror", None) or error)
-    return list(_inside(rows)), None
+    return list(_below_site_packages(rows)), None
 
 
-def _inside(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+def _below_site_packages(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
     """Yield the files of a RECORD that are below site-packages."""
     for row in rows:
         relative = row[0].replace("\\", "/")
@@ -114,13 +114,13 @@ def _inside(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
 
 def _differing(batch: Sequence[_File]) -> list[tuple[_File, dict[str, Any] | None]]:
     """Return the files that differ from RECORD: None for a missing one, else its actual content."""
-    return [(file, what) for file in batch if (what := _look(file)) is not _RIGHT]
+    return [(file, what) for file in batch if (what := _actual_content(file)) is not _RIGHT]
 
 
 _RIGHT: dict[str, Any] = {}
 
 
-def _look(file: _File) -> dict[str, Any] | None:
+def _actual_content(file: _File) -> dict[str, Any] | None:
     try:
         digest, links = _digest(file.path)
     except (FileNotFoundError, NotADirectoryError):

@@ -30,10 +30,10 @@ def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
 
 def answering_hubs(system: System, timeout: float = TIMEOUT) -> tuple[str, ...]:
     """Query all hubs concurrently; return the names of those that answer within `timeout` seconds."""
-    return tuple(answer.name for answer in HubQuestion(system, timeout).answers() if answer.answered)
+    return tuple(answer.name for answer in HubQuery(system, timeout).answers() if answer.answered)
 
 
-class HubQuestion:
+class HubQuery:
     """Queries all hubs concurrently from its creation on; `answers` waits until the time limit."""
 
     def __init__(self, system: System, timeout: float = TIMEOUT) -> None:
@@ -90,10 +90,10 @@ def read_index_page(system: System, url: str) -> IndexPage:
 def wheels_on(page: str) -> tuple[PublishedWheel, ...]:
     """Return the wheels of paddlepaddle-gpu to which a page links, sorted and without duplicates."""
     names = (unquote(link).rpartition("/")[2] for link in _LINK.findall(page))
-    return tuple(sorted({wheel for name in names for wheel in _read(name)}))
+    return tuple(sorted({wheel for name in names for wheel in _parse_wheel_name(name)}))
 
 
-def _read(name: str) -> list[PublishedWheel]:
+def _parse_wheel_name(name: str) -> list[PublishedWheel]:
     try:
         project, version, _, tags = parse_wheel_filename(name)
     except InvalidWheelFilename:

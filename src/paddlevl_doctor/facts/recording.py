@@ -25,11 +25,19 @@ from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
 
 SCHEMA = "paddlevl-doctor/recording/1"
 _MANIFEST, _FACTS, _DEEP = "manifest.json", "facts.json", "deep.json"
-_LIMIT = 16 << 20
+_MAX_MEMBER_BYTES = 16 << 20
 """The maximum size of one member in bytes; a deep check of a large environment writes 200 KB."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError)
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+)
 """The exceptions of zipfile for files that are not archives, truncated, encrypted or inconsistent archives."""
 
 Value = TypeVar("Value")
@@ -117,7 +125,7 @@ def load(path: Path) -> Recording:
     """Read a recording. Raises UsageError with the reason for an invalid or malicious file."""
     try:
         members = _members(path)
-    except _BROKEN as error:
+    except _ARCHIVE_ERRORS as error:
         said = next((word for word in error.args if isinstance(word, Message)), None)
         raise _refusal(path, said or str(error) or type(error).__name__) from error
     try:
@@ -153,9 +161,9 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if not ordinary or entry.flag_bits & 1 or entry.compress_type not in _METHODS:
         raise ValueError(message("recording-member-kind", name=entry.filename))
     with archive.open(entry) as file:
-        data = file.read(_LIMIT + 1)
-    if len(data) > _LIMIT:
-        raise ValueError(message("recording-too-large", name=entry.filename, mb=_LIMIT >> 20))
+        data = file.read(_MAX_MEMBER_BYTES + 1)
+    if len(data) > _MAX_MEMBER_BYTES:
+        raise ValueError(message("recording-too-large", name=entry.filename, mb=_MAX_MEMBER_BYTES >> 20))
     return data
 
 

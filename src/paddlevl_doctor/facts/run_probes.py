@@ -82,18 +82,18 @@ def probe_path(name: str) -> Path:
 
 def _result(done: Completed, name: str, timeout: float) -> ProbeResult:
     if done.timed_out:
-        return _silent("timed-out", done, f"no answer in {timeout:.0f} s", done.stderr)
+        return _no_document("timed-out", done, f"no answer in {timeout:.0f} s", done.stderr)
     if done.returncode is None:
-        return _silent("not-started", done, "", done.stderr)
+        return _no_document("not-started", done, "", done.stderr)
     if done.returncode != 0:
-        return _silent("crashed", done, death_of(done.returncode), done.stderr)
+        return _no_document("crashed", done, death_of(done.returncode), done.stderr)
     data = _document(done.stdout, name)
     if data is None:
-        return _silent("garbage", done, "no document at the end of the output", done.stdout)
+        return _no_document("garbage", done, "no document at the end of the output", done.stdout)
     return ProbeResult("answered", data, "", done.seconds)
 
 
-def _silent(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
+def _no_document(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
     detail = ": ".join(part for part in (what, _last_line(words)) if part)
     return ProbeResult(status, None, detail, done.seconds)
 
@@ -133,19 +133,19 @@ def run_concurrently(jobs: Mapping[str, Callable[[], Answer]], at_once: int) -> 
 
     An exception of a job is raised after all jobs have ended. An interrupt first ends the child processes.
     """
-    crew = _Crew(jobs, max(1, at_once))
+    workers = _WorkerThreads(jobs, max(1, at_once))
     try:
-        crew.start()
-        crew.wait()
+        workers.start()
+        workers.wait()
     except BaseException:
-        crew.stop()
+        workers.stop()
         raise
-    if crew.errors:
-        raise crew.errors[0]
-    return {key: crew.answers[key] for key in jobs}
+    if workers.errors:
+        raise workers.errors[0]
+    return {key: workers.answers[key] for key in jobs}
 
 
-class _Crew(Generic[Answer]):
+class _WorkerThreads(Generic[Answer]):
     """Threads that run jobs from a queue; each thread puts one item into `_ended` when the queue is empty.
 
     `Thread.join` is not used: after an interrupt it treats a running thread as ended (Python 3.11).
@@ -159,10 +159,10 @@ class _Crew(Generic[Answer]):
             self._jobs.put(job)
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = 0
-        self._wanted = min(at_once, len(jobs))
+        self._thread_count = min(at_once, len(jobs))
 
     def start(self) -> None:
-        for _ in range(self._wanted):
+        for _ in range(self._thread_count):
             self._running += 1
             threading.Thread(target=self._work, daemon=True).start()
 

@@ -32,7 +32,7 @@ _SIDE = 224
 """The width and height in pixels: four patches of 56 pixels; some clients enlarge smaller images."""
 
 
-def picture() -> bytes:
+def drawn_word() -> bytes:
     """Return a white PNG image with `WORD` in its middle."""
     lines = [".".join(_LETTERS[letter][y] for letter in WORD) for y in range(7)]
     left, top = (_SIDE - len(lines[0]) * _DOT) // 2, (_SIDE - len(lines) * _DOT) // 2
@@ -60,10 +60,10 @@ def _png(rows: list[list[int]]) -> bytes:
 LIST_TIMEOUT = 10.0
 CHAT_TIMEOUT = 120.0
 """Seconds: the first request compiles kernels in some servers."""
-KEY = "PADDLEVL_DOCTOR_API_KEY"
+KEY_VARIABLE = "PADDLEVL_DOCTOR_API_KEY"
 """The variable with the API key: unlike an option, it is not visible to other users or kept in shell histories."""
 _OK, _NOT_FOUND = 200, 404
-NO_KEY = (401, 403)
+KEY_REFUSED = (401, 403)
 """The HTTP status of a request without a valid API key."""
 _ENDS = ("/chat/completions", "/completions", "/models", "/health")
 """Suffixes of addresses that users copy, although the client adds them."""
@@ -89,7 +89,7 @@ class ServerFacts:
     interface: str | None = None
     """The address that has the list if the given one lacks `/v1` or continues after it."""
     interface_status: int | None = None
-    """The HTTP status of that address: 200, or one of `NO_KEY`."""
+    """The HTTP status of that address: 200, or one of `KEY_REFUSED`."""
     key_sent: bool = False
     """Whether an API key was sent with every request."""
     asked_model: str | None = None
@@ -116,7 +116,7 @@ def ask_server(
         base,
         model_names(listed),
         listed.status,
-        _words(listed, key),
+        _error_text(listed, key),
         proxy,
         host in _LOOPBACK,
         asked_model=model,
@@ -132,9 +132,9 @@ def api_key(env: Mapping[str, str]) -> str:
 
     Raises UsageError if it is not a valid header value, because the client's own error would contain the key.
     """
-    key = env.get(KEY, "").strip()
+    key = env.get(KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UsageError(message("server-key-unusable", name=KEY))
+        raise UsageError(message("server-key-unusable", name=KEY_VARIABLE))
     return key
 
 
@@ -162,7 +162,7 @@ def _why_no_list(system: System, facts: ServerFacts, headers: Mapping[str, str])
     if elsewhere is None:
         return facts
     status = system.ask(f"{elsewhere}/models", timeout=LIST_TIMEOUT, headers=headers).status
-    found = status == _OK or status in NO_KEY
+    found = status == _OK or status in KEY_REFUSED
     return replace(facts, interface=elsewhere, interface_status=status) if found else facts
 
 
@@ -185,7 +185,7 @@ def _with_chat(
         return facts  # asking would only give 404
     name = facts.asked_model or facts.models[0]
     reply = chat(system, facts.url, name, timeout, headers)
-    return replace(facts, chat_status=reply.status, chat_words=_words(reply, key), chat_asked=True)
+    return replace(facts, chat_status=reply.status, chat_words=_error_text(reply, key), chat_asked=True)
 
 
 def chat(
@@ -193,7 +193,7 @@ def chat(
 ) -> Reply:
     """Request the text of a small image; an answer without text counts as an error."""
     address = f"{base}/chat/completions"
-    reply = system.ask(address, timeout=timeout, body=question(model), headers=headers, direct=direct)
+    reply = system.ask(address, timeout=timeout, body=chat_request(model), headers=headers, direct=direct)
     if reply.status == _OK and not _has_text(reply.body):
         return Reply(None, error="the answer has no text")
     return reply
@@ -206,13 +206,13 @@ def _has_text(body: str) -> bool:
         return False
 
 
-def question(model: str) -> bytes:
+def chat_request(model: str) -> bytes:
     """Return the body of a completion as PaddleX's client sends it: an image, a prompt of the model, temperature 0."""
-    shown = "data:image/png;base64," + base64.b64encode(picture()).decode("ascii")
-    content = [{"type": "image_url", "image_url": {"url": shown}}, {"type": "text", "text": "OCR:"}]
+    url = "data:image/png;base64," + base64.b64encode(drawn_word()).decode("ascii")
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "OCR:"}]
     message = {"role": "user", "content": content}
-    words = {"model": model, "messages": [message], "temperature": 0.0, "max_tokens": 8}
-    return json.dumps(words).encode("ascii")
+    body = {"model": model, "messages": [message], "temperature": 0.0, "max_tokens": 8}
+    return json.dumps(body).encode("ascii")
 
 
 def model_names(reply: Reply) -> tuple[str, ...]:
@@ -225,10 +225,10 @@ def model_names(reply: Reply) -> tuple[str, ...]:
         return ()
 
 
-def _words(reply: Reply, key: str) -> str:
+def _error_text(reply: Reply, key: str) -> str:
     """Return the error or the beginning of the answer, without the key, which some servers repeat."""
-    said = reply.error or " ".join(reply.body.split())
-    return (said.replace(key, "***") if key else said)[:200]
+    text = reply.error or " ".join(reply.body.split())
+    return (text.replace(key, "***") if key else text)[:200]
 
 
 def proxy_for(env: Mapping[str, str], url: str) -> str | None:
@@ -245,7 +245,7 @@ def proxy_for(env: Mapping[str, str], url: str) -> str | None:
     return None if proxy is None or any(_covers(entry.strip().lower(), host) for entry in exempt) else proxy
 
 
-def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+def loopback_exemptions(env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that exempt this machine from the proxy (failures.md: proxy on loopback).
 
     Existing exemptions are kept. Both spellings are set, because libraries differ in which one they read first.
@@ -258,9 +258,7 @@ def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
 def _covers(entry: str, host: str) -> bool:
     if entry == "*":
         return True
-    bare = (
-        entry.lstrip(".").rpartition(":")[0] or entry.lstrip(".")
-        if entry.count(":") == 1
-        else entry.lstrip(".")
-    )
+    bare = entry.lstrip(".")
+    if bare.count(":") == 1:  # a host with a port
+        bare = bare.rpartition(":")[0] or bare
     return bool(bare) and (host == bare or host.endswith(f".{bare}"))
