@@ -246,7 +246,7 @@ def test_more_memory_never_makes_the_answer_worse(
         facts = context(gpu_machine(gpu, host=host))
         checks = [c for c in ALL if c.id in ("vision-attention-oom", "windows-sysmem-fallback")]
         order = (Status.OK, Status.SKIPPED, Status.NOTE, Status.WARNING, Status.ERROR)
-        return [order.index(check.look(facts).status) for check in checks]
+        return [order.index(check.run(facts).status) for check in checks]
 
     assert all(a >= b for a, b in zip(answers(total), answers(total + more), strict=True))
 

@@ -290,7 +290,7 @@ def test_the_evidence_of_a_server_beside_paddle_is_what_both_ask_for() -> None:
 
 
 def test_every_entry_that_versions_alone_show_is_listed() -> None:
-    assert {failure.id for failure in load_all() if failure.quick} == set(sources.IDS)
+    assert {failure.id for failure in load_all() if failure.quick} == set(sources.VERSION_FAILURES)
 
 
 def test_a_patch_that_was_applied_and_is_gone_is_a_note() -> None:

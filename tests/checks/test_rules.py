@@ -256,7 +256,7 @@ def test_a_check_that_crashes_is_unknown_and_hides_no_other() -> None:
     def crash(_: Context) -> object:
         raise ZeroDivisionError("a slip")
 
-    checks = (Check("numpy-2-4-scalar", crash), Check("no-avx-illegal-instruction", ALL[3].look))  # type: ignore[arg-type]
+    checks = (Check("numpy-2-4-scalar", crash), Check("no-avx-illegal-instruction", ALL[3].run))  # type: ignore[arg-type]
     crashed, other = run_checks(context(machine()), checks)
     assert (crashed.status, crashed.evidence[0].value) == (Status.UNKNOWN, "ZeroDivisionError: a slip")
     assert other.status is Status.OK

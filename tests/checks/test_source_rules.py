@@ -79,7 +79,7 @@ def expected(failure_id: str, versions: dict[str, str]) -> bool:
 
 
 def test_every_entry_about_a_release_is_held_against_its_source() -> None:
-    assert set(FLAWS) == set(sources.IDS) - _OF_OTHER_PROGRAMS | _OF_DEVICES
+    assert set(FLAWS) == set(sources.VERSION_FAILURES) - _OF_OTHER_PROGRAMS | _OF_DEVICES
 
 
 @pytest.mark.parametrize("failure_id", FLAWS)

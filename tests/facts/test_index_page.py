@@ -80,14 +80,14 @@ def test_the_page_confirms_or_differs_and_the_answer_stands_in_either_case(name:
     look = answer.index
     assert look is not None
     assert (look.url, look.state, look.versions) == (CU126, state, versions)
-    assert [said.rule for said in look.said] == rules
+    assert [said.rule for said in look.texts] == rules
     assert (answer.possible, answer.wheel.requirement) == (True, "paddlepaddle-gpu==3.2.1")
 
 
 def test_what_differs_is_named() -> None:
     look = ask(Reply(200, links(*KNOWN[:2], wheel("3.3.1", "313")))).index
     assert look is not None
-    assert [said.text("en") for said in look.said] == [
+    assert [said.text("en") for said in look.texts] == [
         "The page has no paddlepaddle-gpu 3.2.1 for Python 3.12 on linux. It has: 3.2.0.",
         "The page no longer has these known wheels: 3.2.1 (3.9, 3.10, 3.11, 3.12, 3.13). Please report this.",
         "The page has wheels that paddlevl-doctor does not know: 3.3.1 (3.13). No set uses them.",

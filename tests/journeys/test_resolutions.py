@@ -26,9 +26,9 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
+from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
-from paddlevl_doctor.knowledge.data_files import data_folder
 from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.version_sets import find_set
 from paddlevl_doctor.packages.request import Request

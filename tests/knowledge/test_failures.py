@@ -18,7 +18,6 @@ from packaging.specifiers import SpecifierSet
 
 from paddlevl_doctor.data_files import read_toml_once
 from paddlevl_doctor.knowledge import failures
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import (
     FIELDS,
     LANGUAGES,
@@ -33,6 +32,7 @@ from paddlevl_doctor.knowledge.failures import (
     placeholders_of,
     read_failure,
 )
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.recognise import match
 
 if sys.version_info >= (3, 11):

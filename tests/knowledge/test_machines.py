@@ -14,10 +14,10 @@ from paddlevl_doctor.commands.diagnose import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings
-from paddlevl_doctor.knowledge.catalogue import find_gpus, known_names, load_models_of_gpus
-from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.catalogue import find_gpus, known_names, load_gpu_models
 from paddlevl_doctor.knowledge.install_options import InstallOption
 from paddlevl_doctor.knowledge.servers import backends_for
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, default_set, planned_python
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
@@ -583,13 +583,13 @@ def test_a_gpu_is_known_by_the_names_that_people_and_nvidia_smi_use(
 def test_every_known_name_means_its_own_row() -> None:
     wrong = [
         name
-        for row in load_models_of_gpus()
+        for row in load_gpu_models()
         for name in row.names
         if [(g.name, g.compute_capability) for g in find_gpus(name)] != [(name, row.compute_capability)]
     ]
     assert wrong == []
     assert len(set(known_names())) == len(known_names())
-    assert {numbers(row.compute_capability)[0] for row in load_models_of_gpus()} == {3, *range(5, 13)}
+    assert {numbers(row.compute_capability)[0] for row in load_gpu_models()} == {3, *range(5, 13)}
 
 
 # --- what cannot be meant

@@ -15,19 +15,20 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from fake_system import FakeSystem
+from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.facts.model_cache import collect_cache
 from paddlevl_doctor.knowledge import (
     catalogue,
-    data_files,
     resource_estimates,
     servers,
+    tables,
     version_sets,
     wheel_tables,
 )
-from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.values.facts import Distribution, Target
 
-FILES: dict[str, dict[str, type[data_files.Fact]]] = {
+FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "architectures": {"minimum": wheel_tables.Minimum, "compiled": wheel_tables.Compiled},
     "dlls": {"line": wheel_tables.DllLine},
     "downloads": {
@@ -36,7 +37,7 @@ FILES: dict[str, dict[str, type[data_files.Fact]]] = {
         "stack": resource_estimates.StackSize,
     },
     "drivers": {"family": wheel_tables.DriverFamily, "line": wheel_tables.CudaLine},
-    "gpus": {"model": catalogue.Models},
+    "gpus": {"model": catalogue.GpuModels},
     "indexes": {"index": wheel_tables.Index, "host": catalogue.WheelHost, "gpu_wheel": wheel_tables.GpuWheel},
     "memory": {
         "vision": resource_estimates.Vision,
@@ -68,17 +69,15 @@ SYSTEMS = {"linux", "windows"}
 
 def test_every_file_and_every_table_in_it_is_known() -> None:
     on_disk = {path.stem: path for path in data_folder("matrix").glob("*.toml")}
-    assert {file: set(data_files.read_tables(file)) for file in on_disk} == {
-        f: set(t) for f, t in FILES.items()
-    }
+    assert {file: set(tables.read_tables(file)) for file in on_disk} == {f: set(t) for f, t in FILES.items()}
 
 
 @pytest.mark.parametrize(("file", "table", "kind"), TABLES)
 def test_every_row_has_the_types_of_its_class_a_source_and_a_mark(
-    file: str, table: str, kind: type[data_files.Fact]
+    file: str, table: str, kind: type[tables.Fact]
 ) -> None:
     hints = typing.get_type_hints(kind)
-    rows = data_files.load_rows(file, table, kind)
+    rows = tables.load_rows(file, table, kind)
     assert rows
     for row in rows:
         for field in dataclasses.fields(row):
@@ -98,7 +97,7 @@ def _is(value: object, kind: typing.Any) -> bool:
 
 def test_addresses_are_https_and_nothing_else_looks_like_one() -> None:
     for file, table, kind in TABLES:
-        for row in data_files.load_rows(file, table, kind):
+        for row in tables.load_rows(file, table, kind):
             for name, value in dataclasses.asdict(row).items():
                 if name in ("url", "simple") or (name == "flat" and value):
                     assert re.fullmatch(r"https://[a-z0-9.-]+(/[\w./{}-]*)?", value), value
@@ -118,7 +117,7 @@ OTHERWISE = {
 
 def test_versions_dates_and_hashes_can_be_read() -> None:
     for file, table, kind in TABLES:
-        for row in data_files.load_rows(file, table, kind):
+        for row in tables.load_rows(file, table, kind):
             values = {name: value for name, value in dataclasses.asdict(row).items() if value is not None}
             for name in VERSIONS & set(values):
                 assert (file, name) in OTHERWISE or Version(values[name])
@@ -146,7 +145,7 @@ def test_the_toolkits_driver_is_never_older_than_the_familys() -> None:
         for system in SYSTEMS:
             minimum = line.needed_driver(system, "8.0")
             assert minimum == getattr(family, system)
-            assert data_files.numbers(line.toolkit_driver(system)) >= data_files.numbers(minimum)
+            assert tables.numbers(line.toolkit_driver(system)) >= tables.numbers(minimum)
 
 
 def test_blackwell_asks_for_the_toolkits_own_driver_and_nothing_older_does() -> None:
@@ -218,9 +217,9 @@ def test_every_set_agrees_with_the_releases_and_speaks_both_languages() -> None:
 
 def test_every_row_about_a_set_names_one() -> None:
     names = {one.name for one in version_sets.load_sets()}
-    assert {row.set for row in data_files.load_rows("sets", "gpu", version_sets.GpuVersion)} == names
+    assert {row.set for row in tables.load_rows("sets", "gpu", version_sets.GpuVersion)} == names
     assert {
-        row.set for row in data_files.load_rows("sets", "optional_wheel", version_sets.OptionalWheel)
+        row.set for row in tables.load_rows("sets", "optional_wheel", version_sets.OptionalWheel)
     } <= names
 
 
@@ -368,15 +367,15 @@ def test_mirrors_have_names_of_their_own() -> None:
 def test_a_file_that_is_not_as_it_should_be_is_named_with_the_fault(
     content: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paddlevl_doctor.knowledge.data_files.data_folder", lambda _: tmp_path)
-    data_files.forget()
+    monkeypatch.setattr("paddlevl_doctor.knowledge.tables.data_folder", lambda _: tmp_path)
+    tables.clear_cache()
     if content is not None:
         (tmp_path / "mirrors.toml").write_text(content, encoding="utf-8")
     try:
         with pytest.raises(KnowledgeError, match=r"mirrors\.toml") as caught:
-            data_files.load_rows("mirrors", "mirror", catalogue.Mirror)
+            tables.load_rows("mirrors", "mirror", catalogue.Mirror)
     finally:
-        data_files.forget()
+        tables.clear_cache()
     assert says in str(caught.value)
 
 
@@ -392,4 +391,4 @@ def test_a_file_that_is_not_as_it_should_be_is_named_with_the_fault(
     ],
 )
 def test_plain_versions_compare_as_numbers(version: str, parts: tuple[int, ...]) -> None:
-    assert data_files.numbers(version) == parts
+    assert tables.numbers(version) == parts

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from paddlevl_doctor.knowledge.catalogue import load_paddlex_releases
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import load_all
 from paddlevl_doctor.knowledge.patches import (
     Original,
@@ -22,6 +21,7 @@ from paddlevl_doctor.knowledge.patches import (
     read_patch,
     state_of,
 )
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.messages import LANGUAGES
 
 PATCHES = load_patches()

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
 from paddlevl_doctor.knowledge.failures import Failure, load_all, load_failure, read_failure
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.normalise import split_prefix, strip_escapes, strip_to_visible_ascii
 from paddlevl_doctor.logs.read_log import chunks
 from paddlevl_doctor.logs.recognise import COUNTED, Recognised, match, recognise
@@ -343,7 +343,7 @@ def test_every_signature_has_words_to_look_for_and_the_squeezed_samples_have_the
 
 
 @pytest.mark.parametrize(
-    ("source", "anchors", "needed", "wide"),
+    ("source", "anchors", "other_literals", "may_span_lines"),
     [
         ("No module named 'paddle'(?!\\w)", {b"Nomodulenamedpaddle"}, set(), False),
         ("(?:left|right) sides", {b"sides"}, set(), False),
@@ -353,9 +353,15 @@ def test_every_signature_has_words_to_look_for_and_the_squeezed_samples_have_the
         ("(?:abcd)+", {b"abcd"}, set(), False),
     ],
 )
-def test_the_words_of_a_signature(source: str, anchors: set[bytes], needed: set[bytes], wide: bool) -> None:
+def test_the_required_literals_of_a_signature(
+    source: str, anchors: set[bytes], other_literals: set[bytes], may_span_lines: bool
+) -> None:
     signature = signature_of("one", source)
-    assert (signature.anchors, signature.needed, signature.wide) == (anchors, needed, wide)
+    assert (signature.anchors, signature.other_literals, signature.may_span_lines) == (
+        anchors,
+        other_literals,
+        may_span_lines,
+    )
 
 
 @pytest.mark.parametrize("source", ["a*", "[a-z]+", "(?:ab|abcdef)"])
@@ -385,7 +391,7 @@ def test_upper_and_lower_case_do_not_matter_where_a_signature_says_so(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("line", "speaker", "said"),
+    ("line", "prefix", "text"),
     [
         ("[rank0]:   File", "[rank0]:", "  File"),
         ("(worker pid=12) x", "(worker pid=12)", "x"),
@@ -399,8 +405,8 @@ def test_upper_and_lower_case_do_not_matter_where_a_signature_says_so(tmp_path: 
         ("ImportError: x", "", "ImportError: x"),
     ],
 )
-def test_who_speaks_in_a_line(line: str, speaker: str, said: str) -> None:
-    assert split_prefix(line) == (speaker, said)
+def test_the_prefix_of_a_line_is_split_off(line: str, prefix: str, text: str) -> None:
+    assert split_prefix(line) == (prefix, text)
 
 
 def test_no_signature_takes_long_on_text_that_almost_matches() -> None:
@@ -409,7 +415,7 @@ def test_no_signature_takes_long_on_text_that_almost_matches() -> None:
     for failure in load_all():
         for source in failure.signatures:
             signature = signature_of(failure.id, source)
-            words = b" ".join((*sorted(signature.anchors), *sorted(signature.needed)))
+            words = b" ".join((*sorted(signature.anchors), *sorted(signature.other_literals)))
             bait = (words + b" ") * (6000 // (len(words) + 1)) + b"\n" + words * 20
             started = time.thread_time()  # whatever else the machine does meanwhile
             read(bait)

@@ -149,7 +149,7 @@ def context(facts: Facts) -> Context:
 
 # What is true of released versions, whatever the machine: notes for those who want to know.
 OF_VERSIONS = (
-    *(name for name in sources.IDS if load_failure(name).quick == "note"),
+    *(name for name in sources.VERSION_FAILURES if load_failure(name).quick == "note"),
     "multi-device-batch-starvation",
 )
 

@@ -1,4 +1,4 @@
-"""Facts and knowledge in, findings out; all of it pure. `ALL` lists every quick check in order."""
+"""Compares facts with knowledge and returns findings, without I/O. `ALL` lists every quick check in order."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
-    *packages.DISTRIBUTIONS_CHECKS,
     *packages.CHECKS,
     *gpu.CHECKS,
     *windows_dlls.CHECKS,
-    *packages.COMPANIONS_CHECKS,
-    *gpu.DEVICES_CHECKS,
-    *sources.BY_ENTRY_CHECKS,
+    *packages.COMPANION_CHECKS,
+    *gpu.CAPABILITY_CHECKS,
+    *sources.VERSION_CHECKS,
     *gpu.MEMORY_CHECKS,
-    *environment.SETTINGS_CHECKS,
+    *environment.VARIABLE_CHECKS,
     *sources.CHECKS,
     *models.CHECKS,
 )

@@ -1,8 +1,8 @@
-"""What a check is: an id, what has to be right first, and a pure function from the context to a diagnosis."""
+"""The types of a check: `Context` is its input, `Diagnosis` its result. A check is a pure function between them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,58 +16,58 @@ from paddlevl_doctor.values.findings import Evidence, Status
 
 @dataclass(frozen=True)
 class Context:
-    """What every check may look at: the facts, and what would be right for this machine."""
+    """The input of a check: the facts, and the version set and wheel that suit this machine."""
 
     facts: Facts
     version_set: VersionSet
-    """The set that this target follows, or the one that would be installed."""
+    """The version set that is installed in the target, else the one that `fix` would install."""
     wheel: WheelChoice
-    """The paddle wheel that fits this machine in that set."""
+    """The paddle wheel of `version_set` for this machine."""
     followed: VersionSet | None = None
-    """The set whose paddleocr and paddlex are installed, None for another mixture."""
+    """The version set whose paddleocr and paddlex are installed, None if no set has these versions."""
 
     gpus: tuple[Gpu, ...] = ()
-    """The GPUs that a program sees here, as it counts them: facts.gpus without what CUDA_VISIBLE_DEVICES hides."""
+    """The GPUs of `facts.gpus` that CUDA_VISIBLE_DEVICES does not hide, with the numbers that programs use."""
 
     @property
     def target(self) -> Target:
-        """The target; only for checks that need `target-environment`."""
+        """The target environment. Only checks that need `target-environment` may use it."""
         assert self.facts.target is not None  # noqa: S101 - the runner blocks such checks without a target
         return self.facts.target
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The bare answer of a check; the words come from the failure's entry in the knowledge."""
+    """The result of a check. Its texts are in the failure file with the id of the check."""
 
     status: Status
     evidence: tuple[Evidence, ...] = ()
     params: dict[str, object] = field(default_factory=dict)
     subjects: tuple[str, ...] = ()
-    """The distributions or models that are meant, for the cure."""
+    """The names of the distributions or models that the cure changes."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check. `needs` lists the ids that must not be wrong before this one can be looked at."""
+    """One check. It is blocked while a finding listed in `needs` is an error, unknown or blocked."""
 
     id: str
-    look: Callable[[Context], Diagnosis]
+    run: Callable[[Context], Diagnosis]
     needs: tuple[str, ...] = ()
 
 
 def ok(source: str, value: object) -> Diagnosis:
-    """Return: looked, and it is right."""
+    """Return a diagnosis without a problem."""
     return Diagnosis(Status.OK, (_evidence(source, value),))
 
 
 def skipped(why: Text) -> Diagnosis:
-    """Return: does not apply here, and why."""
+    """Return a diagnosis of a check that does not apply here; `why` is the reason."""
     return Diagnosis(Status.SKIPPED, (Evidence("applies", why),))
 
 
 def problem(status: Status, source: str, value: object, **params: object) -> Diagnosis:
-    """Return a diagnosis with one piece of evidence and the placeholders of its text."""
+    """Return a diagnosis with one piece of evidence; `params` are the placeholders of its texts."""
     return Diagnosis(status, (_evidence(source, value),), params)
 
 
@@ -77,55 +77,54 @@ def _evidence(source: str, value: object) -> Evidence:
 
 @dataclass(frozen=True)
 class Applicability:
-    """The answer, and the sentence that says why."""
+    """Whether a failure can occur here, and the reason."""
 
     answer: Literal["yes", "no", "unknown"]
     reason: Text
 
 
 def applicability(failure: Failure, facts: Facts) -> Applicability:
-    """Compare what an entry says about where it occurs with what is here; one `no` decides."""
-    answers = tuple(_answers(failure, facts))
-    for wanted in ("no", "unknown", "yes"):
-        for found in answers:
-            if found.answer == wanted:
-                return found
+    """Return whether a failure can occur on this machine and target: the first `no`, else `unknown`, else `yes`."""
+    answers = tuple(_applicability_by_condition(failure, facts))
+    for answer in ("no", "unknown", "yes"):
+        for one in answers:
+            if one.answer == answer:
+                return one
     return Applicability("yes", message("applies-anywhere"))
 
 
-def _answers(failure: Failure, facts: Facts) -> Iterator[Applicability]:
-    systems, here = failure.applies.systems, facts.host.system
-    if systems and here not in systems:
-        yield Applicability("no", message("applies-not-system", systems=", ".join(systems), system=here))
+def _applicability_by_condition(failure: Failure, facts: Facts) -> Iterator[Applicability]:
+    systems, system = failure.applies.systems, facts.host.system
+    if systems and system not in systems:
+        yield Applicability("no", message("applies-not-system", systems=", ".join(systems), system=system))
     elif systems:
-        yield Applicability("yes", message("applies-system", system=here))
+        yield Applicability("yes", message("applies-system", system=system))
     if "cpu" not in failure.applies.devices and "gpu" in failure.applies.devices and not facts.gpus.devices:
         yield Applicability("no", message("applies-no-gpu"))
     if failure.applies.compute_capability:
-        yield _capability(failure.applies.compute_capability, facts)
+        yield _applies_to_capabilities(failure.applies.compute_capability, facts)
     if failure.applies.specifiers:
-        yield _versions(failure, facts)
+        yield _applies_to_versions(failure.applies.specifiers, facts.target)
 
 
-def _capability(specifier: str, facts: Facts) -> Applicability:
-    found = [gpu.compute_capability for gpu in facts.gpus.devices]
-    if not found:
+def _applies_to_capabilities(specifier: str, facts: Facts) -> Applicability:
+    capabilities = [gpu.compute_capability for gpu in facts.gpus.devices]
+    if not capabilities:
         return Applicability("no", message("applies-no-gpu"))
-    inside = [one for one in found if fits(one, specifier)]
-    words = message("applies-capability", found=", ".join(inside or found), wanted=specifier)
-    return Applicability("yes" if inside else "no", words)
+    inside = [one for one in capabilities if fits(one, specifier)]
+    reason = message("applies-capability", found=", ".join(inside or capabilities), wanted=specifier)
+    return Applicability("yes" if inside else "no", reason)
 
 
-def _versions(failure: Failure, facts: Facts) -> Applicability:
-    """Every distribution that is installed must be in its range; none of them installed says nothing."""
-    if facts.target is None:
+def _applies_to_versions(specifiers: Mapping[str, str], target: Target | None) -> Applicability:
+    """Return `yes` if every installed distribution is in its range, `unknown` if none of them is installed."""
+    if target is None:
         return Applicability("unknown", message("applies-no-target"))
-    wanted = failure.applies.specifiers
-    found = {name: version for name in wanted if (version := facts.target.version_of(name))}
-    if not found:
-        return Applicability("unknown", message("applies-not-installed", names=", ".join(wanted)))
-    outside = [n for n, v in found.items() if not fits(v, wanted[n])]
-    name = outside[0] if outside else next(iter(found))
+    installed = {name: version for name in specifiers if (version := target.version_of(name))}
+    if not installed:
+        return Applicability("unknown", message("applies-not-installed", names=", ".join(specifiers)))
+    outside = [name for name, version in installed.items() if not fits(version, specifiers[name])]
+    name = outside[0] if outside else next(iter(installed))
     key = "applies-not-version" if outside else "applies-version"
-    words = message(key, name=name, version=found[name], wanted=wanted[name])
-    return Applicability("no" if outside else "yes", words)
+    reason = message(key, name=name, version=installed[name], wanted=specifiers[name])
+    return Applicability("no" if outside else "yes", reason)

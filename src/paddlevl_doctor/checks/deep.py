@@ -1,8 +1,8 @@
-"""What the deep look saw, turned into findings. Pure: the look itself is facts/collect_deep.py."""
+"""Turns the results of the deep probes, which facts/collect_deep.py collects, into findings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,143 +17,136 @@ from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
-_WORST = (Status.NOTE, Status.WARNING, Status.ERROR)
+_WORST_LAST = (Status.NOTE, Status.WARNING, Status.ERROR)
 
 
 @dataclass
 class Causes:
-    """The known failures met so far, in the order in which they were met."""
+    """Collects the known failures that probe errors match, in the order of the first match."""
 
     context: Context
-    met: dict[str, tuple[Status, list[Evidence]]] = field(default_factory=dict)
+    matched: dict[str, tuple[Status, list[Evidence]]] = field(default_factory=dict)
 
-    def name(self, words: str, source: str, status: Status = Status.ERROR) -> str | None:
-        """Return the id of the failure that these words are of, None where nobody knows them."""
-        known = match(words, load_all(), system=self.context.facts.host.system)
-        causes = [one.failure for one in known if one.failure.weight != "consequence"]
-        cause = next((one for one in causes if self._applies(one)), None)
+    def add(self, error_text: str, source: str, status: Status = Status.ERROR) -> str | None:
+        """Return the id of the known failure that an error text shows, and record it; None if it is unknown."""
+        matches = match(error_text, load_all(), system=self.context.facts.host.system)
+        failures = [one.failure for one in matches if one.failure.weight != "consequence"]
+        cause = next((failure for failure in failures if self._applies(failure)), None)
         if cause is None:
             return None
-        former, evidence = self.met.get(cause.id, (status, []))
-        evidence.append(Evidence(source, first_line(words)))
-        self.met[cause.id] = (max(former, status, key=_WORST.index), evidence)
+        former, evidence = self.matched.get(cause.id, (status, []))
+        evidence.append(Evidence(source, first_line(error_text)))
+        self.matched[cause.id] = (max(former, status, key=_WORST_LAST.index), evidence)
         return cause.id
 
     def _applies(self, failure: Failure) -> bool:
-        """Say whether every distribution that the entry speaks of has a version in its range, or is absent."""
-        versions = {name: self.context.target.version_of(name) for name in failure.applies.specifiers}
-        return all(
-            version is None or fits(version, failure.applies.specifiers[name])
-            for name, version in versions.items()
-        )
+        """Return whether each distribution that the failure names has a version in its range or is absent."""
+        specifiers, target = failure.applies.specifiers, self.context.target
+        versions = {name: target.version_of(name) for name in specifiers}
+        return all(version is None or fits(version, specifiers[name]) for name, version in versions.items())
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return one finding a known failure."""
+        """Return one finding for each known failure."""
         return tuple(
             describe(name, Diagnosis(status, tuple(evidence), self._params(name, evidence)))
-            for name, (status, evidence) in self.met.items()
+            for name, (status, evidence) in self.matched.items()
         )
 
     def _params(self, failure_id: str, evidence: list[Evidence]) -> dict[str, object]:
-        """Return what the texts of most entries ask for; an ellipsis stands for the rest."""
+        """Return the placeholders that most failure texts use; other placeholders are rendered as an ellipsis."""
         target = self.context.target
         names = ("paddlex", "numpy", "paddleocr", "safetensors")
         params: dict[str, object] = {name: target.version_of(name) for name in names}
         params["paddle"] = target.paddle.version if target.paddle else None
         subject = "safetensors" if failure_id == "safetensors-framework-paddle" else "paddle"
-        words = evidence[0].value
-        known = {**params, "version": params[subject], "detail": words, "message": words}
-        return {name: value for name, value in known.items() if value is not None}
+        detail = evidence[0].value
+        all_params = {**params, "version": params[subject], "detail": detail, "message": detail}
+        return {name: value for name, value in all_params.items() if value is not None}
 
 
-def first_line(words: str) -> str:
-    """Return the first line of a foreign text that says something."""
-    return next((line.strip() for line in words.splitlines() if line.strip()), "")
+def first_line(text: str) -> str:
+    """Return the first line that is not blank, stripped."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
-def words_of(error: dict[str, object]) -> str:
-    """Return everything that a probe's `error` says, what came first in the first place."""
+def error_text(error: dict[str, object]) -> str:
+    """Return the text of a probe's `error`: the root exception first, then the last exception, then the traceback."""
     trace = error.get("traceback")
     lines = [error.get("root") or "", f"{error.get('type')}: {error.get('message')}"]
     return "\n".join(str(line) for line in (*lines, *(trace if isinstance(trace, list) else ())))
 
 
-_LOADED = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
-_SPARE = ("tests", "test", "include", "testing")
-"""Folders that people remove to make images small; nothing loads them while documents are read."""
-_MAX_NAMED = 5
+_LOADED_SUFFIXES = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
+_UNUSED_FOLDERS = ("tests", "test", "include", "testing")
+"""Folders that image builders often delete; no program loads them while it reads documents."""
+_MAX_LISTED_FILES = 5
 
 
-def missing_files(result: ProbeResult) -> Diagnosis:
-    """half-installed-dist: an error for files that are loaded, silent about those that people do without."""
-    missing = [(name, path) for name, path in _of(result, "missing") if _is_loaded(path)]
+def _missing_files(result: ProbeResult) -> Diagnosis:
+    """half-installed-dist: an error if files are missing that programs load."""
+    missing = [(name, path) for name, path in _files_of(result, "missing") if _is_loaded(path)]
     unread = [one for one in (result.data or {}).get("distributions", ()) if one.get("trouble")]
     if not missing and unread:
-        evidence = tuple(
-            Evidence("RECORD", f"{one['name']}: {one['trouble']}") for one in unread[:_MAX_NAMED]
-        )
-        return Diagnosis(Status.UNKNOWN, evidence)
+        problems = (f"{one['name']}: {one['trouble']}" for one in unread[:_MAX_LISTED_FILES])
+        return Diagnosis(Status.UNKNOWN, tuple(Evidence("RECORD", text) for text in problems))
     if not missing:
-        return ok("RECORD", message("evidence-files", count=_count(result)))
-    names = ", ".join(dict.fromkeys(name for name, _ in missing))
-    evidence = tuple(
-        Evidence("RECORD", message("evidence-missing", names=path)) for _, path in missing[:_MAX_NAMED]
-    )
-    return Diagnosis(Status.ERROR, evidence, {"names": names}, tuple(names.split(", ")))
+        return _all_files_ok(result)
+    names = tuple(dict.fromkeys(name for name, _ in missing))
+    messages = (message("evidence-missing", names=path) for _, path in missing[:_MAX_LISTED_FILES])
+    evidence = tuple(Evidence("RECORD", one) for one in messages)
+    return Diagnosis(Status.ERROR, evidence, {"names": ", ".join(names)}, names)
 
 
-def shared_files(result: ProbeResult) -> Diagnosis:
-    """uv-cache-contamination: a warning for altered files that other environments and uv's cache share."""
-    shared = [item for item in _unexplained(result) if item["links"] > 1]
+def _shared_files(result: ProbeResult) -> Diagnosis:
+    """uv-cache-contamination: a warning about altered files that are hard links to uv's cache."""
+    shared = [(name, item) for name, item in _unexplained(result) if item["links"] > 1]
     if not shared:
-        return ok("RECORD", message("evidence-files", count=_count(result)))
-    names = _names(result, shared)
-    params: dict[str, object] = {"count": len(shared), "names": names}
-    return Diagnosis(Status.WARNING, _altered_evidence(shared), params, tuple(names.split(", ")))
+        return _all_files_ok(result)
+    names = tuple(dict.fromkeys(name for name, _ in shared))
+    params: dict[str, object] = {"count": len(shared), "names": ", ".join(names)}
+    return Diagnosis(Status.WARNING, _altered_evidence(shared), params, names)
 
 
-def altered_files(result: ProbeResult) -> Diagnosis:
-    """altered-files: a note about files that somebody changed, whether this program did or not."""
-    altered = [item for _, item in _of(result, "altered")]
+def _altered_files(result: ProbeResult) -> Diagnosis:
+    """altered-files: a note about files that differ from RECORD, including those that our patches changed."""
+    altered = _files_of(result, "altered")
     if not altered:
-        return ok("RECORD", message("evidence-files", count=_count(result)))
-    by_hand = list(_unexplained(result))
-    params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(by_hand)}
-    return Diagnosis(Status.NOTE, _altered_evidence(by_hand or altered), params)
+        return _all_files_ok(result)
+    unexplained = _unexplained(result)
+    params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(unexplained)}
+    return Diagnosis(Status.NOTE, _altered_evidence(unexplained or altered), params)
 
 
-def _of(result: ProbeResult, kind: str) -> list[tuple[str, Any]]:
+def _files_of(result: ProbeResult, kind: str) -> list[tuple[str, Any]]:
+    """Return the (distribution, file) pairs that the probe lists as `missing` or `altered`."""
     distributions = (result.data or {}).get("distributions", ())
     return [(one["name"], item) for one in distributions for item in one[kind]]
 
 
-def _count(result: ProbeResult) -> int:
-    return sum(one["files"] for one in (result.data or {}).get("distributions", ()))
+def _all_files_ok(result: ProbeResult) -> Diagnosis:
+    count = sum(one["files"] for one in (result.data or {}).get("distributions", ()))
+    return ok("RECORD", message("evidence-files", count=count))
 
 
 def _is_loaded(path: str) -> bool:
     *folders, name = path.split("/")
-    return name.endswith(_LOADED) and not set(folders) & set(_SPARE)
+    return name.endswith(_LOADED_SUFFIXES) and not set(folders) & set(_UNUSED_FOLDERS)
 
 
-def _unexplained(result: ProbeResult) -> Iterator[dict[str, Any]]:
-    """Yield the altered files that are not what one of our patches makes of them."""
+def _unexplained(result: ProbeResult) -> list[tuple[str, Any]]:
+    """Return the altered files whose content none of our patches produces."""
     files = [file for patch in load_patches() for file in patch.files]
-    ours = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
-    for _, item in _of(result, "altered"):
-        if (item["path"], item["sha256"]) not in ours:
-            yield item
+    patched = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
+    return [
+        (name, item)
+        for name, item in _files_of(result, "altered")
+        if (item["path"], item["sha256"]) not in patched
+    ]
 
 
-def _names(result: ProbeResult, shared: list[dict[str, Any]]) -> str:
-    paths = {item["path"] for item in shared}
-    return ", ".join(dict.fromkeys(name for name, item in _of(result, "altered") if item["path"] in paths))
-
-
-def _altered_evidence(items: list[dict[str, Any]]) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence("RECORD", message("evidence-altered", path=item["path"])) for item in items[:_MAX_NAMED]
-    )
+def _altered_evidence(files: list[tuple[str, Any]]) -> tuple[Evidence, ...]:
+    messages = (message("evidence-altered", path=item["path"]) for _, item in files[:_MAX_LISTED_FILES])
+    return tuple(Evidence("RECORD", one) for one in messages)
 
 
 DEEP = (
@@ -168,11 +161,13 @@ DEEP = (
     "model-hoster-unreachable",
     INDEX,
 )
+"""The ids of the findings that only a deep check reports."""
 MODELS = "partial-model-cache"
-"""A quick finding that a deep look adds to: the bytes of the files are compared with what the hub promised."""
+"""A finding of the quick checks that the deep check extends: it compares model files with the hub's hashes."""
 NEEDS = ("no-paddle-installed", "no-paddleocr-installed", "missing-doc-parser-extra")
-"""Without these the stack cannot be imported, and the quick checks say so better."""
-MODULES = ("paddle", "paddlex", "paddleocr")
+"""Quick findings that prevent the import of the stack, and so block the deep findings."""
+_MODULES = ("paddle", "paddlex", "paddleocr")
+"""The order in which they import each other: the first that fails is the cause."""
 _SEVERITY = (
     Status.SKIPPED,
     Status.OK,
@@ -184,31 +179,34 @@ _SEVERITY = (
 )
 
 _Answer = Diagnosis | str
-"""A diagnosis, or the id of the finding that comes first."""
+"""A diagnosis, or the id of the finding that blocks this one."""
 
 
 def blocker(findings: Sequence[Finding]) -> str | None:
-    """Return the id of the finding that makes a deep look pointless, None when there is none."""
+    """Return the id of the quick finding that blocks the deep findings, None if there is none."""
     wrong = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
     first = next((f for f in findings if f.id in NEEDS and f.status in wrong), None)
     return (first.blocked_by or first.id) if first else None
 
 
 def blocked_findings(by: str) -> tuple[Finding, ...]:
-    """Return the deep findings of a target that cannot be looked at yet."""
+    """Return the deep findings, each of them blocked by the finding `by`."""
     return tuple(describe(name, Diagnosis(Status.BLOCKED), blocked_by=by) for name in DEEP)
 
 
 def judge(deep: DeepFacts, context: Context) -> tuple[Finding, ...]:
-    """Return the known failures that the probes met, then one finding for each of `DEEP`."""
+    """Return a finding for each known failure that the probes show, then one for each id in `DEEP`."""
     causes = Causes(context)
     tests = deep.of_kind("selftest")
-    answers: dict[str, _Answer] = {"import-stack": _imports(deep, causes)}
-    obstacle = _obstacle("import-stack", answers["import-stack"])
-    answers["self-test"] = obstacle or _selftests(tests, causes)
-    answers["paddle-kernels"] = _kernels(deep.probes.get("kernels"), causes, obstacle)
+    imports = _imports(deep, causes)
+    answers: dict[str, _Answer] = {"import-stack": imports}
+    blocked_by = imports if isinstance(imports, str) else None
+    if isinstance(imports, Diagnosis) and imports.status in (Status.ERROR, Status.UNKNOWN):
+        blocked_by = "import-stack"
+    answers["self-test"] = blocked_by or _selftests(tests, causes)
+    answers["paddle-kernels"] = _kernels(deep.probes.get("kernels"), causes, blocked_by)
     answers["torch-beside"] = _torch(deep.probes, causes)
-    answers["queue-deadlock-on-error"] = obstacle or _queues(tests)
+    answers["queue-deadlock-on-error"] = blocked_by or _queues(tests)
     answers.update(_files(deep.probes.get("installed_files")))
     answers["model-hoster-unreachable"] = _hubs(deep)
     answers[INDEX] = judge_page(deep.index, context)
@@ -226,173 +224,160 @@ def _finding(name: str, answer: _Answer, milliseconds: float) -> Finding:
     return describe(name, answer, duration_ms=milliseconds)
 
 
-def _obstacle(name: str, answer: _Answer) -> str | None:
-    """Return what the findings that need this one wait for, None where they can be judged."""
-    if isinstance(answer, str):
-        return answer
-    return name if answer.status in (Status.ERROR, Status.UNKNOWN) else None
-
-
 def _times(deep: DeepFacts) -> dict[str, float]:
-    """Return the milliseconds of the slowest probe behind a finding, where the finding is that probe's."""
-    slow = max((result.seconds for result in deep.of_kind("selftest").values()), default=0.0)
-    kernels, files = deep.probes.get("kernels"), deep.probes.get("installed_files")
-    seconds = {
-        "self-test": slow,
-        "paddle-kernels": kernels.seconds if kernels else 0.0,
-        "half-installed-dist": files.seconds if files else 0.0,
+    """Return by finding the milliseconds of its slowest probe."""
+    probes: dict[str, list[ProbeResult | None]] = {
+        "self-test": list(deep.of_kind("selftest").values()),
+        "paddle-kernels": [deep.probes.get("kernels")],
+        "half-installed-dist": [deep.probes.get("installed_files")],
     }
-    return {name: round(1000 * spent, 1) for name, spent in seconds.items()}
+    return {
+        name: round(1000 * max((result.seconds for result in results if result), default=0.0), 1)
+        for name, results in probes.items()
+    }
 
 
 # --- imports ----------------------------------------------------------------------------------------------
 
 
 def _imports(deep: DeepFacts, causes: Causes) -> _Answer:
-    """Say whether the stack imports; where no self-test did, each module's own fresh process tells why."""
+    """Judge whether a self-test imported the stack; otherwise the imports of the single modules give the reason."""
     imported = [result for result in deep.of_kind("selftest").values() if did_import(result)]
     if imported:
         return ok("self-test", f"{(imported[0].data or {})['seconds']['import']} s")
-    alone = deep.of_kind("import")
-    for module in MODULES:
-        if module in alone and (answer := _import(module, alone[module], causes)) is not None:
+    imports = deep.of_kind("import")
+    for module in _MODULES:
+        if module in imports and (answer := _import(module, imports[module], causes)) is not None:
             return answer
-    return ok("imports probe", ", ".join(alone)) if alone else skipped(message("evidence-not-asked"))
+    return ok("imports probe", ", ".join(imports)) if imports else skipped(message("evidence-not-asked"))
 
 
 def _import(module: str, result: ProbeResult, causes: Causes) -> _Answer | None:
     if result.data is None:
-        return _silence(result, f"import {module}", causes, module=module)
+        return _no_data(result, f"import {module}", causes, module=module)
     error = result.data.get("error")
     if error is None:
         return None
-    named = causes.name(words_of(error), f"import {module}")
-    if named is not None:
-        return named
-    message = f"{error['type']}: {error['message']}"
-    return problem(
-        Status.ERROR, "imports probe", message, module=error.get("module", module), message=message
+    summary = f"{error['type']}: {error['message']}"
+    return causes.add(error_text(error), f"import {module}") or problem(
+        Status.ERROR, "imports probe", summary, module=error.get("module", module), message=summary
     )
 
 
-def _silence(result: ProbeResult, source: str, causes: Causes, **params: object) -> _Answer:
-    """A probe that crashed is an error (the stack kills its process); one that gave no answer is unknown."""
-    shown = f"{result.status}: {result.detail}"
+def _no_data(result: ProbeResult, source: str, causes: Causes, **params: object) -> _Answer:
+    """Judge a probe without data: a crash is an error, because the stack kills the process; else it is unknown."""
+    detail = f"{result.status}: {result.detail}"
     if result.status != "crashed":
-        return Diagnosis(Status.UNKNOWN, (Evidence(source, shown),))
-    named = causes.name(result.detail, source)
-    return named or problem(Status.ERROR, source, shown, message=shown, detail=shown, **params)
+        return Diagnosis(Status.UNKNOWN, (Evidence(source, detail),))
+    known = causes.add(result.detail, source)
+    return known or problem(Status.ERROR, source, detail, message=detail, detail=detail, **params)
 
 
 # --- reading ----------------------------------------------------------------------------------------------
 
 
 def _selftests(tests: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
-    """Say whether the real pipeline read the charts on every device; the first that did not decides."""
-    read: list[Evidence] = []
-    wrong: list[_Answer] = []
+    """Judge whether the pipeline read the test page on every device; an unknown failure outranks a known one."""
+    passed: list[Evidence] = []
+    failed: list[_Answer] = []
     for device, result in tests.items():
         if result.data is not None and result.data.get("ok"):
-            read.append(Evidence("self-test", f"{device}: {_readings(result.data)}"))
+            texts = "; ".join(f"{part['name']}: {part['got']}" for part in result.data.get("parts", ()))
+            passed.append(Evidence("self-test", f"{device}: {texts}"))
         else:
-            wrong.append(_unread(device, result, causes))
-    unknown = [answer for answer in wrong if isinstance(answer, Diagnosis)]
-    if wrong:
-        return unknown[0] if unknown else wrong[0]
-    return Diagnosis(Status.OK, tuple(read)) if read else skipped(message("evidence-not-asked"))
+            failed.append(_failed_selftest(device, result, causes))
+    if failed:
+        return _first_unknown(failed)
+    return Diagnosis(Status.OK, tuple(passed)) if passed else skipped(message("evidence-not-asked"))
 
 
-def _unread(device: str, result: ProbeResult, causes: Causes) -> _Answer:
+def _first_unknown(answers: Sequence[_Answer]) -> _Answer:
+    """Return the first diagnosis, which is of a failure without a known cause, else the first answer."""
+    return next((answer for answer in answers if isinstance(answer, Diagnosis)), answers[0])
+
+
+def _failed_selftest(device: str, result: ProbeResult, causes: Causes) -> _Answer:
+    source = f"self-test {device}"
     if result.data is None:
-        return _silence(result, f"self-test {device}", causes)
-    error = result.data.get("error")
-    words = words_of(error) if error else _wrong_parts(result.data)
-    named = causes.name(words, "self-test")
-    detail = first_line(words)
-    return named or problem(Status.ERROR, f"self-test {device}", detail, detail=detail)
-
-
-def _readings(data: dict[str, Any]) -> str:
-    return "; ".join(f"{part['name']}: {part['got']}" for part in data.get("parts", ()))
-
-
-def _wrong_parts(data: dict[str, Any]) -> str:
-    wrong = [part for part in data.get("parts", ()) if not part["ok"]]
-    return "; ".join(f"{p['name']}: expected {p['expected']}, got {p['got']}" for p in wrong)
+        return _no_data(result, source, causes)
+    wrong = [part for part in result.data.get("parts", ()) if not part["ok"]]
+    text = "; ".join(f"{p['name']}: expected {p['expected']}, got {p['got']}" for p in wrong)
+    if error := result.data.get("error"):
+        text = error_text(error)
+    detail = first_line(text)
+    return causes.add(text, "self-test") or problem(Status.ERROR, source, detail, detail=detail)
 
 
 def _queues(tests: Mapping[str, ProbeResult]) -> Diagnosis:
-    """Say whether threads stay behind after an error; a note, because it takes 500 pages and an error."""
+    """Judge whether threads stay blocked after an error: a note, because it takes 500 pages and an error."""
     drills = [(result.data or {}).get("queue_drill") for result in tests.values()]
     drill = next((drill for drill in drills if drill), None)
     if drill is None:
         return skipped(message("evidence-self-test-not-so-far"))
     if drill["blocked"] is None:
         return skipped(drill["error"])
-    return (
-        problem(Status.NOTE, "queue drill", ", ".join(drill["blocked"]))
-        if drill["blocked"]
-        else ok("queue drill", 0)
-    )
+    if drill["blocked"]:
+        return problem(Status.NOTE, "queue drill", ", ".join(drill["blocked"]))
+    return ok("queue drill", 0)
 
 
-# --- paddle alone, and with torch -------------------------------------------------------------------------
+# --- paddle without paddlex, and with torch ---------------------------------------------------------------
 
-# fused-kernel: only some GPU builds have it, and PaddleX may be patched not to ask; the self-test tells.
-# scalar: PaddleX from 3.4.3 on does not need it, and older ones are what the known failure is about.
-_HARMLESS = ("fused-kernel", "scalar")
+# scalar: PaddleX 3.4.3 and later does not need it; for older versions a failure is known.
+_HARMLESS_KERNELS = ("scalar",)
 
 
-def _kernels(result: ProbeResult | None, causes: Causes, obstacle: str | None) -> _Answer:
-    """Say what PaddlePaddle alone cannot do; each failure that is known is named as itself."""
+def _kernels(result: ProbeResult | None, causes: Causes, blocked_by: str | None) -> _Answer:
+    """Judge the kernels that PaddlePaddle runs without PaddleX; an unknown failure outranks a known one."""
     if result is None:
         return skipped(message("evidence-not-asked"))
     if result.data is None:
-        return _silence(result, "kernels", causes)
+        return _no_data(result, "kernels", causes)
     if result.data.get("error"):
-        words = words_of(result.data["error"])
-        return causes.name(words, "kernels") or obstacle or _kernel_error(first_line(words), Status.ERROR)
-    answers = [
-        a for one in result.data["results"] if not one["ok"] and (a := _kernel(one, causes)) is not None
-    ]
-    unknown = [answer for answer in answers if isinstance(answer, Diagnosis)]
+        text = error_text(result.data["error"])
+        detail = first_line(text)
+        unknown = problem(Status.ERROR, "kernels", detail, detail=detail)
+        return causes.add(text, "kernels") or blocked_by or unknown
+    results = result.data["results"]
+    answers = [answer for one in results if not one["ok"] and (answer := _failed_kernel(one, causes))]
     if answers:
-        return unknown[0] if unknown else answers[0]
-    return ok("kernels", ", ".join(_label(one) for one in result.data["results"] if one["ok"]))
+        return _first_unknown(answers)
+    return ok("kernels", ", ".join(_kernel_label(one) for one in results if one["ok"]))
 
 
-def _kernel(one: dict[str, Any], causes: Causes) -> _Answer | None:
-    """Judge one question that failed; None where that does no harm here."""
-    if one["name"] == "fused-kernel":
+def _failed_kernel(kernel: dict[str, Any], causes: Causes) -> _Answer | None:
+    """Judge one kernel that failed; None if the failure does no harm."""
+    if (
+        kernel["name"] == "fused-kernel"
+    ):  # only some GPU builds have it; the self-test shows whether PaddleX needs it
         return None
-    status = Status.WARNING if one["name"] == "onednn-interpolate" else Status.ERROR
-    named = causes.name(one["error"], f"kernels: {_label(one)}", status)
-    if named is not None or one["name"] in _HARMLESS:
-        return named
-    return _kernel_error(f"{_label(one)}: {first_line(one['error'])}", status)
-
-
-def _kernel_error(detail: str, status: Status) -> Diagnosis:
+    status = Status.WARNING if kernel["name"] == "onednn-interpolate" else Status.ERROR
+    label = _kernel_label(kernel)
+    known = causes.add(kernel["error"], f"kernels: {label}", status)
+    if known is not None or kernel["name"] in _HARMLESS_KERNELS:
+        return known
+    detail = f"{label}: {first_line(kernel['error'])}"
     return problem(status, "kernels", detail, detail=detail)
 
 
-def _label(one: dict[str, Any]) -> str:
-    return f"{one['name']} ({one['device']})" if one["device"] else str(one["name"])
+def _kernel_label(kernel: dict[str, Any]) -> str:
+    return f"{kernel['name']} ({kernel['device']})" if kernel["device"] else str(kernel["name"])
 
 
 def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
-    """Say whether torch and paddle load in one process, whichever comes first; a warning, for others' programs."""
+    """Judge whether torch and paddle load in one process, in both orders: a warning, as PaddleOCR needs only paddle."""
     results = {key: probes[key] for key in ("torch-first", "paddle-first") if key in probes}
     if not results:
         return skipped(message("evidence-no-torch"))
     for order, result in results.items():
+        status_text = f"{result.status}: {result.detail}"
         if result.status not in ("answered", "crashed"):
-            return Diagnosis(Status.UNKNOWN, (Evidence(order, f"{result.status}: {result.detail}"),))
+            return Diagnosis(Status.UNKNOWN, (Evidence(order, status_text),))
         error = result.data.get("error") if result.data else None
         if result.data is None or error:
-            words = words_of(error) if error else f"{result.status}: {result.detail}"
-            named = causes.name(words, order, Status.WARNING)
-            return named or problem(Status.WARNING, order, first_line(words), detail=first_line(words))
+            text = error_text(error) if error else status_text
+            known = causes.add(text, order, Status.WARNING)
+            return known or problem(Status.WARNING, order, first_line(text), detail=first_line(text))
     return ok("imports probe", ", ".join(results))
 
 
@@ -400,7 +385,7 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
 
 
 def judge_files(result: ProbeResult) -> tuple[Finding, ...]:
-    """Return what the comparison of installed files with RECORD means, whatever distributions it covers."""
+    """Return the findings about installed files, from the probe that compares them with RECORD."""
     return tuple(_finding(name, answer, 0.0) for name, answer in _files(result).items())
 
 
@@ -410,18 +395,14 @@ def _files(result: ProbeResult | None) -> dict[str, _Answer]:
         return dict.fromkeys(names, skipped(message("evidence-not-asked")))
     if result.data is None or result.data.get("error"):
         error = result.data["error"] if result.data else None
-        shown = first_line(words_of(error)) if error else f"{result.status}: {result.detail}"
-        return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", shown),)))
-    answers = (
-        missing_files(result),
-        shared_files(result),
-        altered_files(result),
-    )
+        detail = first_line(error_text(error)) if error else f"{result.status}: {result.detail}"
+        return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", detail),)))
+    answers = (_missing_files(result), _shared_files(result), _altered_files(result))
     return dict(zip(names, answers, strict=True))
 
 
 def _models(deep: DeepFacts) -> tuple[Finding, ...]:
-    """Return the finding about models whose files came wrong, nothing where they did not: a quick look says so."""
+    """Return a finding about models with wrong file contents, nothing if there are none."""
     if not deep.models:
         return ()
     evidence = tuple(Evidence(one.path, message("evidence-altered", path=one.files)) for one in deep.models)
@@ -434,7 +415,7 @@ def _models(deep: DeepFacts) -> tuple[Finding, ...]:
 
 
 def _hubs(deep: DeepFacts) -> Diagnosis:
-    """A note where models are missing and no hub answers; a machine without a network is no broken machine."""
+    """Judge whether a model hub answers: only a note, because a machine without a network is not broken."""
     if not deep.hubs:
         return skipped(message("evidence-no-model-missing"))
     answering = [hub.name for hub in deep.hubs if hub.answered]
@@ -446,8 +427,8 @@ def _hubs(deep: DeepFacts) -> Diagnosis:
 
 
 def merge(quick: Sequence[Finding], deep: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Put the deep findings behind the quick ones; where both speak of one id the worse answer counts."""
-    seen = {finding.id: finding for finding in deep}
-    worse = [max(f, seen.get(f.id, f), key=lambda one: _SEVERITY.index(one.status)) for f in quick]
+    """Append the deep findings to the quick ones; of two findings with one id the worse one counts."""
+    deep_by_id = {finding.id: finding for finding in deep}
+    worse = [max(f, deep_by_id.get(f.id, f), key=lambda one: _SEVERITY.index(one.status)) for f in quick]
     ids = {finding.id for finding in quick}
     return (*worse, *(finding for finding in deep if finding.id not in ids))

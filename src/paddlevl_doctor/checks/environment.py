@@ -1,13 +1,15 @@
-"""Checks of the machine and of the target's interpreter: nothing here looks at installed packages."""
+"""Checks of the machine, of the target's interpreter, and of environment variables."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from packaging.version import Version
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
-from paddlevl_doctor.facts.host import LIMIT, longest_path
-from paddlevl_doctor.knowledge.data_files import numbers
-from paddlevl_doctor.knowledge.visible_gpus import LIST
+from paddlevl_doctor.facts.host import MAX_PATH, longest_path
+from paddlevl_doctor.knowledge.tables import numbers
+from paddlevl_doctor.knowledge.visible_gpus import VISIBLE_DEVICES
 from paddlevl_doctor.knowledge.wheel_choice import required_glibc
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import Gpus
@@ -16,7 +18,6 @@ from paddlevl_doctor.values.findings import Status
 # Installing `current` took 1.4 GB in the environment and 0.7 GB in uv's cache (CPU, measured); the GPU wheels
 # add 4 to 6 GB of downloads (matrix.md, 1.4).
 _NEEDED_MB = {"paddlepaddle": 2_500, "paddlepaddle-gpu": 12_000}
-_BITS = 64
 
 
 def _target_environment(context: Context) -> Diagnosis:
@@ -35,19 +36,16 @@ def _target_environment(context: Context) -> Diagnosis:
 
 def _python_version(context: Context) -> Diagnosis:
     target = context.target
-    flaws = [
-        flaw
-        for flaw, present in (
-            (f"{target.bits} bit", target.bits != _BITS),
-            ("free-threaded", target.free_threaded),
-            (target.implementation, target.implementation != "cpython"),
-        )
-        if present
-    ]
-    described = " ".join([target.version, *flaws])
+    unsupported = {
+        f"{target.bits} bit": target.bits != 64,  # noqa: PLR2004 - bits of a pointer
+        "free-threaded": target.free_threaded,
+        target.implementation: target.implementation != "cpython",
+    }
+    flaws = [flaw for flaw, present in unsupported.items() if present]
+    description = " ".join([target.version, *flaws])
     if flaws or not context.version_set.supports_python(target.version):
-        return problem(Status.ERROR, target.python, described, version=described)
-    return ok(target.python, described)
+        return problem(Status.ERROR, target.python, description, version=description)
+    return ok(target.python, description)
 
 
 def _glibc(context: Context) -> Diagnosis:
@@ -120,33 +118,29 @@ def _long_paths(context: Context) -> Diagnosis:
         return skipped(context.facts.host.system)
     purelib = context.target.purelib
     longest = longest_path(purelib)
-    if longest <= LIMIT:
+    if longest <= MAX_PATH:
         return ok(purelib, message("evidence-longest-path", length=longest))
     if context.facts.long_paths is None:
         return skipped(message("evidence-registry"))
     if context.facts.long_paths:
         return ok("LongPathsEnabled", 1)
-    # What is installed was unpacked; only what has yet to be can fail.
+    # Installed files have been unpacked already; only a new installation can fail.
     installed = context.target.version_of("paddleocr") is not None
     status = Status.NOTE if installed else Status.WARNING
-    return problem(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=LIMIT)
+    return problem(status, "LongPathsEnabled", 0, path=purelib, length=longest, limit=MAX_PATH)
 
 
-def _library(name: str) -> Check:
-    """Make the check for a system library; the ids are those of the knowledge."""
-    sonames = {"libgl-missing": ("libGL.so.1", "libglib-2.0.so.0"), "libgomp-missing": ("libgomp.so.1",)}[
-        name
-    ]
+def _shared_libraries(sonames: tuple[str, ...], context: Context) -> Diagnosis:
+    if context.facts.host.system != "linux":
+        return skipped(context.facts.host.system)
+    missing = [so for so in context.target.missing_libraries if so in sonames]
+    if missing:
+        return problem(Status.ERROR, "dlopen", ", ".join(missing), library=", ".join(missing))
+    return ok("dlopen", ", ".join(sonames))
 
-    def look(context: Context) -> Diagnosis:
-        if context.facts.host.system != "linux":
-            return skipped(context.facts.host.system)
-        missing = [so for so in context.target.missing_libraries if so in sonames]
-        if missing:
-            return problem(Status.ERROR, "dlopen", ", ".join(missing), library=", ".join(missing))
-        return ok("dlopen", ", ".join(sonames))
 
-    return Check(name, look, needs=("target-environment",))
+_libgl = partial(_shared_libraries, ("libGL.so.1", "libglib-2.0.so.0"))
+_libgomp = partial(_shared_libraries, ("libgomp.so.1",))
 
 
 CHECKS = (
@@ -159,60 +153,60 @@ CHECKS = (
     Check("aarch64-no-gpu-wheel", _aarch64),
     Check("disk-space", _disk_space),
     Check("windows-long-path", _long_paths, needs=("target-environment",)),
-    _library("libgl-missing"),
-    _library("libgomp-missing"),
+    Check("libgl-missing", _libgl, needs=("target-environment",)),
+    Check("libgomp-missing", _libgomp, needs=("target-environment",)),
 )
 
 
-_MISPRINT = "DISABLE_MODEL_SOURCE_CHECK"
-_RIGHT = "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"
+_MISPRINTED_NAME = "DISABLE_MODEL_SOURCE_CHECK"
+_CORRECT_NAME = "PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"
 _FIRST_WITH_CHECK = (3, 3, 11)
-"""The first paddlex that reads `_RIGHT`; none of the 26 releases 3.3.0-3.7.2 reads `_MISPRINT`."""
+"""The first paddlex that reads _CORRECT_NAME; none of the 26 releases 3.3.0-3.7.2 reads _MISPRINTED_NAME."""
 
 
 def _source_check(context: Context) -> Diagnosis:
     settings = context.facts.settings
-    if _MISPRINT not in settings:
-        return skipped(message("evidence-not-set", name=_MISPRINT))
-    if settings.get(_RIGHT):
-        return ok(_RIGHT, settings[_RIGHT])
+    if _MISPRINTED_NAME not in settings:
+        return skipped(message("evidence-not-set", name=_MISPRINTED_NAME))
+    if settings.get(_CORRECT_NAME):
+        return ok(_CORRECT_NAME, settings[_CORRECT_NAME])
     paddlex = context.target.version_of("paddlex") or "0"
     if numbers(paddlex) < _FIRST_WITH_CHECK:
-        return problem(Status.NOTE, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
-    return problem(Status.WARNING, _MISPRINT, settings[_MISPRINT], paddlex=paddlex)
+        return problem(Status.NOTE, _MISPRINTED_NAME, settings[_MISPRINTED_NAME], paddlex=paddlex)
+    return problem(Status.WARNING, _MISPRINTED_NAME, settings[_MISPRINTED_NAME], paddlex=paddlex)
 
 
 def _visible_devices(context: Context) -> Diagnosis:
-    value, gpus = context.facts.settings.get(LIST), context.facts.gpus
+    value, gpus = context.facts.settings.get(VISIBLE_DEVICES), context.facts.gpus
     if value is None:
-        return skipped(message("evidence-not-set", name=LIST))
+        return skipped(message("evidence-not-set", name=VISIBLE_DEVICES))
     if context.target.version_of("paddlepaddle-gpu") is None or not gpus.devices:
         return skipped(message("evidence-no-cuda-wheel-gpu"))
     if _wrong_entry(value, gpus) is None:
-        return ok(LIST, value)
-    shown, there = value or message("evidence-empty"), len(gpus.devices)
-    return problem(Status.WARNING, LIST, shown, devices=shown, count=there)
+        return ok(VISIBLE_DEVICES, value)
+    devices = value or message("evidence-empty")
+    return problem(Status.WARNING, VISIBLE_DEVICES, devices, devices=devices, count=len(gpus.devices))
 
 
 def _wrong_entry(value: str, gpus: Gpus) -> str | None:
-    """Return the first entry that names no GPU, or one that was named before; CUDA then sees fewer, or none.
+    """Return the first entry of CUDA_VISIBLE_DEVICES that is a duplicate or names no GPU, None if all are right.
 
-    Source: see `visible`. A GPU that could not be asked still has a number, and UUIDs that nobody could look up
-    are taken as right; an empty value hides every GPU.
+    CUDA ignores a wrong entry and all entries after it; an empty value hides every GPU (source: see
+    knowledge/visible_gpus.py). Every number is accepted if NVML failed for a GPU, every UUID if none was looked up.
     """
     count = None if gpus.detail else len(gpus.devices)
-    before: set[str] = set()
+    seen: set[str] = set()
     for entry in (part.strip() for part in value.split(",")):
-        by_uuid = entry.startswith(("GPU-", "MIG-"))
-        there = entry.isdecimal() and (count is None or int(entry) < count)
-        there = (gpus.by_uuid is None or entry in gpus.by_uuid) if by_uuid else there
-        if not there or entry in before:
+        exists = entry.isdecimal() and (count is None or int(entry) < count)
+        if entry.startswith(("GPU-", "MIG-")):
+            exists = gpus.by_uuid is None or entry in gpus.by_uuid
+        if not exists or entry in seen:
             return entry
-        before.add(entry)
+        seen.add(entry)
     return None
 
 
-SETTINGS_CHECKS = (
+VARIABLE_CHECKS = (
     Check("misprinted-source-check-env", _source_check, needs=("no-paddleocr-installed",)),
     Check("cuda-visible-devices", _visible_devices, needs=("no-paddle-installed",)),
 )

@@ -1,21 +1,21 @@
-"""Checks of PaddleX's model cache, and of what a download into it takes."""
+"""Checks of PaddleX's model cache and of the disk space for model downloads."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
-from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.facts import CachedModel
 from paddlevl_doctor.values.findings import Evidence, Status
 
 _STOP_FILE = "generation_config.json"
 _FONT = "PingFang-SC-Regular.ttf"
-"""What drawing the layout of a page loads in every paddlex 3.3.0-3.7.2 (layout_analysis/result.py)."""
+"""The font that every paddlex 3.3.0-3.7.2 loads to draw the layout of a page (layout_analysis/result.py)."""
 _LOCAL_FONT = "PADDLE_PDX_LOCAL_FONT_FILE_PATH"
 _AMPLE_MB = 4_000
-"""More than the models of any pipeline take; below it the sizes are looked up."""
+"""Enough for the models of any pipeline. Only with less free space are the sizes of the models looked up."""
 
 
 def _models(context: Context) -> tuple[CachedModel, ...]:
@@ -23,7 +23,7 @@ def _models(context: Context) -> tuple[CachedModel, ...]:
 
 
 def _flaws(model: CachedModel) -> list[str]:
-    """Name what is missing or damaged in a model, but for the file that has a finding of its own."""
+    """Return the missing and damaged files of a model, except _STOP_FILE, which generation-config-missing reports."""
     damaged = [f"{d.file} ({d.seen or d.why})" for d in model.damaged if d.file != _STOP_FILE]
     return [*(name for name in model.missing if name != _STOP_FILE), *damaged]
 
@@ -46,10 +46,10 @@ def _generation_config(context: Context) -> Diagnosis:
     if not language_models:
         return skipped(message("evidence-no-paddleocr-vl-model"))
     for model in language_models:
-        seen = _stop_file_flaw(model)
-        if seen and not _flaws(model):
-            found = problem(Status.ERROR, model.path, seen, model=model.name)
-            return replace(found, subjects=(model.name,))
+        flaw = _stop_file_flaw(model)
+        if flaw and not _flaws(model):
+            diagnosis = problem(Status.ERROR, model.path, flaw, model=model.name)
+            return replace(diagnosis, subjects=(model.name,))
     return ok("model cache", ", ".join(model.name for model in language_models))
 
 
@@ -65,11 +65,11 @@ def _duplicate_layout(context: Context) -> Diagnosis:
     nested = [m for m in copies if m.name != "PP-DocLayoutV2" and not m.linked]
     if len(copies) > 1 and not nested:
         return ok("model cache", message("evidence-one-copy"))
-    if not nested or len(nested) == len(copies):  # the one that is loaded lies directly in official_models
+    if not nested or len(nested) == len(copies):  # paddlex loads the copy directly in official_models
         return skipped(message("evidence-stored-once"))
-    paths = ", ".join(model.name for model in copies)
-    found = problem(Status.NOTE, "model cache", paths, size_mb=sum(m.size_mb for m in nested), paths=paths)
-    return replace(found, subjects=tuple(m.name for m in nested))
+    paths, size_mb = ", ".join(model.name for model in copies), sum(model.size_mb for model in nested)
+    diagnosis = problem(Status.NOTE, "model cache", paths, size_mb=size_mb, paths=paths)
+    return replace(diagnosis, subjects=tuple(model.name for model in nested))
 
 
 def _ascii_path(context: Context) -> Diagnosis:
@@ -95,14 +95,14 @@ def _font(context: Context) -> Diagnosis:
     )
 
 
-def _room_for_download(context: Context) -> Diagnosis:
-    """Compare the folder for temporary files, through which a download goes, with what is still missing."""
+def _download_space(context: Context) -> Diagnosis:
+    """Compare the free space of the temporary folder, which every download uses, with the largest missing model."""
     free = context.facts.free_disk_mb.get("temp")
     if free is None or free >= _AMPLE_MB:
         return skipped(message("evidence-unknown")) if free is None else ok("temporary files", f"{free} MB")
     missing = _missing_models(context)
     needed = max(missing.values(), default=0)
-    if free >= needed:  # one model after the other goes through the folder
+    if free >= needed:  # paddlex downloads one model at a time
         return ok("temporary files", f"{free} MB")
     names = ", ".join(missing)
     return problem(
@@ -111,17 +111,17 @@ def _room_for_download(context: Context) -> Diagnosis:
 
 
 def _missing_models(context: Context) -> dict[str, int]:
-    """Return the models of the newest pipeline that are not in the cache, with their sizes in MiB."""
+    """Return the models of the newest supported pipeline that are not in the cache, with their sizes in MiB."""
     from paddlevl_doctor.knowledge.catalogue import load_models, load_pipelines  # noqa: PLC0415 - rarely needed
 
     paddlex = numbers(context.target.version_of("paddlex") or "0")
     pipelines = [p for p in load_pipelines() if p.language_model and numbers(p.since) <= paddlex]
-    wanted = {pipelines[-1].language_model, pipelines[-1].layout_model} if pipelines else set()
-    present = {model.name for model in _models(context)}
+    required = {pipelines[-1].language_model, pipelines[-1].layout_model} if pipelines else set()
+    cached = {model.name for model in _models(context)}
     return {
         model.name: (model.bytes or 0) >> 20
         for model in load_models()
-        if model.name in wanted and not {model.folder, f"{model.folder}/{model.name}"} & present
+        if model.name in required and not {model.folder, f"{model.folder}/{model.name}"} & cached
     }
 
 
@@ -133,5 +133,5 @@ CHECKS = (
     Check("duplicate-doclayoutv2", _duplicate_layout),
     Check("windows-nonascii-model-path", _ascii_path),
     Check("font-download-offline", _font, needs=_STACK),
-    Check("tmp-disk-full-on-download", _room_for_download, needs=_STACK),
+    Check("tmp-disk-full-on-download", _download_space, needs=_STACK),
 )

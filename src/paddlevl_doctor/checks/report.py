@@ -1,4 +1,4 @@
-"""The whole answer of `check`: facts, findings, their summary and the exit code."""
+"""The result of `check`: facts, findings, their summary and the exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORST_FIRST = (Status.ERROR, Status.UNKNOWN, Status.WARNING, Status.NOTE, Statu
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The whole answer of `check`."""
+    """The result of `check`; `seconds` is the time that it took."""
 
     facts: Facts
     findings: tuple[Finding, ...]
@@ -21,13 +21,13 @@ class CheckReport:
 
     @property
     def summary(self) -> dict[str, object]:
-        """The worst status, and how many findings have each status."""
+        """The worst status, and the number of findings of each status."""
         counts = Counter(finding.status for finding in self.findings)
         worst = next((status for status in _WORST_FIRST if counts[status]), Status.OK)
         return {"status": worst.value, **{status.value: counts[status] for status in Status}}
 
     def exit_code(self, *, strict: bool = False) -> ExitCode:
-        """0 nothing wrong, 1 problems (with `strict` warnings too), 3 something could not be looked at."""
+        """Return 0 without a problem, 1 with an error (`strict`: or a warning), 3 if a finding is unknown."""
         statuses = {finding.status for finding in self.findings}
         if Status.ERROR in statuses or (strict and Status.WARNING in statuses):
             return ExitCode.PROBLEMS

@@ -1,18 +1,18 @@
-"""Runs the checks in order, blocks what cannot be looked at yet, and puts words to the answers."""
+"""Runs the checks in order, blocks those whose needs are not met, and turns each diagnosis into a finding."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis
 from paddlevl_doctor.knowledge.failures import Failure, load_failure
 from paddlevl_doctor.messages import Message
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
-_WRONG = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
-_SILENT = (Status.OK, Status.SKIPPED, Status.BLOCKED)
+_BLOCKING = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
+_WITHOUT_DETAILS = (Status.OK, Status.SKIPPED, Status.BLOCKED)
 AUTOMATIC = (
     "packages",
     "patch",
@@ -26,30 +26,30 @@ AUTOMATIC = (
     "edit-config",
     "environment",
 )
-"""Kinds of cure that `fix` can do by itself."""
+"""The kinds of cure that `fix` applies automatically."""
 
 
 def run_checks(context: Context, checks: Sequence[Check]) -> tuple[Finding, ...]:
-    """Return one finding a check, in the order of `checks`."""
+    """Return one finding for each check, in the order of `checks`."""
     findings: dict[str, Finding] = {}
     for check in checks:
-        blocker = next((n for n in check.needs if n in findings and findings[n].status in _WRONG), None)
+        blocker = next((n for n in check.needs if n in findings and findings[n].status in _BLOCKING), None)
         if blocker is not None:
             root = findings[blocker].blocked_by or blocker
             findings[check.id] = describe(check.id, Diagnosis(Status.BLOCKED), blocked_by=root)
             continue
         started = time.perf_counter()
-        diagnosis = _look(check, context)
+        diagnosis = _run(check, context)
         elapsed = 1000 * (time.perf_counter() - started)
         findings[check.id] = describe(check.id, diagnosis, duration_ms=round(elapsed, 2))
     return tuple(findings.values())
 
 
-def _look(check: Check, context: Context) -> Diagnosis:
-    """Run one check; one that crashes is itself a result and never hides the others."""
+def _run(check: Check, context: Context) -> Diagnosis:
+    """Run one check. If it raises, return an unknown diagnosis, so that the other checks still run."""
     try:
-        return check.look(context)
-    except Exception:  # whatever it was, it is shown as `unknown` with its text
+        return check.run(context)
+    except Exception:
         last = traceback.format_exc().strip().splitlines()[-1]
         return Diagnosis(Status.UNKNOWN, (Evidence("check crashed", last),))
 
@@ -61,9 +61,9 @@ def describe(
     blocked_by: str | None = None,
     duration_ms: float = 0.0,
 ) -> Finding:
-    """Put the words of the failure's entry to a diagnosis."""
+    """Return the finding of a diagnosis, with the texts of the failure file `finding_id`."""
     failure = load_failure(finding_id)
-    silent = diagnosis.status in _SILENT
+    silent = diagnosis.status in _WITHOUT_DETAILS
     crashed = diagnosis.status is Status.UNKNOWN and not diagnosis.params
     return Finding(
         id=finding_id,
@@ -71,7 +71,7 @@ def describe(
         title=_title(failure, diagnosis, crashed=crashed),
         cause="" if silent or crashed else failure.message("cause", **diagnosis.params),
         evidence=diagnosis.evidence,
-        remedy=None if silent or crashed else _remedy(failure, diagnosis),
+        remedy=None if silent or crashed else _remedy(failure, diagnosis.params),
         links=() if silent else failure.links,
         blocked_by=blocked_by,
         duration_ms=duration_ms,
@@ -87,8 +87,7 @@ def _title(failure: Failure, diagnosis: Diagnosis, *, crashed: bool) -> Message:
     return failure.message("title.bad", **diagnosis.params)
 
 
-def _remedy(failure: Failure, diagnosis: Diagnosis) -> Remedy:
-    words = failure.message("remedy", **diagnosis.params)
+def _remedy(failure: Failure, params: Mapping[str, object]) -> Remedy:
     automatic = failure.cure.kind in AUTOMATIC
     commands = (("paddlevl-doctor", "fix", "--apply", "--only", failure.id),) if automatic else ()
-    return Remedy(words, commands)
+    return Remedy(failure.message("remedy", **params), commands)

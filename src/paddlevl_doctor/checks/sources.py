@@ -1,4 +1,4 @@
-"""Checks of paddlex's own source files and of the pipeline files: defects that a patch cures."""
+"""Checks for known defects of PaddleX and PaddleOCR: by the state of patched files, and by installed versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from packaging.version import Version
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, applicability, ok, problem, skipped
 from paddlevl_doctor.knowledge.failures import Failure, load_failure
 from paddlevl_doctor.knowledge.patches import PatchState, find_patch, load_patches, state_of
-from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import PatchedFile
 from paddlevl_doctor.values.findings import Evidence, Status
 
@@ -19,32 +19,29 @@ def patch_states(context: Context, patch_id: str) -> dict[PatchedFile, PatchStat
     patch = find_patch(patch_id)
     files = {file.path: file for file in patch.files}
     version = context.target.version_of("paddlex") or ""
-    seen = (f for f in context.facts.patched_files if f.patch == patch_id)
-    return {f: state_of(files[f.path], f.sha256, version) for f in seen}
+    facts = (fact for fact in context.facts.patched_files if fact.patch == patch_id)
+    return {fact: state_of(files[fact.path], fact.sha256, version) for fact in facts}
 
 
 def is_cured(failure: Failure, context: Context) -> bool:
-    """Say whether the patch that cures a failure is in place, which no version tells."""
+    """Return whether all files of the patch that cures a failure are patched."""
     patch = failure.cure.patch
     states = set(patch_states(context, patch).values()) if patch is not None else set()
     return states == {PatchState.PATCHED}
 
 
-def _by_patch(context: Context, patch_id: str, when_pristine: Status) -> Diagnosis:
-    """Judge a defect by the state of the files that its patch changes."""
-    paddlex = context.target.version_of("paddlex")
+def _by_patch(patch_id: str, status: Status, context: Context) -> Diagnosis:
+    """Return `status` if a file of the patch is as published, ok if all are patched, else a note."""
     states = patch_states(context, patch_id)
-    shown = tuple(Evidence(f.path, state.value) for f, state in states.items())
-    found = set(states.values())
-    if PatchState.PRISTINE in found:
-        return Diagnosis(when_pristine, shown, {"paddlex": paddlex})
-    if found <= {PatchState.PATCHED}:
-        return Diagnosis(Status.OK, shown)
-    return Diagnosis(Status.NOTE, shown, {"paddlex": paddlex})
+    evidence = tuple(Evidence(file.path, state.value) for file, state in states.items())
+    if set(states.values()) <= {PatchState.PATCHED}:
+        return Diagnosis(Status.OK, evidence)
+    pristine = PatchState.PRISTINE in states.values()
+    params: dict[str, object] = {"paddlex": context.target.version_of("paddlex")}
+    return Diagnosis(status if pristine else Status.NOTE, evidence, params)
 
 
-def _doc_preprocessor(context: Context) -> Diagnosis:
-    return _by_patch(context, "doc-preprocessor-defaults", Status.WARNING)
+_doc_preprocessor = partial(_by_patch, "doc-preprocessor-defaults", Status.WARNING)
 
 
 def _doc_preprocessor_wrapper(context: Context) -> Diagnosis:
@@ -54,34 +51,36 @@ def _doc_preprocessor_wrapper(context: Context) -> Diagnosis:
     return ok("paddleocr", version)
 
 
+_FUSED_CUDA = 12
+"""The CUDA major version from which on paddlex uses the fused kernel."""
+
+
 def _cuda_major(context: Context) -> int:
     build = context.target.paddle
     return int(build.cuda.partition(".")[0]) if build is not None and build.cuda else 0
 
 
-def _cuda(context: Context) -> int | Message:
-    return _cuda_major(context) or message("evidence-none")
-
-
 def _windows_kernel(context: Context) -> Diagnosis:
-    host = context.facts.host
-    if host.system != "windows" or _cuda_major(context) < 12 or not context.gpus:  # noqa: PLR2004
-        return skipped(message("evidence-system-cuda", system=host.system, cuda=_cuda(context)))
-    # One thread reports it and nobody could reproduce it yet: a warning, not an error.
-    return _by_patch(context, "fuse-rms-norm", Status.WARNING)
+    system, cuda = context.facts.host.system, _cuda_major(context)
+    if system != "windows" or cuda < _FUSED_CUDA or not context.gpus:
+        shown = cuda or message("evidence-none")
+        return skipped(message("evidence-system-cuda", system=system, cuda=shown))
+    # A warning and not an error: only one thread reports the failure, and it has not been reproduced.
+    return _by_patch("fuse-rms-norm", Status.WARNING, context)
 
 
 def _cpu_kernel(context: Context) -> Diagnosis:
-    paddlex = Version(context.target.version_of("paddlex") or "0")
-    if _cuda_major(context) < 12 or context.gpus:  # noqa: PLR2004
-        return skipped(message("evidence-cuda-gpus", cuda=_cuda(context), count=len(context.gpus)))
-    if paddlex >= Version("3.3.6"):  # from here on the device is asked, not the wheel alone
+    paddlex, cuda = Version(context.target.version_of("paddlex") or "0"), _cuda_major(context)
+    if cuda < _FUSED_CUDA or context.gpus:
+        shown = cuda or message("evidence-none")
+        return skipped(message("evidence-cuda-gpus", cuda=shown, count=len(context.gpus)))
+    if paddlex >= Version("3.3.6"):  # from 3.3.6 on paddlex looks at the device, not only at the wheel
         return ok("paddlex", paddlex)
-    return _by_patch(context, "fuse-rms-norm", Status.ERROR)
+    return _by_patch("fuse-rms-norm", Status.ERROR, context)
 
 
 def _patch_lost(context: Context) -> Diagnosis:
-    """A note: what a missing patch means is said by the finding that it cures."""
+    """Report a note if an applied patch is no longer in place; the finding that it cures has the consequence."""
     known = {patch.id for patch in load_patches()}
     applied = [name for name in context.facts.applied_patches if name in known]
     if not applied:
@@ -117,7 +116,7 @@ CHECKS = (
 )
 
 
-IDS = (
+VERSION_FAILURES = (
     "vl-official-name-3-3-2",
     "langchain-docstore",
     "aistudio-sdk-conflict",
@@ -128,17 +127,17 @@ IDS = (
     "queue-deadlock-on-error",
     "pipeline-close-leak",
 )
-"""The entries with `quick`; reading all entries to find them would cost every check a tenth of its time."""
+"""The failures with the field `quick`. Reading all failure files to find them would take a tenth of a check's time."""
 
 
-def _look(failure_id: str, context: Context) -> Diagnosis:
-    """Say what the entry says where all distributions that it names are installed in its versions."""
+def _by_versions(failure_id: str, context: Context) -> Diagnosis:
+    """Return the failure's `quick` status if all distributions that it names are installed in its ranges."""
     failure, target = load_failure(failure_id), context.target
-    found = {name: target.version_of(name) for name in failure.applies.specifiers}
-    missing = [name for name, version in found.items() if version is None]
+    installed = {name: target.version_of(name) for name in failure.applies.specifiers}
+    missing = [name for name, version in installed.items() if version is None]
     if missing:
         return skipped(message("evidence-no-names", names=missing))
-    source, version = next(iter(found.items()))
+    source, version = next(iter(installed.items()))
     if is_cured(failure, context):
         return ok(source, message("evidence-patched", version=version))
     answer = applicability(failure, context.facts).answer
@@ -147,4 +146,4 @@ def _look(failure_id: str, context: Context) -> Diagnosis:
     return ok(source, version)
 
 
-BY_ENTRY_CHECKS = tuple(Check(name, partial(_look, name), needs=("no-paddleocr-installed",)) for name in IDS)
+VERSION_CHECKS = tuple(Check(name, partial(_by_versions, name), needs=_STACK) for name in VERSION_FAILURES)

@@ -174,12 +174,12 @@ def listing() -> tuple[ListedCheck, ...]:
     """Return all known failures: the checks in their order, then those that only a log can show."""
     from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
     from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
-    from paddlevl_doctor.checks.server import SEEN_BY_SERVE  # noqa: PLC0415 - loads urllib3
+    from paddlevl_doctor.checks.server import SERVER_FINDINGS  # noqa: PLC0415 - loads urllib3
 
-    seen = dict.fromkeys(SEEN_BY_SERVE, "server") | dict.fromkeys(DEEP, "deep")
+    seen = dict.fromkeys(SERVER_FINDINGS, "server") | dict.fromkeys(DEEP, "deep")
     seen |= dict.fromkeys((check.id for check in ALL), "quick")
     quick = tuple(check.id for check in ALL)
-    ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SEEN_BY_SERVE)
+    ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SERVER_FINDINGS)
     rest = (name for name in all_ids() if name not in seen)
     return tuple(
         ListedCheck(name, seen.get(name, "log"), load_failure(name).message("looks_at"))

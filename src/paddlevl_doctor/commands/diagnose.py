@@ -113,7 +113,7 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
     version = facts.target.version if facts.target else planned_python(version_set)
     visible = find_visible_gpus(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, visible.gpus, version, version_set)
-    wheel = replace(wheel, refusals=(*wheel.refusals, *visible.said))
+    wheel = replace(wheel, refusals=(*wheel.refusals, *visible.notes))
     return Context(facts, version_set, wheel, followed, visible.gpus.devices)
 
 

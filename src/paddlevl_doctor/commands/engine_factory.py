@@ -20,7 +20,7 @@ from paddlevl_doctor.facts.model_versions import (
 )
 from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.facts.run_probes import probe_environment, user_cache
-from paddlevl_doctor.facts.server import api_key, past_proxies
+from paddlevl_doctor.facts.server import api_key, loopback_exemptions
 from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
 from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
 from paddlevl_doctor.messages import Text, message
@@ -224,7 +224,7 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
     setup = NativeSetup(
         python=context.target.python,
         device="cpu",
-        env={**probe_environment(context.system, context.target), **past_proxies(context.system.env)},
+        env={**probe_environment(context.system, context.target), **loopback_exemptions(context.system.env)},
         folder=folder / "worker-server",
         incident_folder=request.output / INCIDENTS,
         options={**client, "vl_rec_server_url": server.url, **layout},

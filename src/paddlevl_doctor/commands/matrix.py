@@ -207,7 +207,7 @@ def _gpus_here(system: System, request: MatrixRequest) -> tuple[Gpus, tuple[Rule
     if not gpus.devices:
         return gpus, ()
     seen = find_visible_gpus(gpus, system.env)
-    return seen.gpus, seen.said
+    return seen.gpus, seen.notes
 
 
 def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:

@@ -16,8 +16,8 @@ from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
-from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.indexes import IndexChoice, choose_index

@@ -1,1 +1,1 @@
-"""What is true here: the machine, its GPUs, the target, the model cache. Nothing is judged in this room."""
+"""Collects facts about the machine, its GPUs, the target and the model cache, without judging them."""

@@ -1,4 +1,4 @@
-"""Collects all quick facts: nothing heavy is imported, and the slow part runs beside the others."""
+"""Collects all facts of the quick check. The target's Python and NVML are queried at the same time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
 
 def collect_facts(system: System, choice: Choice, known: Target | None = None) -> Facts:
-    """Look at the machine and at the chosen target; what is `known` of its packages is not asked again.
+    """Collect the facts about the machine and the chosen target; `known` replaces the query of the target.
 
-    The GPUs are asked in a thread while the target's Python starts: both mostly wait.
-    Raises UsageError where the user named a target that is not one.
+    NVML is queried in a thread while the target's Python starts.
+    Raises UsageError if the user named a target that is not a Python environment.
     """
     gpus: list[Gpus] = []
     thread = threading.Thread(target=lambda: gpus.append(collect_gpus(system)), daemon=True)
@@ -55,7 +55,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
 
 
 def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, ...]:
-    """Hash every file that a known patch could change in this target."""
+    """Return the hash of every file of the target that a known patch changes."""
     if target is None or target.version_of("paddlex") is None:
         return ()
 
@@ -68,7 +68,7 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
 
 
 def applied_patches(system: System, target: Target | None) -> tuple[str, ...]:
-    """Read the journals of the target's transactions; a line that is none, or no journal at all, names no patch."""
+    """Return the patches that committed transactions of the target applied; unreadable journals are ignored."""
     if target is None:
         return ()
     folder = Path(target.prefix if target.is_virtual else target.purelib) / STATE_FOLDER / "transactions"
@@ -77,7 +77,7 @@ def applied_patches(system: System, target: Target | None) -> tuple[str, ...]:
 
 
 def _patches_in(journal: str) -> list[str]:
-    """Return what a committed transaction patched; a journal that cannot be read names nothing."""
+    """Return the patches of a committed transaction, nothing for an unreadable journal."""
     try:
         events = [json.loads(line) for line in journal.splitlines() if line.endswith("}")]
         if not any(event["event"] == "commit" for event in events):
@@ -94,7 +94,7 @@ def _sha256(system: System, path: Path) -> str | None:
 
 
 def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
-    """Look at `pipelines` in the working folder, which `fix` makes a link to the target's pipeline files."""
+    """Return the state of `pipelines` in the working folder; `fix` makes it a link to the target's pipeline files."""
     path = system.cwd() / "pipelines"
     wanted = Path(target.purelib) / PIPELINES if target and target.version_of("paddlex") else None
     points_to = system.link_target(path)
@@ -115,7 +115,7 @@ def _link_state(system: System, path: Path, points_to: str | None, wanted: Path 
 
 
 def _uv_cache(system: System) -> Path:
-    """Return where uv keeps its cache unless it is told (docs.astral.sh/uv/concepts/cache, cache directory)."""
+    """Return uv's default cache folder (docs.astral.sh/uv/concepts/cache, cache directory)."""
     if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
         return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
     return Path(system.env.get("XDG_CACHE_HOME") or system.home() / ".cache") / "uv"

@@ -1,4 +1,4 @@
-"""The deep look: children of the target's Python side by side; meanwhile model hubs, index page and models' files."""
+"""Collects the facts of the deep check: runs probes concurrently, and queries hubs, index page and model files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from paddlevl_doctor.facts.model_cache import altered_models
-from paddlevl_doctor.facts.network import HubQuestion, read_index_page
+from paddlevl_doctor.facts.network import HubQuery, read_index_page
 from paddlevl_doctor.facts.run_probes import probe_environment, run_concurrently, run_probe
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
 from paddlevl_doctor.system.machine import System
@@ -16,7 +16,7 @@ from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult, Target, 
 PROBE_TIMEOUT = 300.0
 """Seconds. A self-test takes 4 s on two cores; a cold network disk makes the import many times slower."""
 HUB_TIMEOUT = 3.0
-"""Seconds. PaddleX gives each hub one, which is too short for many proxies."""
+"""Seconds. PaddleX waits one second for each hub, which is too short for many proxies."""
 MODULES = ("paddle", "paddlex", "paddleocr")
 
 _Jobs = dict[str, tuple[str, tuple[str, ...]]]
@@ -30,16 +30,15 @@ def collect_deep(
     ask_hubs: bool = False,
     index: str | None = None,
 ) -> DeepFacts:
-    """Run all probes that this target needs on these devices, at most as many at a time as there are processors.
+    """Run the probes for these devices, at most as many at a time as there are processors.
 
-    The three imports are looked at apart only where no self-test came past its own: it imports the same modules
-    in a fresh process, so its success leaves nothing for them to find, and only a failure asks which module
-    it was and what came first. `index` is the URL of the page of CUDA wheels to read. Needs a target; never raises
-    for what a probe does.
+    The three modules are imported in probes of their own only if no self-test could import them: these probes then
+    show which module failed first. `index` is the URL of the page of CUDA wheels to read. `facts` must have a target.
+    Never raises for the failure of a probe.
     """
-    assert facts.target is not None  # noqa: S101 - commands/deep.py looked
+    assert facts.target is not None  # noqa: S101 - commands/diagnose_deep.py checks this
     started = system.clock()
-    hubs = HubQuestion(system, HUB_TIMEOUT) if ask_hubs else None
+    hubs = HubQuery(system, HUB_TIMEOUT) if ask_hubs else None
     with ThreadPoolExecutor(2) as meanwhile:
         page = meanwhile.submit(read_index_page, system, index) if index else None
         models = meanwhile.submit(altered_models, system, facts.cache)
@@ -53,7 +52,7 @@ def collect_deep(
 
 
 def _jobs(target: Target, devices: Sequence[str]) -> _Jobs:
-    """List the probes, the longest first."""
+    """Return the probes, the longest first."""
     jobs: _Jobs = {f"selftest {name}": ("selftest", ("--device", name)) for name in devices}
     jobs["kernels"] = ("kernels", ("--devices", ",".join(dict.fromkeys(("cpu", *devices)))))
     if target.version_of("torch") is not None:

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs, asked from the driver itself through NVML."""
+"""Queries the NVIDIA GPUs through NVML, the library of the driver."""
 
 from __future__ import annotations
 
@@ -20,11 +20,16 @@ _REASONS = {
     18: "driver-library-mismatch",
 }
 _LIBRARY = "libnvidia-ml.so.1"
-# Folders with the driver's libraries on systems that tell the loader about them by an environment variable or
-# a configuration file, and sometimes do not: WSL, Kaggle and GKE, Colab, NixOS.
-_FOLDERS = ("/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/usr/lib64-nvidia", "/run/opengl-driver/lib")
-_PACKAGED = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
-"""Where the packages of Debian, Ubuntu and Fedora put the libraries of a Linux driver."""
+# Folders with the driver's libraries on systems whose loader knows them only through a variable or a configuration
+# file, which may be missing: WSL, Kaggle and GKE, Colab, NixOS.
+_DRIVER_FOLDERS = (
+    "/usr/lib/wsl/lib",
+    "/usr/local/nvidia/lib64",
+    "/usr/lib64-nvidia",
+    "/run/opengl-driver/lib",
+)
+_PACKAGE_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64")
+"""The folders in which the packages of Debian, Ubuntu and Fedora install the libraries of a Linux driver."""
 _MIB = 20
 
 Answer = TypeVar("Answer")
@@ -33,21 +38,21 @@ Answer = TypeVar("Answer")
 def collect_gpus(system: System) -> Gpus:
     """Return the NVIDIA GPUs of a machine, or the reason why none is known; never raises.
 
-    CUDA_VISIBLE_DEVICES hides nothing here: NVML shows every GPU that the container or the account may see. Its
-    UUIDs are looked up, because nothing else says which GPUs they mean. A GPU in MIG mode is described by the
-    instance that is named there, else by its first, because a process can use one instance only.
+    CUDA_VISIBLE_DEVICES hides no GPU here: NVML lists every GPU that the container or the account may use. Only the
+    UUIDs in the variable are looked up. A GPU in MIG mode is described by the instance in the variable, else by its
+    first instance, because a process can use only one.
     """
     try:
         nvml = system.nvml()
         nvml.nvmlInit()
     except OSError as error:
-        return _without_library(system, str(error))
+        return _missing_library(system, str(error))
     except Exception as error:  # a broken binding must not hide the other facts
-        return _unless_of_linux(system, Gpus(reason=_reason(error), detail=_words(error)))
+        return _check_linux_driver(system, Gpus(reason=_reason(error), detail=_error_text(error)))
     try:
-        return _ask(nvml, _uuids(system.env))
+        return _query(nvml, _uuids(system.env))
     except Exception as error:  # as above
-        return Gpus(reason=_reason(error), detail=_words(error))
+        return Gpus(reason=_reason(error), detail=_error_text(error))
     finally:
         _try(nvml.nvmlShutdown, None)
 
@@ -57,22 +62,24 @@ def _uuids(env: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(entry for entry in entries if entry.startswith(("GPU-", "MIG-")))
 
 
-def _without_library(system: System, words: str) -> Gpus:
-    places = [f"{folder}/{_LIBRARY}" for folder in _FOLDERS if system.platform.startswith("linux")]
+def _missing_library(system: System, words: str) -> Gpus:
+    places = [f"{folder}/{_LIBRARY}" for folder in _DRIVER_FOLDERS if system.platform.startswith("linux")]
     hidden = next((place for place in places if system.exists(Path(place))), None)
     if hidden is None:
         return Gpus(reason="no-library", detail=words)
     return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
 
 
-def _unless_of_linux(system: System, failed: Gpus) -> Gpus:
-    """Say where under WSL a driver package of Linux stands before the Windows driver's libraries.
+def _check_linux_driver(system: System, failed: Gpus) -> Gpus:
+    """Return another reason if, under WSL, a Linux driver package hides the Windows driver's libraries.
 
-    NVIDIA's user guide of CUDA on WSL warns of it: such a package brings libraries that find no driver there.
+    The libraries of such a package find no driver there (NVIDIA's user guide of CUDA on WSL).
     """
     ours = f"{WSL_LIBRARIES}/libcuda.so.1"
     theirs = [
-        f"{folder}/libcuda.so.1" for folder in _PACKAGED if system.exists(Path(f"{folder}/libcuda.so.1"))
+        f"{folder}/libcuda.so.1"
+        for folder in _PACKAGE_FOLDERS
+        if system.exists(Path(f"{folder}/libcuda.so.1"))
     ]
     if "microsoft" not in system.uname()[0].lower() or not theirs or not system.exists(Path(ours)):
         return failed
@@ -80,7 +87,7 @@ def _unless_of_linux(system: System, failed: Gpus) -> Gpus:
 
 
 class _NoInstanceError(Exception):
-    """MIG is on and nothing was partitioned, so that CUDA sees no device."""
+    """MIG is on without an instance, so that CUDA sees no device."""
 
 
 def _reason(error: Exception) -> str:
@@ -89,27 +96,27 @@ def _reason(error: Exception) -> str:
     return _REASONS.get(getattr(error, "value", 0), "nvml-error")
 
 
-def _words(error: Exception) -> str:
-    """Return NVML's own words; an error of another kind is shown with its name."""
+def _error_text(error: Exception) -> str:
+    """Return NVML's message; for another exception its name, too."""
     return str(error) if hasattr(error, "value") or isinstance(error, _NoInstanceError) else repr(error)
 
 
 def _try(ask: Callable[..., Answer], otherwise: Answer, *arguments: object) -> Answer:
-    """Return an answer that may be absent: old drivers lack functions, WSL has strings that are no UTF-8."""
+    """Call a function of NVML; return `otherwise` if it raises: old drivers lack functions, WSL has invalid UTF-8."""
     try:
         return ask(*arguments)
-    except Exception:  # whatever it was, this one answer is missing
+    except Exception:
         return otherwise
 
 
-def _ask(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
+def _query(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
     devices: list[Gpu] = []
     problems: list[tuple[str, str]] = []
     for index in range(nvml.nvmlDeviceGetCount()):
         try:
             devices.append(_device(nvml, index, uuids))
         except Exception as error:  # one lost GPU must not hide the others
-            problems.append((_reason(error), f"GPU {index}: {_words(error)}"))
+            problems.append((_reason(error), f"GPU {index}: {_error_text(error)}"))
     reason, first = (problems or [("no-devices", "NVML counts 0 devices")])[0]
     return Gpus(
         devices=tuple(devices),
@@ -122,7 +129,7 @@ def _ask(nvml: Any, uuids: tuple[str, ...]) -> Gpus:
 
 
 def _by_uuid(nvml: Any, devices: list[Gpu], uuids: tuple[str, ...]) -> dict[str, int] | None:
-    """Return which GPUs these UUIDs mean, written out or by an unmistakable beginning; None where one is mute."""
+    """Return the GPU numbers of these UUIDs or unambiguous prefixes; None if a GPU does not return its UUID."""
     known: list[tuple[str, int]] = []
     for gpu in devices:
         handle = nvml.nvmlDeviceGetHandleByIndex(gpu.index)
@@ -138,7 +145,7 @@ def _by_uuid(nvml: Any, devices: list[Gpu], uuids: tuple[str, ...]) -> dict[str,
 def _device(nvml: Any, index: int, uuids: tuple[str, ...]) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    part = _used_part(nvml, handle, uuids)
+    part = _cuda_handle(nvml, handle, uuids)
     memory = _try(nvml.nvmlDeviceGetMemoryInfo, None, part)
     return Gpu(
         index=index,
@@ -149,11 +156,11 @@ def _device(nvml: Any, index: int, uuids: tuple[str, ...]) -> Gpu:
     )
 
 
-def _used_part(nvml: Any, handle: Any, uuids: tuple[str, ...]) -> Any:
-    """Return what CUDA would use of a GPU: itself where MIG is off or unknown, else the named instance or the first.
+def _cuda_handle(nvml: Any, handle: Any, uuids: tuple[str, ...]) -> Any:
+    """Return the handle that CUDA uses: the GPU if MIG is off or unknown, else the named or the first instance.
 
-    Inside a container that was given an instance the whole GPU refuses to tell its memory
-    (NVIDIA/nvidia-container-toolkit#842). Raises _NoInstanceError where there is none to use.
+    In a container with one instance, NVML does not return the memory of the whole GPU
+    (NVIDIA/nvidia-container-toolkit#842). Raises _NoInstanceError if MIG is on without an instance.
     """
     if not _has_mig(nvml, handle):
         return handle
@@ -172,7 +179,7 @@ def _has_mig(nvml: Any, handle: Any) -> bool:
 
 
 def _instances(nvml: Any, handle: Any) -> list[Any]:
-    """Return the MIG instances of a GPU, none where MIG is off."""
+    """Return the MIG instances of a GPU, nothing if MIG is off."""
     if not _has_mig(nvml, handle):
         return []
     slots = range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle))
@@ -181,14 +188,14 @@ def _instances(nvml: Any, handle: Any) -> list[Any]:
 
 
 def _text(value: object) -> str | None:
-    """Return a name that some bindings give as bytes."""
+    """Return a string, which some versions of the bindings return as bytes."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else None
 
 
 def _cuda(nvml: Any) -> str | None:
-    """Return the CUDA version of the driver's API; NVML says 12040 for 12.4."""
+    """Return the CUDA version of the driver's API; NVML returns 12040 for 12.4."""
     for name in ("nvmlSystemGetCudaDriverVersion_v2", "nvmlSystemGetCudaDriverVersion"):
         number = _try(getattr(nvml, name, lambda: 0), 0)
         if number > 0:
@@ -201,23 +208,23 @@ _GPU_USE_MIB = 20
 
 @dataclass
 class GpuUse:
-    """One GPU, by its index or UUID as CUDA_VISIBLE_DEVICES has it. Not thread-safe."""
+    """Measures the use of one GPU, given by its index or UUID as in CUDA_VISIBLE_DEVICES. Not thread-safe."""
 
     system: System
     device: str
     _nvml: Any = field(default=None, repr=False)
     _handle: Any = field(default=None, repr=False)
     _is_mute: bool = False
-    _seen: int = 0
-    """Until when NVML has told about single processes; its own microseconds."""
-    _tells: bool = False
-    """It has told about ours: what it says of them counts, and nothing means that they do nothing."""
+    _last_sample: int = 0
+    """The time of NVML's last sample of single processes, in NVML's microseconds."""
+    _knows_processes: bool = False
+    """Whether NVML has returned a sample of our processes; then a missing sample means that they are idle."""
 
     def __call__(self, pids: Collection[int]) -> tuple[int, int] | None:
-        """Return memory in use in MiB, by anybody, and for how many percent of the time some processes compute.
+        """Return the used memory of the GPU in MiB, and the percentage of time in which these processes compute.
 
-        Where NVML does not know them (other numbers in a container, MIG, WSL) that is the GPU's whole time. None where
-        it says nothing at all, for good.
+        If NVML does not know the processes (other process ids in a container, MIG, WSL), the percentage is that of the
+        whole GPU. None if NVML returns nothing; it is not queried again then.
         """
         if self._is_mute:
             return None
@@ -225,21 +232,21 @@ class GpuUse:
             handle = self._handle = self._handle or self._found()
             used = int(self._nvml.nvmlDeviceGetMemoryInfo(handle).used) >> _GPU_USE_MIB
             whole = int(self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
-        except Exception:  # a driver that says nothing must not stop a reading
+        except Exception:  # a failing driver must not stop the parsing
             self._is_mute = True
             return None
-        ours = self._ours(pids)
+        ours = self._process_use(pids)
         return used, whole if ours is None else ours
 
-    def _ours(self, pids: Collection[int]) -> int | None:
+    def _process_use(self, pids: Collection[int]) -> int | None:
         try:
-            told = self._nvml.nvmlDeviceGetProcessUtilization(self._handle, self._seen)
-        except Exception:  # that is also how it says that nobody has computed since then
+            told = self._nvml.nvmlDeviceGetProcessUtilization(self._handle, self._last_sample)
+        except Exception:  # NVML also raises if no process has computed since then
             told = ()
-        self._seen = max((int(process.timeStamp) for process in told), default=self._seen)
+        self._last_sample = max((int(process.timeStamp) for process in told), default=self._last_sample)
         ours = [int(process.smUtil) for process in told if process.pid in pids]
-        self._tells = self._tells or bool(ours)
-        return max(ours, default=0) if self._tells else None
+        self._knows_processes = self._knows_processes or bool(ours)
+        return max(ours, default=0) if self._knows_processes else None
 
     def _found(self) -> Any:
         self._nvml = self.system.nvml()

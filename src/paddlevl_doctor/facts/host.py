@@ -1,4 +1,4 @@
-"""Facts about the machine: system, architecture, virtualisation, processor, memory."""
+"""Collects facts about the machine: system, architecture, virtualisation, processor, memory, variables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Host, Target
 
 WSL_LIBRARIES = "/usr/lib/wsl/lib"
-"""Where WSL puts the driver's libraries."""
+"""The folder of the driver's libraries under WSL."""
 SET = "set"
-"""Stands for a value that is not shown."""
+"""Replaces a value that must not be shown."""
 LOOPBACK = "set, covers loopback"
-"""Stands for a NO_PROXY that keeps requests to this machine away from the proxy."""
+"""Replaces a NO_PROXY that exempts requests to this machine."""
 
 _PREFIXES = ("FLAGS_", "PADDLE_PDX_")
 _NAMES = (
@@ -32,11 +32,11 @@ _LOOPBACK = frozenset({"*", "localhost", "127.0.0.1", "127.0.0.0/8"})
 
 
 def collect_settings(system: System) -> dict[str, str]:
-    """Return the settings by name, sorted; proxies and secrets only as `SET`, URLs without their credentials.
+    """Return the relevant environment variables, sorted; proxies and secrets as `SET`, URLs without credentials.
 
-    LD_LIBRARY_PATH is shown under WSL only, as yes or no: whether it names `WSL_LIBRARIES`.
+    LD_LIBRARY_PATH is included only under WSL, as yes or no: whether it contains `WSL_LIBRARIES`.
     """
-    shown = {name: _shown(name, value) for name, value in system.env.items() if _wanted(name)}
+    shown = {name: _shown_value(name, value) for name, value in system.env.items() if _is_relevant(name)}
     shown |= _proxies(system.env)
     if "microsoft" in system.uname()[0].lower():
         folders = system.env.get("LD_LIBRARY_PATH", "").split(":")
@@ -44,11 +44,11 @@ def collect_settings(system: System) -> dict[str, str]:
     return dict(sorted(shown.items()))
 
 
-def _wanted(name: str) -> bool:
+def _is_relevant(name: str) -> bool:
     return name in _NAMES or name.startswith(_PREFIXES)
 
 
-def _shown(name: str, value: str) -> str:
+def _shown_value(name: str, value: str) -> str:
     if any(word in name.upper() for word in _SECRETS):
         return SET
     scheme, found, rest = value.partition("://")
@@ -57,7 +57,7 @@ def _shown(name: str, value: str) -> str:
 
 
 def _proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """Both spellings count: requests reads lower case first, Windows knows only one."""
+    """Return the proxy variables; both spellings count, because requests reads lower case first."""
     values = {name: env.get(name.lower()) or env.get(name) for name in (*_PROXIES, "NO_PROXY")}
     return {name: _proxy(name, value) for name, value in values.items() if value}
 
@@ -74,7 +74,7 @@ _CONTAINER_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
 
 
 def collect_host(system: System) -> Host:
-    """Describe the machine behind `system`; what cannot be read stays None, empty or 0."""
+    """Return the facts about the machine; an unreadable one is None, empty or 0."""
     release, machine = system.uname()
     name = _SYSTEMS.get(system.platform, "linux" if system.platform.startswith("linux") else system.platform)
     cpu, flags = _processor(system)
@@ -111,7 +111,7 @@ def _wsl(release: str) -> int | None:
 
 
 def _has_musl(system: System) -> bool:
-    """Say whether musl's loader is the only C library here: Debian has a package of it beside its own."""
+    """Return whether musl is the only C library; Debian has a package of musl in addition to glibc."""
     return system.glibc() is None and any(name.startswith("ld-musl-") for name in system.names(Path("/lib")))
 
 
@@ -140,10 +140,10 @@ def _fields(block: str) -> list[tuple[str, str]]:
     return [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
-LIMIT = 260
-"""Characters of a path with its end mark, where Windows does not allow long ones (MAX_PATH)."""
-LONGEST_INSIDE = 134
-"""The longest path below site-packages of paddlepaddle 3.2.2 with paddleocr 3.7.0, measured; it is modelscope's."""
+MAX_PATH = 260
+"""The maximum length of a path with its terminating NUL if Windows does not allow long paths (MAX_PATH)."""
+LONGEST_RELATIVE_PATH = 134
+"""The longest path below site-packages with paddlepaddle 3.2.2 and paddleocr 3.7.0 (measured, modelscope)."""
 _COMMAND = (
     "reg",
     "query",
@@ -154,16 +154,16 @@ _COMMAND = (
 
 
 def longest_path(purelib: str) -> int:
-    """Return how long the longest path of the stack is in this site-packages folder, with its end mark."""
-    return len(purelib) + 1 + LONGEST_INSIDE + 1
+    """Return the length of the longest path in this site-packages folder, with its terminating NUL."""
+    return len(purelib) + 1 + LONGEST_RELATIVE_PATH + 1
 
 
 def long_paths_allowed(system: System, target: Target | None) -> bool | None:
-    """Ask the registry whether long paths are on; None elsewhere than on Windows, and where none is long.
+    """Return whether the registry allows long paths; None on other systems and if no path is too long.
 
-    Only an installation deep in the file system makes this run a command, so that others pay nothing.
+    The command that reads the registry runs only if a path is too long.
     """
-    if system.platform != "win32" or target is None or longest_path(target.purelib) <= LIMIT:
+    if system.platform != "win32" or target is None or longest_path(target.purelib) <= MAX_PATH:
         return None
     answer = system.run(_COMMAND, timeout=10.0)
     words = answer.stdout.split()
@@ -171,12 +171,12 @@ def long_paths_allowed(system: System, target: Target | None) -> bool | None:
 
 
 _CUDA = "libcuda.so"
-"""What paddle asks for (dynamic_loader.cc); the loader's list often has libcuda.so.1 only (microsoft/WSL#8587)."""
+"""The name that paddle loads (dynamic_loader.cc); the loader often knows only libcuda.so.1 (microsoft/WSL#8587)."""
 _HIDDEN = ("library-not-on-path", "driver-of-linux-in-wsl")
 
 
 def hidden_driver(facts: Facts) -> str | None:
-    """Return what shows that the driver's libraries are not found, None where they are, or where this is no WSL."""
+    """Return the reason why the driver's libraries are not found under WSL, None if they are or without WSL."""
     gpus, target = facts.gpus, facts.target
     if not facts.host.wsl:
         return None

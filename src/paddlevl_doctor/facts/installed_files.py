@@ -1,8 +1,8 @@
 """Compares every file of an environment with the hashes in its distributions' RECORD, on all cores.
 
-It reads files and runs nothing, so it happens in the doctor's own process: hashing lets other threads run. Files
-without a hash (bytecode, RECORD itself) and those outside of site-packages (scripts, which installers write
-themselves) are left alone. The result has the form of the probe `installed_files`, which looks at the stack only.
+It runs in the doctor's process, in threads, because hashing releases the GIL. Files without a hash (bytecode, RECORD
+itself) and files outside of site-packages (scripts, which installers generate) are not compared. The result has the
+form of the probe `installed_files`, which compares only the stack.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from paddlevl_doctor.values.facts import Distribution, ProbeResult, Target
 from paddlevl_doctor.values.findings import Bar
 
 _BATCH = 128
-"""Files a thread takes at a time: one by one, handing them out would cost as much as reading them."""
+"""The number of files in one job of a thread; with single files, the overhead would equal the reading."""
 _WHOLE = 1 << 18
 _CHUNK = 1 << 20
 # A fifo or a device in the place of a file must not stop the reader.
@@ -33,7 +33,7 @@ _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 @dataclass(frozen=True)
 class _File:
-    """One line of a RECORD: which distribution, the file, and the SHA-256 that it should have."""
+    """One line of a RECORD: the index of its distribution, the file, and the promised SHA-256."""
 
     owner: int
     relative: str
@@ -42,12 +42,12 @@ class _File:
 
 
 def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
-    """Return for every distribution what is missing, altered or could not be read; never raises for a file.
+    """Return the missing, altered and unreadable files of every distribution; never raises for a file.
 
-    `bar` shows how many of the files were looked at, under `title`.
+    `bar` shows the number of compared files under `title`.
     """
     started = time.monotonic()
-    found, files = _promises(target)
+    found, files = _expected_files(target)
     batches = [files[at : at + _BATCH] for at in range(0, len(files), _BATCH)]
     with bar(title, len(files)) as advance, ThreadPoolExecutor(max(1, cores)) as pool:
         waiting = {pool.submit(_differing, batch): batch for batch in batches}
@@ -56,7 +56,7 @@ def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
                 for file, what in done.result():
                     found[file.owner]["missing" if what is None else "altered"].append(what or file.relative)
                 advance(len(waiting[done]))
-        except BaseException:  # Ctrl-C: nobody waits for 20,000 files
+        except BaseException:  # Ctrl-C: do not wait for 20,000 files
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     document = {"probe": "installed_files", "distributions": [_sorted(one) for one in found], "error": None}
@@ -64,17 +64,17 @@ def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
 
 
 def _sorted(one: dict[str, Any]) -> dict[str, Any]:
-    """Put what the threads found in the order of the names."""
+    """Sort the results of the threads by name."""
     altered = sorted(one["altered"], key=lambda item: str(item["path"]))
     return {**one, "missing": sorted(one["missing"]), "altered": altered}
 
 
-def _promises(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
-    """Return an empty account of every distribution, and all files with a hash."""
+def _expected_files(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
+    """Return an empty result for every distribution, and all files with a hash."""
     found: list[dict[str, Any]] = []
     files: list[_File] = []
     for distribution in target.distributions:
-        lines, trouble = _lines(distribution)
+        lines, trouble = _record_lines(distribution)
         site = str(Path(distribution.path).parent)
         files += [_File(len(found), path, os.path.join(site, path), wanted) for path, wanted in lines]  # noqa: PTH118
         found.append({
@@ -89,8 +89,8 @@ def _promises(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
     return found, files
 
 
-def _lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | None]:
-    """Return (path, hash) of what can be checked, and why RECORD could not be read (None: it could)."""
+def _record_lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | None]:
+    """Return the (path, hash) pairs of a RECORD, and the reason if it is unreadable."""
     path = Path(distribution.path) / "RECORD"
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -101,11 +101,11 @@ def _lines(distribution: Distribution) -> tuple[list[tuple[str, str]], str | Non
         ) else "missing"
     except (OSError, csv.Error) as error:
         return [], str(getattr(error, "strerror", None) or error)
-    return list(_inside(rows)), None
+    return list(_below_site_packages(rows)), None
 
 
-def _inside(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
-    """Yield the files below site-packages; whatever else a RECORD names is not looked at."""
+def _below_site_packages(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+    """Yield the files of a RECORD that are below site-packages."""
     for row in rows:
         relative = row[0].replace("\\", "/")
         if not relative.startswith("/") and ":" not in relative and ".." not in relative.split("/"):
@@ -113,14 +113,14 @@ def _inside(rows: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
 
 
 def _differing(batch: Sequence[_File]) -> list[tuple[_File, dict[str, Any] | None]]:
-    """Return the files that are not as promised: None for a missing one, else what is there instead."""
-    return [(file, what) for file in batch if (what := _look(file)) is not _RIGHT]
+    """Return the files that differ from RECORD: None for a missing one, else its actual content."""
+    return [(file, what) for file in batch if (what := _actual_content(file)) is not _RIGHT]
 
 
 _RIGHT: dict[str, Any] = {}
 
 
-def _look(file: _File) -> dict[str, Any] | None:
+def _actual_content(file: _File) -> dict[str, Any] | None:
     try:
         digest, links = _digest(file.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -134,7 +134,7 @@ def _look(file: _File) -> dict[str, Any] | None:
 
 
 def _digest(path: str) -> tuple[bytes, int]:
-    """Return a file's SHA-256 and how many directory entries it has; raises OSError, also for what is no file."""
+    """Return a file's SHA-256 and its number of hard links. Raises OSError, also for anything but a regular file."""
     descriptor = os.open(path, _FLAGS)
     try:
         status = os.fstat(descriptor)

@@ -1,4 +1,4 @@
-"""PaddleX's model cache: which models are there, how large, what is missing, and what cannot be right."""
+"""Reads PaddleX's model cache: the models, their sizes, and their missing and damaged files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cache_root(system: System) -> Path:
 
 
 def collect_cache(system: System) -> ModelCache:
-    """List the model folders; nested ones (a layout model inside PaddleOCR-VL) are listed as OUTER/INNER."""
+    """Return the models; a nested one (a layout model inside PaddleOCR-VL) has the name OUTER/INNER."""
     root = cache_root(system)
     models = root / "official_models"
     found: list[CachedModel] = []
@@ -46,7 +46,7 @@ def collect_cache(system: System) -> ModelCache:
 
 
 def _fonts(system: System, root: Path) -> tuple[str, ...]:
-    """Name the fonts at hand; paddlex takes the variable only where it names a file (utils/fonts.py)."""
+    """Return the available fonts; paddlex uses the variable only if it names a file (utils/fonts.py)."""
     local = system.env.get("PADDLE_PDX_LOCAL_FONT_FILE_PATH")
     usable = (local,) if local and system.file_size(Path(local)) is not None else ()
     return (*system.names(root / "fonts"), *usable)
@@ -78,7 +78,7 @@ def _required(name: str, present: frozenset[str]) -> tuple[str, ...]:
     if name.startswith("PaddleOCR-VL"):
         return _VL_FILES
     if name.endswith(("_safetensors", "_onnx")):
-        return ()  # other engines' files; nothing measured about what they need
+        return ()  # models of other engines: their required files are not known
     program = next((file for file in _PROGRAMS if file in present), _PROGRAMS[0])
     return (*_STATIC_FILES, program)
 
@@ -91,14 +91,14 @@ def _damaged(system: System, folder: Path, files: tuple[str, ...]) -> tuple[Dama
 
 _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = 100_000_000
-"""Bytes; what the safetensors library itself accepts."""
+"""The maximum length of a header in bytes that the safetensors library accepts."""
 
 
 def damage_of(system: System, path: Path) -> DamagedFile | None:
-    """Return what is wrong with a file that exists, None where nothing is."""
+    """Return the damage of an existing file, None if there is none."""
     size = system.file_size(path)
     if size is None:
-        return None  # a folder, or gone meanwhile
+        return None  # a folder, or deleted in the meantime
     if size == 0:
         return DamagedFile(path.name, "empty", "0 bytes")
     if path.suffix == ".safetensors":
@@ -109,7 +109,7 @@ def damage_of(system: System, path: Path) -> DamagedFile | None:
 
 
 def _json(system: System, path: Path) -> DamagedFile | None:
-    """Say whether a file is JSON; huggingface_hub compares sizes alone, so wrong bytes stay unnoticed."""
+    """Return a damage if a file is not JSON; huggingface_hub compares only sizes and does not notice it."""
     try:
         json.loads((system.read_bytes(path) or b"").decode("utf-8-sig"))
     except ValueError:
@@ -118,7 +118,7 @@ def _json(system: System, path: Path) -> DamagedFile | None:
 
 
 def _safetensors(system: System, path: Path, size: int) -> DamagedFile | None:
-    """Compare a file's size with what its header promises (format: safetensors README).
+    """Compare a file's size with its header (format: safetensors README).
 
     A file is 8 bytes with the header's length, the header (JSON) and the tensors; the largest end of all
     data_offsets is where the tensors end.
@@ -134,9 +134,9 @@ def _safetensors(system: System, path: Path, size: int) -> DamagedFile | None:
 
 
 def _promised_size(system: System, path: Path) -> int | None:
-    """Return the size that the header promises, None where there is no header of this format.
+    """Return the size according to the header, None if it has no header of this format.
 
-    A file that ends inside its header promises at least the header.
+    For a file that ends inside its header, return the size of the header.
     """
     start = system.read_head(path, _LENGTH.size) or b""
     if len(start) < _LENGTH.size:
@@ -160,9 +160,9 @@ def _end_of_tensors(header: bytes, start: int) -> int | None:
 
 
 def _end_mark(system: System, path: Path) -> DamagedFile | None:
-    """Say whether generation_config.json names the end mark, and the same one as config.json.
+    """Return a damage if generation_config.json has no end-of-text token or another one than config.json.
 
-    PaddleX takes it from here alone; a wrong one has the effect of none (failures.md, generation-config-missing).
+    PaddleX reads it only from there; a wrong one is never generated (failures.md, generation-config-missing).
     """
     try:
         named = _end_marks(json.loads(system.read_text(path) or ""))
@@ -178,7 +178,7 @@ def _end_mark(system: System, path: Path) -> DamagedFile | None:
 
 
 def token_ids(system: System, config: Path) -> dict[str, int]:
-    """Return the special tokens that a config.json names, without those that it does not."""
+    """Return the ids of the special tokens in a config.json."""
     document = _config(system, config)
     found = document if isinstance(document, dict) else {}
     names = ("bos_token_id", "eos_token_id", "pad_token_id")
@@ -204,11 +204,11 @@ _SUFFIX = ".metadata"
 _LINES = 3
 _SHA256, _BLOB = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _SECOND = 1.0
-"""What huggingface_hub allows a file to be younger than its note; one that is younger still was edited by somebody."""
+"""Seconds. A file that is newer than huggingface_hub's metadata by more than this was edited."""
 
 
 def altered_models(system: System, cache: ModelCache | None) -> tuple[AlteredModel, ...]:
-    """Return the models with files that are not what was promised of them; reads every file that has a promise."""
+    """Return the models whose files differ from the hashes in huggingface_hub's metadata; reads all these files."""
     models = cache.models if cache else ()
     found = (AlteredModel(m.name, m.path, tuple(_altered_files(system, m))) for m in models)
     return tuple(model for model in found if model.files)
@@ -216,7 +216,7 @@ def altered_models(system: System, cache: ModelCache | None) -> tuple[AlteredMod
 
 def _altered_files(system: System, model: CachedModel) -> Iterator[str]:
     folder = Path(model.path)
-    inner = model.name.split("/")[1:]  # a model that lies inside another one came with it
+    inner = model.name.split("/")[1:]  # a nested model has the metadata of the outer one
     notes = (folder, *folder.parents)[len(inner)] / _NOTES / Path(*inner)
     for name in system.names(notes):
         if name.endswith(_SUFFIX) and _is_altered(system, folder / name[: -len(_SUFFIX)], notes / name):
@@ -233,7 +233,7 @@ def _is_altered(system: System, path: Path, note: Path) -> bool:
         return system.digest(path, "sha256") not in (promised, None)
     if _BLOB.fullmatch(promised):
         return system.digest(path, "sha1", b"blob %d\0" % size) not in (promised, None)
-    return False  # another hub's idea of an ETag
+    return False  # an ETag of another hub, which is not a hash
 
 
 def _edited(modified: float, noted: str) -> bool:

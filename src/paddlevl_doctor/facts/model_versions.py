@@ -1,4 +1,4 @@
-"""Which version of PaddleOCR-VL reads: those that the target knows, those whose weights are at hand."""
+"""Determines the versions of PaddleOCR-VL that the target supports and those whose models are in the cache."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import ModelCache, Target
 
 VERSIONS = {"v1.6": "PaddleOCR-VL-1.6", "v1.5": "PaddleOCR-VL-1.5", "v1": "PaddleOCR-VL"}
-"""Newest first: what PaddleOCRVL takes as `pipeline_version`, and the name of the pipeline's file in PaddleX and of the
-cache folder of its language model (matrix.md, 3.3)."""
+"""The values of PaddleOCRVL's `pipeline_version`, newest first, with the name of PaddleX's pipeline file and of the
+cache folder of the language model (matrix.md, 3.3)."""
 _NEEDED = ("layout_detection", "text_detection", "text_recognition")
-"""Modules of the other pipelines without which none of them reads; what else they name may be switched off."""
+"""The modules that the other pipelines need for reading; their other modules can be switched off."""
 _CLIENT = Path("paddleocr") / "_pipelines" / "paddleocr_vl.py"
-"""The file that lists which servers the target's client can speak with."""
+"""The file that lists the servers that the target's client supports."""
 
 
 def known_versions(system: System, target: Target) -> tuple[str, ...]:
-    """Return the versions that the target's PaddleX has a pipeline of, newest first."""
+    """Return the versions for which the target's PaddleX has a pipeline, newest first."""
     folder = Path(target.purelib) / PIPELINES
     return tuple(version for version, name in VERSIONS.items() if system.exists(folder / f"{name}.yaml"))
 
 
 def complete_models(cache: ModelCache | None) -> frozenset[str]:
-    """Return the names of the models that lie complete in the cache."""
+    """Return the names of the complete models in the cache."""
     return frozenset(model.name for model in (cache.models if cache else ()) if not model.missing)
 
 
 def missing_of_version(version: str, cache: ModelCache | None) -> tuple[str, ...]:
-    """Return which models of a version of PaddleOCR-VL do not lie complete in the cache."""
+    """Return the models of a version of PaddleOCR-VL that are not complete in the cache."""
     language = () if version in cached_versions(cache) else (VERSIONS[version],)
     return language if has_layout(version, cache) else (*language, layout_model(version))
 
@@ -40,10 +40,10 @@ def missing_of_version(version: str, cache: ModelCache | None) -> tuple[str, ...
 def missing_of_pipeline(
     system: System, target: Target, pipeline: str, cache: ModelCache | None
 ) -> tuple[str, ...]:
-    """Return which models that a pipeline cannot do without, as its file says, do not lie complete in the cache.
+    """Return the required models of a pipeline file that are not complete in the cache.
 
-    The first of a module is the pipeline's own; those of pipelines inside of it follow. Where the file does not say,
-    any model counts.
+    Of several models of a module, the first one is the pipeline's own and the others are those of inner pipelines. If
+    the file names no model for a module, any cached model counts.
     """
     words = system.read_text(Path(target.purelib) / PIPELINES / f"{pipeline}.yaml") or ""
     found = (re.search(rf"module_name: {name}\s+model_name: (\S+)", words) for name in _NEEDED)
@@ -54,7 +54,7 @@ def missing_of_pipeline(
 
 
 def cached_versions(cache: ModelCache | None) -> tuple[str, ...]:
-    """Return the versions whose language model lies complete in the cache, newest first."""
+    """Return the versions whose language model is complete in the cache, newest first."""
     complete = complete_models(cache)
     nested = {
         name.partition("/")[0] for name in complete if name.rpartition("/")[2].startswith("PaddleOCR-VL")
@@ -63,9 +63,9 @@ def cached_versions(cache: ModelCache | None) -> tuple[str, ...]:
 
 
 def version_for(asked: str, known: Sequence[str], cached: Sequence[str]) -> str | None:
-    """Return the version that reads: the one asked for, else the newest that is cached, else the newest known.
+    """Return the version to use: the requested one, else the newest cached one, else the newest known one.
 
-    None where the target knows none, or not this one.
+    None if the target does not support it, or supports none.
     """
     if asked:
         return asked if asked in known else None
@@ -78,10 +78,10 @@ def layout_model(version: str) -> str:
 
 
 def nested_layout(version: str, cache: ModelCache | None) -> dict[str, Any]:
-    """Return the option that names PP-DocLayoutV2 where it lies whole inside PaddleOCR-VL and nowhere else.
+    """Return the option with the folder of PP-DocLayoutV2 if its only complete copy is inside PaddleOCR-VL.
 
-    The repository of the first PaddleOCR-VL holds it, and PaddleX looks beside it only, and would fetch it again
-    (matrix.md, 3.3).
+    The repository of the first PaddleOCR-VL contains it, but PaddleX does not search there and would download it
+    again (matrix.md, 3.3).
     """
     whole = {model.name: model.path for model in (cache.models if cache else ()) if not model.missing}
     name = layout_model(version)
@@ -90,12 +90,12 @@ def nested_layout(version: str, cache: ModelCache | None) -> dict[str, Any]:
 
 
 def has_layout(version: str, cache: ModelCache | None) -> bool:
-    """Say whether a version's layout model lies whole in the cache, inside PaddleOCR-VL too."""
+    """Return whether a version's layout model is complete in the cache, or inside PaddleOCR-VL."""
     return layout_model(version) in complete_models(cache) or bool(nested_layout(version, cache))
 
 
 def backends_known(system: System, target: Target) -> tuple[str, ...] | None:
-    """Return the servers that the target's PaddleOCR can speak with, None where its source does not say."""
+    """Return the servers that the target's PaddleOCR supports, None if its source does not list them."""
     source = system.read_text(Path(target.purelib) / _CLIENT) or ""
     _, found, rest = source.partition("_SUPPORTED_VL_BACKENDS = [")
     names = (part.strip().strip("\"'") for part in rest.partition("]")[0].split(","))
@@ -103,5 +103,5 @@ def backends_known(system: System, target: Target) -> tuple[str, ...] | None:
 
 
 def readers_of(target: Target) -> str:
-    """Return the versions in the target that decide what is read."""
+    """Return the versions in the target that influence the recognised text."""
     return " ".join(f"{name}={target.version_of(name)}" for name in ("paddlex", "paddleocr"))

@@ -1,8 +1,8 @@
-"""Which model hubs answer from here. Asked only when a model is missing; the time limits are real.
+"""Queries model hubs and reads Paddle's page of CUDA wheels, within a time limit.
 
-`System.answers` limits each step of a connection; a server that drips byte after byte, or a resolver that never
-ends, would still hold it for minutes. So every hub is asked in a thread of its own that nobody waits for longer
-than the limit."""
+`System.answers` limits only each step of a connection: a slow server or resolver can take minutes. Therefore each hub
+is queried in a thread of its own, and the caller waits for it only until the limit.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import HubAnswer, IndexPage, PublishedWheel
 
 TIMEOUT = 5.0
-"""Seconds for all hubs. PaddleX gives each one second, which is too short for many proxies."""
+"""Seconds for all hubs. PaddleX waits one second for each, which is too short for many proxies."""
 
 
 def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
@@ -29,12 +29,12 @@ def hub_urls(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def answering_hubs(system: System, timeout: float = TIMEOUT) -> tuple[str, ...]:
-    """Ask all hubs side by side; return the names of those that answered within `timeout` seconds in all."""
-    return tuple(answer.name for answer in HubQuestion(system, timeout).answers() if answer.answered)
+    """Query all hubs concurrently; return the names of those that answer within `timeout` seconds."""
+    return tuple(answer.name for answer in HubQuery(system, timeout).answers() if answer.answered)
 
 
-class HubQuestion:
-    """All hubs, being asked side by side from the moment this is made; `answers` waits for the rest of the limit."""
+class HubQuery:
+    """Queries all hubs concurrently from its creation on; `answers` waits until the time limit."""
 
     def __init__(self, system: System, timeout: float = TIMEOUT) -> None:
         self._system, self._timeout = system, timeout
@@ -58,7 +58,7 @@ class HubQuestion:
         return any(self._system.env.get(key) for key in (name, name.upper(), "all_proxy", "ALL_PROXY"))
 
     def answers(self) -> tuple[HubAnswer, ...]:
-        """Return one answer a hub; one that said nothing within the limit did not answer."""
+        """Return one answer for each hub; a hub that is silent until the limit did not answer."""
         for thread in self._threads:
             thread.join(max(0.0, self._deadline - self._system.clock()))
         given = dict(self._answers)
@@ -76,7 +76,7 @@ _HTTP_OK = 200
 
 
 def read_index_page(system: System, url: str) -> IndexPage:
-    """Read a flat page; whatever it says or does not say, this never raises."""
+    """Read a page of wheels; never raises, an error becomes `problem`."""
     reply = system.ask(
         url, timeout=INDEX_PAGE_TIMEOUT, headers={"Accept": "text/html", "User-Agent": "paddlevl-doctor"}
     )
@@ -88,12 +88,12 @@ def read_index_page(system: System, url: str) -> IndexPage:
 
 
 def wheels_on(page: str) -> tuple[PublishedWheel, ...]:
-    """Return the wheels of paddlepaddle-gpu that a page links to, sorted, each once; other links are ignored."""
+    """Return the wheels of paddlepaddle-gpu to which a page links, sorted and without duplicates."""
     names = (unquote(link).rpartition("/")[2] for link in _LINK.findall(page))
-    return tuple(sorted({wheel for name in names for wheel in _read(name)}))
+    return tuple(sorted({wheel for name in names for wheel in _parse_wheel_name(name)}))
 
 
-def _read(name: str) -> list[PublishedWheel]:
+def _parse_wheel_name(name: str) -> list[PublishedWheel]:
     try:
         project, version, _, tags = parse_wheel_filename(name)
     except InvalidWheelFilename:

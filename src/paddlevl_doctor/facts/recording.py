@@ -1,8 +1,7 @@
-"""What one check saw, as a file: written by `check --record`, read by `check --replay`.
+"""The facts of one check as a file: `check --record` writes it, `check --replay` reads it.
 
-A recording is a zip archive with `manifest.json`, `facts.json` and, after a deep look, `deep.json`. It is read
-member by member into memory, never unpacked, and everything in it must have the type that the doctor itself would
-have written: recordings come from strangers.
+A recording is a zip archive with `manifest.json`, `facts.json` and, after a deep check, `deep.json`. Its source is not
+trusted: it is read into memory, never unpacked, and every value must have the type that the doctor writes.
 """
 
 from __future__ import annotations
@@ -26,22 +25,29 @@ from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
 
 SCHEMA = "paddlevl-doctor/recording/1"
 _MANIFEST, _FACTS, _DEEP = "manifest.json", "facts.json", "deep.json"
-_LIMIT = 16 << 20
-"""Bytes of one member; a deep look at a large environment writes 200 KB."""
+_MAX_MEMBER_BYTES = 16 << 20
+"""The maximum size of one member in bytes; a deep check of a large environment writes 200 KB."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError)
-"""What zipfile raises for archives that are none, are cut, are encrypted or lie."""
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+)
+"""The exceptions of zipfile for files that are not archives, truncated, encrypted or inconsistent archives."""
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a recording comes from.
+    """The origin of a recording.
 
-    `kind` is recorded (on the machine itself) or constructed (put together from what people published, which
-    `sources` names); `date` is YYYY-MM-DD.
+    `kind` is recorded (on the machine itself) or constructed (from the published `sources`); `date` is YYYY-MM-DD.
     """
 
     kind: Literal["recorded", "constructed"]
@@ -51,7 +57,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Recording:
-    """Everything that a diagnosis depends on. `deep` is None where nothing was run, or nothing could be."""
+    """All facts for a diagnosis. `deep` is None if no probe was run."""
 
     facts: Facts
     provenance: Provenance
@@ -67,7 +73,7 @@ class _Doctor:
 
 @dataclass(frozen=True)
 class _Head:
-    """What every schema begins with."""
+    """The fields that every version of the manifest has."""
 
     schema: str
     doctor: _Doctor
@@ -83,9 +89,9 @@ class _Manifest:
 
 
 def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> None:
-    """Write a recording, whole or not at all; `redacted` takes out what must not leave the machine.
+    """Write a recording atomically; `redacted` removes what must not leave the machine.
 
-    Equal recordings give equal bytes. Raises UsageError where the file cannot be written.
+    Equal recordings give equal bytes. Raises UsageError if the file cannot be written.
     """
     hidden: Recording = redacted(recording)
     manifest = _Manifest(SCHEMA, _Doctor(__version__), hidden.provenance, hidden.looked_deep, hidden.set_name)
@@ -116,10 +122,10 @@ def _write(path: Path, members: dict[str, object]) -> None:
 
 
 def load(path: Path) -> Recording:
-    """Read a recording; raises UsageError, with what is wrong, for a file that is not one or that is hostile."""
+    """Read a recording. Raises UsageError with the reason for an invalid or malicious file."""
     try:
         members = _members(path)
-    except _BROKEN as error:
+    except _ARCHIVE_ERRORS as error:
         said = next((word for word in error.args if isinstance(word, Message)), None)
         raise _refusal(path, said or str(error) or type(error).__name__) from error
     try:
@@ -133,7 +139,7 @@ def _refusal(path: Path, reason: Text) -> UsageError:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    # A pipe never ends and /dev/zero fills the memory before zipfile finds that it is no archive.
+    # Only regular files: a pipe blocks, and zipfile reads /dev/zero until the memory is full.
     if path.exists() and not path.is_file():
         raise ValueError(message("recording-member-kind", name=path.name))
     with zipfile.ZipFile(path) as archive:
@@ -149,20 +155,20 @@ def _members(path: Path) -> dict[str, bytes]:
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    """Return the bytes of one member; what it really holds counts, not what the archive says of it."""
+    """Return the bytes of one member; the limit applies to the real size, not to the size in the archive's header."""
     mode = entry.external_attr >> 16
     ordinary = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not entry.is_dir()
     if not ordinary or entry.flag_bits & 1 or entry.compress_type not in _METHODS:
         raise ValueError(message("recording-member-kind", name=entry.filename))
     with archive.open(entry) as file:
-        data = file.read(_LIMIT + 1)
-    if len(data) > _LIMIT:
-        raise ValueError(message("recording-too-large", name=entry.filename, mb=_LIMIT >> 20))
+        data = file.read(_MAX_MEMBER_BYTES + 1)
+    if len(data) > _MAX_MEMBER_BYTES:
+        raise ValueError(message("recording-too-large", name=entry.filename, mb=_MAX_MEMBER_BYTES >> 20))
     return data
 
 
 def _recording(path: Path, members: dict[str, bytes]) -> Recording:
-    # First the schema alone: what a newer doctor wrote besides is no mistake of the file.
+    # Check the schema first: unknown fields from a newer doctor are not an error of the file.
     head = _decoded(path, _MANIFEST, members, _Head, strict=False)
     if head.schema != SCHEMA:
         raise _refusal(path, message("recording-schema", schema=head.schema, version=head.doctor.version))
@@ -176,7 +182,7 @@ def _recording(path: Path, members: dict[str, bytes]) -> Recording:
 
 
 def _problem(path: Path, problem: Text | None) -> Text | None:
-    """Return the sentence about the target with the messages inside it; refuses one that cannot be worded."""
+    """Return the problem of the target as a message. Raises UsageError for one that cannot be rendered."""
     if not isinstance(problem, Message):
         return problem
     try:
@@ -190,7 +196,7 @@ def _problem(path: Path, problem: Text | None) -> Text | None:
 def _decoded(
     path: Path, name: str, members: dict[str, bytes], kind: type[Value], *, strict: bool = True
 ) -> Value:
-    """Decode a member; `strict` refuses fields that its type does not have."""
+    """Decode a member; with `strict`, unknown fields raise UsageError."""
     try:
         value = msgspec.json.decode(members[name], type=kind, strict=True)
         strange = _unknown(msgspec.json.decode(members[name]), msgspec.to_builtins(value))
@@ -207,7 +213,7 @@ def _decoded(
 
 
 def _unknown(raw: object, known: object) -> str | None:
-    """Return the first key of the file that its value does not have, None where all were understood."""
+    """Return the first key of the file that the decoded value lacks, None if there is none."""
     if isinstance(raw, dict) and isinstance(known, dict):
         strange = next((key for key in raw if key not in known), None)
         return strange or next(filter(None, (_unknown(raw[key], known[key]) for key in raw)), None)
@@ -217,7 +223,7 @@ def _unknown(raw: object, known: object) -> str | None:
 
 
 def _check_result(path: Path, key: str, result: ProbeResult) -> None:
-    """Refuse the document of a probe that this probe would never have written."""
+    """Raise UsageError if a probe's document does not have the form of this probe."""
     if (result.status == "answered") != (result.data is not None):
         raise _refusal(path, f"{_DEEP}: {key}")
     if result.data is None:
@@ -229,7 +235,7 @@ def _check_result(path: Path, key: str, result: ProbeResult) -> None:
 
 
 def redact_with(redact: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return what redacts the facts and the probes' words of a recording, but not its sources."""
+    """Return a function that redacts the facts and probe results of a recording, but not its sources."""
 
     def redacted(recording: Recording) -> Recording:
         return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Runs the probes that import the stack, in the target's Python, and turns whatever happens into a value."""
+"""Runs probes in the target's Python, also concurrently, and returns every outcome as a value."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROBES = Path(__file__).parents[1] / "probes"
 
 
 _MAX_DETAIL_CHARS = 300
-"""Characters of a foreign text that a detail shows."""
+"""The maximum number of characters of a probe's output in a detail."""
 
 # NTSTATUS codes that end a Windows process, as Python reports them.
 # Source: [MS-ERREF] 2.3.1, "NTSTATUS Values".
@@ -47,11 +47,11 @@ def run_probe(
     timeout: float,
     env: Mapping[str, str] | None = None,
 ) -> ProbeResult:
-    """Run the probe `name` in the target's Python for at most `timeout` seconds; never raises for what it does.
+    """Run the probe `name` in the target's Python for at most `timeout` seconds; never raises for its failure.
 
-    `env` replaces the whole environment of the probe. The default is the doctor's own, without bytecode being
-    written, because a look at an installation leaves no trace in it. Temporary files go to a folder that is
-    removed afterwards, even when the probe was killed.
+    `env` replaces all environment variables of the probe. By default it has the doctor's own and writes no bytecode, so
+    that it does not change the installation. Temporary files go to a folder that is removed afterwards, even if the
+    probe is killed.
     """
     return run_program(system, target_python, probe_path(name), name, args, timeout, env)
 
@@ -65,7 +65,7 @@ def run_program(
     timeout: float,
     env: Mapping[str, str] | None = None,
 ) -> ProbeResult:
-    """Run a program that answers as a probe does, wherever it lies; `name` is what its document calls itself."""
+    """Run a program at any path that answers like a probe; `name` is the field `probe` of its document."""
     environment = {**system.env, "PYTHONDONTWRITEBYTECODE": "1"} if env is None else dict(env)
     argv = (target_python, "-X", "utf8", str(program), *args)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-probe-", ignore_cleanup_errors=True) as folder:
@@ -75,31 +75,31 @@ def run_program(
 
 
 def probe_path(name: str) -> Path:
-    """Return where a probe lies in this package: a folder with a __main__.py, or one file."""
+    """Return the path of a probe in this package: a folder with a __main__.py, or one file."""
     folder = PROBES / name
     return folder if folder.is_dir() else PROBES / f"{name}.py"
 
 
 def _result(done: Completed, name: str, timeout: float) -> ProbeResult:
     if done.timed_out:
-        return _silent("timed-out", done, f"no answer in {timeout:.0f} s", done.stderr)
+        return _no_document("timed-out", done, f"no answer in {timeout:.0f} s", done.stderr)
     if done.returncode is None:
-        return _silent("not-started", done, "", done.stderr)
+        return _no_document("not-started", done, "", done.stderr)
     if done.returncode != 0:
-        return _silent("crashed", done, death_of(done.returncode), done.stderr)
+        return _no_document("crashed", done, death_of(done.returncode), done.stderr)
     data = _document(done.stdout, name)
     if data is None:
-        return _silent("garbage", done, "no document at the end of the output", done.stdout)
+        return _no_document("garbage", done, "no document at the end of the output", done.stdout)
     return ProbeResult("answered", data, "", done.seconds)
 
 
-def _silent(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
+def _no_document(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
     detail = ": ".join(part for part in (what, _last_line(words)) if part)
     return ProbeResult(status, None, detail, done.seconds)
 
 
 def _document(stdout: str, name: str) -> dict[str, Any] | None:
-    """Return the JSON object on the last line, None where it is none or another program's."""
+    """Return the JSON object on the last line, None if it is not the document of this probe."""
     try:
         data = json.loads(stdout.strip().rpartition("\n")[2])
     except ValueError:
@@ -108,7 +108,7 @@ def _document(stdout: str, name: str) -> dict[str, Any] | None:
 
 
 def death_of(returncode: int) -> str:
-    """Name what ended a process: a signal, a Windows status, or its own exit status."""
+    """Return the signal, the Windows status or the exit status that ended a process."""
     if returncode < 0:
         names = {member.value: member.name for member in signal.Signals}
         return names.get(-returncode, f"signal {-returncode}")
@@ -123,32 +123,32 @@ def _last_line(text: str) -> str:
 Answer = TypeVar("Answer")
 
 _POLL_SECONDS = 0.2
-"""Seconds; on Windows a wait without a limit cannot be interrupted."""
+"""Seconds; on Windows, a wait without a time limit cannot be interrupted."""
 _KILL_SECONDS = 20.0
-"""Seconds that an interrupt waits for the children's end; ending one that is deaf takes six."""
+"""Seconds after an interrupt to end the child processes; a child that ignores signals takes six."""
 
 
 def run_concurrently(jobs: Mapping[str, Callable[[], Answer]], at_once: int) -> dict[str, Answer]:
     """Run the jobs in their order, `at_once` of them at a time, and return their answers in that order.
 
-    What a job raises is raised here, after all have ended. An interrupt ends the children of this process first.
+    An exception of a job is raised after all jobs have ended. An interrupt first ends the child processes.
     """
-    crew = _Crew(jobs, max(1, at_once))
+    workers = _WorkerThreads(jobs, max(1, at_once))
     try:
-        crew.start()
-        crew.wait()
+        workers.start()
+        workers.wait()
     except BaseException:
-        crew.stop()
+        workers.stop()
         raise
-    if crew.errors:
-        raise crew.errors[0]
-    return {key: crew.answers[key] for key in jobs}
+    if workers.errors:
+        raise workers.errors[0]
+    return {key: workers.answers[key] for key in jobs}
 
 
-class _Crew(Generic[Answer]):
-    """Threads that take jobs until there are none; each leaves a mark in `_ended` when it does.
+class _WorkerThreads(Generic[Answer]):
+    """Threads that run jobs from a queue; each thread puts one item into `_ended` when the queue is empty.
 
-    An interrupted `Thread.join` takes a living thread for a dead one (Python 3.11), so nobody joins here.
+    `Thread.join` is not used: after an interrupt it treats a running thread as ended (Python 3.11).
     """
 
     def __init__(self, jobs: Mapping[str, Callable[[], Answer]], at_once: int) -> None:
@@ -159,10 +159,10 @@ class _Crew(Generic[Answer]):
             self._jobs.put(job)
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = 0
-        self._wanted = min(at_once, len(jobs))
+        self._thread_count = min(at_once, len(jobs))
 
     def start(self) -> None:
-        for _ in range(self._wanted):
+        for _ in range(self._thread_count):
             self._running += 1
             threading.Thread(target=self._work, daemon=True).start()
 
@@ -178,7 +178,7 @@ class _Crew(Generic[Answer]):
             self._ended.put(None)
 
     def wait(self, seconds: float = math.inf) -> bool:
-        """Wait for all threads, and say whether they have ended."""
+        """Wait for all threads; return whether they have ended."""
         deadline = time.monotonic() + seconds
         while self._running and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
@@ -187,9 +187,9 @@ class _Crew(Generic[Answer]):
         return not self._running
 
     def stop(self) -> None:
-        """Start no further job and end the children of those that run, until every thread has cleaned up.
+        """Discard the waiting jobs and end the child processes until every thread has ended.
 
-        A thread may just have been about to start its child, so the children are looked for again and again.
+        A thread may be about to start its child, so the search for children is repeated.
         """
         with contextlib.suppress(queue.Empty):
             while True:
@@ -210,15 +210,15 @@ class _Crew(Generic[Answer]):
 
 
 _COMPILED_PACKAGES = ("paddle", "paddlex", "paddleocr", "pandas", "scipy", "sklearn")
-"""Packages that `import paddleocr` and paddle load; uv installs none of them with bytecode, pip all."""
+"""Packages that paddleocr and paddle import; pip compiles them at installation, uv does not."""
 _NEEDED_MB = 500
-"""An import of the stack compiles to some 90 MB."""
+"""The minimum free disk space; the bytecode of the stack takes about 90 MB."""
 OWNER = "environment.txt"
-"""Names the environment whose bytecode a folder holds."""
+"""The file with the prefix of the environment to which the bytecode belongs."""
 
 
 def user_cache(system: System) -> Path:
-    """Return this program's folder among the user's caches, as each system keeps them."""
+    """Return this program's folder in the user's cache folder."""
     named = system.env.get("LOCALAPPDATA" if system.platform == "win32" else "XDG_CACHE_HOME")
     if system.platform == "darwin":
         return system.home() / "Library" / "Caches" / "paddlevl-doctor"
@@ -226,12 +226,12 @@ def user_cache(system: System) -> Path:
 
 
 def probe_environment(system: System, target: Target, *, fill: bool = True) -> dict[str, str]:
-    """Return the environment variables for probes of this target; without `fill`, for one that loads hardly anything.
+    """Return the environment variables for probes of this target; `fill` is False for a probe with few imports.
 
-    Python reads bytecode either beside the sources or below PYTHONPYCACHEPREFIX, never both. A target that was
-    compiled is therefore used as it is, without writing; for any other, bytecode goes to the user's cache
-    folder. Python itself checks there, as everywhere, that it belongs to the source. Where nothing is there yet, a
-    small probe would compile the standard library only to keep it: that takes longer than all else it does.
+    Python reads bytecode either beside the sources or below PYTHONPYCACHEPREFIX. For a compiled target the bytecode
+    beside the sources is used, and none is written; for any other target bytecode is kept in the user's cache folder,
+    where Python validates it as usual. Without `fill` a missing cache is not created, because compiling the standard
+    library would take longer than the probe.
     """
     environment = dict(system.env)
     if environment.get("PYTHONPYCACHEPREFIX"):  # the user's own choice, for all Pythons
@@ -255,10 +255,9 @@ def _usable(system: System, folder: Path, prefix: str, *, fill: bool) -> bool:
 
 
 def _prepare(folder: Path, prefix: str) -> bool:
-    """Make the folder and write down whose bytecode it holds; remove that of one environment that is gone.
+    """Create the folder with its OWNER file, remove the bytecode of one deleted environment; return whether it worked.
 
-    Of one only, because thousands of files take seconds that nobody asked for; the next look removes the next one.
-    Says whether the folder can be used.
+    Only one is removed at a time, because removing thousands of files takes seconds.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
-"""What a server of the vision model answers: asked only where its address was given, and never more than is needed.
+"""Queries a server of the vision model at the address that the user gave.
 
-The questions are those of an OpenAI client: the list of models, then one completion with a small picture. They go
-through the proxies of the environment, as the client's do; the direct way is tried where that fails on loopback. A key
-is sent, and never part of what is returned."""
+The requests are those of an OpenAI client: the list of models, then one completion with a small image. They use the
+proxies of the environment, as the client does; if that fails for a loopback address, the list is requested without a
+proxy. The API key is sent, but never returned.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +27,13 @@ _LETTERS = {
     "T": ("#####", "..#..", "..#..", "..#..", "..#..", "..#..", "..#.."),
 }
 _DOT = 8
-"""Pixels of one dot of a letter in each direction."""
+"""The width and height of one dot of a letter in pixels."""
 _SIDE = 224
-"""Pixels: four of the model's patches of 56 in each direction; smaller pictures are enlarged by some clients."""
+"""The width and height in pixels: four patches of 56 pixels; some clients enlarge smaller images."""
 
 
-def picture() -> bytes:
-    """Return a white PNG with `WORD` in its middle, so that a model that sees has something to say."""
+def drawn_word() -> bytes:
+    """Return a white PNG image with `WORD` in its middle."""
     lines = [".".join(_LETTERS[letter][y] for letter in WORD) for y in range(7)]
     left, top = (_SIDE - len(lines[0]) * _DOT) // 2, (_SIDE - len(lines) * _DOT) // 2
     return _png(
@@ -59,41 +60,41 @@ def _png(rows: list[list[int]]) -> bytes:
 LIST_TIMEOUT = 10.0
 CHAT_TIMEOUT = 120.0
 """Seconds: the first request compiles kernels in some servers."""
-KEY = "PADDLEVL_DOCTOR_API_KEY"
-"""The variable with the server's key; a command line can be seen by others, and is kept in shells' histories."""
+KEY_VARIABLE = "PADDLEVL_DOCTOR_API_KEY"
+"""The variable with the API key: unlike an option, it is not visible to other users or kept in shell histories."""
 _OK, _NOT_FOUND = 200, 404
-NO_KEY = (401, 403)
-"""What a server says to a request without its key."""
+KEY_REFUSED = (401, 403)
+"""The HTTP status of a request without a valid API key."""
 _ENDS = ("/chat/completions", "/completions", "/models", "/health")
-"""Ends of addresses that people copy, and that a client adds by itself."""
+"""Suffixes of addresses that users copy, although the client adds them."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What one server said."""
+    """The answers of one server."""
 
     url: str
-    """The address as it was given, without a slash at its end, and without a user and a password."""
+    """The address without a trailing slash and without credentials."""
     models: tuple[str, ...] = ()
     list_status: int | None = None
-    """The HTTP status of `/models`, None where no answer came."""
+    """The HTTP status of `/models`, None without an answer."""
     list_words: str = ""
-    """Why there was no list: the error, or how its body begins."""
+    """The reason for a missing list: the error, or the beginning of the body."""
     proxy: str | None = None
     """The proxy that the environment applies to this address."""
     loopback: bool = False
     direct_status: int | None = None
-    """The status of the list without the proxy, asked where the way through it failed."""
+    """The status of the list without the proxy, requested if the proxy failed."""
     interface: str | None = None
-    """Where the list is instead, for an address that lacks `/v1` or goes on behind it."""
+    """The address that has the list if the given one lacks `/v1` or continues after it."""
     interface_status: int | None = None
-    """What was said there: 200, or one of `NO_KEY`."""
+    """The HTTP status of that address: 200, or one of `KEY_REFUSED`."""
     key_sent: bool = False
-    """A key was there and was sent with every question."""
+    """Whether an API key was sent with every request."""
     asked_model: str | None = None
     chat_status: int | None = None
-    """The status of a completion with a picture; None where none was asked for, or none came."""
+    """The HTTP status of a completion with an image; None if it was not requested or not answered."""
     chat_words: str = ""
     chat_asked: bool = False
 
@@ -101,9 +102,9 @@ class ServerFacts:
 def ask_server(
     system: System, url: str, model: str | None = None, chat_timeout: float = CHAT_TIMEOUT
 ) -> ServerFacts:
-    """Ask the server at `url`; `model` is what the client will ask for, None: whatever the server has.
+    """Query the server at `url`; `model` is the model that the client will request, None for the server's first.
 
-    Raises UsageError for an address that is none.
+    Raises UsageError for an invalid address.
     """
     base, login = split_login(_address(url))
     key = api_key(system.env)
@@ -115,7 +116,7 @@ def ask_server(
         base,
         model_names(listed),
         listed.status,
-        _words(listed, key),
+        _error_text(listed, key),
         proxy,
         host in _LOOPBACK,
         asked_model=model,
@@ -127,18 +128,18 @@ def ask_server(
 
 
 def api_key(env: Mapping[str, str]) -> str:
-    """Return the key of the server, empty for none.
+    """Return the API key, empty if it is not set.
 
-    Raises UsageError for what cannot stand in a header; the client would refuse it in words that hold the key.
+    Raises UsageError if it is not a valid header value, because the client's own error would contain the key.
     """
-    key = env.get(KEY, "").strip()
+    key = env.get(KEY_VARIABLE, "").strip()
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise UsageError(message("server-key-unusable", name=KEY))
+        raise UsageError(message("server-key-unusable", name=KEY_VARIABLE))
     return key
 
 
 def bearer(key: str) -> Mapping[str, str]:
-    """Return the header that carries a key; nothing for none."""
+    """Return the header with the key, nothing without a key."""
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
@@ -161,15 +162,15 @@ def _why_no_list(system: System, facts: ServerFacts, headers: Mapping[str, str])
     if elsewhere is None:
         return facts
     status = system.ask(f"{elsewhere}/models", timeout=LIST_TIMEOUT, headers=headers).status
-    found = status == _OK or status in NO_KEY
+    found = status == _OK or status in KEY_REFUSED
     return replace(facts, interface=elsewhere, interface_status=status) if found else facts
 
 
 def _interface(facts: ServerFacts) -> str | None:
-    """Return where the interface would be if the address names something else; None where nothing says so.
+    """Return the probable address of the interface if `/v1` is missing or followed by more; None otherwise.
 
-    vLLM wants its key for whatever begins with /v1 and says 404 to all else: what goes on behind /v1 is
-    told by its end, what lacks it by the 404.
+    vLLM requires its key for every path that begins with /v1 and answers 404 to all others: a path after /v1 is
+    recognised by its suffix, a missing /v1 by the 404.
     """
     cut = next((facts.url.removesuffix(end) for end in _ENDS if facts.url.endswith(end)), facts.url)
     if cut == facts.url and (cut.endswith("/v1") or facts.list_status != _NOT_FOUND):
@@ -184,15 +185,15 @@ def _with_chat(
         return facts  # asking would only give 404
     name = facts.asked_model or facts.models[0]
     reply = chat(system, facts.url, name, timeout, headers)
-    return replace(facts, chat_status=reply.status, chat_words=_words(reply, key), chat_asked=True)
+    return replace(facts, chat_status=reply.status, chat_words=_error_text(reply, key), chat_asked=True)
 
 
 def chat(
     system: System, base: str, model: str, timeout: float, headers: Mapping[str, str], *, direct: bool = False
 ) -> Reply:
-    """Ask for what stands in a small picture; an answer without text counts as an error."""
+    """Request the text of a small image; an answer without text counts as an error."""
     address = f"{base}/chat/completions"
-    reply = system.ask(address, timeout=timeout, body=question(model), headers=headers, direct=direct)
+    reply = system.ask(address, timeout=timeout, body=chat_request(model), headers=headers, direct=direct)
     if reply.status == _OK and not _has_text(reply.body):
         return Reply(None, error="the answer has no text")
     return reply
@@ -205,17 +206,17 @@ def _has_text(body: str) -> bool:
         return False
 
 
-def question(model: str) -> bytes:
-    """Return the body of a completion as PaddleX's client sends it: a picture, a prompt of the model, no chance."""
-    shown = "data:image/png;base64," + base64.b64encode(picture()).decode("ascii")
-    content = [{"type": "image_url", "image_url": {"url": shown}}, {"type": "text", "text": "OCR:"}]
+def chat_request(model: str) -> bytes:
+    """Return the body of a completion as PaddleX's client sends it: an image, a prompt of the model, temperature 0."""
+    url = "data:image/png;base64," + base64.b64encode(drawn_word()).decode("ascii")
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "OCR:"}]
     message = {"role": "user", "content": content}
-    words = {"model": model, "messages": [message], "temperature": 0.0, "max_tokens": 8}
-    return json.dumps(words).encode("ascii")
+    body = {"model": model, "messages": [message], "temperature": 0.0, "max_tokens": 8}
+    return json.dumps(body).encode("ascii")
 
 
 def model_names(reply: Reply) -> tuple[str, ...]:
-    """Return the names in a list of models; nothing where the answer is none."""
+    """Return the names in a list of models, nothing for another answer."""
     if reply.status != _OK:
         return ()
     try:
@@ -224,17 +225,17 @@ def model_names(reply: Reply) -> tuple[str, ...]:
         return ()
 
 
-def _words(reply: Reply, key: str) -> str:
-    """Return why there was no answer, or how it begins, without the key that some servers repeat."""
-    said = reply.error or " ".join(reply.body.split())
-    return (said.replace(key, "***") if key else said)[:200]
+def _error_text(reply: Reply, key: str) -> str:
+    """Return the error or the beginning of the answer, without the key, which some servers repeat."""
+    text = reply.error or " ".join(reply.body.split())
+    return (text.replace(key, "***") if key else text)[:200]
 
 
 def proxy_for(env: Mapping[str, str], url: str) -> str | None:
-    """Return the proxy that the environment gives for this address, None for the direct way.
+    """Return the proxy of the environment for this address, None for a direct connection.
 
-    Lower-case names go first, as in urllib and in httpx, the client's library; NO_PROXY holds hosts, suffixes of
-    hosts or a star. HTTP_PROXY in capitals counts too: neither library ignores it outside of CGI.
+    Lower-case names are read first, as in urllib and in httpx, the client's library; NO_PROXY has hosts, suffixes of
+    hosts or a star. HTTP_PROXY in capitals counts, too: both libraries ignore it only under CGI.
     """
     parts = urlsplit(url)
     names = (f"{parts.scheme}_proxy", "all_proxy")
@@ -244,10 +245,10 @@ def proxy_for(env: Mapping[str, str], url: str) -> str | None:
     return None if proxy is None or any(_covers(entry.strip().lower(), host) for entry in exempt) else proxy
 
 
-def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that keep a proxy out of the way to this machine (failures.md: proxy on loopback).
+def loopback_exemptions(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that exempt this machine from the proxy (failures.md: proxy on loopback).
 
-    What was exempt stays so. Both spellings are set, because libraries differ in which one they read first.
+    Existing exemptions are kept. Both spellings are set, because libraries differ in which one they read first.
     """
     known = env.get("NO_PROXY", env.get("no_proxy", ""))
     local = ",".join(part for part in (known, "localhost,127.0.0.1,::1") if part)
@@ -257,9 +258,7 @@ def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
 def _covers(entry: str, host: str) -> bool:
     if entry == "*":
         return True
-    bare = (
-        entry.lstrip(".").rpartition(":")[0] or entry.lstrip(".")
-        if entry.count(":") == 1
-        else entry.lstrip(".")
-    )
+    bare = entry.lstrip(".")
+    if bare.count(":") == 1:  # a host with a port
+        bare = bare.rpartition(":")[0] or bare
     return bool(bare) and (host == bare or host.endswith(f".{bare}"))

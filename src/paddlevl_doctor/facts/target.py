@@ -1,4 +1,4 @@
-"""Which environment is treated, and what its own Python says about it."""
+"""Chooses the target environment and reads its inventory with its own Python."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 INVENTORY_TIMEOUT = 30.0
 """Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
 BUILD_FILE = "paddle/version/__init__.py"
-"""What every wheel of paddle says of its build, below site-packages."""
+"""The file with the build information of paddle, relative to site-packages."""
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 SYSTEM = "--system"
-"""Stands where the path of an interpreter does: the first Python on PATH that is in no virtual environment."""
+"""A value of `python` that means the first Python on PATH that is not in a virtual environment."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Where the target is. `python` is None while the environment `planned` has to be created first."""
+    """The chosen target. `python` is None if the environment `planned` does not exist yet."""
 
     python: Path | None
     planned: str
     explicit: bool
-    """The user named it, so that a mistake is a usage error."""
+    """Whether the user named it, so that a mistake is a usage error."""
 
 
 def python_of(venv: Path, platform: str) -> Path:
-    """Return where a virtual environment keeps its interpreter on this platform."""
+    """Return the interpreter of a virtual environment on this platform."""
     return venv / "Scripts" / "python.exe" if platform == "win32" else venv / "bin" / "python"
 
 
 def choose_target(
     system: System, python: str | None, venv: str | None, own_prefix: str = sys.prefix
 ) -> Choice:
-    """Choose the environment to treat.
+    """Choose the target environment.
 
-    Order: `--python`, `--system` or `--venv`; the system's Python where UV_SYSTEM_PYTHON asks for it, as uv has it
-    (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless that is the doctor's own; a
-    notebook's interpreter on Kaggle and Colab; else none yet. Raises UsageError for a path that cannot be meant.
+    Order: `--python`, `--system` or `--venv`; the system's Python if UV_SYSTEM_PYTHON is set, as in uv
+    (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless it is the doctor's own; the
+    notebook's interpreter on Kaggle and Colab; else a new environment. Raises UsageError for an invalid path.
     """
     planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
     wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE
@@ -109,10 +109,10 @@ def _notebook_python(system: System, own_prefix: str) -> Path | None:
 
 
 def collect_target(system: System, choice: Choice) -> Target | Text | None:
-    """Ask the target's Python for its inventory.
+    """Run the inventory probe in the target's Python.
 
-    Returns the target, None where there is none yet, or a sentence saying why it could not be asked.
-    Raises UsageError where the user named something that is not a Python.
+    Returns the target, None if it does not exist yet, or the reason why the probe failed.
+    Raises UsageError if the path that the user named is not a Python.
     """
     if choice.python is None:
         return None
@@ -127,12 +127,12 @@ def collect_target(system: System, choice: Choice) -> Target | Text | None:
 
 
 def _quiet_environment(system: System) -> dict[str, str]:
-    # A check leaves no bytecode behind in the environment that it only looks at.
+    # A check must not change the target: write no bytecode.
     return {**system.env, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _json_of(done: Completed) -> dict[str, object] | None:
-    """Return the probe's answer, None for anything that is not one (a crash, a hang, another program)."""
+    """Return the probe's answer, None after a crash, a timeout or the output of another program."""
     if not done.ok:
         return None
     try:
@@ -167,16 +167,16 @@ def _target(system: System, answer: dict[str, object]) -> Target:
 
 
 def _paddle_build(system: System, site: Path) -> PaddleBuild | None:
-    """Read the file that every wheel generates, without importing anything.
+    """Read BUILD_FILE without importing paddle.
 
-    Source: the CPU wheels 3.2.0 and 3.3.1; the GPU wheels carry the same generated file (matrix.md, 0.6).
+    Source: the CPU wheels 3.2.0 and 3.3.1; the GPU wheels contain the same generated file (matrix.md, 0.6).
     """
     code = system.read_text(site / BUILD_FILE)
     return None if code is None else build_of(code)
 
 
 def build_of(code: str) -> PaddleBuild:
-    """Return what the text of paddle/version/__init__.py says; its lines end in CRLF in the wheels for Windows."""
+    """Parse paddle/version/__init__.py; its lines end in CRLF in the wheels for Windows."""
     values = dict(re.findall(r"^(\w+) *= *([^\r\n]+)", code, re.MULTILINE))
     version = values.get("full_version", "").strip("'\" ")
     return PaddleBuild(

@@ -1,10 +1,10 @@
-r"""Where on Windows the CUDA libraries lie that paddle could load: by folder, in the order in which they are asked.
+r"""Lists the folders with CUDA DLLs that paddle can load on Windows, in the order of the search.
 
 paddle/__init__.py (read in 3.2.0 and 3.2.2) adds paddle\libs and nvidia\<library>\bin of site-packages to the DLL
-directories and loads every DLL there by its full path, with LOAD_LIBRARY_SEARCH_DEFAULT_DIRS: PATH does not count.
-Only after error 126 (something was not found) it tries again with PATH, before which Windows asks the folder of
-python.exe, System32 and its own (learn.microsoft.com, Dynamic-link library search order). What the wheel's folders
-lack is later loaded by its bare name, from the first of these that has it.
+directories and loads every DLL there by its full path, with LOAD_LIBRARY_SEARCH_DEFAULT_DIRS: PATH is not searched.
+Only after error 126 (module not found) it searches the folder of python.exe, System32, the Windows folder and PATH
+(learn.microsoft.com, Dynamic-link library search order). A DLL that the wheel's folders lack is later loaded by its
+name, from the first of these folders that has it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LIBRARIES = (
     "cusparse",
     "nvjitlink",
 )
-"""The folders below `nvidia` that paddle knows (site_cuda_list)."""
+"""The folders below `nvidia` that paddle adds (site_cuda_list)."""
 _NAMES = re.compile(
     r"(?:cudnn|cublas|cufft|curand|cusolver|cusparse|nvjitlink|zlibwapi).*\.dll", re.IGNORECASE
 )
 
 
 def collect_dlls(system: System, target: Target | None) -> tuple[DllFolder, ...] | None:
-    """Name the CUDA DLLs of every folder that has some; None elsewhere than on Windows with a CUDA wheel.
+    """Return the folders with CUDA DLLs; None except on Windows with a CUDA wheel.
 
-    A folder that PATH names twice is asked once, and one that the system cannot list has none.
+    A folder that occurs twice in PATH is listed once; an unreadable folder is skipped.
     """
     if system.platform != "win32" or target is None or target.version_of("paddlepaddle-gpu") is None:
         return None

@@ -1,1 +1,1 @@
-"""What is known: the typed, validated view of matrix/ and patches/."""
+"""The typed, validated view of the data in matrix/ and patches/."""

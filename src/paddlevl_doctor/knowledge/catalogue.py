@@ -1,13 +1,13 @@
-"""The catalogue: pipelines, releases, models, mirrors and hosts (matrix/*.toml). `check` needs none of it."""
+"""The catalogue: pipelines, releases, models, mirrors, GPUs and platforms (matrix/*.toml). `check` does not load it."""
 
 from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows
+from paddlevl_doctor.knowledge.tables import Fact, load_rows
 from paddlevl_doctor.values.facts import Gpu, Host
 
 
@@ -26,7 +26,7 @@ class Pipeline(Fact):
     since: str
     """The first paddlex with this file, counted from 3.3.0."""
     version: str | None = None
-    """What PaddleOCRVL takes as pipeline_version; None for every other class."""
+    """The value of PaddleOCRVL's pipeline_version; None for every other class."""
     layout_model: str | None = None
     language_model: str | None = None
 
@@ -50,7 +50,7 @@ class PaddlexRelease(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelKind(Fact):
-    """What a folder of this kind must hold: all of `files`, and one of `one_of` unless that is empty."""
+    """The required files of a model folder: all of `files`, and one of `one_of` unless it is empty."""
 
     name: str
     files: tuple[str, ...]
@@ -75,7 +75,7 @@ class Model(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Hub(Fact):
-    """Where paddlex downloads models from; `name` is the value of PADDLE_PDX_MODEL_SOURCE."""
+    """A hub from which paddlex downloads models; `name` is the value of PADDLE_PDX_MODEL_SOURCE."""
 
     name: str
     url: str
@@ -117,7 +117,7 @@ def load_paddlex_releases() -> tuple[PaddlexRelease, ...]:
 
 @functools.cache
 def load_model_kinds() -> dict[str, ModelKind]:
-    """Return by name what a model's folder must hold."""
+    """Return the required files of model folders by the name of the kind."""
     return {kind.name: kind for kind in load_rows("models", "kind", ModelKind)}
 
 
@@ -141,7 +141,7 @@ def load_mirrors() -> tuple[Mirror, ...]:
 
 @functools.cache
 def load_wheel_hosts() -> tuple[WheelHost, ...]:
-    """Return where the CUDA wheels themselves lie: the CDN, then the origin that works when the CDN does not."""
+    """Return the hosts of the CUDA wheels: the CDN, then the origin server, which works if the CDN fails."""
     return load_rows("indexes", "host", WheelHost)
 
 
@@ -149,122 +149,116 @@ _CAPABILITY = re.compile(r"(?:cc ?)?(\d{1,2})\.(\d)|sm_?(\d{1,2})(\d)", re.IGNOR
 _TIMES = (re.compile(r"(\d{1,2}) ?[x×] ?(.+)"), re.compile(r"(.+?) ?[x×] ?(\d{1,2})"))
 _MEMORY = re.compile(r"\d+(?= ?gb\b)|(?<=-)\d+(?=[qc]\b)", re.IGNORECASE)
 _BRANDS = frozenset({"nvidia", "geforce", "tesla", "quadro", "grid", "gpu"})
-# What a product name may carry besides, without being another chip.
-_TRIMMINGS = re.compile(
+# Words that a product name may contain without naming another chip.
+_IGNORED_WORDS = re.compile(
     r"super|laptop|mobile|gpu|max|q|with|design|pcie|sxm\d?|hbm\d?e?|nvl|mig|\dg|\d+ ?gb|gb|\d+"
     r"|workstation|server|edition|collectors|sff|generation|accelerator"
     r"|\d+[qc]"  # profiles of virtual GPUs that have CUDA: T4-16Q, A100-40C
 )
 _MAX_GPUS = 16
-"""GPUs of one machine that a name may ask for: "T4 x2"."""
+"""The maximum count in a description such as "T4 x2"."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Models(Fact):
-    """GPUs of one compute capability."""
+class GpuModels(Fact):
+    """The names of GPUs with one compute capability."""
 
     compute_capability: str
     architecture: str
     names: tuple[str, ...]
     machine: str = ""
-    """The processor architecture of every machine with such a GPU; empty: it may be any."""
+    """The processor architecture of every machine with such a GPU; empty if there are several."""
 
 
 @functools.cache
-def load_models_of_gpus() -> tuple[Models, ...]:
+def load_gpu_models() -> tuple[GpuModels, ...]:
     """Return the GPUs that are known by name."""
-    return load_rows("gpus", "model", Models)
+    return load_rows("gpus", "model", GpuModels)
 
 
 @functools.cache
-def _by_words() -> dict[tuple[str, ...], tuple[str, Models]]:
-    """Return every known name, split into its words."""
-    return {_words(name): (name, row) for row in load_models_of_gpus() for name in row.names}
+def _gpus_by_words() -> dict[tuple[str, ...], tuple[str, GpuModels]]:
+    """Return every known name and its row by the words of the name."""
+    return {_words(name): (name, row) for row in load_gpu_models() for name in row.names}
 
 
 def known_names() -> tuple[str, ...]:
-    """Return every name that `find_gpus` knows, in the file's order."""
-    return tuple(name for row in load_models_of_gpus() for name in row.names)
+    """Return every name that `find_gpus` knows, in the order of the file."""
+    return tuple(name for row in load_gpu_models() for name in row.names)
 
 
-def find_gpus(words: str) -> tuple[Gpu, ...]:
-    """Return the GPUs that somebody means by "T4", "2x T4", "T4,L4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
+def find_gpus(description: str) -> tuple[Gpu, ...]:
+    """Return the GPUs of a description: "T4", "2x T4", "T4,L4", "RTX 5070 Ti", "A100 80GB", "8.9" or "sm_89".
 
-    Their memory is known where the name says it ("A100 MIG 3g.20gb", the virtual "GRID T4-16Q"), else 0. Nothing
-    is returned for a name that is not known, or that could mean several.
+    The memory is taken from the name ("A100 MIG 3g.20gb", the virtual "GRID T4-16Q"), else it is 0. Nothing is
+    returned for an unknown or ambiguous name.
     """
-    groups = [_of_one_kind(part) for part in words.split(",")]
+    groups = [_gpus_of_one_model(part) for part in description.split(",")]
     return renumbered(groups) if all(groups) else ()
 
 
-def _of_one_kind(words: str) -> tuple[Gpu, ...]:
-    plain = " ".join(words.split())
+def _gpus_of_one_model(description: str) -> tuple[Gpu, ...]:
+    plain = " ".join(description.split())
     capability = _CAPABILITY.fullmatch(plain)
     if capability:
         number = ".".join(part for part in capability.groups() if part)
         return (Gpu(0, f"GPU {number}", number, 0, 0),)
-    for name, count in _readings(plain):
-        found = _find(name)
-        if found is not None and 0 < count <= _MAX_GPUS:
-            known, row = found
+    for name, count in _names_and_counts(plain):
+        match = _find_model(name)
+        if match is not None and 0 < count <= _MAX_GPUS:
+            known_name, row = match
             sizes = _MEMORY.findall(name.replace(".", " "))
             memory = int(sizes[-1]) << 10 if sizes else 0
-            return tuple(Gpu(i, known, row.compute_capability, memory, memory) for i in range(count))
+            return tuple(Gpu(i, known_name, row.compute_capability, memory, memory) for i in range(count))
     return ()
 
 
-def row_of(gpu: Gpu) -> Models | None:
-    """Return the row that a described GPU was found in, None for one that was named by its capability."""
-    found = _by_words().get(_words(gpu.name))
-    return found[1] if found else None
+def row_of(gpu: Gpu) -> GpuModels | None:
+    """Return the row of a described GPU, None for one that was described by its compute capability."""
+    match = _gpus_by_words().get(_words(gpu.name))
+    return match[1] if match else None
 
 
 def processor_of(gpus: Iterable[Gpu]) -> tuple[str, Gpu] | None:
-    """Return the processor architecture that described GPUs bring along, and the first that does; None: any may be."""
-    found = ((row.machine, gpu) for gpu in gpus if (row := row_of(gpu)) is not None and row.machine)
-    return next(found, None)
+    """Return the processor architecture that one of the GPUs requires, and that GPU; None if none requires one."""
+    return next(((row.machine, gpu) for gpu in gpus if (row := row_of(gpu)) and row.machine), None)
 
 
 def renumbered(groups: Sequence[Sequence[Gpu]]) -> tuple[Gpu, ...]:
     """Return the GPUs of several descriptions as those of one machine, numbered from 0."""
-    together = [gpu for group in groups for gpu in group]
-    return tuple(
-        Gpu(i, g.name, g.compute_capability, g.memory_total_mb, g.memory_free_mb)
-        for i, g in enumerate(together)
-    )
+    gpus = [gpu for group in groups for gpu in group]
+    return tuple(replace(gpu, index=index) for index, gpu in enumerate(gpus))
 
 
-def _readings(words: str) -> Iterator[tuple[str, int]]:
-    """Yield what a text can mean: one GPU of this name (a Jetson TX2), or several of a shorter one (T4 x2)."""
-    yield words, 1
-    first = _TIMES[0].fullmatch(words)
-    if first:
+def _names_and_counts(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the possible meanings of a text: one GPU of this name (Jetson TX2), several of a shorter name (T4 x2)."""
+    yield text, 1
+    if first := _TIMES[0].fullmatch(text):
         yield first[2], int(first[1])
-    last = _TIMES[1].fullmatch(words)
-    if last:
+    if last := _TIMES[1].fullmatch(text):
         yield last[1], int(last[2])
 
 
 def _words(name: str) -> tuple[str, ...]:
-    """Split a name at spaces, hyphens and between a number and what follows it: rtx5070ti is RTX 5070 Ti."""
+    """Split a name at spaces, hyphens and between a number and its suffix: rtx5070ti gives rtx, 5070, ti."""
     plain = re.sub(r"(?<=rtx)(?=a?\d)|(?<=gtx)(?=\d)|(?<=\d{4})(?=ti\b|d\b)", " ", name.lower())
     return tuple(word for word in re.findall(r"[a-z0-9]+", plain) if word not in _BRANDS)
 
 
-def _find(name: str) -> tuple[str, Models] | None:
-    """Return the longest known name that this one begins with, else the only one that ends with it (4090)."""
-    known, words = _by_words(), _words(name)
+def _find_model(name: str) -> tuple[str, GpuModels] | None:
+    """Return the longest known name that `name` begins with, else the only known name that ends with it (4090)."""
+    by_words, words = _gpus_by_words(), _words(name)
     for length in range(len(words), 0, -1):
-        found = known.get(words[:length])
-        if found and all(_TRIMMINGS.fullmatch(word) for word in words[length:]):
-            return found
-    ending = [found for parts, found in known.items() if words and parts[-len(words) :] == words]
+        model = by_words.get(words[:length])
+        if model and all(_IGNORED_WORDS.fullmatch(word) for word in words[length:]):
+            return model
+    ending = [model for parts, model in by_words.items() if words and parts[-len(words) :] == words]
     return ending[0] if len(ending) == 1 else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform(Fact):
-    """A kind of machine, and the GPUs that it has unless others are named."""
+    """A kind of machine, and its GPUs unless the user names others."""
 
     name: str
     system: str
@@ -275,15 +269,9 @@ class Platform(Fact):
     gpus: tuple[str, ...] = ()
 
     def host(self, machine: str | None = None) -> Host:
-        """Return such a machine, with another processor architecture where one is named."""
-        return Host(
-            self.system,
-            "",
-            machine or self.machine,
-            wsl=self.wsl,
-            notebook=self.notebook,
-            musl=self.musl,
-        )
+        """Return the host of this platform; `machine` replaces the processor architecture."""
+        machine = machine or self.machine
+        return Host(self.system, "", machine, wsl=self.wsl, notebook=self.notebook, musl=self.musl)
 
 
 @functools.cache

@@ -1,7 +1,8 @@
-"""The known failures: read one at a time from matrix/failures, and recognised in logs and tracebacks.
+"""The known failures: reads and validates the files in matrix/failures.
 
-`check` needs the texts of a few failures, `explain` the signatures of all of them; a failure that nobody asks
-for is never read, because a check has a fifth of a second for everything."""
+Each file is read when its failure is needed: `check` needs a few failures and must finish in a fifth of a second,
+`explain` needs all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from paddlevl_doctor.data_files import read_toml, read_toml_once
-from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.data_files import data_folder, read_toml, read_toml_once
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.messages import Message
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
-"""ok is the title when all is well, bad when not; short, ok and looks_at have no placeholders."""
+"""title.ok is the title without a problem, title.bad with one; short, ok and looks_at have no placeholders."""
 Proof = Literal["reproduced", "source", "threads"]
 """reproduced: a test of this repository shows it; source: found in, or seen with, the released packages;
 threads: reported by users, not checked."""
@@ -36,30 +37,29 @@ Kind = Literal[
     "manual",
 ]
 Weight = Literal["cause", "warning", "consequence", "harmless"]
-"""What a signature in a log means: a reason to stop, often only a warning, the echo of another failure, or nothing
-that anybody has to care about."""
+"""The meaning of a signature in a log: the cause of a stop, often only a warning, the consequence of another failure,
+or harmless."""
 
 Quick = Literal["note", "warning", "error"]
-"""How bad a failure is where `applies` alone tells that it can occur."""
+"""The status of a failure that is found by `applies` alone."""
 
 LANGUAGES = ("en", "zh")
 FIELDS: tuple[Field, ...] = get_args(Field)
 ELIDED = "…"
-"""Stands for a value that is not known, where a text is shown outside of a finding."""
+"""Replaces an unknown value in a text that is shown outside of a finding."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 @dataclass(frozen=True)
 class Cure:
-    """What `fix` does about a failure.
+    """The action of `fix` for a failure, by `kind`.
 
-    `requirements` belong to the kind packages, `patch` (the name of a folder in patches/) to the kind patch;
-    set installs the chosen version set, paddle its paddle wheel alone, link makes the `pipelines` link,
-    reinstall-paddle removes both paddle distributions and installs one, reinstall installs the distributions that
-    the finding names again, freshly downloaded; set-aside moves the named models out of the model cache, share
-    makes two copies of a model one, edit-config writes a model's generation_config.json, environment writes the
-    activation file; manual is left to people.
+    packages installs `requirements`; patch applies `patch` (the name of a folder in patches/); set installs the chosen
+    version set; paddle installs only its paddle wheel; link creates the `pipelines` link; reinstall-paddle removes both
+    paddle distributions and installs one; reinstall downloads and installs the distributions of the finding again;
+    set-aside moves the models of the finding out of the model cache; share replaces a copy of a model by a link;
+    edit-config writes a model's generation_config.json; environment writes the activation file; manual does nothing.
     """
 
     kind: Kind
@@ -69,27 +69,27 @@ class Cure:
 
 @dataclass(frozen=True)
 class Applies:
-    """Where a failure can occur at all; an empty field excludes nothing. All specifiers hold together."""
+    """The conditions under which a failure can occur. An empty field excludes nothing; all specifiers must hold."""
 
     systems: tuple[str, ...] = ()
     specifiers: Mapping[str, str] = field(default_factory=dict)
     """Version specifiers by normalised distribution name."""
     devices: tuple[str, ...] = ()
-    """cpu or gpu: what PaddleOCR-VL has to run on."""
+    """The devices on which the failure occurs: cpu, gpu."""
     compute_capability: str | None = None
-    """A specifier that the GPU's compute capability fulfils, for example `<8.0`."""
+    """A specifier for the GPU's compute capability, for example `<8.0`."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One known failure. `texts` holds every `Field` in all LANGUAGES; read it through `text`."""
+    """One known failure. `texts` has every `Field` in all LANGUAGES; read it with `message` or `text`."""
 
     id: str
     evidence: Proof
     reproduced_by: str | None
-    """The test that shows it, `FILE::NAME`; with the evidence reproduced, and only with it."""
+    """The test that shows the failure, as `FILE::NAME`; only with the evidence "reproduced"."""
     untested: str | None
-    """Why no test shows it; without the evidence reproduced, and only without it."""
+    """The reason why no test shows the failure; only with another evidence."""
     fixed_in: str | None
     links: tuple[str, ...]
     signatures: tuple[str, ...]
@@ -101,18 +101,18 @@ class Failure:
     applies: Applies
     cure: Cure
     quick: Quick | None = None
-    """Seen by versions alone: what checks/by_entry.py says wherever `applies` holds."""
+    """The status that checks/sources.py reports if `applies` holds; None if another check finds the failure."""
 
     def message(self, name: Field, /, **known: object) -> Message:
-        """Return one text as a message; an ellipsis stands for the values that are not known."""
-        wanted = placeholders_of(self.texts[name]["en"])
-        values = {placeholder: known.get(placeholder, ELIDED) for placeholder in sorted(wanted)}
+        """Return one text as a message; unknown placeholders become an ellipsis."""
+        placeholders = placeholders_of(self.texts[name]["en"])
+        values = {placeholder: known.get(placeholder, ELIDED) for placeholder in sorted(placeholders)}
         return Message(f"failure:{self.id}:{name}", values)
 
     def text(self, name: Field, lang: str, /, **values: object) -> str:
-        """Return one text with its placeholders filled in; braces inside a value stay what they are.
+        """Return one text with its placeholders filled in; braces in a value are not replaced.
 
-        Raises KnowledgeError where the text has a placeholder for which no value was given.
+        Raises KnowledgeError if the value of a placeholder is missing.
         """
         missing = placeholders_of(self.texts[name][lang]) - set(values)
         if missing:
@@ -122,7 +122,7 @@ class Failure:
         return self.general(name, lang, **values)
 
     def general(self, name: Field, lang: str, /, **known: object) -> str:
-        """Return one text where not all values are known, as for a log: an ellipsis stands for the others."""
+        """Return one text; unknown placeholders become an ellipsis, for example for a failure in a log."""
         return _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), self.texts[name][lang])
 
 
@@ -181,7 +181,7 @@ def read_failure(path: Path, read: Callable[[Path], Mapping[str, object]] = read
 
 @dataclass(frozen=True)
 class _Reader:
-    """Takes a parsed file apart and refuses whatever is missing, unknown or of another type."""
+    """Converts a parsed file to a Failure. Raises KnowledgeError for a missing, unknown or mistyped field."""
 
     path: Path
     document: Mapping[str, object]
@@ -203,21 +203,21 @@ class _Reader:
             cure=self.cure(),
             quick=self.quick(),
         )
-        self.agree(failure)
+        self.check_consistency(failure)
         return failure
 
     def wrong(self, name: str, problem: str) -> KnowledgeError:
         return KnowledgeError(self.path, name, problem)
 
     def get(self, name: str) -> object:
-        """Return the value at a dotted path, None where there is none."""
+        """Return the value at a dotted path, None if there is none."""
         value: object = self.document
         for part in name.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
         return value
 
     def keys(self, table: str) -> None:
-        """Refuse a table with a field of another name; a table that is not listed holds one text."""
+        """Raise KnowledgeError for an unknown field in a table; a table outside _KEYS is a text by language."""
         value = self.get(table) if table else self.document
         if not isinstance(value, Mapping):
             raise self.wrong(table, "a table is expected")
@@ -293,8 +293,8 @@ class _Reader:
             raise self.wrong("cure.patch", "belongs to the kind patch, and only to it")
         return Cure(kind, requirements, patch)
 
-    def agree(self, failure: Failure) -> None:
-        """Refuse fields that are right by themselves but contradict each other."""
+    def check_consistency(self, failure: Failure) -> None:
+        """Raise KnowledgeError for fields that contradict each other."""
         if failure.id != self.path.stem:
             raise self.wrong("id", "is not the name of the file")
         if (failure.evidence == "reproduced") != (failure.reproduced_by is not None):
@@ -307,9 +307,8 @@ class _Reader:
             used = {lang: placeholders_of(text) for lang, text in by_language.items()}
             if used["en"] != used["zh"]:
                 raise self.wrong(name, "the languages have different placeholders")
-            if not used["en"] <= set(
-                () if name in ("title.short", "title.ok", "looks_at") else failure.placeholders
-            ):
+            allowed = () if name in ("title.short", "title.ok", "looks_at") else failure.placeholders
+            if not used["en"] <= set(allowed):
                 raise self.wrong(name, "a placeholder is not announced in placeholders, or not allowed here")
 
 
@@ -318,13 +317,13 @@ __all__ = ["Applies", "Cure", "Failure", "Match", "all_ids", "load_all", "load_f
 
 @functools.cache
 def load_failure(failure_id: str) -> Failure:
-    """Read one failure, and only that file. Raises KnowledgeError where it is missing or malformed."""
+    """Read one failure file. Raises KnowledgeError if it is missing or malformed."""
     return read_failure(_folder() / f"{failure_id}.toml", read_toml_once)
 
 
 @functools.cache
 def all_ids() -> tuple[str, ...]:
-    """Return the ids of all known failures, sorted, without opening a file."""
+    """Return the sorted ids of all known failures, which are the file names."""
     return tuple(sorted(path.stem for path in _folder().glob("*.toml")))
 
 

@@ -1,7 +1,7 @@
-"""The patches: which exact published files they fit, what they change, and what comes out (patches/*/patch.toml).
+"""The patches: the exact published files that they fit, their changes and their results (patches/*/patch.toml).
 
-A patch never guesses. A file is known by the SHA-256 of its bytes, the change is a replacement of exact text, and
-the result has to have the recorded SHA-256 too.
+A patch applies only to a file with a recorded SHA-256. It replaces exact text, and the result must have the recorded
+SHA-256, too.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 import tomli
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError, data_folder
+from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.knowledge.failures import LANGUAGES
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"\d+(\.\d+)+")
@@ -26,12 +27,12 @@ _FIELDS = {"id", "distribution", "default", "title", "why", "drop_when", "links"
 
 
 class PatchState(str, enum.Enum):
-    """What a file is to a patch."""
+    """The state of a file with respect to a patch."""
 
     PRISTINE = "pristine"
     PATCHED = "patched"
     OLDER = "older"
-    """What an earlier release of this patch made of a published file."""
+    """The result of an earlier release of this patch."""
     ALTERED = "altered"
     MISSING = "missing"
     OTHER_VERSION = "other-version"
@@ -39,7 +40,7 @@ class PatchState(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Replacement:
-    """Exact text `old`, which occurs once, becomes `new`."""
+    """Replaces the exact text `old`, which must occur once, by `new`."""
 
     old: str
     new: str
@@ -47,7 +48,7 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Original:
-    """One published content of a file: its hash, the hash after the patch, and the versions that carry it."""
+    """One published content of a file: its hash, the hash after the patch, and the versions that contain it."""
 
     sha256: str
     patched_sha256: str
@@ -62,7 +63,7 @@ class Variant:
     originals: tuple[Original, ...]
 
     def applied_to(self, content: bytes) -> bytes | None:
-        """Return the content with every replacement made, None where an old text does not occur exactly once."""
+        """Return the content after every replacement, None if an old text does not occur exactly once."""
         for replacement in self.replacements:
             old = replacement.old.encode()
             if content.count(old) != 1:
@@ -71,7 +72,7 @@ class Variant:
         return content
 
     def taken_from(self, content: bytes) -> bytes | None:
-        """Return the content with every replacement taken back, None where a new text does not occur once."""
+        """Return the content with every replacement reverted, None if a new text does not occur exactly once."""
         for replacement in reversed(self.replacements):
             new = replacement.new.encode()
             if content.count(new) != 1:
@@ -87,10 +88,10 @@ class PatchFile:
     path: str
     variants: tuple[Variant, ...]
     former: tuple[Variant, ...] = ()
-    """What earlier releases of this patch changed, so that it can be taken back exactly."""
+    """The variants of earlier releases of this patch, so that they can be reverted exactly."""
 
     def original(self, sha256: str) -> tuple[Variant, Original] | None:
-        """Return the variant and the original that this content is, None for an unknown content."""
+        """Return the variant and the original with this hash, None for an unknown hash."""
         return next(((v, o) for v in self.variants for o in v.originals if o.sha256 == sha256), None)
 
     def variant_for(self, version: str) -> Variant | None:
@@ -98,23 +99,23 @@ class PatchFile:
         return next((v for v in self.variants for o in v.originals if version in o.versions), None)
 
     def versions(self) -> frozenset[str]:
-        """Return every version that this file is known of."""
+        """Return every version whose content of this file is recorded."""
         return frozenset(x for v in self.variants for o in v.originals for x in o.versions)
 
     def is_former_result(self, sha256: str) -> bool:
-        """Say whether this content is what an earlier release of the patch made."""
+        """Return whether this is the hash of a result of an earlier release of the patch."""
         return any(o.patched_sha256 == sha256 for v in self.former for o in v.originals)
 
     def is_result(self, sha256: str) -> bool:
-        """Say whether this content is what the patch makes."""
+        """Return whether this is the hash of a result of the patch."""
         return any(o.patched_sha256 == sha256 for v in self.variants for o in v.originals)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """One patch. `default` is automatic (fix applies it where it is needed) or offered (only when asked for).
+    """One patch. `default` is automatic (`fix` applies it if needed) or offered (only with --only).
 
-    `evidence` says in plain words how it is known that the defect is there and that the patch cures it.
+    `evidence` describes the proof of the defect and of the cure.
     """
 
     id: str
@@ -128,20 +129,20 @@ class Patch:
     files: tuple[PatchFile, ...]
 
     def title(self, lang: str) -> str:
-        """Return one line that says what the patch does."""
+        """Return one line about the effect of the patch."""
         return self.titles[lang]
 
     def why(self, lang: str) -> str:
-        """Return what is wrong without the patch, and what it changes besides."""
+        """Return the defect that the patch cures, and its other effects."""
         return self.whys[lang]
 
     def fits(self, version: str) -> bool:
-        """Say whether every file of the patch is known of this version of the distribution."""
+        """Return whether every file of the patch is recorded for this version of the distribution."""
         return all(version in file.versions() for file in self.files)
 
 
 def state_of(file: PatchFile, sha256: str | None, version: str) -> PatchState:
-    """Say what a file with this hash, of this installed version, is to its patch."""
+    """Return the state of a file with this hash in this installed version."""
     if sha256 is None:
         return PatchState.MISSING
     if file.original(sha256) is not None:
@@ -165,7 +166,7 @@ def find_patch(patch_id: str) -> Patch:
 
 
 def proof_of(patch_id: str) -> Path:
-    """Return the program that tells whether a patch's symptom is there; the target's Python runs it."""
+    """Return the program that the target's Python runs to test whether a patch works there."""
     return data_folder("patches") / patch_id / "proof.py"
 
 
@@ -192,7 +193,7 @@ def read_patch(path: Path) -> Patch:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of the file, which refuses what is missing, unknown or of another type."""
+    """A table of a patch file; its methods raise KnowledgeError for missing, unknown and mistyped fields."""
 
     file: Path
     name: str
@@ -231,7 +232,7 @@ class _Table:
         return tuple(value)
 
     def tables(self, key: str, keys: Iterable[str]) -> tuple[_Table, ...]:
-        """Return the tables of [[key]]; at least one, and none with a field that is not in `keys`."""
+        """Return the tables of [[key]]: at least one, with no fields except `keys`."""
         value = self.values.get(key)
         if not (isinstance(value, list) and value and all(isinstance(x, dict) for x in value)):
             raise self.wrong(key, "at least one table is expected")

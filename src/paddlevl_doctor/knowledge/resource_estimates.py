@@ -1,7 +1,8 @@
-"""How much GPU memory PaddleOCR-VL takes at its peak: an estimate from matrix/memory.toml.
+"""Estimates the peak GPU memory of PaddleOCR-VL (matrix/memory.toml) and download sizes (matrix/downloads.toml).
 
-One run was measured (PaddlePaddle/PaddleOCR#17349); the rest follows from what the code of paddlex allocates.
-Only machines with a GPU read the file, so that `check` on a CPU pays nothing for it."""
+The memory estimate is based on one measured run (PaddlePaddle/PaddleOCR#17349) and on the allocations in paddlex's
+code. `check` loads this module only on machines with a GPU.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows, numbers
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 from paddlevl_doctor.knowledge.version_sets import VersionSet
 from paddlevl_doctor.values.facts import Host
 
@@ -25,21 +26,22 @@ _STEP = 28 * 28
 
 @dataclass(frozen=True, kw_only=True)
 class Vision(Fact):
-    """What the vision part of the model allocates."""
+    """The allocations of the vision part of the model."""
 
     heads: int
     patch_pixels: int
-    """Pixels of one patch, which is one position of the attention."""
+    """The pixels of one patch, which is one position of the attention."""
     score_bytes: int
+    """The bytes that are allocated for one attention score at the peak."""
     block_rows: int
-    """Bytes that are held for one score at the peak."""
+    """The rows of the attention matrix that the patch vision-attention-chunks computes at a time."""
     rest_mb: int
-    """CUDA itself, the layout model, the cache of the language model, the second copy of the weights at loading."""
+    """Memory for CUDA, the layout model, the language model's cache, and the second copy of the weights at loading."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dtype(Fact):
-    """A dtype, the compute capability from which paddlex chooses it, and what the weights take in it."""
+    """A dtype, the compute capability from which on paddlex chooses it, and the size of the weights in it."""
 
     name: str
     compute_capability: str
@@ -48,7 +50,7 @@ class Dtype(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Fused(Fact):
-    """From this paddlex on, fused attention is taken on these systems and from this compute capability on."""
+    """The systems and the minimum compute capability for fused attention, from one paddlex version on."""
 
     paddlex: str
     systems: tuple[str, ...]
@@ -57,17 +59,17 @@ class Fused(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels(Fact):
-    """The largest image that a pipeline gives to the model, from this paddlex on."""
+    """The largest image that a pipeline passes to the model, from one paddlex version on."""
 
     pipeline: str
-    """What PaddleOCRVL takes as pipeline_version."""
+    """The value of PaddleOCRVL's pipeline_version."""
     paddlex: str
     pixels: int
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The peak in MiB on one kind of GPU, and what it was computed from."""
+    """The peak in MiB on one GPU model, and the values that it was computed from."""
 
     peak_mb: int
     pixels: int
@@ -78,7 +80,7 @@ class Estimate:
 
 
 def peak_vram_mb(pixels: int, dtype: str, attention: str) -> int:
-    """Return the estimated peak in MiB for an image of `pixels` pixels; grows with `pixels` where eager.
+    """Return the estimated peak in MiB for an image of `pixels` pixels; with fused attention it is constant.
 
     `dtype` is bfloat16 or float32, `attention` as in `Estimate`. Raises StopIteration for another dtype.
     """
@@ -92,7 +94,7 @@ def peak_vram_mb(pixels: int, dtype: str, attention: str) -> int:
 
 
 def in_blocks(need: Estimate) -> Estimate:
-    """Return the estimate with the patch vision-attention-chunks in place; fused attention stays what it is."""
+    """Return the estimate with the patch vision-attention-chunks, which changes only eager attention."""
     if need.attention != "eager":
         return need
     peak = peak_vram_mb(need.pixels, need.dtype, "in-blocks")
@@ -100,10 +102,10 @@ def in_blocks(need: Estimate) -> Estimate:
 
 
 def estimate(system: str, compute_capability: str, paddlex: str, pipeline: str | None = None) -> Estimate:
-    """Return the peak of reading the largest image that the pipeline lets through.
+    """Return the peak for the largest image that the pipeline passes to the model.
 
-    `system` is linux (WSL too) or windows; `pipeline` is v1, v1.5 or v1.6, None for the newest that this
-    paddlex has, which is what PaddleOCRVL takes unless told otherwise.
+    `system` is linux (also for WSL) or windows; `pipeline` is v1, v1.5 or v1.6, None for the newest of this paddlex,
+    which is PaddleOCRVL's default.
     """
     capability = numbers(compute_capability)
     dtype = next(row.name for row in _dtypes() if capability >= numbers(row.compute_capability))
@@ -113,9 +115,9 @@ def estimate(system: str, compute_capability: str, paddlex: str, pipeline: str |
 
 
 def default_pixels(paddlex: str, pipeline: str | None = None) -> int:
-    """Return the largest image in pixels that a pipeline (None: the newest) lets through by default.
+    """Return the default limit of a pipeline (None: the newest) for the image size, in pixels.
 
-    A pipeline that this paddlex does not have is judged as the newest that it has.
+    For a pipeline that this paddlex does not have, the limit of its newest pipeline is returned.
     """
     rows = [row for row in _pixels() if numbers(row.paddlex) <= numbers(paddlex)] or [_pixels()[0]]
     named = [row for row in rows if row.pipeline == pipeline]
@@ -123,9 +125,9 @@ def default_pixels(paddlex: str, pipeline: str | None = None) -> int:
 
 
 def fitting_pixels(memory_mb: int, need: Estimate) -> int:
-    """Return the largest image in pixels with which this much memory suffices, in steps that the model knows.
+    """Return the largest image in pixels that fits into `memory_mb`, as a multiple of the model's step.
 
-    Never less than `SMALLEST_PIXELS`, even where that does not fit either, and never more than `need` has.
+    The result is at least SMALLEST_PIXELS, even if that does not fit, and at most `need.pixels`.
     """
     (vision,) = load_rows("memory", "vision", Vision)
     weights = next(row.weights_mb for row in _dtypes() if row.name == need.dtype)
@@ -136,7 +138,7 @@ def fitting_pixels(memory_mb: int, need: Estimate) -> int:
 
 
 def _attention(system: str, capability: tuple[int, ...], paddlex: tuple[int, ...], dtype: str) -> str:
-    """Follow the condition in SiglipAttention of the newest paddlex that is not newer than this one."""
+    """Return the attention that paddlex uses: eager or fused, as the condition in its class SiglipAttention."""
     rows = [row for row in load_rows("memory", "fused", Fused) if numbers(row.paddlex) <= paddlex]
     if not rows or dtype == "float32" or system not in rows[-1].systems:
         return "eager"
@@ -169,7 +171,7 @@ class PaddleSize(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class NvidiaSize(Fact):
-    """The size of the NVIDIA wheels that one CUDA wheel asks for."""
+    """The size of the NVIDIA wheels that one CUDA wheel requires."""
 
     tag: str
     system: str
@@ -178,7 +180,7 @@ class NvidiaSize(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSize(Fact):
-    """The size of everything else of a set."""
+    """The size of the other packages of a set."""
 
     set: str
     system: str
@@ -188,25 +190,25 @@ class StackSize(Fact):
 
 @dataclass(frozen=True)
 class Download:
-    """What is downloaded, in MB (1,000,000 bytes); None where nobody has published the size of that part."""
+    """The download sizes in MB (1,000,000 bytes); None for a part whose size is not known."""
 
     paddle_mb: int | None
     nvidia_mb: int | None
-    """0 for a CPU wheel, which asks for none."""
+    """0 for a CPU wheel, which requires no NVIDIA packages."""
     stack_mb: int | None
     models_mb: int | None
     verified: str
-    """The weakest mark of the parts: wheel, docs or unverified."""
+    """The weakest verification of the parts: wheel, docs or unverified."""
     sources: tuple[str, ...]
 
     @property
     def total_mb(self) -> int:
-        """The sum of what is known."""
+        """The sum of the known sizes."""
         return sum(part or 0 for part in self._parts)
 
     @property
     def complete(self) -> bool:
-        """Say whether every part is known."""
+        """Return whether every part is known."""
         return None not in self._parts
 
     @property
@@ -215,7 +217,7 @@ class Download:
 
 
 def expected_download(host: Host, tag: str, version_set: VersionSet) -> Download:
-    """Return what a new environment of this set and its models take, with nothing in any cache."""
+    """Return the download sizes of a new environment of this set and of its models, with empty caches."""
     place = (host.system, host.machine)
     paddle = _first(
         row
@@ -253,7 +255,7 @@ def _first(rows: Iterable[_Row]) -> _Row | None:
 
 
 def newest_pipeline(paddlex: str) -> Pipeline:
-    """Return the pipeline that PaddleOCRVL takes by default with this paddlex."""
+    """Return the default pipeline of PaddleOCRVL with this paddlex."""
     rows = [p for p in load_pipelines() if p.version and numbers(p.since) <= numbers(paddlex)]
     return rows[-1]
 

@@ -1,17 +1,17 @@
-"""The rules by which a wheel is chosen or refused, each with its source."""
+"""The rules that choose or refuse a wheel, and the source of each rule."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from paddlevl_doctor.knowledge.data_files import Fact
+from paddlevl_doctor.knowledge.tables import Fact
 from paddlevl_doctor.messages import Message, message, render
 
 
 @dataclass(frozen=True)
 class RuleText:
-    """One rule, said about this machine. `rule` is a stable id; `source` says where the rule is from."""
+    """The message of one rule about a machine. `rule` is a stable id; `source` is the origin of the rule."""
 
     rule: str
     message: Message
@@ -20,8 +20,8 @@ class RuleText:
     """wheel (read or run), docs (an official page or a maintainer's words) or unverified, as in matrix/."""
 
     @property
-    def about(self) -> Mapping[str, object]:
-        """What is filled in, by its placeholder."""
+    def params(self) -> Mapping[str, object]:
+        """The values of the message's placeholders."""
         return self.message.params
 
     def text(self, lang: str) -> str:
@@ -30,27 +30,23 @@ class RuleText:
 
 
 def rule_text(rule: str, **params: object) -> RuleText:
-    """Say a rule; raises KeyError for an unknown rule."""
+    """Return the text of a rule. Raises KeyError for an unknown rule."""
     source = RULES[rule]
-    return RuleText(rule, message(f"rule-{rule}", **params), source, _mark(rule, source))
+    verified = "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
+    if rule in _GUESSES or source.startswith(_UNVERIFIED_FILES):
+        verified = "unverified"
+    return RuleText(rule, message(f"rule-{rule}", **params), source, verified)
 
 
-def with_source(said: RuleText, row: Fact) -> RuleText:
-    """Return a sentence with the source and the mark of the row that it was read from; the rule's own stays."""
-    return replace(said, source=f"{row.source}; {said.source}", verified=row.verified)
+def with_source(text: RuleText, row: Fact) -> RuleText:
+    """Return the text with the source of a table row in front of its own, and the row's verification."""
+    return replace(text, source=f"{row.source}; {text.source}", verified=row.verified)
 
 
-_DOUBTFUL = ("matrix/architectures.toml", "matrix/indexes.toml", "matrix/memory.toml")
-"""Data that nobody verified: what is in wheels that could not be read, and estimates. See the heads of the files."""
+_UNVERIFIED_FILES = ("matrix/architectures.toml", "matrix/indexes.toml", "matrix/memory.toml")
+"""Files with estimates and with data about wheels that could not be read: see the comments at their beginning."""
 _GUESSES = ("gpu-order-guessed", "wsl-blackwell-eager")
-"""Rules that rest on an estimate, or on a report or two."""
-
-
-def _mark(rule: str, source: str) -> str:
-    """Return how far a rule is verified: by wheels that were read, by pages, or not at all."""
-    if rule in _GUESSES or source.startswith(_DOUBTFUL):
-        return "unverified"
-    return "wheel" if source.startswith(("default-index", "wheel:", "matrix/sets.toml")) else "docs"
+"""Rules that are based on an estimate or on one or two reports."""
 
 
 _VL_PAGE = "docs:PaddlePaddle/PaddleOCR docs/version3.x/pipeline_usage/PaddleOCR-VL.md"

@@ -1,84 +1,84 @@
-"""Inference servers: how each is installed and started, where it runs, what it pins (matrix/servers.toml)."""
+"""Inference servers: their installation, start, platforms and pinned requirements (matrix/servers.toml)."""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
 
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows
+from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend(Fact):
-    """One inference server. Words in braces in `argv`, `requirements` and `flat` are filled in by the plan."""
+    """One inference server. serve/plan.py fills in the placeholders in `argv`, `requirements` and `flat`."""
 
     name: str
-    """What `serve --backend` takes."""
+    """The value of `serve --backend`."""
     client: str
-    """What PaddleOCR calls it: a value of `vl_rec_backend`."""
+    """The value of PaddleOCR's `vl_rec_backend`."""
     since: str
-    """The first paddleocr that takes this value."""
+    """The first paddleocr that accepts this value."""
     systems: tuple[str, ...]
     machines: tuple[str, ...]
     minimum: str
-    """The least compute capability; empty where it runs without an NVIDIA GPU."""
+    """The minimum compute capability; empty if the server runs without an NVIDIA GPU."""
     below: str
-    """The first compute capability that it does not run on; empty: none known."""
+    """The first compute capability that is not supported; empty: unknown."""
     python: str
-    """The Python that its environment is made with; empty where it is no Python program."""
+    """The Python version of its environment; empty if the server is not a Python program."""
     distribution: str
     requirements: tuple[str, ...]
     torch: str
-    """The version of torch that its METADATA asks for; empty: none."""
+    """The version of torch that its METADATA requires; empty: none."""
     native: str
-    """The first version that knows PaddleOCR-VL by itself; empty: not known."""
+    """The first version that supports PaddleOCR-VL without paddlex; empty: unknown."""
     argv: tuple[str, ...]
     health: str
-    """The path that answers 200 once the model is loaded."""
+    """The path that answers with status 200 when the model is loaded."""
     cuda: str | None = None
-    """The CUDA that its wheels are built with; it says which driver is needed. None: no GPU needed."""
+    """The CUDA version of its wheels, which determines the required driver. None: it needs no GPU."""
     glibc: str | None = None
-    """The least GNU C library that its wheels and what they ask for promise to run with; None: not known."""
+    """The oldest GNU C library that the tags of its wheels and their requirements name; None: unknown."""
     fraction_option: str = ""
-    """The option that takes the share of GPU memory."""
+    """The option for the fraction of GPU memory."""
     fraction_key: str = ""
-    """The same as a key of PaddleX's server configuration."""
+    """The same setting as a key of PaddleX's server configuration."""
     program: str = ""
-    """A program that has to be there already, for servers that are not installed from an index."""
+    """The program that the user must have installed, for servers that are on no package index."""
     suffix: str = ""
-    """What is added to the repository's name for this server's own weight format."""
+    """The suffix of the repository with the weights in the format of this server."""
     names_by_repository: bool = False
-    """The server knows its model by the repository's name, not by PaddleX's."""
+    """Whether the server names its model after the repository, not after PaddleX's model."""
     flat: str = ""
-    """A page of wheels for --find-links, by the pair of compute capabilities it was built for."""
+    """The page of wheels for --find-links, with a placeholder for the pair of compute capabilities."""
     pairs: tuple[str, ...] = ()
-    """Those pairs, as 80_90: there are no wheels for other cards."""
+    """The pairs of compute capabilities that have wheels, as 80_90."""
     paddle: str = ""
-    """The index of the paddlepaddle-gpu that it is installed with (cu126); empty: it needs none."""
+    """The index tag of the paddlepaddle-gpu that it requires (cu126); empty: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerMemory(Fact):
-    """What a server needs of a GPU's memory."""
+    """The GPU memory that a server needs."""
 
     weights_mb: int
     cache_bytes_per_token: int
     tokens: int
     rest_mb: int
     share: float
-    """PaddleX's own share of the card for vLLM and SGLang."""
+    """PaddleX's default fraction of GPU memory for vLLM and SGLang."""
     spare_mb: int
-    """What is left to everything else on the card."""
+    """The memory that is left for other programs on the GPU, in MiB."""
 
     @property
     def needed_mb(self) -> int:
-        """The least memory with which one request of the greatest length can be served, in MiB."""
+        """The minimum memory for one request of maximum length, in MiB."""
         return self.weights_mb + self.rest_mb + (self.cache_bytes_per_token * self.tokens >> 20)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pinned(Fact):
-    """What the METADATA of one published wheel for Linux x86_64 asks for in exact versions."""
+    """The exact versions that the METADATA of one published wheel for Linux x86_64 requires."""
 
     distribution: str
     version: str
@@ -89,34 +89,22 @@ class Pinned(Fact):
 
 @functools.cache
 def load_backends() -> dict[str, Backend]:
-    """Return the servers by name. Raises KnowledgeError for a malformed file, as the others do."""
+    """Return the servers by name. Raises KnowledgeError for a malformed file."""
     return {row.name: row for row in load_rows("servers", "backend", Backend)}
 
 
 def backends_for(system: str, machine: str) -> tuple[Backend, ...]:
-    """Return the servers that run on such a machine, whatever its GPU."""
+    """Return the servers that run on this system and processor architecture, regardless of the GPU."""
     return tuple(row for row in load_backends().values() if system in row.systems and machine in row.machines)
 
 
 @functools.cache
 def load_server_memory() -> ServerMemory:
-    """Return what a server needs of a GPU's memory."""
+    """Return the GPU memory that a server needs."""
     return load_rows("servers", "memory", ServerMemory)[0]
 
 
-@functools.cache
-def load_pinned() -> tuple[Pinned, ...]:
-    """Return what published wheels ask for."""
-    return load_rows("servers", "pinned", Pinned)
-
-
 def pinned_of(distribution: str, version: str = "", tag: str = "") -> Pinned | None:
-    """Return the row of one wheel, named by its version, or by its index where that is what counts."""
-    return next(
-        (
-            row
-            for row in load_pinned()
-            if row.distribution == distribution and version in ("", row.version) and tag in ("", row.tag)
-        ),
-        None,
-    )
+    """Return the row of a wheel with this version or index tag; an empty value matches every row. None without one."""
+    rows = (row for row in load_rows("servers", "pinned", Pinned) if row.distribution == distribution)
+    return next((row for row in rows if version in ("", row.version) and tag in ("", row.tag)), None)

@@ -1,4 +1,4 @@
-"""What decides between paddle's wheels: indexes, drivers and compiled architectures (matrix/*.toml).
+"""The tables for the choice of a paddle wheel: indexes, drivers and compiled architectures (matrix/*.toml).
 
 `check` loads this only on a machine with an NVIDIA GPU."""
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from paddlevl_doctor.knowledge.data_files import Fact, load_rows, numbers
+from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Index(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class GpuWheel(Fact):
-    """One version of paddlepaddle-gpu on one index; a Python that is not listed was not seen, not more."""
+    """One version of paddlepaddle-gpu on one index. There may be wheels for Pythons that are not listed."""
 
     tag: str
     version: str
@@ -52,7 +52,7 @@ class CudaLine(Fact):
     """The driver that was released with this toolkit."""
     toolkit_windows: str
     toolkit_driver_from: str | None = None
-    """The compute capability from which that driver is asked for; below it the family's minimum is enough."""
+    """The compute capability from which on that driver is required; below it the family's minimum is enough."""
 
     def needed_driver(self, system: str, compute_capability: str) -> str:
         """Return the oldest driver for a GPU; linux and windows number their drivers differently."""
@@ -78,7 +78,7 @@ class Compiled(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Minimum(Fact):
-    """The compute capability that an engine asks for at least."""
+    """The minimum compute capability of an engine."""
 
     engine: str
     compute_capability: str
@@ -92,7 +92,7 @@ def load_indexes() -> dict[str, Index]:
 
 @functools.cache
 def load_gpu_wheels() -> tuple[GpuWheel, ...]:
-    """Return the CUDA wheels that somebody documented or saw."""
+    """Return the CUDA wheels that are documented or were downloaded."""
     return load_rows("indexes", "gpu_wheel", GpuWheel)
 
 
@@ -104,7 +104,7 @@ def load_families() -> tuple[DriverFamily, ...]:
 
 @functools.cache
 def load_lines() -> tuple[CudaLine, ...]:
-    """Return the CUDA lines, the first choice first."""
+    """Return the CUDA versions in order of preference."""
     return load_rows("drivers", "line", CudaLine)
 
 
@@ -116,13 +116,13 @@ def load_compiled() -> dict[tuple[str, str], Compiled]:
 
 @functools.cache
 def minimum_compute_capability(engine: str = "paddle") -> str:
-    """Return the compute capability that the PaddleOCR-VL documentation asks for."""
+    """Return the minimum compute capability of an engine according to the PaddleOCR-VL documentation."""
     rows = load_rows("architectures", "minimum", Minimum)
     return next(row.compute_capability for row in rows if row.engine == engine)
 
 
 def family_of(cuda: str) -> DriverFamily | None:
-    """Return the driver family of a CUDA version such as 12.6, None for one that is not known."""
+    """Return the driver family of a CUDA version such as 12.6, None for an unknown one."""
     major = cuda.partition(".")[0]
     return next((family for family in load_families() if str(family.major) == major), None)
 
@@ -136,6 +136,6 @@ class DllLine(Fact):
 
 
 def dlls_of(cuda: str) -> tuple[str, ...]:
-    """Return the DLLs that a wheel built with this CUDA version loads, nothing where that is not known."""
+    """Return the DLLs that a wheel built with this CUDA version loads, nothing for an unknown version."""
     major = cuda.partition(".")[0]
     return next((row.names for row in load_rows("dlls", "line", DllLine) if row.cuda == major), ())

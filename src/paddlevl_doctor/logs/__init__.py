@@ -1,1 +1,1 @@
-"""Reads a log, undoes what terminals and chats did to it, and finds known failures in it."""
+"""Reads a log, removes what terminals and chats added, and finds known failures in it."""

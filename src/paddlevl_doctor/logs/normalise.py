@@ -1,6 +1,7 @@
-"""What people and programs do to a log on its way: colours, frames, quotes, escapes; and how it is undone.
+"""Removes what programs and people added to a log: colours, frames, quotes, prefixes, escapes.
 
-`cleaned` and `squeezed` work on whole chunks of bytes and must be fast; `normal` is for the few lines around a hit.
+`strip_escapes` and `strip_to_visible_ascii` process whole chunks and must be fast; the other functions process the few
+lines around a hit.
 """
 
 from __future__ import annotations
@@ -9,19 +10,19 @@ import html
 import re
 
 _ANSI = re.compile(rb"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)|[@-Z\\^_])")
-# Each begins with characters that are searched for without the regular expression: that is ten times as fast.
+# `strip_escapes` searches for the first character of each pattern before it applies the pattern: ten times as fast.
 _WRITTEN_ESC = re.compile(rb"\\(?:u001[bB]|x1[bB]|033)(?=\[)")
 _WRITTEN_CHARACTER = re.compile(rb"\\u00(22|26|27|3[cC]|3[eE])")
 _LOST_ESC = re.compile(rb"\[(?:\d{1,3};){0,4}\d{1,3}m")
 _ENTITY = re.compile(rb"&(?:#39|#x27|#34|quot|gt|lt|amp);")
 
 VISIBLE = frozenset(code for code in range(0x21, 0x7F) if chr(code) not in "\"'`|>\\")
-"""The bytes that the squeezed copy keeps."""
+"""The bytes that `strip_to_visible_ascii` keeps."""
 _LEFT_OUT = bytes(code for code in range(256) if code not in VISIBLE)
 
 
 def strip_escapes(data: bytes) -> bytes:
-    """Return a chunk without colours and with escaped characters written out; its line breaks stay what they are."""
+    """Return a chunk without colours and with escaped characters decoded; line breaks are kept."""
     if b"\\" in data:
         data = _WRITTEN_CHARACTER.sub(lambda found: bytes([int(found[1], 16)]), data)
         data = _WRITTEN_ESC.sub(b"\x1b", data)
@@ -35,7 +36,7 @@ def strip_escapes(data: bytes) -> bytes:
 
 
 def strip_to_visible_ascii(data: bytes) -> bytes:
-    """Return only the bytes that survive quoting, wrapping, framing and a wrong encoding: visible ASCII, no quotes."""
+    """Return the visible ASCII bytes without quotes; quoting, wrapping, framing and a wrong encoding keep these."""
     return data.translate(None, _LEFT_OUT)
 
 
@@ -64,7 +65,7 @@ _ESCAPED = re.compile(r"\\+(?:(n)|(t)|(r)|(\")|(')|(/))|\\\\")
 
 
 def decoded(data: bytes) -> str:
-    """Return some lines as text: UTF-8, else the Chinese code page (GBK), else with replacement characters."""
+    """Decode lines as UTF-8, else as the Chinese code page (GBK), else as UTF-8 with replacement characters."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -76,19 +77,19 @@ def decoded(data: bytes) -> str:
 
 
 def split_prefix(line: str) -> tuple[str, str]:
-    """Return who speaks in a line (frame, worker, container; without the time) and what is said."""
-    found = _PREFIX.match(line)
-    end = found.end() if found else 0
+    """Return the prefix of a line (frame, worker, container; without the time) and the rest."""
+    match = _PREFIX.match(line)
+    end = match.end() if match else 0
     return _TICKING.sub("", line[:end]).strip(), line[end:]
 
 
 def normal(line: str) -> str:
-    """Return a line as its program wrote it: no carriage return, no curly quotes, no frame at its end."""
+    """Return a line without carriage returns, curly quotes and a frame at its end."""
     return _FRAME_END.sub("", line.translate(_ODD_QUOTES))
 
 
 def unescaped(line: str) -> list[str]:
-    """Return the lines that a line of JSON or a quoted string stands for; the line alone where it is none."""
+    """Return the lines that a quoted string or a line of JSON contains; without escapes, the line itself."""
     return _ESCAPED.sub(_written, line).split("\n") if "\\" in line else [line]
 
 

@@ -1,7 +1,7 @@
-"""Reads a log as a stream of UTF-8 chunks that end at a line break, whatever it was written in.
+"""Reads a log as a stream of byte chunks that end at a line break.
 
-UTF-16 (as PowerShell writes it) is translated; UTF-8 and GBK are passed on as they are, and told apart where a
-line is shown (knowledge/squeeze.py), because one log often has lines of both. Nothing in a log raises.
+UTF-16 (which PowerShell writes) is converted to UTF-8. UTF-8 and GBK are not converted: one log often has lines of
+both, so logs/normalise.py decodes each line that is shown. No content of a log raises an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from paddlevl_doctor.system import processes
 from paddlevl_doctor.values.errors import UsageError
 
 CHUNK = 1 << 20
-"""Bytes that are read at a time."""
+"""The number of bytes that one call reads."""
 STDIN = "-"
 
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -27,7 +27,7 @@ _SAMPLE = 4096
 
 @contextlib.contextmanager
 def open_log(source: str | None) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for `-` and None; raises UsageError for what cannot be read."""
+    """Open a file, or standard input for `-` and None. Raises UsageError if it cannot be read."""
     if source is None or source == STDIN:
         if sys.stdin is None:
             raise UsageError(message("log-none"))
@@ -40,21 +40,18 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
     try:
         if Path(source).is_dir():
             raise UsageError(message("log-is-folder", path=source))
-        stream = Path(source).open("rb")  # noqa: SIM115 - closed below; the reading itself may raise
+        stream = Path(source).open("rb")  # noqa: SIM115 - closed below; errors of reading must not be caught here
     except FileNotFoundError:
         raise UsageError(message("log-missing", path=source)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UsageError(message("log-unreadable", path=source, reason=_reason(error))) from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UsageError(message("log-unreadable", path=source, reason=reason)) from error
     with stream:
         yield stream
 
 
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
-
-
 def chunks(stream: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
-    """Give the log in pieces of about `size` bytes that end at a line break where one is near."""
+    """Yield the log in chunks of about `size` bytes that end at a line break; a very long line is split."""
     rest = b""
     for data in _utf8(stream, size):
         cut = data.rfind(b"\n") + 1
@@ -81,7 +78,7 @@ def _utf8(stream: BinaryIO, size: int) -> Iterator[bytes]:
 
 
 def encoding_of(beginning: bytes) -> tuple[str, int]:
-    """Return utf-16-le, utf-16-be or utf-8 (which stands for all others), and the length of the byte order mark."""
+    """Return utf-16-le, utf-16-be or utf-8 (for every other encoding), and the length of the byte order mark."""
     if beginning.startswith(codecs.BOM_UTF8):
         return "utf-8", len(codecs.BOM_UTF8)
     for mark, name in _MARKS:
@@ -90,7 +87,7 @@ def encoding_of(beginning: bytes) -> tuple[str, int]:
     sample = beginning[: min(_SAMPLE, len(beginning) // 2 * 2)]
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     half = len(sample) // 2
-    # In a log of Latin letters every second byte is 0; Chinese text in it makes that fewer.
+    # In UTF-16, every second byte of Latin letters is 0; Chinese text lowers this share.
     if odd > half * 0.4 and even < odd * 0.05:
         return "utf-16-le", 0
     if even > half * 0.4 and odd < even * 0.05:

@@ -1,4 +1,4 @@
-"""Finds signatures in a stretch of log: one pass for their anchors, the regular expression only where one was found."""
+"""Finds signatures in a window of a log: one pass finds literals of a match (anchors), then the regex is applied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from paddlevl_doctor.knowledge.data_files import KnowledgeError
+from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.normalise import decoded, strip_to_visible_ascii, unescaped
 from paddlevl_doctor.logs.window import Line, LogWindow, parse_line
 
@@ -24,12 +24,12 @@ else:
     import sre_parse as parser
 
 SHORTEST = 3
-"""Bytes of an anchor; shorter words occur everywhere."""
-_MANY = 8
-"""A repetition of nearly any character, longer than this, may run from one line into the next."""
+"""The minimum length of an anchor in bytes; shorter literals are too frequent."""
+_MAX_SHORT_REPEAT = 8
+"""A longer repetition of nearly any character may match across lines."""
 
-_FAR = 500
-"""Characters of any text within a signature: paths and lists of versions are shorter."""
+_MAX_GAP = 500
+"""The maximum number of arbitrary characters within a match; paths and lists of versions are shorter."""
 
 _NOTHING = (ops.AT, ops.ASSERT, ops.ASSERT_NOT)
 _REPEATS = tuple(
@@ -40,44 +40,46 @@ _ATOMIC = getattr(ops, "ATOMIC_GROUP", None)
 
 @dataclass(frozen=True)
 class Signature:
-    """One signature, ready for the search. Every text that it matches has one of `anchors` in its squeezed copy."""
+    """One compiled signature. The visible ASCII of every match (logs/normalise.py) contains one of `anchors`."""
 
     owner: str
     anchors: frozenset[bytes]
-    needed: frozenset[bytes]
-    """Words that every match has besides, near the anchor: a cheap way to say no."""
-    folded: bool
-    """The signature does not mind upper and lower case; its anchors are in lower case."""
+    other_literals: frozenset[bytes]
+    """Literals that every match also contains near the anchor: a cheap test before the regular expression."""
+    ignore_case: bool
+    """The signature ignores case; its anchors are in lower case."""
     exact: re.Pattern[str]
     loose: re.Pattern[str]
-    """As `exact`, but every blank may be missing: for lines that a terminal has broken."""
-    wide: bool
-    """It can run over any text, so where lines were joined it must be asked whether they belong together."""
+    """Like `exact`, but every blank is optional: for lines that a terminal has broken."""
+    may_span_lines: bool
+    """The signature can match arbitrary text, so a match in joined lines counts only if a terminal broke the line."""
 
 
 def signature_of(owner: str, source: str) -> Signature:
-    """Take a signature apart; raises KnowledgeError where it is none, or one that can only be tried everywhere."""
+    """Compile a signature. Raises KnowledgeError if it is not a regular expression or has no anchor."""
     try:
         tree = parser.parse(source)
         exact, loose = re.compile(bounded(source)), re.compile(loosened(source))
     except re.error as error:
         raise KnowledgeError(f"{owner}.toml", "signatures", str(error)) from error
-    folded = bool(tree.state.flags & re.IGNORECASE)
-    fold = bytes.lower if folded else bytes
+    ignore_case = bool(tree.state.flags & re.IGNORECASE)
+    fold = bytes.lower if ignore_case else bytes
     anchors = frozenset(map(fold, _anchors(tree.data)))
     if not anchors or min(map(len, anchors)) < SHORTEST:
         raise KnowledgeError(f"{owner}.toml", "signatures", f"no word to look for in {source!r}")
-    needed = frozenset(fold(words[0]) for words in _choices(tree.data) if len(words) == 1 and words[0])
-    return Signature(owner, anchors, needed - anchors, folded, exact, loose, _is_wide(tree.data))
+    other_literals = frozenset(
+        fold(words[0]) for words in _choices(tree.data) if len(words) == 1 and words[0]
+    )
+    return Signature(owner, anchors, other_literals - anchors, ignore_case, exact, loose, _is_wide(tree.data))
 
 
 def _anchors(items: Iterable[Any]) -> tuple[bytes, ...]:
-    """Return words of which every match has one: those whose shortest is the longest."""
+    """Return the literals of which every match contains one: of all choices those whose shortest is the longest."""
     return max(_choices(items), key=lambda words: min(map(len, words), default=0))
 
 
 def _choices(items: Iterable[Any]) -> list[tuple[bytes, ...]]:
-    """Return, in their order, what every match has: of each tuple at least one word."""
+    """Return tuples of literals in their order; every match contains at least one literal of each tuple."""
     choices: list[tuple[bytes, ...]] = []
     run = b""
     for op, value in items:
@@ -105,7 +107,7 @@ def _inside(op: object, value: Any) -> tuple[bytes, ...]:
 
 
 def _only_blanks(op: object, value: Any) -> bool:
-    """Say whether an item can match nothing but what the squeezed copy leaves out."""
+    """Return whether an item matches only characters that `strip_to_visible_ascii` removes."""
     if op in _REPEATS:
         return all(_only_blanks(*item) for item in value[2])
     if op is ops.LITERAL:
@@ -121,7 +123,9 @@ def _is_wide(items: Iterable[Any]) -> bool:
 
 def _wide_item(op: object, value: Any) -> bool:
     if op in _REPEATS:
-        return (value[1] > _MANY and any(_is_any(*item) for item in value[2])) or _is_wide(value[2])
+        return (value[1] > _MAX_SHORT_REPEAT and any(_is_any(*item) for item in value[2])) or _is_wide(
+            value[2]
+        )
     if op is ops.SUBPATTERN:
         return _is_wide(value[-1])
     if op is ops.BRANCH:
@@ -143,33 +147,32 @@ _TOKEN = re.compile(
 
 
 def bounded(source: str, blank: str | None = None) -> str:
-    """Return the signature with an end to what may run over any text: two of those are slow where nothing matches."""
+    """Return the signature with a limit on `.*` and similar: two unlimited ones are slow on text without a match."""
 
     def word(found: re.Match[str]) -> str:
         if found["any"]:
-            return f"{found['any']}{{{1 if found['many'] == '+' else 0},{_FAR}}}"
+            return f"{found['any']}{{{1 if found['many'] == '+' else 0},{_MAX_GAP}}}"
         return blank if blank is not None and found["blank"] else found[0]
 
     return "".join(word(found) for found in _TOKEN.finditer(source))
 
 
 def loosened(source: str) -> str:
-    """Return the bounded signature with every blank optional; what it looks back at keeps its width."""
+    """Return the bounded signature with every blank optional, except in lookbehinds, which need a fixed width."""
     return bounded(source, r"\s*")
 
 
 _EXCERPT = 240
-"""Characters of the line that are shown."""
+"""The maximum number of characters of an excerpt."""
 _NARROW, _WIDE = 700, 5000
-"""Squeezed bytes around an anchor in which the rest of its signature must be."""
-_TERMINAL = 38
-"""No terminal is narrower."""
-_REMEMBERED = 512
+"""Visible ASCII bytes around an anchor that must contain the other literals of a signature."""
+_MIN_TERMINAL_WIDTH = 38
+_MAX_CACHED = 512
 
 
 @dataclass(frozen=True)
 class LogPosition:
-    """Where a signature begins: the line, and within it the part of an escaped text and the column."""
+    """The position of a match: the line, the part of an escaped line, and the column in that part."""
 
     line: int
     part: int
@@ -178,13 +181,13 @@ class LogPosition:
 
     @property
     def order(self) -> tuple[int, int, int]:
-        """What comes first in the text is smaller."""
+        """The sort key: an earlier position is smaller."""
         return self.line, self.part, self.column
 
 
 @dataclass(frozen=True)
 class Hit:
-    """An anchor that was found: where its byte is in the stretch, and whose it is (a mark or signatures)."""
+    """An anchor in a window: its offset in the data and in the visible ASCII, and its marks and signatures."""
 
     offset: int
     squeezed: int
@@ -193,18 +196,18 @@ class Hit:
 
 
 class Index:
-    """All anchors of some signatures in one automaton, and words of our own (`marks`) beside them."""
+    """An automaton for the anchors of signatures and for `marks`, the words that begin an error."""
 
     def __init__(self, signatures: tuple[Signature, ...], marks: tuple[str, ...]) -> None:
         self.signatures = signatures
-        self._plain = _Automaton([s for s in signatures if not s.folded], marks)
-        self._folded = _Automaton([s for s in signatures if s.folded], ())
+        self._exact_case = _Automaton([s for s in signatures if not s.ignore_case], marks)
+        self._ignoring_case = _Automaton([s for s in signatures if s.ignore_case], ())
 
-    def hits(self, stretch: LogWindow, enough: frozenset[str] = frozenset()) -> list[Hit]:
-        """Return every anchor in a stretch, in the order of the text, but those of owners that were seen `enough`."""
-        found = list(self._plain.hits(stretch, stretch.squeezed, enough))
-        if self._folded.anchors:
-            found += self._folded.hits(stretch, stretch.squeezed.lower(), enough)
+    def hits(self, window: LogWindow, ignored: frozenset[str] = frozenset()) -> list[Hit]:
+        """Return the anchors in a window in the order of the text, without the signatures of `ignored` owners."""
+        found = list(self._exact_case.hits(window, window.squeezed, ignored))
+        if self._ignoring_case.anchors:
+            found += self._ignoring_case.hits(window, window.squeezed.lower(), ignored)
         return sorted(found, key=lambda hit: hit.squeezed)
 
 
@@ -219,70 +222,70 @@ class _Automaton:
         self._users = [tuple(users[anchor]) for anchor in self.anchors]
         self._search = BytesAhoCorasick(self.anchors, implementation=Implementation.DFA)
 
-    def hits(self, stretch: LogWindow, text: bytes, enough: frozenset[str]) -> Iterator[Hit]:
-        wanted = [tuple(s for s in users if s.owner not in enough) for users in self._users]
+    def hits(self, window: LogWindow, text: bytes, ignored: frozenset[str]) -> Iterator[Hit]:
+        wanted = [tuple(s for s in users if s.owner not in ignored) for users in self._users]
         for which, begin, _ in self._search.find_matches_as_indexes(text, overlapping=True):
             near = tuple(s for s in wanted[which] if _has_the_rest(s, text, begin))
             if near or self._marks[which]:
-                yield Hit(stretch.offset_of(begin), begin, self._marks[which], near)
+                yield Hit(window.offset_of(begin), begin, self._marks[which], near)
 
 
 def _has_the_rest(signature: Signature, text: bytes, place: int) -> bool:
-    if not signature.needed:
+    if not signature.other_literals:
         return True
-    reach = _WIDE if signature.wide else _NARROW
+    reach = _WIDE if signature.may_span_lines else _NARROW
     near = text[max(0, place - reach) : place + reach]
-    return all(word in near for word in signature.needed)
+    return all(word in near for word in signature.other_literals)
 
 
 @functools.lru_cache(maxsize=8)
 def index_of(sources: tuple[tuple[str, str], ...], marks: tuple[str, ...] = ()) -> Index:
-    """Return the index of these (failure id, signature) pairs; raises KnowledgeError for a signature that is none."""
+    """Return the index of (failure id, signature) pairs. Raises KnowledgeError for an invalid signature."""
     return Index(tuple(signature_of(*source) for source in sources), marks)
 
 
 class Verifier:
-    """Says whether a signature really matches around a hit; remembers what it was asked, for logs repeat themselves."""
+    """Applies the regular expressions around hits, with a cache, because logs repeat themselves."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[Signature, bytes, int], LogPosition | None] = {}
 
-    def place(self, signature: Signature, stretch: LogWindow, offset: int) -> LogPosition | None:
-        """Return where the signature that has an anchor at `offset` begins, None where it was only the anchor."""
-        begin, data, line = stretch.around(offset)
+    def place(self, signature: Signature, window: LogWindow, offset: int) -> LogPosition | None:
+        """Return the position of the match around the anchor at `offset`, None if the signature does not match."""
+        begin, data, line = window.around(offset)
         key = (signature, data, line)
         if key not in self._seen:
-            if len(self._seen) >= _REMEMBERED:
+            if len(self._seen) >= _MAX_CACHED:
                 self._seen.clear()
-            self._seen[key] = _search(signature, _Window(data, line))
+            self._seen[key] = _search(signature, _HitContext(data, line))
         found = self._seen[key]
         if found is None:
             return None
-        return LogPosition(found.line + stretch.number_of(begin), found.part, found.column, found.excerpt)
+        return LogPosition(found.line + window.number_of(begin), found.part, found.column, found.excerpt)
 
 
-class _Window:
-    """The lines around a hit, numbered from 0, those of other speakers left out."""
+class _HitContext:
+    """The lines around a hit that have its prefix, numbered from 0."""
 
     def __init__(self, data: bytes, hit: int) -> None:
         lines = [parse_line(number, 0, text) for number, text in enumerate(decoded(data).split("\n"))]
         self.hit = hit
-        speaker = lines[hit].speaker
-        self.lines = [line for line in lines if line.speaker == speaker]
+        prefix = lines[hit].prefix
+        self.lines = [line for line in lines if line.prefix == prefix]
 
     def texts(self) -> Iterator[_Text]:
-        """Give the readings of these lines, the most natural first."""
-        pieces = [_Piece(line, 0, line.said) for line in self.lines]
+        """Yield the lines as texts to search: as they are, unescaped, and joined without line breaks."""
+        pieces = [_Piece(line, 0, line.text) for line in self.lines]
         readings = [pieces]
         for _ in range(2):  # a text may have been quoted twice
-            parts = [_Piece(p.line, n, t) for p in pieces for n, t in enumerate(unescaped(p.said), p.part)]
-            if [p.said for p in parts] == [p.said for p in pieces]:
+            parts = [_Piece(p.line, n, t) for p in pieces for n, t in enumerate(unescaped(p.text), p.part)]
+            if [p.text for p in parts] == [p.text for p in pieces]:
                 break
             readings.append(pieces := parts)
         for whole in readings:
             yield _Text(whole, "\n", self.hit)
         for whole in readings:
-            stripped = [_Piece(p.line, p.part, p.said.strip()) for p in whole if p.said.strip()]
+            stripped = [_Piece(p.line, p.part, p.text.strip()) for p in whole if p.text.strip()]
             yield _Text(stripped, "", self.hit)
             yield _Text(stripped, " ", self.hit)
 
@@ -291,14 +294,14 @@ class _Window:
 class _Piece:
     line: Line
     part: int
-    said: str
+    text: str
 
 
 class _Text:
     def __init__(self, pieces: list[_Piece], between: str, hit: int) -> None:
         self.pieces, self.between, self.hit = pieces, between, hit
-        self.text = between.join(piece.said for piece in pieces)
-        lengths = (len(piece.said) + len(between) for piece in pieces)
+        self.text = between.join(piece.text for piece in pieces)
+        lengths = (len(piece.text) + len(between) for piece in pieces)
         self.starts = list(accumulate(lengths, initial=0))[: len(pieces)]
 
     def find(self, signature: Signature) -> LogPosition | None:
@@ -307,7 +310,7 @@ class _Text:
         for found in pattern.finditer(self.text):
             first, last = self._piece(found.start()), self._piece(max(found.start(), found.end() - 1))
             covers = self.pieces[first].line.number <= self.hit <= self.pieces[last].line.number
-            if covers and not (broken and signature.wide and not self._one_line(first, last)):
+            if covers and not (broken and signature.may_span_lines and not self._one_line(first, last)):
                 return self._place(first, found.start())
         return None
 
@@ -319,19 +322,19 @@ class _Text:
         return low
 
     def _one_line(self, first: int, last: int) -> bool:
-        """Say whether these lines look as if a terminal had broken one: the next word found no room in each."""
-        width = max(len(piece.said) for piece in self.pieces)
-        return width >= _TERMINAL and all(
-            len(self.pieces[i].said) + 1 + len(self.pieces[i + 1].said.split(" ", 1)[0]) > width
+        """Return whether a terminal may have broken these lines: the first word of each did not fit into the former."""
+        width = max(len(piece.text) for piece in self.pieces)
+        return width >= _MIN_TERMINAL_WIDTH and all(
+            len(self.pieces[i].text) + 1 + len(self.pieces[i + 1].text.split(" ", 1)[0]) > width
             for i in range(first, last)
         )
 
     def _place(self, which: int, position: int) -> LogPosition:
         piece = self.pieces[which]
         column = position - self.starts[which]
-        shown = piece.said if len(piece.said) <= _EXCERPT else piece.said[column : column + _EXCERPT]
+        shown = piece.text if len(piece.text) <= _EXCERPT else piece.text[column : column + _EXCERPT]
         return LogPosition(piece.line.number, piece.part, column, shown.strip())
 
 
-def _search(signature: Signature, window: _Window) -> LogPosition | None:
+def _search(signature: Signature, window: _HitContext) -> LogPosition | None:
     return next((place for text in window.texts() if (place := text.find(signature)) is not None), None)

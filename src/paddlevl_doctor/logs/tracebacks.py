@@ -1,4 +1,4 @@
-"""The shapes of an error in a log, whatever its words: Python tracebacks with their chains, and single lines."""
+"""Finds errors in a log by their form: Python tracebacks with chained exceptions, and single lines."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MARKS = (
     "Buserror",
     "terminatecalledafterthrowing",
 )
-"""Squeezed words (knowledge/squeeze.py) of which every shape has one."""
+"""Visible ASCII words (logs/normalise.py); every form of an error contains one of them."""
 
 _SHORT, _LONGEST = 100, 600
-"""Lines of one chain of tracebacks that are read."""
-_MAX_QUOTED_CHARS = 60
-_WORDS = 400
+"""The number of lines that are read for one chain of tracebacks: first _SHORT, then _LONGEST."""
+_MAX_QUOTED_LINES = 60
+_MAX_LINE_CHARS = 400
 _NEAR = 10
-"""Lines between a known failure and a line of the log that only says that something failed."""
+"""The maximum number of lines between a known failure and a line that only reports that something failed."""
 
 _HEADER = "Traceback (most recent call last)"
 _FILE = re.compile(r'\s*File "')
@@ -59,12 +59,12 @@ _LEVEL = re.compile(
 
 
 @dataclass(frozen=True)
-class Trouble:
+class LogError:
     """One error in a log.
 
-    `words` is the last line of its first traceback, or the line itself; `errors` has that of every traceback
-    of the chain. A known failure that begins in the lines `near_first` to `near_last` explains it; `begin` and
-    `end` are bytes of the stretch around them. `own` are the numbers of its lines.
+    `words` is the last line of the first traceback, or the line itself; `errors` are the last lines of all tracebacks
+    of the chain. A known failure that begins in the lines `near_first` to `near_last` explains the error; `begin` and
+    `end` are the offsets of these lines in the window. `own` are the line numbers of the error.
     """
 
     line: int
@@ -78,18 +78,18 @@ class Trouble:
     own: frozenset[int]
 
 
-def trouble_at(stretch: LogWindow, hit: Hit) -> Trouble | None:
-    """Return the error that a mark stands for, None where the words mean something else."""
+def error_at(window: LogWindow, hit: Hit) -> LogError | None:
+    """Return the error at a mark, None if the line is not an error."""
     if TRACEBACK in hit.marks:
-        short = _chain(stretch, hit.offset, _SHORT)
-        whole = short is not None and max(short.own) < stretch.number_of(hit.offset) + _SHORT // 2
-        return short if whole else _chain(stretch, hit.offset, _LONGEST)
-    return _single(stretch, hit.offset)
+        short = _chain(window, hit.offset, _SHORT)
+        whole = short is not None and max(short.own) < window.number_of(hit.offset) + _SHORT // 2
+        return short if whole else _chain(window, hit.offset, _LONGEST)
+    return _single(window, hit.offset)
 
 
-def _chain(stretch: LogWindow, offset: int, most: int) -> Trouble | None:
-    lines = _own_lines(_escaped(list(stretch.lines(offset, most)), stretch, offset))
-    if not lines or _NATIVE in lines[0].said:
+def _chain(window: LogWindow, offset: int, most: int) -> LogError | None:
+    lines = _own_lines(_escaped(list(window.lines(offset, most)), window, offset))
+    if not lines or _NATIVE in lines[0].text:
         return None
     errors: list[int] = []
     at: int | None = 0
@@ -103,66 +103,66 @@ def _chain(stretch: LogWindow, offset: int, most: int) -> Trouble | None:
         return None
     end = _end_of_message(lines, errors[-1])
     own = lines[: end + 1]
-    return Trouble(
+    return LogError(
         line=lines[errors[0]].number,
-        words=lines[errors[0]].said.strip()[:_WORDS],
-        errors=tuple(lines[index].said.strip()[:_WORDS] for index in errors),
+        words=lines[errors[0]].text.strip()[:_MAX_LINE_CHARS],
+        errors=tuple(lines[index].text.strip()[:_MAX_LINE_CHARS] for index in errors),
         trace=_shown(own),
         near_first=own[0].number,
         near_last=own[-1].number,
         begin=own[0].start,
-        end=own[-1].start + _WORDS * 4,
+        end=own[-1].start + _MAX_LINE_CHARS * 4,
         own=frozenset(line.number for line in own),
     )
 
 
 def _shown(lines: list[Line]) -> tuple[str, ...]:
-    """Return a chain for people: of a long one the beginning and, more of it, the end."""
-    said = [line.said.rstrip()[:_WORDS] for line in lines]
-    if len(said) <= _MAX_QUOTED_CHARS:
-        return tuple(said)
-    return (*said[: _MAX_QUOTED_CHARS // 3], "…", *said[-2 * _MAX_QUOTED_CHARS // 3 :])
+    """Return the lines to show; of a long chain the first third and the last two thirds of _MAX_QUOTED_LINES."""
+    texts = [line.text.rstrip()[:_MAX_LINE_CHARS] for line in lines]
+    if len(texts) <= _MAX_QUOTED_LINES:
+        return tuple(texts)
+    return (*texts[: _MAX_QUOTED_LINES // 3], "…", *texts[-2 * _MAX_QUOTED_LINES // 3 :])
 
 
-def _escaped(lines: list[Line], stretch: LogWindow, offset: int) -> list[Line]:
-    """Return the lines from the traceback on; where it is one line of JSON, what that line stands for."""
+def _escaped(lines: list[Line], window: LogWindow, offset: int) -> list[Line]:
+    """Return the lines of a traceback; if it is one line of JSON, the lines that this line contains."""
     head = lines[0]
-    end = stretch.data.find(b"\n", offset)
-    rest = stretch.data[offset : end if end >= 0 else len(stretch.data)][: 1 << 16]
+    end = window.data.find(b"\n", offset)
+    rest = window.data[offset : end if end >= 0 else len(window.data)][: 1 << 16]
     if b"\\n" not in rest:
         return lines
     text = rest.decode("utf-8", "replace")
     for _ in range(2):  # quoted twice
         if len(parts := unescaped(text)) > 1:
             first = parts[0] if parts[0].startswith("Traceback") else text
-            own = [replace(parse_line(head.number, head.start, part), speaker="") for part in parts]
+            own = [replace(parse_line(head.number, head.start, part), prefix="") for part in parts]
             return own if first == parts[0] and len(own) > 2 else lines  # noqa: PLR2004 - header, frame, error
         text = "\n".join(parts)
     return lines
 
 
 def _own_lines(lines: list[Line]) -> list[Line]:
-    """Leave out what other workers say in between, and a prefix that all lines of this one have."""
+    """Remove the lines of other workers, and a prefix that all lines of this traceback have."""
     head, rest = lines[0], lines[1:]
-    prefix = head.said.partition("Traceback")[0]
-    if prefix.strip() and any(line.said.startswith(prefix) for line in rest[:3]):
-        rest = [replace(x, said=x.said[len(prefix) :]) for x in rest if x.said.startswith(prefix)]
-    own = next((line.speaker for line in rest[:8] if _FILE.match(line.said)), head.speaker)
-    return [head, *(line for line in rest if line.speaker == own)]
+    prefix = head.text.partition("Traceback")[0]
+    if prefix.strip() and any(line.text.startswith(prefix) for line in rest[:3]):
+        rest = [replace(x, text=x.text[len(prefix) :]) for x in rest if x.text.startswith(prefix)]
+    own = next((line.prefix for line in rest[:8] if _FILE.match(line.text)), head.prefix)
+    return [head, *(line for line in rest if line.prefix == own)]
 
 
 def _last_line(lines: list[Line], header: int) -> int | None:
-    """Return where the traceback that begins at `header` names its exception."""
+    """Return the index of the line with the exception of the traceback that begins at `header`, None without one."""
     code_follows = foreign = False
     for index in range(header + 1, len(lines)):
-        said = lines[index].said
-        if _HEADER in said:
+        text = lines[index].text
+        if _HEADER in text:
             return None
-        if not said.strip() or said[0].isspace():
+        if not text.strip() or text[0].isspace():
             code_follows = False
-        elif _FILE.match(said):  # the indentation was lost on the way
+        elif _FILE.match(text):  # the indentation was lost on the way
             code_follows = True
-        elif _STRICT.match(said) or (not foreign and not code_follows and _LOOSE.match(said)):
+        elif _STRICT.match(text) or (not foreign and not code_follows and _LOOSE.match(text)):
             return index
         else:
             foreign, code_follows = foreign or not code_follows, False
@@ -170,43 +170,43 @@ def _last_line(lines: list[Line], header: int) -> int | None:
 
 
 def _next_traceback(lines: list[Line], last: int) -> int | None:
-    """Return the header of the traceback that Python links to the one before."""
+    """Return the index of the header of the next chained traceback, None if there is none."""
     linked = False
     for index in range(last + 1, min(last + 40, len(lines))):
-        said = lines[index].said
-        linked = linked or _LINK.search(said) is not None
-        if _HEADER in said and _NATIVE not in said:
+        text = lines[index].text
+        linked = linked or _LINK.search(text) is not None
+        if _HEADER in text and _NATIVE not in text:
             return index if linked else None
     return None
 
 
 def _end_of_message(lines: list[Line], last: int) -> int:
-    """Return the last line of an exception's message; Paddle adds a native stack and a summary."""
+    """Return the index of the last line of an exception's message; Paddle adds a native stack and a summary."""
     ahead = range(last + 1, min(last + 120, len(lines)))
-    native = next((i for i in ahead if i <= last + 6 and _NATIVE in lines[i].said), None)
+    native = next((i for i in ahead if i <= last + 6 and _NATIVE in lines[i].text), None)
     if native is not None:
-        summary = next((i for i in ahead if _SUMMARY in lines[i].said), native)
+        summary = next((i for i in ahead if _SUMMARY in lines[i].text), native)
         return min(summary + 6, len(lines) - 1)
-    if lines[last].said.rstrip().endswith(":"):
+    if lines[last].text.rstrip().endswith(":"):
         return min(last + 4, len(lines) - 1)
     end = last
-    while end + 1 < min(last + 7, len(lines)) and lines[end + 1].said[:1].isspace():
+    while end + 1 < min(last + 7, len(lines)) and lines[end + 1].text[:1].isspace():
         end += 1
     return end
 
 
-def _single(stretch: LogWindow, offset: int) -> Trouble | None:
-    line = next(iter(stretch.lines(offset, 1)))
-    said = line.said.strip()
-    exception = _BARE.match(said) or _STRICT.match(said)
-    if not (exception or _CRASH.search(said) or _LEVEL.match(said)):
+def _single(window: LogWindow, offset: int) -> LogError | None:
+    line = next(iter(window.lines(offset, 1)))
+    text = line.text.strip()
+    exception = _BARE.match(text) or _STRICT.match(text)
+    if not (exception or _CRASH.search(text) or _LEVEL.match(text)):
         return None
     around = 1 if exception else _NEAR
-    return Trouble(
+    return LogError(
         line=line.number,
-        words=said[:_WORDS],
-        errors=(said[:_WORDS],),
-        trace=(said[:_WORDS],),
+        words=text[:_MAX_LINE_CHARS],
+        errors=(text[:_MAX_LINE_CHARS],),
+        trace=(text[:_MAX_LINE_CHARS],),
         near_first=line.number - (0 if exception else around),
         near_last=line.number + around,
         begin=line.start - (0 if exception else 2000),

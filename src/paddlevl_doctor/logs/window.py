@@ -1,4 +1,4 @@
-"""A stretch of a log in memory: from a place in its squeezed copy back to the lines around that place."""
+"""A window of a log in memory: maps an offset in its visible ASCII (logs/normalise.py) to the lines around it."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from paddlevl_doctor.logs.normalise import VISIBLE, decoded, normal, split_prefi
 
 _BLOCK, _STEP = 2048, 32
 _LINES_BEFORE = 4
-"""Lines before a hit that can belong to its message."""
+"""The number of lines before a hit that can belong to its message."""
 _LINES_AFTER = 12
 _MAX_LINE_CHARS = 1000
 _MAX_BYTES = 3000
-"""Bytes before and after a hit that can belong to its message."""
+"""The number of bytes before and after a hit that can belong to its message."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line: its number, the byte where it starts, who speaks (knowledge/squeeze.py), and what is said."""
+    """One line: its number, the offset of its first byte, its prefix (see `split_prefix`) and the rest."""
 
     number: int
     start: int
-    speaker: str
-    said: str
+    prefix: str
+    text: str
 
 
 class LogWindow:
-    """Cleaned bytes of a log, the first of which belongs to line `first_line` (lines count from 1)."""
+    """Bytes of a log after `strip_escapes`. The first byte belongs to line `first_line` (lines count from 1)."""
 
     def __init__(self, data: bytes, first_line: int = 1) -> None:
         self.data, self.first_line = data, first_line
@@ -39,7 +39,7 @@ class LogWindow:
 
     @cached_property
     def _visible(self) -> list[int]:
-        """The length of the squeezed copy before each block."""
+        """The number of visible ASCII bytes before each block."""
         blocks = range(0, len(self.data), _BLOCK)
         return list(
             accumulate((len(strip_to_visible_ascii(self.data[i : i + _BLOCK])) for i in blocks), initial=0)
@@ -52,9 +52,9 @@ class LogWindow:
         return list(accumulate((self.data.count(b"\n", i, i + _BLOCK) for i in blocks), initial=0))
 
     def offset_of(self, place: int) -> int:
-        """Return where the byte at `place` of the squeezed copy is in `data`."""
+        """Return the offset in `data` of the byte at `place` in `squeezed`."""
         number = bisect.bisect_right(self._visible, place) - 1
-        if number != self._block:  # places come in the order of the text, often many from one block
+        if number != self._block:  # calls come in the order of the text, often several for one block
             begin = number * _BLOCK
             steps = range(begin, min(begin + _BLOCK, len(self.data)), _STEP)
             counts = (len(strip_to_visible_ascii(self.data[i : i + _STEP])) for i in steps)
@@ -70,12 +70,12 @@ class LogWindow:
         return offset
 
     def number_of(self, offset: int) -> int:
-        """Return the number of the line in which a byte is."""
+        """Return the number of the line that contains the byte at `offset`."""
         block = offset // _BLOCK
         return self.first_line + self._breaks[block] + self.data.count(b"\n", block * _BLOCK, offset)
 
     def line_of(self, offset: int) -> bytes:
-        """Return the line in which a byte is; of an endless one the part around it."""
+        """Return the line that contains the byte at `offset`; of a very long line the part around it."""
         begin = self.data.rfind(b"\n", max(0, offset - _MAX_LINE_CHARS), offset) + 1 or max(
             0, offset - _MAX_LINE_CHARS
         )
@@ -83,9 +83,9 @@ class LogWindow:
         return self.data[begin : end if end >= 0 else offset + _MAX_LINE_CHARS]
 
     def around(self, offset: int) -> tuple[int, bytes, int]:
-        """Return what can belong to the message at `offset`: where it begins, its bytes, and the line of the hit.
+        """Return the bytes that can belong to the message at `offset`: their offset, the bytes, the line of the hit.
 
-        It is the same for all places of a line (of an endless one: of a part of it), so that it is read once.
+        The result is the same for all offsets in a line (of a very long line: in a part of it), so it can be cached.
         """
         data = self.data
         start = data.rfind(b"\n", max(0, offset - _MAX_LINE_CHARS), offset) + 1
@@ -103,7 +103,7 @@ class LogWindow:
         return begin, data[begin : end - 1], data.count(b"\n", begin, offset)
 
     def lines(self, offset: int, most: int) -> Iterator[Line]:
-        """Give at most so many lines, from the one in which `offset` is; of endless ones only the beginning."""
+        """Yield at most `most` lines from the one that contains `offset`; of a very long line only the beginning."""
         begin = self.data.rfind(b"\n", max(0, offset - _MAX_BYTES), offset) + 1 or max(0, offset - _MAX_BYTES)
         number = self.number_of(begin)
         for line in range(number, number + most):
@@ -116,5 +116,5 @@ class LogWindow:
 
 
 def parse_line(number: int, start: int, text: str) -> Line:
-    """Take a line apart."""
+    """Split a line into prefix and text."""
     return Line(number, start, *split_prefix(normal(text)))

@@ -13,7 +13,7 @@ import tomli
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
-from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.uv import RESOLVE_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.system.machine import System

@@ -17,7 +17,7 @@ import tomli
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from paddlevl_doctor.knowledge.data_files import numbers
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.download import wheel_fault
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag_of

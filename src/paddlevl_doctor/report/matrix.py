@@ -40,7 +40,7 @@ def show(
         _rules(screen, screen.tr("matrix-why"), answer.reasons, "")
     if answer.index is not None:
         style = "green" if answer.index.state == "confirmed" else "yellow"
-        _rules(screen, screen.tr("matrix-page", url=answer.index.url), answer.index.said, style)
+        _rules(screen, screen.tr("matrix-page", url=answer.index.url), answer.index.texts, style)
     if not refused_first:
         _refusals(screen, answer)
     if not answer.possible:
@@ -238,7 +238,7 @@ def _index(answer: InstallOption) -> dict[str, object] | None:
     index = answer.index
     if index is None:
         return None
-    rules = [_rule(rule, "index") for rule in index.said]
+    rules = [_rule(rule, "index") for rule in index.texts]
     return {"url": index.url, "state": index.state, "versions": index.versions, "rules": rules}
 
 

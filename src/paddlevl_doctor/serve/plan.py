@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
-from paddlevl_doctor.checks.packages import conflicts, published
+from paddlevl_doctor.checks.packages import conflicts, nvidia_pins
 from paddlevl_doctor.knowledge.catalogue import Model, Pipeline
-from paddlevl_doctor.knowledge.data_files import numbers
 from paddlevl_doctor.knowledge.servers import Backend, ServerMemory, pinned_of
+from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.version_sets import VersionSet
-from paddlevl_doctor.knowledge.visible_gpus import BUS, LIST, ORDER, find_visible_gpus
+from paddlevl_doctor.knowledge.visible_gpus import BUS_ORDER, DEVICE_ORDER, VISIBLE_DEVICES, find_visible_gpus
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice, driver_system, required_driver
 from paddlevl_doctor.knowledge.wheel_tables import load_indexes
 from paddlevl_doctor.messages import Text, message, sentences
@@ -62,7 +62,7 @@ def _no_gpu(backend: Backend, facts: Facts) -> Text | None:
         return message("serve-no-gpu", minimum=backend.minimum)
     seen = find_visible_gpus(facts.gpus, facts.settings)
     if not seen.devices:
-        return sentences((message("serve-hidden"), *(one.message for one in seen.said)))
+        return sentences((message("serve-hidden"), *(one.message for one in seen.notes)))
     if usable(backend, seen.devices):
         return None
     gpus = _names(seen.devices)
@@ -123,14 +123,14 @@ def gpu_variables(gpu: Gpu | None, facts: Facts) -> Mapping[str, str]:
 
     Empty without a GPU, for a MIG instance, which has no index, and for unknown UUIDs.
     """
-    if gpu is None or facts.settings.get(LIST, "").startswith("MIG-") or _has_unknown_uuids(facts):
+    if gpu is None or facts.settings.get(VISIBLE_DEVICES, "").startswith("MIG-") or _has_unknown_uuids(facts):
         return {}
-    return {ORDER: BUS, LIST: str(gpu.index)}
+    return {DEVICE_ORDER: BUS_ORDER, VISIBLE_DEVICES: str(gpu.index)}
 
 
 def _has_unknown_uuids(facts: Facts) -> bool:
     """Return whether the user named GPUs by UUIDs that could not be resolved."""
-    by_uuid = facts.settings.get(LIST, "").startswith(("GPU-", "MIG-"))
+    by_uuid = facts.settings.get(VISIBLE_DEVICES, "").startswith(("GPU-", "MIG-"))
     return by_uuid and facts.gpus.by_uuid is None
 
 
@@ -260,7 +260,7 @@ def proof_of(backend: Backend, wheel: WheelChoice, host: Host) -> Proof | None:
     server = pinned_of(backend.distribution, backend.requirements[0].partition("==")[2])
     if paddle is None or torch is None or server is None:
         return None
-    pairs = conflicts(published(paddle.requires), published(torch.requires))
+    pairs = conflicts(nvidia_pins(paddle.requires), nvidia_pins(torch.requires))
     clashes = tuple(Clash(one.name, one.exact or "", other.exact or "") for one, other in pairs)
     return Proof(
         f"paddlepaddle-gpu {paddle.version} ({tag})",

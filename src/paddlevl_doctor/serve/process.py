@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.server import (
-    KEY,
+    KEY_REFUSED,
+    KEY_VARIABLE,
     LIST_TIMEOUT,
-    NO_KEY,
     api_key,
     bearer,
     chat,
+    loopback_exemptions,
     model_names,
-    past_proxies,
 )
 from paddlevl_doctor.knowledge.failures import load_all, load_failure
 from paddlevl_doctor.logs.recognise import match
@@ -130,7 +130,7 @@ def started(system: System, plan: ServerPlan, stage: Stage, ready_timeout: float
     begun = system.clock()
     with contextlib.ExitStack() as end:
         try:
-            env = {**system.env, **plan.server.environment, **past_proxies(system.env)}
+            env = {**system.env, **plan.server.environment, **loopback_exemptions(system.env)}
             child = system.start(plan.server.start, env, log)
         except OSError as error:
             raise DoctorError(
@@ -151,7 +151,7 @@ def _wait_until_ready(system: System, plan: ServerPlan, child: Child, log: Path,
             raise DoctorError(message("serve-ended", code=code, log=log, words=log_tail(log)))
         reason, refused = _readiness(system, plan, left)
         if refused:  # waiting does not help
-            raise DoctorError(message("serve-wants-key", name=KEY, log=log))
+            raise DoctorError(message("serve-wants-key", name=KEY_VARIABLE, log=log))
         if not reason:
             return
     raise DoctorError(message("serve-not-ready", said=reason or "-", log=log, words=log_tail(log)))
@@ -168,10 +168,10 @@ def _readiness(system: System, plan: ServerPlan, left: float) -> tuple[str, bool
         return f"{plan.server.health}: {health.status or health.error}", False
     listed = system.ask(f"{plan.url}/models", timeout=patience, headers=key, direct=True)
     if not model_names(listed):
-        return f"{plan.url}/models: {listed.status or listed.error}", listed.status in NO_KEY
+        return f"{plan.url}/models: {listed.status or listed.error}", listed.status in KEY_REFUSED
     reply = chat(system, plan.url, plan.model, max(left, 1.0), key, direct=True)
     reason = "" if reply.status == 200 else f"chat: {reply.status or reply.error} {reply.body[:200]}"  # noqa: PLR2004
-    return reason, reply.status in NO_KEY
+    return reason, reply.status in KEY_REFUSED
 
 
 def log_tail(log: Path) -> Text:
