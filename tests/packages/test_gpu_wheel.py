@@ -206,7 +206,7 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
         nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
         wanted = DownloadRequest(NAME, (nowhere, here), least=100_000, tag="cu126")
-        monkeypatch.setattr(module, "gpu_wheel_request", lambda *_: wanted)
+        monkeypatch.setattr(fix_module, "gpu_wheel_request", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.commands.diagnose.choose_wheel", lambda *_: choice)
         done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
