@@ -57,13 +57,13 @@ def matrix(
     files: tuple[Path, ...] = ()
     notes = answer.notes
     if export is not None and answer.possible:
-        # `commands.export` takes about 0.2 s to import.
-        from paddlevl_doctor.commands.export import Chosen  # noqa: PLC0415
-        from paddlevl_doctor.commands.export import export as run_export  # noqa: PLC0415
+        from paddlevl_doctor.commands import export as exporting  # noqa: PLC0415 - takes about 0.2 s to import
 
         machine = answer.machine
-        chosen = Chosen(answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror)
-        written = run_export(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
+        chosen = exporting.Chosen(
+            answer.version_set, answer.wheel, machine.host, machine.python, answer.mirror
+        )
+        written = exporting.export(RealSystem(), export[0], export[1], chosen, common.progress().bytes)
         files, notes = written.files, (*notes, *written.notes)
     common.answer(
         lambda: matrix_document(answer, files, notes),
