@@ -57,7 +57,7 @@ class StandIn:
 
 
 class _Module(types.ModuleType):
-    """A module in which everything that is asked for is a stand-in."""
+    """A module in which each attribute is a stand-in."""
 
     def __getattr__(self, name):
         if name.startswith("__"):

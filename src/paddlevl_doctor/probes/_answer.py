@@ -19,7 +19,7 @@ TRACEBACK_LINES = 15
 def answer(document, work, isolated=True):
     """Run `work(document, folder)`, which fills the document, then print the document and end the process.
 
-    The folder is empty, private and removed afterwards. Whatever `work` raises is described under `error`.
+    The folder is empty, private and removed afterwards. An exception of `work` is described under `error`.
     `isolated` keeps the work away from the user's home and from the network.
     """
     started = time.perf_counter()
@@ -27,7 +27,7 @@ def answer(document, work, isolated=True):
     _leave_path()
     os.environ.setdefault("GLOG_minloglevel", "2")
     folder = tempfile.mkdtemp(prefix="paddlevl-doctor-")
-    _end_with_asker(folder)
+    _end_with_parent(folder)
     document.update({"seconds": {}, "error": None})
     try:
         if isolated:
@@ -51,8 +51,8 @@ def _leave_path():
     sys.path[:] = [folder for folder in sys.path if not folder or os.path.abspath(folder) != here]
 
 
-def _end_with_asker(folder):
-    """End the process once the one that asked is gone: a pipeline that hangs would stay for ever.
+def _end_with_parent(folder):
+    """End the process when the doctor's process is gone; a pipeline that hangs would run forever.
 
     Windows leaves the number of a parent as it was; there nothing is noticed.
     """
@@ -68,7 +68,7 @@ def _end_with_asker(folder):
 
 
 def _claim_stdout():
-    """Send whatever libraries print to stderr from now on, and return the real standard output."""
+    """Redirect the prints of libraries to stderr from now on, and return the real standard output."""
     real = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -84,7 +84,7 @@ def _finish(real, document):
 
 
 def first_of(error):
-    """Return the innermost exception of a chain: what went wrong before anything was said about it.
+    """Return the innermost exception of a chain: the original fault.
 
     A rename from one disk to another that fails is no cause: shutil.move tries it first, and copies then.
     """
@@ -98,7 +98,7 @@ def first_of(error):
 
 
 def describe(error):
-    """Describe an exception: its own words, those of the first one in its chain, and the end of the traceback."""
+    """Describe an exception: its text, the text of the first one in its chain, and the end of the traceback."""
     lines = "".join(traceback.format_exception(type(error), error, error.__traceback__)).splitlines()
     return {
         "type": type(error).__name__,

@@ -1,4 +1,4 @@
-"""Says whether PP-StructureV3 creates the document preprocessor although it is switched off, as one JSON line.
+"""Reports whether PP-StructureV3 creates the document preprocessor although it is switched off, as one JSON line.
 
     target_python -X utf8 doc_preprocessor.py
 
@@ -30,7 +30,7 @@ class Anything:
 
 
 class Ledger:
-    """Notes the models and sub-pipelines that are asked for instead of creating them.
+    """Records the requested models and sub-pipelines instead of creating them.
 
     The document preprocessor is still created, from the same stand-ins, so that its own models are noted too.
     """
@@ -51,7 +51,7 @@ class Ledger:
         base.create_model, base.create_pipeline = note_model, note_pipeline
 
     def entries(self, create):
-        """Return what `create()` gives, whether it wanted the preprocessor, and the models that it wanted."""
+        """Return the result of `create()`, whether it requested the preprocessor, and the models that it requested."""
         self.models, self.pipelines = [], []
         made = create()
         return made, PREPROCESSOR in self.pipelines, self.models
@@ -67,7 +67,7 @@ def shipped_config(paddlex):
 
 
 def default_of_predict(pipeline):
-    """Return whether predict() uses the preprocessor when nobody says anything."""
+    """Return whether predict() uses the preprocessor by default."""
     inner = getattr(pipeline, "_pipeline", pipeline)
     silence = [None] * len(inspect.signature(inner.get_model_settings).parameters)
     return bool(inner.get_model_settings(*silence)["use_doc_preprocessor"])

@@ -25,7 +25,7 @@ def normalized(entry):
 
 
 def is_ours(name):
-    """Say whether a distribution (normalised name) belongs to the stack."""
+    """Return whether a distribution (normalised name) belongs to the stack."""
     return name.startswith("paddle") or name in OTHERS
 
 

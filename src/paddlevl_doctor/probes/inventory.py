@@ -40,7 +40,7 @@ def requirements(folder):
 
 
 def is_recorded(folder):
-    """Say whether somebody knows this distribution's files: RECORD, or another installer than those who write it.
+    """Return whether this distribution's files are known: from RECORD, or to an installer that writes none.
 
     Debian and conda leave RECORD out and name themselves in INSTALLER; their own databases list the files.
     """
@@ -54,7 +54,7 @@ def is_recorded(folder):
 
 
 def is_editable(folder):
-    """Say whether direct_url.json marks an editable installation."""
+    """Return whether direct_url.json marks an editable installation."""
     try:
         with open(os.path.join(folder, "direct_url.json"), encoding="utf-8") as file:
             return bool(json.load(file).get("dir_info", {}).get("editable"))

@@ -13,7 +13,7 @@ from _answer import Stopwatch, answer, describe
 
 
 def ask(results, name, device, question):
-    """Ask one question; `ok` says whether it went well, `value` or `error` (a traceback's last line) how."""
+    """Run one test; `ok` is the result, `value` or `error` (a traceback's last line) the detail."""
     result = {"name": name, "device": device, "ok": True, "value": None, "error": None}
     try:
         result["value"] = question()
@@ -91,7 +91,7 @@ def onednn(paddle, folder):
 
 
 def facts(paddle):
-    """Return what paddle says of itself and of the GPUs it sees."""
+    """Return the build of paddle and the GPUs that it lists."""
     cuda = paddle.device.is_compiled_with_cuda()
     count = paddle.device.cuda.device_count() if cuda else 0
     return {

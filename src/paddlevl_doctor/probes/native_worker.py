@@ -1,16 +1,16 @@
-"""Reads pages with a PaddleOCR pipeline in the target, for as long as it is asked to.
+"""Reads pages with a PaddleOCR pipeline in the target, until its stdin ends.
 
     target_python -X utf8 native_worker.py --pipeline PaddleOCR-VL --device cpu [--options JSON]
 
-One JSON line on stdin asks for some pages: {"pages": [{"page": 3, "image": PATH, "folder": PATH}, ...], "options": {},
-"pictures": true}, or, as {"join": [...]}, for the Markdown of all pages in one. One JSON line on stdout tells every
-event: `stage` (what begins now), `ready`, `page`, `failed` (the page that is due, and those after it), `joined`,
-`fatal` (nothing will be read).
-The end of stdin ends the process, at once and in the middle of a page: nobody can ask any more, and threads of a
-pipeline would keep it alive. Whatever libraries print goes to stderr, and so do the stacks of all threads on SIGUSR1
+One JSON line on stdin requests pages: {"pages": [{"page": 3, "image": PATH, "folder": PATH}, ...], "options": {},
+"pictures": true}, or, as {"join": [...]}, for the Markdown of all pages in one. One JSON line on stdout reports each
+event: `stage` (the stage that begins), `ready`, `page`, `failed` (the current page and those after it), `joined`,
+`fatal` (no page can be read).
+The end of stdin ends the process, at once and in the middle of a page: no request can follow, and threads of a
+pipeline would keep it alive. Prints of libraries go to stderr, and so do the stacks of all threads on SIGUSR1
 and on a crash.
 
-Runs with Python 3.8 or later. A page is saved before the next result is asked for.
+Runs with Python 3.8 or later. A page is saved before the next result is requested.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Speaker:
         self.out = out
 
     def say(self, event, **fields):
-        """Write one event; where nobody listens any more, end."""
+        """Write one event; end the process if stdout is closed."""
         try:
             self.out.write(json.dumps(dict(fields, event=event)) + "\n")
             self.out.flush()
@@ -115,7 +115,7 @@ def drawn(save, folder):
 
 
 def markdown_of(result):
-    """Return what joining pages needs: the text, and whether paragraphs go on from and to the neighbours.
+    """Return the data for joining pages: the text, and whether its first and last paragraphs continue.
 
     A pipeline that finds lines only has none.
     """
@@ -130,7 +130,7 @@ def markdown_of(result):
 
 
 def size_of(result):
-    """Return width and height in pixels; pipelines that do not tell them have the picture."""
+    """Return width and height in pixels, from the picture if the pipeline does not report them."""
     width, height = result.get("width"), result.get("height")
     if not (width and height):
         picture = (result.get("doc_preprocessor_res") or {}).get("output_img")
@@ -139,7 +139,7 @@ def size_of(result):
 
 
 def read(pipeline, task, device, speaker):
-    """Read pages in one call, so that the pipeline works on the next ones meanwhile; save and tell each as it comes.
+    """Read pages in one call, so that the pipeline works on the next ones meanwhile; save and report each as it comes.
 
     Pictures come last and are a stage of their own: drawing them may download a font.
     """
@@ -213,25 +213,25 @@ def watch_over():
         faulthandler.register(signal.SIGUSR1, all_threads=True)
 
 
-def end_with_asker():
+def end_with_stdin():
     """End the process as soon as the other end of stdin is closed, as the system does for one that is killed."""
-    threading.Thread(target=wait_for_nobody, daemon=True).start()
+    threading.Thread(target=wait_for_end_of_stdin, daemon=True).start()
 
 
-def wait_for_nobody():
-    """Wait until nobody can ask any more, without reading what was asked; then end."""
+def wait_for_end_of_stdin():
+    """Wait until the other end of stdin is closed, without reading requests; then end the process."""
     if hasattr(select, "poll"):
         asker = select.poll()
-        asker.register(0, 0)  # a hang-up is always told
+        asker.register(0, 0)  # a hang-up is always reported
         asker.poll()
     else:
-        while is_asked_on_windows():
+        while is_stdin_open_on_windows():
             time.sleep(LOOK_SECONDS)
     os._exit(0)
 
 
-def is_asked_on_windows():
-    """Say whether somebody holds the other end of stdin, or it is no pipe."""
+def is_stdin_open_on_windows():
+    """Return whether the other end of stdin is open, or stdin is not a pipe."""
     import ctypes
     import msvcrt
 
@@ -251,7 +251,7 @@ def main():
     sys.path.pop(0)  # the folder of this script
     speaker = Speaker(_claim_stdout())
     watch_over()
-    end_with_asker()
+    end_with_stdin()
     code = 0
     try:
         pipeline, seconds = load(arguments, speaker)

@@ -17,7 +17,7 @@ def write_colour(folder):
 
 
 def write_random(folder):
-    """Write the model with random weights: its text says nothing, and moves when any computation changes."""
+    """Write the model with random weights: its text has no meaning, and changes with any computation."""
     _write(folder, settings.RANDOM, random_weights(settings.RANDOM, len(vocabulary.pieces()), SEED))
 
 

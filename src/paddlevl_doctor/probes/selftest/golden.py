@@ -18,5 +18,5 @@ TOKENS = 24
 
 
 def golden_text(paddlex, device):
-    """Return the text to expect, or None where only repeatability can be asked for."""
+    """Return the expected text, or None where only repeatability can be tested."""
     return TEXT if device == "cpu" and paddlex in MEASURED else None

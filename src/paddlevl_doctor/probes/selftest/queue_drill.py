@@ -82,7 +82,7 @@ class _Stage:
         raise RuntimeError(_FAILURE)
 
     def left(self):
-        """Return the threads that are there when each has ended or waits for ever: nobody takes items any more."""
+        """Return the remaining threads once each has ended or waits forever on a queue without a consumer."""
         limit = time.monotonic() + _ENDED_WITHIN
         while time.monotonic() < limit:
             alive = [thread for thread in self.threads if thread.is_alive()]

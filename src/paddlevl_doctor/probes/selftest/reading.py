@@ -32,7 +32,7 @@ def read_blocks(pipeline, page, **options):
 
 
 def first_page(pipeline, page):
-    """Return the blocks of the first page and the iterator of those that follow; the default, queues, is used."""
+    """Return the blocks of the first page and an iterator of the next pages; queues, the default, are used."""
     results = iter(pipeline.predict_iter(page))
     return _blocks(next(results)), results
 

@@ -1,4 +1,4 @@
-"""The tokens of the tiny model: what the pipeline says to it, and what the colour model can answer.
+"""The tokens of the tiny model: the prompts of the pipeline, and the possible answers of the colour model.
 
 A piece of the colour model's answer is also a state of that model (it says what comes next), which is why every
 piece of the two wordings below is a token of its own.
@@ -38,7 +38,7 @@ def table_piece(corner, colour):
 
 
 def task_piece(task):
-    """Return the last token of an answer: the task that the prompt asked for."""
+    """Return the last token of an answer: the task of the prompt."""
     return "%s[%s]" % (SPACE, task)
 
 
