@@ -136,3 +136,23 @@ def test_a_document_is_read_where_nothing_can_show_its_name(tmp_path: Path) -> N
     words = ("parse", "demo.png", "--engine", "reader", "--expect", "已知.md", "--format", "json")
     judged = run(tmp_path, *words, encoding="ascii:strict")
     assert (judged.code, json.loads(judged.stdout)["verdict"]["passed"]) == (0, True), judged.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        (">&-", 0, ""),
+        ("2>&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        (">/dev/full", 2, "The result cannot be written to stdout: No space left on device.\n"),
+    ],
+)
+def test_a_closed_stream_loses_only_its_output_and_a_full_disk_is_one_sentence(
+    redirected: str, code: int, said: str, tmp_path: Path
+) -> None:
+    for words in ("matrix", "matrix --format json", "check --list", "check --list --format json"):
+        command = f'exec "$0" -m paddlevl_doctor {words} --lang en {redirected}'
+        argv = ["/bin/sh", "-c", command, sys.executable]
+        env = environment(tmp_path)
+        done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, said), words

@@ -181,9 +181,23 @@ class Common:
         """Write the result in the chosen format.
 
         `renderers` are the formats that the command offers besides console and json. Raises UsageError if the command
-        has no such format or the file of --output cannot be written.
+        has no such format, or stdout or the file of --output cannot be written.
         """
-        name, others = self.format_name, renderers or {}
+        try:
+            self._answer(document, show, renderers or {})
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UsageError(message("stdout-unwritable", reason=error.strerror or error)) from error
+
+    def _answer(
+        self,
+        document: Callable[[], Document],
+        show: Callable[[Screen], None],
+        others: Mapping[str, Callable[[], str]],
+    ) -> None:
+        name = self.format_name
         if name == "console":
             self._console(show)
         elif name == "json":
@@ -220,7 +234,9 @@ class Common:
         except OSError as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise UsageError(message("cannot-write", path=self.output, reason=error.strerror)) from error
+            raise UsageError(
+                message("cannot-write", option="--output", path=self.output, reason=error.strerror)
+            ) from error
 
 
 Body = Callable[..., int]
@@ -283,9 +299,9 @@ def run(common: Common, body: Callable[[Common], int]) -> None:
     """Run a command and end the process with its exit code; an error becomes one sentence and an exit code."""
     set_language(common.language)
     code = _exit_code(common, body)
-    with contextlib.suppress(BrokenPipeError):  # the reader of our output has closed the pipe
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a closed pipe, or a full disk that `answer` reported
+            stream.flush()
     os._exit(int(code))  # tearing down 300 modules would take a tenth of the time of a check
 
 
@@ -321,8 +337,8 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
 
 def _report_error(common: Common, error: DoctorError) -> int:
     if common.format_name == "json" and common.output is None:
-        sys.stdout.write(
-            for_stdout(as_json(error_document(common.verb, error), common.language), "json") + "\n"
-        )
+        document = as_json(error_document(common.verb, error), common.language)
+        with contextlib.suppress(OSError):  # stdout itself may be the problem
+            sys.stdout.write(for_stdout(document, "json") + "\n")
     sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
     return error.exit_code

@@ -317,5 +317,7 @@ def _write(path: Path, data: bytes) -> Path:
         part.write_bytes(data)
         part.replace(path)
     except OSError as error:
-        raise UsageError(message("cannot-write", path=path, reason=error.strerror)) from error
+        raise UsageError(
+            message("cannot-write", option="--export", path=path, reason=error.strerror)
+        ) from error
     return path

@@ -83,7 +83,9 @@ def build_wheel(
         folder.mkdir(parents=True, exist_ok=True)
         return patched_wheel.build(source, chosen, folder), chosen
     except OSError as error:
-        raise UsageError(message("cannot-write", path=folder, reason=error.strerror)) from error
+        raise UsageError(
+            message("cannot-write", option="--output", path=folder, reason=error.strerror)
+        ) from error
 
 
 def _find(patch_id: str) -> Patch:

@@ -103,7 +103,9 @@ def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> No
         _write(part, members)
         part.replace(path)
     except OSError as error:
-        raise UsageError(message("cannot-write", path=path, reason=error.strerror)) from error
+        raise UsageError(
+            message("cannot-write", option="--record", path=path, reason=error.strerror)
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -123,7 +123,9 @@ def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
         mark.write_text(spec.tag or "", encoding="utf-8")
         (folder / INDEX).unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(message("cannot-write", path=folder, reason=error.strerror)) from error
+        raise UsageError(
+            message("cannot-write", option="--export", path=folder, reason=error.strerror)
+        ) from error
     return dropped
 
 

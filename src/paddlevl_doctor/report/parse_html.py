@@ -370,7 +370,9 @@ def write_page(run: RunReport, folder: Path, lang: str) -> Path:
     try:
         path.write_text(run_page(run, Path.home(), lang), encoding="utf-8")
     except OSError as error:
-        raise DoctorError(message("cannot-write", path=path, reason=error.strerror)) from error
+        raise DoctorError(
+            message("cannot-write", option="--output", path=path, reason=error.strerror)
+        ) from error
     return path
 
 

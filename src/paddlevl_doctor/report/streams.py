@@ -1,7 +1,8 @@
 """Lets stdout and stderr accept every character in any encoding.
 
 A pipe on Windows has the encoding of the system (cp1252, cp936), and Python raises UnicodeEncodeError for a character
-that is not in it. Such a character is replaced by a similar ASCII character or an escape.
+that is not in it. Such a character is replaced by a similar ASCII character or an escape. A stream that the caller
+closed is None in Python; it becomes the null device.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import sys
 
 _REPLACE, _ESCAPE = "paddlevl-doctor-replace", "paddlevl-doctor-escape"
@@ -21,11 +23,14 @@ _SIMILAR = {
 
 
 def accept_every_character() -> None:
-    """Let stdout and stderr replace characters that they cannot encode instead of raising UnicodeEncodeError."""
+    """Let stdout and stderr replace characters that they cannot encode, and open the null device for a closed one."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open until the end
     codecs.register_error(_REPLACE, _replaced)
     codecs.register_error(_ESCAPE, _escaped)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None without a console; another type in tests
+        if isinstance(stream, io.TextIOWrapper):  # another type in tests
             stream.reconfigure(errors=_REPLACE)
 
 
