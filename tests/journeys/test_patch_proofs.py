@@ -43,7 +43,7 @@ def apply(venv: Path, patches: Iterable[str]) -> tuple[int, list[tuple[str, str]
     steps = tuple(Step(f"patch-{p}", "apply-patch", p, arguments={"patch": p}) for p in patches)
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan(steps), venv, python_in(venv), lambda _: nullcontext())
-    return applied.number, [(outcome.status, outcome.message) for outcome in applied.outcomes]
+    return applied.number, [(outcome.status, str(outcome.message)) for outcome in applied.outcomes]
 
 
 @pytest.mark.parametrize("name", ["set-2025-11", "current-311"])
