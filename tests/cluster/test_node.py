@@ -55,7 +55,10 @@ def test_incidents_name_the_remote_files(tmp_path: Path, monkeypatch: pytest.Mon
         kept.parent.mkdir(parents=True)
         kept.write_text("stacks")
         incident = message(
-            "cannot-write", path=kept, reason=DoctorError(f"{kept.name} of {request.inputs[0]}")
+            "cannot-write",
+            option="--output",
+            path=kept,
+            reason=DoctorError(f"{kept.name} of {request.inputs[0]}"),
         )
         return ParseReport(
             request.inputs[0], "native", "cpu", "native", "", (), (), Judgement(True), {}, {}, (incident,)
@@ -65,7 +68,9 @@ def test_incidents_name_the_remote_files(tmp_path: Path, monkeypatch: pytest.Mon
     document = read_document(task(tmp_path), config(tmp_path))
     kept = tmp_path / "out/a/1.png/incidents/1.txt"
 
-    incident = message("cannot-write", path=kept, reason=f"1.txt of {(tmp_path / 'in/1.png').as_uri()}")
+    incident = message(
+        "cannot-write", option="--output", path=kept, reason=f"1.txt of {(tmp_path / 'in/1.png').as_uri()}"
+    )
     assert document.incidents == (str(incident),)
     assert kept.read_text() == "stacks"
 
