@@ -12,8 +12,9 @@ import pytest
 from checks_machines import CURRENT, T4, machine, model, with_gpu
 from doctor import doctor
 from paddlevl_doctor.commands import env
-from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, context_of
+from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.env import variables
+from paddlevl_doctor.commands.judge_facts import Examination, context_of
 from paddlevl_doctor.fix.start_variables import Variable, content_of, script
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache

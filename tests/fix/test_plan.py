@@ -101,7 +101,7 @@ def test_nothing_is_removed_that_nobody_agreed_to() -> None:
 
 
 def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None:
-    from paddlevl_doctor.commands.diagnose import context_of
+    from paddlevl_doctor.commands.judge_facts import context_of
     from paddlevl_doctor.values.errors import DoctorError
 
     known = context_of(with_gpu(CURRENT, T4), "2025-11")
@@ -125,7 +125,7 @@ def test_a_missing_extra_does_not_move_its_package() -> None:
 
 
 def test_paddles_own_safetensors_is_taken_only_where_asked_for() -> None:
-    from paddlevl_doctor.commands.diagnose import context_of
+    from paddlevl_doctor.commands.judge_facts import context_of
     from paddlevl_doctor.fix.plan import dev_safetensors
 
     nothing = context_of(machine(target=None), "2025-11")
@@ -177,7 +177,7 @@ def test_a_file_or_a_foreign_link_called_pipelines_is_not_touched(state: str) ->
 
 
 def test_a_set_that_is_asked_for_is_installed_whole() -> None:
-    from paddlevl_doctor.commands.diagnose import context_of
+    from paddlevl_doctor.commands.judge_facts import context_of
 
     known = context_of(machine(patched_files=hashes("3.7.2", patched=False)), "2025-11")
     made = build_plan(PlanInput(known, run_checks(known, ALL), OLD, Request(set_name="2025-11")))

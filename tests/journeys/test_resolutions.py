@@ -24,7 +24,7 @@ from fake_system import FakeSystem
 from paddle_index import PaddleIndex, nvidia_pins, paddle_index
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.commands.diagnose import context_of
+from paddlevl_doctor.commands.judge_facts import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.fix.plan import build_plan

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fake_system import FakeSystem
-from paddlevl_doctor.commands.diagnose import context_of
+from paddlevl_doctor.commands.judge_facts import context_of
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings

@@ -208,7 +208,7 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
         wanted = DownloadRequest(NAME, (nowhere, here), least=100_000, tag="cu126")
         monkeypatch.setattr(fix_module, "gpu_wheel_request", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
-        monkeypatch.setattr("paddlevl_doctor.commands.diagnose.choose_wheel", lambda *_: choice)
+        monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
         done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
     assert seen == [(True, [])]
     cut = "cut off after 120000 bytes"
@@ -239,7 +239,7 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
         contents = WheelhouseSpec("current", wanted, machine, large=(large,), index=server.url("simple"))
         house = export_wheelhouse(RealSystem(), contents, tmp_path / "house").wheelhouse
         choice = replace(CHOICE, find_links=server.url("flat/"))
-        monkeypatch.setattr("paddlevl_doctor.commands.diagnose.choose_wheel", lambda *_: choice)
+        monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
         server.asked.clear()
         asked = Request(wheelhouse=str(house.folder), skip=PATCHES)
         fix_module.fix(RealSystem(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)

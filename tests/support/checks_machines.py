@@ -7,7 +7,7 @@ from dataclasses import replace
 from paddlevl_doctor.checks import ALL, sources
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.commands.diagnose import context_of
+from paddlevl_doctor.commands.judge_facts import context_of
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.values.facts import (

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands.diagnose import (
-    Examination,
-    TargetOptions,
-    examine,
-    examine_facts,
-)
-from paddlevl_doctor.knowledge.failures import all_ids, load_failure
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.system.machine import System
@@ -24,6 +18,9 @@ from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status, no_bar
 
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.report import CheckReport
+    from paddlevl_doctor.commands.judge_facts import Examination
+
+    _Result = tuple[Examination, tuple[Finding, ...]]
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,6 @@ def _server_findings(system: System, facts: Facts, url: str) -> tuple[Finding, .
     return judge_server(ask_server(system, url, client_model(system, facts)))
 
 
-_Result = tuple[Examination, tuple[Finding, ...]]
-
-
 def _examine_machine(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Result:
     examination = examine(system, options)
     deep = None
@@ -130,6 +124,7 @@ def _record(
 
 def _replay(request: CheckRequest, options: TargetOptions) -> _Result:
     """Check a recording. Raises UsageError for wrong options and for a recording with unusable values."""
+    from paddlevl_doctor.commands.judge_facts import examine_facts  # noqa: PLC0415 - as in `examine`
     from paddlevl_doctor.facts.recording import load  # noqa: PLC0415 - loads zipfile
 
     path = request.replay
@@ -175,6 +170,7 @@ def listing() -> tuple[ListedCheck, ...]:
     from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
     from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
     from paddlevl_doctor.checks.server import SERVER_FINDINGS  # noqa: PLC0415 - loads urllib3
+    from paddlevl_doctor.knowledge.failures import all_ids, load_failure  # noqa: PLC0415 - as the checks
 
     seen = dict.fromkeys(SERVER_FINDINGS, "server") | dict.fromkeys(DEEP, "deep")
     seen |= dict.fromkeys((check.id for check in ALL), "quick")

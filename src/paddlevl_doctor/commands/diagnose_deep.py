@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paddlevl_doctor.checks import deep as deep_checks
 from paddlevl_doctor.checks.base import Context
-from paddlevl_doctor.commands.diagnose import Examination
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect_deep import collect_deep
 from paddlevl_doctor.facts.model_versions import cached_versions
 from paddlevl_doctor.knowledge.wheel_choice import usable_gpus

@@ -14,8 +14,9 @@ from packaging.version import Version
 from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix import journal

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from paddlevl_doctor.checks.index_page import compare
-from paddlevl_doctor.commands.diagnose import require_set, set_for_target
+from paddlevl_doctor.commands.judge_facts import require_set, set_for_target
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.network import read_index_page

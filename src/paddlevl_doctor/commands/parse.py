@@ -8,15 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from paddlevl_doctor.commands.diagnose import (
-    Background,
-    Examination,
-    TargetOptions,
-    examine,
-)
+from paddlevl_doctor.commands.diagnose import Background, TargetOptions, examine
 from paddlevl_doctor.commands.diagnose_deep import devices_of, judge_deep, see_deep
 from paddlevl_doctor.commands.engine_choice import check_options, choose_engine
 from paddlevl_doctor.commands.fix import fix
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
 from paddlevl_doctor.commands.read_documents import read_documents
 from paddlevl_doctor.messages import Text, message

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.commands.diagnose import Examination
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.model_versions import (
     cached_versions,
     known_versions,

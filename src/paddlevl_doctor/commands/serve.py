@@ -10,7 +10,8 @@ from pathlib import Path
 from paddlevl_doctor.checks.base import Diagnosis, problem
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.checks.server import judge_environment, judge_platform, judge_server
-from paddlevl_doctor.commands.diagnose import Examination, TargetOptions, examine
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice

@@ -10,9 +10,9 @@ import pytest
 
 from checks_machines import CURRENT, context, machine, with_gpu
 from fake_system import FakeSystem
-from paddlevl_doctor.commands.diagnose import Examination
 from paddlevl_doctor.commands.diagnose_deep import devices_of
 from paddlevl_doctor.commands.engine_factory import create_engines
+from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.commands.parse_context import ParseContext
 from paddlevl_doctor.knowledge.visible_gpus import as_counted
 from paddlevl_doctor.parsing.engines.devices import (

@@ -152,8 +152,8 @@ def main() -> None:
     """Print what the doctor says of every machine today."""
     from checks_machines import OF_VERSIONS
     from paddlevl_doctor.checks.deep import merge
-    from paddlevl_doctor.commands.diagnose import examine_facts
     from paddlevl_doctor.commands.diagnose_deep import judge_deep
+    from paddlevl_doctor.commands.judge_facts import examine_facts
 
     for name in names():
         recording = golden(name).recording

@@ -1,0 +1,78 @@
+"""Judges facts: chooses the version set and the wheel, and runs the quick checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.knowledge.version_sets import (
+    VersionSet,
+    default_set,
+    find_set,
+    load_sets,
+    planned_python,
+    set_of,
+)
+from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
+from paddlevl_doctor.knowledge.wheel_choice import choose_wheel
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import Facts, Target
+from paddlevl_doctor.values.findings import Finding
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The result of a diagnosis; `seconds` is its duration."""
+
+    context: Context
+    findings: tuple[Finding, ...]
+    seconds: float = 0.0
+
+    @property
+    def facts(self) -> Facts:
+        """The facts behind the findings."""
+        return self.context.facts
+
+
+def examine_facts(facts: Facts, set_name: str | None) -> Examination:
+    """Run the quick checks on facts of any machine. Raises UsageError for an unknown set."""
+
+    context = context_of(facts, set_name)
+    return Examination(context, run_checks(context, ALL))
+
+
+def context_of(facts: Facts, set_name: str | None) -> Context:
+    """Choose the version set and the paddle wheel for facts. Raises UsageError for an unknown set."""
+    followed = set_of(facts.target) if facts.target else None
+    version_set = require_set(set_name) if set_name else followed or _nearest_set(facts.target)
+    version = facts.target.version if facts.target else planned_python(version_set)
+    visible = find_visible_gpus(facts.gpus, facts.settings)
+    wheel = choose_wheel(facts.host, visible.gpus, version, version_set)
+    wheel = replace(wheel, refusals=(*wheel.refusals, *visible.notes))
+    return Context(facts, version_set, wheel, followed, visible.gpus.devices)
+
+
+def set_for_target(target: Target | None) -> VersionSet:
+    """Return the version set to use without --set: that of the installed packages, or the nearest one."""
+    return (set_of(target) if target else None) or _nearest_set(target)
+
+
+def require_set(name: str) -> VersionSet:
+    """Return the set of this name. Raises UsageError with the names of all sets if it does not exist."""
+    found = find_set(name)
+    if found is None:
+        raise UsageError(
+            message("unknown-set", name=name, names=", ".join(known.name for known in load_sets()))
+        )
+    return found
+
+
+def _nearest_set(target: Target | None) -> VersionSet:
+    """Return the set whose paddleocr has the same minor version as the installed one, else the default set."""
+    installed = (target.version_of("paddleocr") if target else None) or ""
+    minor = installed.rpartition(".")[0]
+    nearest = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
+    return nearest or default_set()
