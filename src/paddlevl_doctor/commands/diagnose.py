@@ -1,4 +1,4 @@
-"""The diagnosis that every command starts with: collect facts, choose version set and wheel, run the checks."""
+"""The diagnosis that every command starts with: choose the target, collect its facts and have them judged."""
 
 from __future__ import annotations
 

@@ -39,7 +39,6 @@ class Examination:
 
 def examine_facts(facts: Facts, set_name: str | None) -> Examination:
     """Run the quick checks on facts of any machine. Raises UsageError for an unknown set."""
-
     context = context_of(facts, set_name)
     return Examination(context, run_checks(context, ALL))
 
