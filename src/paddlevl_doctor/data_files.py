@@ -10,6 +10,7 @@ from typing import Any
 import tomli
 
 
+@functools.cache
 def data_folder(name: str) -> Path:
     """Return the folder of `matrix` or `patches`; in a wheel they are packaged under `data/`."""
     packaged = Path(__file__).parent / "data" / name

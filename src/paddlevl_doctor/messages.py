@@ -137,6 +137,7 @@ _OTHERS = (
 """The files of matrix/messages besides common.toml, in search order."""
 
 
+@functools.cache
 def _file(name: str) -> Mapping[str, Any]:
     return read_toml_once(data_folder("matrix") / "messages" / f"{name}.toml")
 

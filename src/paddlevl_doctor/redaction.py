@@ -15,16 +15,16 @@ from typing import Any
 from paddlevl_doctor.messages import Message, from_json, render, to_json
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@:'\"<>]+(?::[^/\s@'\"<>]*)?@")
-# The key is a text that each match contains. A pattern runs only on texts with its key, because every command uses it.
-_TOKENS = {
-    "hf_": re.compile(r"\bhf_[A-Za-z0-9]{20,}"),
-    "gh": re.compile(r"\bgh[pousr]_[A-Za-z0-9]{20,}"),
-    "github_pat_": re.compile(r"\bgithub_pat_\w{20,}"),
-    "glpat-": re.compile(r"\bglpat-[\w-]{20,}"),
-    "sk-": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}"),
-    "AKIA": re.compile(r"\bAKIA[0-9A-Z]{16}"),
-    "pypi-": re.compile(r"\bpypi-[A-Za-z0-9_-]{16,}"),
-}
+# A pattern starts with a literal, which the regular expression engine finds quickly, and looks back for the word boundary.
+_TOKENS = (
+    re.compile(r"hf_(?<=\bhf_)[A-Za-z0-9]{20,}"),
+    re.compile(r"gh(?<=\bgh)[pousr]_[A-Za-z0-9]{20,}"),
+    re.compile(r"github_pat_(?<=\bgithub_pat_)\w{20,}"),
+    re.compile(r"glpat-(?<=\bglpat-)[\w-]{20,}"),
+    re.compile(r"sk-(?<=\bsk-)[A-Za-z0-9_-]{20,}"),
+    re.compile(r"AKIA(?<=\bAKIA)[0-9A-Z]{16}"),
+    re.compile(r"pypi-(?<=\bpypi-)[A-Za-z0-9_-]{16,}"),
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}")
 _ASSIGNED = re.compile(
     r"(?i)(token|api[_-]?key|passwd|password|secret)(\"?\s*[=:]\s*\"?)(?!\*\*\*)[^\s&'\",;}\])]{4,}"
@@ -32,15 +32,12 @@ _ASSIGNED = re.compile(
 _ASSIGNS = re.compile(r"\"?\s*[=:]")
 
 
-def _may_assign(value: str) -> bool:
+def _may_assign(lowered: str) -> bool:
     """Return whether `=` or `:` follows the name of a secret. This takes a tenth of the time of `_ASSIGNED`."""
-    lowered = value.lower()
-    if len(lowered) != len(value):  # a letter whose lower case has two characters shifts the positions
-        return True
     for word in ("token", "key", "passwd", "password", "secret"):
         at = lowered.find(word)
         while at >= 0:
-            if _ASSIGNS.match(value, at + len(word)):
+            if _ASSIGNS.match(lowered, at + len(word)):
                 return True
             at = lowered.find(word, at + 1)
     return False
@@ -49,11 +46,12 @@ def _may_assign(value: str) -> bool:
 def without_secrets(value: str) -> str:
     """Replace user:password@ in URLs, well-known kinds of tokens and assigned secrets by `***`."""
     shown = _CREDENTIALS.sub("***@", value) if "://" in value else value
-    for prefix, pattern in _TOKENS.items():
-        if prefix in shown:
-            shown = pattern.sub("***", shown)
-    shown = _BEARER.sub(r"\1 ***", shown)
-    return _ASSIGNED.sub(r"\1\2***", shown) if _may_assign(shown) else shown
+    for pattern in _TOKENS:
+        shown = pattern.sub("***", shown)
+    lowered = shown.lower()
+    if "bearer" in lowered or "basic" in lowered:
+        shown = _BEARER.sub(r"\1 ***", shown)
+    return _ASSIGNED.sub(r"\1\2***", shown) if _may_assign(lowered) else shown
 
 
 def without_home(value: str, home: Path) -> str:

@@ -12,7 +12,6 @@ from paddlevl_doctor.facts.host import collect_host, collect_settings, long_path
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
-from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
@@ -58,6 +57,8 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     """Return the hash of every file of the target that a known patch changes."""
     if target is None or target.version_of("paddlex") is None:
         return ()
+    # Imported when the target has answered: an import at the top would delay the start of the target's Python.
+    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415
 
     site = Path(target.purelib)
     return tuple(
