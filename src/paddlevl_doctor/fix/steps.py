@@ -15,7 +15,7 @@ from paddlevl_doctor.fix import model_cache, snapshot
 from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv, uv_locked
+from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, install, run_uv, uv_locked
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
 from paddlevl_doctor.shells import POWERSHELL, SH, source_command
@@ -170,7 +170,7 @@ def change_packages(context: StepContext, step: Step) -> str:
     if context.creates:
         context.known.clear()
         context.log_intent(step)
-        _install_as_tested(context, step)
+        _run_uv(context, step)
         return "applied"
     folders = [f"{step.id}/{number}" for number in range(2)]
     roots = dict(zip(folders, _changed_by_uv(context.target()), strict=False))
@@ -178,7 +178,7 @@ def change_packages(context: StepContext, step: Step) -> str:
         taken = [snapshot.take(root, context.transaction.folder / name) for name, root in roots.items()]
     context.log_intent(step, roots={name: str(root) for name, root in roots.items()})
     context.known.clear()
-    run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+    _run_uv(context, step)
     with uv_locked(context.prefix):
         for before in taken:
             snapshot.trim(before)
@@ -195,17 +195,12 @@ def _changed_by_uv(target: Target) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((Path(target.purelib).resolve(), Path(target.platlib).resolve())))
 
 
-def _install_as_tested(context: StepContext, step: Step) -> None:
-    """Install the tested versions, or the newest that fit if the index lacks one of those."""
-    command = step.commands[0]
-    try:
-        run_uv(context.system, command, timeout=INSTALL_TIMEOUT)
-    except UvError as error:
-        if "--requirements" not in command or "--no-index" in command or not error.unsolvable:
-            raise
-        at = command.index("--requirements")
-        run_uv(context.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
-        context.notes.append(message("newest-instead"))
+def _run_uv(context: StepContext, step: Step) -> None:
+    if step.kind != "install-packages":
+        run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+        return
+    installed = install(context.system, step.commands[0], step.arguments.get("exact", ()))
+    context.notes.extend(installed.notes)
 
 
 def apply_patch(context: StepContext, step: Step) -> str:

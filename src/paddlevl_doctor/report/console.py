@@ -258,8 +258,10 @@ class Screen:
             self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
         if not report.plan.steps:
             self.line(self.tr("nothing-to-do"), "green")
-        else:
+        if report.plan.allowed().steps:
             self.line(self.tr("next-apply", command="paddlevl-doctor fix --apply"), "bold")
+        if any(step.needs_consent for step in report.plan.steps):
+            self.line(self.tr("next-consent", command="paddlevl-doctor fix --apply --yes"), "bold")
 
     def _step(self, number: int, step: Step) -> None:
         self.line(f"{number}. {self.render(step.summary)}", "bold")
@@ -271,6 +273,10 @@ class Screen:
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
             self.indented(Text(self.clean(line), style=style), 3)
+        for change in step.needs_consent:
+            self.indented(self._labelled("needs-consent", change), 3)
+        for note in step.notes:
+            self.indented(self._labelled("note", note), 3)
         if self.verbose:
             self.indented(self._labelled("before", step.precondition), 3)
             self.indented(self._labelled("undo", step.undo), 3)
