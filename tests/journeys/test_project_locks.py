@@ -30,8 +30,8 @@ WHEELS = (
     wheel("numpy", "2.3.5"),
     wheel("numpy", "2.4.6"),
 )
-TOOLS = {"poetry": "poetry==2.2.1", "pdm": "pdm==2.26.1"}
-"""What is run with `uv tool run`."""
+TOOLS = {"poetry": "poetry==2.5.1", "pdm": "pdm==2.29.4 --with 'hishel<2'"}
+"""What is run with `uv tool run`; pdm 2.29.4 does not start with hishel 2."""
 PYPROJECT = """
 [project]
 name = "my-project"
