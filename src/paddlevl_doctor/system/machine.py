@@ -12,6 +12,7 @@ import locale
 import os
 import platform
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -181,8 +182,8 @@ def _end(pid: int) -> None:
         release()
 
 
-def _wait_for_words(process: subprocess.Popen[str], timeout: float, words: str) -> None:
-    """Wait until a process ends or writes `words` to stderr, and end it then; raises TimeoutExpired.
+def _wait_for_words(process: subprocess.Popen[str], timeout: float, words: str) -> bool:
+    """Wait until a process ends or writes `words` to stderr; end it then, and return True. Raises TimeoutExpired.
 
     The output is not lost: the next `communicate` returns it. Windows gives no partial output; the process ends by
     itself there.
@@ -194,11 +195,11 @@ def _wait_for_words(process: subprocess.Popen[str], timeout: float, words: str) 
         except subprocess.TimeoutExpired as waited:
             if words.encode() in (waited.stderr or b""):
                 _end(process.pid)
-            elif time.monotonic() >= deadline:
+                return True
+            if time.monotonic() >= deadline:
                 raise
-            else:
-                continue
-        return
+        else:
+            return False
 
 
 def _remaining_output(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -299,12 +300,12 @@ class RealSystem:
         except OSError as error:
             release()
             return Completed(tuple(argv), None, stderr=str(error), seconds=time.monotonic() - started)
-        timed_out = False
+        timed_out = stopped = False
         try:
             release()
             try:
                 if stop_at is not None:
-                    _wait_for_words(process, timeout, stop_at)
+                    stopped = _wait_for_words(process, timeout, stop_at)
                 stdout, stderr = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 timed_out = True
@@ -314,7 +315,10 @@ class RealSystem:
             _end(process.pid)
             raise
         seconds = time.monotonic() - started
-        return Completed(tuple(argv), process.returncode, stdout, stderr, seconds, timed_out)
+        code = (
+            -signal.SIGTERM if stopped else process.returncode
+        )  # psutil has taken the status of an ended one
+        return Completed(tuple(argv), code, stdout, stderr, seconds, timed_out)
 
     def read_bytes(self, path: Path) -> bytes | None:
         """Return the bytes of a file, or None if it cannot be read."""
