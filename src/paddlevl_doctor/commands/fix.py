@@ -21,7 +21,7 @@ from paddlevl_doctor.facts.target import choose_target, collect_target, python_o
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.package_changes import with_changes
+from paddlevl_doctor.fix.package_changes import Resolver, with_changes
 from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
@@ -156,11 +156,12 @@ def _plan_report(system: System, options: TargetOptions, request: Request, stage
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(message("no-dev-safetensors", set=examination.context.version_set.name))
     given = PlanInput(examination.context, examination.findings, site, chosen)
+    resolver = Resolver(system)
     for _ in range(_MAX_PLANS):
         plan = build_plan(given)
         refuse_unfit(wheelhouse, examination.context, plan, chosen.python_version)
         refuse_untouchable(system, examination.facts.target, plan)
-        plan = with_changes(system, given, plan)
+        plan = with_changes(resolver, given, plan)
         refuse_owned(system, examination.facts.target, plan)
         following = with_follow_ups(given, plan, options.set_name)
         if following is given:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -17,22 +17,37 @@ from packaging.version import Version
 from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.fix.project_locks import lock_notes
-from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.uv import Change, required_by, resolve
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.findings import Command, Plan, Step
 
 
-def with_changes(system: System, given: PlanInput, plan: Plan) -> Plan:
+@dataclass
+class Resolver:
+    """Asks uv what package steps change, and remembers the answers while a plan is made."""
+
+    system: System
+    answers: dict[Command, tuple[Change, ...]] = field(default_factory=dict)
+
+    def changes(self, command: Command) -> tuple[Change, ...]:
+        """Return the changes of an install command; raises UvError."""
+        if command not in self.answers:
+            self.answers[command] = resolve(self.system, command)
+        return self.answers[command]
+
+
+def with_changes(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Add to every package step the changes that uv plans; a new environment needs no such list.
 
     Steps that need the consent of the user come last, and say so. Raises UvError.
     """
     if not given.site.exists:
         return plan
-    plan = _resolved(system, given, plan)
-    held = [step for step in plan.steps if step.needs_consent]
-    return _separated(system, given, plan) if held else plan
+    plan = _resolved(resolver, given, plan)
+    if any(step.needs_consent for step in plan.steps):
+        plan = _separated(resolver, given, plan)
+    return replace(plan, steps=tuple(_with_notes(resolver, given, step) for step in plan.steps))
 
 
 def versions_after(plan: Plan) -> dict[str, str | None]:
@@ -47,16 +62,15 @@ def versions_after(plan: Plan) -> dict[str, str | None]:
     return versions
 
 
-def _resolved(system: System, given: PlanInput, plan: Plan) -> Plan:
+def _resolved(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
-    steps = tuple(_resolved_step(system, given, step, removed) for step in plan.steps)
-    return replace(plan, steps=steps)
+    return replace(plan, steps=tuple(_resolved_step(resolver, given, step, removed) for step in plan.steps))
 
 
-def _resolved_step(system: System, given: PlanInput, step: Step, removed: Collection[str]) -> Step:
+def _resolved_step(resolver: Resolver, given: PlanInput, step: Step, removed: Collection[str]) -> Step:
     if step.kind != "install-packages":
         return step
-    changes = resolve(system, step.commands[0])
+    changes = resolver.changes(step.commands[0])
     asked = given.request.yes or given.request.only
     unrequested = () if asked else _unrequested(changes, step, removed)
     exact = [f"{change.name}=={change.after}" for change in changes if change.after is not None]
@@ -64,9 +78,25 @@ def _resolved_step(system: System, given: PlanInput, step: Step, removed: Collec
         step,
         diff="\n".join(map(str, changes)),
         arguments={**step.arguments, "exact": exact},
-        notes=(*step.notes, *lock_notes(system, Path(given.site.prefix), changes, _requirements(step))),
-        needs_consent=(*step.needs_consent, *_with_reasons(system, step, unrequested)),
+        needs_consent=(*step.needs_consent, *map(str, unrequested)),
     )
+
+
+def _with_notes(resolver: Resolver, given: PlanInput, step: Step) -> Step:
+    """Add the lock files that would revert the step, and to every change that needs consent who requires it."""
+    if step.kind != "install-packages":
+        return step
+    system, changes = resolver.system, resolver.changes(step.commands[0])
+    notes = lock_notes(system, Path(given.site.prefix), changes, _requirements(step))
+    reasons = required_by(system, step.commands[0], _requirements(step)) if step.needs_consent else {}
+    marks = {str(change): reasons.get(change.name) for change in changes}
+    needs_consent = tuple(
+        message("change-needed-by", change=mark, names=names)
+        if isinstance(mark, str) and (names := marks.get(mark))
+        else mark
+        for mark in step.needs_consent
+    )
+    return replace(step, notes=(*step.notes, *notes), needs_consent=needs_consent)
 
 
 def _requirements(step: Step) -> tuple[str, ...]:
@@ -86,36 +116,23 @@ def _unrequested(changes: Sequence[Change], step: Step, removed: Collection[str]
     )
 
 
-def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[Text]:
-    """Return every change with the distributions that require it."""
-    if not changes:
-        return []
-    requirers = required_by(system, step.commands[0], _requirements(step))
-    return [
-        message("change-needed-by", change=change, names=requirers[change.name])
-        if change.name in requirers
-        else str(change)
-        for change in changes
-    ]
-
-
 # --- consent ----------------------------------------------------------------------------------------------
 
 
-def _separated(system: System, given: PlanInput, plan: Plan) -> Plan:
+def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Plan the findings whose fix needs no consent first, and mark the steps of the others."""
     installed = {i for s in plan.steps if s.kind in _PACKAGE_STEPS for i in s.resolves}
-    held = {i for i in installed if _needs_consent(system, given, i)}
-    clean = _plan_without(system, given, held)
+    held = {i for i in installed if _needs_consent(resolver, given, i)}
+    clean = _plan_without(resolver, given, held)
     if not held or any(step.needs_consent for step in clean.steps):
         # The cause is the choice of the set, or the fixes need consent only together.
-        held, clean = installed, _plan_without(system, given, installed)
+        held, clean = installed, _plan_without(resolver, given, installed)
     ids = {step.id for step in clean.steps}
     if held == installed:
         rest = plan
     else:
         findings = [finding for finding in given.findings if finding.id in held]
-        rest = _resolved(system, given, build_plan(replace(given, findings=findings)))
+        rest = _resolved(resolver, given, build_plan(replace(given, findings=findings)))
     marked = tuple(
         _marked(step, ids) for step in rest.steps if step.id not in ids or step.kind in _PACKAGE_STEPS
     )
@@ -125,17 +142,17 @@ def _separated(system: System, given: PlanInput, plan: Plan) -> Plan:
 _PACKAGE_STEPS = ("remove-packages", "clear-leftovers", "install-packages")
 
 
-def _needs_consent(system: System, given: PlanInput, finding: str) -> bool:
+def _needs_consent(resolver: Resolver, given: PlanInput, finding: str) -> bool:
     alone = [one for one in given.findings if one.id == finding]
     request = replace(given.request, set_name=None)
-    plan = _resolved(system, given, build_plan(replace(given, findings=alone, request=request)))
+    plan = _resolved(resolver, given, build_plan(replace(given, findings=alone, request=request)))
     return any(step.needs_consent for step in plan.steps)
 
 
-def _plan_without(system: System, given: PlanInput, held: Collection[str]) -> Plan:
+def _plan_without(resolver: Resolver, given: PlanInput, held: Collection[str]) -> Plan:
     findings = [finding for finding in given.findings if finding.id not in held]
     request = replace(given.request, set_name=None)
-    return _resolved(system, given, build_plan(replace(given, findings=findings, request=request)))
+    return _resolved(resolver, given, build_plan(replace(given, findings=findings, request=request)))
 
 
 def _marked(step: Step, taken: Collection[str]) -> Step:

@@ -64,7 +64,7 @@ def build_plan(given: PlanInput) -> Plan:
         *packages,
         *patch_steps(given, fixable, new_paddlex),
         *_variable_steps(given, fixable, new_paddlex, installs=bool(packages)),
-        *_link_steps(given, installs=bool(packages)),
+        *_link_steps(given, installs=new_paddlex is not None),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
     noted = {f.id for f in wanted if f.status is Status.NOTE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,8 @@ _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 _INDEX_VARIABLES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 """Variables that add sources to the one folder of an offline installation."""
-_INVALID_WHEEL = "has an invalid package format"
-"""uv's warning about a wheel that it cannot read (uv-resolver/src/resolver/mod.rs, 0.10 and later)."""
+_INVALID_WHEEL = "has an invalid package format: Failed to read from zip file"
+"""uv's warning about a wheel that ends too early (uv-resolver/src/resolver/mod.rs, 0.10 and later)."""
 _CUT = re.compile(
     rf"{_INVALID_WHEEL}[^\n]*|error decoding response body[^\n]*|end of file before message length[^\n]*"
     r"|connection reset by peer[^\n]*|connection closed before[^\n]*|unexpected end of file[^\n]*",
@@ -107,7 +108,7 @@ def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
     """Run a uv command of a plan; raises UvError with the reason of uv."""
     # A wheel that a cut connection shortened is an invalid one for uv, which then tries every older version.
-    stop_at = _INVALID_WHEEL if "--no-index" not in words else None
+    stop_at = _INVALID_WHEEL if _reads_network(words) else None
     done = system.run(command(words), timeout=timeout, env=_environment(system, words), stop_at=stop_at)
     if not done.ok:
         raise UvError(_reason(system, words, done, timeout))
@@ -124,6 +125,13 @@ def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     return environment
 
 
+def _reads_network(words: Sequence[str]) -> bool:
+    """Return whether a command may ask an index over the network: not with --no-index or indexes in folders alone."""
+    options = ("--default-index", "--index")
+    named = [value for option, value in itertools.pairwise(words) if option in options]
+    return "--no-index" not in words and not (named and all(url.startswith("file:") for url in named))
+
+
 def _reason(system: System, words: Sequence[str], done: Completed, timeout: float) -> Message:
     verb = " ".join(words[:3])
     if done.timed_out:
@@ -135,7 +143,7 @@ def _reason(system: System, words: Sequence[str], done: Completed, timeout: floa
         if place is not None:
             return message("uv-inodes-full", command=verb, place=message(f"room-{place}"), reason=reason)
         return message("uv-disk-full", command=verb, reason=reason)
-    if "--no-index" not in words and (cut := _CUT.search(done.stderr)):
+    if _reads_network(words) and (cut := _CUT.search(done.stderr)):
         name = _WHEEL_NAME.search(done.stderr[: cut.end()])
         return message("uv-cut", command=verb, name=name[1] if name else "?", reason=cut[0])
     return message("uv-offline" if _looks_offline(error) else "uv-failed", command=verb, reason=reason)
