@@ -15,8 +15,11 @@ from uv import find_uv_bin
 from broken_server import Broken, Manners, broken_server
 from doctor import doctor
 from environments import python_in
+from paddlevl_doctor.fix.preconditions import refuse_tight
 from paddlevl_doctor.packages.uv import UvError, install, resolve
 from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.findings import Plan, Step
 from wheels import index, wheel
 
 pytestmark = pytest.mark.xdist_group("installations")
@@ -156,3 +159,27 @@ def test_one_run_cures_what_the_first_fix_uncovers(tmp_path: Path) -> None:
     assert cured.code == 0, cured.stdout + cured.stderr
     found = cured.document["recheck"]["findings"]
     assert [f["id"] for f in found if f["status"] in ("error", "warning")] == []
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_tight_disk_is_no_reason_where_the_cache_has_everything(
+    new: bool, venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RealSystem, "free_disk_mb", lambda *_: 30)
+    target = tmp_path / "new" if new else venv
+    command = words(target, "--no-index", "--find-links", str(served(tmp_path, VERSIONS[:1])), "demo==1.0")
+    creating = ("uv", "venv", "--python", sys.executable, str(target))
+    made = Step("create-environment", "create-environment", "", commands=(creating,))
+    step = Step(
+        "install-packages", "install-packages", "", commands=(command,), arguments={"requirements": ["scipy"]}
+    )
+    plan, places = Plan((made, step) if new else (step,)), {"target": target, "uv-cache": tmp_path / "cache"}
+    with pytest.raises(DoctorError, match="30 MB are free"):
+        refuse_tight(RealSystem(), places, plan)
+    install(RealSystem(), words(venv, *command[5:]))
+    subprocess.run(
+        [find_uv_bin(), "pip", "uninstall", "-q", "--python", str(python_in(venv)), "demo"], check=True
+    )
+    refuse_tight(RealSystem(), places, plan)
+    with pytest.raises(DoctorError, match="30 MB are free"):
+        refuse_tight(RealSystem(), {**places, "uv-cache": Path("/dev/shm")}, plan)

@@ -86,7 +86,7 @@ def fix(
             _refuse_moved(saved, report)
         if not report.plan.steps:
             return report
-        report = replace(report, plan=_allowed(report.plan))
+        report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
         refuse_tight(system, {"target": paths.state, "uv-cache": uv_cache(system)}, report.plan)
         known = report.before.facts.target
         prefetched = _prefetched(system, report, bar)

@@ -13,7 +13,9 @@ from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.resolve import TargetPlatform
+from paddlevl_doctor.packages.uv import is_cached
 from paddlevl_doctor.packages.wheelhouse import Wheelhouse
+from paddlevl_doctor.system.files import is_same_disk
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
@@ -108,16 +110,31 @@ def _installed_by(system: System, step: Step) -> set[str]:
 
 
 def refuse_tight(system: System, places: Mapping[str, Path], plan: Plan) -> None:
-    """Raise DoctorError if a disk (of the target, or of uv's cache) has less room than the plan needs."""
+    """Raise DoctorError if a disk (`target`, `uv-cache`) has less room than the plan needs.
+
+    Nothing is refused if uv has all wheels in its cache and can link them from there.
+    """
     needed = needed_room(system, plan)
     for name, path in places.items():
-        place = message(f"room-{name}")
-        free = system.free_disk_mb(path)
+        place, free, inodes = message(f"room-{name}"), system.free_disk_mb(path), system.inodes(path)
         if free is not None and free << 10 < needed.kib:
-            raise DoctorError(message("disk-too-tight", needed=needed.kib >> 10, free=free, place=place))
-        inodes = system.inodes(path)
-        if inodes is not None and inodes[0] < needed.files:
-            raise DoctorError(message("inodes-too-tight", needed=needed.files, free=inodes[0], place=place))
+            error = message("disk-too-tight", needed=needed.kib >> 10, free=free, place=place)
+        elif inodes is not None and inodes[0] < needed.files:
+            error = message("inodes-too-tight", needed=needed.files, free=inodes[0], place=place)
+        else:
+            continue
+        if not _needs_links_only(system, places, plan):
+            raise DoctorError(error)
+
+
+def _needs_links_only(system: System, places: Mapping[str, Path], plan: Plan) -> bool:
+    """Return whether every new file is a link to uv's cache. uv is asked, so this is for a tight disk only."""
+    if system.env.get("UV_LINK_MODE") == "copy" or not is_same_disk(*places.values()):
+        return False
+    creating = next((step.commands[0] for step in plan.steps if step.kind == "create-environment"), None)
+    python = creating[creating.index("--python") + 1] if creating else None
+    installing = (step.commands[0] for step in plan.steps if step.kind == "install-packages")
+    return all(is_cached(system, command, python) for command in installing)
 
 
 def verify_wheelhouse(request: Request) -> Wheelhouse | None:

@@ -10,7 +10,7 @@ from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.values.findings import ExitCode, Plan
+from paddlevl_doctor.values.findings import ExitCode, Plan, SkippedFix
 
 if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
@@ -35,6 +35,8 @@ class FixReport:
     """The rates that --mirror auto measured, the fastest first, then those of the servers of a CUDA wheel."""
     recovered: int | None = None
     """The number of an interrupted transaction that was rolled back first."""
+    held: tuple[SkippedFix, ...] = ()
+    """With --apply: the findings whose steps were not applied, because they need --yes."""
     note: Text = ""
     """A note about the download of the CUDA wheel."""
 

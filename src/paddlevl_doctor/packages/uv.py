@@ -233,6 +233,22 @@ def _with_whole_cache(system: System, words: Sequence[str]) -> Completed:
     return run_uv(system, words, timeout=INSTALL_TIMEOUT)
 
 
+def is_cached(system: System, words: Sequence[str], interpreter: str | None = None) -> bool:
+    """Return whether uv's cache has every wheel of an installation.
+
+    `interpreter` is the Python of an environment that does not exist yet.
+    """
+    command = list(words)
+    if interpreter is not None:
+        at = command.index("--python")
+        command[at : at + 2] = ("--python", interpreter, "--target", str(Path(words[at + 1]).parent / "none"))
+    try:
+        done = run_uv(system, (*command, "--offline", "--dry-run"), timeout=RESOLVE_TIMEOUT)
+    except UvError:
+        return False
+    return "Would download" not in done.stderr
+
+
 def required_by(system: System, words: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:
     """Return the distributions that require each one of an installation, by its name; empty if uv fails.
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.values.facts import Facts
-    from paddlevl_doctor.values.findings import Outcome, Step
+    from paddlevl_doctor.values.findings import Outcome, SkippedFix, Step
 
 PROBLEMS = (Status.ERROR, Status.UNKNOWN, Status.WARNING)
 """Statuses of problems, worst first."""
@@ -245,6 +245,7 @@ class Screen:
             self._plan(report)
         else:
             self.outcomes(report.applied.outcomes, report.plan.steps)
+            self._skipped(report.held)
             self.line(self.tr("applied-in", number=report.applied.number), "dim")
         if report.recheck is not None:
             self.console.print()
@@ -253,15 +254,18 @@ class Screen:
     def _plan(self, report: FixReport) -> None:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
-        for skipped in report.plan.skipped:
-            label = self.tr("not-done") + self.tr("label-colon")
-            self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
+        self._skipped(report.plan.skipped)
         if not report.plan.steps:
             self.line(self.tr("nothing-to-do"), "green")
         if report.plan.allowed().steps:
             self.line(self.tr("next-apply", command="paddlevl-doctor fix --apply"), "bold")
         if any(step.needs_consent for step in report.plan.steps):
             self.line(self.tr("next-consent", command="paddlevl-doctor fix --apply --yes"), "bold")
+
+    def _skipped(self, rows: Sequence[SkippedFix]) -> None:
+        for skipped in rows:
+            label = self.tr("not-done") + self.tr("label-colon")
+            self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
 
     def _step(self, number: int, step: Step) -> None:
         self.line(f"{number}. {self.render(step.summary)}", "bold")

@@ -153,15 +153,18 @@ class Plan:
     skipped: tuple[SkippedFix, ...] = ()
 
     def allowed(self) -> Plan:
-        """Return the plan without the steps that need `--yes`; their findings are skipped with the command."""
-        held = [step for step in self.steps if step.needs_consent]
-        skipped = [
-            SkippedFix(finding, message("skip-consent", changes=step.needs_consent, id=finding))
-            for step in held
-            for finding in step.resolves
-        ]
+        """Return the plan without the steps that need `--yes`; their findings are skipped."""
         kept = tuple(step for step in self.steps if not step.needs_consent)
-        return Plan(kept, (*self.skipped, *skipped))
+        return Plan(kept, (*self.skipped, *self.held()))
+
+    def held(self) -> tuple[SkippedFix, ...]:
+        """Return the findings whose steps need `--yes`, with the command that applies them."""
+        return tuple(
+            SkippedFix(finding, message("skip-consent", changes=step.needs_consent, id=finding))
+            for step in self.steps
+            if step.needs_consent
+            for finding in step.resolves
+        )
 
 
 @dataclass(frozen=True)
