@@ -9,7 +9,8 @@ import typer
 
 from paddlevl_doctor.cli.common import Common, Mirror, Only, SetName, command
 from paddlevl_doctor.commands.fix import fix as run_fix
-from paddlevl_doctor.commands.fix import fix_by_file, undo_command
+from paddlevl_doctor.commands.fix import fix_by_file
+from paddlevl_doctor.commands.undo import undo_command
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.report.json_documents import fix_document, undo_document
@@ -72,10 +73,18 @@ def undo(
     common: Common,
     list_: Annotated[bool, typer.Option("--list", help="List the transactions that can be undone.")] = False,
     to: Annotated[int | None, typer.Option(help="Undo all transactions after this one (0: all).")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Also if packages have changed since.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be undone.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Also set aside what you have changed since, and salvage damaged repairs."
+        ),
+    ] = False,
 ) -> int:
     """Undo the last `fix --apply`, byte for byte and without a network."""
     stage = common.progress().stage
-    report = undo_command(RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes)
+    report = undo_command(
+        RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes, dry_run=dry_run
+    )
     common.answer(lambda: undo_document(report), lambda screen: screen.undo(report, listing=list_))
     return ExitCode.OK

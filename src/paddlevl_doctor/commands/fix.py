@@ -1,4 +1,4 @@
-"""`fix`: makes the plan, and with --apply applies it and checks again. `undo`: undoes transactions."""
+"""`fix`: makes the plan, and with --apply applies it and checks again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from paddlevl_doctor.commands.diagnose_deep import look_deep
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
-from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
@@ -31,8 +30,9 @@ from paddlevl_doctor.fix.preconditions import (
     refuse_untouchable,
     verify_wheelhouse,
 )
-from paddlevl_doctor.fix.report import FixReport, UndoReport
-from paddlevl_doctor.fix.transaction import apply_plan, recover, undo
+from paddlevl_doctor.fix.report import FixReport
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import recover
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import Text, message
@@ -72,14 +72,15 @@ def fix(
     """
     if not apply:
         return _plan_report(system, options, request, stage)
-    paths = _target_paths(system, options)
-    refuse_foreign_journals(system, paths.state, paths.python)
+    paths = target_paths(system, options)
+    refuse_foreign_journals(system, paths.state, paths.python, locked=False)
     with locked(paths.state):
-        refuse_foreign_journals(
-            system, paths.state, paths.python
-        )  # a journal may be new since the wait began
+        # A journal may be new since the wait began.
+        refuse_foreign_journals(system, paths.state, paths.python, locked=True)
         recovered = recover(system, paths.state)
-        report = replace(_plan_report(system, options, request, stage), recovered=recovered)
+        report = replace(
+            _plan_report(system, options, request, stage), recovered=recovered.number if recovered else None
+        )
         if saved is not None:
             _refuse_moved(saved, report)
         if not report.plan.steps:
@@ -213,7 +214,7 @@ class TargetPaths:
     state: Path
 
 
-def _target_paths(system: System, options: TargetOptions) -> TargetPaths:
+def target_paths(system: System, options: TargetOptions) -> TargetPaths:
     """Find the target; without a virtual environment the state is in site-packages."""
     choice = choose_target(system, options.python, options.venv)
     if choice.python is None:
@@ -321,48 +322,3 @@ def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixR
     if link.state in ("not-a-link", "other-link"):
         raise DoctorError(message("link-occupied", path=link.path))
     return fix(system, options, request, stage, apply=True)
-
-
-# --- undo -------------------------------------------------------------------------------------------------
-
-
-def undo_command(
-    system: System, options: TargetOptions, stage: Stage, *, listing: bool, to: int | None, yes: bool
-) -> UndoReport:
-    """List the transactions of a target, undo the newest, or all that are newer than `to`.
-
-    Raises UsageError if there is nothing to undo, DoctorError if the target was changed since, UndoNeededError for a
-    journal that is not the user's or names paths outside the target.
-    """
-    paths = _target_paths(system, options)
-    prefix = paths.state
-    if listing:
-        return UndoReport((), _summaries(prefix))
-    refuse_foreign_journals(system, prefix, paths.python, undo=True, to=to)
-    with locked(prefix):
-        refuse_foreign_journals(system, prefix, paths.python, undo=True, to=to)  # as above
-        recovered = recover(system, prefix)
-        numbers = journal.numbers(prefix)
-        to_undo = [n for n in reversed(numbers) if n > to] if to is not None else numbers[-1:]
-        if not to_undo and recovered is None:
-            raise UsageError(message("nothing-to-undo", path=prefix))
-        for number in to_undo:
-            with stage(message("stage-undo", number=number)):
-                undo(system, prefix, journal.Transaction(prefix, number), force=yes)
-    undone = tuple(to_undo) if recovered is None else (recovered, *to_undo)
-    return UndoReport(undone, _summaries(prefix))
-
-
-def _summaries(prefix: Path) -> tuple[dict[str, object], ...]:
-    return tuple(_summary(transaction) for transaction in journal.history(prefix))
-
-
-def _summary(transaction: journal.Transaction) -> dict[str, object]:
-    first = next(iter(transaction.events()), {})
-    steps = [step["summary"] for step in first.get("plan", {}).get("steps", [])]
-    return {
-        "transaction": transaction.number,
-        "time": first.get("time"),
-        "state": transaction.state(),
-        "steps": steps,
-    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
+from paddlevl_doctor.fix.undo import UndoPreview
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.findings import ExitCode, Plan
@@ -49,7 +50,9 @@ class FixReport:
 
 @dataclass(frozen=True)
 class UndoReport:
-    """The undone transactions, newest first, and the remaining ones."""
+    """The undone transactions, newest first, the remaining ones, and what each undo did or would do."""
 
     undone: tuple[int, ...]
     left: tuple[dict[str, object], ...]
+    changes: tuple[UndoPreview, ...] = ()
+    dry_run: bool = False
