@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,13 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
 app = typer.Typer(rich_markup_mode=None)
+
+
+class Gate(str, Enum):
+    """The check after a repair."""
+
+    QUICK = "quick"
+    DEEP = "deep"
 
 
 @command(app, "fix")
@@ -45,6 +53,9 @@ def fix(
     yes: Annotated[
         bool, typer.Option("--yes", help="Also if other packages are downgraded or removed.")
     ] = False,
+    gate: Annotated[
+        Gate, typer.Option(help="The check that a repair must pass, else it is rolled back.")
+    ] = Gate.QUICK,
 ) -> int:
     """Show the plan that fixes the findings; with --apply, carry it out. `undo` takes it back."""
     request = Request(
@@ -59,9 +70,9 @@ def fix(
     target, progress = common.target(set_name), common.progress()
     stage, bar = progress.stage, progress.bytes
     if plan is None:
-        report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar)
+        report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar, deep=gate is Gate.DEEP)
     elif apply and request == Request():
-        report = fix_by_file(RealSystem(), target, plan, stage, bar)
+        report = fix_by_file(RealSystem(), target, plan, stage, bar, deep=gate is Gate.DEEP)
     else:
         raise UsageError(message("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))

@@ -17,6 +17,7 @@ from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.commands.diagnose_deep import look_deep
 from paddlevl_doctor.commands.judge_facts import Examination
+from paddlevl_doctor.commands.repair_gate import RepairGate, look_before
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
@@ -64,6 +65,7 @@ def fix(
     apply: bool = False,
     saved: SavedPlan | None = None,
     bar: Bar = no_bar,
+    deep: bool = False,
 ) -> FixReport:
     """Make a plan for the findings, and apply it with `apply`; with `saved` only if it equals that plan.
 
@@ -71,7 +73,7 @@ def fix(
     plan was saved, UvError if a plan cannot be resolved, ApplyFailedError and UndoNeededError if a step fails.
     """
     if not apply:
-        return _plan_report(system, options, request, stage)
+        return _plan_report(system, options, request, stage, deep=deep)
     paths = target_paths(system, options)
     refuse_foreign_journals(system, paths.state, paths.python, locked=False)
     with locked(paths.state):
@@ -79,7 +81,8 @@ def fix(
         refuse_foreign_journals(system, paths.state, paths.python, locked=True)
         recovered = recover(system, paths.state)
         report = replace(
-            _plan_report(system, options, request, stage), recovered=recovered.number if recovered else None
+            _plan_report(system, options, request, stage, deep=deep),
+            recovered=recovered.number if recovered else None,
         )
         if saved is not None:
             _refuse_moved(saved, report)
@@ -87,15 +90,22 @@ def fix(
             return report
         refuse_tight(report.before.facts.free_disk_mb, report.plan)
         known = report.before.facts.target
+        there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
+        gate = RepairGate(
+            system,
+            lambda target: examine(system, there, target),
+            look_before(system, report.before, installs=report.installs()),
+            report.deep,
+            stage,
+            bar,
+            [],
+        )
         prefetched = _prefetched(system, report, bar)
-        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known)
+        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate)
         if prefetched.lease is not None:
             prefetched.lease.end()
-    there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
     report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
-    after = examine(system, there, applied.target)
-    after = _with_deep_checks(system, after, stage) if report.deep else after
-    return replace(report, applied=applied, recheck=_report(after))
+    return replace(report, applied=applied, recheck=_report(gate.after[-1]))
 
 
 def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
@@ -132,9 +142,11 @@ def _with_deep_checks(system: System, examination: Examination, stage: Stage) ->
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
 
-def _plan_report(system: System, options: TargetOptions, request: Request, stage: Stage) -> FixReport:
+def _plan_report(
+    system: System, options: TargetOptions, request: Request, stage: Stage, *, deep: bool
+) -> FixReport:
     examination = examine(system, options)
-    deep = _needs_deep(examination, request)
+    deep = deep or _needs_deep(examination, request)
     examination = _with_deep_checks(system, examination, stage) if deep else examination
     site = _site(system, examination)
     wheelhouse = verify_wheelhouse(request)
@@ -183,7 +195,13 @@ def _with_reason(step: Step, reason: Text) -> Step:
 
 
 def fix_by_file(
-    system: System, options: TargetOptions, path: Path, stage: Stage, bar: Bar = no_bar
+    system: System,
+    options: TargetOptions,
+    path: Path,
+    stage: Stage,
+    bar: Bar = no_bar,
+    *,
+    deep: bool = False,
 ) -> FixReport:
     """Apply the plan in a file to the target that it was made for; raises like `fix`."""
     if options != TargetOptions():
@@ -192,7 +210,7 @@ def fix_by_file(
     state = saved.state
     python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
     target = TargetOptions(python, venv, saved.request.set_name)
-    return fix(system, target, saved.request, stage, apply=True, saved=saved, bar=bar)
+    return fix(system, target, saved.request, stage, apply=True, saved=saved, bar=bar, deep=deep)
 
 
 def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:

@@ -198,24 +198,26 @@ def is_lost(places: Places, entry: Entry) -> bool:
 
 
 def take_back(
-    places: Places, entries: Iterable[Entry], folders: Iterable[str] | None = None, *, aside: bool = False
+    places: Places,
+    entries: Iterable[Entry],
+    folders: Iterable[str] = (),
+    created: Iterable[str] = (),
+    *,
+    aside: bool = False,
 ) -> list[str]:
     """Restore the former state of every path, and return the paths that the user changed since.
 
     The user's version of such a path is moved to `places.aside` if the former entry returns or with `aside`; else it
-    stays. An entry whose kept file is lost is skipped. `folders` are the folders that were there before: they are made
-    again, and other folders that become empty are removed; with None no folder is removed. An interrupted call can be
-    repeated.
+    stays. An entry whose kept file is lost is skipped. `folders` were there before and are made again;
+    `created` are removed if they are empty. An interrupted call can be repeated.
     """
     # Bytecode comes last, because restoring a source file removes the bytecode of the file that it replaces.
     todo = sorted((e for e in entries if not is_taken_back(places, e)), key=lambda e: e.path.endswith(".pyc"))
     changed = [entry.path for entry in todo if _take_back(places, entry, aside=aside)]
-    if folders is not None:
-        former = {str(places.prefix / folder) for folder in folders}
-        for folder in sorted(former):
-            os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - as above
-        for parent in sorted({str(places.of(entry).parent) for entry in todo}, key=len, reverse=True):
-            _remove_empty(Path(parent), places.prefix, former)
+    for folder in folders:
+        os.makedirs(places.prefix / folder, exist_ok=True)  # noqa: PTH103 - as above
+    for folder in sorted(created, key=len, reverse=True):
+        _remove_empty(places.prefix / folder)
     return changed
 
 
@@ -283,16 +285,15 @@ def _numbered(path: Path) -> Iterator[Path]:
         number += 1
 
 
-def _remove_empty(folder: Path, prefix: Path, former: set[str]) -> None:
-    """Remove a folder and its parents in the prefix while they are empty or have an empty bytecode folder only."""
-    while prefix in folder.parents and ".." not in folder.parts and str(folder) not in former:
-        caches = folder / "__pycache__"
-        if caches.is_dir() and str(caches) not in former and not os.listdir(caches):
-            caches.rmdir()
-        if not folder.is_dir() or folder.is_symlink() or os.listdir(folder):
-            return
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder if it has no entry, or an empty bytecode folder only."""
+    cache = folder / "__pycache__"
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    if cache.is_dir() and not cache.is_symlink() and not os.listdir(cache):
+        cache.rmdir()
+    if not os.listdir(folder):
         folder.rmdir()
-        folder = folder.parent
 
 
 # --- keeping ----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import NormalizedName, canonicalize_name
 
 from paddlevl_doctor.facts.collect import STATE_FOLDER
 from paddlevl_doctor.fix.entries import (
@@ -51,23 +51,32 @@ _SKELETON = re.compile(
 )
 """The files that `uv venv` writes (uv 0.10, crates/uv-virtualenv)."""
 
+_UNFINISHED = re.compile(r"site-packages/(?:.*/)?\.tmp[A-Za-z0-9]{6}(?:/|$)")
+"""A file that uv was writing when it was killed (the crate tempfile chooses such names)."""
+
 
 @dataclass(frozen=True)
 class Changes:
-    """The entries of an installer, and the folders that were there before it ran (paths relative to the prefix)."""
+    """The entries of an installer, the folders that were there before it ran, and those that it created.
+
+    All paths are relative to the prefix.
+    """
 
     entries: tuple[Entry, ...]
     folders: tuple[str, ...]
+    created: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
         """Return the changes as JSON; `changes_from_bytes` is the inverse."""
-        return json.dumps({"entries": [e.to_json() for e in self.entries], "folders": self.folders}).encode()
+        listed = [entry.to_json() for entry in self.entries]
+        return json.dumps({"entries": listed, "folders": self.folders, "created": self.created}).encode()
 
 
 def changes_from_bytes(data: bytes) -> Changes:
     """Return the changes of `Changes.to_bytes`. Raises ValueError, TypeError or KeyError for other data."""
     document = json.loads(data)
-    return Changes(tuple(map(entry_from_json, document["entries"])), tuple(map(str, document["folders"])))
+    folders = (tuple(map(str, document[name])) for name in ("folders", "created"))
+    return Changes(tuple(map(entry_from_json, document["entries"])), *folders)
 
 
 # --- before -----------------------------------------------------------------------------------------------
@@ -149,24 +158,29 @@ def _sha256(field: str) -> str | None:
         return None
 
 
-def planned_names(root: Path, requirements: Iterable[str], planned: Iterable[str] = ()) -> set[str]:
+def planned_names(
+    infos: Iterable[Path], requirements: Iterable[str], planned: Iterable[str] = ()
+) -> set[str]:
     """Return the normalized names that an interrupted installation may have installed.
 
-    These are the planned ones, the required ones, and what their metadata requires, whatever the markers say.
+    These are the planned ones, the required ones, and what the metadata in these dist-info folders says that they
+    require, whatever the markers say.
     """
-    names: set[str] = {canonicalize_name(name) for name in planned}
-    waiting = [name for text in requirements if (name := _required_name(text))]
-    requires = {name_of(info.name): info for site in site_folders(root) for info in site.glob("*.dist-info")}
+    metadata: dict[str, list[Path]] = {}
+    for info in infos:
+        metadata.setdefault(name_of(info.name), []).append(info / "METADATA")
+    names: set[str] = set()
+    waiting = [canonicalize_name(name) for name in planned]
+    waiting += [name for text in requirements if (name := _required_name(text))]
     while waiting:
         name = waiting.pop()
-        if name not in names or name in requires:
+        if name not in names:
             names.add(name)
-            info = requires.pop(name, None)
-            waiting += _required_by(info / "METADATA") if info else ()
+            waiting += [required for path in metadata.get(name, ()) for required in _required_by(path)]
     return names
 
 
-def _required_by(metadata: Path) -> list[str]:
+def _required_by(metadata: Path) -> list[NormalizedName]:
     try:
         headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -174,21 +188,28 @@ def _required_by(metadata: Path) -> list[str]:
     return [name for text in headers.get_all("Requires-Dist", ()) if (name := _required_name(text))]
 
 
-def _required_name(text: str) -> str | None:
+def _required_name(text: str) -> NormalizedName | None:
     try:
         return canonicalize_name(Requirement(text).name)
     except InvalidRequirement:
         return None
 
 
-def cached_claims(cache: Path, sites: Sequence[Path], names: Collection[str]) -> dict[str, str | None]:
+def cached_infos(cache: Path) -> list[Path]:
+    """Return the dist-info folders of the wheels in uv's cache."""
+    return list(cache.glob("archive-v0/*/*.dist-info"))
+
+
+def cached_claims(
+    infos: Iterable[Path], sites: Sequence[Path], names: Collection[str]
+) -> dict[str, str | None]:
     """Return the paths that the wheels of these names in uv's cache install.
 
     A killed uv leaves files of a wheel whose dist-info folder is not there yet. uv writes a script for each entry
     point.
     """
     found: dict[str, str | None] = {}
-    for info in cache.glob("archive-v0/*/*.dist-info"):
+    for info in infos:
         if name_of(info.name) in names:
             for site in sites:
                 found.update(_recorded(site, info / "RECORD"))
@@ -220,7 +241,22 @@ def find_changes(prefix: Path, roots: Sequence[str], kept: Path, claimed: Claims
         entries += _differences(prefix, root, kept / str(number), f"{within}/{number}", claimed)
     listed = {path: f"outside/{number}" for number, path in enumerate(before["outside"])}
     entries += _differences_outside(prefix, roots, kept, within, listed, claimed)
-    return Changes(tuple(entries), tuple(before["folders"]))
+    created = _created(prefix, claimed, set(before["folders"]))
+    return Changes(tuple(entries), tuple(before["folders"]), tuple(sorted(created)))
+
+
+def _created(prefix: Path, claimed: Claims, former: Collection[str]) -> Iterator[str]:
+    """Yield the folders of claimed paths in the prefix that are there now and were not before."""
+    base = f"{os.path.normpath(prefix)}{os.sep}"
+    seen: set[str] = set()
+    for path in claimed:
+        folder = os.path.dirname(path)  # noqa: PTH120 - as above
+        while folder.startswith(base) and folder not in seen:
+            seen.add(folder)
+            relative = folder[len(base) :].replace(os.sep, "/")
+            if relative not in former and os.path.isdir(folder):  # noqa: PTH112 - as above
+                yield relative
+            folder = os.path.dirname(folder)  # noqa: PTH120 - as above
 
 
 def _differences(prefix: Path, root: str, kept: Path, within: str, claimed: Claims) -> Iterator[Entry]:
@@ -255,7 +291,7 @@ def _differences_outside(
 
 
 def _is_claimed(path: str, claimed: Claims) -> bool:
-    return path in claimed or source_of(path) in claimed
+    return path in claimed or source_of(path) in claimed or _UNFINISHED.search(path) is not None
 
 
 def _written(path: str, sha256: str | None) -> State | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
+from paddlevl_doctor.fix.steps import PACKAGE_KINDS
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.fix.undo import UndoPreview
 from paddlevl_doctor.messages import Text
@@ -29,7 +30,7 @@ class FixReport:
     applied: Applied | None = None
     recheck: CheckReport | None = None
     deep: bool = False
-    """Whether --only names a finding that only the deep check can report."""
+    """Whether the deep check runs too: --gate asks for it, or --only names a finding that only it can report."""
     choice: WheelChoice | None = None
     """The paddle wheel for this machine."""
     mirrors: tuple[ServerRate, ...] = ()
@@ -42,6 +43,10 @@ class FixReport:
     def is_new(self) -> bool:
         """Return whether the plan creates the environment."""
         return any(step.kind == "create-environment" for step in self.plan.steps)
+
+    def installs(self) -> bool:
+        """Return whether the plan changes packages."""
+        return any(step.kind in PACKAGE_KINDS for step in self.plan.steps)
 
     def exit_code(self) -> ExitCode:
         """Return the exit code of the last check: after the plan was applied, else before."""

@@ -117,7 +117,10 @@ class _PlanRun:
         self.outcomes[index] = replace(former, seconds=round(former.seconds + seconds, 2), message=message)
 
     def failed(self, error: Exception) -> ApplyFailedError:
-        """Return the error for the current step, after the rollback."""
+        """Return the error for the current step or for the gate, after the rollback."""
+        if isinstance(error, RolledBackError):
+            every = (replace(outcome, status="rolled-back") for outcome in self.outcomes)
+            return ApplyFailedError(error.message, tuple(every))
         undone = (
             replace(done, status="rolled-back") for done in self.outcomes if done.step != self.current.id
         )

@@ -20,12 +20,13 @@ from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
 
 @dataclass(frozen=True)
 class StepChanges:
-    """What one step changed. `folders` are those before an installer ran, None for any other step."""
+    """What one step changed. `folders` were there before an installer ran; it created `created`."""
 
     step: str
     runner: str
     entries: tuple[Entry, ...] = ()
-    folders: tuple[str, ...] | None = None
+    folders: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
     moves: tuple[dict[str, str], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
 
@@ -78,9 +79,8 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
     if "roots" not in intent:
         listed = tuple(map(entries.entry_from_json, intent.get("entries", ())))
         listed = _moved_with_project(transaction, intent, listed)
-        return StepChanges(
-            step, runner, listed, None, tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
-        )
+        moves, links = tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
+        return StepChanges(step, runner, listed, moves=moves, links=links)
     if done is None:
         return StepChanges(step, runner)
     path = transaction.folder / step / installs.ENTRIES
@@ -88,7 +88,7 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
     if entries.digest_of(data) != done["sha256"]:
         raise UndoNeededError(damaged(transaction, message("journal-list-damaged", path=path)))
     found = installs.changes_from_bytes(data)
-    return StepChanges(step, runner, found.entries, found.folders)
+    return StepChanges(step, runner, found.entries, found.folders, found.created)
 
 
 def _moved_with_project(
@@ -118,23 +118,17 @@ def complete(system: System, transaction: Transaction) -> None:
 
 def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     prefix, roots, step = transaction.prefix, intent["roots"], intent["step"]
-    kept = transaction.folder / step
-    claimed = claims_of(prefix, roots, intent["runner"], _names(prefix, intent))
+    kept, names = transaction.folder / step, set[str]()
+    sites = [site for root in roots for site in installs.site_folders(prefix / root)]
+    cached = installs.cached_infos(uv_cache(system)) if intent["runner"] in PACKAGE_KINDS else []
     if intent["runner"] in PACKAGE_KINDS:
-        sites = [site for root in roots for site in installs.site_folders(prefix / root)]
-        claimed |= installs.cached_claims(uv_cache(system), sites, _names(prefix, intent))
+        infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
+        names = installs.planned_names(infos, intent["requirements"], intent["planned"])
+    claimed = claims_of(prefix, roots, intent["runner"], names)
+    claimed |= installs.cached_claims(cached, sites, names)
     changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
     entries.write_durably(kept / installs.ENTRIES, changes)
     transaction.write("done", step=step, sha256=entries.digest_of(changes))
-
-
-def _names(prefix: Path, intent: Event) -> set[str]:
-    requirements, planned = intent.get("requirements", ()), intent.get("planned", ())
-    return {
-        name
-        for root in intent["roots"]
-        for name in installs.planned_names(prefix / root, requirements, planned)
-    }
 
 
 # --- preview ----------------------------------------------------------------------------------------------
@@ -178,23 +172,13 @@ def _as_move(link: dict[str, Any]) -> dict[str, str]:
 def _added(places: Places, found: list[StepChanges], *, whole: bool) -> Iterator[str]:
     """Yield the files of the user in folders that the transaction created; with `whole` in the whole prefix."""
     own = {entry.path for step in found for entry in step.entries}
-    former = {folder for step in found for folder in step.folders or ()}
-    parents = {path.rpartition("/")[0] for path in own if not Path(path).is_absolute()}
-    new = (
-        {""}
-        if whole
-        else {p for p in parents if any(step.folders is not None for step in found)} - former - {""}
-    )
-    seen: set[str] = set()
-    for parent in sorted(new, key=len):
-        if any(parent.startswith(f"{folder}/") for folder in seen if folder):
-            continue
-        seen.add(parent)
-        root = places.prefix / parent
-        for path, _ in (
-            entries.files_below(root, installs.SKIPPED if not parent else ()) if root.is_dir() else ()
-        ):
-            relative = f"{parent}/{path}".lstrip("/")
+    created = {""} if whole else {folder for step in found for folder in step.created}
+    for folder in created:
+        if folder.rpartition("/")[0] in created and folder:
+            continue  # it is listed with the folder above it
+        root = places.prefix / folder
+        for path, _ in entries.files_below(root, installs.SKIPPED if whole else ()) if root.is_dir() else ():
+            relative = f"{folder}/{path}".lstrip("/")
             if relative not in own and entries.source_of(relative) not in own:
                 yield relative
 
@@ -256,7 +240,7 @@ def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[st
     for step in changes_of(transaction):
         listed = [entry for entry in step.entries if here or not entry.is_outside]
         with uv_locked(transaction.prefix):
-            changed += entries.take_back(places, listed, step.folders, aside=aside)
+            changed += entries.take_back(places, listed, step.folders, step.created, aside=aside)
         if here:
             model_cache.move_back(step.moves)
             model_cache.undo_links(step.links)
