@@ -97,7 +97,6 @@ def fix(
             look_before(system, report.before, installs=report.installs()),
             report.deep,
             stage,
-            bar,
             [],
         )
         prefetched = _prefetched(system, report, bar)

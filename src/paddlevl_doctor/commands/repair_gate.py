@@ -1,7 +1,7 @@
 """Looks at a repaired target before the repair is committed. A repair that makes something worse is rolled back.
 
-The gate compares the files of the changed distributions with their RECORD, checks again, and imports the stack once.
-The gate `deep` also lets the stack read a chart, as `check --deep` does.
+The gate checks again, and imports the stack once if packages were changed. The gate `deep` also lets the stack read a
+chart, as `check --deep` does.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from paddlevl_doctor.commands.diagnose import Background
 from paddlevl_doctor.commands.diagnose_deep import look_deep
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect_deep import PROBE_TIMEOUT
-from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.run_probes import probe_environment, run_probe
 from paddlevl_doctor.fix.steps import StepContext
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import RolledBackError
 from paddlevl_doctor.values.facts import ProbeResult, Target
-from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status
+from paddlevl_doctor.values.findings import Finding, Stage, Status
 
 GateName = Literal["quick", "deep"]
 _LOOKED_AT = (Status.OK, Status.NOTE, Status.WARNING)
@@ -74,13 +73,11 @@ class RepairGate:
     before: Before
     deep: bool
     stage: Stage
-    bar: Bar
     after: list[Examination]
 
     def __call__(self, context: StepContext) -> None:
-        """Raise GateError if the changed target is damaged or worse than before."""
+        """Raise GateError if the changed target is worse than before."""
         target = context.target()
-        self._compare_files(target, context.installed)
         with self.stage(message("stage-recheck")):
             examination = self.examine(target)
         if self.deep:
@@ -92,20 +89,6 @@ class RepairGate:
             raise GateError(message("gate-worse", titles=[finding.title for finding in worse]))
         if context.installed and blocker(examination.findings) is None:
             self._import(target)
-
-    def _compare_files(self, target: Target, names: Collection[str]) -> None:
-        """Compare the files of the installed distributions with their RECORD."""
-        found = tuple(d for d in target.distributions if d.name in names)
-        if not found:
-            return
-        seen = compare(
-            replace(target, distributions=found), self.system.cpu_count(), self.bar, message("stage-files")
-        )
-        rows = (seen.data or {}).get("distributions", ())
-        damaged = {row["name"]: (*row["missing"], *(f["path"] for f in row["altered"])) for row in rows}
-        shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
-        if shown:
-            raise GateError(message("gate-damaged", files=shown[:5]))
 
     def _import(self, target: Target) -> None:
         with self.stage(message("stage-import")):

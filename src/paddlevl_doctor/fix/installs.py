@@ -312,5 +312,7 @@ def discard_unchanged(kept: Path, changes: Changes, folder: Path) -> None:
 
 def skeleton(prefix: Path) -> dict[str, str | None]:
     """Return the paths of `prefix` that `uv venv` may have written."""
-    found = (path for path, _ in files_below(prefix, SKIPPED))
-    return {os.path.normpath(prefix / path): None for path in found if _SKELETON.fullmatch(path)}
+    found = [path for path, _ in files_below(prefix, SKIPPED) if _SKELETON.fullmatch(path)]
+    # Recent versions of uv leave site-packages empty; its folders are found by a file that may be in it.
+    found += [str(site / "_virtualenv.py") for site in site_folders(prefix)]
+    return {os.path.normpath(prefix / path): None for path in found}

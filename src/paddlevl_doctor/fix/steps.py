@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from packaging.utils import canonicalize_name
 
 from paddlevl_doctor.facts.collect import PIPELINES, STATE_FOLDER
+from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, digest_of, state_of, write_durably
@@ -30,7 +31,7 @@ from paddlevl_doctor.system.files import link_text, make_link, sync_folder
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Step
+from paddlevl_doctor.values.findings import Step, no_bar
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,24 @@ def change_packages(context: StepContext, step: Step) -> str:
     roots = (".",) if context.creates else _roots(context)
     context.known.clear()
     _run_installer(context, step, roots, lambda: _run_uv(context, step))
+    if step.kind == "install-packages":
+        _refuse_damaged(context)
     return "applied"
+
+
+def _refuse_damaged(context: StepContext) -> None:
+    """Compare the files of the installed distributions with their RECORD; raises DoctorError for a difference.
+
+    uv links the files from its cache, and does not notice that a file there was damaged since.
+    """
+    target = context.target()
+    found = tuple(d for d in target.distributions if d.name in context.installed)
+    seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
+    rows = (seen.data or {}).get("distributions", ())
+    damaged = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
+    shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
+    if shown:
+        raise DoctorError(message("installed-damaged", files=shown[:5]))
 
 
 def _run_uv(context: StepContext, step: Step) -> Completed:
