@@ -15,7 +15,7 @@ from paddlevl_doctor.facts.collect import STATE_FOLDER
 from paddlevl_doctor.facts.model_cache import cache_root
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, journal
-from paddlevl_doctor.fix.entries import Entry
+from paddlevl_doctor.fix.entries import Entry, folders_below
 from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.fix.undo import StepChanges, changes_of, complete
 from paddlevl_doctor.messages import Text, message
@@ -122,8 +122,10 @@ class _JournalCheck:
 
     def _roots(self, intent: Event) -> None:
         """Check the folders that an installer changed: in the target, or site-packages of a bare interpreter."""
-        for root in intent.get("roots", ()):
+        for number, root in enumerate(intent.get("roots", ())):
             self._inside(_texts(root), self.prefix / root)
+            for folder in folders_below(self.transaction.folder / str(intent["step"]) / str(number)):
+                self._inside(folder, self.prefix / root / folder)
 
     def _step(self, step: StepChanges) -> None:
         for move in step.moves:
