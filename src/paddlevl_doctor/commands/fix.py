@@ -92,8 +92,11 @@ def fix(
             prefetched.lease.end()
     there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
     report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
-    after = examine(system, there, applied.target)
-    after = _with_deep_checks(system, after, stage) if report.deep else after
+    try:
+        after = examine(system, there, applied.target)
+        after = _with_deep_checks(system, after, stage) if report.deep else after
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(message("interrupted-applied", number=applied.number)) from None
     return replace(report, applied=applied, recheck=_report(after))
 
 

@@ -15,6 +15,7 @@ from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.packages.uv import remove_lock_file
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError, UndoNeededError
 from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Outcome, Plan, Stage, Step, as_dict
@@ -121,6 +122,7 @@ def _distributions(context: StepContext) -> dict[str, str]:
     return {d.name: d.version for d in context.target().distributions}
 
 
+@uninterrupted()
 def roll_back(context: StepContext) -> None:
     """Undo every started step, newest first, and delete the transaction; raises UndoNeededError if a step fails."""
     try:
