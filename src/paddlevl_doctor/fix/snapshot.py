@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from paddlevl_doctor.facts.collect import STATE_FOLDER
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.system.files import is_junction
 
