@@ -223,7 +223,9 @@ def _pipeline(system: System, target: Target | None, model: str | None) -> Pipel
 
 
 def _original(system: System, target: Target | None, pipeline: Pipeline) -> str | None:
-    return system.read_text(Path(target.purelib) / PIPELINES / pipeline.file) if target else None
+    if target is None:
+        return None
+    return system.read_text(Path(target.folder_of("paddlex")) / PIPELINES / pipeline.file)
 
 
 def _findings(

@@ -217,9 +217,10 @@ def apply_patch(context: StepContext, step: Step) -> str:
         return "already"
     keep = context.transaction.folder / step.id
     files = [file_patcher.as_event(change) for change in changes]
+    site = target.folder_of(patch.distribution)
     with uv_locked(Path(target.prefix)):
-        context.log_intent(step, site=target.purelib, keep=step.id, files=files)
-        file_patcher.write(context.system, changes, target, keep)
+        context.log_intent(step, site=site, keep=step.id, files=files)
+        file_patcher.write(context.system, changes, target, Path(site), keep)
     context.unproven[step.id] = patch
     return "applied"
 
@@ -299,7 +300,7 @@ def link_pipelines(context: StepContext, step: Step) -> str:
 
     Raises DoctorError if the target has no pipeline files.
     """
-    wanted = Path(context.target().purelib) / PIPELINES
+    wanted = Path(context.target().folder_of("paddlex")) / PIPELINES
     path = Path(str(step.arguments["path"]))
     if not wanted.is_dir():
         raise DoctorError(message("no-pipelines", path=wanted))
