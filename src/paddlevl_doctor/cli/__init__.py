@@ -10,16 +10,18 @@ import gc
 
 from paddlevl_doctor.cli.group import app
 from paddlevl_doctor.report.streams import accept_every_character
+from paddlevl_doctor.system.processes import hangup_is_interrupt
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. SIGTERM and a closed terminal have the same effect as Ctrl-C in every command."""
     gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
-    try:
-        app()
-    except Exception as error:
-        # The import of a command failed. The errors of a running command are handled in `common.run`.
-        from paddlevl_doctor.cli.common import fail  # noqa: PLC0415 - keeps it off the path of `--help`
+    with hangup_is_interrupt():
+        try:
+            app()
+        except Exception as error:
+            # The import of a command failed. The errors of a running command are handled in `common.run`.
+            from paddlevl_doctor.cli.common import fail  # noqa: PLC0415 - keeps it off the path of `--help`
 
-        fail(error)
+            fail(error)

@@ -21,7 +21,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from paddlevl_doctor.facts.collect import STATE_FOLDER
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix.entries import (
     Entry,
     State,

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.facts.collect import STATE_FOLDER
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix.entries import write_durably
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages import uv

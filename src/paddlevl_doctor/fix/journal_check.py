@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from paddlevl_doctor.facts.collect import STATE_FOLDER
 from paddlevl_doctor.facts.model_cache import cache_root
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, journal
 from paddlevl_doctor.fix.entries import Entry, folders_below

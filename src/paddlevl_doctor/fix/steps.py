@@ -9,8 +9,9 @@ from pathlib import Path, PurePath
 
 from packaging.utils import canonicalize_name
 
-from paddlevl_doctor.facts.collect import PIPELINES, STATE_FOLDER
+from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.installed_files import compare
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, digest_of, state_of, write_durably
@@ -247,13 +248,14 @@ def apply_patch(context: StepContext, step: Step) -> str:
     if not changes:
         return "already"
     keep = context.transaction.folder / step.id
+    site = Path(target.folder_of(patch.distribution))
     entries = [
-        _entry(context, Path(target.purelib, change.path), change.after, f"{step.id}/{number}")
+        _entry(context, site / change.path, change.after, f"{step.id}/{number}")
         for number, change in enumerate(changes)
     ]
     with uv_locked(Path(target.prefix)):
         context.log_entries(step, entries)
-        file_patcher.write(context.system, changes, target, keep)
+        file_patcher.write(context.system, changes, target, site, keep)
     context.unproven[step.id] = patch
     return "applied"
 
@@ -355,7 +357,7 @@ def link_pipelines(context: StepContext, step: Step) -> str:
 
     Raises DoctorError if the target has no pipeline files.
     """
-    wanted = Path(context.target().purelib) / PIPELINES
+    wanted = Path(context.target().folder_of("paddlex")) / PIPELINES
     path = Path(str(step.arguments["path"]))
     if not wanted.is_dir():
         raise DoctorError(message("no-pipelines", path=wanted))

@@ -15,6 +15,7 @@ from paddlevl_doctor.fix.steps import PACKAGE_KINDS, claims_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
 
 
@@ -200,6 +201,7 @@ def distributions(prefix: Path) -> set[str]:
 # --- taking back ------------------------------------------------------------------------------------------
 
 
+@uninterrupted()
 def roll_back(system: System, transaction: Transaction, *, aside: bool = False) -> list[str]:
     """Take back every started step, newest first, delete the transaction, and return the paths that the user changed.
 
