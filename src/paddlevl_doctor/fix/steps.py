@@ -13,6 +13,7 @@ from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import model_cache, snapshot
 from paddlevl_doctor.fix.journal import Event, Transaction
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv, uv_locked
@@ -290,8 +291,10 @@ def write_text(context: StepContext, step: Step) -> str:
 
 def _usage_hint(path: Path) -> Message:
     if path.suffix == ".sh":
-        return message("environment-how", command=source_command(str(path), SH))
-    return message("environment-how-powershell", command=source_command(str(path), POWERSHELL))
+        return message("environment-how", command=source_command(str(path), SH, invocation().home))
+    return message(
+        "environment-how-powershell", command=source_command(str(path), POWERSHELL, invocation().home)
+    )
 
 
 def link_pipelines(context: StepContext, step: Step) -> str:

@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 
 from paddlevl_doctor.data_files import data_folder, read_toml, read_toml_once
 from paddlevl_doctor.knowledge.tables import KnowledgeError
-from paddlevl_doctor.messages import Message
+from paddlevl_doctor.messages import Message, render
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
 """title.ok is the title without a problem, title.bad with one; short, ok and looks_at have no placeholders."""
@@ -123,7 +123,7 @@ class Failure:
 
     def general(self, name: Field, lang: str, /, **known: object) -> str:
         """Return one text; unknown placeholders become an ellipsis, for example for a failure in a log."""
-        return _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), self.texts[name][lang])
+        return render(self.message(name, **known), lang)
 
 
 def placeholders_of(text: str) -> frozenset[str]:
