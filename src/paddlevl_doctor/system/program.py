@@ -35,6 +35,9 @@ class Start:
     by_uv: bool
     """Whether uv started this process, or one that started it."""
     which: Callable[[str], str | None]
+    """Finds a program on PATH."""
+    which_outside: Callable[[str], str | None]
+    """Finds a program on PATH outside the doctor's environment, which uv puts on PATH for this process only."""
     parents: Callable[[], Iterable[Words]]
     """The command lines of the processes above this one, the nearest first."""
     source: Callable[[], str | None]
@@ -44,15 +47,23 @@ class Start:
 def own_program() -> Words:
     """Return the words that start this program again, from the same folder and in the same shell."""
     start = Start(
-        tuple(sys.argv),
-        tuple(sys.orig_argv),
-        sys.prefix,
-        "UV" in os.environ,
-        shutil.which,
-        _parents,
-        _source,
+        argv=tuple(sys.argv),
+        original=tuple(sys.orig_argv),
+        prefix=sys.prefix,
+        by_uv="UV" in os.environ,
+        which=shutil.which,
+        which_outside=_which_outside,
+        parents=_parents,
+        source=_source,
     )
     return program_of(start)
+
+
+def _which_outside(name: str) -> str | None:
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return shutil.which(
+        name, path=os.pathsep.join(f for f in folders if not Path(f).is_relative_to(sys.prefix))
+    )
 
 
 def program_of(start: Start) -> Words:
@@ -76,7 +87,7 @@ def program_of(start: Start) -> Words:
     found = start.which(NAME)
     if found and any(_same(found, start.argv[0] + suffix) for suffix in ("", ".exe")):
         return (NAME,)
-    return (start.argv[0] if called.parent.name else str(Path(".", called)),)
+    return (start.argv[0] if called.parent.name else f"{os.curdir}{os.sep}{called}",)
 
 
 def _through_uv(start: Start) -> Words:
@@ -85,10 +96,16 @@ def _through_uv(start: Start) -> Words:
     for line in start.parents() if start.by_uv else ():
         words, rest = line[: len(line) - len(options)], line[len(line) - len(options) :]
         if words and rest == options and PurePath(words[0]).stem in ("uv", "uvx"):
-            own = PurePath(words[0]).stem if start.which(PurePath(words[0]).stem) else words[0]
-            short = ("uvx", *words[3:]) if (own, *words[1:3]) == ("uv", "tool", "uvx") else (own, *words[1:])
-            return tuple(without_password(word) for word in short)
+            return tuple(without_password(word) for word in _short(words, start))
     return ()
+
+
+def _short(words: Words, start: Start) -> Words:
+    """Return a command of uv by the name that PATH has; `uvx` runs `uv tool uvx`."""
+    name = "uvx" if words[1:3] == ("tool", "uvx") else PurePath(words[0]).stem
+    if not start.which_outside(name):
+        return words
+    return (name, *words[3:]) if words[1:3] == ("tool", "uvx") else (name, *words[1:])
 
 
 def _same(first: str, second: str) -> bool:
