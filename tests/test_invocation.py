@@ -56,6 +56,18 @@ def test_a_command_gets_what_it_does_not_name_itself(command: str, completed: st
     assert own.complete((NAME, *command.split())) == tuple(completed.split())
 
 
+@pytest.mark.parametrize(
+    ("program", "line"),
+    [
+        ("d", "/d/python -m uv pip install --python /d/python 'paddlevl-doctor[ray]'"),
+        ("uvx --from x p", "uvx --with 'paddlevl-doctor[ray]' --from x p parse demo.png"),
+        ("uv tool run p", "uv tool run --with 'paddlevl-doctor[ray]' p parse demo.png"),
+    ],
+)
+def test_an_extra_is_installed_where_the_doctor_is(program: str, line: str) -> None:
+    assert Invocation(tuple(program.split()), python="/d/python").install_line("ray") == line
+
+
 def test_a_command_of_another_program_stays_as_it_is() -> None:
     own = Invocation(("P",), (VENV,))
     assert own.complete(("uv", "pip", "install", "x")) == ("uv", "pip", "install", "x")

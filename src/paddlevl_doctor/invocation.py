@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from paddlevl_doctor import shells
 
@@ -50,6 +51,8 @@ class Invocation:
 
     program: tuple[str, ...] = (NAME,)
     options: tuple[Option, ...] = ()
+    python: str = "python"
+    """The doctor's own Python."""
     shell: str = shells.SH
     home: str = ""
 
@@ -64,6 +67,19 @@ class Invocation:
     def line(self, command: Sequence[str]) -> str:
         """Return a completed command as one line for the user's shell."""
         return shells.command_line(self.complete(command), self.shell, self.home)
+
+    def install_line(self, extra: str) -> str:
+        """Return the command that installs an extra of the doctor beside it.
+
+        Through uv it is a new call with the extra, which reads the sample page.
+        """
+        wanted = f"{NAME}[{extra}]"
+        if PurePath(self.program[0]).stem in ("uv", "uvx"):
+            at = next((n for n, word in enumerate(self.program[:3]) if word in ("run", "uvx")), 0) + 1
+            command = (*self.program[:at], "--with", wanted, *self.program[at:], "parse", "demo.png")
+        else:
+            command = (self.python, "-m", "uv", "pip", "install", "--python", self.python, wanted)
+        return shells.command_line(command, self.shell, self.home)
 
     def hidden(self) -> tuple[str, ...]:
         """Return the options whose password is not printed."""

@@ -5,7 +5,8 @@ The texts are data: matrix/messages holds the sentences of the doctor, matrix/fa
 (`set:<name>:why`). A file is read when one of its messages is first shown.
 
 A command of the doctor in a text is a placeholder of its own, `{doctor:fix --only {id}}`: it is completed as the
-invocation of the process says, and quoted for the user's shell.
+invocation of the process says, and quoted for the user's shell. `{install:reader}` is the command that installs an
+extra of the doctor.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _chosen = {"language": "en"}
 """The language of the files that a run writes. It belongs to the process, so that all threads share it."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 """A placeholder in the texts of a failure; other braces there are plain text."""
-_COMMAND = re.compile(r"\{doctor:((?:[^{}]|\{[a-z_]+\})*)\}")
+_COMMAND = re.compile(r"\{(doctor|install):((?:[^{}]|\{[a-z_]+\})*)\}")
 """A command of the doctor in a text; a placeholder in it is one argument, or a part of one."""
 
 
@@ -75,14 +76,17 @@ def render(source: Text, lang: str) -> str:
 
 def _filled(words: str, fill: Callable[[str], str]) -> str:
     """Return a text of the catalogue with its commands completed and its other placeholders replaced by `fill`."""
-    if "{doctor:" not in words:
-        return fill(words)
-    parts = _COMMAND.split(words)
-    return "".join(_command(part, fill) if number % 2 else fill(part) for number, part in enumerate(parts))
+    shown, end = "", 0
+    for found in _COMMAND.finditer(words):
+        shown += fill(words[end : found.start()]) + _command(found, fill)
+        end = found.end()
+    return shown + fill(words[end:])
 
 
-def _command(words: str, fill: Callable[[str], str]) -> str:
-    return invocation().line((NAME, *map(fill, words.split())))
+def _command(found: re.Match[str], fill: Callable[[str], str]) -> str:
+    if found[1] == "install":
+        return invocation().install_line(found[2])
+    return invocation().line((NAME, *map(fill, found[2].split())))
 
 
 def to_json(source: Message) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def main() -> None:
     """Run the command line."""
     gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
-    called = Invocation(own_program(), (), shell_of(sys.platform), str(Path.home()))
+    called = Invocation(own_program(), (), sys.executable, shell_of(sys.platform), str(Path.home()))
     set_invocation(called)
     # A script with completions is for the name of the program, however it was called.
     asks_for_script = any(word.endswith("-completion") for word in sys.argv[1:2])
