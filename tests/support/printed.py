@@ -17,18 +17,22 @@ from pathlib import Path
 
 from doctor import Answer, environment
 
+PASTED = "ImportError: cannot import name 'docstore'"
+"""The standard input of a printed command, for those that read a log from it."""
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
-_VERB = r"(?:check|explain|fix|undo|parse|matrix|serve|env|pipelines|patches)"
+_VERB = r"(?:-h|(?:check|explain|fix|undo|parse|matrix|serve|env|pipelines|patches)\b)"
 
 
 def printed_commands(output: str, program: str = "paddlevl-doctor") -> list[str]:
     """Return the commands of a program that a text names, each once, in their order.
 
-    A command begins with the program and a verb, and ends at the backtick that closes it, else with its line.
+    A command begins with the program and a verb, and ends at the quote or backtick that closes it, else with its line.
+    What is before the program in a pipeline is left out.
     """
-    start = re.escape(program)
-    found = re.finditer(rf"(`?)(?<![\w/.-]){start} ({_VERB}\b[^\n`]*)", output)
-    return list(dict.fromkeys(f"{program} {match[2].rstrip()}" for match in found))
+    own = rf"{re.escape(program)} {_VERB}"
+    quoted = rf"`(?:[^`\n]*\| )?(?P<code>{own}[^`\n]*)`|(?<=Try )'(?P<usage>{own}[^'\n]*)'"
+    found = re.finditer(rf"{quoted}|(?<![\w/.`'-])(?<!Usage: )(?P<rest>{own}[^\n]*)", output)
+    return list(dict.fromkeys(next(filter(None, match.groups())).rstrip() for match in found))
 
 
 def run_printed(line: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 600) -> Answer:
@@ -37,7 +41,7 @@ def run_printed(line: str, cwd: Path, env: Mapping[str, str] | None = None, time
         ["sh", "-c", line],
         cwd=cwd,
         env=environment(cwd, env),
-        stdin=subprocess.DEVNULL,
+        input=PASTED,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -9,7 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -72,7 +72,7 @@ def program_of(start: Start) -> Words:
     A program in uv's cache is named by the `uvx` command that put it there. Another program that uses the doctor as a
     library is not named.
     """
-    called = PurePath(start.argv[0])
+    called = PureWindowsPath(start.argv[0])
     module = called.name == "__main__.py" and called.parent.name == MODULE
     if not module and called.stem not in (NAME, f"{NAME}-script"):
         return (NAME,)
@@ -95,14 +95,14 @@ def _through_uv(start: Start) -> Words:
     options = start.argv[1:]
     for line in start.parents() if start.by_uv else ():
         words, rest = line[: len(line) - len(options)], line[len(line) - len(options) :]
-        if words and rest == options and PurePath(words[0]).stem in ("uv", "uvx"):
+        if words and rest == options and PureWindowsPath(words[0]).stem in ("uv", "uvx"):
             return tuple(without_password(word) for word in _short(words, start))
     return ()
 
 
 def _short(words: Words, start: Start) -> Words:
     """Return a command of uv by the name that PATH has; `uvx` runs `uv tool uvx`."""
-    name = "uvx" if words[1:3] == ("tool", "uvx") else PurePath(words[0]).stem
+    name = "uvx" if words[1:3] == ("tool", "uvx") else PureWindowsPath(words[0]).stem
     if not start.which_outside(name):
         return words
     return (name, *words[3:]) if words[1:3] == ("tool", "uvx") else (name, *words[1:])
