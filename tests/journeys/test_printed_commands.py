@@ -15,7 +15,6 @@ import uv
 
 from doctor import doctor, fingerprint
 from environments import fresh_copy, python_in
-from paddlevl_doctor.knowledge.failures import all_ids
 from printed import in_terminal, printed_commands, program_line, run_printed
 
 pytestmark = pytest.mark.xdist_group("printed-commands")
@@ -65,9 +64,7 @@ def test_a_check_prints_whole_commands_at_every_width(way: Way, width: int, proj
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "width"), [("a relative path", 40), ("a module", 80), ("a name on PATH", 200)]
-)
+@pytest.mark.parametrize(("name", "width"), [("a relative path", 40), ("a name on PATH", 200)])
 def test_the_commands_lead_from_the_check_to_the_plan_to_the_cure_and_back(
     name: str, width: int, project: Path
 ) -> None:
@@ -166,7 +163,6 @@ def install_langchain(venv: Path) -> None:
 
 BROKEN: Mapping[str, tuple[str, Callable[[Path], None] | None]] = {
     "old versions": ("broken", None),
-    "a type that a CPU lacks": ("bfloat16-on-a-cpu", None),
     "a lost record": ("current-311", remove_record),
     "no setuptools": ("current-311", remove_setuptools),
     "langchain 1": ("set-2025-11", install_langchain),
@@ -178,19 +174,22 @@ ONLY = re.compile(r" --apply --only (\S+)")
 def test_after_each_printed_cure_the_finding_is_gone_or_the_answer_says_why_not(
     name: str, tmp_path: Path
 ) -> None:
-    """Each command is run alone, on the environment as it was; alternatives in the text are only planned."""
+    """Each cure is run alone, on the environment as it was.
+
+    What an earlier test has done, and alternatives that the text names, are only planned.
+    """
     spec, damage = BROKEN[name]
     venv = fresh_copy(spec, tmp_path / "my env")
     if damage:
         damage(venv)
     (tmp_path / ".doctor").symlink_to(sys.prefix)
-    way, before = WAYS["a relative path"], fingerprint(venv)
+    way = WAYS["a relative path"]
     shown = run_printed(f"{way.line} check --venv 'my env'", tmp_path)
     commands = printed_commands(shown.stdout, way.line)
     assert commands, shown.stderr
     for line in commands:
         wanted = ONLY.search(line)
-        if wanted is None or wanted[1] not in all_ids():
+        if wanted is None or wanted[1] == FINDING:
             assert run_printed(line.replace(" --apply", ""), tmp_path).code != 2, line
             continue
         done = run_printed(line, tmp_path)
@@ -198,7 +197,6 @@ def test_after_each_printed_cure_the_finding_is_gone_or_the_answer_says_why_not(
         if wanted[1] in left:
             assert done.code != 0, line
             assert wanted[1] in done.stdout or done.stderr, line
-            assert fingerprint(venv) == before
         else:
             (undo,) = [one for one in printed_commands(done.stdout, way.line) if " undo" in one]
             assert run_printed(undo, tmp_path).code == 0, line
