@@ -66,15 +66,15 @@ def render(source: Text, lang: str) -> str:
     kind, _, rest = source.id.partition(":")
     if kind == "failure":
         texts = _texts_of_failure(*rest.rsplit(":", 1))
-        return _filled(texts[lang], lambda part: _NAME.sub(lambda match: str(values[match[1]]), part))
+        return filled(texts[lang], lambda part: _NAME.sub(lambda match: str(values[match[1]]), part))
     if kind == "set":
         return _texts_of_set(*rest.rsplit(":", 1))[lang]
     if kind == "patch":
         return _texts_of_patch(*rest.rsplit(":", 1))[lang]
-    return _filled(_texts(source.id)[lang], lambda part: part.format(**values))
+    return filled(_texts(source.id)[lang], lambda part: part.format(**values))
 
 
-def _filled(words: str, fill: Callable[[str], str]) -> str:
+def filled(words: str, fill: Callable[[str], str]) -> str:
     """Return a text of the catalogue with its commands completed and its other placeholders replaced by `fill`."""
     shown, end = "", 0
     for found in _COMMAND.finditer(words):

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Sequence
 
 SH, POWERSHELL = "sh", "powershell"
+ELLIPSIS = "…"
+"""Stands for an unknown value in the documentation of a command."""
 _PLAIN = re.compile(r"[A-Za-z0-9_./:\\+=%-][A-Za-z0-9_./:\\+=%@-]*")
 """An argument that PowerShell needs no quotes for; a comma would make a list, and @ at the beginning a splat."""
 _SPECIAL = re.compile('([`$"\u201c\u201d\u201e])')
@@ -41,6 +43,8 @@ def _split_at(home: str, argument: str) -> list[str]:
 
 
 def _quoted(argument: str, shell: str) -> str:
+    if argument == ELLIPSIS:
+        return argument
     if shell == SH:
         return shlex.quote(argument)
     return argument if _PLAIN.fullmatch(argument) else literal(argument)
