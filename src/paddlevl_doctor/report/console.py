@@ -175,10 +175,8 @@ class Screen:
     def _finding(self, cause: Cause) -> None:
         finding = cause.finding
         mark, style = STYLES[finding.status]
-        self.console.print(
-            Text(f"{mark} {self.clean(finding.title)}", style=f"bold {style}"),
-            Text(f"[{finding.id}]", style="dim"),
-        )
+        title = (f"{mark} {self.clean(finding.title)}", f"bold {style}")
+        self.indented(Text.assemble(title, " ", (f"[{finding.id}]", "dim")), 0)
         body = [Text(self.clean(finding.cause))] if finding.cause else []
         body += [self._labelled("evidence", f"{e.source}: {self.render(e.value)}") for e in finding.evidence]
         if finding.remedy is not None:
