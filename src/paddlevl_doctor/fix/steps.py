@@ -16,6 +16,7 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, digest_of, state_of, write_durably
 from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.uv import (
@@ -326,8 +327,10 @@ _MODE = 0o644
 
 def _usage_hint(path: Path) -> Message:
     if path.suffix == ".sh":
-        return message("environment-how", command=source_command(str(path), SH))
-    return message("environment-how-powershell", command=source_command(str(path), POWERSHELL))
+        return message("environment-how", command=source_command(str(path), SH, invocation().home))
+    return message(
+        "environment-how-powershell", command=source_command(str(path), POWERSHELL, invocation().home)
+    )
 
 
 # --- outside the target -------------------------------------------------------------------------------------
