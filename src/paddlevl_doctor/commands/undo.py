@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from paddlevl_doctor.commands.diagnose import TargetOptions
@@ -10,7 +11,7 @@ from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
-from paddlevl_doctor.fix.undo import UndoPreview, preview, recover, undo
+from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, undo
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -38,8 +39,7 @@ def undo_command(
         return UndoReport((), _summaries(prefix))
     refuse_foreign_journals(system, prefix, paths.python, locked=False, undo=True, to=to)
     if dry_run:
-        shown = tuple(preview(transaction) for transaction in _chosen(prefix, to, dry_run=True))
-        return UndoReport((), _summaries(prefix), shown, dry_run=True)
+        return UndoReport((), _summaries(prefix), _previews(_chosen(prefix, to, dry_run=True)), dry_run=True)
     with locked(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix)
@@ -53,6 +53,16 @@ def undo_command(
         undone.insert(0, recovered.number)
         done.insert(0, UndoPreview(recovered.number, changed=recovered.changed))
     return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
+
+
+def _previews(chosen: Sequence[journal.Transaction]) -> tuple[UndoPreview, ...]:
+    """Return what undoing these transactions, newest first, would do."""
+    newer: set[str] = set()
+    found = []
+    for transaction in chosen:
+        found.append(preview(transaction, newer))
+        newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
+    return tuple(found)
 
 
 def _chosen(

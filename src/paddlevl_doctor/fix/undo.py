@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -135,39 +135,36 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
 # --- preview ----------------------------------------------------------------------------------------------
 
 
-def preview(transaction: Transaction) -> UndoPreview:
-    """Return what an undo of a complete transaction would do. Raises UndoNeededError for a damaged list of changes."""
+def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPreview:
+    """Return what an undo of a complete transaction would do; the paths `newer` are changed back by others first.
+
+    Raises UndoNeededError for a damaged list of changes.
+    """
     places, here = places_of(transaction), transaction.is_target()
-    restored = removed = 0
-    changed: list[str] = []
-    lost: list[str] = []
-    left_alone: list[str] = []
     found = changes_of(transaction)
-    for step in found:
-        left_alone += [] if here else [move["from"] for move in (*step.moves, *map(_as_move, step.links))]
-        for entry in step.entries:
-            if entry.is_outside and not here:
-                left_alone.append(entry.path)
-            elif not entries.is_taken_back(places, entry):
-                restored += entry.before is not None
-                removed += entry.before is None
-                changed += [entry.path] if entries.is_changed_since(places, entry) else []
-                lost += [entry.path] if entries.is_lost(places, entry) else []
+    listed = [entry for step in found for entry in step.entries if here or not entry.is_outside]
+    todo = [entry for entry in listed if not entries.is_taken_back(places, entry)]
+    newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
+    oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
     return UndoPreview(
         transaction.number,
-        restored,
-        removed,
-        tuple(changed),
-        tuple(_added(places, found, whole=creates)),
-        tuple(_new_packages(transaction)) if creates else (),
-        tuple(left_alone),
-        tuple(lost),
+        restored=sum(entry.before is not None for entry in oldest.values()),
+        removed=sum(entry.before is None for entry in oldest.values()),
+        changed=tuple(path for path, e in newest.items() if entries.is_changed_since(places, e)),
+        added=tuple(_added(places, found, whole=creates)),
+        packages=tuple(_new_packages(transaction)) if creates else (),
+        left_alone=() if here else tuple(_outside(found)),
+        lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
     )
 
 
-def _as_move(link: dict[str, Any]) -> dict[str, str]:
-    return {"from": str(link["path"])}
+def _outside(found: list[StepChanges]) -> Iterator[str]:
+    """Yield the paths outside the target that a transaction changed."""
+    for step in found:
+        yield from (entry.path for entry in step.entries if entry.is_outside)
+        yield from (move["from"] for move in step.moves)
+        yield from (str(link["path"]) for link in step.links)
 
 
 def _added(places: Places, found: list[StepChanges], *, whole: bool) -> Iterator[str]:
