@@ -25,11 +25,10 @@ from hypothesis import strategies as st
 from environments import environment, interpreter, python_in
 from kills import Tree, Trees, difference
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.commands.fix import undo_command
-from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.commands.undo import undo_command
+from paddlevl_doctor.facts.collect import PIPELINES, STATE_FOLDER
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
 from paddlevl_doctor.knowledge.patches import find_patch, load_patches
 from paddlevl_doctor.patching.proof import Proof

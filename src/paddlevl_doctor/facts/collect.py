@@ -104,8 +104,10 @@ def _link_state(system: System, path: Path, points_to: str | None, wanted: Path 
     return "other-link" if system.exists(path) else "dangling"
 
 
-def _uv_cache(system: System) -> Path:
-    """Return uv's default cache folder (docs.astral.sh/uv/concepts/cache, cache directory)."""
+def uv_cache(system: System) -> Path:
+    """Return uv's cache folder (docs.astral.sh/uv/concepts/cache, cache directory)."""
+    if system.env.get("UV_CACHE_DIR"):
+        return Path(system.env["UV_CACHE_DIR"])
     if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
         return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
     return Path(system.env.get("XDG_CACHE_HOME") or system.home() / ".cache") / "uv"
@@ -115,7 +117,7 @@ def free_disks(system: System, target: Target | None, choice: Choice) -> dict[st
     """Return the free space in MB by purpose: target, uv-cache, model-cache, temp."""
     places = {
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
-        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or _uv_cache(system)),
+        "uv-cache": uv_cache(system),
         "model-cache": cache_root(system),
         "temp": Path(system.env.get("TMPDIR") or system.env.get("TEMP") or "/tmp"),  # noqa: S108 - only looked at
     }

@@ -76,7 +76,14 @@ def _journals(system: System, folder: Path) -> Iterator[tuple[int, list[_Event]]
         path = folder / name / "journal.jsonl"
         text = system.read_text(path)
         if re.fullmatch(r"\d{4,}", name) and (text is not None or not system.exists(path)):
-            yield int(name), list(_events(text or ""))
+            events = list(_events(text or ""))
+            is_committed = system.exists(folder / name / "commit.json")
+            yield int(name), [{"event": "commit"}, *events] if is_committed and not _has(events) else events
+
+
+def _has(events: list[_Event]) -> bool:
+    """Return whether a journal has its end; of a committed one that was damaged since, the end may be missing."""
+    return any(event["event"] in ("commit", "rolled-back") for event in events)
 
 
 def _events(text: str) -> Iterator[_Event]:

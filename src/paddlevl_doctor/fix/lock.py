@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -169,6 +168,9 @@ def _release(prefix: Path, folder: Path, descriptor: int) -> None:
 
 def _clear(prefix: Path, folder: Path) -> None:
     if not journal.numbers(prefix):
-        shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it is not empty, or the next process uses it already
-        prefix.rmdir()
+        (folder / "lock").unlink(missing_ok=True)
+        (folder / "holder.json.new").unlink(missing_ok=True)
+    # A folder that is not empty stays: it has files of the user that an undo set aside, or is in use again.
+    for empty in (journal.transactions_folder(prefix), folder, prefix):
+        with contextlib.suppress(OSError):
+            empty.rmdir()

@@ -15,7 +15,8 @@ from typing import Literal, cast, get_args
 
 from paddlevl_doctor.data_files import data_folder, read_toml, read_toml_once
 from paddlevl_doctor.knowledge.tables import KnowledgeError
-from paddlevl_doctor.messages import Message
+from paddlevl_doctor.messages import Message, filled
+from paddlevl_doctor.shells import ELLIPSIS
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
 """title.ok is the title without a problem, title.bad with one; short, ok and looks_at have no placeholders."""
@@ -47,7 +48,7 @@ Quick = Literal["note", "warning", "error"]
 
 LANGUAGES = ("en", "zh")
 FIELDS: tuple[Field, ...] = get_args(Field)
-ELIDED = "…"
+ELIDED = ELLIPSIS
 """Replaces an unknown value in a text that is shown outside of a finding."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -127,7 +128,10 @@ class Failure:
 
     def general(self, name: Field, lang: str, /, **known: object) -> str:
         """Return one text; unknown placeholders become an ellipsis, for example for a failure in a log."""
-        return _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), self.texts[name][lang])
+        return filled(
+            self.texts[name][lang],
+            lambda part: _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), part),
+        )
 
 
 def placeholders_of(text: str) -> frozenset[str]:

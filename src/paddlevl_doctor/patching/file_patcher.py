@@ -167,7 +167,7 @@ def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
         keep.unlink()
         return
     _expect(leaf, relative, expect)
-    _put_back(keep, leaf)
+    put_back(keep, leaf)
     sync_folder(leaf.parent)
     drop_bytecode(leaf)
 
@@ -249,7 +249,7 @@ def _copy_entry(source: Path, place: Path) -> None:
     made.replace(place)
 
 
-def _put_back(keep: Path, leaf: Path) -> None:
+def put_back(keep: Path, leaf: Path) -> None:
     """Move the kept entry back; from another device, copy it and remove it."""
     try:
         keep.replace(leaf)
