@@ -160,10 +160,10 @@ VERBS = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_signal_ends_every_command_and_the_python_that_it_waits_for(verb: str, tmp_path: Path) -> None:
-    """The target's Python never answers; that of `check` has a child of its own."""
-    children = 1 if verb == "check" else 0
+    """The target's Python never answers; in two cases it has left an orphan."""
+    children = 1 if verb in ("check", "undo") else 0
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{'sleep 600 &' * children}\nexec sleep 600\n", encoding="utf-8")
+    python.write_text(f"#!/bin/sh\n{'(sleep 600 &)' * children}\nexec sleep 600\n", encoding="utf-8")
     python.chmod(0o755)
     (tmp_path / "page.png").write_bytes(Path("src/paddlevl_doctor/assets/demo.png").read_bytes())
     words = (*VERBS[verb], "--python", str(python))

@@ -32,11 +32,13 @@ def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> Non
         if not system.can_write(Path(folder)):
             raise UsageError(message("site-read-only", path=folder))
     for distribution in _touched(target, plan.steps):
-        if distribution.editable:
-            raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
         if distribution.origin == "shadowing":
             names = {"name": distribution.name, "folder": distribution.imported_from, "path": target.prefix}
             raise UsageError(message("package-shadowed", **names))
+        if not distribution.in_target:  # an installation into the target does not change it
+            continue
+        if distribution.editable:
+            raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
         installer = system.read_text(Path(distribution.path) / "INSTALLER") or ""
         if installer.strip() == "conda":
             raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))

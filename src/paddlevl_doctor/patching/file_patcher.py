@@ -36,10 +36,12 @@ from paddlevl_doctor.values.facts import Distribution, Target
 def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
     """Return the SHA-256 (hexadecimal) of a file in the RECORD of its distribution; empty without one.
 
-    An interrupted upgrade leaves two records; the hashes of both are returned.
+    The records beside the imported package count, if there are any. An interrupted upgrade leaves two; the hashes of
+    both are returned.
     """
-    found = (d for d in target.distributions if d.name == name)
-    return tuple(digest for d in found for digest in _hashes(system, d, relative))
+    found = [d for d in target.distributions if d.name == name]
+    beside = [d for d in found if Path(d.path).parent == Path(target.folder_of(name))]
+    return tuple(digest for d in beside or found for digest in _hashes(system, d, relative))
 
 
 def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:

@@ -101,7 +101,8 @@ def _target(facts: Facts) -> Words:
     if facts.target_problem:
         return message("no-target-problem", problem=facts.target_problem)
     if facts.target is None:
-        return message("no-target", path=facts.planned_target)
+        key = "no-target" if facts.broken_environment is None else "target-without-python"
+        return message(key, path=facts.planned_target)
     return f"{facts.target.prefix} (Python {facts.target.version})"
 
 
