@@ -398,3 +398,31 @@ def test_a_journal_of_version_1_is_refused_and_kept_and_does_not_stop_a_repair(
     apply(tmp_path, install(Where(tmp_path, wheels, 1)))
     assert doctor("undo", cwd=tmp_path).code == 0
     assert fingerprint(tmp_path) == before
+
+
+def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back(
+    tmp_path: Path, wheels: Path
+) -> None:
+    """A plan for it: see test_whole_environment. The former content comes back also where new files are in the way."""
+    site = build(tmp_path, FORMER, wheels)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(tmp_path / "gone" / "python")
+    before = Trees().of(tmp_path)
+    planned = doctor("fix", "--format", "json", cwd=tmp_path).document["plan"]["steps"]
+    assert [step["kind"] for step in planned][:2] == ["set-environment-aside", "create-environment"]
+    assert "- paddlex 3.7.2" in planned[0]["diff"].splitlines()
+    words = ("uv", "venv", "--allow-existing", "--python", str(interpreter("3.11")), str(tmp_path / ".venv"))
+    kinds = ("set-environment-aside", "create-environment")
+    aside, create = (Step(kind, kind, kind, commands=(words,)) for kind in kinds)
+    apply(tmp_path, aside, create, install(Where(tmp_path, wheels, 1)))
+    assert not (site / "paddlex").exists()
+    (site / "mine.txt").write_text("mine\n", encoding="utf-8")
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, (site / "mine.txt").exists()) == (1, True), answer.stdout
+    assert "lib" in answer.stderr
+    assert doctor("undo", "--yes", cwd=tmp_path).code == 0
+    kept = tmp_path / ".venv" / STATE_FOLDER / "set-aside" / "0001"
+    assert [path.read_text() for path in kept.rglob("mine.txt")] == ["mine\n"]
+    shutil.rmtree(tmp_path / ".venv" / STATE_FOLDER)
+    assert difference(before, Trees().of(tmp_path)) == {}

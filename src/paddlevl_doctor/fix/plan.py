@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
@@ -131,29 +131,36 @@ def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Ste
     offline = ("--offline",) if request.wheelhouse else ()
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [
+        *_set_aside_steps(given),
         Step(
             id="create-environment",
             kind="create-environment",
             summary=message("step-create", path=site.prefix, python=PurePath(python).name),
             resolves=resolved,
             commands=(command,),
-            diff="\n".join(_former_versions(given)),
-            precondition=message(
-                "step-recreate-before" if given.context.facts.broken_environment else "step-create-before",
-                path=site.prefix,
-            ),
+            precondition=message("step-create-before", path=site.prefix),
             undo=message("step-create-undo", path=site.prefix),
             arguments={"prefix": site.prefix},
-        )
+        ),
     ]
 
 
-def _former_versions(given: PlanInput) -> Iterator[str]:
-    """Yield the former Python and packages of an environment whose Python no longer exists, as lines of a diff."""
+def _set_aside_steps(given: PlanInput) -> list[Step]:
+    """Keep the whole content of an environment whose Python no longer exists; undo brings it back."""
     broken = given.context.facts.broken_environment
-    if broken is not None:
-        yield f"- Python {broken.version or '?'} ({broken.home or '?'})"
-        yield from (f"- {name} {version}" for name, version in broken.packages.items())
+    if broken is None:
+        return []
+    former = {f"Python {broken.version or '?'}": f"({broken.home or '?'})", **broken.packages}
+    return [
+        Step(
+            id="set-environment-aside",
+            kind="set-environment-aside",
+            summary=message("step-environment-aside", path=broken.folder),
+            diff="\n".join(f"- {name} {version}" for name, version in former.items()),
+            precondition=message("step-recreate-before", path=broken.folder),
+            undo=message("step-environment-aside-undo", path=broken.folder),
+        )
+    ]
 
 
 # --- packages ---------------------------------------------------------------------------------------------
