@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,26 @@ def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_c
     assert str(raised.value) == (
         f"`uv pip install` failed: error: Failed to install: a.whl {shown} … cause: number 19 cause: os error 13"
     )
+
+
+NO_SPACE = "error: failed to copy file\n  cause: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    ("inodes", "free", "named"),
+    [((3, 10_000), 5_000, True), ((3, 10_000), 2, False), ((9_000, 10_000), 5_000, False), (None, 0, False)],
+)
+def test_a_file_system_without_inodes_is_not_called_full(
+    inodes: tuple[int, int] | None, free: int, named: bool
+) -> None:
+    machine = replace(answering(first=NO_SPACE), inode_counts=inodes, disk_mb=free)
+    with pytest.raises(UvError) as raised:
+        run_uv(machine, WORDS, timeout=1)
+    assert ("has no free inodes" in str(raised.value)) == named
+    assert ("ran out of disk space" in str(raised.value)) != named
+
+
+def test_a_cut_connection_is_no_reason_for_other_versions(tmp_path: Path) -> None:
+    cut = f"WARN `numpy==2.3.5` has an invalid package format: Failed to read from zip file\n{NO_SOLUTION}"
+    with pytest.raises(UvError, match=r"cut while .* read numpy==2\.3\.5\. Run the same command again"):
+        install(answering(first=cut), tmp_path)

@@ -73,7 +73,7 @@ def _fixing_patches(given: PlanInput, fixable: Sequence[Finding], new_paddlex: s
 
 
 def _needed_by(given: PlanInput, version: str) -> set[str]:
-    """Return the patches that a new paddlex needs: the automatic ones, and those that are applied now."""
+    """Return the patches that a new paddlex needs: those in place, and without --only the automatic ones."""
     context = given.context
     needed = {
         "doc-preprocessor-defaults": "use-doc-preprocessor",
@@ -82,9 +82,17 @@ def _needed_by(given: PlanInput, version: str) -> set[str]:
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
     wanted = {patch for patch, finding in needed.items() if finding not in given.request.skip}
+    if given.request.only and given.site.exists:  # only what was in place is put back
+        wanted = set()
     if given.target is not None:
-        wanted |= {p.id for p in load_patches() if _is_applied(given, p)}
+        wanted |= {p.id for p in load_patches() if _was_applied(given, p)}
     return {p.id for p in load_patches() if p.id in wanted and p.fits(version)}
+
+
+def _was_applied(given: PlanInput, patch: Patch) -> bool:
+    """Return whether a patch is in place, or was applied and its files are neither published nor older ones."""
+    recorded = patch.id in given.context.facts.applied_patches
+    return _is_applied(given, patch) or (recorded and not _is_applicable(given, patch))
 
 
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:

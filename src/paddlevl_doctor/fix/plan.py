@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
@@ -22,7 +23,6 @@ from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.shells import shell_of
-from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
 
@@ -43,10 +43,7 @@ _UNFIXABLE = (
 
 
 def build_plan(given: PlanInput) -> Plan:
-    """Return the steps that fix the findings in this environment, in the order of their execution.
-
-    Raises DoctorError if a requested version set needs a removal that the user did not allow.
-    """
+    """Return the steps that fix the findings in this environment, in the order of their execution."""
     request = given.request
     if any(
         f.id in _UNFIXABLE and f.status is Status.ERROR and f.id not in request.skip for f in given.findings
@@ -179,13 +176,18 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
     removal = _removal_steps(given, installing, requirements)
-    if removal and not request.yes and not set(installing) & set(request.only):
-        raise DoctorError(message("collateral", changes=removal[0].diff.replace("\n", "; ")))
     clearing = _clearing_steps(given, tuple(i for i, c in installing.items() if c.kind == "reinstall"))
     if not requirements:  # an interrupted pip left only records without a version
         return clearing
     reinstalled = (*damaged, *_changes_cuda_variant(given, (cure.kind for cure in installing.values())))
-    return [*removal, *clearing, _install_step(given, tuple(installing), requirements, reinstalled)]
+    install = _install_step(given, tuple(installing), requirements, reinstalled)
+    if removal and not request.yes and not set(installing) & set(request.only):
+        removes = tuple(removal[0].diff.splitlines())
+        removal, install = (
+            [replace(removal[0], needs_consent=removes)],
+            replace(install, needs_consent=removes),
+        )
+    return [*removal, *clearing, install]
 
 
 def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]) -> list[Step]:
@@ -418,5 +420,6 @@ def _link_steps(given: PlanInput, *, installs: bool) -> list[Step]:
             precondition=message("step-link-before", path=link.path),
             undo=message("step-link-undo", path=link.path),
             arguments={"path": link.path, "prefix": given.site.prefix},
+            optional=True,
         )
     ]

@@ -25,9 +25,11 @@ SCHEMA = "paddlevl-doctor/fix/1"
 _MAX_BYTES = 16 << 20
 """Bytes that are read at most; a plan file has some kilobytes."""
 _TEXT_FIELDS = frozenset(
-    f"{name}{end}" for name in ("summary", "precondition", "undo") for end in ("", "_message")
+    f"{name}{end}"
+    for name in ("summary", "precondition", "undo", "notes", "needs_consent", "optional")
+    for end in ("", "_message", "_messages")
 )
-"""Fields with text in the user's language; they do not change what a step does."""
+"""Fields that do not change what a step does: text in the user's language, and marks that a new plan has, too."""
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,12 @@ from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.packages.uv import (
-    INSTALL_TIMEOUT,
-    UvError,
-    parse_changes,
-    run_uv,
-    uv_locked,
-)
+from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, install, parse_changes, run_uv, uv_locked
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
 from paddlevl_doctor.shells import POWERSHELL, SH, source_command
 from paddlevl_doctor.system.files import link_text, make_link, sync_folder
-from paddlevl_doctor.system.machine import Completed, System
+from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Step, no_bar
@@ -129,33 +123,49 @@ def change_packages(context: StepContext, step: Step) -> str:
     """Install or remove packages with uv; return "applied"."""
     roots = (".",) if context.creates else _roots(context)
     context.known.clear()
-    _run_installer(context, step, roots, lambda: _run_uv(context, step))
-    if step.kind == "install-packages":
-        _refuse_damaged(context)
+    run = _install if step.kind == "install-packages" else _remove
+    _run_installer(context, step, roots, lambda: run(context, step))
     return "applied"
 
 
-def _refuse_damaged(context: StepContext) -> None:
-    """Compare the files of the installed distributions with their RECORD; raises DoctorError for a difference.
+def _remove(context: StepContext, step: Step) -> str:
+    return run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT).stderr
 
-    uv links the files from its cache, and does not notice that a file there was damaged since.
+
+def _install(context: StepContext, step: Step) -> str:
+    """Install, compare the installed files with their RECORD, and return uv's list of changes.
+
+    uv links the files from its cache and does not notice that one was damaged there. Damaged distributions are
+    installed once more from a fresh download; raises DoctorError if they still differ.
     """
-    target = context.target()
-    found = tuple(d for d in target.distributions if d.name in context.installed)
+    command, exact = step.commands[0], step.arguments.get("exact", ())
+    installed = install(context.system, command, exact)
+    context.notes.extend(installed.notes)
+    output = installed.output.stderr
+    damaged = _damaged(context, output)
+    if damaged:
+        again = tuple(word for name in damaged for word in ("--reinstall-package", name))
+        output += install(context.system, (*command[:3], *again, *command[3:]), exact).output.stderr
+        damaged = _damaged(context, output)
+    if damaged:
+        files = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items()]
+        raise DoctorError(message("installed-damaged", files=files[:5]))
+    return output
+
+
+def _damaged(context: StepContext, output: str) -> dict[str, tuple[str, ...]]:
+    """Return the files that differ from RECORD, by the installed distribution; `output` is uv's list of changes."""
+    context.known.clear()
+    target, names = context.target(), _changed_names(output)
+    found = tuple(d for d in target.distributions if d.name in names)
     seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
     rows = (seen.data or {}).get("distributions", ())
-    damaged = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
-    shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
-    if shown:
-        raise DoctorError(message("installed-damaged", files=shown[:5]))
+    paths = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
+    return {name: found for name, found in paths.items() if found}
 
 
-def _run_uv(context: StepContext, step: Step) -> Completed:
-    return (
-        _install_as_tested(context, step)
-        if context.creates
-        else run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    )
+def _changed_names(output: str) -> set[str]:
+    return {canonicalize_name(change.name) for change in parse_changes(output)}
 
 
 def _roots(context: StepContext) -> tuple[str, ...]:
@@ -170,9 +180,7 @@ def _roots(context: StepContext) -> tuple[str, ...]:
     return tuple(os.path.relpath(folder, context.prefix.resolve()) for folder in folders)
 
 
-def _run_installer(
-    context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], Completed]
-) -> None:
+def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], str]) -> None:
     """Keep the tree, run the installer, and record what it changed; nothing else is taken back later."""
     transaction, kept = context.transaction, context.transaction.folder / step.id
     transaction.write("keep", durable=not context.creates, step=step.id)
@@ -182,7 +190,7 @@ def _run_installer(
     context.log_intent(
         step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned
     )
-    changed = {canonicalize_name(change.name) for change in parse_changes(run().stderr)}
+    changed = _changed_names(run())
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, step.kind, changed)
     with uv_locked(context.prefix):
@@ -207,20 +215,6 @@ def claims_of(prefix: Path, roots: Sequence[str], kind: str, names: Iterable[str
         return installs.skeleton(prefix)
     wanted = set(names)
     return {path: sha for root in roots for path, sha in installs.claims(prefix / root, wanted).items()}
-
-
-def _install_as_tested(context: StepContext, step: Step) -> Completed:
-    """Install the tested versions, or the newest that fit if the index lacks one of those."""
-    command = step.commands[0]
-    try:
-        return run_uv(context.system, command, timeout=INSTALL_TIMEOUT)
-    except UvError as error:
-        if "--requirements" not in command or "--no-index" in command or not error.unsolvable:
-            raise
-        at = command.index("--requirements")
-        done = run_uv(context.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
-        context.notes.append(message("newest-instead"))
-        return done
 
 
 def clear_leftovers(context: StepContext, step: Step) -> str:

@@ -97,9 +97,22 @@ class _PlanRun:
         for step, following in zip_longest(steps, steps[1:]):
             self.current, self.started = step, time.monotonic()
             with self.stage(step.summary):
-                self.outcomes.append(_run_step(self.context, step))
+                self.outcomes.append(self._run(step))
                 if following is None or following.kind != "apply-patch":
                     self._prove(steps)
+
+    def _run(self, step: Step) -> Outcome:
+        """Run one step; the failure of an optional one is an outcome, and the other steps stay."""
+        reason: Text = ""
+        try:
+            status = DO[step.kind](self.context, step)
+        except (DoctorError, OSError) as error:
+            if not step.optional:
+                raise
+            status, reason = "failed", error.message if isinstance(error, DoctorError) else str(error)
+        notes = sentences((*self.context.notes, reason))
+        self.context.notes.clear()
+        return Outcome(step.id, status, round(time.monotonic() - self.started, 2), notes)
 
     def _prove(self, steps: Sequence[Step]) -> None:
         started = time.monotonic()
@@ -127,11 +140,3 @@ class _PlanRun:
         seconds = round(time.monotonic() - self.started, 2)
         text = message("rolled-back", step=self.current.summary, reason=error)
         return ApplyFailedError(text, (*undone, Outcome(self.current.id, "failed", seconds, str(error))))
-
-
-def _run_step(context: StepContext, step: Step) -> Outcome:
-    started = time.monotonic()
-    status = DO[step.kind](context, step)
-    notes = sentences(context.notes)
-    context.notes.clear()
-    return Outcome(step.id, status, round(time.monotonic() - started, 2), notes)

@@ -4,6 +4,7 @@ Colours only repeat what the text says. Text from files, logs or packages is nev
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 from collections.abc import Sequence
@@ -269,8 +270,11 @@ class Screen:
             self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
         if not report.plan.steps:
             self.line(self.tr("nothing-to-do"), "green")
-        else:
+        if report.plan.allowed().steps:
             self.line(self.tr("next-apply", command=command_line(apply_command(report.request))), "bold")
+        if any(step.needs_consent for step in report.plan.steps):
+            command = command_line(apply_command(dataclasses.replace(report.request, yes=True)))
+            self.line(self.tr("next-consent", command=command), "bold")
         for option in invocation().hidden() if report.plan.steps else ():
             self.line(self.tr("password-not-printed", option=option), "yellow")
 
@@ -284,6 +288,10 @@ class Screen:
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
             self.indented(Text(self.clean(line), style=style), 3)
+        for change in step.needs_consent:
+            self.indented(self._labelled("needs-consent", change), 3)
+        for note in step.notes:
+            self.indented(self._labelled("note", note), 3)
         if self.verbose:
             self.indented(self._labelled("before", step.precondition), 3)
             self.indented(self._labelled("undo", step.undo), 3)

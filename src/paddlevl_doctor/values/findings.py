@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.messages import Message, Text, render, to_json
+from paddlevl_doctor.messages import Message, Text, message, render, to_json
 
 Stage = Callable[[Text], AbstractContextManager[None]]
 """Shows the title of a stage while the context lasts."""
@@ -129,6 +129,12 @@ class Step:
     undo: Text = ""
     files: tuple[FileChange, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[Text, ...] = ()
+    """What the user should know about this step, for example a lock file that would revert it."""
+    needs_consent: tuple[Text, ...] = ()
+    """The changes that are made only with `--yes`; empty if there is none, or if the user allowed them."""
+    optional: bool = False
+    """Whether the step is a convenience: its failure is reported, and the other steps stay."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,17 @@ class Plan:
 
     steps: tuple[Step, ...] = ()
     skipped: tuple[SkippedFix, ...] = ()
+
+    def allowed(self) -> Plan:
+        """Return the plan without the steps that need `--yes`; their findings are skipped with the command."""
+        held = [step for step in self.steps if step.needs_consent]
+        skipped = [
+            SkippedFix(finding, message("skip-consent", changes=step.needs_consent, id=finding))
+            for step in held
+            for finding in step.resolves
+        ]
+        kept = tuple(step for step in self.steps if not step.needs_consent)
+        return Plan(kept, (*self.skipped, *skipped))
 
 
 @dataclass(frozen=True)
