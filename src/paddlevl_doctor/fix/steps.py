@@ -113,9 +113,7 @@ def _move_into_transaction(context: StepContext, step: Step, paths: Sequence[Pat
 
 def create_environment(context: StepContext, step: Step) -> str:
     """Create the virtual environment; return "applied". Files that its folder had before are kept."""
-    _run_installer(
-        context, step, (".",), lambda: run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    )
+    _run_installer(context, step, (".",), lambda: _run_uv(context, step))
     return "applied"
 
 
@@ -123,12 +121,12 @@ def change_packages(context: StepContext, step: Step) -> str:
     """Install or remove packages with uv; return "applied"."""
     roots = (".",) if context.creates else _roots(context)
     context.known.clear()
-    run = _install if step.kind == "install-packages" else _remove
+    run = _install if step.kind == "install-packages" else _run_uv
     _run_installer(context, step, roots, lambda: run(context, step))
     return "applied"
 
 
-def _remove(context: StepContext, step: Step) -> str:
+def _run_uv(context: StepContext, step: Step) -> str:
     return run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT).stderr
 
 
