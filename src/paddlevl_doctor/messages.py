@@ -3,23 +3,30 @@
 The texts are data: matrix/messages holds the sentences of the doctor, matrix/failures those about known failures
 (`failure:<failure>:<field>`, as in `failure:driver-too-old:title.bad`), matrix/sets.toml those about version sets
 (`set:<name>:why`). A file is read when one of its messages is first shown.
+
+A command of the doctor in a text is a placeholder of its own, `{doctor:fix --only {id}}`: it is completed as the
+invocation of the process says, and quoted for the user's shell. `{install:reader}` is the command that installs an
+extra of the doctor.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from paddlevl_doctor.data_files import data_folder, read_toml_once
+from paddlevl_doctor.invocation import NAME, invocation
 
 LANGUAGES = ("en", "zh")
 _chosen = {"language": "en"}
 """The language of the files that a run writes. It belongs to the process, so that all threads share it."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 """A placeholder in the texts of a failure; other braces there are plain text."""
+_COMMAND = re.compile(r"\{(doctor|install):((?:[^{}]|\{[a-z_]+\})*)\}")
+"""A command of the doctor in a text; a placeholder in it is one argument, or a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +66,27 @@ def render(source: Text, lang: str) -> str:
     kind, _, rest = source.id.partition(":")
     if kind == "failure":
         texts = _texts_of_failure(*rest.rsplit(":", 1))
-        return _NAME.sub(lambda match: str(values[match[1]]), texts[lang])
+        return filled(texts[lang], lambda part: _NAME.sub(lambda match: str(values[match[1]]), part))
     if kind == "set":
         return _texts_of_set(*rest.rsplit(":", 1))[lang]
     if kind == "patch":
         return _texts_of_patch(*rest.rsplit(":", 1))[lang]
-    return _texts(source.id)[lang].format(**values)
+    return filled(_texts(source.id)[lang], lambda part: part.format(**values))
+
+
+def filled(words: str, fill: Callable[[str], str]) -> str:
+    """Return a text of the catalogue with its commands completed and its other placeholders replaced by `fill`."""
+    shown, end = "", 0
+    for found in _COMMAND.finditer(words):
+        shown += fill(words[end : found.start()]) + _command(found, fill)
+        end = found.end()
+    return shown + fill(words[end:])
+
+
+def _command(found: re.Match[str], fill: Callable[[str], str]) -> str:
+    if found[1] == "install":
+        return invocation().install_line(found[2])
+    return invocation().line((NAME, *map(fill, found[2].split())))
 
 
 def to_json(source: Message) -> dict[str, Any]:

@@ -56,8 +56,10 @@ def without_secrets(value: str) -> str:
 
 def without_home(value: str, home: Path) -> str:
     """Remove secrets, and replace the home folder by `~` unless it is the root folder."""
-    shown = without_secrets(value)
-    return shown if home == Path(home.anchor) else shown.replace(str(home), "~")
+    shown, folder = without_secrets(value), str(home)
+    if folder not in shown or home == Path(home.anchor):
+        return shown
+    return re.sub(rf"(?<![\w.-]){re.escape(folder)}(?![\w-])", "~", shown)
 
 
 def printable(value: str) -> str:

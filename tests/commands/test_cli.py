@@ -20,7 +20,7 @@ COMPLETE = "_PADDLEVL_DOCTOR_COMPLETE"
 def test_h_is_short_for_help_on_every_command(words: tuple[str, ...], tmp_path: Path) -> None:
     short, long = doctor(*words, "-h", cwd=tmp_path), doctor(*words, "--help", cwd=tmp_path)
     assert (short.code, short.stderr) == (0, "")
-    assert short.stdout.startswith(" ".join(("Usage: python -m paddlevl_doctor", *words)))
+    assert short.stdout.startswith(" ".join((f"Usage: {sys.executable} -m paddlevl_doctor", *words)))
     assert short == long
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,12 +17,14 @@ import typer
 
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.target import SYSTEM
+from paddlevl_doctor.invocation import TARGETED, Option, invocation, set_invocation, without_password
 from paddlevl_doctor.messages import message, render, set_language
-from paddlevl_doctor.redaction import printable, without_home
+from paddlevl_doctor.redaction import printable, without_home, without_secrets
 from paddlevl_doctor.report.json_documents import Document, as_json, error_document
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
 from paddlevl_doctor.system.machine import interface_locale
+from paddlevl_doctor.system.processes import end_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
@@ -115,6 +118,21 @@ Mirror = Annotated[
         help="Package index to use instead of the default one; auto: the fastest.", metavar="URL|NAME|auto"
     ),
 ]
+
+_DECIDING = {
+    "python": ("--python", TARGETED),
+    "venv": ("--venv", (*TARGETED, "matrix")),
+    "system": ("--system", (*TARGETED, "matrix")),
+    "set_name": ("--set", ("check", "fix")),
+    "mirror": ("--mirror", ("fix", "serve")),
+    "wheelhouse": ("--wheelhouse", ("fix",)),
+    "base_python": ("--base-python", ("fix",)),
+    "dev_safetensors": ("--dev-safetensors", ("fix",)),
+}
+"""For a parameter of a command: its option, and the commands whose printed form repeats it.
+
+--only, --skip and --yes belong to one plan; `report` repeats them in the command that carries it out.
+"""
 
 _SUFFIXES = {".json": "json", ".md": "markdown", ".xml": "junit", ".html": "html", ".htm": "html"}
 
@@ -267,11 +285,26 @@ def _runner(
 
     def call(**options: Any) -> None:
         common = Common(verb, **{parameter.name: options.pop(parameter.name) for parameter in shared})
+        # Of an option that both have, the common one chooses the target.
+        given = tuple(_deciding_options({**options, **vars(common)}))
+        set_invocation(dataclasses.replace(invocation(), options=given))
         run(common, lambda common: body(common, **options))
 
     call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, {}
     call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     return call
+
+
+def _deciding_options(given: Mapping[str, Any]) -> Iterator[Option]:
+    """Yield the given options that decide what a later command does; none has a password in it."""
+    for name, (option, verbs) in _DECIDING.items():
+        value = given.get(name)
+        if value is True:
+            yield Option((option,), verbs)
+        elif value:
+            shown = without_password(str(value))
+            shown = shown if without_secrets(shown) == shown else "URL"
+            yield Option((option, shown), verbs, secret=shown != str(value))
 
 
 def _common_options(formats: type[Enum]) -> list[inspect.Parameter]:
@@ -305,7 +338,7 @@ def run(common: Common, body: Callable[[Common], int]) -> None:
     os._exit(int(code))  # tearing down 300 modules would take a tenth of the time of a check
 
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     """End the process as `run` does when a command raises `error`."""
 
     def body(_: Common) -> int:
@@ -320,6 +353,7 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
     except DoctorError as error:
         return _report_error(common, error)
     except KeyboardInterrupt as interrupt:
+        end_children()  # those of other threads, which no interrupt reaches
         # A resumable run raises it with a message that says how to resume.
         text = interrupt.args[0] if interrupt.args else message("interrupted")
         with contextlib.suppress(OSError):  # the terminal may be closed

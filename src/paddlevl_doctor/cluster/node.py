@@ -16,6 +16,7 @@ from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
+from paddlevl_doctor.invocation import TARGETED, Invocation, Option, set_invocation
 from paddlevl_doctor.messages import Text, message, render, set_language
 from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest
 from paddlevl_doctor.redaction import map_texts
@@ -153,6 +154,9 @@ def check_node(
     The report is redacted on this node, because only here the names of its user and host are known.
     """
     set_language(lang)
+    named = (("--python", options.python), ("--venv", options.venv))
+    words = [(option, value) for option, value in named if value]
+    set_invocation(Invocation(options=tuple(Option(pair, TARGETED) for pair in words)))
     try:
         report = check(RealSystem(), options, _no_stage, request)
     except DoctorError as error:

@@ -45,6 +45,11 @@ def refuse_owned(system: System, target: Target | None, plan: Plan) -> None:
     if target is None:
         return
     for distribution in _touched(target, plan.steps):
+        if distribution.origin == "shadowing":
+            names = {"name": distribution.name, "folder": distribution.imported_from, "path": target.prefix}
+            raise UsageError(message("package-shadowed", **names))
+        if not distribution.in_target:  # an installation into the target does not change it
+            continue
         if distribution.editable:
             raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
         if _installer(system, distribution) == "conda":

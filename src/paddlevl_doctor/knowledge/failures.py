@@ -15,7 +15,8 @@ from typing import Literal, cast, get_args
 
 from paddlevl_doctor.data_files import data_folder, read_toml, read_toml_once
 from paddlevl_doctor.knowledge.tables import KnowledgeError
-from paddlevl_doctor.messages import Message
+from paddlevl_doctor.messages import Message, filled
+from paddlevl_doctor.shells import ELLIPSIS
 
 Field = Literal["title.short", "title.ok", "title.bad", "cause", "remedy", "looks_at"]
 """title.ok is the title without a problem, title.bad with one; short, ok and looks_at have no placeholders."""
@@ -26,6 +27,8 @@ Kind = Literal[
     "packages",
     "patch",
     "set",
+    "recreate",
+    "roll-back",
     "paddle",
     "link",
     "reinstall-paddle",
@@ -45,7 +48,7 @@ Quick = Literal["note", "warning", "error"]
 
 LANGUAGES = ("en", "zh")
 FIELDS: tuple[Field, ...] = get_args(Field)
-ELIDED = "…"
+ELIDED = ELLIPSIS
 """Replaces an unknown value in a text that is shown outside of a finding."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -56,10 +59,12 @@ class Cure:
     """The action of `fix` for a failure, by `kind`.
 
     packages installs `requirements`; patch applies `patch` (the name of a folder in patches/); set installs the chosen
-    version set; paddle installs only its paddle wheel; link creates the `pipelines` link; reinstall-paddle removes both
-    paddle distributions and installs one; reinstall downloads and installs the distributions of the finding again;
-    set-aside moves the models of the finding out of the model cache; share replaces a copy of a model by a link;
-    edit-config writes a model's generation_config.json; environment writes the activation file; manual does nothing.
+    version set; recreate creates the environment again and installs the version set; roll-back restores the state
+    before an interrupted transaction, which `fix --apply` always does first; paddle installs only the paddle wheel of
+    the set; link creates the `pipelines` link; reinstall-paddle removes both paddle distributions and installs one;
+    reinstall downloads and installs the distributions of the finding again; set-aside moves the models of the finding
+    out of the model cache; share replaces a copy of a model by a link; edit-config writes a model's
+    generation_config.json; environment writes the activation file; manual does nothing.
     """
 
     kind: Kind
@@ -123,7 +128,10 @@ class Failure:
 
     def general(self, name: Field, lang: str, /, **known: object) -> str:
         """Return one text; unknown placeholders become an ellipsis, for example for a failure in a log."""
-        return _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), self.texts[name][lang])
+        return filled(
+            self.texts[name][lang],
+            lambda part: _PLACEHOLDER.sub(lambda found: str(known.get(found[1], ELIDED)), part),
+        )
 
 
 def placeholders_of(text: str) -> frozenset[str]:

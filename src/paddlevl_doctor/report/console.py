@@ -4,6 +4,8 @@ Colours only repeat what the text says. Text from files, logs or packages is nev
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from paddlevl_doctor import shells
+from paddlevl_doctor.invocation import NAME, invocation
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.redaction import printable, without_home
-from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.report.wrap import wrapped
 from paddlevl_doctor.values.facts import Facts, Gpus, Target
 from paddlevl_doctor.values.findings import Command, Finding, Status
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from paddlevl_doctor.commands.check import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
+    from paddlevl_doctor.fix.undo import UndoPreview
+    from paddlevl_doctor.packages.request import Request
     from paddlevl_doctor.values.facts import Facts
     from paddlevl_doctor.values.findings import Outcome, SkippedFix, Step
 
@@ -99,7 +102,8 @@ def _target(facts: Facts) -> Words:
     if facts.target_problem:
         return message("no-target-problem", problem=facts.target_problem)
     if facts.target is None:
-        return message("no-target", path=facts.planned_target)
+        key = "no-target" if facts.broken_environment is None else "target-without-python"
+        return message(key, path=facts.planned_target)
     return f"{facts.target.prefix} (Python {facts.target.version})"
 
 
@@ -127,8 +131,8 @@ class Screen:
         self.verbose, self.quiet, self.home, self.lang = verbose, quiet, home, lang
 
     def line(self, text: Words, style: str = "") -> None:
-        """Print a cleaned line."""
-        self.console.print(Text(self.clean(text), style=style))
+        """Print a cleaned paragraph."""
+        self.indented(Text(self.clean(text), style=style), 0)
 
     def tr(self, message_id: str, /, **params: object) -> str:
         """Return the sentence of a message id in the language of this screen."""
@@ -174,29 +178,37 @@ class Screen:
     def _finding(self, cause: Cause) -> None:
         finding = cause.finding
         mark, style = STYLES[finding.status]
-        self.console.print(
-            Text(f"{mark} {self.clean(finding.title)}", style=f"bold {style}"),
-            Text(f"[{finding.id}]", style="dim"),
-        )
+        title = (f"{mark} {self.clean(finding.title)}", f"bold {style}")
+        self.indented(Text.assemble(title, " ", (f"[{finding.id}]", "dim")), 0)
         body = [Text(self.clean(finding.cause))] if finding.cause else []
         body += [self._labelled("evidence", f"{e.source}: {self.render(e.value)}") for e in finding.evidence]
         if finding.remedy is not None:
             body.append(self._labelled("remedy", finding.remedy.text))
-            body += [self._labelled("run", command_line(c)) for c in finding.remedy.commands]
-        if self.verbose:
-            body += [Text(link, style="dim") for link in finding.links]
-        if cause.consequences:
-            body.append(self._consequences(cause.consequences))
         for part in body:
             self.indented(part, 2)
+        for command in finding.remedy.commands if finding.remedy else ():
+            self.command("run", command, 2)
+        for link in finding.links if self.verbose else ():
+            self.indented(Text(link, style="dim"), 2)
+        if cause.consequences:
+            self.indented(self._consequences(cause.consequences), 2)
         self.console.print()
 
     def indented(self, words: Text, columns: int) -> None:
-        """Print a paragraph: wrapped and indented on a terminal, else as one unbroken line."""
-        if self.console.is_terminal:
-            self.console.print(Padding(words, (0, 0, 0, columns)))
-        else:
-            self.console.print(Text(" " * columns) + words, soft_wrap=True)
+        """Print a paragraph: wrapped and indented on a terminal, but never within a command; else as it is."""
+        width = self.console.width - columns
+        for line in wrapped(words, width) if self.console.is_terminal else (words,):
+            self.console.print(Text(" " * columns) + line, soft_wrap=True)
+
+    def command(self, label: str, command: Command, columns: int) -> None:
+        """Print the sentence of a message id and a command in one line."""
+        head = (self.tr(label) + self.tr("label-colon"), "bold")
+        self.unbroken(Text.assemble(head, self.clean(command_line(command))), columns)
+
+    def unbroken(self, words: Text | str, columns: int) -> None:
+        """Print a line with a command, indented; only the terminal wraps it."""
+        shown = Text(self.clean(words)) if isinstance(words, str) else words
+        self.console.print(Text(" " * columns) + shown, soft_wrap=True)
 
     def _labelled(self, label: str, text: Words) -> Text:
         return Text.assemble((self.tr(label) + self.tr("label-colon"), "bold"), self.clean(text))
@@ -220,7 +232,7 @@ class Screen:
         if report.exit_code(strict=True) == 0:
             self.line("✓ " + self.tr("all-well"), "bold green")
         elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in PROBLEMS):
-            self.line(self.tr("next-fix", command="paddlevl-doctor fix"))
+            self.line(self.tr("next-fix"))
         if not self.quiet:
             numbers = {name + "s": counts[name] for name in ("error", "warning", "note")}
             rest = {name: counts[name] for name in ("unknown", "blocked", "ok")}
@@ -258,9 +270,12 @@ class Screen:
         if not report.plan.steps:
             self.line(self.tr("nothing-to-do"), "green")
         if report.plan.allowed().steps:
-            self.line(self.tr("next-apply", command="paddlevl-doctor fix --apply"), "bold")
+            self.line(self.tr("next-apply", command=command_line(apply_command(report.request))), "bold")
         if any(step.needs_consent for step in report.plan.steps):
-            self.line(self.tr("next-consent", command="paddlevl-doctor fix --apply --yes"), "bold")
+            command = command_line(apply_command(dataclasses.replace(report.request, yes=True)))
+            self.line(self.tr("next-consent", command=command), "bold")
+        for option in invocation().hidden() if report.plan.steps else ():
+            self.line(self.tr("password-not-printed", option=option), "yellow")
 
     def _skipped(self, rows: Sequence[SkippedFix]) -> None:
         for skipped in rows:
@@ -270,10 +285,10 @@ class Screen:
     def _step(self, number: int, step: Step) -> None:
         self.line(f"{number}. {self.render(step.summary)}", "bold")
         reasons = step.arguments.get("reasons", ())
-        body = [self._labelled("because", reason) for reason in reasons]
-        body += [self._labelled("run", command_line(command)) for command in step.commands]
-        for part in body:
-            self.indented(part, 3)
+        for reason in reasons:
+            self.indented(self._labelled("because", reason), 3)
+        for command in step.commands:
+            self.command("run", command, 3)
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
             self.indented(Text(self.clean(line), style=style), 3)
@@ -292,16 +307,20 @@ class Screen:
         table = self.table("column-status", "column-step", "column-seconds")
         for outcome in outcomes:
             style = {"failed": "red", "rolled-back": "yellow"}.get(outcome.status, "green")
-            shown = Text(self.clean(summaries.get(outcome.step, outcome.step)))
-            if outcome.message:
-                shown.append(f"\n{self.clean(outcome.message)}", style="dim")
-            table.add_row(Text(outcome.status, style=style), shown, f"{outcome.seconds:.1f}")
+            summary = Text(self.clean(summaries.get(outcome.step, outcome.step)))
+            table.add_row(Text(outcome.status, style=style), summary, f"{outcome.seconds:.1f}")
         self.console.print(table)
+        for outcome in (one for one in outcomes if one.message):
+            head = self.render(summaries.get(outcome.step, outcome.step)) + self.tr("label-colon")
+            self.line(head + self.render(outcome.message), "dim")
 
     def undo(self, report: UndoReport, *, listing: bool) -> None:
         """Print the transactions that were undone, or with `listing` those that can be undone."""
         if not listing:
-            self.line(self.tr("undone", numbers=", ".join(map(str, report.undone))), "green")
+            if not report.dry_run:
+                self.line(self.tr("undone", numbers=", ".join(map(str, report.undone))), "green")
+            for change in report.changes:
+                self._undo(change, would=report.dry_run)
             return
         if not report.left:
             self.line(self.tr("no-transactions"))
@@ -309,6 +328,23 @@ class Screen:
             self.line(f"{row['transaction']}  {row['state']}", "bold")
             for step in _words(row["steps"]):
                 self.line(f"   {self.render(step)}")
+
+    def _undo(self, change: UndoPreview, *, would: bool) -> None:
+        """Print what one undo changed or `would` change, and what of the user's stays."""
+        if would:
+            counts = {"restored": change.restored, "removed": change.removed}
+            self.line(self.tr("undo-would", number=change.transaction, **counts))
+        changed = "undo-would-refuse" if would else "undo-set-aside" if change.aside else "undo-kept-changes"
+        for name, paths in (
+            (changed, change.changed),
+            ("undo-stays", change.added),
+            ("kept-lost", change.lost),
+        ):
+            if paths:
+                shown = ", ".join(paths[:_MAX_PATHS]) + (", …" if len(paths) > _MAX_PATHS else "")
+                self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
+        for path in change.left_alone:
+            self.line(self.tr("undo-left-alone", path=path))
 
     # --- pipelines
 
@@ -320,6 +356,10 @@ class Screen:
         self.console.print(table)
 
 
+_MAX_PATHS = 12
+"""The paths of the user that an undo lists."""
+
+
 def _words(value: object) -> list[Words]:
     return list(value) if isinstance(value, (list, tuple)) else []
 
@@ -329,6 +369,13 @@ def _console(color: bool | None) -> Console:
     return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), **forced)  # type: ignore[arg-type]
 
 
-def command_line(command: Command, system: str | None = None) -> str:
-    """Return a command as one line for the shell of `system`, by default of this system."""
-    return shells.command_line(command, shells.shell_of(system or RealSystem().platform))
+def apply_command(request: Request) -> Command:
+    """Return the command that carries out the plan of a request."""
+    chosen = [("--only", one) for one in request.only] + [("--skip", one) for one in request.skip]
+    agreed = ("--yes",) if request.yes else ()
+    return (NAME, "fix", "--apply", *itertools.chain.from_iterable(chosen), *agreed)
+
+
+def command_line(command: Command) -> str:
+    """Return a command as one line for the user's shell; a command of the doctor is completed."""
+    return invocation().line(command)

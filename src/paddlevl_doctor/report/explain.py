@@ -17,6 +17,7 @@ from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render, tr
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import Screen, command_line, describe_facts
+from paddlevl_doctor.report.json_documents import complete_remedy
 from paddlevl_doctor.values.facts import Facts
 
 _APPLIES = {
@@ -38,7 +39,7 @@ def explain_document(report: ExplainReport, home: Path, lang: str) -> dict[str, 
         "doctor": {"version": __version__},
         "source": report.source,
         "target": shown,
-        "matches": found.matches,
+        "matches": [replace(named, remedy=complete_remedy(named.remedy)) for named in found.matches],
         "unknown": [_unknown_document(error, report, home, lang) for error in found.unknown],
         "lines": found.lines,
         "bytes": found.bytes,
@@ -90,7 +91,7 @@ def _named(screen: Screen, named: NamedFailure) -> None:
         _paragraph(screen, screen.tr("explain-cause"), named.cause)
         _paragraph(screen, screen.tr("remedy"), named.remedy.text)
         for command in named.remedy.commands:
-            _paragraph(screen, screen.tr("run"), command_line(command))
+            screen.command("run", command, 2)
     for link in named.links if screen.verbose else ():
         _paragraph(screen, "", link, "dim")
     screen.console.print()
@@ -159,7 +160,7 @@ def _section(named: NamedFailure, home: Path, lang: str) -> Iterator[str]:
     yield f"**{tr('explain-cause', lang)}**{colon}{_public(render(named.cause, lang), home)}"
     yield f"**{tr('remedy', lang)}**{colon}{_public(render(named.remedy.text, lang), home)}"
     if named.remedy.commands:
-        yield _fenced("\n".join(map(command_line, named.remedy.commands)))
+        yield _fenced("\n".join(_public(command_line(command), home) for command in named.remedy.commands))
     if named.links:
         yield "\n".join(f"- <{link}>" for link in named.links)
 

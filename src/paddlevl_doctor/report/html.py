@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor import __version__
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import Message, Text, message, render
+from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import STYLES, causes, command_line, describe_facts, root_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _CONTROL_CHARS = re.compile(
 
 def render_check(report: CheckReport, lang: str) -> str:
     """Return the page; the report is already redacted."""
-    found = causes(report.findings)
+    found, redactor = causes(report.findings), Redactor.of_this_machine()
     return template("check.html").render(
         lang=lang,
         t=message,
@@ -37,7 +38,7 @@ def render_check(report: CheckReport, lang: str) -> str:
         tree=[cause for cause in found if cause.consequences],
         root_of=lambda finding: root_of(finding, report.findings),
         marks={status.value: mark for status, (mark, _) in STYLES.items()},
-        command_line=command_line,
+        command_line=lambda command: redactor.text(command_line(command)),
     )
 
 

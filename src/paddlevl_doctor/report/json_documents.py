@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.redaction import scrubbed, without_secrets
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import as_dict
+from paddlevl_doctor.values.findings import Finding, Remedy, as_dict
 
 if TYPE_CHECKING:
     from paddlevl_doctor.checks.report import CheckReport
@@ -33,10 +36,20 @@ def check_document(report: CheckReport) -> Document:
         "check",
         target=shown,
         facts=report.facts,
-        findings=report.findings,
+        findings=completed(report.findings),
         summary=report.summary,
         seconds=report.seconds,
     )
+
+
+def completed(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings whose commands name the program as it was called, the target, and what else decides."""
+    return tuple(replace(f, remedy=f.remedy and complete_remedy(f.remedy)) for f in findings)
+
+
+def complete_remedy(remedy: Remedy) -> Remedy:
+    """Return a remedy with completed commands."""
+    return replace(remedy, commands=tuple(map(invocation().complete, remedy.commands)))
 
 
 def list_document(rows: tuple[ListedCheck, ...]) -> Document:
@@ -63,7 +76,8 @@ def fix_document(report: FixReport) -> Document:
 
 def undo_document(report: UndoReport) -> Document:
     """Return the document of `undo`."""
-    return document("undo", undone=report.undone, transactions=report.left)
+    fields = {"changes": report.changes} if report.changes else {}
+    return document("undo", undone=report.undone, transactions=report.left, dry_run=report.dry_run, **fields)
 
 
 def parse_document(report: ParseReport) -> Document:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, tr
-from paddlevl_doctor.report.console import command_line
 from paddlevl_doctor.report.json_documents import document
+from paddlevl_doctor.shells import command_line, shell_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.selection_rules import RuleText
     from paddlevl_doctor.report.console import Screen
     from paddlevl_doctor.report.json_documents import Document
+    from paddlevl_doctor.values.findings import Command
 
 _PARTS = ("paddle", "nvidia", "stack", "models")
 
@@ -159,11 +161,13 @@ def _rules(screen: Screen, title: str, rules: Sequence[RuleText], style: str) ->
 
 def _commands(screen: Screen, answer: InstallOption) -> None:
     screen.line(screen.tr("matrix-install"), "bold")
+    shell = shell_of(answer.machine.host.system)
     for command in answer.commands:
-        screen.indented(Text(screen.clean(command_line(command, answer.machine.host.system))), 2)
-    if not screen.quiet:
-        key = "matrix-elsewhere" if answer.machine.described else "matrix-here"
-        screen.line(screen.tr(key, command=command_line(answer.fix, answer.machine.host.system)), "dim")
+        screen.unbroken(command_line(command, shell), 2)
+    if not screen.quiet and answer.machine.described:
+        screen.line(screen.tr("matrix-elsewhere", command=command_line(answer.fix, shell)), "dim")
+    elif not screen.quiet:
+        screen.line(screen.tr("matrix-here", command=invocation().line(answer.fix)), "dim")
 
 
 def matrix_document(
@@ -192,11 +196,18 @@ def matrix_document(
         + [_rule(rule, "refusal") for rule in answer.refusals],
         index=_index(answer),
         commands=answer.commands,
-        fix=answer.fix if answer.possible else (),
+        fix=_fix(answer),
         described=machine.described,
         files=[str(path) for path in files],
         notes=list(notes),
     )
+
+
+def _fix(answer: InstallOption) -> Command:
+    """Return the `fix` command; one for another machine has the plain name of the program."""
+    if not answer.possible:
+        return ()
+    return answer.fix if answer.machine.described else invocation().complete(answer.fix)
 
 
 def _machine_fields(answer: InstallOption) -> dict[str, object]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.report.console import Screen, command_line
-from paddlevl_doctor.report.json_documents import Document, document
+from paddlevl_doctor.report.json_documents import Document, completed, document
 from paddlevl_doctor.values.findings import Finding, Status
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.serve.plan import ClientSide, Proof, ServerPlan
 
 _STYLES = {Status.ERROR: "bold red", Status.UNKNOWN: "magenta", Status.WARNING: "yellow", Status.OK: "green"}
+_COMMAND_INDENT = 6
 
 
 def show(screen: Screen, report: ServeReport) -> None:
@@ -45,17 +48,12 @@ def _next(screen: Screen, report: ServeReport, plan: ServerPlan) -> None:
         first = map(command_line, plan.client.prepare)
         steps = [*first, screen.tr("serve-next-serve"), screen.tr("serve-next-read", command=read)]
         for number, step in enumerate(steps, 1):
-            _command(screen, f"{number}. {step}")
+            screen.unbroken(f"{number}. {step}", _COMMAND_INDENT)
     elif plan.client.yaml is None:
         command = " && ".join(map(command_line, plan.client.prepare))
         screen.line(screen.tr("serve-next-again", file=plan.client.file, command=command), "yellow")
     else:
-        _command(screen, screen.tr("serve-next-read", command=read))
-
-
-def _command(screen: Screen, line: str) -> None:
-    """Print a line without line breaks, so that it can be copied."""
-    screen.console.print(Text(screen.clean(f"      {line}")), soft_wrap=True)
+        screen.unbroken(screen.tr("serve-next-read", command=read), _COMMAND_INDENT)
 
 
 def _finding(screen: Screen, finding: Finding) -> None:
@@ -88,7 +86,7 @@ def _plan(screen: Screen, plan: ServerPlan, notes: Sequence[Words]) -> None:
     for note in notes:
         screen.line(f"   {screen.render(note)}", "dim")
     for command in server.prepare:
-        _command(screen, command_line(command))
+        screen.unbroken(command_line(command), _COMMAND_INDENT)
     _start(screen, plan)
     _client(screen, plan.client)
     if plan.proof is not None:
@@ -103,7 +101,7 @@ def _start(screen: Screen, plan: ServerPlan) -> None:
         fraction = f"{share.fraction:.2f}"
         screen.line("   " + screen.tr("serve-start-share", fraction=fraction, total=share.total_mb), "dim")
     variables = " ".join(f"{name}={value}" for name, value in plan.server.environment.items())
-    _command(screen, f"{variables} {command_line(plan.server.start)}")
+    screen.unbroken(f"{variables} {command_line(plan.server.start)}", _COMMAND_INDENT)
     if plan.server.config is not None:
         screen.line("   " + screen.tr("serve-config", config=plan.server.config.strip()), "dim")
     screen.line("   " + screen.tr("serve-answers", url=plan.url, model=plan.model), "dim")
@@ -116,9 +114,9 @@ def _client(screen: Screen, client: ClientSide) -> None:
     if client.prepare:
         screen.line(f"   {screen.tr('serve-client-first')}", "dim")
     for command in client.prepare:
-        _command(screen, command_line(command))
+        screen.unbroken(command_line(command), _COMMAND_INDENT)
     screen.line(f"   {screen.tr('serve-client-reads')}", "dim")
-    _command(screen, command_line(client.read))
+    screen.unbroken(command_line(client.read), _COMMAND_INDENT)
     screen.line(screen.tr("serve-file", file=client.file), "bold")
     screen.line("   " + screen.tr("serve-file-later" if client.yaml is None else "serve-file-now"), "dim")
     for name, value in client.settings.items():
@@ -142,10 +140,18 @@ def serve_document(report: ServeReport) -> Document:
     """Return the JSON document of `serve`."""
     return document(
         "serve",
-        findings=report.findings,
-        plan=report.plan,
+        findings=completed(report.findings),
+        plan=_completed_plan(report.plan),
         running=report.running,
         dry_run=report.dry_run,
         url=report.url,
         notes=report.notes,
     )
+
+
+def _completed_plan(plan: ServerPlan | None) -> ServerPlan | None:
+    """Return the plan with the commands that prepare the client completed."""
+    if plan is None:
+        return None
+    prepare = tuple(map(invocation().complete, plan.client.prepare))
+    return replace(plan, client=replace(plan.client, prepare=prepare))

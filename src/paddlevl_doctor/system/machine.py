@@ -30,6 +30,7 @@ from paddlevl_doctor.system.processes import (
     kill_group,
     own_group,
     terminate_tree,
+    uninterrupted,
 )
 
 if TYPE_CHECKING:
@@ -174,12 +175,10 @@ class System(Protocol):
 
 
 def _end(pid: int) -> None:
-    """End a process tree; Ctrl-C is held back meanwhile."""
-    release = hold_interrupts()
-    try:
+    """End a process tree and the orphans in its process group; interrupts are held back meanwhile."""
+    with uninterrupted():
         terminate_tree(pid)
-    finally:
-        release()
+        kill_group(pid)
 
 
 def _wait_for_words(process: subprocess.Popen[str], timeout: float, words: str) -> bool:

@@ -1,0 +1,202 @@
+"""Every command that the doctor prints is run as a user does who copies it: it works, and what it is for is done."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import uv
+
+from doctor import doctor, fingerprint
+from environments import fresh_copy, python_in
+from printed import in_terminal, printed_commands, program_line, run_printed
+
+pytestmark = pytest.mark.xdist_group("printed-commands")
+BIN = Path(sys.prefix) / "bin"
+VENV = ("--venv", "my env")
+FINDING = "use-doc-preprocessor"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to call the doctor, and the program that its commands name."""
+
+    program: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """The program as a shell needs it."""
+        return program_line(self.program)
+
+
+WAYS = {
+    "a relative path": Way((".doctor/bin/paddlevl-doctor",)),
+    "an absolute path": Way((str(BIN / "paddlevl-doctor"),)),
+    "a module": Way((sys.executable, "-m", "paddlevl_doctor")),
+    "a name on PATH": Way(("paddlevl-doctor",), {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the doctor in .doctor, as in README, and a target that only its name finds."""
+    folder = tmp_path_factory.mktemp("project")
+    fresh_copy("current-311", folder / "my env")
+    (folder / ".doctor").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_check_prints_whole_commands_at_every_width(way: Way, width: int, project: Path) -> None:
+    shown = in_terminal((*way.program, "check", *VENV), project, width, way.env)
+    assert shown.code == 0, shown.stderr
+    assert printed_commands(shown.stdout, way.line) == [
+        f"{way.line} fix --apply --only {FINDING} --venv 'my env'",
+        f"{way.line} fix --venv 'my env'",
+    ]
+
+
+@pytest.mark.parametrize(("name", "width"), [("a relative path", 40), ("a name on PATH", 200)])
+def test_the_commands_lead_from_the_check_to_the_plan_to_the_cure_and_back(
+    name: str, width: int, project: Path
+) -> None:
+    way = WAYS[name]
+    before = fingerprint(project / "my env")
+    checked = in_terminal((*way.program, "check", *VENV), project, width, way.env)
+    cure, plan = printed_commands(checked.stdout, way.line)
+
+    planned = run_printed(f"{plan} --only {FINDING} --skip queue-deadlock-on-error", project, way.env)
+    words = f"--only {FINDING} --skip queue-deadlock-on-error --venv 'my env'"
+    assert printed_commands(planned.stdout, way.line) == [f"{way.line} fix --apply {words}"], planned.stderr
+
+    cured = run_printed(cure, project, way.env)
+    assert cured.code == 0, cured.stderr
+    assert FINDING not in doctor("check", *VENV, "--format", "json", cwd=project).problems()
+    (undo, *_) = printed_commands(cured.stdout, way.line)
+    assert undo == f"{way.line} undo --venv 'my env'"
+    assert run_printed(undo, project, way.env).code == 0
+    assert fingerprint(project / "my env") == before
+
+
+def test_the_argument_lists_in_json_run_without_a_shell(project: Path) -> None:
+    way = WAYS["a relative path"]
+    words = (*way.program, "check", *VENV, "--only", FINDING, "--format", "json")
+    document = doctor(*words[1:], cwd=project).document
+    (command,) = document["findings"][0]["remedy"]["commands"]
+    assert command == [sys.executable, "-m", "paddlevl_doctor", "fix", "--apply", "--only", FINDING, *VENV]
+    planned = [word for word in command if word != "--apply"]
+    done = subprocess.run(planned, cwd=project, capture_output=True, text=True, check=False)
+    assert "patch" in done.stdout, done.stderr
+
+
+def test_the_home_folder_is_not_printed_and_the_command_works(project: Path) -> None:
+    env = {"HOME": str(project)}
+    program = project / ".doctor" / "bin" / "paddlevl-doctor"
+    shown = in_terminal((program, "check", "--venv", project / "my env"), project, 80, env)
+    assert str(project) not in shown.stdout
+    plan = printed_commands(shown.stdout, "~/.doctor/bin/paddlevl-doctor")[-1]
+    assert plan == "~/.doctor/bin/paddlevl-doctor fix --venv ~/'my env'"
+    assert "patch" in run_printed(plan, project, env).stdout
+
+
+def test_uvx_is_named_where_it_started_the_doctor(project: Path) -> None:
+    """The wheel is in the folder of the user; the place in uv's cache is never named."""
+    uv_bin = Path(uv.find_uv_bin())
+    subprocess.run([uv_bin, "build", "-q", "--wheel", "-o", project / "dist", ROOT], check=True)
+    (wheel,) = (project / "dist").glob("*.whl")
+    way = Way(
+        ("uvx", "--from", f"dist/{wheel.name}", "paddlevl-doctor"),
+        {"PATH": f"{uv_bin.parent}{os.pathsep}{os.environ['PATH']}"},
+    )
+    shown = run_printed(f"{way.line} check --venv 'my env'", project, way.env)
+    assert shown.code == 0, shown.stderr
+    cure, plan = printed_commands(shown.stdout, way.line)
+    assert cure == f"{way.line} fix --apply --only {FINDING} --venv 'my env'"
+    assert "patch" in run_printed(plan, project, way.env).stdout
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "check --only no-such-check",
+        "fix --apply --venv plain",
+        "explain no-such-file",
+        "frobnicate",
+        "check --no-such-option",
+    ],
+)
+def test_the_commands_in_error_messages_work(words: str, project: Path) -> None:
+    way = WAYS["a relative path"]
+    (project / "plain").mkdir(exist_ok=True)
+    (project / "plain" / "file").touch()
+    failed = run_printed(f"{way.line} {words}", project)
+    assert failed.code == 2
+    for line in printed_commands(failed.stderr, way.line):
+        done = run_printed(line.replace(" --apply", ""), project)
+        assert done.code != 2, (line, done.stderr)
+
+
+def remove_record(venv: Path) -> None:
+    next(venv.glob("lib/*/site-packages/paddlex-*.dist-info/RECORD")).unlink()
+
+
+def remove_setuptools(venv: Path) -> None:
+    argv = [uv.find_uv_bin(), "pip", "uninstall", "-q", "--python", str(venv), "setuptools"]
+    subprocess.run(argv, check=True)
+
+
+def install_langchain(venv: Path) -> None:
+    argv = [uv.find_uv_bin(), "pip", "install", "-q", "--python", str(python_in(venv)), "langchain>=1"]
+    subprocess.run(argv, check=True)
+
+
+BROKEN: Mapping[str, tuple[str, Callable[[Path], None] | None]] = {
+    "old versions": ("broken", None),
+    "a lost record": ("current-311", remove_record),
+    "no setuptools": ("current-311", remove_setuptools),
+    "langchain 1": ("set-2025-11", install_langchain),
+}
+ONLY = re.compile(r" --apply --only (\S+)")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_after_each_printed_cure_the_finding_is_gone_or_the_answer_says_why_not(
+    name: str, tmp_path: Path
+) -> None:
+    """Each cure is run alone, on the environment as it was.
+
+    What an earlier test has done, and alternatives that the text names, are only planned.
+    """
+    spec, damage = BROKEN[name]
+    venv = fresh_copy(spec, tmp_path / "my env")
+    if damage:
+        damage(venv)
+    (tmp_path / ".doctor").symlink_to(sys.prefix)
+    way = WAYS["a relative path"]
+    shown = run_printed(f"{way.line} check --venv 'my env'", tmp_path)
+    commands = printed_commands(shown.stdout, way.line)
+    assert commands, shown.stderr
+    for line in commands:
+        wanted = ONLY.search(line)
+        if wanted is None or wanted[1] == FINDING:
+            assert run_printed(line.replace(" --apply", ""), tmp_path).code != 2, line
+            continue
+        done = run_printed(line, tmp_path)
+        left = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path).problems()
+        if wanted[1] in left:
+            assert done.code != 0, line
+            assert wanted[1] in done.stdout or done.stderr, line
+        else:
+            (undo,) = [one for one in printed_commands(done.stdout, way.line) if " undo" in one]
+            assert run_printed(undo, tmp_path).code == 0, line
