@@ -106,9 +106,12 @@ def test_an_edited_older_patch_is_somebody_elses_file(venv: Path, site: Path, ol
 def test_a_published_file_that_is_not_this_versions_own_is_left_alone(site: Path, tmp_path: Path) -> None:
     other = next(environment("set-2025-11").glob("lib/*/site-packages")) / FILE
     replace(site / FILE, other.read_bytes())
-    refused = doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path)
-    assert refused.code == 4
-    assert "it does not match the RECORD of the installed paddlex" in refused.stderr
+    refused = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
+    assert refused.document["plan"]["steps"] == [], "refused in the plan, not in the middle of the repair"
+    (skipped,) = [one for one in refused.document["skipped"] if one["finding"] == "use-doc-preprocessor"]
+    assert "its patch does not fit the installed files" in skipped["reason"]
+    with pytest.raises(ApplyFailedError, match="it does not match the RECORD of the installed paddlex"):
+        apply(tmp_path / ".venv")
     assert (site / FILE).read_bytes() == other.read_bytes()
 
 
