@@ -42,7 +42,7 @@ def undo_command(
         return UndoReport((), _summaries(prefix), _previews(_chosen(prefix, to, dry_run=True)), dry_run=True)
     with locked(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
-        recovered = recover(system, prefix)
+        recovered = recover(system, prefix, yes=yes)
         chosen = _chosen(prefix, to, needed=recovered is None)
         done: list[UndoPreview] = []
         for transaction in chosen:

@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -299,8 +299,11 @@ def _remove_empty(folder: Path) -> None:
 # --- keeping ----------------------------------------------------------------------------------------------
 
 
-def keep_all(root: Path, kept: Path, skipped: Iterable[str]) -> None:
-    """Link every file below `root` into the folder `kept`; raises OSError. `root` does not change."""
+def keep_all(root: Path, kept: Path, skipped: Iterable[str], copied: Callable[[str], object]) -> None:
+    """Link every file below `root` into the folder `kept`, and copy those whose relative path is to be `copied`.
+
+    A link does not keep the content of a file that is written to in place. Raises OSError; `root` does not change.
+    """
     kept.mkdir(parents=True)
     base, made = str(kept), {""}
     for relative, entry in files_below(root, skipped):
@@ -308,7 +311,8 @@ def keep_all(root: Path, kept: Path, skipped: Iterable[str]) -> None:
         if parent not in made:
             made.add(parent)
             os.makedirs(f"{base}/{parent}", exist_ok=True)  # noqa: PTH103 - as above
-        keep_link(entry.path, f"{base}/{relative}")
+        keep = shutil.copy2 if copied(relative) and not entry.is_symlink() else keep_link
+        keep(entry.path, f"{base}/{relative}")
 
 
 def keep_link(source: str, place: str) -> None:

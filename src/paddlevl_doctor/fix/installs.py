@@ -82,10 +82,14 @@ def changes_from_bytes(data: bytes) -> Changes:
 # --- before -----------------------------------------------------------------------------------------------
 
 
-def keep_tree(prefix: Path, roots: Sequence[str], kept: Path) -> None:
-    """Keep every file below the roots (relative to the prefix), and the scripts that their RECORDs list outside."""
+def keep_tree(prefix: Path, roots: Sequence[str], kept: Path, *, creates: bool = False) -> None:
+    """Keep every file below the roots (relative to the prefix), and the scripts that their RECORDs list outside.
+
+    `uv pip` replaces files. `uv venv`, which `creates` an environment, writes into files that are there.
+    """
+    copied = _SKELETON.fullmatch if creates else lambda _: None
     for number, root in enumerate(roots):
-        keep_all(prefix / root, kept / str(number), SKIPPED)
+        keep_all(prefix / root, kept / str(number), SKIPPED, copied)
     outside = kept / "outside"
     outside.mkdir()
     paths = sorted(path for path in _claimed_paths(prefix, roots) if not _is_below(path, prefix, roots))

@@ -99,7 +99,7 @@ class _JournalCheck:
                 self._roots(intent)
             if self.locked:
                 complete(self.system, self.transaction)
-            for step in changes_of(self.transaction):
+            for step in changes_of(self.transaction, skip_damaged=True):
                 self._step(step)
         except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
             _refuse(self.prefix, self.transaction.journal, message("journal-unreadable", detail=repr(error)))
@@ -199,7 +199,8 @@ class _JournalCheck:
             self._refuse_outside(path)
             return
         destination = path.parent / entry.after.text
-        if self.transaction.is_target() and not _lies_in(destination, self._recorded_prefix()):
+        prefixes = (self._recorded_prefix(), self.prefix)  # the project may have been renamed since
+        if self.transaction.is_target() and not any(_lies_in(destination, prefix) for prefix in prefixes):
             self._refuse_outside(destination)
         if entry.before is None or os.path.lexists(path):
             return

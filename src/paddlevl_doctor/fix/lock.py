@@ -167,9 +167,8 @@ def _release(prefix: Path, folder: Path, descriptor: int) -> None:
 
 
 def _clear(prefix: Path, folder: Path) -> None:
-    if not journal.numbers(prefix):
-        (folder / "lock").unlink(missing_ok=True)
-        (folder / "holder.json.new").unlink(missing_ok=True)
+    for name in ("lock", "holder.json.new"):
+        (folder / name).unlink(missing_ok=True)
     # A folder that is not empty stays: it has files of the user that an undo set aside, or is in use again.
     for empty in (journal.transactions_folder(prefix), folder, prefix):
         with contextlib.suppress(OSError):

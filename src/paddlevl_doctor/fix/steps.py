@@ -177,7 +177,7 @@ def _run_installer(
     transaction, kept = context.transaction, context.transaction.folder / step.id
     transaction.write("keep", durable=not context.creates, step=step.id)
     with uv_locked(context.prefix):
-        installs.keep_tree(context.prefix, roots, kept)
+        installs.keep_tree(context.prefix, roots, kept, creates=step.kind == "create-environment")
     planned = _planned_names(step)
     context.log_intent(
         step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned

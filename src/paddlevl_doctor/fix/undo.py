@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,32 @@ def places_of(transaction: Transaction) -> Places:
 # --- what was changed -------------------------------------------------------------------------------------
 
 
-def changes_of(transaction: Transaction) -> list[StepChanges]:
+def changes_of(transaction: Transaction, *, skip_damaged: bool = False) -> list[StepChanges]:
     """Return the changes of every step, newest first.
 
     A step that was interrupted while its installer ran has none yet: see `complete`. Raises UndoNeededError for a list
-    of changes that is missing or damaged.
+    of changes that is missing or damaged; `skip_damaged` leaves such a step out.
     """
     recorded = transaction.read()
     done = {event["step"]: event for event in recorded.find("done")}
-    intents = reversed(recorded.find("intent"))
-    return [_changes(transaction, intent, done.get(intent["step"])) for intent in intents]
+    intents = recorded.find("intent")
+    kept = [i for i in intents if not (skip_damaged and _list_damage(transaction, done.get(i["step"])))]
+    return [_changes(transaction, intent, done.get(intent["step"])) for intent in reversed(kept)]
+
+
+def damage_of(transaction: Transaction) -> Message | None:
+    """Return why the record of a transaction cannot be trusted, None if it can."""
+    recorded = transaction.read()
+    lists = (_list_damage(transaction, event) for event in recorded.find("done"))
+    return recorded.damage or next(filter(None, lists), None)
+
+
+def _list_damage(transaction: Transaction, done: Event | None) -> Message | None:
+    if done is None:
+        return None
+    path = transaction.folder / str(done["step"]) / installs.ENTRIES
+    data = path.read_bytes() if path.is_file() else b""
+    return None if entries.digest_of(data) == done["sha256"] else message("journal-list-damaged", path=path)
 
 
 def _changes(transaction: Transaction, intent: Event, done: Event | None) -> StepChanges:
@@ -84,11 +100,10 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
         return StepChanges(step, runner, listed, moves=moves, links=links)
     if done is None:
         return StepChanges(step, runner)
-    path = transaction.folder / step / installs.ENTRIES
-    data = path.read_bytes() if path.is_file() else b""
-    if entries.digest_of(data) != done["sha256"]:
-        raise UndoNeededError(damaged(transaction, message("journal-list-damaged", path=path)))
-    found = installs.changes_from_bytes(data)
+    reason = _list_damage(transaction, done)
+    if reason is not None:
+        raise UndoNeededError(damaged(transaction, reason))
+    found = installs.changes_from_bytes((transaction.folder / step / installs.ENTRIES).read_bytes())
     return StepChanges(step, runner, found.entries, found.folders, found.created)
 
 
@@ -132,6 +147,23 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     transaction.write("done", step=step, sha256=entries.digest_of(changes))
 
 
+def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[StepChanges]:
+    """Return the changes with the entries that are still to be taken back, newest first.
+
+    Of a path that several steps changed, an entry is done as well if an older one is: the path holds what was there
+    even before. Paths outside the target are left out if this target is a copy.
+    """
+    places, here = places_of(transaction), transaction.is_target()
+    done: set[str] = set()
+    rest: list[StepChanges] = []
+    for step in reversed(found):
+        listed = [e for e in step.entries if (here or not e.is_outside) and e.path not in done]
+        taken = {entry.path for entry in listed if entries.is_taken_back(places, entry)}
+        done |= taken
+        rest.insert(0, replace(step, entries=tuple(e for e in listed if e.path not in taken)))
+    return rest
+
+
 # --- preview ----------------------------------------------------------------------------------------------
 
 
@@ -142,8 +174,7 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     """
     places, here = places_of(transaction), transaction.is_target()
     found = changes_of(transaction)
-    listed = [entry for step in found for entry in step.entries if here or not entry.is_outside]
-    todo = [entry for entry in listed if not entries.is_taken_back(places, entry)]
+    todo = [entry for step in pending(transaction, found) for entry in step.entries]
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
@@ -221,12 +252,11 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
 
 
 def _refuse_lost(transaction: Transaction) -> None:
-    places, here = places_of(transaction), transaction.is_target()
-    for step in changes_of(transaction):
-        listed = (e for e in step.entries if here or not e.is_outside)
-        lost = [entry.path for entry in listed if entries.is_lost(places, entry)]
-        if lost:
-            raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
+    places = places_of(transaction)
+    todo = [entry for step in pending(transaction, changes_of(transaction)) for entry in step.entries]
+    lost = [entry.path for entry in todo if entries.is_lost(places, entry)]
+    if lost:
+        raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
 
 
 def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[str]:
@@ -234,12 +264,15 @@ def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[st
 
     Paths outside the target are left alone if this target is a copy of the one that the journal was written for.
     """
+    return _take_back(transaction, changes_of(transaction), aside=aside)
+
+
+def _take_back(transaction: Transaction, found: list[StepChanges], *, aside: bool) -> list[str]:
     places, here = places_of(transaction), transaction.is_target()
     changed: list[str] = []
-    for step in changes_of(transaction):
-        listed = [entry for entry in step.entries if here or not entry.is_outside]
+    for step in pending(transaction, found):
         with uv_locked(transaction.prefix):
-            changed += entries.take_back(places, listed, step.folders, step.created, aside=aside)
+            changed += entries.take_back(places, step.entries, step.folders, step.created, aside=aside)
         if here:
             model_cache.move_back(step.moves)
             model_cache.undo_links(step.links)
@@ -254,14 +287,18 @@ class Recovered:
     changed: tuple[str, ...] = field(default=())
 
 
-def recover(system: System, prefix: Path) -> Recovered | None:
-    """Roll back the interrupted transaction; return None if there is none. Raises UndoNeededError for a damaged one."""
+def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | None:
+    """Roll back the interrupted transaction; return None if there is none.
+
+    Raises UndoNeededError for a damaged one; with `yes`, what can be put back is put back first.
+    """
     recovered = None
     for transaction in reversed(journal.history(prefix)):
         state = transaction.state()
         if state == "damaged" and not transaction.was_committed():
-            raise UndoNeededError(damaged(transaction, transaction.read().damage or message("journal-empty")))
+            _refuse_damaged(transaction, yes=yes)
         if state == "open":
+            _refuse_damaged(transaction, yes=yes)
             recovered = Recovered(transaction.number, tuple(roll_back(system, transaction)))
         elif state == "rolled-back":
             transaction.forget()
@@ -274,11 +311,8 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     Raises DoctorError, before any change, if the user changed something that the undo needs to change. Raises
     UndoNeededError if the journal or a kept file is damaged; with `yes`, what can be put back is put back first.
     """
-    reason = transaction.read().damage
-    shown = preview(transaction) if reason is None else UndoPreview(transaction.number)
-    if reason is not None or shown.lost:
-        reason = reason or message("kept-lost", count=len(shown.lost), paths=list(shown.lost[:5]))
-        raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
+    _refuse_damaged(transaction, yes=yes)
+    shown = preview(transaction)
     if not yes:
         _refuse_changed(transaction, shown)
     try:
@@ -288,6 +322,16 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
         raise DoctorError(reason) from error
     roll_back(system, transaction, aside=yes)
     return replace(shown, aside=str(transaction.aside) if shown.changed else "")
+
+
+def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
+    """Raise UndoNeededError if the record or a kept file is damaged; with `yes`, put back the rest first."""
+    reason = damage_of(transaction)
+    if reason is None:
+        lost = preview(transaction).lost
+        reason = message("kept-lost", count=len(lost), paths=list(lost[:5])) if lost else None
+    if reason is not None:
+        raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
 
 
 def _refuse_changed(transaction: Transaction, shown: UndoPreview) -> None:
@@ -304,32 +348,24 @@ def _refuse_changed(transaction: Transaction, shown: UndoPreview) -> None:
 def _offer(transaction: Transaction, reason: Message) -> Message:
     """Return the message about a damaged transaction, with the number of paths that can still be put back."""
     count = _recoverable(transaction)
-    return damaged(
-        transaction, message("two-sentences", first=reason, second=message("undo-offer", count=count))
-    )
+    return damaged(transaction, message("undo-offer", reason=reason, count=count))
 
 
 def _recoverable(transaction: Transaction) -> int:
-    places, here = places_of(transaction), transaction.is_target()
-    return sum(
-        not entries.is_taken_back(places, entry) and not entries.is_lost(places, entry)
-        for step in _readable(transaction)
-        for entry in step.entries
-        if here or not entry.is_outside
-    )
+    places, todo = places_of(transaction), pending(transaction, _readable(transaction))
+    return sum(not entries.is_lost(places, entry) for step in todo for entry in step.entries)
 
 
 def _readable(transaction: Transaction) -> list[StepChanges]:
-    """Return the changes of a damaged transaction that can be read; none if the list of one is damaged."""
+    """Return the changes of a damaged transaction that can be read."""
     try:
-        return changes_of(transaction)
-    except (UndoNeededError, KeyError, TypeError, ValueError):
+        return changes_of(transaction, skip_damaged=True)
+    except (KeyError, TypeError, ValueError):
         return []
 
 
 def _salvage(transaction: Transaction, reason: Message) -> Message:
     """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
     count = _recoverable(transaction)
-    if count:
-        take_back_steps(transaction, aside=True)
+    _take_back(transaction, _readable(transaction), aside=True)
     return message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
