@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from broken_server import Broken, Manners, broken_server
-from doctor import environment, fingerprint, start_doctor
+from doctor import doctor, environment, fingerprint, start_doctor
 from small_stack import small_stack
 from waiting import until
 from wheels import index, wheel
@@ -141,6 +141,39 @@ def test_a_signal_that_is_ignored_stays_ignored(repair: Repair) -> None:
     process.send_signal(signal.SIGHUP)
     repair.released.set()
     assert process.wait(timeout=60) == 0, process.communicate()
+
+
+def test_check_reports_an_interrupted_repair_until_it_is_rolled_back(repair: Repair) -> None:
+    """Not while a doctor works on the environment."""
+    process = start_doctor(*repair.words(), cwd=repair.folder, env=repair.env())
+    repair.wait_for_uv(process)
+    assert waiting(repair.folder) == "ok"
+    uv = psutil.Process(process.pid).children()
+    for one in (process, *uv):
+        one.kill()
+    process.communicate()
+    assert waiting(repair.folder) == "warning"
+    plan = doctor("fix", "--format", "json", cwd=repair.folder)
+    reasons = {skipped["finding"]: skipped["reason"] for skipped in plan.document["skipped"]}
+    assert "rolls the interrupted repair back" in reasons["interrupted-repair"]
+
+    words = ("fix", "--apply", "--only", "interrupted-repair", "--format", "json")
+    rolled_back = doctor(*words, cwd=repair.folder).document
+    assert (rolled_back["recovered"], rolled_back["plan"]["steps"]) == (1, [])
+    assert waiting(repair.folder) == "ok"
+    repair.assert_untouched()
+
+
+def test_check_reports_the_interrupted_creation_of_an_environment(tmp_path: Path) -> None:
+    journal = tmp_path / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"event": "begin"}\n', encoding="utf-8")
+    assert waiting(tmp_path) == "warning"
+
+
+def waiting(folder: Path) -> str:
+    found = doctor("check", "--format", "json", cwd=folder)
+    return found.statuses("interrupted-repair")["interrupted-repair"]
 
 
 VERBS = {

@@ -7,8 +7,16 @@ from collections.abc import Collection, Iterator, Sequence
 
 from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.knowledge.failures import all_ids, load_failure
-from paddlevl_doctor.knowledge.patches import Patch, PatchState, find_patch, load_patches, state_of
+from paddlevl_doctor.knowledge.patches import (
+    Patch,
+    PatchFile,
+    PatchState,
+    find_patch,
+    load_patches,
+    state_of,
+)
 from paddlevl_doctor.messages import message
+from paddlevl_doctor.values.facts import PatchedFile
 from paddlevl_doctor.values.findings import Finding, Status, Step
 
 
@@ -37,7 +45,13 @@ def _is_applicable(given: PlanInput, patch: Patch) -> bool:
 def _states(given: PlanInput, patch: Patch) -> list[PatchState]:
     files, version = {file.path: file for file in patch.files}, given.installed(patch.distribution) or ""
     facts = (f for f in given.context.facts.patched_files if f.patch == patch.id)
-    return [state_of(files[f.path], f.sha256, version) for f in facts]
+    return [_state(files[f.path], f, version) for f in facts]
+
+
+def _state(file: PatchFile, fact: PatchedFile, version: str) -> PatchState:
+    """Return the state of a file; a published content that is not the one of its RECORD counts as altered."""
+    state = state_of(file, fact.sha256, version)
+    return PatchState.ALTERED if state is PatchState.PRISTINE and fact.recorded is False else state
 
 
 def patch_steps(given: PlanInput, fixable: Sequence[Finding], new_paddlex: str | None) -> list[Step]:
