@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from doctor import doctor, fingerprint
+from doctor import PROGRAM, doctor, fingerprint
 from environments import fresh_copy, python_in
 from printed import in_terminal, printed_commands, program_line, run_printed
 
@@ -39,7 +39,7 @@ class Way:
 WAYS = {
     "a relative path": Way((".doctor/bin/paddlevl-doctor",)),
     "an absolute path": Way((str(BIN / "paddlevl-doctor"),)),
-    "a module": Way((sys.executable, "-m", "paddlevl_doctor")),
+    "a module": Way(PROGRAM),
     "a name on PATH": Way(("paddlevl-doctor",), {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}),
 }
 
@@ -91,7 +91,7 @@ def test_the_argument_lists_in_json_run_without_a_shell(project: Path) -> None:
     words = (*way.program, "check", *VENV, "--only", FINDING, "--format", "json")
     document = doctor(*words[1:], cwd=project).document
     (command,) = document["findings"][0]["remedy"]["commands"]
-    assert command == [sys.executable, "-m", "paddlevl_doctor", "fix", "--apply", "--only", FINDING, *VENV]
+    assert command == [*PROGRAM, "fix", "--apply", "--only", FINDING, *VENV]
     planned = [word for word in command if word != "--apply"]
     done = subprocess.run(planned, cwd=project, capture_output=True, text=True, check=False)
     assert "patch" in done.stdout, done.stderr

@@ -1,4 +1,4 @@
-"""The command that starts this program again: the words that the user typed before the options."""
+"""How this process was started: the words that the user typed before the options, the shell and the home folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
-from paddlevl_doctor.invocation import NAME, without_password
+from paddlevl_doctor.invocation import NAME, Invocation, without_password
+from paddlevl_doctor.shells import shell_of
 
 MODULE = "paddlevl_doctor"
 _UV_CACHE = re.compile(r"[/\\](?:archive|builds|environments)-v\d+[/\\]")
@@ -44,8 +45,8 @@ class Start:
     """The file, folder or URL that the doctor was installed from; None: from an index."""
 
 
-def own_program() -> Words:
-    """Return the words that start this program again, from the same folder and in the same shell."""
+def own_invocation() -> Invocation:
+    """Return how this process was started, without the options of the doctor."""
     start = Start(
         argv=tuple(sys.argv),
         original=tuple(sys.orig_argv),
@@ -56,7 +57,7 @@ def own_program() -> Words:
         parents=_parents,
         source=_source,
     )
-    return program_of(start)
+    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), str(Path.home()))
 
 
 def _which_outside(name: str) -> str | None:
@@ -87,7 +88,7 @@ def program_of(start: Start) -> Words:
     found = start.which(NAME)
     if found and any(_same(found, start.argv[0] + suffix) for suffix in ("", ".exe")):
         return (NAME,)
-    return (start.argv[0] if called.parent.name else f"{os.curdir}{os.sep}{called}",)
+    return (start.argv[0],)
 
 
 def _through_uv(start: Start) -> Words:
