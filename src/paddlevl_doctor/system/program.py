@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from paddlevl_doctor.invocation import NAME, Invocation, without_password
 from paddlevl_doctor.shells import shell_of
@@ -129,7 +127,10 @@ def _parents() -> Iterable[Words]:
 
 def _source() -> str | None:
     """Return the origin that the installer recorded (PEP 610), a folder or file as a path."""
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - only in uv's cache
+    # Only a program in uv's cache needs these modules.
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - as above
+    from urllib.request import url2pathname  # noqa: PLC0415 - as above
 
     try:
         text = distribution(NAME).read_text("direct_url.json")
