@@ -53,10 +53,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize(("width", "lang"), [(40, "en"), (40, "zh"), (80, "en"), (200, "zh")])
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_check_prints_whole_commands_at_every_width(way: Way, width: int, project: Path) -> None:
-    shown = in_terminal((*way.program, "check", *VENV), project, width, way.env)
+def test_a_check_prints_whole_commands_at_every_width(way: Way, width: int, lang: str, project: Path) -> None:
+    shown = in_terminal((*way.program, "check", *VENV, "--lang", lang), project, width, way.env)
     assert shown.code == 0, shown.stderr
     assert printed_commands(shown.stdout, way.line) == [
         f"{way.line} fix --apply --only {FINDING} --venv 'my env'",
@@ -84,6 +84,17 @@ def test_the_commands_lead_from_the_check_to_the_plan_to_the_cure_and_back(
     assert undo == f"{way.line} undo --venv 'my env'"
     assert run_printed(undo, project, way.env).code == 0
     assert fingerprint(project / "my env") == before
+
+
+def test_the_command_after_a_plan_repeats_what_decides_but_no_password(project: Path) -> None:
+    way = WAYS["a relative path"]
+    given = f"--only {FINDING} --skip torch-beside --yes --venv 'my env' --set current"
+    url = "https://ada:s3cret@127.0.0.1:9/simple"
+    planned = run_printed(f"{way.line} fix {given} --mirror {url}", project)
+    (apply,) = printed_commands(planned.stdout, way.line)
+    assert apply == f"{way.line} fix --apply {given} --mirror https://127.0.0.1:9/simple"
+    assert "The password in the value of --mirror is not printed." in planned.stdout
+    assert "s3cret" not in planned.stdout + planned.stderr
 
 
 def test_the_argument_lists_in_json_run_without_a_shell(project: Path) -> None:
