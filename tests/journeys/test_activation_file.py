@@ -33,7 +33,7 @@ def test_a_shell_that_reads_the_file_has_the_variables_and_undo_takes_it_back(tm
     outcome = next(o for o in cure.document["outcome"] if o["step"] == "set-environment")
     assert (outcome["status"], outcome["message"]) == (
         "applied",
-        f"in every new shell: . {venv}/paddlevl-env.sh",
+        f"in every new shell: `. {venv}/paddlevl-env.sh`",
     )
     written = venv / "paddlevl-env.sh"
     shell = f'. "{written}"; printf %s "${NAME}"'

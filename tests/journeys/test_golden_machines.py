@@ -11,7 +11,7 @@ import pytest
 from bundles import golden, names
 from checks_machines import OF_VERSIONS
 from doctor import Answer, doctor
-from environments import environment, python_in
+from environments import environment
 from paddlevl_doctor.facts.recording import load, redact_with, save
 from paddlevl_doctor.redaction import Redactor
 
@@ -53,9 +53,9 @@ def test_a_golden_machine_says_where_its_values_come_from(name: str) -> None:
 
 
 def test_what_was_recorded_here_is_judged_the_same_anywhere(tmp_path: Path) -> None:
-    python = python_in(environment("broken"))
-    words = ("check", "--deep", "--python", python, "--record", "case.zip", "--format", "json")
-    seen = doctor(*words, cwd=tmp_path)
+    active = {"VIRTUAL_ENV": str(environment("broken"))}  # an option for the target would be in the commands
+    words = ("check", "--deep", "--record", "case.zip", "--format", "json")
+    seen = doctor(*words, cwd=tmp_path, env=active)
     assert (seen.code, seen.stderr.count("Traceback")) == (1, 0)
     again = replay(tmp_path / "case.zip")
     assert without_times(again) == without_times(seen)

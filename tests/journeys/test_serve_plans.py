@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor import doctor
+from doctor import PROGRAM, doctor
 from environments import environment
 from fake_servers import fake_llama, fake_vllm, free_port, put
 from nvml_stub import build_stub
@@ -101,7 +101,7 @@ def test_a_machine_without_a_gpu_gets_the_whole_plan_of_every_server_and_why_not
     assert plan["server"]["start"][0] == program.format(bin=f"{folder}/bin")
     assert plan["client"] == {
         "folder": ".venv",
-        "prepare": [["paddlevl-doctor", "fix", "--apply"]],
+        "prepare": [[*PROGRAM, "fix", "--apply"]],
         "settings": {
             "backend": f"{backend}-server",
             "server_url": "http://127.0.0.1:8118/v1",
@@ -223,7 +223,7 @@ def test_a_client_that_does_not_know_the_server_is_refused_with_the_way_out(tmp_
         {"source": "paddleocr", "value": "3.3.1; llama-cpp-server is known since 3.4.1"}
     ]
     assert answer.document["plan"]["client"]["prepare"] == [
-        ["paddlevl-doctor", "fix", "--venv", venv, "--set", "current", "--apply"]
+        [*PROGRAM, "fix", "--venv", venv, "--set", "current", "--apply"]
     ]
     assert not (tmp_path / "pids").exists()
 

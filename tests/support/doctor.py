@@ -19,6 +19,8 @@ from jsonschema import Draft202012Validator
 
 import paddlevl_doctor
 
+PROGRAM = (sys.executable, "-m", "paddlevl_doctor")
+"""The program as the tests call it, which the commands that it prints name too."""
 LARGE = 1 << 20
 """Bytes. The ctime of a larger file is ignored, because other processes create and remove hard links to it."""
 SCHEMAS = Path(paddlevl_doctor.__file__).parent / "schemas"
@@ -85,7 +87,7 @@ def doctor(
     under: Sequence[str] = (),
 ) -> Answer:
     """Run `paddlevl-doctor WORDS` in the folder `cwd`; `under` is a command that runs it, such as a wrapper."""
-    argv = [*under, sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
+    argv = [*under, *PROGRAM, *map(str, words)]
     done = subprocess.run(
         argv, cwd=cwd, env=environment(cwd, env), capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -100,7 +102,7 @@ def start_doctor(
     stderr: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start `paddlevl-doctor WORDS` in the folder `cwd` and return the running process."""
-    argv = [sys.executable, "-m", "paddlevl_doctor", *map(str, words)]
+    argv = [*PROGRAM, *map(str, words)]
     with sigint_not_ignored():
         return subprocess.Popen(
             argv, cwd=cwd, env=environment(cwd, env), stdout=stdout, stderr=stderr, text=True

@@ -12,10 +12,11 @@ import shlex
 import struct
 import subprocess
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from doctor import Answer, environment
+from doctor import Answer, doctor, environment
 
 PASTED = "ImportError: cannot import name 'docstore'"
 """The standard input of a printed command, for those that read a log from it."""
@@ -90,3 +91,63 @@ def _read(terminal: int) -> str:
 def program_line(program: Sequence[str | Path]) -> str:
     """Return the words of a program as a POSIX shell needs them."""
     return shlex.join(map(str, program))
+
+
+_ONLY = re.compile(r" --apply --only (\S+)")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A printed command that was run, and what is wrong with it, if anything.
+
+    Kinds: cured; explained: the finding is still there, and the answer says why; planned: nothing was to be cured.
+    """
+
+    line: str
+    kind: str
+    failure: str = ""
+
+
+def try_commands(
+    program: Sequence[str | Path], target: Sequence[str], folder: Path, skip: Collection[str] = ()
+) -> Iterator[Tried]:
+    """Run every command that `check -v` prints for a target; each cure alone, on the environment as it was.
+
+    The cures of the findings in `skip`, and alternatives that the texts name, are only planned.
+    """
+    own = program_line(program)
+    shown = run_printed(f"{own} check -v {shlex.join(target)}", folder)
+    lines = printed_commands(shown.stdout, own)
+    if not lines:
+        yield Tried("check", "planned", shown.stderr or "it prints no command")
+    for line in lines:
+        wanted = _ONLY.search(line)
+        if wanted is None or wanted[1] in skip:
+            done = run_printed(_ready(line.replace(" --apply", "")), folder)
+            failure = done.stderr if done.code not in (0, 1, 3) else _undo(done, own, folder)
+            yield Tried(line, "planned", failure)
+        else:
+            yield _try_cure(line, wanted[1], own, target, folder)
+
+
+def _try_cure(line: str, finding: str, own: str, target: Sequence[str], folder: Path) -> Tried:
+    done = run_printed(line, folder)
+    checked = doctor("check", *target, "--format", "json", cwd=folder)
+    status = next(f["status"] for f in checked.document["findings"] if f["id"] == finding)
+    if status in ("ok", "skipped"):
+        said = _undo(done, own, folder)
+        return Tried(line, "cured", said if f"{own} undo" in done.stdout else "no undo is printed")
+    explained = done.stderr if done.stderr else finding in done.stdout and "applied" not in done.stdout
+    return Tried(line, "explained", "" if explained else f"{finding} is still {status}, exit {done.code}")
+
+
+def _undo(done: Answer, own: str, folder: Path) -> str:
+    """Run the printed command that undoes a change, if there is one; return what it says if it fails."""
+    undo = [one for one in printed_commands(done.stdout, own) if one.startswith(f"{own} undo")]
+    answers = [run_printed(one, folder) for one in undo]
+    return "; ".join(answer.stderr for answer in answers if answer.code)
+
+
+def _ready(line: str) -> str:
+    """Return a command with values for the words in capitals that stand for one."""
+    return line.replace(" FILE", " demo.png")

@@ -43,7 +43,7 @@ def test_a_path_stays_as_it_was_typed(tmp_path: Path) -> None:
     other.touch()
     called = start("/srv/.doctor/bin/paddlevl-doctor", on_path=(str(other),))
     assert program_of(called) == ("/srv/.doctor/bin/paddlevl-doctor",)
-    assert program_of(start("paddlevl-doctor")) == ("./paddlevl-doctor",)
+    assert program_of(start("paddlevl-doctor")) == ("paddlevl-doctor",)
 
 
 def test_a_program_on_path_has_its_name(tmp_path: Path) -> None:

@@ -190,8 +190,8 @@ def test_the_file_for_powershell_is_written_and_how_to_read_it_in_is_said(site: 
     done = write_text(ours, replace(step(path), kind="set-environment", arguments=words))
     assert (done, path.read_bytes()) == ("applied", b"\xef\xbb\xbf# why\n$env:A = 'b'\n")
     assert [str(note) for note in ours.notes] == [
-        f"in every new PowerShell: . '{site.parents[1]}/it''s mine.ps1' (if scripts are not allowed, "
-        "first run: Set-ExecutionPolicy -Scope Process RemoteSigned)"
+        f"in every new PowerShell: `. '{site.parents[1]}/it''s mine.ps1'` (if scripts are not allowed, "
+        "first run: `Set-ExecutionPolicy -Scope Process RemoteSigned`)"
     ]
 
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import gc
 import sys
-from pathlib import Path
 
 from paddlevl_doctor.cli.group import app
-from paddlevl_doctor.invocation import NAME, Invocation, set_invocation
+from paddlevl_doctor.invocation import NAME, set_invocation
 from paddlevl_doctor.report.streams import accept_every_character
-from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.system.processes import hangup_is_interrupt
-from paddlevl_doctor.system.program import own_program
+from paddlevl_doctor.system.program import own_invocation
 
 _COMPLETE = "_PADDLEVL_DOCTOR_COMPLETE"
 """The variable with which a shell asks for completions; typer derives it from the name of the program."""
@@ -25,7 +23,7 @@ def main() -> None:
     """Run the command line. SIGTERM and a closed terminal have the same effect as Ctrl-C in every command."""
     gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
-    called = Invocation(own_program(), (), sys.executable, shell_of(sys.platform), str(Path.home()))
+    called = own_invocation()
     set_invocation(called)
     # A script with completions is for the name of the program, however it was called.
     asks_for_script = any(word.endswith("-completion") for word in sys.argv[1:2])

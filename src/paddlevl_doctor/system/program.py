@@ -1,4 +1,4 @@
-"""The command that starts this program again: the words that the user typed before the options."""
+"""How this process was started: the words that the user typed before the options, the shell and the home folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
-from paddlevl_doctor.invocation import NAME, without_password
+from paddlevl_doctor.invocation import NAME, Invocation, without_password
+from paddlevl_doctor.shells import shell_of
 
 MODULE = "paddlevl_doctor"
 _UV_CACHE = re.compile(r"[/\\](?:archive|builds|environments)-v\d+[/\\]")
@@ -44,8 +43,8 @@ class Start:
     """The file, folder or URL that the doctor was installed from; None: from an index."""
 
 
-def own_program() -> Words:
-    """Return the words that start this program again, from the same folder and in the same shell."""
+def own_invocation() -> Invocation:
+    """Return how this process was started, without the options of the doctor."""
     start = Start(
         argv=tuple(sys.argv),
         original=tuple(sys.orig_argv),
@@ -56,7 +55,7 @@ def own_program() -> Words:
         parents=_parents,
         source=_source,
     )
-    return program_of(start)
+    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), str(Path.home()))
 
 
 def _which_outside(name: str) -> str | None:
@@ -87,7 +86,7 @@ def program_of(start: Start) -> Words:
     found = start.which(NAME)
     if found and any(_same(found, start.argv[0] + suffix) for suffix in ("", ".exe")):
         return (NAME,)
-    return (start.argv[0] if called.parent.name else f"{os.curdir}{os.sep}{called}",)
+    return (start.argv[0],)
 
 
 def _through_uv(start: Start) -> Words:
@@ -128,7 +127,10 @@ def _parents() -> Iterable[Words]:
 
 def _source() -> str | None:
     """Return the origin that the installer recorded (PEP 610), a folder or file as a path."""
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - only in uv's cache
+    # Only a program in uv's cache needs these modules.
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415 - as above
+    from urllib.request import url2pathname  # noqa: PLC0415 - as above
 
     try:
         text = distribution(NAME).read_text("direct_url.json")
