@@ -43,7 +43,10 @@ def test_undo_stops_where_packages_were_changed_since_and_goes_on_when_told(tmp_
     assert "tabulate" in refused.stderr
     assert venv.is_dir()
     assert doctor("undo", "--yes", cwd=tmp_path).code == 0
-    assert not venv.exists()
+    left = {path.parent.name for path in venv.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert "site-packages" in left, "tabulate.py stays"
+    assert not (venv / "bin" / "python").exists()
+    assert not list(venv.glob("lib/*/site-packages/paddle*"))
 
 
 def test_undo_lists_what_it_remembers_and_says_when_nothing_is_left(tmp_path: Path) -> None:
