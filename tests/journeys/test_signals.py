@@ -14,13 +14,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from broken_server import Broken, Manners, broken_server
 from doctor import doctor, environment, fingerprint, start_doctor
-from small_stack import small_stack
+from paddlevl_doctor.commands import fix as command
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.judge_facts import Examination
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.system.machine import RealSystem
+from small_stack import copy_paddlex, site_of, small_stack
 from waiting import until
 from wheels import index, wheel
 
@@ -162,6 +168,27 @@ def test_check_reports_an_interrupted_repair_until_it_is_rolled_back(repair: Rep
     assert (rolled_back["recovered"], rolled_back["plan"]["steps"]) == (1, [])
     assert waiting(repair.folder) == "ok"
     repair.assert_untouched()
+
+
+def test_an_interrupt_in_the_check_after_the_last_step_rolls_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv = small_stack(tmp_path / ".venv", {"paddleocr": "3.7.0", "paddlepaddle": "3.2.2"})
+    copy_paddlex(site_of(venv))
+    before = fingerprint(venv)
+    examine, calls = command.examine, []
+
+    def examine_once(*given: Any) -> Examination:
+        calls.append(given)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return examine(*given)
+
+    monkeypatch.setattr(command, "examine", examine_once)
+    options, request = TargetOptions(venv=str(venv)), Request(only=("use-doc-preprocessor",))
+    with pytest.raises(KeyboardInterrupt):
+        command.fix(RealSystem(), options, request, lambda _: contextlib.nullcontext(), apply=True)
+    assert fingerprint(venv) == before
 
 
 def test_check_reports_the_interrupted_creation_of_an_environment(tmp_path: Path) -> None:
