@@ -417,6 +417,9 @@ def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back
     aside, create = (Step(kind, kind, kind, commands=(words,)) for kind in kinds)
     apply(tmp_path, aside, create, install(Where(tmp_path, wheels, 1)))
     assert not (site / "paddlex").exists()
+    assert (
+        doctor("undo", "--dry-run", "--format", "json", cwd=tmp_path).document["changes"][0]["changed"] == []
+    )
     (site / "mine.txt").write_text("mine\n", encoding="utf-8")
     answer = doctor("undo", cwd=tmp_path)
     assert (answer.code, (site / "mine.txt").exists()) == (1, True), answer.stdout

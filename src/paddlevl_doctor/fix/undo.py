@@ -182,12 +182,21 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(path for path, e in newest.items() if entries.is_changed_since(places, e)),
+        changed=tuple(path for path, e in newest.items() if _is_changed(places, e, set(oldest))),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
         lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
     )
+
+
+def _is_changed(places: Places, entry: Entry, own: Collection[str]) -> bool:
+    """Return whether the user changed a path; a folder that was moved away has the paths `own` of later steps in it."""
+    path = places.of(entry)
+    if entry.before is None or entry.before.kind != "folder" or not path.is_dir():
+        return entries.is_changed_since(places, entry)
+    inside = (f"{entry.path}/{name}" for name, _ in entries.files_below(path))
+    return any(name not in own and entries.source_of(name) not in own for name in inside)
 
 
 def _outside(found: list[StepChanges]) -> Iterator[str]:
