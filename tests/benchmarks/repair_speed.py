@@ -28,7 +28,8 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem, System
@@ -78,7 +79,7 @@ def patched(venv: Path, *, prove: bool) -> float:
         with seen:
             applied = apply_plan(SYSTEM, plan, venv, python_in(venv), lambda _: nullcontext(), target)
         elapsed = time.perf_counter() - started
-        undo(SYSTEM, venv, Transaction(venv, applied.number), force=True)
+        undo(SYSTEM, Transaction(venv, applied.number), yes=True)
     return elapsed
 
 

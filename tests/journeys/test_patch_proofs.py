@@ -13,7 +13,8 @@ from environments import fresh_copy, python_in
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan, undo
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.patching.proof import Proof, prove
 from paddlevl_doctor.system.machine import RealSystem
@@ -60,7 +61,7 @@ def test_each_proof_sees_the_symptom_before_its_patch_and_not_after_it(name: str
     assert not set(before.values()) & set(after.values()), "each says what it saw, and that differs"
 
     with locked(venv):
-        undo(RealSystem(), venv, Transaction(venv, number), force=False)
+        undo(RealSystem(), Transaction(venv, number), yes=False)
     assert fingerprint(venv) == former
 
 

@@ -18,7 +18,8 @@ from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.facts.run_probes import run_probe
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.failures import load_all
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.system.machine import RealSystem
@@ -111,7 +112,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     assert self_test(lived, context).status is Status.OK
 
     with locked(venv):
-        undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)
+        undo(RealSystem(), journal.Transaction(venv, applied.number), yes=False)
     assert fingerprint(venv) == former
 
 
@@ -124,7 +125,7 @@ def test_a_file_that_nobody_published_is_left_alone_and_an_edit_survives_undo(tm
 
     refused = doctor("undo", cwd=tmp_path)
     assert (refused.code, refused.stdout) == (1, "")
-    assert "pipeline_v2.py was edited" in refused.stderr
+    assert "pipeline_v2.py" in refused.stderr
     assert path.read_bytes() == edited
 
     seen = doctor("check", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
