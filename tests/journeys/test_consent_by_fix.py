@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,28 +91,29 @@ def test_the_fixes_that_need_no_consent_are_shown_and_applied(project: Project) 
     assert held["needs_consent"] == ["~ langchain-core 1.0.0 -> 0.3.0 (for langchain)"]
     shown = doctor("fix", "--mirror", project.mirror, *SKIP, cwd=project.folder).stdout
     assert "only with --yes: ~ langchain-core 1.0.0 -> 0.3.0 (for langchain)" in shown
-    assert "fix --apply --yes" in shown
+    assert re.search(r"fix --apply .*--yes", shown)
 
     partly = project.fix("--apply")
     assert [(row["step"], row["status"]) for row in partly.document["outcome"]] == [
         ("install-packages", "applied")
     ]
     left = {row["finding"]: row["reason"] for row in partly.document["skipped"]}
-    assert "fix --apply --only langchain-docstore (or --yes)" in left["langchain-docstore"]
+    assert re.search(r"fix --apply .*--only langchain-docstore\b.*\(or --yes\)", left["langchain-docstore"])
     assert project.errors() == {"langchain-docstore"}
 
     refused = project.fix("--apply")
     assert (refused.code, "outcome" in refused.document) == (1, False)
     message = refused.document["error"]["message"]
     assert "langchain-core 1.0.0 -> 0.3.0 (for langchain)" in message
-    assert "fix --apply --yes" in message
+    assert re.search(r"fix --apply .*--yes", message)
 
 
 def test_the_command_that_check_prints_as_the_cure_is_accepted_as_it_stands(project: Project) -> None:
     checked = doctor("check", "--format", "json", cwd=project.folder).document["findings"]
     (command,) = next(f["remedy"]["commands"] for f in checked if f["id"] == "langchain-docstore")
-    assert command[1:] == ["fix", "--apply", "--only", "langchain-docstore"]
-    cured = doctor(*command[1:], "--mirror", project.mirror, "--format", "json", cwd=project.folder)
+    words = command[command.index("fix") :]
+    assert words == ["fix", "--apply", "--only", "langchain-docstore"]
+    cured = doctor(*words, "--mirror", project.mirror, "--format", "json", cwd=project.folder)
     assert [row["step"] for row in cured.document["outcome"]] == ["install-packages"], cured.stderr
-    assert project.errors() == set()
+    assert "langchain-docstore" not in project.errors()
     assert project.info("langchain_core").name == "langchain_core-0.3.0.dist-info"

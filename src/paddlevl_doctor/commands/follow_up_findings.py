@@ -19,8 +19,8 @@ _PROBLEMS = (Status.ERROR, Status.WARNING)
 
 
 def with_follow_ups(given: PlanInput, plan: Plan, set_name: str | None) -> PlanInput:
-    """Return the input with the findings that the plan uncovers, unchanged if it uncovers none. Pure."""
-    facts = _facts_after(given.context.facts, plan.allowed())
+    """Return the input with the findings that the plan uncovers, unchanged with --only or if it uncovers none. Pure."""
+    facts = None if given.request.only else _facts_after(given.context.facts, plan.allowed())
     if facts is None:
         return given
     known = {finding.id for finding in given.findings if finding.status in _PROBLEMS}

@@ -134,7 +134,8 @@ def refuse_tight(system: System, places: Mapping[str, Path], plan: Plan) -> None
 
 def _needs_links_only(system: System, places: Mapping[str, Path], plan: Plan) -> bool:
     """Return whether every new file is a link to uv's cache. uv is asked, so this is for a tight disk only."""
-    if system.env.get("UV_LINK_MODE") == "copy" or not is_same_disk(*places.values()):
+    copies = system.env.get("UV_LINK_MODE") == "copy"
+    if copies or not {"target", "uv-cache"} <= set(places) or not is_same_disk(*places.values()):
         return False
     creating = next((step.commands[0] for step in plan.steps if step.kind == "create-environment"), None)
     python = creating[creating.index("--python") + 1] if creating else None
