@@ -112,6 +112,9 @@ def test_uv_run_is_named_with_its_options() -> None:
 def test_a_child_of_a_shell_that_uv_started_is_not_uvs() -> None:
     called = start(".doctor/bin/paddlevl-doctor", "check", parents=(("bash",), ("uv", "run", "bash")))
     assert program_of(called) == (".doctor/bin/paddlevl-doctor",)
+    script = ("uv", "run", "./look.sh", "check")
+    called = start(".doctor/bin/paddlevl-doctor", "check", parents=(("sh", *script[2:]), script))
+    assert program_of(called) == (".doctor/bin/paddlevl-doctor",)
 
 
 def test_a_path_in_uvs_cache_is_never_named() -> None:

@@ -59,7 +59,11 @@ def own_invocation() -> Invocation:
         parents=_parents,
         source=_source,
     )
-    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), str(Path.home()))
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a container without HOME and without an entry for this user
+        home = ""
+    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), home)
 
 
 def _which_outside(name: str) -> str | None:
@@ -103,7 +107,8 @@ def _through_uv(start: Start) -> Words:
     options = start.argv[1:]
     for line in start.parents() if start.by_uv else ():
         words, rest = line[: len(line) - len(options)], line[len(line) - len(options) :]
-        if words and rest == options and PureWindowsPath(words[0]).stem in ("uv", "uvx"):
+        runs_it = bool(words) and rest == options and (NAME in words[-1] or words[-1] == MODULE)
+        if runs_it and PureWindowsPath(words[0]).stem in ("uv", "uvx"):
             return tuple(without_password(word) for word in _short(words, start))
     return ()
 
