@@ -24,7 +24,7 @@ from checks_machines import (
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.base import Check, Context
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, ModelCache
+from paddlevl_doctor.values.facts import BrokenEnvironment, Facts, Gpu, Gpus, Host, ModelCache
 from paddlevl_doctor.values.findings import Status
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
@@ -74,6 +74,13 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         machine(target=None, target_problem="no answer within 30 s"),
         {"target-environment": "unknown"},
     ),
+    "an environment without its Python": (
+        machine(
+            target=None, broken_environment=BrokenEnvironment("/srv/project/.venv", "3.11.7", "/opt/old")
+        ),
+        {"base-python-missing": "error"},
+    ),
+    "an interrupted repair": (machine(interrupted_transaction=3), {"interrupted-repair": "warning"}),
     "Python 3.8": (
         machine(target=target(CURRENT, version="3.8.18")),
         {"python-version-unsupported": "error"},

@@ -11,9 +11,10 @@ from uv import find_uv_bin
 
 from fake_system import FakeSystem
 from paddlevl_doctor.facts.collect import pipelines_link
-from paddlevl_doctor.facts.target import SYSTEM, Choice, choose_target, collect_target
+from paddlevl_doctor.facts.target import SYSTEM, Choice, choose_target, collect_broken, collect_target
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.facts import BrokenEnvironment
 
 OWN = "/opt/doctor"
 
@@ -145,3 +146,20 @@ def test_the_link_called_pipelines_is_told_apart(
     make(tmp_path / "pipelines", wanted)
     link = pipelines_link(RealSystem(), replace(target(CURRENT), purelib=str(site)))
     assert (link.state, link.wanted) == (state, str(wanted))
+
+
+def test_on_windows_an_environment_is_broken_when_the_folder_of_its_python_is_gone() -> None:
+    """The python.exe in Scripts is a copy, which stays."""
+    files = {
+        "C:/p/.venv/Scripts/python.exe": b"",
+        "C:/p/.venv/pyvenv.cfg": b"home = C:/Python311\nversion = 3.11.7\n",
+        "C:/p/.venv/Lib/site-packages/paddlex-3.7.2.dist-info/METADATA": b"",
+    }
+    system = FakeSystem(files=files, folder=Path("C:/p"), platform="win32")
+    choice = choose_target(system, None, None, own_prefix=OWN)
+    assert choice == Choice(None, ".venv", explicit=False, broken=True)
+    assert collect_broken(system, choice) == BrokenEnvironment(
+        "C:/p/.venv", "3.11.7", "C:/Python311", {"paddlex": "3.7.2"}
+    )
+    system.files["C:/Python311/python.exe"] = b""
+    assert choose_target(system, None, None, own_prefix=OWN).python is not None

@@ -6,65 +6,38 @@ wheels, installed by the real uv. A further kind of step needs one more function
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from environments import environment, interpreter, python_in
+from environments import python_in
 from kills import Tree, Trees, difference
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.commands.fix import undo_command
-from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.commands.undo import undo_command
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
-from paddlevl_doctor.knowledge.patches import find_patch, load_patches
+from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Plan, Step
+from small_target import VERSIONS, Former, Where, activation, build, install, link, patch, write_wheel
 
-VERSIONS = {"3.3.4": "bfloat16-on-a-cpu", "3.3.6": "set-2025-11", "3.7.2": "current-311"}
-PATCHED = sorted({file.path for patch in load_patches() for file in patch.files})
 RUNS = settings(
     max_examples=12,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-# --- the target -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Former:
-    """What is in the target beforehand."""
-
-    version: str
-    tiny: str | None
-    """Version of the tiny package that is installed, if it is."""
-    mode: int
-    form: str
-    """What the files are: files, links to files elsewhere, with other line endings, or edited by the user."""
-    pipelines: str
-
-    @property
-    def patchable(self) -> bool:
-        return self.form in ("files", "links")
 
 
 FORMERS = st.builds(
@@ -77,57 +50,6 @@ FORMERS = st.builds(
 )
 
 
-@cache
-def published(version: str) -> dict[str, bytes]:
-    """The files that patches know, as paddlex of this version has them."""
-    site = environment(VERSIONS[version]) / "lib" / "python3.11" / "site-packages"
-    return {path: (site / path).read_bytes() for path in PATCHED if (site / path).is_file()}
-
-
-def build(folder: Path, former: Former, wheels: Path) -> Path:
-    """Make the target; returns its site-packages."""
-    venv, site = folder / ".venv", folder / ".venv" / "lib" / "python3.11" / "site-packages"
-    (venv / "bin").mkdir(parents=True)
-    (venv / "bin" / "python").symlink_to(interpreter("3.11"))
-    home = interpreter("3.11").parent
-    (venv / "pyvenv.cfg").write_text(f"home = {home}\nversion_info = 3.11\n", encoding="utf-8")
-    (site / PIPELINES).mkdir(parents=True)
-    record = "".join(f"{path},{promise(data)}\n" for path, data in published(former.version).items())
-    info = {
-        "METADATA": f"Metadata-Version: 2.1\nName: paddlex\nVersion: {former.version}\n",
-        "RECORD": record,
-    }
-    for name, words in info.items():
-        (site / f"paddlex-{former.version}.dist-info").mkdir(exist_ok=True)
-        (site / f"paddlex-{former.version}.dist-info" / name).write_text(words, encoding="utf-8")
-    for path, data in published(former.version).items():
-        put(site / path, data, former, folder / "store")
-    if former.tiny is not None:
-        with zipfile.ZipFile(wheels / f"tiny-{former.tiny}-py3-none-any.whl") as wheel:
-            wheel.extractall(site)
-    link_beforehand(folder, former, site)
-    return site
-
-
-def put(path: Path, data: bytes, former: Former, store: Path) -> None:
-    """Write one file of paddlex in the form that is wanted, with bytecode of two Pythons beside it."""
-    change = {"crlf": lambda d: d.replace(b"\n", b"\r\n"), "edited": lambda d: d + b"# mine\n"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    place = path
-    if former.form == "links":
-        store.mkdir(exist_ok=True)
-        place = store / hashlib.sha256(str(path).encode()).hexdigest()
-        path.symlink_to(place)
-    place.write_bytes(change.get(former.form, bytes)(data))
-    place.chmod(former.mode)
-
-
-def link_beforehand(folder: Path, former: Former, site: Path) -> None:
-    targets = {"dangling": Path("no/such/folder"), "right": (site / PIPELINES).relative_to(folder)}
-    if former.pipelines in targets:
-        (folder / "pipelines").symlink_to(targets[former.pipelines])
-
-
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two versions of a tiny package, each with a file that the other has not."""
@@ -135,71 +57,6 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for version in ("1.0", "2.0"):
         write_wheel(folder, version)
     return folder
-
-
-def write_wheel(folder: Path, version: str) -> None:
-    info = f"tiny-{version}.dist-info"
-    files = {
-        "tiny/__init__.py": f"version = {version!r}\n",
-        f"tiny/only_in_{version[0]}.py": "",
-        "tiny/data/same.txt": "same",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = (
-        "".join(f"{name},{promise(words.encode())}\n" for name, words in files.items()) + f"{info}/RECORD,,\n"
-    )
-    with zipfile.ZipFile(folder / f"tiny-{version}-py3-none-any.whl", "w") as wheel:
-        for name, words in {**files, f"{info}/RECORD": record}.items():
-            wheel.writestr(name, words)
-
-
-def promise(data: bytes) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return f"sha256={digest},{len(data)}"
-
-
-# --- the steps --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a step is made of: the project, the wheels, and a number that chooses."""
-
-    folder: Path
-    wheels: Path
-    choice: int
-
-
-def install(where: Where) -> Step:
-    words = (
-        "uv",
-        "pip",
-        "install",
-        "--offline",
-        "--no-index",
-        "--no-deps",
-        "--find-links",
-        str(where.wheels),
-    )
-    command = (*words, "--python", str(python_in(where.folder / ".venv")), f"tiny=={where.choice % 2 + 1}.0")
-    return Step("install-packages", "install-packages", "install", commands=(command,))
-
-
-def patch(where: Where) -> Step:
-    chosen = load_patches()[where.choice % len(load_patches())]
-    return Step(f"patch-{chosen.id}", "apply-patch", "patch", arguments={"patch": chosen.id})
-
-
-def link(where: Where) -> Step:
-    arguments = {"path": str(where.folder / "pipelines")}
-    return Step("link-pipelines", "link-pipelines", "link", arguments=arguments)
-
-
-def activation(where: Where) -> Step:
-    path = where.folder / ".venv" / "bin" / "paddlevl.sh"
-    arguments = {"path": str(path), "content": f"export A={where.choice % 2}\n"}
-    return Step("set-environment", "set-environment", "variables", arguments=arguments)
 
 
 KINDS: tuple[Callable[[Where], Step], ...] = (install, patch, patch, link, activation)

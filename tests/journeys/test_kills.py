@@ -156,7 +156,7 @@ def cases(target: Range) -> list[Case]:
     """
     chance = random.Random(20261123)  # noqa: S311 - no secret
     repair, back = target.traced(FIX), target.traced(UNDO)
-    untrimmed = {"change": next(n for n, place in enumerate(repair.places) if "trim" in place)}
+    untrimmed = {"change": next(n for n, place in enumerate(repair.places) if "discard_unchanged" in place)}
     patched = {"change": next(n for n, place in enumerate(repair.places) if "make_link" in place)}
     assert target.run(*FIX, **untrimmed).code == -9
     recovery = target.traced(FIX)

@@ -15,7 +15,8 @@ from environments import interpreter, python_in
 from kills import Tree, Trees, difference
 from paddlevl_doctor.fix import journal, steps
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
@@ -116,7 +117,7 @@ def test_the_cache_and_other_environments_keep_their_bytes(
     assert [path for path in bytecode(shared) if path.exists()] == []
     compiled(shared)
     with locked(venv):
-        undo(system, venv, journal.Transaction(venv, 1), force=False)
+        undo(system, journal.Transaction(venv, 1), yes=False)
     assert difference(others, shared.others()) == {}
     assert difference(without_bytecode(former), without_bytecode(Trees().of(venv))) == {}
     stale = [p for p in bytecode(shared) if p.exists() and plan is patches_alone]

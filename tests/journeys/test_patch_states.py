@@ -83,6 +83,9 @@ def test_an_older_patch_of_ours_becomes_the_present_one_and_comes_back_on_undo(
     venv: Path, site: Path, older: bytes
 ) -> None:
     assert state(venv) == "older"
+    assert [one.problem for one in patches_status(RealSystem(), None, str(venv)) if one.patch == PATCH] == [
+        "other-release"
+    ]
     number = apply(venv)
     assert state(venv) == "patched"
     assert FORMER.encode() not in (site / FILE).read_bytes()
@@ -131,7 +134,10 @@ def test_of_a_newer_version_the_proof_tells_whether_the_patch_is_needed(
         created,
         f"use_doc_preprocessor false: created {created}; true: created True",
     )
-    shown = doctor("patches", "status", cwd=tmp_path).stdout
+    assert row["problem"] == ("other-release" if created else "unneeded")
+    answer = doctor("patches", "status", "--strict", cwd=tmp_path)
+    assert answer.code == 1
+    shown = answer.stdout
     words = "still needed" if created else "no longer needed"
     assert words in " ".join(shown.split())
     plan = doctor("fix", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document

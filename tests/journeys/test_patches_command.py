@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 from uv import find_uv_bin
 
-from doctor import doctor, fingerprint
+from doctor import Answer, doctor, fingerprint
 from environments import environment, fresh_copy, python_in
+from paddlevl_doctor import __version__
+from small_stack import copy_paddlex, site_of, small_stack
 
 PIPELINE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
 PATCH = "doc-preprocessor-defaults"
@@ -133,3 +138,160 @@ def test_a_changed_source_makes_no_wheel(venv: Path, tmp_path: Path) -> None:
     shutil.rmtree(venv)
     answer = doctor("patches", "status", cwd=tmp_path)
     assert (answer.code, "There is no environment to inspect." in answer.stderr) == (2, True)
+
+
+# --- strict -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """Return a small environment with the files that patches change."""
+    versions = {"paddlepaddle": "3.2.2", "paddleocr": "3.7.0", "safetensors": "0.7.0", "numpy": "2.3.5"}
+    venv = small_stack(tmp_path / ".venv", {**versions, "setuptools": "80.9.0"})
+    copy_paddlex(site_of(venv))
+    return venv
+
+
+def strict(folder: Path, *words: str) -> Answer:
+    return doctor("patches", "status", "--strict", *words, cwd=folder)
+
+
+def problems(folder: Path) -> dict[str, str]:
+    rows = strict(folder, "--format", "json").document["status"]
+    return {row["patch"]: row["problem"] for row in rows if row["problem"]}
+
+
+def test_strict_fails_where_an_applied_patch_is_lost(small: Path, tmp_path: Path) -> None:
+    published = (site_of(small) / PIPELINE).read_bytes()
+    assert (strict(tmp_path).code, problems(tmp_path)) == (0, {})
+    assert doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path).code == 0
+    assert (strict(tmp_path).code, problems(tmp_path)) == (0, {})
+
+    replace(site_of(small) / PIPELINE, published)
+    answer = strict(tmp_path)
+    assert (answer.code, problems(tmp_path)) == (1, {PATCH: "lost"})
+    shown = " ".join(answer.stdout.split())
+    assert "as published: the patch was applied here and is no longer in place" in shown
+    assert doctor("patches", "status", cwd=tmp_path).code == 0, "without --strict it is only shown"
+
+
+def test_strict_fails_where_a_patch_is_for_another_release(small: Path, tmp_path: Path) -> None:
+    (info,) = site_of(small).glob("paddlex-*.dist-info")
+    info.rename(info.with_name("paddlex-9.9.9.dist-info"))
+    replace(site_of(small) / PIPELINE, b"# of another release\n")
+    answer = strict(tmp_path)
+    assert (answer.code, problems(tmp_path)) == (1, {PATCH: "other-release"})
+    assert "the patch is for other releases" in " ".join(answer.stdout.split())
+
+
+def test_strict_knows_the_patches_of_an_installed_patched_wheel(small: Path, tmp_path: Path) -> None:
+    (info,) = site_of(small).glob("paddlex-*.dist-info")
+    manifest = {"patches": [{"id": PATCH, "files": [PIPELINE]}]}
+    (info / "paddlevl-doctor.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert (strict(tmp_path).code, problems(tmp_path)) == (1, {PATCH: "lost"})
+
+
+# --- the bill of materials --------------------------------------------------------------------------------
+
+_TEXT = {"type": "string", "minLength": 1}
+_PURL = {"type": "string", "pattern": r"^pkg:pypi/[a-z0-9-]+@[^@]+$"}
+_COMPONENT = {
+    "type": "object",
+    "required": ["type", "name", "version", "purl"],
+    "properties": {
+        "type": {"const": "library"},
+        "bom-ref": _TEXT,
+        "name": _TEXT,
+        "version": _TEXT,
+        "purl": _PURL,
+        "pedigree": {"type": "object"},
+    },
+    "additionalProperties": False,
+}
+_PATCH = {
+    "type": "object",
+    "required": ["type", "diff", "resolves"],
+    "properties": {
+        "type": {"enum": ["unofficial", "monkey", "backport", "cherry-pick"]},
+        "diff": {
+            "type": "object",
+            "required": ["text"],
+            "properties": {
+                "text": {
+                    "type": "object",
+                    "required": ["content"],
+                    "properties": {"contentType": _TEXT, "content": _TEXT},
+                    "additionalProperties": False,
+                },
+                "url": {"type": "string", "format": "iri-reference"},
+            },
+            "additionalProperties": False,
+        },
+        "resolves": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["type"],
+                "properties": {
+                    "type": {"enum": ["defect", "enhancement", "security"]},
+                    **dict.fromkeys(("id", "name", "description"), _TEXT),
+                    "references": {"type": "array", "items": {"type": "string", "format": "iri-reference"}},
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
+CYCLONEDX = {
+    "type": "object",
+    "required": ["bomFormat", "specVersion", "serialNumber", "version", "metadata"],
+    "properties": {
+        "bomFormat": {"const": "CycloneDX"},
+        "specVersion": {"const": "1.6"},
+        "serialNumber": {
+            "type": "string",
+            "pattern": r"^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        },
+        "version": {"type": "integer", "minimum": 1},
+        "metadata": {
+            "type": "object",
+            "required": ["tools", "component"],
+            "properties": {"tools": {"type": "object", "required": ["components"]}, "component": _COMPONENT},
+            "additionalProperties": False,
+        },
+        "dependencies": {"type": "array", "items": {"type": "object", "required": ["ref"]}},
+    },
+    "additionalProperties": False,
+}
+"""The parts of the JSON schema of CycloneDX 1.6 that the bill of materials uses."""
+
+
+def test_a_patched_wheel_contains_a_bill_of_materials_with_its_patches(small: Path, tmp_path: Path) -> None:
+    built = doctor("patches", "build", "--only", PATCH, "--format", "json", cwd=tmp_path).document
+    info = "paddlex-3.7.2+paddlevl.1.dist-info"
+    with zipfile.ZipFile(tmp_path / built["wheel"]) as archive:
+        name = f"{info}/sboms/paddlevl-doctor.cdx.json"
+        data = archive.read(name)
+        assert name in [line.split(",")[0] for line in archive.read(f"{info}/RECORD").decode().splitlines()]
+        patched = archive.read(PIPELINE)
+    document: dict[str, Any] = json.loads(data)
+    Draft7Validator(CYCLONEDX).validate(document)
+
+    tool, component = document["metadata"]["tools"]["components"][0], document["metadata"]["component"]
+    assert (tool["name"], tool["version"]) == ("paddlevl-doctor", __version__)
+    assert component["purl"] == "pkg:pypi/paddlex@3.7.2%2Bpaddlevl.1"
+    (ancestor,), (patch,) = component["pedigree"]["ancestors"], component["pedigree"]["patches"]
+    Draft7Validator(_COMPONENT).validate(ancestor)
+    Draft7Validator(_PATCH).validate(patch)
+    assert ancestor["purl"] == "pkg:pypi/paddlex@3.7.2"
+    assert patch["resolves"][0]["id"] == PATCH
+    assert "https://github.com/PaddlePaddle/PaddleOCR/issues/16373" in patch["resolves"][0]["references"]
+
+    published = tmp_path / "published"
+    (published / PIPELINE).parent.mkdir(parents=True)
+    shutil.copyfile(site_of(small) / PIPELINE, published / PIPELINE)
+    diff = patch["diff"]["text"]["content"]
+    subprocess.run(["git", "apply", "-"], cwd=published, input=diff.encode(), check=True)
+    assert (published / PIPELINE).read_bytes() == patched

@@ -14,12 +14,15 @@ import pytest
 from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
-from environments import interpreter, python_in
+from environments import interpreter
+from paddlevl_doctor.fix.journal import VERSION, Transaction
 
 NOBODY = 65534
 MINE = b"mine\n"
 SHA256 = hashlib.sha256(MINE).hexdigest()
-Undo = dict[str, Any]
+WRITTEN = ["file", len(MINE), None, SHA256, ""]
+"""The state of a file that a step is said to have written."""
+Change = dict[str, Any]
 
 
 class Planted:
@@ -29,13 +32,13 @@ class Planted:
         self.project, self.outside = folder / "project", folder / "outside"
         self.venv = self.project / ".venv"
         self.state = self.venv / ".paddlevl-doctor"
-        self.transaction = self.state / "transactions" / "0001"
         self.outside.mkdir(parents=True)
         (self.outside / "victim.py").write_bytes(MINE)
         argv = (find_uv_bin(), "venv", "--quiet", "--python", interpreter("3.11"), self.venv)
         subprocess.run([str(word) for word in argv], check=True)
+        self.journal_of = Transaction(self.venv, 1)
+        self.transaction = self.journal_of.folder
         self.transaction.mkdir(parents=True)
-        self.python = str(python_in(self.venv))
 
     def write(self, name: str, content: object) -> None:
         """Write a file of the transaction; what is no bytes is written as JSON."""
@@ -43,186 +46,203 @@ class Planted:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
 
-    def journal(self, runner: str, undo: object, *, committed: bool) -> None:
-        """Write a journal with one step."""
-        begin = {"event": "begin", "python": self.python, "creates": False, "uv_lock": True, "plan": {}}
-        events = [begin, {"event": "intent", "step": "s", "runner": runner, "undo": undo}]
-        events += [{"event": "commit", "distributions": {}}] if committed else []
-        self.write("journal.jsonl", "".join(json.dumps(event) + "\n" for event in events).encode())
+    def installed(
+        self, entries: list[Any], folders: tuple[str, ...] = (), roots: tuple[str, ...] = (".",)
+    ) -> Change:
+        """Write the list of what an installer is said to have changed."""
+        listed = {"entries": entries, "folders": list(folders), "created": []}
+        self.write("s/entries.json", listed)
+        return {"runner": "install-packages", "roots": roots, "requirements": [], "planned": []}
+
+    def journal(self, change: Change, *, committed: bool) -> None:
+        """Write a journal with one step, with right checksums."""
+        for path in (self.journal_of.journal, self.transaction / "commit.json"):
+            path.unlink(missing_ok=True)
+        found = self.venv.stat()
+        target = {"path": str(self.venv), "device": found.st_dev, "inode": found.st_ino}
+        self.journal_of.write("begin", journal=VERSION, target=target, creates=False, uv_lock=True, plan={})
+        self.journal_of.write("intent", **{"step": "s", "runner": "apply-patch", **change})
+        listed = self.transaction / "s" / "entries.json"
+        if "roots" in change and listed.exists():
+            self.journal_of.write("done", step="s", sha256=hashlib.sha256(listed.read_bytes()).hexdigest())
+        if committed:
+            self.journal_of.commit(distributions=[])
 
 
-def root_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0/added.json", ["victim.py"])
-    (at.transaction / "s/0/kept").mkdir()
-    return "install-packages", {"roots": {"s/0": str(at.outside)}}
+def entry_outside(_: Planted) -> Change:
+    return {"entries": [["../../outside/victim.py", None, WRITTEN, None]]}
 
 
-def added_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0/added.json", ["../../outside/victim.py"])
-    (at.transaction / "s/0/kept").mkdir()
-    return "remove-packages", {"roots": {"s/0": str(at.venv)}}
+def entry_at_an_absolute_path(at: Planted) -> Change:
+    return {"entries": [[str(at.outside / "victim.py"), None, WRITTEN, None]]}
 
 
-def folders_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0/added.json", [])
-    at.write("s/0/folders.json", ["../../outside/new"])
-    (at.transaction / "s/0/kept").mkdir()
-    return "install-packages", {"roots": {"s/0": str(at.venv)}}
-
-
-def kept_behind_a_link(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0/added.json", [])
-    at.write("s/0/kept/away/victim.py", b"planted")
+def entry_behind_a_link(at: Planted) -> Change:
     (at.venv / "away").symlink_to(at.outside)
-    return "install-packages", {"roots": {"s/0": str(at.venv)}}
+    return {"entries": [["away/victim.py", None, WRITTEN, None]]}
 
 
-def bytecode_behind_a_link(at: Planted) -> tuple[str, Undo]:
+def kept_into_outside(at: Planted) -> Change:
+    at.write("s/0", MINE)
+    return {"entries": [["../../outside/new", WRITTEN, None, "s/0"]]}
+
+
+def kept_out_of_outside(at: Planted) -> Change:
+    keep = os.path.relpath(at.outside / "victim.py", at.transaction)
+    return {"entries": [["new.txt", WRITTEN, None, keep]]}
+
+
+def kept_at_an_absolute_path(at: Planted) -> Change:
+    return {"entries": [["new.txt", WRITTEN, None, str(at.outside / "victim.py")]]}
+
+
+def kept_behind_a_link(at: Planted) -> Change:
+    (at.transaction / "s").symlink_to(at.outside)
+    return {"entries": [["new.txt", WRITTEN, None, "s/victim.py"]]}
+
+
+def listed_entry_outside(at: Planted) -> Change:
+    return at.installed([["../../outside/victim.py", None, WRITTEN, None]])
+
+
+def listed_entry_behind_a_link(at: Planted) -> Change:
+    (at.venv / "away").symlink_to(at.outside)
+    return at.installed([["away/victim.py", None, WRITTEN, None]])
+
+
+def folders_outside(at: Planted) -> Change:
+    return at.installed([], folders=("../../outside/new",))
+
+
+def created_outside(at: Planted) -> Change:
+    (at.outside / "empty").mkdir()
+    at.installed([])
+    at.write("s/entries.json", {"entries": [], "folders": [], "created": ["../../outside/empty"]})
+    return {"runner": "install-packages", "roots": ["."], "requirements": [], "planned": []}
+
+
+def root_outside(at: Planted) -> Change:
+    return at.installed([], roots=("../../outside",))
+
+
+def root_outside_of_an_interrupted_installation(at: Planted) -> Change:
+    (at.transaction / "s" / "0").mkdir(parents=True)
+    (at.transaction / "s" / "outside").mkdir()
+    at.write("s/before.json", {"outside": [], "folders": []})
+    return {
+        "runner": "install-packages",
+        "roots": ["../../outside"],
+        "requirements": [],
+        "planned": ["victim"],
+    }
+
+
+def kept_tree_behind_a_link(at: Planted) -> Change:
+    """The list of an interrupted installation is made from the kept tree, which leads outside here."""
+    at.write("s/0/away/victim.py", b"planted")
+    (at.transaction / "s" / "outside").mkdir()
+    at.write("s/before.json", {"outside": [], "folders": []})
+    (at.venv / "away").symlink_to(at.outside)
+    return {"runner": "install-packages", "roots": ["."], "requirements": [], "planned": ["victim"]}
+
+
+def bytecode_behind_a_link(at: Planted) -> Change:
     (at.outside / "gone.cpython-311.pyc").write_bytes(MINE)
     (at.venv / "__pycache__").symlink_to(at.outside)
-    at.write("s/0/added.json", ["gone.py"])
-    (at.transaction / "s/0/kept").mkdir()
-    return "install-packages", {"roots": {"s/0": str(at.venv)}}
+    (at.venv / "gone.py").write_bytes(MINE)
+    return {"entries": [["gone.py", None, WRITTEN, None]]}
 
 
-def snapshot_outside(at: Planted) -> tuple[str, Undo]:
-    (at.outside / "kept").mkdir()
-    (at.outside / "kept" / "file").write_bytes(MINE)
-    (at.outside / "added.json").write_text("[]", encoding="utf-8")
-    return "install-packages", {"roots": {str(at.outside): str(at.venv)}}
+def list_is_a_link(at: Planted) -> Change:
+    change = at.installed([])
+    (at.transaction / "s" / "entries.json.new").symlink_to(at.outside / "victim.py")
+    return change
 
 
-def list_is_a_link(at: Planted) -> tuple[str, Undo]:
-    (at.transaction / "s/0/kept").mkdir(parents=True)
-    (at.transaction / "s/0/added.json.new").symlink_to(at.outside / "victim.py")
-    return "install-packages", {"roots": {"s/0": str(at.venv)}}
+def step_with_a_path(at: Planted) -> Change:
+    return {"step": os.path.relpath(at.outside, at.transaction), **at.installed([])}
 
 
-def leftovers_into_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s/new", b"planted")
-    return "clear-leftovers", {"site": str(at.outside), "names": ["new"], "keep": "s"}
-
-
-def leftovers_out_of_outside(at: Planted) -> tuple[str, Undo]:
-    keep = os.path.relpath(at.outside, at.transaction)
-    return "clear-leftovers", {"site": str(at.venv), "names": ["victim.py"], "keep": keep}
-
-
-def leftovers_by_name(at: Planted) -> tuple[str, Undo]:
-    at.write("s/x", b"planted")
-    return "clear-leftovers", {"site": str(at.venv), "names": [f"../{at.outside.name}/new"], "keep": "s"}
-
-
-def text_outside(at: Planted) -> tuple[str, Undo]:
-    path = str(at.outside / "victim.py")
-    return "edit-config", {"path": path, "before": None, "after": SHA256, "keep": "s"}
-
-
-def activation_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s", b"planted")
-    path = str(at.outside / "victim.py")
-    return "set-environment", {"path": path, "before": "0", "after": SHA256, "keep": "s"}
-
-
-def patch_outside(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0", b"planted")
-    file = {"path": "victim.py", "before": "0", "after": SHA256}
-    return "apply-patch", {"site": str(at.outside), "keep": "s", "files": [file]}
-
-
-def patch_by_name(at: Planted) -> tuple[str, Undo]:
-    at.write("s/0", b"planted")
-    file = {"path": "../../outside/victim.py", "before": "0", "after": SHA256}
-    return "apply-patch", {"site": str(at.venv), "keep": "s", "files": [file]}
-
-
-def models_outside(at: Planted) -> tuple[str, Undo]:
+def models_outside(at: Planted) -> Change:
     (at.outside / "folder").mkdir()
     (at.outside / "folder" / "file").write_bytes(MINE)
-    moves = [{"from": str(at.outside / "moved"), "to": str(at.outside / "folder")}]
-    return "repair-model-cache", {"moves": moves}
+    return {"moves": [{"from": str(at.outside / "moved"), "to": str(at.outside / "folder")}]}
 
 
-def model_links_outside(at: Planted) -> tuple[str, Undo]:
+def model_links_outside(at: Planted) -> Change:
     os.link(at.outside / "victim.py", at.outside / "other.py")
     paths = {"path": str(at.outside / "other.py"), "original": str(at.outside / "victim.py")}
-    return "repair-model-cache", {"links": [{**paths, "mode": 0o777, "mtime_ns": 0}]}
+    return {"links": [{**paths, "mode": 0o777, "mtime_ns": 0}]}
 
 
-def link_removed(at: Planted) -> tuple[str, Undo]:
+def link_removed(at: Planted) -> Change:
     (at.outside / "pipelines").symlink_to(at.outside)
-    undo = {"path": str(at.outside / "pipelines"), "former": None, "points_to": str(at.outside)}
-    return "link-pipelines", undo
+    written = ["link", 0, None, None, str(at.outside)]
+    return {"entries": [[str(at.outside / "pipelines"), None, written, None]]}
 
 
-def link_made(at: Planted) -> tuple[str, Undo]:
-    points_to = str(at.venv / "lib")
-    return "link-pipelines", {"path": str(at.outside / "pipelines"), "former": "/", "points_to": points_to}
+def link_made(at: Planted) -> Change:
+    written, former = (["link", 0, None, None, str(path)] for path in (at.venv / "lib", "/"))
+    return {"entries": [[str(at.outside / "pipelines"), former, written, None]]}
 
 
-def link_of_another_name(at: Planted) -> tuple[str, Undo]:
+def link_of_another_name(at: Planted) -> Change:
     (at.project / "mine").symlink_to(at.venv / "lib")
-    undo = {"path": str(at.project / "mine"), "former": None, "points_to": str(at.venv / "lib")}
-    return "link-pipelines", undo
+    return {
+        "entries": [[str(at.project / "mine"), None, ["link", 0, None, None, str(at.venv / "lib")], None]]
+    }
 
 
-def program_outside(at: Planted) -> tuple[str, Undo]:
-    """The interpreter that a journal names is started to ask what is installed."""
-    program = at.outside / "program"
-    program.write_text(f"#!/bin/sh\ntouch {at.outside}/ran\n", encoding="utf-8")
-    program.chmod(0o755)
-    at.python = str(program)
-    return "create-environment", {"found": sorted(os.listdir(at.venv))}
+def entries_of_another_form(_: Planted) -> Change:
+    return {"entries": [3]}
 
 
-def unknown_step(_: Planted) -> tuple[str, Undo]:
-    return "delete-everything", {}
+def state_of_another_form(_: Planted) -> Change:
+    return {"entries": [["new.txt", None, ["device", 0, None, None, ""], None]]}
 
 
-def no_step(_: Planted) -> tuple[str, Undo]:
-    return "install-packages", {"roots": [3]}
-
-
-def linked_state(at: Planted) -> tuple[str, Undo]:
+def linked_state(at: Planted) -> Change:
     at.state.rename(at.outside / "state")
     at.state.symlink_to(at.outside / "state")
-    return "create-environment", {"found": []}
+    return {"entries": []}
 
 
-def linked_transaction(at: Planted) -> tuple[str, Undo]:
+def linked_transaction(at: Planted) -> Change:
     at.transaction.rename(at.outside / "transaction")
     at.transaction.symlink_to(at.outside / "transaction")
-    return "create-environment", {"found": []}
+    return {"entries": []}
 
 
-def linked_holder(at: Planted) -> tuple[str, Undo]:
+def linked_holder(at: Planted) -> Change:
     (at.state / "holder.json.new").symlink_to(at.outside / "victim.py")
-    return "link-pipelines", {"path": str(at.venv / "pipelines"), "former": None, "points_to": str(at.venv)}
+    return {"entries": []}
 
 
 PLANTED = [
-    root_outside,
-    added_outside,
-    folders_outside,
+    entry_outside,
+    entry_at_an_absolute_path,
+    entry_behind_a_link,
+    kept_into_outside,
+    kept_out_of_outside,
+    kept_at_an_absolute_path,
     kept_behind_a_link,
+    listed_entry_outside,
+    listed_entry_behind_a_link,
+    folders_outside,
+    created_outside,
+    root_outside,
+    root_outside_of_an_interrupted_installation,
+    kept_tree_behind_a_link,
     bytecode_behind_a_link,
-    snapshot_outside,
     list_is_a_link,
-    leftovers_into_outside,
-    leftovers_out_of_outside,
-    leftovers_by_name,
-    text_outside,
-    activation_outside,
-    patch_outside,
-    patch_by_name,
+    step_with_a_path,
     models_outside,
     model_links_outside,
     link_removed,
     link_made,
     link_of_another_name,
-    program_outside,
-    unknown_step,
-    no_step,
+    entries_of_another_form,
+    state_of_another_form,
     linked_state,
     linked_transaction,
     linked_holder,
@@ -237,13 +257,13 @@ def everything(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
 def test_a_planted_journal_is_refused_and_nothing_is_touched(
-    plant: Callable[[Planted], tuple[str, Undo]], tmp_path: Path
+    plant: Callable[[Planted], Change], tmp_path: Path
 ) -> None:
     at = Planted(tmp_path)
-    runner, undo = plant(at)
+    change = plant(at)
     runs = [(False, ("fix", "--apply")), (False, ("undo",)), (True, ("undo", "--to", "0"))]
     for committed, words in runs:
-        at.journal(runner, undo, committed=committed)
+        at.journal(change, committed=committed)
         before = everything(tmp_path)
         answer = doctor(*words, cwd=at.project)
         assert (answer.code, answer.stdout) == (5, ""), answer.stderr
@@ -259,10 +279,8 @@ def test_a_planted_journal_is_refused_and_nothing_is_touched(
 def harmless(tmp_path: Path) -> Iterator[Planted]:
     """A journal that would only remove a file of the environment, and its owner."""
     at = Planted(tmp_path)
-    at.write("s/0/added.json", ["new.txt"])
-    (at.transaction / "s/0/kept").mkdir()
     (at.venv / "new.txt").write_bytes(MINE)
-    at.journal("install-packages", {"roots": {"s/0": str(at.venv)}}, committed=False)
+    at.journal({"entries": [["new.txt", None, WRITTEN, None]]}, committed=False)
     yield at
     for folder, names, files in os.walk(at.state):
         for name in (".", *names, *files):
@@ -290,11 +308,8 @@ def test_a_journal_of_the_user_that_names_the_target_only_is_followed(harmless: 
     assert not harmless.state.exists()
 
 
-def test_the_journal_of_a_renamed_environment_is_refused(harmless: Planted) -> None:
-    """It names the former place, where another environment may be by now."""
+def test_the_journal_of_a_renamed_environment_is_followed_in_its_new_place(harmless: Planted) -> None:
     renamed = harmless.project / "renamed"
     harmless.venv.rename(renamed)
-    before = everything(harmless.project)
-    answer = doctor("undo", "--venv", "renamed", "--lang", "zh", cwd=harmless.project)
-    assert (answer.code, str(harmless.venv) in answer.stderr, "事务" in answer.stderr) == (5, True, True)
-    assert everything(harmless.project) == before
+    answer = doctor("undo", "--venv", "renamed", cwd=harmless.project)
+    assert (answer.code, (renamed / "new.txt").exists()) == (0, False), answer.stderr

@@ -21,6 +21,8 @@ PROPERTY = "kills"
 """Under this name a test reports how many kills hit which phase (see `conftest`)."""
 WHOLE = ("paddlex", "paddleocr", "safetensors")
 """What is in the small environment with all its files; of the others there is what an installer looks at."""
+_WITH_TIMES = ("journal.jsonl", "commit.json", "entries.json")
+"""Files of a transaction that have times or checksums over times."""
 Tree = dict[str, tuple[str, str, int]]
 
 
@@ -96,7 +98,7 @@ class Trees:
             return "link", os.readlink(entry.path), 0
         if entry.is_dir(follow_symlinks=False):
             return "folder", "", mode
-        return "file", "" if entry.name == "journal.jsonl" else self._digest(entry.path, seen), mode
+        return "file", "" if entry.name in _WITH_TIMES else self._digest(entry.path, seen), mode
 
     def _digest(self, path: str, seen: os.stat_result) -> str:
         key = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)

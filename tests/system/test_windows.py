@@ -16,12 +16,11 @@ import pytest
 
 from checks_machines import CURRENT, target
 from fake_system import FakeSystem
-from paddlevl_doctor.facts.collect import PIPELINES, collect_facts, pipelines_link
+from paddlevl_doctor.facts.collect import PIPELINES, STATE_FOLDER, collect_facts, pipelines_link
 from paddlevl_doctor.facts.target import Choice
 from paddlevl_doctor.fix import lock, snapshot
 from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.fix.start_variables import Variable, content_of
 from paddlevl_doctor.fix.steps import UNDO, StepContext, link_pipelines, write_text
 from paddlevl_doctor.parsing.workers import warm_daemon

@@ -20,6 +20,29 @@ from paddlevl_doctor.values.findings import Status
 _NEEDED_MB = {"paddlepaddle": 2_500, "paddlepaddle-gpu": 12_000}
 
 
+def _base_python(context: Context) -> Diagnosis:
+    target, broken = context.facts.target, context.facts.broken_environment
+    if broken is None:
+        return ok("base", target.base_prefix if target else message("evidence-none"))
+    packages = ", ".join(f"{name} {version}" for name, version in broken.packages.items())
+    return problem(
+        Status.ERROR,
+        broken.folder,
+        broken.home or message("evidence-unknown"),
+        path=broken.folder,
+        version=broken.version or "?",
+        home=broken.home or "?",
+        packages=packages or message("evidence-none"),
+    )
+
+
+def _interrupted(context: Context) -> Diagnosis:
+    number = context.facts.interrupted_transaction
+    if number is None:
+        return ok("transactions", message("evidence-none"))
+    return problem(Status.WARNING, "transactions", number, number=number)
+
+
 def _target_environment(context: Context) -> Diagnosis:
     target, reason = context.facts.target, context.facts.target_problem
     if target is not None:
@@ -144,7 +167,9 @@ _libgomp = partial(_shared_libraries, ("libgomp.so.1",))
 
 
 CHECKS = (
-    Check("target-environment", _target_environment),
+    Check("base-python-missing", _base_python),
+    Check("target-environment", _target_environment, needs=("base-python-missing",)),
+    Check("interrupted-repair", _interrupted),
     Check("python-version-unsupported", _python_version, needs=("target-environment",)),
     Check("glibc-too-old", _glibc),
     Check("musl-libc", _musl),

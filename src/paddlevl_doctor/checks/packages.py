@@ -198,7 +198,8 @@ def unusable(target: Target) -> tuple[str, ...]:
 
     These are dist-info folders without RECORD or METADATA, and folders that a killed pip left behind.
     """
-    broken = (PurePath(d.path).name for d in _stack_distributions(target) if any(_incomplete(d)))
+    stack = (d for d in _stack_distributions(target) if d.in_target)
+    broken = (PurePath(d.path).name for d in stack if any(_incomplete(d)))
     return (*broken, *(name for name in target.leftovers if name.startswith(_LEFTOVERS)))
 
 

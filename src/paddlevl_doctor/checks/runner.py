@@ -17,6 +17,8 @@ AUTOMATIC = (
     "packages",
     "patch",
     "set",
+    "recreate",
+    "roll-back",
     "paddle",
     "link",
     "reinstall-paddle",

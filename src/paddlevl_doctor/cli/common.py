@@ -24,6 +24,7 @@ from paddlevl_doctor.report.json_documents import Document, as_json, error_docum
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
 from paddlevl_doctor.system.machine import interface_locale
+from paddlevl_doctor.system.processes import end_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
@@ -337,7 +338,7 @@ def run(common: Common, body: Callable[[Common], int]) -> None:
     os._exit(int(code))  # tearing down 300 modules would take a tenth of the time of a check
 
 
-def fail(error: Exception) -> None:
+def fail(error: BaseException) -> None:
     """End the process as `run` does when a command raises `error`."""
 
     def body(_: Common) -> int:
@@ -352,6 +353,7 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
     except DoctorError as error:
         return _report_error(common, error)
     except KeyboardInterrupt as interrupt:
+        end_children()  # those of other threads, which no interrupt reaches
         # A resumable run raises it with a message that says how to resume.
         text = interrupt.args[0] if interrupt.args else message("interrupted")
         with contextlib.suppress(OSError):  # the terminal may be closed

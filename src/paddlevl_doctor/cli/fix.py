@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ import typer
 
 from paddlevl_doctor.cli.common import Common, Mirror, Only, SetName, command
 from paddlevl_doctor.commands.fix import fix as run_fix
-from paddlevl_doctor.commands.fix import fix_by_file, undo_command
+from paddlevl_doctor.commands.fix import fix_by_file
+from paddlevl_doctor.commands.undo import undo_command
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.report.json_documents import fix_document, undo_document
@@ -18,6 +20,13 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import ExitCode
 
 app = typer.Typer(rich_markup_mode=None)
+
+
+class Gate(str, Enum):
+    """The check after a repair."""
+
+    QUICK = "quick"
+    DEEP = "deep"
 
 
 @command(app, "fix")
@@ -44,6 +53,9 @@ def fix(
     yes: Annotated[
         bool, typer.Option("--yes", help="Also if other packages are downgraded or removed.")
     ] = False,
+    gate: Annotated[
+        Gate, typer.Option(help="The check that a repair must pass, else it is rolled back.")
+    ] = Gate.QUICK,
 ) -> int:
     """Show the plan that fixes the findings; with --apply, carry it out. `undo` takes it back."""
     request = Request(
@@ -58,9 +70,9 @@ def fix(
     target, progress = common.target(set_name), common.progress()
     stage, bar = progress.stage, progress.bytes
     if plan is None:
-        report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar)
+        report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar, deep=gate is Gate.DEEP)
     elif apply and request == Request():
-        report = fix_by_file(RealSystem(), target, plan, stage, bar)
+        report = fix_by_file(RealSystem(), target, plan, stage, bar, deep=gate is Gate.DEEP)
     else:
         raise UsageError(message("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))
@@ -72,10 +84,18 @@ def undo(
     common: Common,
     list_: Annotated[bool, typer.Option("--list", help="List the transactions that can be undone.")] = False,
     to: Annotated[int | None, typer.Option(help="Undo all transactions after this one (0: all).")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Also if packages have changed since.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be undone.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", help="Also set aside what you have changed since, and salvage damaged repairs."
+        ),
+    ] = False,
 ) -> int:
     """Undo the last `fix --apply`, byte for byte and without a network."""
     stage = common.progress().stage
-    report = undo_command(RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes)
+    report = undo_command(
+        RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes, dry_run=dry_run
+    )
     common.answer(lambda: undo_document(report), lambda screen: screen.undo(report, listing=list_))
     return ExitCode.OK

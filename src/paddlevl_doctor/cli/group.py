@@ -66,6 +66,15 @@ class LazyGroup(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         return name, load(name) if name else None, rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the called command. `common.run` handles an interrupt of a running command, this one of its import."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            from paddlevl_doctor.cli.common import fail  # noqa: PLC0415 - keeps it off the path of `--help`
+
+            return fail(interrupt)
+
 
 def load(name: str) -> Any:
     """Import the module of a command and return the command."""

@@ -21,7 +21,6 @@ from paddlevl_doctor.report.json_documents import parse_document
 from paddlevl_doctor.report.parse import show
 from paddlevl_doctor.report.parse_html import write_page
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.system.processes import hangup_is_interrupt
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -168,8 +167,7 @@ def parse(
             ),
         )
         return cluster.exit_code()
-    with hangup_is_interrupt():
-        report = run_parse(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
+    report = run_parse(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
 
     if report.run_report is not None:
         page = write_page(report.run_report, Path(output), common.language)

@@ -42,11 +42,17 @@ def patches_show(common: Common, patch: PatchId) -> int:
 
 
 @command(app, "patches", name="status")
-def patches_status(common: Common) -> int:
+def patches_status(
+    common: Common,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Fail if a patch is lost, no longer needed, or for another release."),
+    ] = False,
+) -> int:
     """Show the state of every file that a patch changes: as published, patched, or altered by someone else."""
     files = run_status(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: view.status_document(files), lambda screen: view.show_status(screen, files))
-    return ExitCode.OK
+    return ExitCode.PROBLEMS if strict and any(file.problem for file in files) else ExitCode.OK
 
 
 @command(app, "patches", name="build")

@@ -7,6 +7,7 @@ import importlib.metadata
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.target import SYSTEM
 from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.system.processes import kept_handler
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -45,7 +47,8 @@ def connected(address: str) -> Iterator[Any]:
     _probe_address(address)
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            with kept_handler(signal.SIGTERM):  # ray.init sets its own
+                ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
             raise DoctorError(connection_error(address, error)) from error
         try:

@@ -46,7 +46,7 @@ def examine_facts(facts: Facts, set_name: str | None) -> Examination:
 def context_of(facts: Facts, set_name: str | None) -> Context:
     """Choose the version set and the paddle wheel for facts. Raises UsageError for an unknown set."""
     followed = set_of(facts.target) if facts.target else None
-    version_set = require_set(set_name) if set_name else followed or _nearest_set(facts.target)
+    version_set = require_set(set_name) if set_name else followed or _nearest_set(_paddleocr_of(facts))
     version = facts.target.version if facts.target else planned_python(version_set)
     visible = find_visible_gpus(facts.gpus, facts.settings)
     wheel = choose_wheel(facts.host, visible.gpus, version, version_set)
@@ -56,7 +56,9 @@ def context_of(facts: Facts, set_name: str | None) -> Context:
 
 def set_for_target(target: Target | None) -> VersionSet:
     """Return the version set to use without --set: that of the installed packages, or the nearest one."""
-    return (set_of(target) if target else None) or _nearest_set(target)
+    return (set_of(target) if target else None) or _nearest_set(
+        target.version_of("paddleocr") if target else None
+    )
 
 
 def require_set(name: str) -> VersionSet:
@@ -69,9 +71,15 @@ def require_set(name: str) -> VersionSet:
     return found
 
 
-def _nearest_set(target: Target | None) -> VersionSet:
+def _paddleocr_of(facts: Facts) -> str | None:
+    """Return the version of paddleocr in the target, or in an environment whose Python no longer exists."""
+    if facts.target is not None:
+        return facts.target.version_of("paddleocr")
+    return facts.broken_environment.packages.get("paddleocr") if facts.broken_environment else None
+
+
+def _nearest_set(paddleocr: str | None) -> VersionSet:
     """Return the set whose paddleocr has the same minor version as the installed one, else the default set."""
-    installed = (target.version_of("paddleocr") if target else None) or ""
-    minor = installed.rpartition(".")[0]
+    minor = (paddleocr or "").rpartition(".")[0]
     nearest = next((s for s in load_sets() if minor and s.paddleocr.rpartition(".")[0] == minor), None)
     return nearest or default_set()

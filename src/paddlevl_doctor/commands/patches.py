@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.fix.patch_steps import patch_diffs
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
@@ -35,6 +36,9 @@ class FileStatus:
     needed: bool | None = None
     saw: str = ""
     """The observation of the proof, if it ran."""
+    problem: str | None = None
+    """lost (it was applied here and is no longer in place), unneeded (fixed upstream), or other-release (the patch is
+    for another release of the distribution, or an older release of the doctor applied it); else None."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,17 @@ def patches_status(system: System, python: str | None, venv: str | None) -> tupl
     target = _target(system, python, venv)
     if target is None:
         raise UsageError(message("patches-no-target"))
-    return tuple(_status(system, target, patch, file) for patch in load_patches() for file in patch.files)
+    applied = _applied(system, target)
+    return tuple(
+        _status(system, target, patch, file, applied) for patch in load_patches() for file in patch.files
+    )
+
+
+def _applied(system: System, target: Target) -> frozenset[str]:
+    """Return the patches that transactions applied, and those that an installed patched wheel contains."""
+    wheels = (patched_wheel.patches_of(system, distribution) for distribution in target.distributions)
+    journals = read_state_folder(system, Path(target.root)).applied_patches
+    return frozenset(name for names in (journals, *wheels) for name in names)
 
 
 def build_wheel(
@@ -104,9 +118,11 @@ def _installed(target: Target | None, patch: Patch) -> str | None:
     return target.version_of(patch.distribution) if target else None
 
 
-def _status(system: System, target: Target, patch: Patch, file: PatchFile) -> FileStatus:
+def _status(
+    system: System, target: Target, patch: Patch, file: PatchFile, applied: Collection[str]
+) -> FileStatus:
     version = _installed(target, patch)
-    path = Path(target.purelib) / file.path
+    path = Path(target.folder_of(patch.distribution)) / file.path
     content = system.read_bytes(path) if version else None
     digest = None if content is None else sha256_of(content)
     state = state_of(file, digest, version or "")
@@ -115,4 +131,14 @@ def _status(system: System, target: Target, patch: Patch, file: PatchFile) -> Fi
     proof = prove(system, patch.id, target) if state is PatchState.OTHER_VERSION else None
     needed = None if proof is None or proof.cured is None else not proof.cured
     links = system.link_count(path)
-    return FileStatus(patch.id, file.path, version, state.value, links, needed, proof.saw if proof else "")
+    saw = proof.saw if proof else ""
+    problem = _problem(state, needed=needed, applied=patch.id in applied)
+    return FileStatus(patch.id, file.path, version, state.value, links, needed, saw, problem)
+
+
+def _problem(state: PatchState, *, needed: bool | None, applied: bool) -> str | None:
+    if state is PatchState.OTHER_VERSION:
+        return "unneeded" if needed is False else "other-release"
+    if state is PatchState.OLDER:
+        return "other-release"
+    return "lost" if applied and state is not PatchState.PATCHED else None

@@ -26,7 +26,7 @@ class PipelineRow:
 def list_pipelines(system: System, python: str | None, venv: str | None) -> tuple[PipelineRow, ...]:
     """Return every pipeline that PaddleOCR registers; raises UsageError if the named target is not an environment."""
     target = collect_target(system, choose_target(system, python, venv))
-    folder = Path(target.purelib) / PIPELINES if isinstance(target, Target) else None
+    folder = Path(target.folder_of("paddlex")) / PIPELINES if isinstance(target, Target) else None
     return tuple(
         PipelineRow(p.paddleocr, p.paddlex, p.file, p.since, _path(system, folder, p.file))
         for p in load_pipelines()

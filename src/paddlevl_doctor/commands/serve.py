@@ -35,7 +35,6 @@ from paddlevl_doctor.serve.plan import (
     refusal,
 )
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.system.processes import hangup_is_interrupt
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts, Target
 from paddlevl_doctor.values.findings import Evidence, ExitCode, Finding, Stage, Status
@@ -121,12 +120,11 @@ def serving(
     plan = report.plan
     if not system.port_is_free(request.port):
         raise UsageError(message("serve-port-taken", port=request.port))
-    with hangup_is_interrupt():
-        process.prepare(system, plan, stage, adopted=adopted)
-        process.write_client_file(system, plan)
-        with process.started(system, plan, stage, request.ready_timeout) as server:
-            running = Running(server.pid, plan.url, server.seconds, str(server.log))
-            yield replace(report, running=running), server
+    process.prepare(system, plan, stage, adopted=adopted)
+    process.write_client_file(system, plan)
+    with process.started(system, plan, stage, request.ready_timeout) as server:
+        running = Running(server.pid, plan.url, server.seconds, str(server.log))
+        yield replace(report, running=running), server
 
 
 def _plan_report(system: System, options: TargetOptions, request: ServeRequest) -> tuple[ServeReport, bool]:
@@ -225,7 +223,9 @@ def _pipeline(system: System, target: Target | None, model: str | None) -> Pipel
 
 
 def _original(system: System, target: Target | None, pipeline: Pipeline) -> str | None:
-    return system.read_text(Path(target.purelib) / PIPELINES / pipeline.file) if target else None
+    if target is None:
+        return None
+    return system.read_text(Path(target.folder_of("paddlex")) / PIPELINES / pipeline.file)
 
 
 def _findings(

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 from pathlib import Path
 
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
-from paddlevl_doctor.facts.target import Choice, collect_target
+from paddlevl_doctor.facts.state_folder import read_state_folder
+from paddlevl_doctor.facts.target import Choice, collect_broken, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
 
-STATE_FOLDER = ".paddlevl-doctor"
-"""The doctor's own folder inside a target."""
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
 
@@ -35,6 +33,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
     host, cache = collect_host(system), collect_cache(system)
     files = patched_files(system, target)
     link, disks = pipelines_link(system, target), free_disks(system, target, choice)
+    state = read_state_folder(system, _state_prefix(system, target, choice))
     thread.join()
     return Facts(
         host=host,
@@ -44,7 +43,9 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,
-        applied_patches=applied_patches(system, target),
+        applied_patches=state.applied_patches if target is not None else (),
+        interrupted_transaction=state.interrupted,
+        broken_environment=collect_broken(system, choice),
         pipelines=link,
         free_disk_mb=disks,
         settings=collect_settings(system),
@@ -60,33 +61,20 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     # Imported when the target has answered: an import at the top would delay the start of the target's Python.
     from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415
 
-    site = Path(target.purelib)
     return tuple(
-        PatchedFile(patch.id, file.path, _sha256(system, site / file.path))
+        PatchedFile(
+            patch.id, file.path, _sha256(system, Path(target.folder_of(patch.distribution)) / file.path)
+        )
         for patch in load_patches()
         for file in patch.files
     )
 
 
-def applied_patches(system: System, target: Target | None) -> tuple[str, ...]:
-    """Return the patches that committed transactions of the target applied; unreadable journals are ignored."""
-    if target is None:
-        return ()
-    folder = Path(target.prefix if target.is_virtual else target.purelib) / STATE_FOLDER / "transactions"
-    texts = (system.read_text(folder / name / "journal.jsonl") or "" for name in system.names(folder))
-    return tuple(dict.fromkeys(name for words in texts for name in _patches_in(words)))
-
-
-def _patches_in(journal: str) -> list[str]:
-    """Return the patches of a committed transaction, nothing for an unreadable journal."""
-    try:
-        events = [json.loads(line) for line in journal.splitlines() if line.endswith("}")]
-        if not any(event["event"] == "commit" for event in events):
-            return []
-        steps = [step for event in events for step in event.get("plan", {}).get("steps", ())]
-        return [str(step["arguments"]["patch"]) for step in steps if step["kind"] == "apply-patch"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return []
+def _state_prefix(system: System, target: Target | None, choice: Choice) -> Path:
+    """Return the folder that contains the state folder: the environment, or site-packages without one."""
+    if target is not None:
+        return Path(target.root)
+    return choice.python.parent.parent if choice.python else system.cwd() / choice.planned
 
 
 def _sha256(system: System, path: Path) -> str | None:
@@ -97,7 +85,8 @@ def _sha256(system: System, path: Path) -> str | None:
 def pipelines_link(system: System, target: Target | None) -> PipelinesLink:
     """Return the state of `pipelines` in the working folder; `fix` makes it a link to the target's pipeline files."""
     path = system.cwd() / "pipelines"
-    wanted = Path(target.purelib) / PIPELINES if target and target.version_of("paddlex") else None
+    installed = target is not None and target.version_of("paddlex") is not None
+    wanted = Path(target.folder_of("paddlex")) / PIPELINES if target and installed else None
     points_to = system.link_target(path)
     return PipelinesLink(
         path=str(path),
@@ -115,8 +104,10 @@ def _link_state(system: System, path: Path, points_to: str | None, wanted: Path 
     return "other-link" if system.exists(path) else "dangling"
 
 
-def _uv_cache(system: System) -> Path:
-    """Return uv's default cache folder (docs.astral.sh/uv/concepts/cache, cache directory)."""
+def uv_cache(system: System) -> Path:
+    """Return uv's cache folder (docs.astral.sh/uv/concepts/cache, cache directory)."""
+    if system.env.get("UV_CACHE_DIR"):
+        return Path(system.env["UV_CACHE_DIR"])
     if system.platform == "win32" and system.env.get("LOCALAPPDATA"):
         return Path(system.env["LOCALAPPDATA"]) / "uv" / "cache"
     return Path(system.env.get("XDG_CACHE_HOME") or system.home() / ".cache") / "uv"
@@ -126,7 +117,7 @@ def free_disks(system: System, target: Target | None, choice: Choice) -> dict[st
     """Return the free space in MB by purpose: target, uv-cache, model-cache, temp."""
     places = {
         "target": Path(target.prefix) if target else system.cwd() / choice.planned,
-        "uv-cache": Path(system.env.get("UV_CACHE_DIR") or _uv_cache(system)),
+        "uv-cache": uv_cache(system),
         "model-cache": cache_root(system),
         "temp": Path(system.env.get("TMPDIR") or system.env.get("TEMP") or "/tmp"),  # noqa: S108 - only looked at
     }

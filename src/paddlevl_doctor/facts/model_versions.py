@@ -22,7 +22,7 @@ _CLIENT = Path("paddleocr") / "_pipelines" / "paddleocr_vl.py"
 
 def known_versions(system: System, target: Target) -> tuple[str, ...]:
     """Return the versions for which the target's PaddleX has a pipeline, newest first."""
-    folder = Path(target.purelib) / PIPELINES
+    folder = Path(target.folder_of("paddlex")) / PIPELINES
     return tuple(version for version, name in VERSIONS.items() if system.exists(folder / f"{name}.yaml"))
 
 
@@ -45,7 +45,7 @@ def missing_of_pipeline(
     Of several models of a module, the first one is the pipeline's own and the others are those of inner pipelines. If
     the file names no model for a module, any cached model counts.
     """
-    words = system.read_text(Path(target.purelib) / PIPELINES / f"{pipeline}.yaml") or ""
+    words = system.read_text(Path(target.folder_of("paddlex")) / PIPELINES / f"{pipeline}.yaml") or ""
     found = (re.search(rf"module_name: {name}\s+model_name: (\S+)", words) for name in _NEEDED)
     named, complete = [match[1] for match in found if match], complete_models(cache)
     if not named:
@@ -96,7 +96,7 @@ def has_layout(version: str, cache: ModelCache | None) -> bool:
 
 def backends_known(system: System, target: Target) -> tuple[str, ...] | None:
     """Return the servers that the target's PaddleOCR supports, None if its source does not list them."""
-    source = system.read_text(Path(target.purelib) / _CLIENT) or ""
+    source = system.read_text(Path(target.folder_of("paddleocr")) / _CLIENT) or ""
     _, found, rest = source.partition("_SUPPORTED_VL_BACKENDS = [")
     names = (part.strip().strip("\"'") for part in rest.partition("]")[0].split(","))
     return tuple(name for name in names if name and name != "native") if found else None

@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 import psutil
 
 from paddlevl_doctor.system.machine import Completed, System
-from paddlevl_doctor.system.processes import hold_interrupts, terminate_tree
+from paddlevl_doctor.system.processes import terminate_tree, uninterrupted
 from paddlevl_doctor.values.facts import ProbeResult, Status, Target
 
 PROBES = Path(__file__).parents[1] / "probes"
@@ -194,11 +194,8 @@ class _WorkerThreads(Generic[Answer]):
         with contextlib.suppress(queue.Empty):
             while True:
                 self._jobs.get_nowait()
-        release = hold_interrupts()
-        try:
+        with uninterrupted():
             self._end_children()
-        finally:
-            release()
 
     def _end_children(self) -> None:
         deadline = time.monotonic() + _KILL_SECONDS

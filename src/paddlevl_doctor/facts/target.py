@@ -11,13 +11,15 @@ from pathlib import Path
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.facts import Distribution, PaddleBuild, Target
+from paddlevl_doctor.values.facts import BrokenEnvironment, Distribution, PaddleBuild, Target
 
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 INVENTORY_TIMEOUT = 30.0
 """Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
 BUILD_FILE = "paddle/version/__init__.py"
 """The file with the build information of paddle, relative to site-packages."""
+MANAGED = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex")
+"""The distributions whose versions describe an installation of the stack."""
 _TRUE = ("1", "true", "t", "yes", "y", "on")
 SYSTEM = "--system"
 """A value of `python` that means the first Python on PATH that is not in a virtual environment."""
@@ -31,6 +33,8 @@ class Choice:
     planned: str
     explicit: bool
     """Whether the user named it, so that a mistake is a usage error."""
+    broken: bool = False
+    """Whether `planned` is an environment whose Python no longer exists."""
 
 
 def python_of(venv: Path, platform: str) -> Path:
@@ -45,7 +49,8 @@ def choose_target(
 
     Order: `--python`, `--system` or `--venv`; the system's Python if UV_SYSTEM_PYTHON is set, as in uv
     (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless it is the doctor's own; the
-    notebook's interpreter on Kaggle and Colab; else a new environment. Raises UsageError for an invalid path.
+    notebook's interpreter on Kaggle and Colab; the first of these environments whose Python no longer exists; else a
+    new environment. Raises UsageError for an invalid path.
     """
     planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
     wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE
@@ -55,15 +60,60 @@ def choose_target(
         return _named_python(system, python, planned)
     if venv is not None:
         return _named_venv(system, venv)
-    for folder in filter(None, (system.env.get("VIRTUAL_ENV"), ".venv", planned)):
+    named = filter(None, (system.env.get("VIRTUAL_ENV"), ".venv", planned))
+    folders = [folder for folder in named if not _same(system.cwd() / folder, own_prefix)]
+    broken = [folder for folder in folders if _is_broken(system, system.cwd() / folder)]
+    for folder in folders:
         candidate = python_of(system.cwd() / folder, system.platform)
-        if system.exists(candidate) and not _same(system.cwd() / folder, own_prefix):
+        if folder not in broken and system.exists(candidate):
             return Choice(candidate, planned, explicit=False)
-    return Choice(_notebook_python(system, own_prefix), planned, explicit=False)
+    notebook = _notebook_python(system, own_prefix)
+    if notebook is None and broken:
+        return Choice(None, broken[0], explicit=False, broken=True)
+    return Choice(notebook, planned, explicit=False)
 
 
 def _same(folder: Path, prefix: str) -> bool:
     return folder.resolve() == Path(prefix).resolve()
+
+
+def _is_broken(system: System, folder: Path) -> bool:
+    """Return whether a folder is a virtual environment whose Python no longer exists.
+
+    On Windows, Scripts\\python.exe is a copy that stays and starts the Python in the folder `home` of pyvenv.cfg.
+    """
+    settings = _settings(system, folder)
+    if settings is None:
+        return False
+    if not system.exists(python_of(folder, system.platform)):
+        return True
+    home = settings.get("home")
+    return system.platform == "win32" and home is not None and not system.exists(Path(home))
+
+
+def _settings(system: System, folder: Path) -> dict[str, str] | None:
+    """Return the values of pyvenv.cfg, None without that file."""
+    text = system.read_text(folder / "pyvenv.cfg")
+    if text is None:
+        return None
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def collect_broken(system: System, choice: Choice) -> BrokenEnvironment | None:
+    """Describe the chosen environment if its Python no longer exists."""
+    if not choice.broken:
+        return None
+    folder = system.cwd() / choice.planned
+    settings = _settings(system, folder) or {}
+    version = settings.get("version_info") or settings.get("version")  # of uv and virtualenv, of venv
+    sites = [folder / "Lib" / "site-packages"]
+    sites += [folder / "lib" / name / "site-packages" for name in system.names(folder / "lib")]
+    names = (name for site in sites for name in system.names(site) if name.endswith(".dist-info"))
+    found = (name.removesuffix(".dist-info").rpartition("-")[::2] for name in names)
+    versions = {name.replace("_", "-").lower(): number for name, number in found}
+    packages = {name: versions[name] for name in MANAGED if name in versions}
+    return BrokenEnvironment(str(folder), version, settings.get("home"), packages)
 
 
 def _of_system(system: System, own_prefix: str, planned: str, *, explicit: bool) -> Choice:
@@ -91,6 +141,8 @@ def _named_python(system: System, python: str, planned: str) -> Choice:
 def _named_venv(system: System, venv: str) -> Choice:
     folder = system.cwd() / venv
     candidate = python_of(folder, system.platform)
+    if _is_broken(system, folder):
+        return Choice(None, venv, explicit=True, broken=True)
     if system.exists(candidate):
         return Choice(candidate, venv, explicit=True)
     occupied = set(system.names(folder)) - {".paddlevl-doctor"}
@@ -160,10 +212,16 @@ def _target(system: System, answer: dict[str, object]) -> Target:
         distributions=tuple(
             Distribution(**{**entry, "requires": tuple(entry["requires"])}) for entry in entries
         ),
-        paddle=_paddle_build(system, Path(str(answer["platlib"]))),
+        paddle=_paddle_build(system, Path(_paddle_folder(entries) or str(answer["platlib"]))),
         missing_libraries=tuple(libraries),
         leftovers=tuple(leftovers),
     )
+
+
+def _paddle_folder(entries: list[dict[str, str | None]]) -> str | None:
+    """Return the folder that paddle is imported from, None without an installed paddle."""
+    names = ("paddlepaddle", "paddlepaddle-gpu")
+    return next((entry.get("imported_from") for entry in entries if entry["name"] in names), None)
 
 
 def _paddle_build(system: System, site: Path) -> PaddleBuild | None:

@@ -51,7 +51,7 @@ def collect_dlls(system: System, target: Target | None) -> tuple[DllFolder, ...]
 
 
 def _places(system: System, target: Target) -> Iterator[tuple[str, Path]]:
-    site, windows = Path(target.platlib), Path(system.env.get("WINDIR") or "C:/Windows")
+    site, windows = Path(target.folder_of("paddlepaddle-gpu")), Path(system.env.get("WINDIR") or "C:/Windows")
     for library in LIBRARIES:
         yield "wheel", site / "nvidia" / library / "bin"
     yield "torch", site / "torch" / "lib"

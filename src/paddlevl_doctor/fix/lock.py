@@ -11,17 +11,15 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER, Holder, parse_holder, start_time
 from paddlevl_doctor.fix import journal
-from paddlevl_doctor.fix.snapshot import STATE_FOLDER
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.system.files import can_unlink_open_files, lock_file, unlock_file
 from paddlevl_doctor.system.processes import inherited_by_children
@@ -32,28 +30,6 @@ WAIT = 120.0
 _PAUSE = 0.1
 _SETTLE = 1.0
 """Seconds within which a new holder writes `holder.json`, or a former one releases the lock."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a target; without user names, because the message may be in a public report."""
-
-    pid: int
-    born: float
-    """Start time of the process; with `pid` it identifies the process even after a reboot."""
-    since: float
-    command: str
-
-    def is_alive(self) -> bool:
-        """Return whether this process still runs."""
-        return abs(_born(self.pid) - self.born) < 1.0
-
-
-def _born(pid: int) -> float:
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return 0.0
 
 
 @contextlib.contextmanager
@@ -161,7 +137,7 @@ def _unlock(descriptor: int) -> None:
 
 def _record_holder(folder: Path) -> None:
     verb = next((word for word in sys.argv[1:2] if re.fullmatch(r"[a-z]+", word)), "")
-    holder = Holder(os.getpid(), _born(os.getpid()), time.time(), f"paddlevl-doctor {verb}".strip())
+    holder = Holder(os.getpid(), start_time(os.getpid()), time.time(), f"paddlevl-doctor {verb}".strip())
     new = folder / "holder.json.new"
     new.write_text(json.dumps(holder.__dict__), encoding="utf-8")
     new.replace(folder / "holder.json")
@@ -169,8 +145,8 @@ def _record_holder(folder: Path) -> None:
 
 def _holder(folder: Path) -> Holder | None:
     try:
-        return Holder(**json.loads((folder / "holder.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return parse_holder((folder / "holder.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
 
 
@@ -191,7 +167,9 @@ def _release(prefix: Path, folder: Path, descriptor: int) -> None:
 
 
 def _clear(prefix: Path, folder: Path) -> None:
-    if not journal.numbers(prefix):
-        shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):  # it is not empty, or the next process uses it already
-        prefix.rmdir()
+    for name in ("lock", "holder.json.new"):
+        (folder / name).unlink(missing_ok=True)
+    # A folder that is not empty stays: it has files of the user that an undo set aside, or is in use again.
+    for empty in (journal.transactions_folder(prefix), folder, prefix):
+        with contextlib.suppress(OSError):
+            empty.rmdir()

@@ -28,8 +28,10 @@ def _is_applied(given: PlanInput, patch: Patch) -> bool:
 
 
 def _is_applicable(given: PlanInput, patch: Patch) -> bool:
-    """Return whether a file of the patch is as published, or as an older release of the patch left it."""
-    return bool({PatchState.PRISTINE, PatchState.OLDER} & set(_states(given, patch)))
+    """Return whether the target's own file is as published, or as an older release of the patch left it."""
+    return (given.target is None or given.target.can_change(patch.distribution)) and bool(
+        {PatchState.PRISTINE, PatchState.OLDER} & set(_states(given, patch))
+    )
 
 
 def _states(given: PlanInput, patch: Patch) -> list[PatchState]:

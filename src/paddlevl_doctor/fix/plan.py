@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
@@ -17,18 +17,19 @@ from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.fix.start_variables import FILES, content_of, script, variables_of
 from paddlevl_doctor.knowledge.failures import Cure, load_failure
 from paddlevl_doctor.knowledge.version_sets import resolved_list
-from paddlevl_doctor.messages import message
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.values.errors import DoctorError
+from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
 
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
-_INSTALLING = ("packages", "set", "paddle", "reinstall-paddle", "reinstall")
+_INSTALLING = ("packages", "set", "recreate", "paddle", "reinstall-paddle", "reinstall")
 """The kinds of fixes that install packages."""
 _UNFIXABLE = (
     "python-version-unsupported",
@@ -72,7 +73,7 @@ def build_plan(given: PlanInput) -> Plan:
     resolved = {finding for step in steps for finding in step.resolves}
     noted = {f.id for f in wanted if f.status is Status.NOTE}
     left = [f for f in given.findings if (f.status in _TO_FIX or f.id in noted) and f.id not in resolved]
-    return Plan(tuple(steps), tuple(_skipped_fix(f, request, removals.get(f.id)) for f in left))
+    return Plan(tuple(steps), tuple(_skipped_fix(f, request, removals.get(f.id), given.target) for f in left))
 
 
 def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
@@ -94,7 +95,12 @@ def _is_wanted(finding: Finding, request: Request) -> bool:
     return finding.status in _TO_FIX or (finding.id in request.only and finding.status is Status.NOTE)
 
 
-def _skipped_fix(finding: Finding, request: Request | None = None, removes: str | None = None) -> SkippedFix:
+def _skipped_fix(
+    finding: Finding,
+    request: Request | None = None,
+    removes: str | None = None,
+    target: Target | None = None,
+) -> SkippedFix:
     if removes is not None:
         return SkippedFix(finding.id, message("skip-removal", names=removes, id=finding.id))
     if request is not None and finding.id in request.skip:
@@ -103,15 +109,23 @@ def _skipped_fix(finding: Finding, request: Request | None = None, removes: str 
         return SkippedFix(finding.id, message("skip-not-in-only"))
     if request is not None and is_only_offered(finding.id, request.only):
         return SkippedFix(finding.id, message("skip-offered", id=finding.id))
-    if load_failure(finding.id).cure.patch is not None:
-        return SkippedFix(finding.id, message("skip-unfit"))
-    remedy = finding.remedy.text if finding.remedy else ""
-    return SkippedFix(finding.id, message("skip-manual", remedy=remedy))
+    return SkippedFix(finding.id, _reason_of_cure(finding, target))
+
+
+def _reason_of_cure(finding: Finding, target: Target | None) -> Message:
+    """Return why the cure of a finding is not a step of the plan."""
+    cure = load_failure(finding.id).cure
+    if cure.kind in ("patch", "link") and target is not None and not target.can_change("paddlex"):
+        return message("skip-elsewhere", path=target.folder_of("paddlex"))
+    if cure.kind in ("patch", "roll-back"):
+        return message("skip-unfit" if cure.patch else "skip-roll-back")
+    return message("skip-manual", remedy=finding.remedy.text if finding.remedy else "")
 
 
 def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     site, request = given.site, given.request
-    if site.exists or not any(f.id == "target-environment" for f in fixable):
+    resolved = tuple(f.id for f in fixable if f.id in ("target-environment", "base-python-missing"))
+    if site.exists or not resolved:
         return []
     python = request.interpreter or request.python_version
     offline = ("--offline",) if request.wheelhouse else ()
@@ -121,13 +135,25 @@ def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Ste
             id="create-environment",
             kind="create-environment",
             summary=message("step-create", path=site.prefix, python=PurePath(python).name),
-            resolves=("target-environment",),
+            resolves=resolved,
             commands=(command,),
-            precondition=message("step-create-before", path=site.prefix),
+            diff="\n".join(_former_versions(given)),
+            precondition=message(
+                "step-recreate-before" if given.context.facts.broken_environment else "step-create-before",
+                path=site.prefix,
+            ),
             undo=message("step-create-undo", path=site.prefix),
             arguments={"prefix": site.prefix},
         )
     ]
+
+
+def _former_versions(given: PlanInput) -> Iterator[str]:
+    """Yield the former Python and packages of an environment whose Python no longer exists, as lines of a diff."""
+    broken = given.context.facts.broken_environment
+    if broken is not None:
+        yield f"- Python {broken.version or '?'} ({broken.home or '?'})"
+        yield from (f"- {name} {version}" for name, version in broken.packages.items())
 
 
 # --- packages ---------------------------------------------------------------------------------------------
@@ -373,6 +399,8 @@ def _link_steps(given: PlanInput, *, installs: bool) -> list[Step]:
     link, request = given.context.facts.pipelines, given.request
     wanted = "pipelines-link" not in request.skip and (not request.only or "pipelines-link" in request.only)
     if link is None or link.state not in _LINKABLE or not wanted or not (link.wanted is not None or installs):
+        return []
+    if given.target is not None and not given.target.can_change("paddlex") and not installs:
         return []
     return [
         Step(

@@ -34,6 +34,9 @@ def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> Non
     for distribution in _touched(target, plan.steps):
         if distribution.editable:
             raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
+        if distribution.origin == "shadowing":
+            names = {"name": distribution.name, "folder": distribution.imported_from, "path": target.prefix}
+            raise UsageError(message("package-shadowed", **names))
         installer = system.read_text(Path(distribution.path) / "INSTALLER") or ""
         if installer.strip() == "conda":
             raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
+from paddlevl_doctor.fix.steps import PACKAGE_KINDS
 from paddlevl_doctor.fix.transaction import Applied
+from paddlevl_doctor.fix.undo import UndoPreview
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.findings import ExitCode, Plan
@@ -28,7 +30,7 @@ class FixReport:
     applied: Applied | None = None
     recheck: CheckReport | None = None
     deep: bool = False
-    """Whether --only names a finding that only the deep check can report."""
+    """Whether the deep check runs too: --gate asks for it, or --only names a finding that only it can report."""
     choice: WheelChoice | None = None
     """The paddle wheel for this machine."""
     mirrors: tuple[ServerRate, ...] = ()
@@ -42,6 +44,10 @@ class FixReport:
         """Return whether the plan creates the environment."""
         return any(step.kind == "create-environment" for step in self.plan.steps)
 
+    def installs(self) -> bool:
+        """Return whether the plan changes packages."""
+        return any(step.kind in PACKAGE_KINDS for step in self.plan.steps)
+
     def exit_code(self) -> ExitCode:
         """Return the exit code of the last check: after the plan was applied, else before."""
         return (self.recheck or self.before).exit_code()
@@ -49,7 +55,9 @@ class FixReport:
 
 @dataclass(frozen=True)
 class UndoReport:
-    """The undone transactions, newest first, and the remaining ones."""
+    """The undone transactions, newest first, the remaining ones, and what each undo did or would do."""
 
     undone: tuple[int, ...]
     left: tuple[dict[str, object], ...]
+    changes: tuple[UndoPreview, ...] = ()
+    dry_run: bool = False

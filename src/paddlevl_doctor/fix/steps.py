@@ -1,115 +1,39 @@
-"""Runs and undoes each kind of step. A step writes its intent to the journal before it changes anything."""
+"""Runs each kind of step. A step writes to the journal what it is going to change before it changes anything."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any
+
+from packaging.utils import canonicalize_name
 
 from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.facts.installed_files import compare
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
-from paddlevl_doctor.fix import model_cache, snapshot
-from paddlevl_doctor.fix.journal import Event, Transaction
+from paddlevl_doctor.fix import installs, model_cache
+from paddlevl_doctor.fix.entries import Entry, State, digest_of, state_of, write_durably
+from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv, uv_locked
+from paddlevl_doctor.packages.uv import (
+    INSTALL_TIMEOUT,
+    UvError,
+    parse_changes,
+    run_uv,
+    uv_locked,
+)
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
 from paddlevl_doctor.shells import POWERSHELL, SH, source_command
-from paddlevl_doctor.system.files import (
-    is_junction,
-    is_same_path,
-    make_link,
-    remove_link,
-    restore_link,
-    sync_folder,
-)
-from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.files import link_text, make_link, sync_folder
+from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Step
-
-
-def move_away(site: Path, names: Sequence[str], keep: Path) -> None:
-    """Move entries of `site` into the new folder `keep`; missing entries are skipped.
-
-    Raises DoctorError for a name that is not a direct entry of `site`, OSError if an entry cannot be moved.
-    """
-    for name in names:
-        if PurePath(name).name != name or name in ("", ".", ".."):
-            raise DoctorError(message("patch-outside", path=name, site=site))
-    keep.mkdir(parents=True)
-    for name in names:
-        if os.path.lexists(site / name):
-            (site / name).rename(keep / name)
-    sync_folder(keep)
-    sync_folder(site)
-
-
-def move_back(site: Path, names: Sequence[str], keep: Path) -> None:
-    """Move entries back from `keep`; an entry that was created again in `site` stays."""
-    for name in names:
-        if os.path.lexists(keep / name) and not os.path.lexists(site / name):
-            (keep / name).rename(site / name)
-    sync_folder(site)
-
-
-_MODE = 0o644
-
-
-def as_event(path: Path, content: str) -> dict[str, Any]:
-    """Return the journal fields of a change: the path, and the SHA-256 before (None: no such file) and after.
-
-    Raises DoctorError if the path is not a regular file, or if its folder is missing.
-    """
-    if not path.parent.is_dir() or (os.path.lexists(path) and not path.is_file()):
-        raise DoctorError(message("file-in-the-way", path=path))
-    before = file_patcher.sha256_of(path.read_bytes()) if path.exists() else None
-    return {"path": str(path), "before": before, "after": file_patcher.sha256_of(content.encode())}
-
-
-def write(event: Mapping[str, Any], content: str, keep: Path) -> None:
-    """Write the content atomically and keep the former entry as `keep`.
-
-    Raises FileMovedError if the file changed since `as_event`, OSError.
-    """
-    path = Path(event["path"])
-    keep.parent.mkdir(parents=True, exist_ok=True)
-    if event["before"] is not None:
-        file_patcher.replace_file(path.parent, path.name, content.encode(), expect=event["before"], keep=keep)
-        return
-    staged = file_patcher.stage(
-        file_patcher.staging_folder(keep.parent, path.parent), content.encode(), _MODE
-    )
-    try:
-        os.link(staged, path)  # fails if the file exists by now; a rename would replace it
-    except FileExistsError as error:
-        raise file_patcher.FileMovedError(message("file-moved", path=path)) from error
-    finally:
-        staged.unlink()
-    sync_folder(path.parent)
-
-
-def is_edited(event: Mapping[str, Any]) -> bool:
-    """Return whether the file has neither the written nor the former content."""
-    path = Path(event["path"])
-    now = file_patcher.sha256_of(path.read_bytes()) if path.is_file() else None
-    return now not in (event["before"], event["after"])
-
-
-def restore_text(event: Mapping[str, Any], keep: Path) -> None:
-    """Restore the former entry, or remove the new file; raises FileMovedError if the file was edited."""
-    path = Path(event["path"])
-    if event["before"] is not None:
-        file_patcher.restore_file(path.parent, path.name, expect=event["after"], keep=keep)
-    elif path.is_file():
-        if is_edited(event):
-            raise file_patcher.FileMovedError(message("file-moved", path=path))
-        path.unlink()
+from paddlevl_doctor.values.findings import Step, no_bar
 
 
 @dataclass(frozen=True)
@@ -128,6 +52,8 @@ class StepContext:
     """Messages about the current step."""
     unproven: dict[str, Patch] = field(default_factory=dict)
     """The patches whose proofs have not run yet, by step id."""
+    installed: set[str] = field(default_factory=set)
+    """The normalized names of the distributions that were installed."""
 
     @property
     def prefix(self) -> Path:
@@ -144,69 +70,175 @@ class StepContext:
         self.known.append(answer)
         return answer
 
-    def log_intent(self, step: Step, **undo: object) -> None:
-        """Write to the journal, before the change, how to undo a step.
+    def log_intent(self, step: Step, **change: object) -> None:
+        """Write to the journal, before the change, what a step is going to change.
 
-        If this transaction creates the environment, only the first intent is synced: its undo removes everything, and
-        a sync after 20,000 new files would wait until all of them are on the disk.
+        If this transaction creates the environment, only the first intent is synced: a sync after 20,000 new files
+        would wait until all of them are on the disk.
         """
         durable = not self.creates or step.kind == "create-environment"
-        self.transaction.write("intent", durable=durable, step=step.id, runner=step.kind, undo=undo)
+        self.transaction.write("intent", durable=durable, step=step.id, runner=step.kind, **change)
+
+    def log_entries(self, step: Step, entries: Iterable[Entry], **more: object) -> None:
+        """Write the intent of a step that knows every path it changes."""
+        self.log_intent(step, entries=[entry.to_json() for entry in entries], **more)
+
+    def relative(self, path: Path) -> str:
+        """Return a path as the journal records it: relative to the prefix if it lies there, else absolute."""
+        inside = path.is_relative_to(self.prefix)
+        return path.relative_to(self.prefix).as_posix() if inside else str(path.absolute())
+
+    def kept(self, name: str) -> Path:
+        """Return the path of a kept entry, with its folder created."""
+        path = self.transaction.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
 
 
-# --- running ------------------------------------------------------------------------------------------------
+# --- environments and packages ------------------------------------------------------------------------------
+
+
+def set_environment_aside(context: StepContext, step: Step) -> str:
+    """Move everything in the folder of the environment into the transaction; return "applied"."""
+    names = sorted(name for name in os.listdir(context.prefix) if name != STATE_FOLDER)
+    _move_into_transaction(context, step, [context.prefix / name for name in names])
+    return "applied"
+
+
+def _move_into_transaction(context: StepContext, step: Step, paths: Sequence[Path]) -> None:
+    entries = [
+        Entry(context.relative(path), state_of(path, hashed=True), None, f"{step.id}/{number}")
+        for number, path in enumerate(paths)
+    ]
+    context.log_entries(step, entries)
+    for entry, path in zip(entries, paths, strict=True):
+        path.rename(context.kept(str(entry.kept)))
+    for folder in dict.fromkeys(path.parent for path in paths):
+        sync_folder(folder)
 
 
 def create_environment(context: StepContext, step: Step) -> str:
-    """Create the virtual environment; return "applied". The undo keeps files that its folder had before."""
-    context.log_intent(
-        step, found=[name for name in os.listdir(context.prefix) if name != snapshot.STATE_FOLDER]
+    """Create the virtual environment; return "applied". Files that its folder had before are kept."""
+    _run_installer(
+        context, step, (".",), lambda: run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     )
-    run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
     return "applied"
 
 
 def change_packages(context: StepContext, step: Step) -> str:
-    """Run uv, in an existing environment after a snapshot, so that undo is exact and offline; return "applied"."""
-    if context.creates:
-        context.known.clear()
-        context.log_intent(step)
-        _install_as_tested(context, step)
-        return "applied"
-    folders = [f"{step.id}/{number}" for number in range(2)]
-    roots = dict(zip(folders, _changed_by_uv(context.target()), strict=False))
-    with uv_locked(context.prefix):
-        taken = [snapshot.take(root, context.transaction.folder / name) for name, root in roots.items()]
-    context.log_intent(step, roots={name: str(root) for name, root in roots.items()})
+    """Install or remove packages with uv; return "applied"."""
+    roots = (".",) if context.creates else _roots(context)
     context.known.clear()
-    run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    with uv_locked(context.prefix):
-        for before in taken:
-            snapshot.trim(before)
+    _run_installer(context, step, roots, lambda: _run_uv(context, step))
+    if step.kind == "install-packages":
+        _refuse_damaged(context)
     return "applied"
 
 
-def _changed_by_uv(target: Target) -> tuple[Path, ...]:
-    """Return the folders that an installation changes: the whole virtual environment, else site-packages.
+def _refuse_damaged(context: StepContext) -> None:
+    """Compare the files of the installed distributions with their RECORD; raises DoctorError for a difference.
 
-    Without a virtual environment, the other files in the prefix belong to other programs.
+    uv links the files from its cache, and does not notice that a file there was damaged since.
     """
+    target = context.target()
+    found = tuple(d for d in target.distributions if d.name in context.installed)
+    seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
+    rows = (seen.data or {}).get("distributions", ())
+    damaged = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
+    shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
+    if shown:
+        raise DoctorError(message("installed-damaged", files=shown[:5]))
+
+
+def _run_uv(context: StepContext, step: Step) -> Completed:
+    return (
+        _install_as_tested(context, step)
+        if context.creates
+        else run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
+    )
+
+
+def _roots(context: StepContext) -> tuple[str, ...]:
+    """Return the folders that an installation changes, relative to the prefix.
+
+    It is the whole virtual environment, else site-packages: the other files in the prefix belong to other programs.
+    """
+    target = context.target()
     if target.is_virtual:
-        return (Path(target.prefix),)
-    return tuple(dict.fromkeys((Path(target.purelib).resolve(), Path(target.platlib).resolve())))
+        return (".",)
+    folders = dict.fromkeys((Path(target.purelib).resolve(), Path(target.platlib).resolve()))
+    return tuple(os.path.relpath(folder, context.prefix.resolve()) for folder in folders)
 
 
-def _install_as_tested(context: StepContext, step: Step) -> None:
+def _run_installer(
+    context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], Completed]
+) -> None:
+    """Keep the tree, run the installer, and record what it changed; nothing else is taken back later."""
+    transaction, kept = context.transaction, context.transaction.folder / step.id
+    transaction.write("keep", durable=not context.creates, step=step.id)
+    with uv_locked(context.prefix):
+        installs.keep_tree(context.prefix, roots, kept, creates=step.kind == "create-environment")
+    planned = _planned_names(step)
+    context.log_intent(
+        step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned
+    )
+    changed = {canonicalize_name(change.name) for change in parse_changes(run().stderr)}
+    context.installed.update(changed)
+    claimed = claims_of(context.prefix, roots, step.kind, changed)
+    with uv_locked(context.prefix):
+        changes = installs.find_changes(context.prefix, roots, kept, claimed, step.id)
+        data = changes.to_bytes()
+        write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
+        transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
+        installs.discard_unchanged(kept, changes, transaction.folder)
+
+
+def _planned_names(step: Step) -> list[str]:
+    """Return the names that the plan changes; an installation in a new environment has no such list."""
+    return [line.split()[1] for line in step.diff.splitlines()] if step.kind in PACKAGE_KINDS else []
+
+
+PACKAGE_KINDS = ("install-packages", "remove-packages")
+
+
+def claims_of(prefix: Path, roots: Sequence[str], kind: str, names: Iterable[str]) -> dict[str, str | None]:
+    """Return the paths that a step of this kind owns after it has run: those of the changed distributions."""
+    if kind == "create-environment":
+        return installs.skeleton(prefix)
+    wanted = set(names)
+    return {path: sha for root in roots for path, sha in installs.claims(prefix / root, wanted).items()}
+
+
+def _install_as_tested(context: StepContext, step: Step) -> Completed:
     """Install the tested versions, or the newest that fit if the index lacks one of those."""
     command = step.commands[0]
     try:
-        run_uv(context.system, command, timeout=INSTALL_TIMEOUT)
+        return run_uv(context.system, command, timeout=INSTALL_TIMEOUT)
     except UvError as error:
         if "--requirements" not in command or "--no-index" in command or not error.unsolvable:
             raise
         at = command.index("--requirements")
-        run_uv(context.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
+        done = run_uv(context.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
         context.notes.append(message("newest-instead"))
+        return done
+
+
+def clear_leftovers(context: StepContext, step: Step) -> str:
+    """Move broken records of distributions out of site-packages; return "applied", or "already" if none is left."""
+    site, names = Path(context.target().purelib), [str(name) for name in step.arguments["names"]]
+    for name in names:
+        if PurePath(name).name != name or name in ("", ".", ".."):
+            raise DoctorError(message("patch-outside", path=name, site=site))
+    paths = [site / name for name in names if os.path.lexists(site / name)]
+    if not paths:
+        return "already"
+    context.known.clear()
+    with uv_locked(context.prefix):
+        _move_into_transaction(context, step, paths)
+    return "applied"
+
+
+# --- single files -------------------------------------------------------------------------------------------
 
 
 def apply_patch(context: StepContext, step: Step) -> str:
@@ -217,12 +249,23 @@ def apply_patch(context: StepContext, step: Step) -> str:
     if not changes:
         return "already"
     keep = context.transaction.folder / step.id
-    files = [file_patcher.as_event(change) for change in changes]
+    site = Path(target.folder_of(patch.distribution))
+    entries = [
+        _entry(context, site / change.path, change.after, f"{step.id}/{number}")
+        for number, change in enumerate(changes)
+    ]
     with uv_locked(Path(target.prefix)):
-        context.log_intent(step, site=target.purelib, keep=step.id, files=files)
-        file_patcher.write(context.system, changes, target, keep)
+        context.log_entries(step, entries)
+        file_patcher.write(context.system, changes, target, site, keep)
     context.unproven[step.id] = patch
     return "applied"
+
+
+def _entry(context: StepContext, path: Path, content: bytes, kept: str) -> Entry:
+    """Return the entry of a file that is about to be written."""
+    after = State("file", len(content), None, file_patcher.sha256_of(content))
+    before = state_of(path, hashed=True)
+    return Entry(context.relative(path), before, after, None if before is None else kept)
 
 
 def prove_patches(context: StepContext) -> dict[str, Proof]:
@@ -245,16 +288,52 @@ def proof_note(patch_id: str, proof: Proof) -> Text:
     return message("patch-proven", saw=proof.saw)
 
 
-def clear_leftovers(context: StepContext, step: Step) -> str:
-    """Move broken records of distributions out of site-packages; return "applied", or "already" if none is left."""
-    site, names = Path(context.target().purelib), [str(name) for name in step.arguments["names"]]
-    if not any(os.path.lexists(site / name) for name in names):
+def write_text(context: StepContext, step: Step) -> str:
+    """Write a whole file; return "applied", or "already" if it has that content.
+
+    Raises DoctorError if the path is not a regular file, or if its folder is missing.
+    """
+    path, content = Path(str(step.arguments["path"])), str(step.arguments["content"]).encode()
+    if not path.parent.is_dir() or (os.path.lexists(path) and not path.is_file()):
+        raise DoctorError(message("file-in-the-way", path=path))
+    if path.exists() and path.read_bytes() == content:
         return "already"
-    context.known.clear()
-    with uv_locked(context.prefix):
-        context.log_intent(step, site=str(site), names=names, keep=step.id)
-        move_away(site, names, context.transaction.folder / step.id)
+    entry = _entry(context, path, content, f"{step.id}/0")
+    context.log_entries(step, (entry,))
+    _write(path, content, context.kept(f"{step.id}/0"))
+    if step.kind == "set-environment":
+        context.notes.append(_usage_hint(path))
     return "applied"
+
+
+def _write(path: Path, content: bytes, keep: Path) -> None:
+    """Write the content atomically and keep the former entry as `keep`; raises FileMovedError if the file changed."""
+    if path.exists():
+        expected = file_patcher.sha256_of(path.read_bytes())
+        file_patcher.replace_file(path.parent, path.name, content, expect=expected, keep=keep)
+        return
+    staged = file_patcher.stage(file_patcher.staging_folder(keep.parent, path.parent), content, _MODE)
+    try:
+        os.link(staged, path)  # fails if the file exists by now; a rename would replace it
+    except FileExistsError as error:
+        raise file_patcher.FileMovedError(message("file-moved", path=path)) from error
+    finally:
+        staged.unlink()
+    sync_folder(path.parent)
+
+
+_MODE = 0o644
+
+
+def _usage_hint(path: Path) -> Message:
+    if path.suffix == ".sh":
+        return message("environment-how", command=source_command(str(path), SH, invocation().home))
+    return message(
+        "environment-how-powershell", command=source_command(str(path), POWERSHELL, invocation().home)
+    )
+
+
+# --- outside the target -------------------------------------------------------------------------------------
 
 
 def repair_model_cache(context: StepContext, step: Step) -> str:
@@ -276,45 +355,27 @@ def repair_model_cache(context: StepContext, step: Step) -> str:
     return "applied"
 
 
-def write_text(context: StepContext, step: Step) -> str:
-    """Write a whole file; return "applied", or "already" if it has that content."""
-    path, content = Path(str(step.arguments["path"])), str(step.arguments["content"])
-    event = as_event(path, content)
-    if event["before"] == event["after"]:
-        return "already"
-    context.log_intent(step, keep=step.id, **event)
-    write(event, content, context.transaction.folder / step.id)
-    if step.kind == "set-environment":
-        context.notes.append(_usage_hint(path))
-    return "applied"
-
-
-def _usage_hint(path: Path) -> Message:
-    if path.suffix == ".sh":
-        return message("environment-how", command=source_command(str(path), SH, invocation().home))
-    return message(
-        "environment-how-powershell", command=source_command(str(path), POWERSHELL, invocation().home)
-    )
-
-
 def link_pipelines(context: StepContext, step: Step) -> str:
     """Link `pipelines` to the target's pipeline files, by a junction on Windows; return "applied" or "already".
 
     Raises DoctorError if the target has no pipeline files.
     """
-    wanted = Path(context.target().purelib) / PIPELINES
+    wanted = Path(context.target().folder_of("paddlex")) / PIPELINES
     path = Path(str(step.arguments["path"]))
     if not wanted.is_dir():
         raise DoctorError(message("no-pipelines", path=wanted))
-    former = context.system.link_target(path)
+    former = state_of(path)
     if former is not None and path.exists() and path.samefile(wanted):
         return "already"
-    context.log_intent(step, path=str(path), former=former, points_to=str(wanted))
+    text = link_text(path, wanted)
+    beside = os.path.relpath(path, context.prefix) if path.parent == context.prefix.parent else None
+    context.log_entries(step, (Entry(str(path), former, State("link", text=text)),), beside=beside)
     make_link(path, wanted)
     return "applied"
 
 
 DO: dict[str, Callable[[StepContext, Step], str]] = {
+    "set-environment-aside": set_environment_aside,
     "create-environment": create_environment,
     "remove-packages": change_packages,
     "install-packages": change_packages,
@@ -324,77 +385,4 @@ DO: dict[str, Callable[[StepContext, Step], str]] = {
     "set-environment": write_text,
     "apply-patch": apply_patch,
     "link-pipelines": link_pipelines,
-}
-
-
-# --- undoing ----------------------------------------------------------------------------------------------
-
-
-def _remove_environment(context: StepContext, undo: Event) -> None:
-    """Remove all new entries except the journal, which is removed last, so that an interrupted undo can continue."""
-    for entry in os.scandir(context.prefix):
-        if entry.name in (snapshot.STATE_FOLDER, *undo.get("found", ())):
-            continue
-        if is_junction(
-            Path(entry.path)
-        ):  # rmtree refuses a junction, and its destination is not part of the environment
-            remove_link(Path(entry.path))
-        elif entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            Path(entry.path).unlink()
-
-
-def _restore_packages(context: StepContext, undo: Event) -> None:
-    for name, root in dict(undo.get("roots", {})).items():
-        folder = context.transaction.folder / name
-        if folder.exists():  # an interrupted undo may have removed it
-            with uv_locked(context.prefix):
-                snapshot.restore(snapshot.Snapshot(Path(root), folder))
-
-
-def _restore_files(context: StepContext, undo: Event) -> None:
-    if not context.creates:
-        keep = context.transaction.folder / str(undo["keep"])
-        with uv_locked(context.prefix):
-            file_patcher.restore(Path(str(undo["site"])), undo["files"], keep)
-
-
-def _restore_leftovers(context: StepContext, undo: Event) -> None:
-    with uv_locked(context.prefix):
-        keep = context.transaction.folder / str(undo["keep"])
-        move_back(Path(str(undo["site"])), undo["names"], keep)
-
-
-def _restore_models(_context: StepContext, undo: Event) -> None:
-    model_cache.move_back(undo.get("moves", ()))
-    model_cache.undo_links(undo.get("links", ()))
-
-
-def _restore_text(context: StepContext, undo: Event) -> None:
-    is_inside = Path(str(undo["path"])).is_relative_to(context.prefix)
-    if not (context.creates and is_inside):  # else it is removed with the environment
-        restore_text(undo, context.transaction.folder / str(undo["keep"]))
-
-
-def _remove_link(context: StepContext, undo: Event) -> None:
-    """Remove the link, unless it points elsewhere by now, and restore the former link."""
-    path, former = Path(str(undo["path"])), undo["former"]
-    current = context.system.link_target(path)
-    if current is not None and is_same_path(path.parent / current, Path(str(undo["points_to"]))):
-        remove_link(path)
-    if former is not None and not os.path.lexists(path):  # an interrupted undo may have removed ours only
-        restore_link(path, str(former))
-
-
-UNDO: dict[str, Callable[[StepContext, Event], None]] = {
-    "create-environment": _remove_environment,
-    "remove-packages": _restore_packages,
-    "install-packages": _restore_packages,
-    "clear-leftovers": _restore_leftovers,
-    "repair-model-cache": _restore_models,
-    "edit-config": _restore_text,
-    "set-environment": _restore_text,
-    "apply-patch": _restore_files,
-    "link-pipelines": _remove_link,
 }

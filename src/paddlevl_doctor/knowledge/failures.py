@@ -27,6 +27,8 @@ Kind = Literal[
     "packages",
     "patch",
     "set",
+    "recreate",
+    "roll-back",
     "paddle",
     "link",
     "reinstall-paddle",
@@ -57,10 +59,12 @@ class Cure:
     """The action of `fix` for a failure, by `kind`.
 
     packages installs `requirements`; patch applies `patch` (the name of a folder in patches/); set installs the chosen
-    version set; paddle installs only its paddle wheel; link creates the `pipelines` link; reinstall-paddle removes both
-    paddle distributions and installs one; reinstall downloads and installs the distributions of the finding again;
-    set-aside moves the models of the finding out of the model cache; share replaces a copy of a model by a link;
-    edit-config writes a model's generation_config.json; environment writes the activation file; manual does nothing.
+    version set; recreate creates the environment again and installs the version set; roll-back restores the state
+    before an interrupted transaction, which `fix --apply` always does first; paddle installs only the paddle wheel of
+    the set; link creates the `pipelines` link; reinstall-paddle removes both paddle distributions and installs one;
+    reinstall downloads and installs the distributions of the finding again; set-aside moves the models of the finding
+    out of the model cache; share replaces a copy of a model by a link; edit-config writes a model's
+    generation_config.json; environment writes the activation file; manual does nothing.
     """
 
     kind: Kind

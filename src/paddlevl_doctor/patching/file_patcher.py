@@ -165,7 +165,7 @@ def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
         keep.unlink()
         return
     _expect(leaf, relative, expect)
-    _put_back(keep, leaf)
+    put_back(keep, leaf)
     sync_folder(leaf.parent)
     drop_bytecode(leaf)
 
@@ -247,7 +247,7 @@ def _copy_entry(source: Path, place: Path) -> None:
     made.replace(place)
 
 
-def _put_back(keep: Path, leaf: Path) -> None:
+def put_back(keep: Path, leaf: Path) -> None:
     """Move the kept entry back; from another device, copy it and remove it."""
     try:
         keep.replace(leaf)
@@ -305,10 +305,10 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
 
     Raises DoctorError for a file with another content.
     """
-    version = target.version_of(patch.distribution) or ""
+    version, site = target.version_of(patch.distribution) or "", Path(target.folder_of(patch.distribution))
     found = []
     for file in patch.files:
-        content = system.read_bytes(Path(target.purelib) / file.path)
+        content = system.read_bytes(site / file.path)
         digest = None if content is None else sha256_of(content)
         state = state_of(file, digest, version)
         if state is PatchState.PATCHED:
@@ -329,8 +329,10 @@ def as_event(change: Change) -> dict[str, str]:
     return {"path": change.path, "before": before, "after": after}
 
 
-def write(system: System, todo: Sequence[Change], target: Target, folder: Path) -> None:
-    """Compile every new file with the target's Python, then replace the files and keep the former entries.
+def write(system: System, todo: Sequence[Change], target: Target, site: Path, folder: Path) -> None:
+    """Compile every new file with the target's Python, then replace the files below `site`.
+
+    The former entries are kept in `folder`.
 
     Raises DoctorError for a file that does not compile, and the errors of `replace_file`.
     """
@@ -342,7 +344,7 @@ def write(system: System, todo: Sequence[Change], target: Target, folder: Path) 
     for number, change in enumerate(todo):
         before = sha256_of(change.before)
         kept = folder / str(number)  # not its hash: two files of a patch may have been equal
-        replace_file(Path(target.purelib), change.path, change.after, expect=before, keep=kept)
+        replace_file(site, change.path, change.after, expect=before, keep=kept)
 
 
 def _compile_error(system: System, target: Target, folder: Path, change: Change) -> str | None:

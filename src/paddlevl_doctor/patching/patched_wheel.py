@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import base64
 import csv
+import difflib
 import hashlib
 import io
 import json
 import os
+import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
 
+from paddlevl_doctor import __version__
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import plan_change, plan_reversal, sha256_of
@@ -29,6 +34,8 @@ REVISION = "paddlevl.1"
 """The local version; its number is the version of this build procedure."""
 MANIFEST = "paddlevl-doctor.json"
 """A file in .dist-info that lists the applied patches."""
+SBOMS = "sboms"
+"""The folder in .dist-info for bills of materials (PEP 770)."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip file can hold; the same in every build."""
 # Files that an installer writes; a wheel must not contain them.
@@ -62,8 +69,10 @@ def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
     """
     local = f"{source.version}+{REVISION}"
     info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
-    members = dict(_renamed({**source.members, **_patched(source, patches)}, source, local, info))
+    patched = _patched(source, patches)
+    members = dict(_renamed({**source.members, **patched}, source, local, info))
     members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
+    members[f"{info}/{SBOMS}/paddlevl-doctor.cdx.json"] = Member(_sbom(source, local, patches, patched))
     return _packed(info, members, folder)
 
 
@@ -112,6 +121,68 @@ def _manifest(source: Published, patches: Sequence[Patch]) -> bytes:
     chosen = [{"id": patch.id, "files": [file.path for file in patch.files]} for patch in patches]
     document = {"distribution": source.name, "version": source.version, "patches": chosen}
     return (json.dumps(document, indent=1) + "\n").encode()
+
+
+def patches_of(system: System, found: Distribution) -> tuple[str, ...]:
+    """Return the patches that an installed distribution contains, because it was installed from a patched wheel."""
+    text = system.read_text(Path(found.path) / MANIFEST)
+    try:
+        return tuple(str(patch["id"]) for patch in json.loads(text or "{}").get("patches", ()))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ()
+
+
+# --- the bill of materials --------------------------------------------------------------------------------
+
+
+def _sbom(source: Published, local: str, patches: Sequence[Patch], patched: Mapping[str, Member]) -> bytes:
+    """Return a bill of materials in the format CycloneDX 1.6: the wheel, what it was made from, and each patch.
+
+    It has no time, and its serial number comes from its content, so that equal wheels have equal bytes.
+    """
+    component = {
+        **_component(source.name, local),
+        "pedigree": {
+            "ancestors": [_component(source.name, source.version)],
+            "patches": [_sbom_patch(patch, source, patched) for patch in patches],
+        },
+    }
+    component["bom-ref"] = component["purl"]
+    tool = {"type": "application", "name": "paddlevl-doctor", "version": __version__}
+    content = {
+        "version": 1,
+        "metadata": {"tools": {"components": [tool]}, "component": component},
+        "dependencies": [{"ref": component["bom-ref"]}],
+    }
+    serial = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(content))
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.6", "serialNumber": f"urn:uuid:{serial}"}
+    return (json.dumps({**head, **content}, indent=1) + "\n").encode()
+
+
+def _component(name: str, version: str) -> dict[str, Any]:
+    purl = f"pkg:pypi/{name}@{quote(version, safe='.')}"
+    return {"type": "library", "name": name, "version": version, "purl": purl}
+
+
+def _sbom_patch(patch: Patch, source: Published, patched: Mapping[str, Member]) -> dict[str, Any]:
+    changed = ((file.path, source.members[file.path].data, patched[file.path].data) for file in patch.files)
+    diff = "".join(line for path, old, new in changed for line in _diff(path, old, new))
+    defect = {
+        "type": "defect",
+        "id": patch.id,
+        "name": patch.title("en"),
+        "description": patch.why("en"),
+        "references": list(patch.links),
+    }
+    text = {"contentType": "text/x-diff", "content": diff}
+    return {"type": "unofficial", "diff": {"text": text}, "resolves": [defect]}
+
+
+def _diff(path: str, old: bytes, new: bytes) -> Iterator[str]:
+    """Return a unified diff that `patch -p1` accepts."""
+    before, after = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (old, new))
+    for line in difflib.unified_diff(before, after, f"a/{path}", f"b/{path}"):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
 # --- the zip file -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ a name and a version stand in the name of a .dist-info folder, and reading 100 M
 importlib.metadata would cost three times as much as all of this.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -14,6 +15,15 @@ import sysconfig
 
 # Those whose requirements are looked at: the stack, and what is known to share libraries with it.
 STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
+# The packages of those that a repair changes; two distributions of paddle own one folder.
+PACKAGES = {
+    "paddleocr": "paddleocr",
+    "paddlex": "paddlex",
+    "paddlepaddle": "paddle",
+    "paddlepaddle-gpu": "paddle",
+    "numpy": "numpy",
+    "safetensors": "safetensors",
+}
 # What the wheels need from the system (failures.md: libgl-missing, libgomp-missing); on Windows the runtime of
 # Visual C++, which paddle/__init__.py tries to load in the same way.
 LIBRARIES = {
@@ -62,6 +72,55 @@ def is_editable(folder):
         return False
 
 
+def import_spec(package):
+    """Return the spec of a top-level package and the finder that found it, as an import would; import nothing."""
+    for finder in sys.meta_path:
+        spec = None
+        with contextlib.suppress(Exception):  # it may be a finder of another program
+            spec = finder.find_spec(package, None)
+        if spec is not None:
+            return spec, finder
+    return None, None
+
+
+def import_origin(package, own):
+    """Return the folder that a package is imported from, and how that folder relates to the target's own folders.
+
+    target: it is one of them; shadowing: it comes before them, so an installation into them would not be imported;
+    elsewhere: it comes after them; namespace: a package without a file of its own; absent: the import fails.
+    """
+    spec, finder = import_spec(package)
+    places = list(getattr(spec, "submodule_search_locations", None) or ())
+    if not places:
+        return None, "absent"
+    folder = os.path.dirname(places[0])
+    if spec.origin is None:
+        return folder, "namespace"
+    if os.path.realpath(folder) in own and os.path.isfile(spec.origin):
+        return folder, "target"
+    order = [os.path.realpath(entry or ".") for entry in sys.path]
+    first = min([order.index(path) for path in own if path in order] or [len(order)])
+    real = os.path.realpath(folder)
+    if real in order:
+        return folder, "shadowing" if order.index(real) < first else "elsewhere"
+    names = [
+        getattr(one, "__name__", "") for one in sys.meta_path
+    ]  # an editable installation has its own finder
+    standard = names.index("PathFinder") if "PathFinder" in names else len(names)
+    return folder, "shadowing" if sys.meta_path.index(finder) < standard else "elsewhere"
+
+
+def add_origins(found, own):
+    """Add to each distribution that a repair changes where its package is imported from."""
+    known = {}
+    for entry in found:
+        package = PACKAGES.get(entry["name"])
+        if package is not None:
+            if package not in known:
+                known[package] = import_origin(package, own)
+            entry["imported_from"], entry["origin"] = known[package]
+
+
 def distribution(folder, entry):
     """Describe one .dist-info (or .egg-info) folder."""
     stem = entry.rsplit(".", 1)[0]
@@ -81,8 +140,11 @@ def distribution(folder, entry):
     }
 
 
-def distributions():
-    """List the distributions of every folder on sys.path, in that order, and what an installer left behind there."""
+def distributions(own):
+    """List the distributions of every folder on sys.path, in that order, and what an installer left behind there.
+
+    `own` are the real paths of the folders that installers use.
+    """
     found, leftovers, seen = [], [], set()
     for folder in sys.path:
         real = os.path.realpath(folder or ".")
@@ -94,7 +156,7 @@ def distributions():
         leftovers += [n for n in names if n.startswith("~")]
         found += newest_first(
             [
-                distribution(folder, n)
+                dict(distribution(folder, n), in_target=real in own)
                 for n in names
                 if n.endswith((".dist-info", ".egg-info")) and n[0] != "~"
             ]
@@ -134,8 +196,11 @@ def main():
     paths = sysconfig.get_paths()
     marker = os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
     virtual = sys.prefix != sys.base_prefix
-    sys.path.pop(0)  # the folder of this script
-    found, leftovers = distributions()
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if folder != here]
+    own = {os.path.realpath(paths[name]) for name in ("purelib", "platlib")}
+    found, leftovers = distributions(own)
+    add_origins(found, own)
     answer = {
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],

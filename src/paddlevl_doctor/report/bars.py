@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO, Any, cast
 
 from rich import progress
 from rich.console import Console
@@ -15,10 +17,35 @@ from paddlevl_doctor.redaction import printable
 from paddlevl_doctor.values.findings import Advance
 
 
+class _Terminal:
+    """A stream that loses what cannot be written: progress on a closed terminal must not end a command."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        with suppress(OSError):
+            self._stream.flush()
+
+
+def _console() -> Console:
+    return Console(file=cast("IO[str]", _Terminal(sys.stderr)), highlight=False)
+
+
 @contextmanager
 def spinner(title: str) -> Iterator[None]:
     """Show a spinner while the block runs, then a line with the title and the seconds."""
-    console, started = Console(stderr=True, highlight=False), time.monotonic()
+    console, started = _console(), time.monotonic()
     with console.status(Styled(title)):
         yield
     seconds = time.monotonic() - started
@@ -30,8 +57,7 @@ def shown(
     columns: Sequence[progress.ProgressColumn], title: Text, total: int | None, lang: str
 ) -> Iterator[Advance]:
     """Show a progress bar while the block runs, and give the object that advances it."""
-    console = Console(stderr=True, highlight=False)
-    with progress.Progress(*columns, console=console, transient=True) as bars:
+    with progress.Progress(*columns, console=_console(), transient=True) as bars:
         task = bars.add_task(printable(render(title, lang)), total=total, rate="", now="")
         yield _Bar(bars, task, lang)
 

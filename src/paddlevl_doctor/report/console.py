@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.commands.check import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
+    from paddlevl_doctor.fix.undo import UndoPreview
     from paddlevl_doctor.packages.request import Request
     from paddlevl_doctor.values.facts import Facts
     from paddlevl_doctor.values.findings import Outcome, Step
@@ -303,7 +304,10 @@ class Screen:
     def undo(self, report: UndoReport, *, listing: bool) -> None:
         """Print the transactions that were undone, or with `listing` those that can be undone."""
         if not listing:
-            self.line(self.tr("undone", numbers=", ".join(map(str, report.undone))), "green")
+            if not report.dry_run:
+                self.line(self.tr("undone", numbers=", ".join(map(str, report.undone))), "green")
+            for change in report.changes:
+                self._undo(change, would=report.dry_run)
             return
         if not report.left:
             self.line(self.tr("no-transactions"))
@@ -311,6 +315,23 @@ class Screen:
             self.line(f"{row['transaction']}  {row['state']}", "bold")
             for step in _words(row["steps"]):
                 self.line(f"   {self.render(step)}")
+
+    def _undo(self, change: UndoPreview, *, would: bool) -> None:
+        """Print what one undo changed or `would` change, and what of the user's stays."""
+        if would:
+            counts = {"restored": change.restored, "removed": change.removed}
+            self.line(self.tr("undo-would", number=change.transaction, **counts))
+        changed = "undo-would-refuse" if would else "undo-set-aside" if change.aside else "undo-kept-changes"
+        for name, paths in (
+            (changed, change.changed),
+            ("undo-stays", change.added),
+            ("kept-lost", change.lost),
+        ):
+            if paths:
+                shown = ", ".join(paths[:_MAX_PATHS]) + (", …" if len(paths) > _MAX_PATHS else "")
+                self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
+        for path in change.left_alone:
+            self.line(self.tr("undo-left-alone", path=path))
 
     # --- pipelines
 
@@ -320,6 +341,10 @@ class Screen:
         for row in rows:
             table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
         self.console.print(table)
+
+
+_MAX_PATHS = 12
+"""The paths of the user that an undo lists."""
 
 
 def _words(value: object) -> list[Words]:

@@ -25,6 +25,8 @@ _KINDS: dict[Kind, str] = {
     "patch": "applies the patch",
     "paddle": "installs the paddle wheel that fits this machine",
     "set": "installs the version set chosen for the machine",
+    "recreate": "creates the environment again and installs the version set",
+    "roll-back": "restores the state before the interrupted repair",
     "link": "creates the link",
     "reinstall-paddle": "removes both distributions and installs one",
     "reinstall": "installs the damaged distributions again, freshly downloaded",

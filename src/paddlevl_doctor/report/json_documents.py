@@ -76,7 +76,8 @@ def fix_document(report: FixReport) -> Document:
 
 def undo_document(report: UndoReport) -> Document:
     """Return the document of `undo`."""
-    return document("undo", undone=report.undone, transactions=report.left)
+    fields = {"changes": report.changes} if report.changes else {}
+    return document("undo", undone=report.undone, transactions=report.left, dry_run=report.dry_run, **fields)
 
 
 def parse_document(report: ParseReport) -> Document:

@@ -44,7 +44,8 @@ def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
     """Print the state of every file that a patch changes; with -v, also its path and the number of hard links."""
     table = screen.table("column-patch", "column-state")
     for file in files:
-        table.add_row(file.patch, Text(_state(file, screen.lang), _STYLES.get(file.state, "")))
+        style = "red" if file.problem == "lost" else _STYLES.get(file.state, "")
+        table.add_row(file.patch, Text(_state(file, screen.lang), style))
         if screen.verbose:
             shared = screen.tr("patch-shared", links=file.links) if file.links > 1 else ""
             table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
@@ -52,13 +53,12 @@ def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
 
 
 def _state(file: FileStatus, lang: str) -> str:
-    """Return the state as text; for a version that the patch does not know, also whether the patch is needed."""
+    """Return the state as text, with what is wrong: the patch is lost, not needed, or for another release."""
     words = tr(f"state-{file.state}", lang)
-    if file.needed is None:
-        return words
-    return (
-        f"{words}{tr('label-colon', lang)}{tr('patch-needed' if file.needed else 'patch-not-needed', lang)}"
-    )
+    key = {"lost": "patch-lost-here", "unneeded": "patch-not-needed"}.get(file.problem or "")
+    if file.state == "other-version" and file.problem == "other-release":
+        key = "patch-needed" if file.needed else "patch-other-release"
+    return f"{words}{tr('label-colon', lang)}{tr(key, lang)}" if key else words
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:

@@ -28,7 +28,7 @@ from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.system.child import Child
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.system.processes import hold_interrupts
+from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError, UsageError
 from paddlevl_doctor.values.findings import Stage
 
@@ -100,11 +100,8 @@ def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> No
 
 def _remove(folder: Path) -> None:
     """Remove an environment without interruption; the downloaded wheels stay in uv's cache."""
-    release = hold_interrupts()
-    try:
+    with uninterrupted():
         shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        release()
 
 
 def write_client_file(system: System, plan: ServerPlan) -> None:

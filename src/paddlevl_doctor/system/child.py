@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Protocol
 
 from paddlevl_doctor.system import processes
-from paddlevl_doctor.system.processes import hold_interrupts, kill_group, own_group, terminate_tree
+from paddlevl_doctor.system.processes import (
+    hold_interrupts,
+    kill_group,
+    own_group,
+    terminate_tree,
+    uninterrupted,
+)
 
 
 class Child(Protocol):
@@ -46,15 +52,12 @@ class RunningChild:
             return None
 
     def stop(self) -> None:
-        """End the process tree and the rest of its process group; Ctrl-C is held back meanwhile."""
-        release = hold_interrupts()
-        try:
+        """End the process tree and the rest of its process group; interrupts are held back meanwhile."""
+        with uninterrupted():
             terminate_tree(self.pid, self._grace)
             kill_group(self.pid)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(self._grace)
-        finally:
-            release()
 
 
 def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float = 10.0) -> RunningChild:

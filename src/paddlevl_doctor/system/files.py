@@ -60,11 +60,13 @@ def make_link(path: Path, wanted: Path) -> None:
     """
     if not path.exists():
         remove_link(path)
-    if WINDOWS:
-        _make_junction(path, wanted)
-        return
-    inside = wanted.is_relative_to(path.parent)
-    path.symlink_to(wanted.relative_to(path.parent) if inside else wanted, target_is_directory=True)
+    restore_link(path, link_text(path, wanted))
+
+
+def link_text(path: Path, wanted: Path) -> str:
+    """Return the text of the link that `make_link` creates."""
+    inside = not WINDOWS and wanted.is_relative_to(path.parent)
+    return str(wanted.relative_to(path.parent) if inside else wanted)
 
 
 def restore_link(path: Path, target: str) -> None:

@@ -29,6 +29,7 @@ from paddlevl_doctor.system.processes import (
     kill_group,
     own_group,
     terminate_tree,
+    uninterrupted,
 )
 
 if TYPE_CHECKING:
@@ -167,12 +168,10 @@ class System(Protocol):
 
 
 def _end(pid: int) -> None:
-    """End a process tree; Ctrl-C is held back meanwhile."""
-    release = hold_interrupts()
-    try:
+    """End a process tree and the orphans in its process group; interrupts are held back meanwhile."""
+    with uninterrupted():
         terminate_tree(pid)
-    finally:
-        release()
+        kill_group(pid)
 
 
 def _remaining_output(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -20,17 +21,19 @@ WINDOWS = sys.platform == "win32"
 """Whether to use the functions of Windows; tests set it."""
 _NEW_PROCESS_GROUP = 0x200
 _INHERITED: list[int] = []
+_IGNORED_SECONDS = 10.0
+"""Seconds after an interrupt within which further signals are ignored, so that none breaks the clean-up."""
 
 
 @dataclass
-class _Hangups:
-    """State of the hangup signals: how many callers hold them back, and whether one is pending."""
+class _Interrupts:
+    """State of the signals of `hangup_is_interrupt`: how many callers hold them back, and whether one is pending."""
 
     held: int = 0
     pending: bool = False
 
 
-_HANGUPS = _Hangups()
+_INTERRUPTS = _Interrupts()
 
 
 def own_group() -> dict[str, Any]:
@@ -77,6 +80,17 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
     psutil.wait_procs(alive, timeout=grace)
 
 
+def end_children() -> None:
+    """End every child process, its descendants and the orphans in its group, also those that a thread is starting."""
+    import psutil  # noqa: PLC0415 - as above
+
+    with uninterrupted():
+        for _ in range(3):
+            for child in psutil.Process().children():
+                terminate_tree(child.pid)
+                kill_group(child.pid)
+
+
 def _quietly(action: Callable[[], object]) -> None:
     import psutil  # noqa: PLC0415 - as above
 
@@ -91,41 +105,55 @@ def hold_interrupts() -> Callable[[], object]:
     signals of `hangup_is_interrupt` are held on all systems, without a signal mask, which a child would inherit.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    _HANGUPS.held += is_main
+    _INTERRUPTS.held += is_main
     former = None if WINDOWS else signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
     def release() -> None:
-        _HANGUPS.held -= is_main
+        _INTERRUPTS.held -= is_main
         if former is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        if is_main and _HANGUPS.pending and not _HANGUPS.held:
-            _HANGUPS.pending = False
+        if is_main and _INTERRUPTS.pending and not _INTERRUPTS.held:
+            _INTERRUPTS.pending = False
             raise KeyboardInterrupt
 
     return release
 
 
 @contextlib.contextmanager
-def hangup_is_interrupt() -> Iterator[None]:
-    """Turn SIGTERM and the closing of the terminal into KeyboardInterrupt, so that children are ended.
+def uninterrupted() -> Iterator[None]:
+    """Run the block to its end; an interrupt meanwhile raises KeyboardInterrupt afterwards, unless the block failed."""
+    release = hold_interrupts()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(KeyboardInterrupt):
+            release()
+        raise
+    release()
 
-    Only the first signal does; further ones (a terminal may send several) are ignored, so that none interrupts the
-    clean-up. Signals that are ignored already, as under nohup, stay ignored.
+
+@contextlib.contextmanager
+def hangup_is_interrupt() -> Iterator[None]:
+    """Let SIGTERM and the closing of the terminal raise KeyboardInterrupt, as Ctrl-C does.
+
+    Only the first signal does, and a later one if the process still runs after _IGNORED_SECONDS: a terminal may send
+    several, and none may interrupt the clean-up. Signals that are ignored already, as under nohup, stay ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    received: list[int] = []
+    received: list[float] = []
 
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        if received:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if received and now - received[-1] < _IGNORED_SECONDS:
             return
-        received.append(number)
-        if not _HANGUPS.held:
+        received.append(now)
+        if not _INTERRUPTS.held:
             raise KeyboardInterrupt
-        _HANGUPS.pending = True
+        _INTERRUPTS.pending = True
 
-    former = {number: signal.getsignal(number) for number in _hangups()}
+    former = {number: signal.getsignal(number) for number in _interrupts()}
     for number in former:
         signal.signal(number, interrupt)
     try:
@@ -135,9 +163,21 @@ def hangup_is_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _hangups() -> list[int]:
+@contextlib.contextmanager
+def kept_handler(number: int) -> Iterator[None]:
+    """Set the handler of a signal again after the block, which may set another one."""
+    former = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(number, former)
+
+
+def _interrupts() -> list[int]:
     """Return the signals that request the end of a process and are not ignored."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 

@@ -69,6 +69,14 @@ class Gpus:
     not report them. No other UUID is stored, because it would identify the machine."""
 
 
+Origin = Literal["target", "shadowing", "elsewhere", "namespace", "absent"]
+"""The relation of the folder that a package is imported from to the target's own site-packages.
+
+target: it is that folder; shadowing: it comes before it on the import path, so that an installation would not be
+imported; elsewhere: it comes after it; namespace: a package without an `__init__.py`; absent: the import fails.
+"""
+
+
 @dataclass(frozen=True)
 class Distribution:
     """An installed distribution, from its .dist-info folder."""
@@ -84,6 +92,11 @@ class Distribution:
     """Requires-Dist lines, only for the stack and for torch, vllm and sglang."""
     editable: bool = False
     has_metadata: bool = True
+    in_target: bool = True
+    """Whether its .dist-info folder is in the target's own site-packages, and not in a user's or the system's."""
+    imported_from: str | None = None
+    """The folder that its package is imported from; None if unknown. Only for the distributions that `fix` changes."""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -128,10 +141,32 @@ class Target:
         """Return the first installed version, or None."""
         return next(iter(self.versions_of(name)), None)
 
+    def _named(self, name: str) -> Distribution | None:
+        return next((d for d in self.distributions if d.name == name), None)
+
+    def folder_of(self, name: str) -> str:
+        """Return the folder that the files of a distribution are relative to: where its package is imported from."""
+        found = self._named(name)
+        return (found.imported_from if found else None) or self.purelib
+
+    def origin_of(self, name: str) -> Origin | None:
+        """Return where the package of a distribution is imported from; None if unknown."""
+        found = self._named(name)
+        return found.origin if found else None
+
+    def can_change(self, name: str) -> bool:
+        """Return whether the files of a distribution that are imported are those in the target's site-packages."""
+        return self.origin_of(name) in (None, "target")
+
     @property
     def is_virtual(self) -> bool:
         """Whether this is a virtual environment and not the installation of an interpreter."""
         return self.prefix != self.base_prefix
+
+    @property
+    def root(self) -> str:
+        """The folder that the doctor changes and keeps its state in: the environment, or site-packages without one."""
+        return self.prefix if self.is_virtual else self.purelib
 
 
 @dataclass(frozen=True)
@@ -214,6 +249,20 @@ class DllFolder:
 
 
 @dataclass(frozen=True)
+class BrokenEnvironment:
+    """A virtual environment whose Python no longer exists. Its data comes from pyvenv.cfg and .dist-info folders."""
+
+    folder: str
+    """The absolute path."""
+    version: str | None = None
+    """The version of its Python."""
+    home: str | None = None
+    """The folder that contained its Python."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The versions of the distributions in `facts.target.MANAGED`, by name."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """All facts that the quick checks use."""
 
@@ -228,6 +277,10 @@ class Facts:
     patched_files: tuple[PatchedFile, ...] = ()
     applied_patches: tuple[str, ...] = ()
     """Patches that transactions applied to this target and that were not undone."""
+    interrupted_transaction: int | None = None
+    """The number of the transaction that was interrupted and not rolled back yet; None while a doctor works on it."""
+    broken_environment: BrokenEnvironment | None = None
+    """The environment that would be the target if its Python still existed."""
     pipelines: PipelinesLink | None = None
     free_disk_mb: dict[str, int] = field(default_factory=dict)
     """Free space by purpose: target, uv-cache, model-cache, temp."""

@@ -1,0 +1,93 @@
+"""`undo`: takes transactions back, shows what that would do, or lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.fix import target_paths
+from paddlevl_doctor.fix import journal
+from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.report import UndoReport
+from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, undo
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.findings import Stage
+
+
+def undo_command(
+    system: System,
+    options: TargetOptions,
+    stage: Stage,
+    *,
+    listing: bool = False,
+    to: int | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> UndoReport:
+    """List the transactions of a target, undo the newest, or all that are newer than `to`, or show what that changes.
+
+    Raises UsageError if there is nothing to undo, DoctorError if the target was changed since, UndoNeededError for a
+    journal that is damaged, is not the user's or names paths outside the target.
+    """
+    paths = target_paths(system, options)
+    prefix = paths.state
+    if listing:
+        return UndoReport((), _summaries(prefix))
+    refuse_foreign_journals(system, prefix, paths.python, locked=False, undo=True, to=to)
+    if dry_run:
+        return UndoReport((), _summaries(prefix), _previews(_chosen(prefix, to, dry_run=True)), dry_run=True)
+    with locked(prefix):
+        refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
+        recovered = recover(system, prefix, yes=yes)
+        chosen = _chosen(prefix, to, needed=recovered is None)
+        done: list[UndoPreview] = []
+        for transaction in chosen:
+            with stage(message("stage-undo", number=transaction.number)):
+                done.append(undo(system, transaction, yes=yes))
+    undone = [one.transaction for one in done]
+    if recovered is not None:
+        undone.insert(0, recovered.number)
+        done.insert(0, UndoPreview(recovered.number, changed=recovered.changed))
+    return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
+
+
+def _previews(chosen: Sequence[journal.Transaction]) -> tuple[UndoPreview, ...]:
+    """Return what undoing these transactions, newest first, would do."""
+    newer: set[str] = set()
+    found = []
+    for transaction in chosen:
+        found.append(preview(transaction, newer))
+        newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
+    return tuple(found)
+
+
+def _chosen(
+    prefix: Path, to: int | None, *, needed: bool = True, dry_run: bool = False
+) -> list[journal.Transaction]:
+    """Return the transactions to undo, newest first. Raises UsageError if there is none and one is `needed`."""
+    history = journal.history(prefix)
+    history = [one for one in history if one.state() != "open"] if dry_run else history
+    chosen = [one for one in reversed(history) if one.number > to] if to is not None else history[-1:]
+    if not chosen and needed:
+        raise UsageError(message("nothing-to-undo", path=prefix))
+    return chosen
+
+
+def _summaries(prefix: Path) -> tuple[dict[str, object], ...]:
+    return tuple(_summary(transaction) for transaction in journal.history(prefix))
+
+
+def _summary(transaction: journal.Transaction) -> dict[str, object]:
+    first = transaction.read().begin
+    plan = first.get("plan")
+    steps = [step["summary"] for step in plan.get("steps", [])] if isinstance(plan, dict) else []
+    return {
+        "transaction": transaction.number,
+        "time": first.get("time"),
+        "state": transaction.state(),
+        "steps": steps,
+    }

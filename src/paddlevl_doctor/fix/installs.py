@@ -1,0 +1,322 @@
+"""Finds out which paths an installer changed, and tells them from those that others changed at the same time.
+
+Before an installer runs, the whole tree is kept with hard links, because the installer may overwrite any file.
+Afterwards the difference is sorted by ownership. A path belongs to the transaction if the RECORD of a distribution that
+the installer changed lists it, if it lies in the dist-info folder of one, if it is the bytecode of such a file, or if
+it was there before and is gone. Any other difference is the user's and is left alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.fix.entries import (
+    Entry,
+    State,
+    entry_from_json,
+    files_below,
+    folders_below,
+    is_same_entry,
+    keep_all,
+    keep_link,
+    source_of,
+    state_of,
+)
+from paddlevl_doctor.packages import uv
+
+SKIPPED = (STATE_FOLDER, uv.LOCK_NAME)
+"""What is neither kept nor restored: the doctor's state, and uv's lock file, whose inode other processes wait for."""
+ENTRIES = "entries.json"
+"""The file with the changes of a step, in the folder of its kept files."""
+BEFORE = "before.json"
+"""The file with the folders and the outside scripts that were there before, in the same folder."""
+Claims = Mapping[str, str | None]
+"""The paths of an installer, absolute, with their SHA-256 where the RECORD has one."""
+_SKELETON = re.compile(
+    r"pyvenv\.cfg|\.gitignore|CACHEDIR\.TAG|lib64"
+    r"|(bin|Scripts)/(python[\w.]*|pypy[\w.]*|graalpy[\w.]*|(de)?activate[\w.]*|pydoc\.bat)"
+    r"|(lib|lib64)/[\w.]+/site-packages/_virtualenv\.(py|pth)|Lib/site-packages/_virtualenv\.(py|pth)"
+)
+"""The files that `uv venv` writes (uv 0.10, crates/uv-virtualenv)."""
+
+_UNFINISHED = re.compile(r"site-packages/(?:.*/)?\.tmp[A-Za-z0-9]{6}(?:/|$)")
+"""A file that uv was writing when it was killed (the crate tempfile chooses such names)."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The entries of an installer, the folders that were there before it ran, and those that it created.
+
+    All paths are relative to the prefix.
+    """
+
+    entries: tuple[Entry, ...]
+    folders: tuple[str, ...]
+    created: tuple[str, ...]
+
+    def to_bytes(self) -> bytes:
+        """Return the changes as JSON; `changes_from_bytes` is the inverse."""
+        listed = [entry.to_json() for entry in self.entries]
+        return json.dumps({"entries": listed, "folders": self.folders, "created": self.created}).encode()
+
+
+def changes_from_bytes(data: bytes) -> Changes:
+    """Return the changes of `Changes.to_bytes`. Raises ValueError, TypeError or KeyError for other data."""
+    document = json.loads(data)
+    folders = (tuple(map(str, document[name])) for name in ("folders", "created"))
+    return Changes(tuple(map(entry_from_json, document["entries"])), *folders)
+
+
+# --- before -----------------------------------------------------------------------------------------------
+
+
+def keep_tree(prefix: Path, roots: Sequence[str], kept: Path, *, creates: bool = False) -> None:
+    """Keep every file below the roots (relative to the prefix), and the scripts that their RECORDs list outside.
+
+    `uv pip` replaces files. `uv venv`, which `creates` an environment, writes into files that are there.
+    """
+    copied = _SKELETON.fullmatch if creates else lambda _: None
+    for number, root in enumerate(roots):
+        keep_all(prefix / root, kept / str(number), SKIPPED, copied)
+    outside = kept / "outside"
+    outside.mkdir()
+    paths = sorted(path for path in _claimed_paths(prefix, roots) if not _is_below(path, prefix, roots))
+    for number, path in enumerate(paths):
+        keep_link(path, str(outside / str(number)))
+    folders = [_joined(root, folder) for root in roots for folder in folders_below(prefix / root, SKIPPED)]
+    listed = {"outside": [os.path.relpath(path, prefix) for path in paths], "folders": sorted(folders)}
+    (kept / BEFORE).write_text(json.dumps(listed), encoding="utf-8")
+
+
+def _claimed_paths(prefix: Path, roots: Sequence[str]) -> Iterator[str]:
+    for root in roots:
+        yield from (path for path in claims(prefix / root, None) if os.path.isfile(path))  # noqa: PTH113
+
+
+def _is_below(path: str, prefix: Path, roots: Sequence[str]) -> bool:
+    return any(Path(path).is_relative_to(os.path.normpath(prefix / root)) for root in roots)
+
+
+def _joined(root: str, path: str) -> str:
+    return os.path.normpath(f"{root}/{path}").replace(os.sep, "/")
+
+
+# --- claims -----------------------------------------------------------------------------------------------
+
+
+def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
+    """Return the paths of the distributions below a prefix or a site-packages folder; `names` None: of all.
+
+    Names are normalized (PEP 503). A RECORD that cannot be read claims the dist-info folder only.
+    """
+    found: dict[str, str | None] = {}
+    for site in site_folders(root):
+        for info in site.glob("*.dist-info"):
+            if names is None or name_of(info.name) in names:
+                found.update({str(path): None for path in info.rglob("*")})
+                found.update(_recorded(site, info / "RECORD"))
+    return found
+
+
+def site_folders(root: Path) -> list[Path]:
+    """Return the site-packages folders of a virtual environment, or the folder itself if it is one."""
+    if (root / "pyvenv.cfg").exists():
+        found = [*root.glob("lib/*/site-packages"), *root.glob("lib64/*/site-packages")]
+        found += [root / "Lib" / "site-packages"] if os.name == "nt" else []
+        return [folder for folder in found if folder.is_dir()]
+    return [root]
+
+
+def name_of(info: str) -> str:
+    """Return the normalized name of a distribution by the name of its dist-info folder."""
+    return canonicalize_name(info.partition("-")[0])
+
+
+def _recorded(site: Path, record: Path) -> dict[str, str | None]:
+    try:
+        text = record.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return {}
+    rows = (row for row in csv.reader(text.splitlines()) if row and row[0])
+    return {os.path.normpath(f"{site}/{row[0]}"): _sha256(row[1]) if len(row) > 1 else None for row in rows}
+
+
+def _sha256(field: str) -> str | None:
+    if not field.startswith("sha256="):
+        return None
+    try:
+        return base64.urlsafe_b64decode(field[7:] + "=").hex()
+    except ValueError:
+        return None
+
+
+def planned_names(
+    infos: Iterable[Path], requirements: Iterable[str], planned: Iterable[str] = ()
+) -> set[str]:
+    """Return the normalized names that an interrupted installation may have installed.
+
+    These are the planned ones, the required ones, and what the metadata in these dist-info folders says that they
+    require, whatever the markers say.
+    """
+    metadata: dict[str, list[Path]] = {}
+    for info in infos:
+        metadata.setdefault(name_of(info.name), []).append(info / "METADATA")
+    names: set[str] = set()
+    waiting = [canonicalize_name(name) for name in planned]
+    waiting += [name for text in requirements if (name := _required_name(text))]
+    while waiting:
+        name = waiting.pop()
+        if name not in names:
+            names.add(name)
+            waiting += [required for path in metadata.get(name, ()) for required in _required_by(path)]
+    return names
+
+
+def _required_by(metadata: Path) -> list[NormalizedName]:
+    try:
+        headers = HeaderParser().parsestr(metadata.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return []
+    return [name for text in headers.get_all("Requires-Dist", ()) if (name := _required_name(text))]
+
+
+def _required_name(text: str) -> NormalizedName | None:
+    try:
+        return canonicalize_name(Requirement(text).name)
+    except InvalidRequirement:
+        return None
+
+
+def cached_infos(cache: Path) -> list[Path]:
+    """Return the dist-info folders of the wheels in uv's cache."""
+    return list(cache.glob("archive-v0/*/*.dist-info"))
+
+
+def cached_claims(
+    infos: Iterable[Path], sites: Sequence[Path], names: Collection[str]
+) -> dict[str, str | None]:
+    """Return the paths that the wheels of these names in uv's cache install.
+
+    A killed uv leaves files of a wheel whose dist-info folder is not there yet. uv writes a script for each entry
+    point.
+    """
+    found: dict[str, str | None] = {}
+    for info in infos:
+        if name_of(info.name) in names:
+            for site in sites:
+                found.update(_recorded(site, info / "RECORD"))
+                scripts = site.parents[2] / "bin" if os.name != "nt" else site.parents[1] / "Scripts"
+                found.update({str(scripts / name): None for name in _entry_points(info / "entry_points.txt")})
+    return found
+
+
+def _entry_points(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    names = re.findall(r"^\s*([\w.-]+)\s*=", text, re.MULTILINE)
+    return [name + end for name in names for end in (("", ".exe") if os.name == "nt" else ("",))]
+
+
+# --- after ------------------------------------------------------------------------------------------------
+
+
+def find_changes(prefix: Path, roots: Sequence[str], kept: Path, claimed: Claims, within: str) -> Changes:
+    """Return what an installer changed since `keep_tree`; `within` is the path of `kept` in the transaction.
+
+    Nothing is changed on the disk, so an interrupted call can be repeated.
+    """
+    before = json.loads((kept / BEFORE).read_text(encoding="utf-8"))
+    entries: list[Entry] = []
+    for number, root in enumerate(roots):
+        entries += _differences(prefix, root, kept / str(number), f"{within}/{number}", claimed)
+    listed = {path: f"outside/{number}" for number, path in enumerate(before["outside"])}
+    entries += _differences_outside(prefix, roots, kept, within, listed, claimed)
+    created = _created(prefix, claimed, set(before["folders"]))
+    return Changes(tuple(entries), tuple(before["folders"]), tuple(sorted(created)))
+
+
+def _created(prefix: Path, claimed: Claims, former: Collection[str]) -> Iterator[str]:
+    """Yield the folders of claimed paths in the prefix that are there now and were not before."""
+    base = f"{os.path.normpath(prefix)}{os.sep}"
+    seen: set[str] = set()
+    for path in claimed:
+        folder = os.path.dirname(path)  # noqa: PTH120 - as above
+        while folder.startswith(base) and folder not in seen:
+            seen.add(folder)
+            relative = folder[len(base) :].replace(os.sep, "/")
+            if relative not in former and os.path.isdir(folder):  # noqa: PTH112 - as above
+                yield relative
+            folder = os.path.dirname(folder)  # noqa: PTH120 - as above
+
+
+def _differences(prefix: Path, root: str, kept: Path, within: str, claimed: Claims) -> Iterator[Entry]:
+    base = os.path.normpath(prefix / root)
+    now = dict(files_below(prefix / root, SKIPPED))
+    for relative, former in files_below(kept):
+        entry = now.pop(relative, None)
+        if entry is not None and is_same_entry(former, entry):
+            continue
+        if entry is None or _is_claimed(f"{base}/{relative}", claimed):
+            after = None if entry is None else _written(entry.path, claimed.get(f"{base}/{relative}"))
+            before = state_of(former.path, hashed=True)
+            yield Entry(_joined(root, relative), before, after, f"{within}/{relative}")
+    for relative, entry in now.items():
+        path = f"{base}/{relative}"
+        if _is_claimed(path, claimed) and source_of(path) is None:
+            yield Entry(_joined(root, relative), None, _written(entry.path, claimed.get(path)))
+
+
+def _differences_outside(
+    prefix: Path, roots: Sequence[str], kept: Path, within: str, listed: Mapping[str, str], claimed: Claims
+) -> Iterator[Entry]:
+    for relative, name in listed.items():
+        before, after = state_of(kept / name, hashed=True), state_of(prefix / relative, hashed=True)
+        if before != after:
+            yield Entry(relative, before, after, f"{within}/{name}")
+    new = (path for path in claimed if not _is_below(path, prefix, roots) and os.path.lexists(path))
+    for path in new:
+        relative = os.path.relpath(path, prefix)
+        if relative not in listed:
+            yield Entry(relative, None, state_of(path, hashed=True))
+
+
+def _is_claimed(path: str, claimed: Claims) -> bool:
+    return path in claimed or source_of(path) in claimed or _UNFINISHED.search(path) is not None
+
+
+def _written(path: str, sha256: str | None) -> State | None:
+    """Return the state of a written file, with the SHA-256 of its RECORD; a file without one is read."""
+    found = state_of(path, hashed=sha256 is None)
+    if found is None or found.kind != "file" or sha256 is None:
+        return found
+    return State("file", found.size, found.mtime_ns, sha256)
+
+
+def discard_unchanged(kept: Path, changes: Changes, folder: Path) -> None:
+    """Remove the kept files that no entry needs; `folder` is the folder of the transaction."""
+    needed = {str(folder / entry.kept) for entry in changes.entries if entry.kept is not None}
+    for _, entry in list(files_below(kept, (ENTRIES, BEFORE))):
+        if entry.path not in needed:
+            os.unlink(entry.path)  # noqa: PTH108 - 20,000 Path objects cost a second
+
+
+def skeleton(prefix: Path) -> dict[str, str | None]:
+    """Return the paths of `prefix` that `uv venv` may have written."""
+    found = [path for path, _ in files_below(prefix, SKIPPED) if _SKELETON.fullmatch(path)]
+    # Recent versions of uv leave site-packages empty; its folders are found by a file that may be in it.
+    found += [str(site / "_virtualenv.py") for site in site_folders(prefix)]
+    return {os.path.normpath(prefix / path): None for path in found}

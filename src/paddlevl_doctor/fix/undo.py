@@ -1,0 +1,371 @@
+"""Takes transactions back: what they changed, what the user changed since, and what cannot be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from paddlevl_doctor.facts.collect import uv_cache
+from paddlevl_doctor.fix import entries, installs, journal, model_cache
+from paddlevl_doctor.fix.entries import Entry, Places
+from paddlevl_doctor.fix.journal import Event, Transaction
+from paddlevl_doctor.fix.steps import PACKAGE_KINDS, claims_of
+from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.system.processes import uninterrupted
+from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
+
+
+@dataclass(frozen=True)
+class StepChanges:
+    """What one step changed. `folders` were there before an installer ran; it created `created`."""
+
+    step: str
+    runner: str
+    entries: tuple[Entry, ...] = ()
+    folders: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
+    moves: tuple[dict[str, str], ...] = ()
+    links: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class UndoPreview:
+    """What an undo would do. Paths are relative to the prefix, or absolute outside it."""
+
+    transaction: int
+    restored: int = 0
+    """The number of paths whose former entry returns."""
+    removed: int = 0
+    """The number of paths that are removed, because there was nothing before."""
+    changed: tuple[str, ...] = ()
+    """Paths that the transaction wrote and the user changed since."""
+    added: tuple[str, ...] = ()
+    """Files of the user in folders that the transaction created; they stay."""
+    packages: tuple[str, ...] = ()
+    """Distributions that the user installed in an environment that the transaction created."""
+    left_alone: tuple[str, ...] = ()
+    """Paths outside the target, which belong to the target that this one is a copy of."""
+    lost: tuple[str, ...] = ()
+    """Paths whose kept former entry is missing or damaged."""
+    aside: str = ""
+    """The folder that the user's versions of changed paths were moved to; empty if they were not."""
+
+
+def places_of(transaction: Transaction) -> Places:
+    """Return where the entries of a transaction lie."""
+    return Places(transaction.prefix, transaction.folder, transaction.aside)
+
+
+# --- what was changed -------------------------------------------------------------------------------------
+
+
+def changes_of(transaction: Transaction, *, skip_damaged: bool = False) -> list[StepChanges]:
+    """Return the changes of every step, newest first.
+
+    A step that was interrupted while its installer ran has none yet: see `complete`. Raises UndoNeededError for a list
+    of changes that is missing or damaged; `skip_damaged` leaves such a step out.
+    """
+    recorded = transaction.read()
+    done = {event["step"]: event for event in recorded.find("done")}
+    intents = recorded.find("intent")
+    kept = [i for i in intents if not (skip_damaged and _list_damage(transaction, done.get(i["step"])))]
+    return [_changes(transaction, intent, done.get(intent["step"])) for intent in reversed(kept)]
+
+
+def damage_of(transaction: Transaction) -> Message | None:
+    """Return why the record of a transaction cannot be trusted, None if it can."""
+    recorded = transaction.read()
+    lists = (_list_damage(transaction, event) for event in recorded.find("done"))
+    return recorded.damage or next(filter(None, lists), None)
+
+
+def _list_damage(transaction: Transaction, done: Event | None) -> Message | None:
+    if done is None:
+        return None
+    path = transaction.folder / str(done["step"]) / installs.ENTRIES
+    data = path.read_bytes() if path.is_file() else b""
+    return None if entries.digest_of(data) == done["sha256"] else message("journal-list-damaged", path=path)
+
+
+def _changes(transaction: Transaction, intent: Event, done: Event | None) -> StepChanges:
+    step, runner = str(intent["step"]), str(intent["runner"])
+    if "roots" not in intent:
+        listed = tuple(map(entries.entry_from_json, intent.get("entries", ())))
+        listed = _moved_with_project(transaction, intent, listed)
+        moves, links = tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
+        return StepChanges(step, runner, listed, moves=moves, links=links)
+    if done is None:
+        return StepChanges(step, runner)
+    reason = _list_damage(transaction, done)
+    if reason is not None:
+        raise UndoNeededError(damaged(transaction, reason))
+    found = installs.changes_from_bytes((transaction.folder / step / installs.ENTRIES).read_bytes())
+    return StepChanges(step, runner, found.entries, found.folders, found.created)
+
+
+def _moved_with_project(
+    transaction: Transaction, intent: Event, listed: tuple[Entry, ...]
+) -> tuple[Entry, ...]:
+    """Return the entries with the path that a link beside the environment has now, after the project was renamed."""
+    beside = intent.get("beside")
+    if beside is None or not transaction.is_target():
+        return listed
+    return tuple(Entry(str(transaction.prefix.parent / Path(e.path).name), e.before, e.after) for e in listed)
+
+
+def damaged(transaction: Transaction, reason: Message) -> Message:
+    """Return the message about a transaction that cannot be verified."""
+    return message("journal-damaged", path=transaction.folder, reason=reason)
+
+
+def complete(system: System, transaction: Transaction) -> None:
+    """Find out, and write to the journal, what installers changed that were interrupted."""
+    recorded = transaction.read()
+    done = {event["step"] for event in recorded.find("done")}
+    for intent in recorded.find("intent"):
+        if "roots" in intent and intent["step"] not in done:
+            with uv_locked(transaction.prefix):
+                _complete(system, transaction, intent)
+
+
+def _complete(system: System, transaction: Transaction, intent: Event) -> None:
+    prefix, roots, step = transaction.prefix, intent["roots"], intent["step"]
+    kept, names = transaction.folder / step, set[str]()
+    sites = [site for root in roots for site in installs.site_folders(prefix / root)]
+    cached = installs.cached_infos(uv_cache(system)) if intent["runner"] in PACKAGE_KINDS else []
+    if intent["runner"] in PACKAGE_KINDS:
+        infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
+        names = installs.planned_names(infos, intent["requirements"], intent["planned"])
+    claimed = claims_of(prefix, roots, intent["runner"], names)
+    claimed |= installs.cached_claims(cached, sites, names)
+    changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
+    entries.write_durably(kept / installs.ENTRIES, changes)
+    transaction.write("done", step=step, sha256=entries.digest_of(changes))
+
+
+def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[StepChanges]:
+    """Return the changes with the entries that are still to be taken back, newest first.
+
+    Of a path that several steps changed, an entry is done as well if an older one is: the path holds what was there
+    even before. Paths outside the target are left out if this target is a copy.
+    """
+    places, here = places_of(transaction), transaction.is_target()
+    done: set[str] = set()
+    rest: list[StepChanges] = []
+    for step in reversed(found):
+        listed = [e for e in step.entries if (here or not e.is_outside) and e.path not in done]
+        taken = {entry.path for entry in listed if entries.is_taken_back(places, entry)}
+        done |= taken
+        rest.insert(0, replace(step, entries=tuple(e for e in listed if e.path not in taken)))
+    return rest
+
+
+# --- preview ----------------------------------------------------------------------------------------------
+
+
+def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPreview:
+    """Return what an undo of a complete transaction would do; the paths `newer` are changed back by others first.
+
+    Raises UndoNeededError for a damaged list of changes.
+    """
+    places, here = places_of(transaction), transaction.is_target()
+    found = changes_of(transaction)
+    todo = [entry for step in pending(transaction, found) for entry in step.entries]
+    newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
+    oldest = {entry.path: entry for entry in todo}
+    creates = bool(transaction.read().begin.get("creates"))
+    return UndoPreview(
+        transaction.number,
+        restored=sum(entry.before is not None for entry in oldest.values()),
+        removed=sum(entry.before is None for entry in oldest.values()),
+        changed=tuple(path for path, e in newest.items() if entries.is_changed_since(places, e)),
+        added=tuple(_added(places, found, whole=creates)),
+        packages=tuple(_new_packages(transaction)) if creates else (),
+        left_alone=() if here else tuple(_outside(found)),
+        lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
+    )
+
+
+def _outside(found: list[StepChanges]) -> Iterator[str]:
+    """Yield the paths outside the target that a transaction changed."""
+    for step in found:
+        yield from (entry.path for entry in step.entries if entry.is_outside)
+        yield from (move["from"] for move in step.moves)
+        yield from (str(link["path"]) for link in step.links)
+
+
+def _added(places: Places, found: list[StepChanges], *, whole: bool) -> Iterator[str]:
+    """Yield the files of the user in folders that the transaction created; with `whole` in the whole prefix."""
+    own = {entry.path for step in found for entry in step.entries}
+    created = {""} if whole else {folder for step in found for folder in step.created}
+    for folder in created:
+        if folder.rpartition("/")[0] in created and folder:
+            continue  # it is listed with the folder above it
+        root = places.prefix / folder
+        for path, _ in entries.files_below(root, installs.SKIPPED if whole else ()) if root.is_dir() else ():
+            relative = f"{folder}/{path}".lstrip("/")
+            if relative not in own and entries.source_of(relative) not in own:
+                yield relative
+
+
+def _new_packages(transaction: Transaction) -> Iterator[str]:
+    """Yield the distributions in an environment that were not there when its transaction was committed."""
+    commit = transaction.read().find("commit")
+    former = set(commit[0].get("distributions", ())) if commit else set()
+    if commit:
+        yield from sorted(distributions(transaction.prefix) - former)
+
+
+def distributions(prefix: Path) -> set[str]:
+    """Return `name version` of every distribution that has a dist-info folder in an environment."""
+    infos = (info.name for site in installs.site_folders(prefix) for info in site.glob("*.dist-info"))
+    return {" ".join(name.removesuffix(".dist-info").split("-", 1)) for name in infos}
+
+
+# --- taking back ------------------------------------------------------------------------------------------
+
+
+@uninterrupted()
+def roll_back(system: System, transaction: Transaction, *, aside: bool = False) -> list[str]:
+    """Take back every started step, newest first, delete the transaction, and return the paths that the user changed.
+
+    Raises UndoNeededError, with everything kept, if a kept file is lost or a path cannot be changed.
+    """
+    try:
+        transaction.release()
+        complete(system, transaction)
+        _refuse_lost(transaction)
+        changed = take_back_steps(transaction, aside=aside)
+        if transaction.read().begin.get("uv_lock") is False:
+            remove_lock_file(transaction.prefix)
+        transaction.write("rolled-back")
+    except UndoNeededError:
+        raise
+    except (OSError, DoctorError) as error:
+        raise UndoNeededError(message("undo-needed", path=transaction.prefix, reason=error)) from error
+    transaction.forget()
+    return changed
+
+
+def _refuse_lost(transaction: Transaction) -> None:
+    places = places_of(transaction)
+    todo = [entry for step in pending(transaction, changes_of(transaction)) for entry in step.entries]
+    lost = [entry.path for entry in todo if entries.is_lost(places, entry)]
+    if lost:
+        raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
+
+
+def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[str]:
+    """Take back what can be taken back of every step, and return the paths that the user changed since.
+
+    Paths outside the target are left alone if this target is a copy of the one that the journal was written for.
+    """
+    return _take_back(transaction, changes_of(transaction), aside=aside)
+
+
+def _take_back(transaction: Transaction, found: list[StepChanges], *, aside: bool) -> list[str]:
+    places, here = places_of(transaction), transaction.is_target()
+    changed: list[str] = []
+    for step in pending(transaction, found):
+        with uv_locked(transaction.prefix):
+            changed += entries.take_back(places, step.entries, step.folders, step.created, aside=aside)
+        if here:
+            model_cache.move_back(step.moves)
+            model_cache.undo_links(step.links)
+    return changed
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """An interrupted transaction that was rolled back, and the paths that the user had changed since."""
+
+    number: int
+    changed: tuple[str, ...] = field(default=())
+
+
+def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | None:
+    """Roll back the interrupted transaction; return None if there is none.
+
+    Raises UndoNeededError for a damaged one; with `yes`, what can be put back is put back first.
+    """
+    recovered = None
+    for transaction in reversed(journal.history(prefix)):
+        state = transaction.state()
+        if state == "damaged" and not transaction.was_committed():
+            _refuse_damaged(transaction, yes=yes)
+        if state == "open":
+            _refuse_damaged(transaction, yes=yes)
+            recovered = Recovered(transaction.number, tuple(roll_back(system, transaction)))
+        elif state == "rolled-back":
+            transaction.forget()
+    return recovered
+
+
+def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
+    """Undo one committed transaction and return what was done; `yes` sets the user's versions of its files aside.
+
+    Raises DoctorError, before any change, if the user changed something that the undo needs to change. Raises
+    UndoNeededError if the journal or a kept file is damaged; with `yes`, what can be put back is put back first.
+    """
+    _refuse_damaged(transaction, yes=yes)
+    shown = preview(transaction)
+    if not yes:
+        _refuse_changed(transaction, shown)
+    try:
+        transaction.write("undo")  # from here on, the next command continues the undo
+    except OSError as error:
+        reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
+        raise DoctorError(reason) from error
+    roll_back(system, transaction, aside=yes)
+    return replace(shown, aside=str(transaction.aside) if shown.changed else "")
+
+
+def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
+    """Raise UndoNeededError if the record or a kept file is damaged; with `yes`, put back the rest first."""
+    reason = damage_of(transaction)
+    if reason is None:
+        lost = preview(transaction).lost
+        reason = message("kept-lost", count=len(lost), paths=list(lost[:5])) if lost else None
+    if reason is not None:
+        raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
+
+
+def _refuse_changed(transaction: Transaction, shown: UndoPreview) -> None:
+    moves = [move for step in changes_of(transaction) for move in step.moves]
+    if transaction.is_target() and (returned := model_cache.find_returned(moves)):
+        raise DoctorError(message("model-came-back", path=returned["from"], aside=returned["to"]))
+    if shown.packages:
+        raise DoctorError(message("undo-packages", path=transaction.prefix, names=list(shown.packages[:5])))
+    if shown.changed:
+        values = {"count": len(shown.changed), "paths": list(shown.changed[:5])}
+        raise DoctorError(message("undo-changed", **values, aside=transaction.aside))
+
+
+def _offer(transaction: Transaction, reason: Message) -> Message:
+    """Return the message about a damaged transaction, with the number of paths that can still be put back."""
+    count = _recoverable(transaction)
+    return damaged(transaction, message("undo-offer", reason=reason, count=count))
+
+
+def _recoverable(transaction: Transaction) -> int:
+    places, todo = places_of(transaction), pending(transaction, _readable(transaction))
+    return sum(not entries.is_lost(places, entry) for step in todo for entry in step.entries)
+
+
+def _readable(transaction: Transaction) -> list[StepChanges]:
+    """Return the changes of a damaged transaction that can be read."""
+    try:
+        return changes_of(transaction, skip_damaged=True)
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _salvage(transaction: Transaction, reason: Message) -> Message:
+    """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
+    count = _recoverable(transaction)
+    _take_back(transaction, _readable(transaction), aside=True)
+    return message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())

@@ -1,0 +1,400 @@
+"""`undo` takes back what the doctor wrote. What the user changed or added stays, and no damage is called undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor, fingerprint
+from environments import interpreter, python_in
+from kills import Trees, difference
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.undo import undo_command
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.fix import steps
+from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.patching.proof import Proof
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
+from paddlevl_doctor.values.findings import Plan, Step
+from small_target import Former, Where, activation, build, install, link, patch, write_wheel
+
+FORMER = Former("3.7.2", "1.0", 0o644, "files", "absent")
+PATCHED = "paddlex/inference/pipelines/paddleocr_vl/pipeline.py"
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    for version in ("1.0", "2.0"):
+        write_wheel(folder, version)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files here are no whole paddlex; the proofs have tests of their own."""
+    monkeypatch.setattr(
+        steps, "prove_all", lambda _, names, __: dict.fromkeys(names, Proof(True, "left out"))
+    )
+
+
+def apply(folder: Path, *plan: Step) -> None:
+    venv = folder / ".venv"
+    with locked(venv):
+        apply_plan(RealSystem(), Plan(plan), venv, python_in(venv), lambda _: nullcontext())
+
+
+@pytest.fixture
+def repaired(tmp_path: Path, wheels: Path) -> tuple[Path, Path, dict[str, object]]:
+    """Return a project whose environment got a new tiny, a patch, a script and the link; and its former tree."""
+    project = tmp_path / "project"
+    site = build(project, FORMER, wheels)
+    former = fingerprint(project)
+    where = Where(project, wheels, 1)
+    apply(project, install(where), patch(Where(project, wheels, 0)), activation(where), link(where))
+    assert fingerprint(project) != former
+    return project, site, former
+
+
+def created(folder: Path, wheels: Path) -> Path:
+    """Create an environment with the tiny package as a transaction; return its site-packages."""
+    command = (
+        "uv",
+        "venv",
+        "--no-project",
+        "--allow-existing",
+        "--python",
+        str(interpreter("3.11")),
+        ".venv",
+    )
+    words = tuple(str(folder / word) if word == ".venv" else word for word in command)
+    create = Step("create-environment", "create-environment", "create", commands=(words,))
+    (folder / ".venv").mkdir(parents=True, exist_ok=True)
+    apply(folder, create, install(Where(folder, wheels, 1)))
+    return folder / ".venv" / "lib" / "python3.11" / "site-packages"
+
+
+def names(folder: Path) -> list[str]:
+    """Return the files and links below a folder, without the doctor's own folder."""
+    return sorted(path for path in fingerprint(folder) if STATE_FOLDER not in path)
+
+
+def without_state(tree: dict[str, str]) -> dict[str, str]:
+    return {path: what for path, what in tree.items() if STATE_FOLDER not in path}
+
+
+def without_locks(tree: dict[str, str]) -> dict[str, str]:
+    """Leave out uv's lock file, which each command that changes packages creates."""
+    return {path: what for path, what in tree.items() if not path.endswith("/.lock")}
+
+
+# --- what the user added and changed --------------------------------------------------------------------------
+
+
+def test_undo_of_a_created_environment_keeps_the_users_own_folder_in_it_and_names_it(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = created(tmp_path, wheels)
+    for path in (tmp_path / ".venv/mine/notes.txt", site / "mine.py", site / "tiny" / "data" / "my.csv"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine\n", encoding="utf-8")
+    answer = doctor("undo", cwd=tmp_path)
+    assert answer.code == 0, answer.stderr
+    kept = [
+        ".venv/lib/python3.11/site-packages/mine.py",
+        ".venv/lib/python3.11/site-packages/tiny/data/my.csv",
+        ".venv/mine/notes.txt",
+    ]
+    assert names(tmp_path) == kept
+    shown = " ".join(answer.stdout.split())
+    assert "3 files that paddlevl-doctor did not write stay where they are" in shown
+    assert all(path.removeprefix(".venv/") in shown for path in kept)
+
+
+def test_undo_of_a_created_environment_without_other_files_leaves_nothing(
+    tmp_path: Path, wheels: Path
+) -> None:
+    created(tmp_path, wheels)
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_of_a_folder_in_which_the_environment_was_created_are_what_they_were(
+    tmp_path: Path, wheels: Path
+) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for name in ("notes.txt", "bin/activate", "bin/tool"):
+        (tmp_path / ".venv" / name).write_text("mine\n", encoding="utf-8")
+    before = Trees().of(tmp_path)
+    created(tmp_path, wheels)
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert difference(before, Trees().of(tmp_path)) == {}
+
+
+def test_packages_that_the_user_installed_keep_a_created_environment(tmp_path: Path, wheels: Path) -> None:
+    site = created(tmp_path, wheels)
+    info = site / "requests-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: requests\nVersion: 2.0\n", encoding="utf-8")
+    before = without_state(fingerprint(tmp_path))
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, without_state(fingerprint(tmp_path))) == (1, before)
+    assert "requests 2.0" in answer.stderr
+    assert doctor("undo", "--yes", cwd=tmp_path).code == 0
+    assert names(tmp_path) == [".venv/lib/python3.11/site-packages/requests-2.0.dist-info/METADATA"]
+
+
+def test_a_file_that_the_user_edited_refuses_undo_and_with_yes_is_set_aside(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, former = repaired
+    for path in (site / "tiny" / "__init__.py", site / "tiny" / "only_in_2.py"):
+        (site / "saved").write_text("mine\n", encoding="utf-8")
+        (site / "saved").replace(path)  # as an editor does
+    edited = fingerprint(project)
+    answer = doctor("undo", cwd=project)
+    assert (answer.code, fingerprint(project)) == (1, edited)
+    assert "tiny/__init__.py" in answer.stderr
+    done = doctor("undo", "--yes", "--format", "json", cwd=project)
+    assert done.code == 0, done.stderr
+    assert without_state(fingerprint(project)) == without_state(former)
+    aside = Path(done.document["changes"][0]["aside"])
+    assert {path: (aside / path).read_text() for path in names(aside)} == {
+        f"lib/python3.11/site-packages/tiny/{name}": "mine\n" for name in ("__init__.py", "only_in_2.py")
+    }
+
+
+def test_a_package_that_the_user_upgraded_since_refuses_undo(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    shutil.rmtree(site / "tiny-2.0.dist-info")
+    (site / "tiny" / "__init__.py").unlink()  # it is a link to uv's cache
+    (site / "tiny" / "__init__.py").write_text("version = '3.0'\n", encoding="utf-8")
+    before = fingerprint(project)
+    answer = doctor("undo", cwd=project)
+    assert (answer.code, fingerprint(project)) == (1, before)
+    assert "undo --yes" in answer.stderr
+
+
+def test_a_dry_run_shows_what_would_happen_and_changes_nothing(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    (site / "tiny" / "mine.py").write_text("mine\n", encoding="utf-8")
+    before = fingerprint(project)
+    answer = doctor("undo", "--dry-run", "--format", "json", cwd=project)
+    assert (answer.code, fingerprint(project)) == (0, before), answer.stderr
+    assert (answer.document["undone"], answer.document["dry_run"]) == ([], True)
+    shown = answer.document["changes"][0]
+    assert (shown["transaction"], shown["changed"], shown["lost"]) == (1, [], [])
+    assert shown["restored"] > 0
+    assert shown["removed"] > 0
+    assert doctor("undo", cwd=project).code == 0
+    assert (site / "tiny" / "mine.py").read_text(encoding="utf-8") == "mine\n"
+
+
+# --- copies and renamed projects ------------------------------------------------------------------------------
+
+
+def test_undo_in_a_copy_of_a_project_touches_the_copy_only(
+    repaired: tuple[Path, Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, _, former = repaired
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(project), str(copy)], check=True)
+    original = fingerprint(project)
+    answer = doctor("undo", cwd=copy)
+    assert answer.code == 0, answer.stderr
+    assert fingerprint(project) == original
+    inside = {path: what for path, what in former.items() if path.startswith(".venv/")}
+    assert {path: what for path, what in fingerprint(copy).items() if path.startswith(".venv/")} == inside
+    assert f"{project / 'pipelines'} lies outside" in " ".join(answer.stdout.split())
+    assert doctor("undo", cwd=project).code == 0
+    assert fingerprint(project) == former
+
+
+def test_a_renamed_project_is_undone_with_its_link(
+    repaired: tuple[Path, Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, _, former = repaired
+    renamed = tmp_path / "renamed"
+    project.rename(renamed)
+    answer = doctor("undo", cwd=renamed)
+    assert answer.code == 0, answer.stderr
+    assert fingerprint(renamed) == former
+
+
+# --- damage ---------------------------------------------------------------------------------------------------
+
+Damage = Callable[[Path, random.Random], None]
+
+
+def cut_lines(transaction: Path, chance: random.Random) -> None:
+    lines = (transaction / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (transaction / "journal.jsonl").write_bytes(b"".join(lines[: chance.randrange(len(lines))]))
+
+
+def cut_bytes(transaction: Path, chance: random.Random) -> None:
+    data = (transaction / "journal.jsonl").read_bytes()
+    (transaction / "journal.jsonl").write_bytes(data[: chance.randrange(len(data) - 1)])
+
+
+def flip_byte(transaction: Path, chance: random.Random) -> None:
+    data = bytearray((transaction / "journal.jsonl").read_bytes())
+    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    (transaction / "journal.jsonl").write_bytes(bytes(data))
+
+
+def drop_line(transaction: Path, chance: random.Random) -> None:
+    lines = (transaction / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    del lines[chance.randrange(len(lines))]
+    (transaction / "journal.jsonl").write_bytes(b"".join(lines))
+
+
+def garbage(transaction: Path, chance: random.Random) -> None:
+    (transaction / "journal.jsonl").write_bytes(chance.randbytes(chance.randrange(1, 400)))
+
+
+def other_json(transaction: Path, chance: random.Random) -> None:
+    (transaction / "journal.jsonl").write_text(chance.choice(["{}\n", "[]\n", "null\n", '{"event": 3}\n']))
+
+
+def empty(transaction: Path, _: random.Random) -> None:
+    (transaction / "journal.jsonl").write_bytes(b"")
+
+
+def missing(transaction: Path, _: random.Random) -> None:
+    (transaction / "journal.jsonl").unlink()
+
+
+def kept_files(transaction: Path) -> list[Path]:
+    skipped = ("journal.jsonl", "commit.json", "before.json")
+    return sorted(p for p in transaction.rglob("*") if p.is_file() and p.name not in skipped)
+
+
+def lose_kept_file(transaction: Path, chance: random.Random) -> None:
+    chance.choice(kept_files(transaction)).unlink()
+
+
+def change_kept_file(transaction: Path, chance: random.Random) -> None:
+    path = chance.choice(kept_files(transaction))
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def lose_commit(transaction: Path, _: random.Random) -> None:
+    (transaction / "commit.json").unlink()
+
+
+def damage_commit(transaction: Path, chance: random.Random) -> None:
+    (transaction / "commit.json").write_text(chance.choice(["", "{}", '{"lines": 1, "sum": "0"}', "x"]))
+
+
+DAMAGES: tuple[Damage, ...] = (
+    *(cut_lines, cut_bytes, flip_byte, drop_line, garbage, other_json, empty, missing),
+    *(lose_kept_file, change_kept_file, lose_commit, damage_commit),
+)
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory, wheels: Path) -> Iterator[tuple[Path, Path]]:
+    """Return a project before and after a repair."""
+    before, after = (tmp_path_factory.mktemp("damaged") / name for name in ("before", "after"))
+    build(before, FORMER, wheels)
+    build(after, FORMER, wheels)
+    original = steps.prove_all
+    steps.prove_all = lambda _, names, __: dict.fromkeys(names, Proof(True, "left out"))  # type: ignore[attr-defined]
+    where = Where(after, wheels, 1)
+    apply(after, install(where), patch(Where(after, wheels, 0)), activation(where))
+    steps.prove_all = original  # type: ignore[attr-defined]
+    yield before, after
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_no_damage_to_a_journal_or_to_kept_files_is_called_undone(
+    damage: Damage, committed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """A hundred damages: each is refused with everything kept, or the former state really is back."""
+    before, after = committed
+    former = without_state(fingerprint(before))
+    chance = random.Random(damage.__name__)  # noqa: S311 - no secret
+    for number in range(9):
+        project = tmp_path / str(number)
+        subprocess.run(["cp", "-a", str(after), str(project)], check=True)
+        state = project / ".venv" / STATE_FOLDER
+        damage(state / "transactions" / "0001", chance)
+        found = fingerprint(project)
+        options = TargetOptions(venv=str(project / ".venv"))
+        try:
+            undo_command(RealSystem(), options, lambda _: nullcontext())
+        except UndoNeededError as error:
+            assert without_locks(fingerprint(project)) == without_locks(found), str(error)
+            _salvage(project, options, found)
+        except DoctorError as error:
+            raise AssertionError(f"{damage.__name__} {number}: {error}") from error
+        else:
+            assert without_state(fingerprint(project)) == former, (damage.__name__, number)
+
+
+def _salvage(project: Path, options: TargetOptions, found: dict[str, str]) -> None:
+    """With --yes, what can be put back is put back, and no byte is lost: it is there, or kept aside."""
+    with pytest.raises(UndoNeededError):
+        undo_command(RealSystem(), options, lambda _: nullcontext(), yes=True)
+    kept = {what for path, what in found.items() if "/kept" in path or STATE_FOLDER in path}
+    lost = {what for what in kept if what not in fingerprint(project).values()}
+    assert lost == set()
+    assert os.listdir(project / ".venv" / STATE_FOLDER / "damaged")
+    repaired = project / ".venv" / STATE_FOLDER / "transactions"
+    assert not repaired.exists() or os.listdir(repaired) == []
+
+
+def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    transaction = project / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    next(p for p in transaction.rglob("only_in_1.py")).unlink()
+    before = fingerprint(project)
+    answer = doctor("undo", cwd=project)
+    assert (answer.code, fingerprint(project), answer.stdout) == (5, before, "")
+    assert "only_in_1.py" in answer.stderr
+    assert "can still be put back" in answer.stderr
+    done = doctor("undo", "--yes", cwd=project)
+    assert (done.code, done.stdout) == (5, "")
+    assert "damaged" in done.stderr
+    assert "1.0" in (site / "tiny" / "__init__.py").read_text(encoding="utf-8")
+
+
+def test_a_journal_of_version_1_is_refused_and_kept_and_does_not_stop_a_repair(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    folder = tmp_path / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    folder.mkdir(parents=True)
+    undo = {"roots": {"s/0": str(site)}}
+    events: list[dict[str, object]] = [
+        {"event": "begin", "doctor": "0.1.0", "python": "x", "plan": {}},
+        {"event": "intent", "step": "s", "runner": "install-packages", "undo": undo},
+        {"event": "commit", "distributions": {}},
+    ]
+    (folder / "journal.jsonl").write_text(
+        "".join(json.dumps(event) + "\n" for event in events), encoding="utf-8"
+    )
+    before = fingerprint(tmp_path)
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, without_locks(fingerprint(tmp_path))) == (5, without_locks(before))
+    assert "paddlevl-doctor 0.1" in answer.stderr
+    apply(tmp_path, install(Where(tmp_path, wheels, 1)))
+    assert doctor("undo", cwd=tmp_path).code == 0
+    assert fingerprint(tmp_path) == before
