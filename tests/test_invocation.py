@@ -20,6 +20,7 @@ from paddlevl_doctor.invocation import (
     without_password,
 )
 from paddlevl_doctor.messages import message, render
+from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.shells import POWERSHELL, SH, command_line
 
 MATRIX = Path(__file__).parents[1] / "matrix"
@@ -132,6 +133,8 @@ def test_powershell_expands_the_home_folder_too(argument: str, words: str) -> No
 def test_a_password_is_no_part_of_a_command() -> None:
     assert without_password("https://u:p@host/simple") == "https://host/simple"
     assert without_password("https://host/simple") == "https://host/simple"
+    assert without_password("https://token@host/simple") == "https://host/simple"
+    assert without_password("git+ssh://git@host/x") == without_secrets("git+ssh://git@host/x")
     assert without_password("tuna") == "tuna"
 
 

@@ -20,7 +20,8 @@ TARGET = ("--python", "--venv", "--system")
 """The options that choose the target; a command needs only one of them."""
 TARGETED = ("check", "explain", "fix", "undo", "parse", "serve", "env", "pipelines", "patches")
 """The commands with all options that choose the target. `matrix` has them too, but its --python is a version."""
-_USER = re.compile(r"(?<=://)[^/\s@]+@")
+_USER = re.compile(r"(?<!ssh://)(?<=://)[^/\s@]+@")
+"""The user of a URL, with or without a password; that of SSH is no secret."""
 
 
 @dataclass(frozen=True)

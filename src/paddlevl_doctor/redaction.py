@@ -14,7 +14,7 @@ from typing import Any
 
 from paddlevl_doctor.messages import Message, from_json, render, to_json
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@:'\"<>]+(?::[^/\s@'\"<>]*)?@")
+_CREDENTIALS = re.compile(r"(?<=://)(?!git@)[^/\s@:'\"<>]+(?::[^/\s@'\"<>]*)?@")
 # A pattern starts with a literal, which is found quickly, and looks back for the boundary of the word.
 _TOKENS = (
     re.compile(r"hf_(?<=\bhf_)[A-Za-z0-9]{20,}"),

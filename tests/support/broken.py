@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uv
 
-from environments import fresh_copy, python_in
+from environments import environment, fresh_copy, python_in
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def _leave_a_folder(venv: Path) -> None:
 
 def _copy_older_record(venv: Path) -> None:
     """Leave the records of two versions of one distribution, as an installer that was killed does."""
-    info = next(_site(venv).glob("paddleocr-*.dist-info"))
-    shutil.copytree(info, info.with_name("paddleocr-3.3.1.dist-info"))
+    older = next(_site(environment("set-2025-11")).glob("paddleocr-*.dist-info"))
+    shutil.copytree(older, _site(venv) / older.name)
 
 
 BROKEN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def start(
     parents: Sequence[Sequence[str]] = (),
     prefix: str = "/srv/.doctor",
     source: str | None = None,
+    lent: bool = False,
 ) -> Start:
     """Return the start of a process; `on_path` are paths of programs that PATH has."""
     known = {Path(path).name: path for path in on_path}
@@ -28,9 +30,10 @@ def start(
         argv=argv,
         original=tuple(original),
         prefix=prefix,
+        lent=lent,
         by_uv=bool(parents),
         which=lambda name: name if "/" in name else known.get(name),
-        which_outside=known.get,
+        which_outside=lambda name: None if lent else known.get(name),
         parents=lambda: [tuple(line) for line in parents],
         source=lambda: source,
     )
@@ -50,6 +53,17 @@ def test_a_program_on_path_has_its_name(tmp_path: Path) -> None:
     there = tmp_path / "paddlevl-doctor"
     there.touch()
     assert program_of(start(str(there), on_path=(str(there),))) == ("paddlevl-doctor",)
+
+
+def test_a_name_that_only_this_process_has_on_path_is_not_used(tmp_path: Path) -> None:
+    there = tmp_path / "paddlevl-doctor"
+    there.touch()
+    assert program_of(start(str(there), on_path=(str(there),), lent=True)) == (str(there),)
+    words = "python -m paddlevl_doctor"
+    called = start(
+        "/v/paddlevl_doctor/__main__.py", original=words.split(), on_path=("/v/python",), lent=True
+    )
+    assert program_of(called) == (sys.executable, "-m", "paddlevl_doctor")
 
 
 def test_windows_finds_the_exe_that_the_script_does_not_name(tmp_path: Path) -> None:
@@ -97,6 +111,9 @@ def test_uv_run_is_named_with_its_options() -> None:
 
 def test_a_child_of_a_shell_that_uv_started_is_not_uvs() -> None:
     called = start(".doctor/bin/paddlevl-doctor", "check", parents=(("bash",), ("uv", "run", "bash")))
+    assert program_of(called) == (".doctor/bin/paddlevl-doctor",)
+    script = ("uv", "run", "./look.sh", "check")
+    called = start(".doctor/bin/paddlevl-doctor", "check", parents=(("sh", *script[2:]), script))
     assert program_of(called) == (".doctor/bin/paddlevl-doctor",)
 
 

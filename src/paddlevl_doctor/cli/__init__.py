@@ -23,12 +23,12 @@ def main() -> None:
     """Run the command line. SIGTERM and a closed terminal have the same effect as Ctrl-C in every command."""
     gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
-    called = own_invocation()
-    set_invocation(called)
-    # A script with completions is for the name of the program, however it was called.
-    asks_for_script = any(word.endswith("-completion") for word in sys.argv[1:2])
     with hangup_is_interrupt():
         try:
+            called = own_invocation()
+            set_invocation(called)
+            # A script with completions is for the name of the program, however it was called.
+            asks_for_script = any(word.endswith("-completion") for word in sys.argv[1:2])
             app(prog_name=NAME if asks_for_script else called.line((NAME,)), complete_var=_COMPLETE)
         except Exception as error:
             # The import of a command failed. The errors of a running command are handled in `common.run`.

@@ -35,6 +35,7 @@ from paddlevl_doctor.fix.entries import (
     state_of,
 )
 from paddlevl_doctor.packages import uv
+from paddlevl_doctor.system import files
 
 SKIPPED = (STATE_FOLDER, uv.LOCK_NAME)
 """What is neither kept nor restored: the doctor's state, and uv's lock file, whose inode other processes wait for."""
@@ -134,7 +135,7 @@ def site_folders(root: Path) -> list[Path]:
     """Return the site-packages folders of a virtual environment, or the folder itself if it is one."""
     if (root / "pyvenv.cfg").exists():
         found = [*root.glob("lib/*/site-packages"), *root.glob("lib64/*/site-packages")]
-        found += [root / "Lib" / "site-packages"] if os.name == "nt" else []
+        found += [root / "Lib" / "site-packages"] if files.WINDOWS else []
         return [folder for folder in found if folder.is_dir()]
     return [root]
 
@@ -217,7 +218,7 @@ def cached_claims(
         if name_of(info.name) in names:
             for site in sites:
                 found.update(_recorded(site, info / "RECORD"))
-                scripts = site.parents[2] / "bin" if os.name != "nt" else site.parents[1] / "Scripts"
+                scripts = site.parents[2] / "bin" if not files.WINDOWS else site.parents[1] / "Scripts"
                 found.update({str(scripts / name): None for name in _entry_points(info / "entry_points.txt")})
     return found
 
@@ -228,7 +229,7 @@ def _entry_points(path: Path) -> list[str]:
     except OSError:
         return []
     names = re.findall(r"^\s*([\w.-]+)\s*=", text, re.MULTILINE)
-    return [name + end for name in names for end in (("", ".exe") if os.name == "nt" else ("",))]
+    return [name + end for name in names for end in (("", ".exe") if files.WINDOWS else ("",))]
 
 
 # --- after ------------------------------------------------------------------------------------------------

@@ -31,6 +31,8 @@ class Start:
     """`sys.orig_argv`: the whole command line of Python."""
     prefix: str
     """`sys.prefix`: the environment of the doctor."""
+    lent: bool
+    """Whether `poetry run` and the like put that environment on PATH, for this process only."""
     by_uv: bool
     """Whether uv started this process, or one that started it."""
     which: Callable[[str], str | None]
@@ -49,13 +51,19 @@ def own_invocation() -> Invocation:
         argv=tuple(sys.argv),
         original=tuple(sys.orig_argv),
         prefix=sys.prefix,
+        # Scripts that activate an environment for a shell set its prompt, too.
+        lent=os.environ.get("VIRTUAL_ENV") == sys.prefix and "VIRTUAL_ENV_PROMPT" not in os.environ,
         by_uv="UV" in os.environ,
         which=shutil.which,
         which_outside=_which_outside,
         parents=_parents,
         source=_source,
     )
-    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), str(Path.home()))
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a container without HOME and without an entry for this user
+        home = ""
+    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), home)
 
 
 def _which_outside(name: str) -> str | None:
@@ -82,11 +90,16 @@ def program_of(start: Start) -> Words:
         return ("uvx", *(("--from", source) if source else ()), NAME)
     if module:
         python, *options = start.original[: len(start.original) - len(start.argv) + 1]
-        return (python if start.which(python) else sys.executable, *options)
-    found = start.which(NAME)
+        return (python if _find(python, start) else sys.executable, *options)
+    found = _find(NAME, start)
     if found and any(_same(found, start.argv[0] + suffix) for suffix in ("", ".exe")):
         return (NAME,)
     return (start.argv[0],)
+
+
+def _find(name: str, start: Start) -> str | None:
+    """Return the program that the user's shell finds by this name."""
+    return (start.which_outside if start.lent else start.which)(name)
 
 
 def _through_uv(start: Start) -> Words:
@@ -94,7 +107,8 @@ def _through_uv(start: Start) -> Words:
     options = start.argv[1:]
     for line in start.parents() if start.by_uv else ():
         words, rest = line[: len(line) - len(options)], line[len(line) - len(options) :]
-        if words and rest == options and PureWindowsPath(words[0]).stem in ("uv", "uvx"):
+        runs_it = bool(words) and rest == options and (NAME in words[-1] or words[-1] == MODULE)
+        if runs_it and PureWindowsPath(words[0]).stem in ("uv", "uvx"):
             return tuple(without_password(word) for word in _short(words, start))
     return ()
 
