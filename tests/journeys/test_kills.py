@@ -122,11 +122,16 @@ class Range:
         return self.trees.of(self.folder)
 
     def changes_from(self, tree: Tree) -> dict[str, object]:
-        """Return the differences from a tree without those that the user made."""
+        """Return the differences from a tree without those that the user made.
+
+        The list of the folders before a step (before.json) contains the folders of the user's package.
+        """
         return {
             path: both
             for path, both in difference(tree, self.tree()).items()
-            if self.folder / path not in self.user.written and "site-packages/users_package" not in path
+            if self.folder / path not in self.user.written
+            and "site-packages/users_package" not in path
+            and not path.endswith("/before.json")
         }
 
     def traced(self, words: tuple[str, ...]) -> Run:

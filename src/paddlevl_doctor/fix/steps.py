@@ -54,6 +54,8 @@ class StepContext:
     """The patches whose proofs have not run yet, by step id."""
     installed: set[str] = field(default_factory=set)
     """The normalized names of the distributions that were installed."""
+    ready: Callable[[], object] = bool
+    """Waits until nothing reads the packages of the target any more; called before each change of packages."""
 
     @property
     def prefix(self) -> Path:
@@ -182,6 +184,7 @@ def _run_installer(
     context.log_intent(
         step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned
     )
+    context.ready()
     changed = {canonicalize_name(change.name) for change in parse_changes(run().stderr)}
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, step.kind, changed)
@@ -233,6 +236,7 @@ def clear_leftovers(context: StepContext, step: Step) -> str:
     if not paths:
         return "already"
     context.known.clear()
+    context.ready()
     with uv_locked(context.prefix):
         _move_into_transaction(context, step, paths)
     return "applied"
