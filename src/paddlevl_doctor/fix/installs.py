@@ -294,6 +294,56 @@ def _differences_outside(
             yield Entry(relative, None, state_of(path, hashed=True))
 
 
+def overwritten(
+    prefix: Path, roots: Sequence[str], kept: Path, changes: Changes, names: Collection[str]
+) -> dict[str, list[str]]:
+    """Return the files that the changed distributions `names` wrote over those of other distributions, by owner.
+
+    Two distributions share a file without harm if both have the same content, if nothing imports it, or if both are
+    builds of OpenCV, which all bring cv2 (the import of the stack shows whether it works).
+    """
+    former = {
+        os.path.normpath(_rebased(path, kept / str(number), prefix / root))
+        for number, root in enumerate(roots)
+        for path in claims(kept / str(number), names)
+    }
+    written = (entry for entry in changes.entries if entry.before is not None and entry.after is not None)
+    over = {os.path.normpath(prefix / entry.path) for entry in written if _is_new_content(entry)} - former
+    if not over:
+        return {}
+    found: dict[str, list[str]] = {}
+    for site in (site for root in roots for site in site_folders(prefix / root)):
+        for info in site.glob("*.dist-info"):
+            name = name_of(info.name)
+            if name not in names and not (
+                name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
+            ):
+                lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
+                shown = [os.path.relpath(path, site).replace(os.sep, "/") for path in lost]
+                found[name] = [*found.get(name, ()), *(path for path in shown if not _UNUSED.match(path))]
+    return {name: paths for name, paths in found.items() if paths}
+
+
+_UNUSED = re.compile(r"(?:tests?|docs?|examples?)/|.*/include/|[^/]+(?<!\.py|pth|\.so|pyd)$", re.IGNORECASE)
+"""Paths in site-packages that nothing imports, and that the wheels of several projects contain."""
+_OPENCV = "opencv-"
+
+
+def _rebased(path: str, old: Path, new: Path) -> str:
+    return f"{new}/{os.path.relpath(path, old)}"
+
+
+def _is_new_content(entry: Entry) -> bool:
+    before, after = entry.before, entry.after
+    if (
+        before is None
+        or after is None
+        or (before.kind, before.size, before.text) != (after.kind, after.size, after.text)
+    ):
+        return True
+    return before.sha256 != after.sha256 or before.sha256 is None
+
+
 def _is_claimed(path: str, claimed: Claims) -> bool:
     return path in claimed or source_of(path) in claimed or _UNFINISHED.search(path) is not None
 

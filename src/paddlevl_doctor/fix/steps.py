@@ -147,7 +147,7 @@ def _refuse_damaged(context: StepContext) -> None:
     seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
     rows = (seen.data or {}).get("distributions", ())
     damaged = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
-    shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
+    shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in damaged.items() if paths]
     if shown:
         raise DoctorError(message("installed-damaged", files=shown[:5]))
 
@@ -193,7 +193,15 @@ def _run_installer(
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
         transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
+        over = installs.overwritten(context.prefix, roots, kept, changes, changed)
         installs.discard_unchanged(kept, changes, transaction.folder)
+    if over:
+        shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]
+        raise DoctorError(message("installed-over", files=shown))
+
+
+_MAX_SHOWN_PATHS = 3
+"""The files that a message names for each distribution."""
 
 
 def _planned_names(step: Step) -> list[str]:
