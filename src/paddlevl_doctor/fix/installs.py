@@ -199,6 +199,28 @@ def _required_name(text: str) -> NormalizedName | None:
         return None
 
 
+def untouched_names(prefix: Path, roots: Sequence[str], kept: Path) -> set[str]:
+    """Return the normalized names of the distributions that an interrupted installer did not install.
+
+    Their only RECORD is the former one. uv removes the former RECORDs of all packages before it installs the first.
+    """
+    former: set[str] = set()
+    written: set[str] = set()
+    for number, root in enumerate(roots):
+        for site in site_folders(prefix / root):
+            for record in site.glob("*.dist-info/RECORD"):
+                copy = kept / str(number) / record.relative_to(prefix / root)
+                (former if _is_same_file(copy, record) else written).add(name_of(record.parent.name))
+    return former - written
+
+
+def _is_same_file(old: Path, new: Path) -> bool:
+    if not old.is_file():
+        return False
+    was, now = old.stat(), new.stat()
+    return was.st_ino == now.st_ino or (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
 def cached_infos(cache: Path) -> list[Path]:
     """Return the dist-info folders of the wheels in uv's cache."""
     return list(cache.glob("archive-v0/*/*.dist-info"))
