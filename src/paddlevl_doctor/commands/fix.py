@@ -103,7 +103,10 @@ def fix(
             [],
         )
         prefetched = _prefetched(system, report, bar)
-        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate)
+        ready = (
+            gate.before.imports.result
+        )  # an import during the installation would fail for no fault of the target
+        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
         if prefetched.lease is not None:
             prefetched.lease.end()
     report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))

@@ -200,6 +200,28 @@ def _required_name(text: str) -> NormalizedName | None:
         return None
 
 
+def untouched_names(prefix: Path, roots: Sequence[str], kept: Path) -> set[str]:
+    """Return the normalized names of the distributions that an interrupted installer did not install.
+
+    Their only RECORD is the former one. uv removes the former RECORDs of all packages before it installs the first.
+    """
+    former: set[str] = set()
+    written: set[str] = set()
+    for number, root in enumerate(roots):
+        for site in site_folders(prefix / root):
+            for record in site.glob("*.dist-info/RECORD"):
+                copy = kept / str(number) / record.relative_to(prefix / root)
+                (former if _is_same_file(copy, record) else written).add(name_of(record.parent.name))
+    return former - written
+
+
+def _is_same_file(old: Path, new: Path) -> bool:
+    if not old.is_file():
+        return False
+    was, now = old.stat(), new.stat()
+    return was.st_ino == now.st_ino or (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
 def cached_infos(cache: Path) -> list[Path]:
     """Return the dist-info folders of the wheels in uv's cache."""
     return list(cache.glob("archive-v0/*/*.dist-info"))
@@ -293,6 +315,56 @@ def _differences_outside(
         relative = os.path.relpath(path, prefix)
         if relative not in listed:
             yield Entry(relative, None, state_of(path, hashed=True))
+
+
+def overwritten(
+    prefix: Path, roots: Sequence[str], kept: Path, changes: Changes, names: Collection[str]
+) -> dict[str, list[str]]:
+    """Return the files that the changed distributions `names` wrote over those of other distributions, by owner.
+
+    Two distributions share a file without harm if both have the same content, if nothing imports it, or if both are
+    builds of OpenCV, which all bring cv2 (the import of the stack shows whether it works).
+    """
+    former = {
+        os.path.normpath(_rebased(path, kept / str(number), prefix / root))
+        for number, root in enumerate(roots)
+        for path in claims(kept / str(number), names)
+    }
+    written = (entry for entry in changes.entries if entry.before is not None and entry.after is not None)
+    over = {os.path.normpath(prefix / entry.path) for entry in written if _is_new_content(entry)} - former
+    if not over:
+        return {}
+    found: dict[str, list[str]] = {}
+    for site in (site for root in roots for site in site_folders(prefix / root)):
+        for info in site.glob("*.dist-info"):
+            name = name_of(info.name)
+            if name not in names and not (
+                name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
+            ):
+                lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
+                shown = [os.path.relpath(path, site).replace(os.sep, "/") for path in lost]
+                found[name] = [*found.get(name, ()), *(path for path in shown if not _UNUSED.match(path))]
+    return {name: paths for name, paths in found.items() if paths}
+
+
+_UNUSED = re.compile(r"(?:tests?|docs?|examples?)/|.*/include/|[^/]+(?<!\.py|pth|\.so|pyd)$", re.IGNORECASE)
+"""Paths in site-packages that nothing imports, and that the wheels of several projects contain."""
+_OPENCV = "opencv-"
+
+
+def _rebased(path: str, old: Path, new: Path) -> str:
+    return f"{new}/{os.path.relpath(path, old)}"
+
+
+def _is_new_content(entry: Entry) -> bool:
+    before, after = entry.before, entry.after
+    if (
+        before is None
+        or after is None
+        or (before.kind, before.size, before.text) != (after.kind, after.size, after.text)
+    ):
+        return True
+    return before.sha256 != after.sha256 or before.sha256 is None
 
 
 def _is_claimed(path: str, claimed: Claims) -> bool:

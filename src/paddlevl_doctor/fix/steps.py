@@ -48,6 +48,8 @@ class StepContext:
     """The patches whose proofs have not run yet, by step id."""
     installed: set[str] = field(default_factory=set)
     """The normalized names of the distributions that were installed."""
+    ready: Callable[[], object] = bool
+    """Waits until nothing reads the packages of the target any more; called before each change of packages."""
 
     @property
     def prefix(self) -> Path:
@@ -146,7 +148,7 @@ def _install(context: StepContext, step: Step) -> str:
         output += install(context.system, (*command[:3], *again, *command[3:]), exact).output.stderr
         damaged = _damaged(context, output)
     if damaged:
-        files = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items()]
+        files = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in damaged.items()]
         raise DoctorError(message("installed-damaged", files=files[:5]))
     return output
 
@@ -188,6 +190,7 @@ def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: 
     context.log_intent(
         step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned
     )
+    context.ready()
     changed = _changed_names(run())
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, step.kind, changed)
@@ -196,7 +199,15 @@ def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: 
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
         transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
+        over = installs.overwritten(context.prefix, roots, kept, changes, changed)
         installs.discard_unchanged(kept, changes, transaction.folder)
+    if over:
+        shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]
+        raise DoctorError(message("installed-over", files=shown))
+
+
+_MAX_SHOWN_PATHS = 3
+"""The files that a message names for each distribution."""
 
 
 def _planned_names(step: Step) -> list[str]:
@@ -225,6 +236,7 @@ def clear_leftovers(context: StepContext, step: Step) -> str:
     if not paths:
         return "already"
     context.known.clear()
+    context.ready()
     with uv_locked(context.prefix):
         _move_into_transaction(context, step, paths)
     return "applied"

@@ -52,10 +52,12 @@ def apply_plan(
     stage: Stage,
     target: Target | None = None,
     gate: Gate = no_gate,
+    ready: Callable[[], object] = bool,
 ) -> Applied:
     """Run every step of a plan on the target that has its state in `prefix`; the caller holds `lock.locked`.
 
-    `target` is the description that was collected under the same lock; for None it is collected again. Raises
+    `target` is the description that was collected under the same lock; for None it is collected again. `ready` waits
+    for readers of the packages, and is called before each change of packages. Raises
     ApplyFailedError after a rollback, UndoNeededError if the rollback fails, DoctorError for a read-only target.
     KeyboardInterrupt is raised again after the rollback.
     """
@@ -65,7 +67,7 @@ def apply_plan(
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
-    context = StepContext(system, transaction, python, creates, known)
+    context = StepContext(system, transaction, python, creates, known, ready=ready)
     run = _PlanRun(context, stage, plan.steps[0])
     try:
         transaction.reserve()

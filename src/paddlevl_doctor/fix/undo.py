@@ -140,6 +140,7 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     if intent["runner"] in PACKAGE_KINDS:
         infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
         names = installs.planned_names(infos, intent["requirements"], intent["planned"])
+        names -= installs.untouched_names(prefix, roots, kept)
     claimed = claims_of(prefix, roots, intent["runner"], names)
     claimed |= installs.cached_claims(cached, sites, names)
     changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
