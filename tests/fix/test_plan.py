@@ -13,7 +13,8 @@ from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, PipelinesLink
-from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status
+from paddlevl_doctor.values.findings import Finding, Status, as_dict
+from paddlevl_doctor.values.plan import Plan, SetEnvironment, SkippedFix
 from wording import worded
 
 NEW = Site("/srv/project/.venv", "/srv/project/.venv/bin/python", exists=False)
@@ -233,8 +234,8 @@ def test_a_patch_that_is_in_place_is_not_planned_again() -> None:
 
 
 def activation(made: Plan) -> tuple[str, str, tuple[str, ...]] | None:
-    found = next((s for s in made.steps if s.kind == "set-environment"), None)
-    return found and (found.arguments["path"], found.arguments["content"], found.resolves)
+    found = next((s for s in made.steps if isinstance(s, SetEnvironment)), None)
+    return found and (found.path, found.content, found.resolves)
 
 
 def test_a_new_environment_for_a_gpu_gets_a_file_with_the_variables_to_start_with() -> None:
@@ -312,4 +313,4 @@ def test_only_a_reinstallation_brings_no_patch_that_was_not_there() -> None:
 
 def test_the_link_is_a_convenience_and_no_other_step_is() -> None:
     made = plan(machine(target=None, pipelines=replace(LINK, wanted=None)))
-    assert [step.id for step in made.steps if step.optional] == ["link-pipelines"]
+    assert [step["id"] for step in as_dict(made)["steps"] if step["optional"]] == ["link-pipelines"]

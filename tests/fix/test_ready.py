@@ -9,7 +9,7 @@ from environments import python_in
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan
+from paddlevl_doctor.values.plan import Plan
 from small_target import Former, Where, build, install, write_wheel
 
 

@@ -20,7 +20,7 @@ from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.fix.preconditions import needed_room, refuse_tight
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import InstallPackages, Plan
 
 pytestmark = pytest.mark.xdist_group("full-disk")
 # Runs a repair on a file system of its own with a little free space, and tells what the trees were.
@@ -142,7 +142,7 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
 
 
 def install(*changes: str) -> Plan:
-    return Plan((Step("install-packages", "install-packages", "install", diff="\n".join(changes)),))
+    return Plan((InstallPackages(id="install-packages", summary="install", diff="\n".join(changes)),))
 
 
 def needed_mb(plan: Plan) -> int:
@@ -160,13 +160,11 @@ def test_what_comes_is_counted_and_what_goes_is_not() -> None:
 def test_a_new_environment_needs_what_the_list_of_its_tested_versions_takes() -> None:
     tested = data_folder("matrix") / "resolved" / "current-3.12.txt"
     words = ("uv", "pip", "install", "--requirements", str(tested), "paddlepaddle==3.2.2")
-    names = {"requirements": ["paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2"]}
-    step = Step("install-packages", "install-packages", "install", commands=(words,), arguments=names)
+    names = ("paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2")
+    step = InstallPackages(id="install-packages", summary="install", commands=(words,), requirements=names)
     assert needed_room(RealSystem(), Plan((step,))).kib >> 10 in range(1_200, 1_500)
     page = ("--find-links", "https://www.example/packages/stable/cu126/paddlepaddle-gpu/")
-    gpu = replace(
-        step, commands=((*words[:5], *page),), arguments={"requirements": ["paddlepaddle-gpu==3.2.1"]}
-    )
+    gpu = replace(step, commands=((*words[:5], *page),), requirements=("paddlepaddle-gpu==3.2.1",))
     assert needed_room(RealSystem(), Plan((gpu,))).kib >> 10 in range(5_000, 8_000)
 
 

@@ -19,7 +19,7 @@ from paddlevl_doctor.fix.preconditions import refuse_tight
 from paddlevl_doctor.packages.uv import UvError, install, resolve
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import CreateEnvironment, InstallPackages, Plan
 from wheels import index, wheel
 
 pytestmark = pytest.mark.xdist_group("installations")
@@ -169,10 +169,8 @@ def test_a_tight_disk_is_no_reason_where_the_cache_has_everything(
     target = tmp_path / "new" if new else venv
     command = words(target, "--no-index", "--find-links", str(served(tmp_path, VERSIONS[:1])), "demo==1.0")
     creating = ("uv", "venv", "--python", sys.executable, str(target))
-    made = Step("create-environment", "create-environment", "", commands=(creating,))
-    step = Step(
-        "install-packages", "install-packages", "", commands=(command,), arguments={"requirements": ["scipy"]}
-    )
+    made = CreateEnvironment(id="create", summary="", commands=(creating,), prefix=str(target))
+    step = InstallPackages(id="install", summary="", commands=(command,), requirements=("scipy",))
     plan, places = Plan((made, step) if new else (step,)), {"target": target, "uv-cache": tmp_path / "cache"}
     with pytest.raises(DoctorError, match="30 MB are free"):
         refuse_tight(RealSystem(), places, plan)

@@ -18,7 +18,7 @@ from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.patching.proof import Proof, prove
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 
 ALL = [patch.id for patch in load_patches()]
 STRUCTURE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
@@ -41,7 +41,7 @@ def proofs(venv: Path) -> dict[str, Proof]:
 
 
 def apply(venv: Path, patches: Iterable[str]) -> tuple[int, list[tuple[str, str]]]:
-    steps = tuple(Step(f"patch-{p}", "apply-patch", p, arguments={"patch": p}) for p in patches)
+    steps = tuple(ApplyPatch(id=f"patch-{p}", summary=p, patch=p) for p in patches)
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan(steps), venv, python_in(venv), lambda _: nullcontext())
     return applied.number, [(outcome.status, str(outcome.message)) for outcome in applied.outcomes]

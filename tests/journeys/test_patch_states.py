@@ -19,7 +19,7 @@ from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge import patches as knowledge
 from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 
 PATCH = "doc-preprocessor-defaults"
 FILE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
@@ -75,7 +75,7 @@ def state(venv: Path) -> str:
 
 
 def apply(venv: Path) -> int:
-    step = Step("patch", "apply-patch", "the patch", arguments={"patch": PATCH})
+    step = ApplyPatch(id="patch", summary="the patch", patch=PATCH)
     with locked(venv):
         return apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext()).number
 

@@ -24,7 +24,8 @@ from paddlevl_doctor.knowledge.failures import load_all
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.facts import DeepFacts, ProbeResult
-from paddlevl_doctor.values.findings import Finding, Plan, Status, Step
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 from probes.golden import GOLDEN
 
 SETS = ("set-2025-11", "current-311")
@@ -101,7 +102,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     assert "The kernel `fused_rms_norm_ext` is not registered" in words
     assert [found.id for found in match(words, load_all())] == ["gpu-wheel-cpu-device-fused-kernel"]
 
-    step = Step("patch", "apply-patch", "the patch", arguments={"patch": "fuse-rms-norm"})
+    step = ApplyPatch(id="patch", summary="the patch", patch="fuse-rms-norm")
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]

@@ -25,7 +25,7 @@ from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import CreateEnvironment, Plan, SetEnvironmentAside, Step
 from small_target import Former, Where, activation, build, install, link, patch, write_wheel
 
 FORMER = Former("3.7.2", "1.0", 0o644, "files", "absent")
@@ -78,7 +78,9 @@ def created(folder: Path, wheels: Path) -> Path:
         ".venv",
     )
     words = tuple(str(folder / word) if word == ".venv" else word for word in command)
-    create = Step("create-environment", "create-environment", "create", commands=(words,))
+    create = CreateEnvironment(
+        id="create-environment", summary="create", commands=(words,), prefix=str(folder / ".venv")
+    )
     (folder / ".venv").mkdir(parents=True, exist_ok=True)
     apply(folder, create, install(Where(folder, wheels, 1)))
     return folder / ".venv" / "lib" / "python3.11" / "site-packages"
@@ -413,8 +415,10 @@ def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back
     assert [step["kind"] for step in planned][:2] == ["set-environment-aside", "create-environment"]
     assert "- paddlex 3.7.2" in planned[0]["diff"].splitlines()
     words = ("uv", "venv", "--allow-existing", "--python", str(interpreter("3.11")), str(tmp_path / ".venv"))
-    kinds = ("set-environment-aside", "create-environment")
-    aside, create = (Step(kind, kind, kind, commands=(words,)) for kind in kinds)
+    aside = SetEnvironmentAside(id="set-environment-aside", summary="aside")
+    create = CreateEnvironment(
+        id="create", summary="create", commands=(words,), prefix=str(tmp_path / ".venv")
+    )
     apply(tmp_path, aside, create, install(Where(tmp_path, wheels, 1)))
     assert not (site / "paddlex").exists()
     assert (

@@ -30,7 +30,7 @@ from paddlevl_doctor.system import files, processes
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import PipelinesLink, Target
-from paddlevl_doctor.values.findings import Step
+from paddlevl_doctor.values.plan import LinkPipelines, SetEnvironment
 from waiting import until
 from windows import with_byte_locks, with_junctions, without_sessions
 
@@ -58,9 +58,9 @@ def work(site: Path) -> StepContext:
     return StepContext(RealSystem(), transaction, prefix / "python.exe", creates=False, known=[of(site)])
 
 
-def step(path: Path) -> Step:
+def step(path: Path) -> LinkPipelines:
     words = {"summary": "", "resolves": (), "diff": "", "precondition": "", "undo": ""}
-    return Step(id="link", kind="link-pipelines", arguments={"path": str(path)}, **words)  # type: ignore[arg-type]
+    return LinkPipelines(id="link", path=str(path), **words)  # type: ignore[arg-type]
 
 
 def state(site: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> PipelinesLink:
@@ -173,8 +173,7 @@ def test_what_lies_behind_a_junction_is_neither_kept_nor_removed(
 def test_the_file_for_powershell_is_written_and_how_to_read_it_in_is_said(site: Path) -> None:
     ours, path = work(site), site.parents[1] / "it's mine.ps1"
     content = content_of((Variable("A", "b", "why"),), "powershell")
-    words = {"path": str(path), "content": content}
-    done = write_text(ours, replace(step(path), kind="set-environment", arguments=words))
+    done = write_text(ours, SetEnvironment(id="s", summary="", path=str(path), content=content))
     assert (done, path.read_bytes()) == ("applied", b"\xef\xbb\xbf# why\n$env:A = 'b'\n")
     assert [str(note) for note in ours.notes] == [
         f"in every new PowerShell: `. '{site.parents[1]}/it''s mine.ps1'` (if scripts are not allowed, "

@@ -46,7 +46,8 @@ from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Bar, Plan, Stage, Status, Step, no_bar
+from paddlevl_doctor.values.findings import Bar, Stage, Status, no_bar
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 if TYPE_CHECKING:
     from paddlevl_doctor.packages.wheelhouse import Wheelhouse
@@ -210,11 +211,9 @@ def _with_page(
 
 
 def _with_reason(step: Step, reason: Text) -> Step:
-    if step.kind != "install-packages":
+    if not isinstance(step, InstallPackages):
         return step
-    return replace(
-        step, arguments={**step.arguments, "reasons": [*step.arguments.get("reasons", ()), reason]}
-    )
+    return replace(step, reasons=(*step.reasons, reason))
 
 
 def fix_by_file(

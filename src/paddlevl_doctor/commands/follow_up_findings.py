@@ -13,7 +13,8 @@ from paddlevl_doctor.commands.judge_facts import context_of
 from paddlevl_doctor.fix.package_changes import versions_after
 from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.values.facts import Distribution, Facts
-from paddlevl_doctor.values.findings import Finding, Plan, Status
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import Plan
 
 _PROBLEMS = (Status.ERROR, Status.WARNING)
 

@@ -20,7 +20,15 @@ from paddlevl_doctor.fix.project_locks import lock_notes
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.uv import Change, required_by, resolve
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.findings import Command, Plan, Step
+from paddlevl_doctor.values.findings import Command
+from paddlevl_doctor.values.plan import (
+    ClearLeftovers,
+    InstallPackages,
+    PackageStep,
+    Plan,
+    RemovePackages,
+    Step,
+)
 
 
 @dataclass
@@ -54,41 +62,43 @@ def versions_after(plan: Plan) -> dict[str, str | None]:
     """Return the versions that the resolved steps of a plan install, by name; None for a removed package."""
     versions: dict[str, str | None] = {}
     for step in plan.steps:
-        if step.kind == "remove-packages":
-            versions.update(dict.fromkeys(step.arguments["names"]))
-        elif step.kind == "install-packages":
+        if isinstance(step, RemovePackages):
+            versions.update(dict.fromkeys(step.names))
+        elif isinstance(step, InstallPackages):
             versions.update(dict.fromkeys(re.findall(r"^- (\S+) ", step.diff, re.MULTILINE)))
-            versions.update(pin.split("==", 1) for pin in step.arguments.get("exact", ()))
+            versions.update(
+                (name, version) for name, _, version in (pin.partition("==") for pin in step.exact)
+            )
     return versions
 
 
 def _resolved(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
-    removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
+    removed = {n for s in plan.steps if isinstance(s, RemovePackages) for n in s.names}
     return replace(plan, steps=tuple(_resolved_step(resolver, given, step, removed) for step in plan.steps))
 
 
 def _resolved_step(resolver: Resolver, given: PlanInput, step: Step, removed: Collection[str]) -> Step:
-    if step.kind != "install-packages":
+    if not isinstance(step, InstallPackages):
         return step
     changes = resolver.changes(step.commands[0])
     asked = given.request.yes or given.request.only
     unrequested = () if asked else _unrequested(changes, step, removed)
-    exact = [f"{change.name}=={change.after}" for change in changes if change.after is not None]
+    exact = tuple(f"{change.name}=={change.after}" for change in changes if change.after is not None)
     return replace(
         step,
         diff="\n".join(map(str, changes)),
-        arguments={**step.arguments, "exact": exact},
+        exact=exact,
         needs_consent=(*step.needs_consent, *map(str, unrequested)),
     )
 
 
 def _with_notes(resolver: Resolver, given: PlanInput, step: Step) -> Step:
     """Add the lock files that would revert the step, and to every change that needs consent who requires it."""
-    if step.kind != "install-packages":
+    if not isinstance(step, InstallPackages):
         return step
     system, changes = resolver.system, resolver.changes(step.commands[0])
-    notes = lock_notes(system, Path(given.site.prefix), changes, _requirements(step))
-    reasons = required_by(system, step.commands[0], _requirements(step)) if step.needs_consent else {}
+    notes = lock_notes(system, Path(given.site.prefix), changes, step.requirements)
+    reasons = required_by(system, step.commands[0], step.requirements) if step.needs_consent else {}
     marks = {str(change): reasons.get(change.name) for change in changes}
     needs_consent = tuple(
         message("change-needed-by", change=mark, names=names)
@@ -99,13 +109,11 @@ def _with_notes(resolver: Resolver, given: PlanInput, step: Step) -> Step:
     return replace(step, notes=(*step.notes, *notes), needs_consent=needs_consent)
 
 
-def _requirements(step: Step) -> tuple[str, ...]:
-    return tuple(step.arguments["requirements"])
-
-
-def _unrequested(changes: Sequence[Change], step: Step, removed: Collection[str]) -> tuple[Change, ...]:
+def _unrequested(
+    changes: Sequence[Change], step: InstallPackages, removed: Collection[str]
+) -> tuple[Change, ...]:
     """Return the downgrades and removals of packages that no fix names."""
-    named = {canonicalize_name(re.split(r"[\[<>=!~ @]", r, maxsplit=1)[0]) for r in _requirements(step)}
+    named = {canonicalize_name(re.split(r"[\[<>=!~ @]", r, maxsplit=1)[0]) for r in step.requirements}
     return tuple(
         change
         for change in changes
@@ -121,7 +129,7 @@ def _unrequested(changes: Sequence[Change], step: Step, removed: Collection[str]
 
 def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Plan the findings whose fix needs no consent first, and mark the steps of the others."""
-    installed = {i for s in plan.steps if s.kind in _PACKAGE_STEPS for i in s.resolves}
+    installed = {i for s in plan.steps if isinstance(s, _PACKAGE_STEPS) for i in s.resolves}
     held = {i for i in installed if _needs_consent(resolver, given, i)}
     clean = _plan_without(resolver, given, held)
     if not held or any(step.needs_consent for step in clean.steps):
@@ -134,12 +142,12 @@ def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
         findings = [finding for finding in given.findings if finding.id in held]
         rest = _resolved(resolver, given, build_plan(replace(given, findings=findings)))
     marked = tuple(
-        _marked(step, ids) for step in rest.steps if step.id not in ids or step.kind in _PACKAGE_STEPS
+        _marked(step, ids) for step in rest.steps if step.id not in ids or isinstance(step, _PACKAGE_STEPS)
     )
     return Plan((*clean.steps, *marked), clean.skipped)
 
 
-_PACKAGE_STEPS = ("remove-packages", "clear-leftovers", "install-packages")
+_PACKAGE_STEPS = (PackageStep, ClearLeftovers)
 
 
 def _needs_consent(resolver: Resolver, given: PlanInput, finding: str) -> bool:

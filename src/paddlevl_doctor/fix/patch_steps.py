@@ -17,7 +17,8 @@ from paddlevl_doctor.knowledge.patches import (
 )
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import PatchedFile
-from paddlevl_doctor.values.findings import Finding, Status, Step
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import ApplyPatch, Step
 
 
 def is_only_offered(finding: str, only: Collection[str]) -> bool:
@@ -110,15 +111,15 @@ def _was_applied(given: PlanInput, patch: Patch) -> bool:
 
 
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
-    return Step(
+    return ApplyPatch(
         id=f"patch-{patch.id}",
-        kind="apply-patch",
         summary=message("step-patch", title=message(f"patch:{patch.id}:title")),
         resolves=(finding,) if finding else (),
         diff="\n".join(diff for _, diff in patch_diffs(patch, version)),
         precondition=message("step-patch-before", files=", ".join(file.path for file in patch.files)),
         undo=message("step-patch-undo"),
-        arguments={"patch": patch.id, "reasons": [message(f"patch:{patch.id}:why")]},
+        patch=patch.id,
+        reasons=(message(f"patch:{patch.id}:why"),),
     )
 
 

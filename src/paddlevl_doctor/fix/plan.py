@@ -24,7 +24,19 @@ from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import (
+    ClearLeftovers,
+    CreateEnvironment,
+    InstallPackages,
+    LinkPipelines,
+    Plan,
+    RemovePackages,
+    SetEnvironment,
+    SetEnvironmentAside,
+    SkippedFix,
+    Step,
+)
 
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
@@ -83,7 +95,7 @@ def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
     if cure.kind not in _INSTALLING:
         return None
     removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
-    return ", ".join(removal[0].arguments["names"]) if removal else None
+    return ", ".join(removal[0].names) if removal else None
 
 
 def _is_wanted(finding: Finding, request: Request) -> bool:
@@ -129,15 +141,14 @@ def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Ste
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [
         *_set_aside_steps(given),
-        Step(
+        CreateEnvironment(
             id="create-environment",
-            kind="create-environment",
             summary=message("step-create", path=site.prefix, python=PurePath(python).name),
             resolves=resolved,
             commands=(command,),
             precondition=message("step-create-before", path=site.prefix),
             undo=message("step-create-undo", path=site.prefix),
-            arguments={"prefix": site.prefix},
+            prefix=site.prefix,
         ),
     ]
 
@@ -149,9 +160,8 @@ def _set_aside_steps(given: PlanInput) -> list[Step]:
         return []
     former = {f"Python {broken.version or '?'}": f"({broken.home or '?'})", **broken.packages}
     return [
-        Step(
+        SetEnvironmentAside(
             id="set-environment-aside",
-            kind="set-environment-aside",
             summary=message("step-environment-aside", path=broken.folder),
             diff="\n".join(f"- {name} {version}" for name, version in former.items()),
             precondition=message("step-recreate-before", path=broken.folder),
@@ -190,7 +200,9 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     return [*removal, *clearing, install]
 
 
-def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]) -> list[Step]:
+def _removal_steps(
+    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]
+) -> list[RemovePackages]:
     """Remove the paddle distribution that would collide with the required one: both own the folder paddle/."""
     required = next((n for r in requirements for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
     present = {name: version for name in _PADDLES if (version := given.installed(name))}
@@ -199,16 +211,16 @@ def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequ
         return []
     names = " ".join(f"{name} {present[name]}" for name in removed)
     return [
-        Step(
+        RemovePackages(
             id="remove-packages",
-            kind="remove-packages",
             summary=message("step-remove", names=names),
             resolves=tuple(i for i in resolved if i == "both-paddle-dists"),
             commands=(("uv", "pip", "uninstall", "--python", given.site.python, *removed),),
             diff="\n".join(f"- {name} {present[name]}" for name in removed),
             precondition=message("step-remove-before", names=names),
             undo=message("step-packages-undo"),
-            arguments={"names": removed, "versions": [present[name] for name in removed]},
+            names=tuple(removed),
+            versions=tuple(present[name] for name in removed),
         )
     ]
 
@@ -267,15 +279,15 @@ def _clearing_steps(given: PlanInput, resolved: tuple[str, ...]) -> list[Step]:
     if given.target is None or not names:
         return []
     return [
-        Step(
+        ClearLeftovers(
             id="clear-leftovers",
-            kind="clear-leftovers",
             summary=message("step-clear", count=len(names)),
             resolves=resolved,
             diff="\n".join(f"- {name}" for name in names),
             precondition=message("step-clear-before", names=", ".join(names)),
             undo=message("step-clear-undo"),
-            arguments={"names": list(names), "site": given.target.purelib},
+            names=tuple(names),
+            site=given.target.purelib,
         )
     ]
 
@@ -328,15 +340,15 @@ def _install_step(
         words += ["--reinstall-package", name]
     wheel, target = given.context.wheel, given.target
     rules = (*wheel.reasons, *wheel.refusals) if wheel.requirement in requirements else ()
-    return Step(
+    return InstallPackages(
         id="install-packages",
-        kind="install-packages",
         summary=message("step-install", names=", ".join(requirements)),
         resolves=tuple(resolved),
         commands=((*words, *requirements),),
         precondition=message("step-install-before", count=len(target.distributions) if target else 0),
         undo=message("step-packages-undo"),
-        arguments={"requirements": list(requirements), "reasons": [rule.message for rule in rules]},
+        requirements=tuple(requirements),
+        reasons=tuple(rule.message for rule in rules),
     )
 
 
@@ -368,7 +380,7 @@ def _index_words(given: PlanInput, requirements: Sequence[str]) -> list[str]:
 
 def _installed_paddlex(packages: Sequence[Step]) -> str | None:
     """Return the version of paddlex that the steps install, with its published files; None if they install none."""
-    wanted = (r for step in packages for r in step.arguments.get("requirements", ()))
+    wanted = (r for step in packages if isinstance(step, InstallPackages) for r in step.requirements)
     found = (re.fullmatch(r"paddlex(?:\[[^]]*\])?==([0-9.]+)", r) for r in wanted)
     return next((match[1] for match in found if match), None)
 
@@ -391,15 +403,15 @@ def _variable_steps(
     shell = shell_of(facts.host.system)
     path = str(PurePath(given.site.prefix) / FILES[shell])
     return [
-        Step(
+        SetEnvironment(
             id="set-environment",
-            kind="set-environment",
             summary=message("step-environment", path=path),
             resolves=resolved,
             diff="\n".join(f"+{line}" for line in script(unset, shell).splitlines()),
             precondition=message("step-write-before"),
             undo=message("step-write-undo"),
-            arguments={"path": path, "content": content_of(unset, shell)},
+            path=path,
+            content=content_of(unset, shell),
         )
     ]
 
@@ -412,14 +424,13 @@ def _link_steps(given: PlanInput, *, installs: bool) -> list[Step]:
     if given.target is not None and not given.target.can_change("paddlex") and not installs:
         return []
     return [
-        Step(
+        LinkPipelines(
             id="link-pipelines",
-            kind="link-pipelines",
             summary=message("step-link", path=link.path),
             resolves=("pipelines-link",),
             precondition=message("step-link-before", path=link.path),
             undo=message("step-link-undo", path=link.path),
-            arguments={"path": link.path, "prefix": given.site.prefix},
-            optional=True,
+            path=link.path,
+            prefix=given.site.prefix,
         )
     ]

@@ -19,7 +19,8 @@ from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
-from paddlevl_doctor.values.findings import Plan, Step, as_dict
+from paddlevl_doctor.values.findings import as_dict
+from paddlevl_doctor.values.plan import Plan, Step
 
 SCHEMA = "paddlevl-doctor/fix/1"
 _MAX_BYTES = 16 << 20

@@ -19,7 +19,16 @@ from paddlevl_doctor.system.files import is_same_disk
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import (
+    ApplyPatch,
+    ClearLeftovers,
+    CreateEnvironment,
+    InstallPackages,
+    PackageStep,
+    Plan,
+    RemovePackages,
+    Step,
+)
 
 
 def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> None:
@@ -62,8 +71,7 @@ def _installer(system: System, distribution: Distribution) -> str:
 
 
 def _touches_target(step: Step) -> bool:
-    outside = ("create-environment", "link-pipelines", "repair-model-cache", "edit-config", "set-environment")
-    return step.kind not in outside
+    return isinstance(step, (PackageStep, ClearLeftovers, ApplyPatch))
 
 
 def _touched(target: Target, steps: Iterable[Step]) -> list[Distribution]:
@@ -73,10 +81,14 @@ def _touched(target: Target, steps: Iterable[Step]) -> list[Distribution]:
 
 
 def _names(step: Step) -> list[str]:
-    arguments = step.arguments
-    if step.kind == "apply-patch":
-        return [find_patch(str(arguments["patch"])).distribution]
-    wanted = (*arguments.get("requirements", arguments.get("names", ())), *changed_names(step))
+    if isinstance(step, ApplyPatch):
+        return [find_patch(step.patch).distribution]
+    named: tuple[str, ...] = ()
+    if isinstance(step, InstallPackages):
+        named = step.requirements
+    elif isinstance(step, (RemovePackages, ClearLeftovers)):
+        named = step.names
+    wanted = (*named, *changed_names(step))
     return [re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~ ;@]", r, maxsplit=1)[0]).lower() for r in wanted]
 
 
@@ -85,7 +97,7 @@ _CHANGED = re.compile(r"^[-~] ([A-Za-z0-9._-]+) ", re.MULTILINE)
 
 def changed_names(step: Step) -> tuple[str, ...]:
     """Return the installed distributions that a resolved package step replaces or removes."""
-    return tuple(_CHANGED.findall(step.diff)) if step.kind == "install-packages" else ()
+    return tuple(_CHANGED.findall(step.diff)) if isinstance(step, InstallPackages) else ()
 
 
 _ADDED = re.compile(r"^[+~] ([A-Za-z0-9._-]+) ", re.MULTILINE)
@@ -98,7 +110,7 @@ _OWN_FILES = 2_000
 
 def needed_room(system: System, plan: Plan) -> InstalledSize:
     """Estimate the room that a plan needs: all new packages, because the removed ones are kept for undo."""
-    installing = [step for step in plan.steps if step.kind == "install-packages"]
+    installing = [step for step in plan.steps if isinstance(step, InstallPackages)]
     new = total_of({name for step in installing for name in _installed_by(system, step)})
     return InstalledSize(new.kib + (_OWN_MB << 10), new.files + _OWN_FILES)
 
@@ -137,9 +149,9 @@ def _needs_links_only(system: System, places: Mapping[str, Path], plan: Plan) ->
     copies = system.env.get("UV_LINK_MODE") == "copy"
     if copies or not {"target", "uv-cache"} <= set(places) or not is_same_disk(*places.values()):
         return False
-    creating = next((step.commands[0] for step in plan.steps if step.kind == "create-environment"), None)
+    creating = next((step.commands[0] for step in plan.steps if isinstance(step, CreateEnvironment)), None)
     python = creating[creating.index("--python") + 1] if creating else None
-    installing = (step.commands[0] for step in plan.steps if step.kind == "install-packages")
+    installing = (step.commands[0] for step in plan.steps if isinstance(step, InstallPackages))
     return all(is_cached(system, command, python) for command in installing)
 
 
@@ -157,14 +169,14 @@ def verify_wheelhouse(request: Request) -> Wheelhouse | None:
 
 def refuse_unfit(wheelhouse: Wheelhouse | None, context: Context, plan: Plan, python_version: str) -> None:
     """Raise DoctorError if the wheelhouse lacks wheels of the plan, or is for another machine or CUDA variant."""
-    steps = [step for step in plan.steps if step.kind == "install-packages"]
+    steps = [step for step in plan.steps if isinstance(step, InstallPackages)]
     if wheelhouse is None or not steps:
         return
     facts = context.facts
     version = facts.target.version if facts.target else python_version
     minor = ".".join(version.split(".")[:2])
     wheelhouse.refuse_other(TargetPlatform(facts.host.system, facts.host.machine, minor, facts.host.glibc))
-    needed = [r for step in steps for r in step.arguments["requirements"]]
+    needed = [r for step in steps for r in step.requirements]
     wheelhouse.refuse_missing(needed)
     if any(r.startswith(f"{PACKAGE}==") for r in needed):
         wheelhouse.refuse_other_variant(context.wheel.tag)

@@ -15,7 +15,8 @@ from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Outcome, Plan, Stage, Step, as_dict
+from paddlevl_doctor.values.findings import Stage, as_dict
+from paddlevl_doctor.values.plan import ApplyPatch, CreateEnvironment, LinkPipelines, Outcome, Plan, Step
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def apply_plan(
     ApplyFailedError after a rollback, UndoNeededError if the rollback fails, DoctorError for a read-only target.
     KeyboardInterrupt is raised again after the rollback.
     """
-    creates = any(step.kind == "create-environment" for step in plan.steps)
+    creates = any(isinstance(step, CreateEnvironment) for step in plan.steps)
     try:
         transaction = journal.begin(prefix, as_dict(plan), creates=creates)
     except OSError as error:
@@ -100,16 +101,16 @@ class _PlanRun:
             self.current, self.started = step, time.monotonic()
             with self.stage(step.summary):
                 self.outcomes.append(self._run(step))
-                if following is None or following.kind != "apply-patch":
+                if not isinstance(following, ApplyPatch):
                     self._prove(steps)
 
     def _run(self, step: Step) -> Outcome:
         """Run one step; the failure of an optional one is an outcome, and the other steps stay."""
         reason: Text = ""
         try:
-            status = DO[step.kind](self.context, step)
+            status = DO[type(step)](self.context, step)
         except (DoctorError, OSError) as error:
-            if not step.optional:
+            if not isinstance(step, LinkPipelines):
                 raise
             status, reason = "failed", error.message if isinstance(error, DoctorError) else str(error)
         notes = sentences((*self.context.notes, reason))
@@ -121,9 +122,9 @@ class _PlanRun:
         proofs = prove_patches(self.context)
         seconds = round(time.monotonic() - started, 2)
         for step in steps:
-            if step.id in proofs:
+            if isinstance(step, ApplyPatch) and step.id in proofs:
                 self.current = step
-                self._add(step, seconds, proof_note(str(step.arguments["patch"]), proofs[step.id]))
+                self._add(step, seconds, proof_note(step.patch, proofs[step.id]))
 
     def _add(self, step: Step, seconds: float, message: Text) -> None:
         """Add seconds and a message to the outcome of an earlier step."""

@@ -11,7 +11,7 @@ from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
 from paddlevl_doctor.fix.journal import Event, Transaction
-from paddlevl_doctor.fix.steps import PACKAGE_KINDS, claims_of
+from paddlevl_doctor.fix.steps import claims_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
 from paddlevl_doctor.system.machine import System
@@ -136,12 +136,12 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     prefix, roots, step = transaction.prefix, intent["roots"], intent["step"]
     kept, names = transaction.folder / step, set[str]()
     sites = [site for root in roots for site in installs.site_folders(prefix / root)]
-    cached = installs.cached_infos(uv_cache(system)) if intent["runner"] in PACKAGE_KINDS else []
-    if intent["runner"] in PACKAGE_KINDS:
+    cached = [] if intent["creates"] else installs.cached_infos(uv_cache(system))
+    if not intent["creates"]:
         infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
         names = installs.planned_names(infos, intent["requirements"], intent["planned"])
         names -= installs.untouched_names(prefix, roots, kept)
-    claimed = claims_of(prefix, roots, intent["runner"], names)
+    claimed = claims_of(prefix, roots, names, creates=bool(intent["creates"]))
     claimed |= installs.cached_claims(cached, sites, names)
     changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
     entries.write_durably(kept / installs.ENTRIES, changes)

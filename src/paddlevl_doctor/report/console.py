@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.fix.undo import UndoPreview
     from paddlevl_doctor.packages.request import Request
     from paddlevl_doctor.values.facts import Facts
-    from paddlevl_doctor.values.findings import Outcome, SkippedFix, Step
+    from paddlevl_doctor.values.plan import Outcome, SkippedFix, Step
 
 PROBLEMS = (Status.ERROR, Status.UNKNOWN, Status.WARNING)
 """Statuses of problems, worst first."""
@@ -284,7 +284,7 @@ class Screen:
 
     def _step(self, number: int, step: Step) -> None:
         self.line(f"{number}. {self.render(step.summary)}", "bold")
-        reasons = step.arguments.get("reasons", ())
+        reasons = getattr(step, "reasons", ())
         for reason in reasons:
             self.indented(self._labelled("because", reason), 3)
         for command in step.commands:
