@@ -60,7 +60,7 @@ def test_a_command_gets_what_it_does_not_name_itself(command: str, completed: st
 @pytest.mark.parametrize(
     ("program", "line"),
     [
-        ("d", "/d/python -m uv pip install --python /d/python 'paddlevl-doctor[ray]'"),
+        ("d", "uv pip install --python /d/python 'paddlevl-doctor[ray]'"),
         ("uvx --from x p", "uvx --with 'paddlevl-doctor[ray]' --from x p parse demo.png"),
         ("uv tool run p", "uv tool run --with 'paddlevl-doctor[ray]' p parse demo.png"),
     ],
@@ -71,9 +71,16 @@ def test_an_extra_is_installed_where_the_doctor_is(program: str, line: str) -> N
 
 def test_a_command_of_another_program_stays_as_it_is() -> None:
     own = Invocation(("P",), (VENV,))
-    assert own.complete(("uv", "pip", "install", "x")) == ("uv", "pip", "install", "x")
+    assert own.complete(("pip", "install", "x")) == ("pip", "install", "x")
     assert own.complete(()) == ()
     assert own.complete((NAME,)) == ("P",)
+
+
+def test_uv_is_started_as_the_user_can_start_it() -> None:
+    words = ("uv", "pip", "install", "x")
+    assert Invocation().complete(words) == words
+    own = Invocation(uv=("/d/python", "-m", "uv"))
+    assert own.complete(words) == ("/d/python", "-m", "uv", "pip", "install", "x")
 
 
 def test_without_a_command_line_nothing_is_added() -> None:

@@ -54,12 +54,19 @@ class Invocation:
     options: tuple[Option, ...] = ()
     python: str = "python"
     """The doctor's own Python."""
+    uv: tuple[str, ...] = ("uv",)
+    """The words that start uv: its name on PATH, else the module that is installed with the doctor."""
     shell: str = shells.SH
     home: str = ""
 
     def complete(self, command: Sequence[str]) -> tuple[str, ...]:
-        """Return a command of the doctor with its program and the options; return any other command unchanged."""
-        if not command or command[0] != NAME:
+        """Return a command of the doctor with its program and the options, and one of uv as the user can start it.
+
+        Any other command is returned unchanged.
+        """
+        if tuple(command[:1]) == ("uv",):
+            return (*self.uv, *command[1:])
+        if tuple(command[:1]) != (NAME,):
             return tuple(command)
         rest = command[1:]
         given = (word for option in self.options if rest and option.belongs_to(rest) for word in option.words)
@@ -79,7 +86,7 @@ class Invocation:
             at = next((n for n, word in enumerate(self.program[:3]) if word in ("run", "uvx")), 0) + 1
             command = (*self.program[:at], "--with", wanted, *self.program[at:], "parse", "demo.png")
         else:
-            command = (self.python, "-m", "uv", "pip", "install", "--python", self.python, wanted)
+            command = (*self.uv, "pip", "install", "--python", self.python, wanted)
         return shells.command_line(command, self.shell, self.home)
 
     def hidden(self) -> tuple[str, ...]:

@@ -163,7 +163,8 @@ def _commands(screen: Screen, answer: InstallOption) -> None:
     screen.line(screen.tr("matrix-install"), "bold")
     shell = shell_of(answer.machine.host.system)
     for command in answer.commands:
-        screen.unbroken(command_line(command, shell), 2)
+        elsewhere = answer.machine.described
+        screen.unbroken(command_line(command, shell) if elsewhere else invocation().line(command), 2)
     if not screen.quiet and answer.machine.described:
         screen.line(screen.tr("matrix-elsewhere", command=command_line(answer.fix, shell)), "dim")
     elif not screen.quiet:

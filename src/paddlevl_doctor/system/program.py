@@ -63,7 +63,8 @@ def own_invocation() -> Invocation:
         home = str(Path.home())
     except RuntimeError:  # a container without HOME and without an entry for this user
         home = ""
-    return Invocation(program_of(start), (), sys.executable, shell_of(sys.platform), home)
+    uv = ("uv",) if _which_outside("uv") else (sys.executable, "-m", "uv")
+    return Invocation(program_of(start), (), sys.executable, uv, shell_of(sys.platform), home)
 
 
 def _which_outside(name: str) -> str | None:
