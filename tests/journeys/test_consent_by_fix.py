@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +79,18 @@ def test_a_dependency_of_conda_is_refused_as_a_named_package_is(
     else:
         assert "~ typing-extensions" in answer.document["plan"]["steps"][0]["diff"]
     place.write_text(former, encoding="utf-8")
+
+
+def test_a_fix_whose_versions_the_index_lacks_hides_no_other(project: Project) -> None:
+    with broken_server(index(*OLDER[-1:])) as poorer:
+        alone = replace(project, mirror=poorer.url("simple"))
+        plan = alone.fix().document
+        (step,) = plan["plan"]["steps"]
+        left = {row["finding"]: row["reason"] for row in plan["skipped"]}
+        none = alone.fix("--only", "langchain-docstore")
+    assert step["resolves"] == ["setuptools-missing"]
+    assert "cannot be installed here: " in left["langchain-docstore"]
+    assert "langchain" in none.document["error"]["message"]
 
 
 def test_the_fixes_that_need_no_consent_are_shown_and_applied(project: Project) -> None:

@@ -17,8 +17,8 @@ from packaging.version import Version
 from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.fix.project_locks import lock_notes
-from paddlevl_doctor.messages import message
-from paddlevl_doctor.packages.uv import Change, required_by, resolve
+from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.packages.uv import Change, UvError, required_by, resolve
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.findings import Command
 from paddlevl_doctor.values.plan import (
@@ -27,6 +27,7 @@ from paddlevl_doctor.values.plan import (
     PackageStep,
     Plan,
     RemovePackages,
+    SkippedFix,
     Step,
 )
 
@@ -48,11 +49,17 @@ class Resolver:
 def with_changes(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Add to every package step the changes that uv plans; a new environment needs no such list.
 
-    Steps that need the consent of the user come last, and say so. Raises UvError.
+    Steps that need the consent of the user come last, and say so. A fix whose versions the index does not have is
+    skipped. Raises UvError if that is every fix.
     """
     if not given.site.exists:
         return plan
-    plan = _resolved(resolver, given, plan)
+    try:
+        plan = _resolved(resolver, given, plan)
+    except UvError as error:
+        if not error.unsolvable:
+            raise
+        return _without_unsolvable(resolver, given, plan, error)
     if any(step.needs_consent for step in plan.steps):
         plan = _separated(resolver, given, plan)
     return replace(plan, steps=tuple(_with_notes(resolver, given, step) for step in plan.steps))
@@ -124,12 +131,41 @@ def _unrequested(
     )
 
 
+def _without_unsolvable(resolver: Resolver, given: PlanInput, plan: Plan, error: UvError) -> Plan:
+    """Plan the fixes that can be resolved; raises `error` if there is none, or if only their combination cannot be."""
+    reasons = {i: reason for i in _installed(plan) if (reason := _unsolvable(resolver, given, i)) is not None}
+    left = _installed(plan) - set(reasons)
+    if not left or not reasons:
+        raise error
+    findings = [finding for finding in given.findings if finding.id not in reasons]
+    fewer = replace(given, findings=findings, request=replace(given.request, set_name=None))
+    rest = with_changes(resolver, fewer, build_plan(fewer))
+    skipped = (SkippedFix(i, message("skip-unresolved", reason=reason)) for i, reason in reasons.items())
+    return replace(rest, skipped=(*rest.skipped, *skipped))
+
+
+def _installed(plan: Plan) -> set[str]:
+    """Return the findings that the package steps of a plan resolve."""
+    return {finding for step in plan.steps if isinstance(step, _PACKAGE_STEPS) for finding in step.resolves}
+
+
+def _unsolvable(resolver: Resolver, given: PlanInput, finding: str) -> Text | None:
+    """Return the reason why no versions fit the fix of one finding, None if some do."""
+    try:
+        _planned_alone(resolver, given, finding)
+    except UvError as error:
+        if not error.unsolvable:
+            raise
+        return error.message
+    return None
+
+
 # --- consent ----------------------------------------------------------------------------------------------
 
 
 def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Plan the findings whose fix needs no consent first, and mark the steps of the others."""
-    installed = {i for s in plan.steps if isinstance(s, _PACKAGE_STEPS) for i in s.resolves}
+    installed = _installed(plan)
     held = {i for i in installed if _needs_consent(resolver, given, i)}
     clean = _plan_without(resolver, given, held)
     if not held or any(step.needs_consent for step in clean.steps):
@@ -151,10 +187,13 @@ _PACKAGE_STEPS = (PackageStep, ClearLeftovers)
 
 
 def _needs_consent(resolver: Resolver, given: PlanInput, finding: str) -> bool:
+    return any(step.needs_consent for step in _planned_alone(resolver, given, finding).steps)
+
+
+def _planned_alone(resolver: Resolver, given: PlanInput, finding: str) -> Plan:
     alone = [one for one in given.findings if one.id == finding]
     request = replace(given.request, set_name=None)
-    plan = _resolved(resolver, given, build_plan(replace(given, findings=alone, request=request)))
-    return any(step.needs_consent for step in plan.steps)
+    return _resolved(resolver, given, build_plan(replace(given, findings=alone, request=request)))
 
 
 def _plan_without(resolver: Resolver, given: PlanInput, held: Collection[str]) -> Plan:
