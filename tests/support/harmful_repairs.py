@@ -215,7 +215,7 @@ def stubs(without: set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 NUMPY_INIT = "numpy/__init__.py"
-VL = "paddlex/inference/pipelines/paddleocr_vl/pipeline.py"
+VL = "paddlex/inference/pipelines/paddleocr_vl/__init__.py"
 _KILLS_PADDLEX = (
     "import pathlib; pathlib.Path(__file__).parent.parent.joinpath('paddlex', 'inference', 'utils', 'benchmark.py')"
     ".unlink(missing_ok=True)"
@@ -307,11 +307,11 @@ CASES = (
     ),
     on_stack(
         "the first page fails",
-        "paddlex",
-        change.replace(
-            VL,
-            "    def predict(\n",
-            "    def predict(self, *_a, **_k):\n        raise RuntimeError('page')\n\n    def former_predict(\n",
+        "paddleocr",
+        change.append(
+            "paddleocr/_pipelines/paddleocr_vl.py",
+            "def fail(*_given, **_named):\n    raise RuntimeError('no page')\n\n"
+            "PaddleOCRVL.predict = PaddleOCRVL.predict_iter = fail",
         ),
         words=("--gate", "deep"),
     ),

@@ -336,14 +336,15 @@ def overwritten(
         return {}
     shown = {path: os.path.relpath(path, prefix).replace(os.sep, "/") for path in over}
     found = {"python": sorted(name for name in shown.values() if _SKELETON.fullmatch(name))}
-    for site in {site.resolve(): site for root in roots for site in site_folders(prefix / root)}.values():
+    for site in (site for root in roots for site in site_folders(prefix / root)):
         for info in site.glob("*.dist-info"):
             name = name_of(info.name)
             if name not in names and not (
                 name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
             ):
                 lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
-                found[name] = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
+                paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
+                found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
     return {name: paths for name, paths in found.items() if paths}
 
 
