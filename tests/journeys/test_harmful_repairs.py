@@ -16,8 +16,8 @@ HERE = {
     "numpy raises at import": "the stack cannot be imported afterwards: ImportError: broken build",
     "a module that no import reads was cut": "differ from their RECORD: numpy: numpy/f2py/rules.py",
     "a dependency that no index has": "numpy-core-helper was not found",
-    "numpy overwrites a module of paddlex": "files of other packages: paddlex: paddlex/inference/utils/benchmark.py",
-    "bin/python is replaced": "bin/python",
+    "numpy overwrites a module of paddlex": "lib/python3.11/site-packages/paddlex/inference/utils/benchmark.py",
+    "bin/python is replaced": "must not use the reserved name `python`",
 }
 """The names of the cases, and what the doctor must say."""
 

@@ -322,6 +322,7 @@ def overwritten(
 ) -> dict[str, list[str]]:
     """Return the files that the changed distributions `names` wrote over those of other distributions, by owner.
 
+    The owner of the files of the environment itself, such as `pyvenv.cfg`, is called `python`.
     Two distributions share a file without harm if both have the same content, if nothing imports it, or if both are
     builds of OpenCV, which all bring cv2 (the import of the stack shows whether it works).
     """
@@ -334,7 +335,8 @@ def overwritten(
     over = {os.path.normpath(prefix / entry.path) for entry in written if _is_new_content(entry)} - former
     if not over:
         return {}
-    found: dict[str, list[str]] = {}
+    shown = {path: os.path.relpath(path, prefix).replace(os.sep, "/") for path in over}
+    found = {"python": sorted(name for name in shown.values() if _SKELETON.fullmatch(name))}
     for site in (site for root in roots for site in site_folders(prefix / root)):
         for info in site.glob("*.dist-info"):
             name = name_of(info.name)
@@ -342,14 +344,18 @@ def overwritten(
                 name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
             ):
                 lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
-                shown = [os.path.relpath(path, site).replace(os.sep, "/") for path in lost]
-                found[name] = [*found.get(name, ()), *(path for path in shown if not _UNUSED.match(path))]
+                paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
+                found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
     return {name: paths for name, paths in found.items() if paths}
 
 
 _UNUSED = re.compile(r"(?:tests?|docs?|examples?)/|.*/include/|[^/]+(?<!\.py|pth|\.so|pyd)$", re.IGNORECASE)
 """Paths in site-packages that nothing imports, and that the wheels of several projects contain."""
 _OPENCV = "opencv-"
+
+
+def _site_path(path: str, site: Path) -> str:
+    return os.path.relpath(path, site).replace(os.sep, "/")
 
 
 def _rebased(path: str, old: Path, new: Path) -> str:
