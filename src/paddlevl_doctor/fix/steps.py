@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -152,44 +152,53 @@ def install_packages(context: StepContext, step: InstallPackages) -> str:
     return "applied"
 
 
-def _run_uv(context: StepContext, step: Step) -> str:
-    return run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT).stderr
+def _run_uv(context: StepContext, step: Step) -> set[str]:
+    """Run the command of a step; return the normalized names of the distributions that uv changed."""
+    output = run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT).stderr
+    return {canonicalize_name(change.name) for change in parse_changes(output)}
 
 
-def _install(context: StepContext, step: InstallPackages) -> str:
-    """Install, compare the installed files with their RECORD, and return uv's list of changes.
+def _install(context: StepContext, step: InstallPackages) -> set[str]:
+    """Install, compare the installed files with their RECORD, and return the names of the changed distributions.
 
     uv links the files from its cache and does not notice that one was damaged there. Damaged distributions are
     installed once more from a fresh download; raises DoctorError if they still differ.
     """
-    command, exact = step.commands[0], step.exact
-    installed = install(context.system, command, exact)
+    installed = install(context.system, step.commands[0], step.exact)
     context.notes.extend(installed.notes)
-    output = installed.output.stderr
-    damaged = _damaged(context, output)
+    names = _names_of(context, step, installed.output.stderr)
+    damaged = _damaged(context, names)
     if damaged:
+        command = step.commands[0]
         again = tuple(word for name in damaged for word in ("--reinstall-package", name))
-        output += install(context.system, (*command[:3], *again, *command[3:]), exact).output.stderr
-        damaged = _damaged(context, output)
+        install(context.system, (*command[:3], *again, *command[3:]), step.exact)
+        context.known.clear()
+        damaged = _damaged(context, names)
     if damaged:
         files = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in damaged.items()]
         raise DoctorError(message("installed-damaged", files=files[:5]))
-    return output
+    return names
 
 
-def _damaged(context: StepContext, output: str) -> dict[str, tuple[str, ...]]:
-    """Return the files that differ from RECORD, by the installed distribution; `output` is uv's list of changes."""
+def _names_of(context: StepContext, step: InstallPackages, output: str) -> set[str]:
+    """Return the distributions that an installation changed: those of uv's output, and the planned ones.
+
+    If uv needed a second try, its output lists only a part of them. In a new environment they are all that there are.
+    """
     context.known.clear()
-    target, names = context.target(), _changed_names(output)
+    found = [change.name for change in parse_changes(output)] + [pin.partition("==")[0] for pin in step.exact]
+    found += [d.name for d in context.target().distributions] if context.creates else []
+    return {canonicalize_name(name) for name in found}
+
+
+def _damaged(context: StepContext, names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return the files that differ from RECORD, by distribution."""
+    target = context.target()
     found = tuple(d for d in target.distributions if d.name in names)
     seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
     rows = (seen.data or {}).get("distributions", ())
     paths = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
     return {name: found for name, found in paths.items() if found}
-
-
-def _changed_names(output: str) -> set[str]:
-    return {canonicalize_name(change.name) for change in parse_changes(output)}
 
 
 def _roots(context: StepContext) -> tuple[str, ...]:
@@ -204,7 +213,9 @@ def _roots(context: StepContext) -> tuple[str, ...]:
     return tuple(os.path.relpath(folder, context.prefix.resolve()) for folder in folders)
 
 
-def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], str]) -> None:
+def _run_installer(
+    context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], set[str]]
+) -> None:
     """Keep the tree, run the installer, and record what it changed; nothing else is taken back later."""
     transaction, kept = context.transaction, context.transaction.folder / step.id
     creates = isinstance(step, CreateEnvironment)
@@ -215,7 +226,7 @@ def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: 
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
     context.log_intent(step, roots=roots, **planned)
     context.ready()
-    changed = _changed_names(run())
+    changed = run()
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, changed, creates=creates)
     with uv_locked(context.prefix):
