@@ -17,7 +17,6 @@ from checks_machines import T4, context, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.commands import fix as fix_module
-from paddlevl_doctor.commands import repair_gate
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.fix.plan import build_plan
@@ -35,7 +34,6 @@ from paddlevl_doctor.packages.resolve import TargetPlatform
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, linked_wheel, prefetch
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.facts import ProbeResult
 from paddlevl_doctor.values.findings import no_bar
 from paddlevl_doctor.values.plan import InstallPackages, Plan
 from wheels import index, wheel
@@ -237,8 +235,6 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
     stack = [wheel(*row) for row in zip(names, versions, strict=True)]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    imported = ProbeResult("answered", {"error": None}, "", 0.0)  # the small wheels have no modules
-    monkeypatch.setattr(repair_gate, "import_stack", lambda *_: imported)
     host = collect_host(RealSystem())
     machine = TargetPlatform(host.system, host.machine, python, host.glibc)
     with broken_server({gpu[0]: gpu[1], "flat/": b"", **index(*stack)}) as server:

@@ -9,6 +9,14 @@ import random
 import zipfile
 from collections.abc import Sequence
 
+_STACK = {
+    "paddlepaddle": {"paddle/__init__.py": b""},
+    "paddlepaddle-gpu": {"paddle/__init__.py": b""},
+    "paddlex": {"paddlex/inference/__init__.py": b""},
+    "paddleocr": {"paddleocr/__init__.py": b"class PaddleOCRVL: ...\n"},
+}
+"""What the import after a repair needs of the stack."""
+
 
 def wheel(
     name: str,
@@ -35,6 +43,7 @@ def wheel(
         ).encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: false\nTag: {tag}\n".encode(),
     }
+    files |= _STACK.get(name, {})
     if cuda is not None:
         files["paddle/version/__init__.py"] = (
             f"full_version = '{version}'\ncuda_version = '{cuda}'\n".encode()

@@ -323,8 +323,9 @@ def overwritten(
     """Return the files that the changed distributions `names` wrote over those of other distributions, by owner.
 
     The owner of the files of the environment itself, such as `pyvenv.cfg`, is called `python`.
-    Two distributions share a file without harm if both have the same content, if nothing imports it, or if both are
-    builds of OpenCV, which all bring cv2 (the import of the stack shows whether it works).
+    Two distributions share a file without harm if both have the same content, if nothing imports it, or if they are
+    rivals: builds of OpenCV, which all bring cv2, or PaddlePaddle and the distribution `paddle` of another project. The
+    import of the stack shows whether they work.
     """
     former = {
         os.path.normpath(_rebased(path, kept / str(number), prefix / root))
@@ -340,9 +341,7 @@ def overwritten(
     for site in (site for root in roots for site in site_folders(prefix / root)):
         for info in site.glob("*.dist-info"):
             name = name_of(info.name)
-            if name not in names and not (
-                name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
-            ):
+            if name not in names and not any(_are_rivals(name, other) for other in names):
                 lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
                 paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
                 found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
@@ -351,7 +350,12 @@ def overwritten(
 
 _UNUSED = re.compile(r"(?:tests?|docs?|examples?)/|.*/include/|[^/]+(?<!\.py|pth|\.so|pyd)$", re.IGNORECASE)
 """Paths in site-packages that nothing imports, and that the wheels of several projects contain."""
-_OPENCV = "opencv-"
+_RIVALS = (re.compile(r"opencv-.*"), re.compile(r"paddle(paddle.*)?"))
+"""The names of distributions that own the same files by design or by mistake."""
+
+
+def _are_rivals(one: str, other: str) -> bool:
+    return any(names.fullmatch(one) and names.fullmatch(other) for names in _RIVALS)
 
 
 def _site_path(path: str, site: Path) -> str:

@@ -234,7 +234,7 @@ def _run_installer(
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
         transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
-        over = installs.overwritten(context.prefix, roots, kept, changes, changed)
+        over = {} if creates else installs.overwritten(context.prefix, roots, kept, changes, changed)
         installs.discard_unchanged(kept, changes, transaction.folder)
     if over:
         shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]
