@@ -28,12 +28,14 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem, System
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Plan, Step, no_bar
+from paddlevl_doctor.values.findings import no_bar
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 
 SYSTEM = RealSystem()
 
@@ -70,7 +72,7 @@ def _proved(_system: System, names: Sequence[str], _target: Target) -> dict[str,
 
 def patched(venv: Path, *, prove: bool) -> float:
     """Apply every patch and take it back; returns the seconds of applying, without what starts before it."""
-    plan = Plan(tuple(Step(p.id, "apply-patch", p.id, arguments={"patch": p.id}) for p in load_patches()))
+    plan = Plan(tuple(ApplyPatch(id=p.id, summary=p.id, patch=p.id) for p in load_patches()))
     seen = nullcontext() if prove else mock.patch.object(steps, "prove_all", _proved)
     target = target_of(venv)  # `fix` has asked it for the plan already
     with locked(venv):
@@ -78,7 +80,7 @@ def patched(venv: Path, *, prove: bool) -> float:
         with seen:
             applied = apply_plan(SYSTEM, plan, venv, python_in(venv), lambda _: nullcontext(), target)
         elapsed = time.perf_counter() - started
-        undo(SYSTEM, venv, Transaction(venv, applied.number), force=True)
+        undo(SYSTEM, Transaction(venv, applied.number), yes=True)
     return elapsed
 
 

@@ -14,7 +14,8 @@ from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.http import Reply
 from paddlevl_doctor.values.facts import DeepFacts, Facts, IndexPage
-from paddlevl_doctor.values.findings import Plan, Status, Step
+from paddlevl_doctor.values.findings import Status
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 URL = "https://www.paddlepaddle.org.cn/packages/stable/cu126/paddlepaddle-gpu/"
 GPU = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
@@ -25,12 +26,11 @@ KNOWN = [
     ("3.2.0", "312"),
     *(("3.2.1", python) for python in ("39", "310", "311", "312", "313")),
 ]
-INSTALL = Step(
-    "install-packages",
-    "install-packages",
-    "Install",
+INSTALL = InstallPackages(
+    id="install-packages",
+    summary="Install",
     commands=(("uv", "pip", "install", "--find-links", URL, "paddlepaddle-gpu==3.2.1"),),
-    arguments={"reasons": ["needed"]},
+    reasons=("needed",),
 )
 
 
@@ -90,7 +90,7 @@ def planned(answer: Reply, step: Step = INSTALL) -> tuple[Examination, Plan, Fak
 def test_a_plan_that_takes_a_cuda_wheel_says_that_the_page_has_it_no_more() -> None:
     after, plan, _ = planned(reply(*KNOWN[:2]))
     assert [(finding.id, finding.status) for finding in after.findings] == [(INDEX, Status.WARNING)]
-    first, told = plan.steps[0].arguments["reasons"]
+    first, told = plan.steps[0].reasons
     assert (first, str(told)[:34]) == ("needed", "The page has no paddlepaddle-gpu 3")
 
 
@@ -101,6 +101,8 @@ def test_a_plan_stands_where_the_page_agrees_or_says_nothing(answer: Reply) -> N
 
 
 def test_a_plan_for_the_processor_asks_for_no_page() -> None:
-    step = Step("install-packages", "install-packages", "Install", commands=(("uv", "pip", "install", "x"),))
+    step = InstallPackages(
+        id="install-packages", summary="Install", commands=(("uv", "pip", "install", "x"),)
+    )
     after, plan, _ = planned(reply(), step)
     assert (after.findings, plan) == ((), Plan(steps=(step,)))

@@ -218,3 +218,30 @@ def test_folders_are_what_they_were_also_if_they_are_empty(tmp_path: Path) -> No
     (root / "the" / "users").mkdir(parents=True)
     restore(root, changes(root, {"pkg/new/deep/file": b""}))
     assert folders(root) == ["pkg", "pkg/mine", "the", "the/users"]
+
+
+RECORDS = {
+    "one-1.dist-info/RECORD": b"one.py,,\n",
+    "two-1.dist-info/RECORD": b"two.py,,\ntwo/include/t.h,,\n",
+}
+SOURCES = {"one.py": b"1", "two.py": b"2", "two/include/t.h": b"3"}
+
+
+def test_a_file_that_an_installation_wrote_over_another_packages_is_named(tmp_path: Path) -> None:
+    root = build(tmp_path / "env", {**RECORDS, **SOURCES})
+    keep(root)
+    after = {"one.py": b"new", "two.py": b"new", "two/include/t.h": b"new", "tests/x.py": b""}
+    record = {"one-2.dist-info/RECORD": "".join(f"{name},,\n" for name in after).encode()}
+    install(root, {**after, **record}, dict.fromkeys((*SOURCES, "one-1.dist-info/RECORD"), b""))
+    kept, found = places(root).kept / "s", changes(root, {**after, **record})
+    assert installs.overwritten(root, (".",), kept, found, {"one"}) == {"two": ["two.py"]}
+    assert installs.overwritten(root, (".",), kept, found, {"one", "two"}) == {}
+
+
+def test_an_interrupted_installer_did_not_install_what_has_its_former_record(tmp_path: Path) -> None:
+    root = build(tmp_path / "env", {**RECORDS, **SOURCES})
+    keep(root)
+    install(root, {"one-2.dist-info/RECORD": b""}, {"one-1.dist-info/RECORD": b""})
+    assert installs.untouched_names(root, (".",), places(root).kept / "s") == {"two"}
+    build(root, {"two-2.dist-info/RECORD": b""})
+    assert installs.untouched_names(root, (".",), places(root).kept / "s") == set()

@@ -13,7 +13,8 @@ from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.facts import Facts, Gpu, Gpus, Host, PipelinesLink
-from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status
+from paddlevl_doctor.values.findings import Finding, Status, as_dict
+from paddlevl_doctor.values.plan import Plan, SetEnvironment, SkippedFix
 from wording import worded
 
 NEW = Site("/srv/project/.venv", "/srv/project/.venv/bin/python", exists=False)
@@ -102,12 +103,13 @@ def test_nothing_is_removed_that_nobody_agreed_to() -> None:
 
 def test_a_set_that_is_asked_for_removes_nothing_without_a_word_either() -> None:
     from paddlevl_doctor.commands.judge_facts import context_of
-    from paddlevl_doctor.values.errors import DoctorError
 
     known = context_of(with_gpu(CURRENT, T4), "2025-11")
     findings = run_checks(known, ALL)
-    with pytest.raises(DoctorError, match=r"paddlepaddle 3\.2\.2"):
-        build_plan(PlanInput(known, findings, OLD, Request(set_name="2025-11")))
+    marked = build_plan(PlanInput(known, findings, OLD, Request(set_name="2025-11")))
+    held = {step.id: step.needs_consent for step in marked.steps if step.needs_consent}
+    assert held == dict.fromkeys(("remove-packages", "install-packages"), ("- paddlepaddle 3.2.2",))
+    assert not {"remove-packages", "install-packages"} & {step.id for step in marked.allowed().steps}
     agreed = build_plan(PlanInput(known, findings, OLD, Request(set_name="2025-11", yes=True)))
     assert agreed.steps[0].id == "remove-packages"
 
@@ -232,8 +234,8 @@ def test_a_patch_that_is_in_place_is_not_planned_again() -> None:
 
 
 def activation(made: Plan) -> tuple[str, str, tuple[str, ...]] | None:
-    found = next((s for s in made.steps if s.kind == "set-environment"), None)
-    return found and (found.arguments["path"], found.arguments["content"], found.resolves)
+    found = next((s for s in made.steps if isinstance(s, SetEnvironment)), None)
+    return found and (found.path, found.content, found.resolves)
 
 
 def test_a_new_environment_for_a_gpu_gets_a_file_with_the_variables_to_start_with() -> None:
@@ -288,3 +290,27 @@ def test_a_wheel_of_another_cuda_line_is_installed_again_though_its_version_is_t
 def test_a_wheel_of_the_right_cuda_line_is_not_installed_again_with_something_else() -> None:
     made = plan(with_gpu({**CUDA, "safetensors": "0.6.2"}, T4, archs=(75, 80)))
     assert words(made, "install-packages")[-1] == "safetensors>=0.7.0"
+
+
+def damaged(*, patched: bool, **more: object) -> Facts:
+    """A paddlex whose record an interrupted installer left half written."""
+    found = machine(patched_files=hashes("3.7.2", patched=patched), pipelines=LINK, **more)
+    assert found.target is not None
+    changed = tuple(replace(d, has_record=d.name != "paddlex") for d in found.target.distributions)
+    return replace(found, target=replace(found.target, distributions=changed))
+
+
+def test_only_a_reinstallation_brings_no_patch_that_was_not_there() -> None:
+    only = Request(only=("half-installed-dist",))
+    unpatched = [step.id for step in plan(damaged(patched=False), only).steps]
+    assert unpatched == ["clear-leftovers", "install-packages"]
+    patched = [step.id for step in plan(damaged(patched=True), only).steps]
+    assert patched[:2] == unpatched
+    assert {"patch-doc-preprocessor-defaults", "patch-queue-threads-end"} <= set(patched)
+    everything = [step.id for step in plan(damaged(patched=False)).steps]
+    assert "patch-doc-preprocessor-defaults" in everything
+
+
+def test_the_link_is_a_convenience_and_no_other_step_is() -> None:
+    made = plan(machine(target=None, pipelines=replace(LINK, wanted=None)))
+    assert [step["id"] for step in as_dict(made)["steps"] if step["optional"]] == ["link-pipelines"]

@@ -29,7 +29,7 @@ from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, InstallPackages, Plan, Step
 from small_target import VERSIONS, Former, Where, activation, build, install, link, patch, write_wheel
 
 RUNS = settings(
@@ -66,11 +66,11 @@ CHOICES = st.lists(
 
 
 def fits(step: Step, former: Former) -> bool:
-    return step.kind != "apply-patch" or find_patch(step.arguments["patch"]).fits(former.version)
+    return not isinstance(step, ApplyPatch) or find_patch(step.patch).fits(former.version)
 
 
 def fails(step: Step, former: Former) -> bool:
-    return step.kind == "apply-patch" and not former.patchable
+    return isinstance(step, ApplyPatch) and not former.patchable
 
 
 def unique(chosen: list[Step]) -> tuple[Step, ...]:
@@ -133,7 +133,9 @@ def test_undo_after_apply_is_the_identity_and_apply_after_apply_is_apply(
     goal = tree(folder)
     again = apply(folder, plan)
     assert difference(goal, tree(folder)) == {}
-    assert {s for s, step in zip(again, plan, strict=True) if step.kind != "install-packages"} <= {"already"}
+    assert {s for s, step in zip(again, plan, strict=True) if not isinstance(step, InstallPackages)} <= {
+        "already"
+    }
     assert take_back(folder, 0) == (2, 1)
     assert difference(before, Trees().of(folder)) == {}
 
@@ -170,7 +172,7 @@ def test_a_file_that_the_user_changed_meanwhile_is_kept_and_named(
     if not fits(step, former):
         return
     apply(folder, (install(Where(folder, wheels, choice)), step))
-    path = find_patch(step.arguments["patch"]).files[0].path
+    path = find_patch(step.patch).files[0].path
     (site / "mine").write_bytes((site / path).read_bytes() + b"# my own line\n")
     os.replace(site / "mine", site / path)  # noqa: PTH105 - as an editor does
     edited = Trees().of(folder)

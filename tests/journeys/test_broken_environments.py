@@ -37,11 +37,14 @@ def test_an_environment_whose_python_is_gone_is_a_finding(words: tuple[str, ...]
     assert f"Python {facts['version']} of {facts['home']}" in finding["cause"]
     assert "paddleocr 3.3.1, paddlex 3.3.6" in finding["cause"]
 
+    shown = doctor("check", *words, cwd=broken.parent).stdout
+    assert ".venv, whose Python no longer exists" in " ".join(shown.split())
     plan = doctor("fix", *words, "--format", "json", cwd=broken.parent)
-    create, install = plan.document["plan"]["steps"][:2]
+    aside, create, install = plan.document["plan"]["steps"][:3]
     assert (create["kind"], create["resolves"]) == ("create-environment", ["base-python-missing"])
-    assert f"- Python {facts['version']}" in create["diff"]
-    assert "- paddlex 3.3.6" in create["diff"]
+    assert aside["kind"] == "set-environment-aside"
+    assert f"- Python {facts['version']}" in aside["diff"]
+    assert "- paddlex 3.3.6" in aside["diff"]
     assert "paddleocr[doc-parser]==3.3.1" in install["summary"], "the nearest set, not the newest"
     assert fingerprint(broken) == before
 

@@ -1,4 +1,4 @@
-"""Nothing that nobody asked for is downgraded: the plan stops, names it, and waits for a word."""
+"""Nothing that nobody asked for is downgraded: the plan names it, and its step waits for a word."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ def test_a_downgrade_that_no_cure_names_needs_an_explicit_word(tmp_path: Path) -
     subprocess.run([uv, "pip", "install", "-q", "--python", str(venv), "pyyaml==6.0.3"], check=True)
     before = fingerprint(venv)
 
-    for words in (("fix",), ("fix", "--apply")):
-        refused = doctor(*words, cwd=tmp_path)
-        assert (refused.code, refused.stdout) == (1, "")
-        assert re.search(r"pyyaml 6\.0\.3 -> 6\.0\.2 \(for [^)]*\bpaddlex\b", refused.stderr)
-        assert "--yes" in refused.stderr
-        assert fingerprint(venv) == before
+    plan = doctor("fix", "--format", "json", cwd=tmp_path)
+    refused = doctor("fix", "--apply", "--skip", "no-paddle-installed", cwd=tmp_path)
+    assert (plan.code, refused.code, refused.stdout) == (1, 1, "")
+    marks = [change for step in plan.document["plan"]["steps"] for change in step["needs_consent"]]
+    for words in (marks[0], refused.stderr):
+        assert re.search(r"pyyaml 6\.0\.3 -> 6\.0\.2 \(for [^)]*\bpaddlex\b", words)
+    assert "--yes" in refused.stderr
+    assert fingerprint(venv) == before
 
     agreed = doctor("fix", "--apply", "--yes", "--format", "json", cwd=tmp_path)
     assert agreed.code == 0, agreed.stderr
@@ -41,7 +43,9 @@ def test_undo_stops_where_packages_were_changed_since_and_goes_on_when_told(tmp_
     assert "tabulate" in refused.stderr
     assert venv.is_dir()
     assert doctor("undo", "--yes", cwd=tmp_path).code == 0
-    assert not venv.exists()
+    assert list(venv.glob("lib/*/site-packages/tabulate*/*")), "the user's package stays"
+    assert not (venv / "bin" / "python").exists()
+    assert not list(venv.glob("lib/*/site-packages/paddle*"))
 
 
 def test_undo_lists_what_it_remembers_and_says_when_nothing_is_left(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 
 import documents
 from doctor import environment as clean_environment
-from kills import small_environment
-from paddlevl_doctor.fix.preconditions import needed_mb, refuse_tight
+from fake_system import FakeSystem
+from kills import Trees, small_environment
+from paddlevl_doctor.data_files import data_folder
+from paddlevl_doctor.fix.preconditions import needed_room, refuse_tight
+from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import InstallPackages, Plan
 
 pytestmark = pytest.mark.xdist_group("full-disk")
 # Runs a repair on a file system of its own with a little free space, and tells what the trees were.
@@ -24,6 +28,8 @@ PROGRAM = """
 import json, os, shutil, subprocess, sys
 from pathlib import Path
 import kills
+from paddlevl_doctor import commands
+import paddlevl_doctor.commands.fix
 from paddlevl_doctor.fix import preconditions
 
 source, place, size, limit = sys.argv[1:]
@@ -34,7 +40,7 @@ begun = shutil.disk_usage(place).used >> 10
 os.chdir(project)
 before = kills.Trees().of(project)
 if limit == "no estimate":
-    preconditions.needed_mb = lambda plan: 0
+    preconditions.refuse_tight = commands.fix.refuse_tight = lambda *given: None
 if os.fork() == 0:
     from paddlevl_doctor import cli
     sys.argv = ["paddlevl-doctor", "fix", "--set", "current", "--apply"]
@@ -136,19 +142,55 @@ def test_results_that_do_not_fit_are_one_sentence_and_the_next_run_reads_the_res
 
 
 def install(*changes: str) -> Plan:
-    return Plan((Step("install-packages", "install-packages", "install", diff="\n".join(changes)),))
+    return Plan((InstallPackages(id="install-packages", summary="install", diff="\n".join(changes)),))
+
+
+def needed_mb(plan: Plan) -> int:
+    return needed_room(FakeSystem(), plan).kib >> 10
 
 
 def test_what_comes_is_counted_and_what_goes_is_not() -> None:
-    one = needed_mb(install("+ aiohttp 3.14.5"))
-    assert needed_mb(install("+ aiohttp 3.14.5", "~ paddlex 3.3.6 -> 3.7.2", "- attrs 1")) == one + 8
-    assert needed_mb(install("~ paddlepaddle 3.2.0 -> 3.2.2")) > 600
-    assert needed_mb(Plan()) == needed_mb(install())
+    nothing = needed_mb(Plan())
+    assert needed_mb(install()) == nothing
+    assert needed_mb(install("+ unknown 1.0", "- attrs 1")) == nothing + 8
+    assert needed_mb(install("~ paddlepaddle 3.2.0 -> 3.2.2")) - nothing > 600
+    assert needed_mb(install("~ scipy 1.0 -> 1.1")) - nothing in range(105, 125)
+
+
+def test_a_new_environment_needs_what_the_list_of_its_tested_versions_takes() -> None:
+    tested = data_folder("matrix") / "resolved" / "current-3.12.txt"
+    words = ("uv", "pip", "install", "--requirements", str(tested), "paddlepaddle==3.2.2")
+    names = ("paddlepaddle==3.2.2", "paddleocr[doc-parser]==3.7.0", "paddlex==3.7.2")
+    step = InstallPackages(id="install-packages", summary="install", commands=(words,), requirements=names)
+    assert needed_room(RealSystem(), Plan((step,))).kib >> 10 in range(1_200, 1_500)
+    page = ("--find-links", "https://www.example/packages/stable/cu126/paddlepaddle-gpu/")
+    gpu = replace(step, commands=((*words[:5], *page),), requirements=("paddlepaddle-gpu==3.2.1",))
+    assert needed_room(RealSystem(), Plan((gpu,))).kib >> 10 in range(5_000, 8_000)
 
 
 def test_the_cache_of_uv_needs_room_too() -> None:
     plan = install("+ paddlepaddle-gpu 3.3.1")
-    refuse_tight({"target": 5_000, "uv-cache": 5_000}, plan)
-    refuse_tight({}, plan)
+    places = {"uv-cache": Path("/cache")}
+    refuse_tight(FakeSystem(disk_mb=5_000), places, plan)
+    refuse_tight(FakeSystem(disk_mb=None), places, plan)
     with pytest.raises(DoctorError, match=r"900 MB are free \(on the disk of uv's cache\)"):
-        refuse_tight({"target": 5_000, "uv-cache": 900}, plan)
+        refuse_tight(FakeSystem(disk_mb=900), places, plan)
+
+
+def test_too_few_inodes_are_a_reason_of_their_own() -> None:
+    plan, places = install("+ scipy 1.1"), {"target": Path("/here")}
+    refuse_tight(FakeSystem(inode_counts=(9_000, 10_000)), places, plan)
+    with pytest.raises(
+        DoctorError, match=r"room for 3000 more files and folders \(inodes; on the disk of the env"
+    ):
+        refuse_tight(FakeSystem(inode_counts=(3_000, 10_000)), places, plan)
+
+
+def test_a_file_system_with_too_few_inodes_is_refused_before_the_first_change(
+    project: Path, tmp_path: Path
+) -> None:
+    """Real: the file system has 400 MB left, and fewer inodes than the repair needs."""
+    size = f"500m,nr_inodes={len(Trees().of(project)) + 1000}"
+    refused, words = repair(project, tmp_path, size, "as it is")
+    assert (refused["code"], refused["moved"]) == (1, [])
+    assert "(inodes; on the disk of the environment)" in words

@@ -141,9 +141,12 @@ def test_an_installation_that_would_not_be_imported_is_refused_before_the_first_
 
 
 def test_a_package_of_the_user_site_gives_way_to_one_in_the_target(tmp_path: Path) -> None:
-    """The target's site-packages come first, so an installation there helps, and nothing is refused."""
+    """The target's site-packages come first, so a change there helps; the other one does not matter."""
     project = tmp_path / "project"
     case = user_site(project / ".venv")
+    (other,) = case.folder.glob("*.dist-info")
+    (other / "INSTALLER").write_text("conda\n", encoding="utf-8")
+    (case.folder / PATCHED).write_bytes(b"# another one\n")
     copy_paddlex(site_of(project / ".venv"))
     check = doctor("check", "--format", "json", cwd=project, env=case.env)
     found = [d for d in check.document["facts"]["target"]["distributions"] if d["name"] == "paddlex"]

@@ -15,7 +15,6 @@ import documents
 from doctor import doctor, fingerprint, start_doctor
 from environments import fresh_copy
 from paddlevl_doctor.system.processes import hangup_is_interrupt
-from small_stack import small_stack
 from waiting import until
 
 pytestmark = pytest.mark.xdist_group("interruptions")
@@ -86,42 +85,6 @@ def test_what_was_in_the_folder_of_a_new_environment_survives_a_kill_and_undo(tm
     )
     assert doctor("undo", cwd=tmp_path).code == 0
     assert (os.listdir(tmp_path / ".venv"), mine.read_text(encoding="utf-8")) == (["notes.txt"], "mine\n")
-
-
-def test_check_reports_an_interrupted_repair_until_it_is_rolled_back(tmp_path: Path) -> None:
-    """Not while a doctor holds the environment, and also where the interrupted repair was to create it."""
-    from paddlevl_doctor.fix import journal
-    from paddlevl_doctor.fix.lock import locked
-
-    venv = small_stack(tmp_path / ".venv")
-    before = fingerprint(venv)
-
-    def waiting() -> dict[str, str]:
-        return doctor("check", "--format", "json", cwd=tmp_path).statuses("interrupted-repair")
-
-    assert waiting() == {"interrupted-repair": "ok"}
-    with locked(venv):
-        journal.begin(venv, {"steps": []}, python=venv / "bin" / "python", creates=False)
-        assert waiting() == {"interrupted-repair": "ok"}
-    assert waiting() == {"interrupted-repair": "warning"}
-    plan = doctor("fix", "--format", "json", cwd=tmp_path).document
-    reasons = {skipped["finding"]: skipped["reason"] for skipped in plan["skipped"]}
-    assert "rolls the interrupted repair back" in reasons["interrupted-repair"]
-
-    only = doctor("fix", "--apply", "--only", "interrupted-repair", "--format", "json", cwd=tmp_path)
-    assert (only.document["recovered"], only.document["plan"]["steps"]) == (1, [])
-    assert waiting() == {"interrupted-repair": "ok"}
-    assert fingerprint(venv) == before
-
-    new = tmp_path / "new"
-    new.mkdir()
-    with locked(new / ".venv"):
-        journal.begin(new / ".venv", {"steps": []}, python=new / ".venv/bin/python", creates=True)
-    found = doctor("check", "--format", "json", cwd=new)
-    assert found.statuses("interrupted-repair", "target-environment") == {
-        "interrupted-repair": "warning",
-        "target-environment": "error",
-    }
 
 
 def test_a_second_doctor_is_told_to_wait(tmp_path: Path) -> None:

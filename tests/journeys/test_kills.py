@@ -1,14 +1,17 @@
 """A kill at any moment of a repair, of its recovery or of its undo leaves what one `fix --apply` puts right.
 
 The transaction is the real one from paddlex 3.3.6 to 3.7.2: uv, the patch, and the link. Every case starts from the
-former environment and ends there, so that what a case left behind would be found by those after it.
+former environment and ends there, so that what a case left behind would be found by those after it. After each kill
+the user adds files, replaces one and installs a package. The recovery, the repair and the undo must keep all of them.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uv
 
 from doctor import doctor
-from environments import environment
+from environments import environment, python_in
 from kills import PROPERTY, Forks, Run, Tree, Trees, difference, small_environment
+from wheels import wheel
 
 FIX = ("fix", "--set", "current", "--apply")
 UNDO = ("undo",)
@@ -30,7 +35,8 @@ LEAST = 200
 REAL = 24
 """One recovery in so many is done by a process of its own, which also lets the patch prove itself."""
 
-
+REPLACED = "lib/python3.11/site-packages/safetensors/numpy.py"
+"""A file of a package that the repair does not install; the user replaces it after each kill."""
 ALONE = 6
 """One row of kills in so many is not ended by one at some time while uv is at work."""
 Kills = tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
@@ -45,6 +51,61 @@ class Case:
     back: Kills = ()
 
 
+class UserChanges:
+    """Changes that a user makes in the environment between a kill and the next command."""
+
+    def __init__(self, venv: Path, cache: str) -> None:
+        self.venv = venv
+        self.replaced = venv / REPLACED
+        self.original = venv.parent.with_name("replaced.py")
+        os.link(self.replaced, self.original)
+        name, content = wheel("users-package", "1.0")
+        self.wheel = venv.parent.with_name(name)
+        self.wheel.write_bytes(content)
+        self.cache = cache
+        self.written: dict[Path, bytes] = {}
+        self.count = 0
+
+    def make(self) -> None:
+        """Add two files and replace one; install a package if this is the first kill of the case."""
+        if not self.written:
+            self.install()
+        self.count += 1
+        words = f"# change {self.count}\n".encode()
+        site = self.replaced.parents[1]
+        self.write(self.venv / f"users_{self.count}.txt", words)
+        self.write(site / "paddlex" / f"users_{self.count}.py", words)
+        self.write(self.replaced.with_name("numpy.py.part"), self.original.read_bytes() + words)
+        self.written[self.replaced] = self.written.pop(self.replaced.with_name("numpy.py.part"))
+        self.replaced.with_name("numpy.py.part").replace(self.replaced)
+
+    def write(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        self.written[path] = content
+
+    def install(self) -> None:
+        argv = (uv.find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-index", "--python")
+        env = {**os.environ, "UV_CACHE_DIR": self.cache}
+        subprocess.run((*argv, python_in(self.venv), self.wheel), check=True, env=env, timeout=120)
+        files = (path for path in self.replaced.parents[1].glob("users_package*/**/*") if path.is_file())
+        self.written.update((path, path.read_bytes()) for path in files)
+
+    def lost(self) -> list[Path]:
+        """Return the files that do not have their last content."""
+        return [
+            path for path, data in self.written.items() if not path.is_file() or path.read_bytes() != data
+        ]
+
+    def remove(self) -> None:
+        """Take all changes back, for the next case."""
+        for path in self.written:
+            path.unlink(missing_ok=True)
+        for folder in self.replaced.parents[1].glob("users_package*"):
+            shutil.rmtree(folder)
+        os.link(self.original, self.replaced)
+        self.written.clear()
+
+
 @dataclass
 class Range:
     """The environment that is shot at, and what undisturbed runs made of it."""
@@ -54,10 +115,24 @@ class Range:
     trees: Trees
     former: Tree
     goal: Tree
+    user: UserChanges
     hits: Counter[str] = field(default_factory=Counter)
 
     def tree(self) -> Tree:
         return self.trees.of(self.folder)
+
+    def changes_from(self, tree: Tree) -> dict[str, object]:
+        """Return the differences from a tree without those that the user made.
+
+        The list of the folders before a step (before.json) contains the folders of the user's package.
+        """
+        return {
+            path: both
+            for path, both in difference(tree, self.tree()).items()
+            if self.folder / path not in self.user.written
+            and "site-packages/users_package" not in path
+            and not path.endswith("/before.json")
+        }
 
     def traced(self, words: tuple[str, ...]) -> Run:
         """Run to the end, and tell every change on the way."""
@@ -66,10 +141,11 @@ class Range:
         return run
 
     def killed(self, words: tuple[str, ...], how: dict[str, Any], *, surely: bool) -> None:
-        """Kill a run; `surely` where it is known what it does, and the kill is aimed at that."""
+        """Kill a run, then let the user work; `surely` where it is known what the run does, and the kill is aimed."""
         run = self.run(*words, **how)
         if run.code == -9:
             self.hits[phase(words, how, run)] += 1
+            self.user.make()
         else:
             done = run.code == 2 and words == UNDO  # the one before was killed when nothing was left to undo
             assert run.code == 0 or done, run.output  # it was faster than the kill
@@ -107,7 +183,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Range]:
     warm.close()
     assert difference(former, trees.of(folder)) == {}
     run = Forks(folder, UV_CACHE_DIR=cache, UV_OFFLINE="1")
-    yield Range(folder, run, trees, former, goal)
+    yield Range(folder, run, trees, former, goal, UserChanges(folder / ".venv", cache))
     run.close()
     shutil.rmtree(folder.parent)
     assert {name: Trees().of(source / name) for name in bytes_of} == bytes_of
@@ -228,6 +304,11 @@ def survive(target: Range, case: Case, *, real: bool) -> None:
         else:
             cured = target.run(*FIX)
             assert cured.code == 0, (case, cured.output)
-        assert difference(target.goal, target.tree()) == {}, case
-    assert target.run(*UNDO).code == 0, case
+        assert target.changes_from(target.goal) == {}, case
+        assert target.user.lost() == [], case
+    undone = target.run(*UNDO)
+    assert undone.code == 0, (case, undone.output)
+    assert target.changes_from(target.former) == {}, case
+    assert target.user.lost() == [], case
+    target.user.remove()
     assert difference(target.former, target.tree()) == {}, case

@@ -20,7 +20,7 @@ from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, InstallPackages, LinkPipelines, Plan, Step
 
 PATCHES = ("doc-preprocessor-defaults", "fuse-rms-norm")
 TAGS = ("cpython-311", "cpython-311.opt-1", "cpython-312.opt-2", "pypy311")
@@ -65,17 +65,17 @@ def uv(*words: str | Path) -> None:
 
 
 def patch(name: str) -> Step:
-    return Step(f"patch-{name}", "apply-patch", name, arguments={"patch": name})
+    return ApplyPatch(id=f"patch-{name}", summary=name, patch=name)
 
 
 def install(shared: Shared) -> Step:
     words = ("uv", "pip", "install", "--offline", "--no-deps", "--python", str(python_in(shared.target)))
-    return Step("install-packages", "install-packages", "install", commands=((*words, "paddlex==3.7.2"),))
+    return InstallPackages(id="install-packages", summary="install", commands=((*words, "paddlex==3.7.2"),))
 
 
 def link(shared: Shared) -> Step:
     arguments = {"path": str(shared.folder / "pipelines")}
-    return Step("link-pipelines", "link-pipelines", "link", arguments=arguments)
+    return LinkPipelines(id="link-pipelines", summary="link", **arguments)
 
 
 def patches_alone(_: Shared) -> tuple[Step, ...]:

@@ -13,11 +13,12 @@ from environments import fresh_copy, python_in
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan, undo
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.patching.proof import Proof, prove
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 
 ALL = [patch.id for patch in load_patches()]
 STRUCTURE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
@@ -40,7 +41,7 @@ def proofs(venv: Path) -> dict[str, Proof]:
 
 
 def apply(venv: Path, patches: Iterable[str]) -> tuple[int, list[tuple[str, str]]]:
-    steps = tuple(Step(f"patch-{p}", "apply-patch", p, arguments={"patch": p}) for p in patches)
+    steps = tuple(ApplyPatch(id=f"patch-{p}", summary=p, patch=p) for p in patches)
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan(steps), venv, python_in(venv), lambda _: nullcontext())
     return applied.number, [(outcome.status, str(outcome.message)) for outcome in applied.outcomes]
@@ -60,7 +61,7 @@ def test_each_proof_sees_the_symptom_before_its_patch_and_not_after_it(name: str
     assert not set(before.values()) & set(after.values()), "each says what it saw, and that differs"
 
     with locked(venv):
-        undo(RealSystem(), venv, Transaction(venv, number), force=False)
+        undo(RealSystem(), Transaction(venv, number), yes=False)
     assert fingerprint(venv) == former
 
 

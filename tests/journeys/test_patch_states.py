@@ -14,11 +14,12 @@ from environments import environment, fresh_copy, python_in
 from paddlevl_doctor.commands.patches import patches_status
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan, undo
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge import patches as knowledge
 from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import RealSystem
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 
 PATCH = "doc-preprocessor-defaults"
 FILE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
@@ -74,7 +75,7 @@ def state(venv: Path) -> str:
 
 
 def apply(venv: Path) -> int:
-    step = Step("patch", "apply-patch", "the patch", arguments={"patch": PATCH})
+    step = ApplyPatch(id="patch", summary="the patch", patch=PATCH)
     with locked(venv):
         return apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext()).number
 
@@ -90,7 +91,7 @@ def test_an_older_patch_of_ours_becomes_the_present_one_and_comes_back_on_undo(
     assert state(venv) == "patched"
     assert FORMER.encode() not in (site / FILE).read_bytes()
     with locked(venv):
-        undo(RealSystem(), venv, Transaction(venv, number), force=False)
+        undo(RealSystem(), Transaction(venv, number), yes=False)
     assert (state(venv), (site / FILE).read_bytes()) == ("older", older)
 
 
@@ -106,9 +107,12 @@ def test_an_edited_older_patch_is_somebody_elses_file(venv: Path, site: Path, ol
 def test_a_published_file_that_is_not_this_versions_own_is_left_alone(site: Path, tmp_path: Path) -> None:
     other = next(environment("set-2025-11").glob("lib/*/site-packages")) / FILE
     replace(site / FILE, other.read_bytes())
-    refused = doctor("fix", "--apply", "--only", "use-doc-preprocessor", cwd=tmp_path)
-    assert refused.code == 4
-    assert "it does not match the RECORD of the installed paddlex" in refused.stderr
+    refused = doctor("fix", "--apply", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path)
+    assert refused.document["plan"]["steps"] == [], "refused in the plan, not in the middle of the repair"
+    (skipped,) = [one for one in refused.document["skipped"] if one["finding"] == "use-doc-preprocessor"]
+    assert "its patch does not fit the installed files" in skipped["reason"]
+    with pytest.raises(ApplyFailedError, match="it does not match the RECORD of the installed paddlex"):
+        apply(tmp_path / ".venv")
     assert (site / FILE).read_bytes() == other.read_bytes()
 
 
@@ -143,4 +147,4 @@ def test_of_a_newer_version_the_proof_tells_whether_the_patch_is_needed(
     plan = doctor("fix", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document
     assert plan["plan"]["steps"] == []
     reasons = {skipped["finding"]: skipped["reason"] for skipped in plan["skipped"]}
-    assert "`paddlevl-doctor patches status`" in reasons["use-doc-preprocessor"]
+    assert "patches status`" in reasons["use-doc-preprocessor"]

@@ -18,12 +18,14 @@ from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.facts.run_probes import run_probe
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan, undo
+from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import undo
 from paddlevl_doctor.knowledge.failures import load_all
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.facts import DeepFacts, ProbeResult
-from paddlevl_doctor.values.findings import Finding, Plan, Status, Step
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import ApplyPatch, Plan
 from probes.golden import GOLDEN
 
 SETS = ("set-2025-11", "current-311")
@@ -100,7 +102,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     assert "The kernel `fused_rms_norm_ext` is not registered" in words
     assert [found.id for found in match(words, load_all())] == ["gpu-wheel-cpu-device-fused-kernel"]
 
-    step = Step("patch", "apply-patch", "the patch", arguments={"patch": "fuse-rms-norm"})
+    step = ApplyPatch(id="patch", summary="the patch", patch="fuse-rms-norm")
     with locked(venv):
         applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     assert [outcome.status for outcome in applied.outcomes] == ["applied"]
@@ -111,7 +113,7 @@ def test_the_fused_kernel_kills_the_self_test_until_the_patch_is_applied(name: s
     assert self_test(lived, context).status is Status.OK
 
     with locked(venv):
-        undo(RealSystem(), venv, journal.Transaction(venv, applied.number), force=False)
+        undo(RealSystem(), journal.Transaction(venv, applied.number), yes=False)
     assert fingerprint(venv) == former
 
 
@@ -124,7 +126,7 @@ def test_a_file_that_nobody_published_is_left_alone_and_an_edit_survives_undo(tm
 
     refused = doctor("undo", cwd=tmp_path)
     assert (refused.code, refused.stdout) == (1, "")
-    assert "pipeline_v2.py was edited" in refused.stderr
+    assert "pipeline_v2.py" in refused.stderr
     assert path.read_bytes() == edited
 
     seen = doctor("check", "--only", "use-doc-preprocessor", "--format", "json", cwd=tmp_path).document

@@ -14,13 +14,19 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from broken_server import Broken, Manners, broken_server
-from doctor import environment, fingerprint, start_doctor
-from small_stack import small_stack
+from doctor import doctor, environment, fingerprint, start_doctor
+from paddlevl_doctor.commands import fix as command
+from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.judge_facts import Examination
+from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.system.machine import RealSystem
+from small_stack import copy_paddlex, site_of, small_stack
 from waiting import until
 from wheels import index, wheel
 
@@ -143,6 +149,60 @@ def test_a_signal_that_is_ignored_stays_ignored(repair: Repair) -> None:
     assert process.wait(timeout=60) == 0, process.communicate()
 
 
+def test_check_reports_an_interrupted_repair_until_it_is_rolled_back(repair: Repair) -> None:
+    """Not while a doctor works on the environment."""
+    process = start_doctor(*repair.words(), cwd=repair.folder, env=repair.env())
+    repair.wait_for_uv(process)
+    assert waiting(repair.folder) == "ok"
+    uv = psutil.Process(process.pid).children()
+    for one in (process, *uv):
+        one.kill()
+    process.communicate()
+    assert waiting(repair.folder) == "warning"
+    plan = doctor("fix", "--format", "json", cwd=repair.folder)
+    reasons = {skipped["finding"]: skipped["reason"] for skipped in plan.document["skipped"]}
+    assert "rolls the interrupted repair back" in reasons["interrupted-repair"]
+
+    words = ("fix", "--apply", "--only", "interrupted-repair", "--format", "json")
+    rolled_back = doctor(*words, cwd=repair.folder).document
+    assert (rolled_back["recovered"], rolled_back["plan"]["steps"]) == (1, [])
+    assert waiting(repair.folder) == "ok"
+    repair.assert_untouched()
+
+
+def test_an_interrupt_in_the_check_after_the_last_step_rolls_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv = small_stack(tmp_path / ".venv", {"paddleocr": "3.7.0", "paddlepaddle": "3.2.2"})
+    copy_paddlex(site_of(venv))
+    before = fingerprint(venv)
+    examine, calls = command.examine, []
+
+    def examine_once(*given: Any) -> Examination:
+        calls.append(given)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return examine(*given)
+
+    monkeypatch.setattr(command, "examine", examine_once)
+    options, request = TargetOptions(venv=str(venv)), Request(only=("use-doc-preprocessor",))
+    with pytest.raises(KeyboardInterrupt):
+        command.fix(RealSystem(), options, request, lambda _: contextlib.nullcontext(), apply=True)
+    assert fingerprint(venv) == before
+
+
+def test_check_reports_the_interrupted_creation_of_an_environment(tmp_path: Path) -> None:
+    journal = tmp_path / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"event": "begin"}\n', encoding="utf-8")
+    assert waiting(tmp_path) == "warning"
+
+
+def waiting(folder: Path) -> str:
+    found = doctor("check", "--format", "json", cwd=folder)
+    return found.statuses("interrupted-repair")["interrupted-repair"]
+
+
 VERBS = {
     "check": ("check",),
     "fix": ("fix",),
@@ -160,10 +220,10 @@ VERBS = {
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_signal_ends_every_command_and_the_python_that_it_waits_for(verb: str, tmp_path: Path) -> None:
-    """The target's Python never answers; that of `check` has a child of its own."""
-    children = 1 if verb == "check" else 0
+    """The target's Python never answers; in two cases it has left an orphan."""
+    children = 1 if verb in ("check", "undo") else 0
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/sh\n{'sleep 600 &' * children}\nexec sleep 600\n", encoding="utf-8")
+    python.write_text(f"#!/bin/sh\n{'(sleep 600 &)' * children}\nexec sleep 600\n", encoding="utf-8")
     python.chmod(0o755)
     (tmp_path / "page.png").write_bytes(Path("src/paddlevl_doctor/assets/demo.png").read_bytes())
     words = (*VERBS[verb], "--python", str(python))

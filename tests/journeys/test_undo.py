@@ -25,7 +25,7 @@ from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import CreateEnvironment, Plan, SetEnvironmentAside, Step
 from small_target import Former, Where, activation, build, install, link, patch, write_wheel
 
 FORMER = Former("3.7.2", "1.0", 0o644, "files", "absent")
@@ -78,7 +78,9 @@ def created(folder: Path, wheels: Path) -> Path:
         ".venv",
     )
     words = tuple(str(folder / word) if word == ".venv" else word for word in command)
-    create = Step("create-environment", "create-environment", "create", commands=(words,))
+    create = CreateEnvironment(
+        id="create-environment", summary="create", commands=(words,), prefix=str(folder / ".venv")
+    )
     (folder / ".venv").mkdir(parents=True, exist_ok=True)
     apply(folder, create, install(Where(folder, wheels, 1)))
     return folder / ".venv" / "lib" / "python3.11" / "site-packages"
@@ -398,3 +400,36 @@ def test_a_journal_of_version_1_is_refused_and_kept_and_does_not_stop_a_repair(
     apply(tmp_path, install(Where(tmp_path, wheels, 1)))
     assert doctor("undo", cwd=tmp_path).code == 0
     assert fingerprint(tmp_path) == before
+
+
+def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back(
+    tmp_path: Path, wheels: Path
+) -> None:
+    """A plan for it: see test_whole_environment. The former content comes back also where new files are in the way."""
+    site = build(tmp_path, FORMER, wheels)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(tmp_path / "gone" / "python")
+    before = Trees().of(tmp_path)
+    planned = doctor("fix", "--format", "json", cwd=tmp_path).document["plan"]["steps"]
+    assert [step["kind"] for step in planned][:2] == ["set-environment-aside", "create-environment"]
+    assert "- paddlex 3.7.2" in planned[0]["diff"].splitlines()
+    words = ("uv", "venv", "--allow-existing", "--python", str(interpreter("3.11")), str(tmp_path / ".venv"))
+    aside = SetEnvironmentAside(id="set-environment-aside", summary="aside")
+    create = CreateEnvironment(
+        id="create", summary="create", commands=(words,), prefix=str(tmp_path / ".venv")
+    )
+    apply(tmp_path, aside, create, install(Where(tmp_path, wheels, 1)))
+    assert not (site / "paddlex").exists()
+    assert (
+        doctor("undo", "--dry-run", "--format", "json", cwd=tmp_path).document["changes"][0]["changed"] == []
+    )
+    (site / "mine.txt").write_text("mine\n", encoding="utf-8")
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, (site / "mine.txt").exists()) == (1, True), answer.stdout
+    assert "lib" in answer.stderr
+    assert doctor("undo", "--yes", cwd=tmp_path).code == 0
+    kept = tmp_path / ".venv" / STATE_FOLDER / "set-aside" / "0001"
+    assert [path.read_text() for path in kept.rglob("mine.txt")] == ["mine\n"]
+    shutil.rmtree(tmp_path / ".venv" / STATE_FOLDER)
+    assert difference(before, Trees().of(tmp_path)) == {}

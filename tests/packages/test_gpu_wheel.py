@@ -8,6 +8,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ from checks_machines import T4, context, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.commands import fix as fix_module
-from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands import repair_gate
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
@@ -33,14 +35,16 @@ from paddlevl_doctor.packages.resolve import TargetPlatform
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, linked_wheel, prefetch
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Plan, Step, no_bar
+from paddlevl_doctor.values.facts import ProbeResult
+from paddlevl_doctor.values.findings import no_bar
+from paddlevl_doctor.values.plan import InstallPackages, Plan
 from wheels import index, wheel
 
 NAME, DATA = wheel("paddlepaddle-gpu", "3.2.1", tag="cp312-cp312-linux_x86_64", padding=300_000)
 CHOICE = WheelChoice("paddlepaddle-gpu", "3.2.1", "cu126", None, "gpu:0", ())
 QUICK = Limits(stall=60, attempts=2, pause=0.01)
 COMMAND = ("uv", "pip", "install", "--find-links", "http://page/", "paddlepaddle-gpu==3.2.1", "numpy<2.4")
-PLAN = Plan((Step("install-packages", "install-packages", "", commands=(COMMAND,)),))
+PLAN = Plan((InstallPackages(id="install-packages", summary="", commands=(COMMAND,)),))
 PATCHES = ("use-doc-preprocessor", "queue-deadlock-on-error", "pipelines-link")
 HOSTS = ["paddle-whl.cdn.bcebos.com", "paddle-whl.bj.bcebos.com"]
 
@@ -120,7 +124,7 @@ def test_the_fastest_server_that_has_it_gives_the_wheel_and_the_numbers_are_show
     assert [one.url for one in done.measured][:2] == [urls[3], urls[0]]
     reasons = {one.url: str(one.reason) for one in done.measured}
     assert (reasons[urls[2]], "no answer within" in reasons[urls[1]]) == ("HTTP 403", True)
-    numbers = str(done.plan.steps[0].arguments["reasons"][-1])
+    numbers = str(done.plan.steps[0].reasons[-1])
     assert re.fullmatch(r"Servers of the CUDA wheel, measured now: 127.*B/s, 127.*B/s, .*", numbers)
 
 
@@ -196,7 +200,9 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
     monkeypatch.chdir(project)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def apply(_system: object, plan: Plan, *_: object) -> Applied:
+    def apply(system: RealSystem, plan: Plan, *rest: Any) -> Applied:
+        gate = rest[4]
+        gate.after.append(examine(system, TargetOptions()))
         (step,) = [step for step in plan.steps if step.kind == "install-packages"]
         (path,) = [word for word in step.commands[0] if word.endswith(".whl")]
         seen.append((Path(path).read_bytes() == DATA, list(project.glob(".venv/bin"))))
@@ -231,6 +237,8 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
     stack = [wheel(*row) for row in zip(names, versions, strict=True)]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    imported = ProbeResult("answered", {"error": None}, "", 0.0)  # the small wheels have no modules
+    monkeypatch.setattr(repair_gate, "import_stack", lambda *_: imported)
     host = collect_host(RealSystem())
     machine = TargetPlatform(host.system, host.machine, python, host.glibc)
     with broken_server({gpu[0]: gpu[1], "flat/": b"", **index(*stack)}) as server:

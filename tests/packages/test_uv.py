@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from fake_system import FakeSystem
-from paddlevl_doctor.fix import journal
-from paddlevl_doctor.fix.steps import DO, StepContext
-from paddlevl_doctor.packages.uv import Change, UvError, command, parse_changes, run_uv
+from paddlevl_doctor.packages.uv import Change, UvError, command, install, parse_changes, run_uv
 from paddlevl_doctor.system.machine import Completed
-from paddlevl_doctor.values.findings import Step
 
 DRY_RUN = """Using Python 3.11.7 environment at: .venv
 Resolved 2 packages in 241ms
@@ -66,27 +63,18 @@ def test_a_failure_says_what_uv_said_and_what_to_do(said: str, hint: str) -> Non
         run_uv(answering(first=said), WORDS, timeout=1)
 
 
-def install(system: FakeSystem, prefix: Path) -> StepContext:
-    python = prefix / "bin" / "python"
-    transaction = journal.begin(prefix, {}, python=python, creates=True)
-    work = StepContext(system, transaction, python, creates=True)
-    step = Step("install-packages", "install-packages", "install", commands=(WORDS,))
-    assert DO[step.kind](work, step) == "applied"
-    return work
+def test_the_tested_versions_are_taken_where_the_index_has_them() -> None:
+    assert install(answering(first=""), WORDS).notes == ()
 
 
-def test_the_tested_versions_are_taken_where_the_index_has_them(tmp_path: Path) -> None:
-    assert install(answering(first=""), tmp_path).notes == []
-
-
-def test_where_it_has_not_the_newest_are_taken_and_that_is_said(tmp_path: Path) -> None:
-    (note,) = install(answering(first=NO_SOLUTION, second=""), tmp_path).notes
+def test_where_it_has_not_the_newest_are_taken_and_that_is_said() -> None:
+    (note,) = install(answering(first=NO_SOLUTION, second=""), WORDS).notes
     assert "newest" in str(note)
 
 
-def test_any_other_failure_is_not_tried_again(tmp_path: Path) -> None:
+def test_any_other_failure_is_not_tried_again() -> None:
     with pytest.raises(UvError):
-        install(answering(first="error: No space left on device (os error 28)"), tmp_path)
+        install(answering(first="error: No space left on device (os error 28)"), WORDS)
 
 
 def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_cause() -> None:
@@ -99,3 +87,26 @@ def test_the_error_is_said_without_the_warnings_before_it_and_with_its_deepest_c
     assert str(raised.value) == (
         f"`uv pip install` failed: error: Failed to install: a.whl {shown} … cause: number 19 cause: os error 13"
     )
+
+
+NO_SPACE = "error: failed to copy file\n  cause: No space left on device (os error 28)"
+
+
+@pytest.mark.parametrize(
+    ("inodes", "free", "named"),
+    [((3, 10_000), 5_000, True), ((3, 10_000), 2, False), ((9_000, 10_000), 5_000, False), (None, 0, False)],
+)
+def test_a_file_system_without_inodes_is_not_called_full(
+    inodes: tuple[int, int] | None, free: int, named: bool
+) -> None:
+    machine = replace(answering(first=NO_SPACE), inode_counts=inodes, disk_mb=free)
+    with pytest.raises(UvError) as raised:
+        run_uv(machine, WORDS, timeout=1)
+    assert ("has no free inodes" in str(raised.value)) == named
+    assert ("ran out of disk space" in str(raised.value)) != named
+
+
+def test_a_cut_connection_is_no_reason_for_other_versions() -> None:
+    cut = f"WARN `numpy==2.3.5` has an invalid package format: Failed to read from zip file\n{NO_SOLUTION}"
+    with pytest.raises(UvError, match=r"cut while .* read numpy==2\.3\.5\. Run the same command again"):
+        install(answering(first=cut), WORDS)

@@ -82,6 +82,46 @@ def test_one_module_can_be_looked_at_alone(tmp_path: Path) -> None:
     assert (data["error"], data["versions"]) == (None, {"paddlex": "1.0"})
 
 
+@pytest.mark.xdist_group("current-311")
+def test_the_pipeline_of_a_healthy_stack_is_found() -> None:
+    assert (data := probe("current-311", "imports", "--pipeline").data) is not None
+    assert data["error"] is None
+
+
+ENGINE = """
+class PaddleOCRVL:
+    def __init__(self, pipeline_version="{version}"):
+        raise RuntimeError("nothing is created")
+
+    @property
+    def _paddlex_pipeline_name(self):
+        return "PaddleOCR-VL-" + self.pipeline_version
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "cause"),
+    [
+        (ENGINE.format(version="2"), None),
+        (ENGINE.format(version="3"), "Exception: PaddleOCR-VL-3"),
+        ("class PaddleOCRVL: pass\n", "Exception: PaddleOCR-VL"),
+        (GOOD, "AttributeError: module 'paddleocr' has no attribute 'PaddleOCRVL'"),
+    ],
+    ids=["found", "no configuration", "old engine", "no engine"],
+)
+def test_a_missing_pipeline_is_an_error(engine: str, cause: str | None, tmp_path: Path) -> None:
+    environment = stack(tmp_path, paddleocr=engine)
+    (tmp_path / "paddlex.py").unlink()
+    (tmp_path / "paddlex").mkdir()
+    (tmp_path / "paddlex" / "__init__.py").touch()
+    loader = (
+        "def load_pipeline_config(name):\n    if name != 'PaddleOCR-VL-2':\n        raise Exception(name)\n"
+    )
+    (tmp_path / "paddlex" / "inference.py").write_text(loader)
+    error = imports(environment, "--pipeline")["error"]
+    assert (error and error["root"]) == cause
+
+
 def test_what_a_library_prints_does_not_disturb_the_document(tmp_path: Path) -> None:
     noise = GOOD + "import os, sys\nprint('noise')\nos.write(1, b'more noise')\nsys.__stdout__.write('{}')\n"
     assert imports(stack(tmp_path, paddle=noise))["error"] is None

@@ -32,6 +32,7 @@ class FakeSystem:
     programs: dict[str, str] = field(default_factory=dict)
     urls: tuple[str, ...] = ()
     disk_mb: int | None = 100_000
+    inode_counts: tuple[int, int] | None = None
     nvml_module: Any = None
     replies: dict[str, Reply] = field(default_factory=dict)
     """Answers by question: `GET url`, `GET direct url` without the proxies, `POST url`."""
@@ -69,6 +70,7 @@ class FakeSystem:
         timeout: float,
         env: Mapping[str, str] | None = None,  # noqa: ARG002
         cwd: Path | None = None,  # noqa: ARG002
+        stop_at: str | None = None,  # noqa: ARG002
     ) -> Completed:
         """Return the answer prepared for exactly these arguments."""
         assert timeout > 0, "every command needs a time limit"
@@ -145,6 +147,10 @@ class FakeSystem:
     def free_disk_mb(self, path: Path) -> int | None:  # noqa: ARG002
         """Return the prepared free space."""
         return self.disk_mb
+
+    def inodes(self, path: Path) -> tuple[int, int] | None:  # noqa: ARG002
+        """Return the prepared numbers of inodes."""
+        return self.inode_counts
 
     def answers(self, url: str, timeout: float) -> bool:
         """Say whether this is one of the prepared addresses."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from doctor import LARGE
 from doctor import environment as clean_environment
 from environments import environment
 
@@ -101,7 +102,8 @@ class Trees:
         return "file", "" if entry.name in _WITH_TIMES else self._digest(entry.path, seen), mode
 
     def _digest(self, path: str, seen: os.stat_result) -> str:
-        key = (seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
+        changed = seen.st_ctime_ns if seen.st_size <= LARGE else 0  # a hard link made elsewhere changes it
+        key = (seen.st_ino, seen.st_size, seen.st_mtime_ns, changed)
         if key not in self.known:
             self.known[key] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         return self.known[key]

@@ -12,7 +12,7 @@ from pathlib import Path
 from environments import environment, interpreter, python_in
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.knowledge.patches import load_patches
-from paddlevl_doctor.values.findings import Step
+from paddlevl_doctor.values.plan import ApplyPatch, InstallPackages, LinkPipelines, SetEnvironment, Step
 
 VERSIONS = {"3.3.4": "bfloat16-on-a-cpu", "3.3.6": "set-2025-11", "3.7.2": "current-311"}
 PATCHED = sorted({file.path for patch in load_patches() for file in patch.files})
@@ -135,20 +135,20 @@ def install(where: Where) -> Step:
         str(where.wheels),
     )
     command = (*words, "--python", str(python_in(where.folder / ".venv")), f"tiny=={where.choice % 2 + 1}.0")
-    return Step("install-packages", "install-packages", "install", commands=(command,))
+    return InstallPackages(id="install-packages", summary="install", commands=(command,))
 
 
 def patch(where: Where) -> Step:
     chosen = load_patches()[where.choice % len(load_patches())]
-    return Step(f"patch-{chosen.id}", "apply-patch", "patch", arguments={"patch": chosen.id})
+    return ApplyPatch(id=f"patch-{chosen.id}", summary="patch", patch=chosen.id)
 
 
 def link(where: Where) -> Step:
     arguments = {"path": str(where.folder / "pipelines")}
-    return Step("link-pipelines", "link-pipelines", "link", arguments=arguments)
+    return LinkPipelines(id="link-pipelines", summary="link", **arguments)
 
 
 def activation(where: Where) -> Step:
     path = where.folder / ".venv" / "bin" / "paddlevl.sh"
     arguments = {"path": str(path), "content": f"export A={where.choice % 2}\n"}
-    return Step("set-environment", "set-environment", "variables", arguments=arguments)
+    return SetEnvironment(id="set-environment", summary="variables", **arguments)

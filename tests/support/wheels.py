@@ -52,15 +52,25 @@ def _digest(data: bytes) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def index(*wheels: tuple[str, bytes], hashes: bool = True) -> dict[str, bytes]:
-    """Return the files of a server that is a package index at simple/, by their paths."""
+def index(*wheels: tuple[str, bytes], hashes: bool = True, metadata: bool = False) -> dict[str, bytes]:
+    """Return the files of a server that is a package index at simple/, by their paths.
+
+    With `metadata` it serves every wheel's METADATA beside the wheel, as the default index does (PEP 658).
+    """
     pages: dict[str, list[str]] = {}
     for name, data in wheels:
         project = name.split("-")[0].replace("_", "-").lower()
         fragment = f"#sha256={hashlib.sha256(data).hexdigest()}" if hashes else ""
-        pages.setdefault(project, []).append(f'<a href="/files/{name}{fragment}">{name}</a>')
+        mark = ' data-core-metadata="true"' if metadata else ""
+        pages.setdefault(project, []).append(f'<a href="/files/{name}{fragment}"{mark}>{name}</a>')
     files = {f"files/{name}": data for name, data in wheels}
+    files |= {f"files/{name}.metadata": _metadata(data) for name, data in wheels if metadata}
     return files | {
         f"simple/{project}/": f"<!DOCTYPE html><html><body>{''.join(rows)}</body></html>".encode()
         for project, rows in pages.items()
     }
+
+
+def _metadata(data: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA")))

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from doctor import sigint_not_ignored
-from paddlevl_doctor.system.processes import hangup_is_interrupt, hold_interrupts
+from paddlevl_doctor.system import processes
+from paddlevl_doctor.system.processes import hangup_is_interrupt, hold_interrupts, uninterrupted
 from waiting import until
 
 # Starts children one after the other until Ctrl-C ends it; the marker tells its children from others.
@@ -100,6 +101,31 @@ def test_a_hangup_waits_while_interrupts_are_held() -> None:
         signal.raise_signal(signal.SIGTERM)
         with pytest.raises(KeyboardInterrupt):
             release()
+
+
+def test_a_signal_counts_again_when_the_clean_up_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clean-up that hangs can be interrupted; one in an `uninterrupted` block cannot."""
+    with hangup_is_interrupt():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        monkeypatch.setattr(processes, "_IGNORED_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_an_uninterrupted_block_ends_first_and_its_error_comes_first(sign: signal.Signals) -> None:
+    done = []
+    with hangup_is_interrupt(), pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(sign)
+        done.append("the block")
+    assert done == ["the block"]
+    with hangup_is_interrupt(), pytest.raises(ValueError, match="failed"), uninterrupted():
+        signal.raise_signal(sign)
+        raise ValueError("failed")
+    with hangup_is_interrupt():
+        pass  # nothing is left that would interrupt the next block
 
 
 def test_what_is_ignored_stays_ignored_as_nohup_wants_it() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -16,20 +15,22 @@ import pytest
 
 from checks_machines import CURRENT, target
 from fake_system import FakeSystem
-from paddlevl_doctor.facts.collect import PIPELINES, STATE_FOLDER, collect_facts, pipelines_link
+from paddlevl_doctor.facts.collect import PIPELINES, collect_facts, pipelines_link
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice
-from paddlevl_doctor.fix import lock, snapshot
-from paddlevl_doctor.fix.journal import Event, Transaction
+from paddlevl_doctor.fix import installs, journal, lock
+from paddlevl_doctor.fix.entries import Places, take_back
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.start_variables import Variable, content_of
-from paddlevl_doctor.fix.steps import UNDO, StepContext, link_pipelines, write_text
+from paddlevl_doctor.fix.steps import StepContext, link_pipelines, write_text
+from paddlevl_doctor.fix.undo import take_back_steps
 from paddlevl_doctor.parsing.workers import warm_daemon
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.system import files, processes
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import PipelinesLink, Target
-from paddlevl_doctor.values.findings import Step
+from paddlevl_doctor.values.plan import LinkPipelines, SetEnvironment
 from waiting import until
 from windows import with_byte_locks, with_junctions, without_sessions
 
@@ -53,18 +54,13 @@ def of(site: Path) -> Target:
 def work(site: Path) -> StepContext:
     """A transaction that has begun in this target."""
     prefix = site.parents[1]
-    transaction = Transaction(prefix, 1)
-    transaction.folder.mkdir(parents=True)
+    transaction = journal.begin(prefix, {}, creates=False)
     return StepContext(RealSystem(), transaction, prefix / "python.exe", creates=False, known=[of(site)])
 
 
-def step(path: Path) -> Step:
+def step(path: Path) -> LinkPipelines:
     words = {"summary": "", "resolves": (), "diff": "", "precondition": "", "undo": ""}
-    return Step(id="link", kind="link-pipelines", arguments={"path": str(path)}, **words)  # type: ignore[arg-type]
-
-
-def undo_of(work: StepContext) -> Event:
-    return work.transaction.events()[-1]["undo"]  # type: ignore[no-any-return]
+    return LinkPipelines(id="link", path=str(path), **words)  # type: ignore[arg-type]
 
 
 def state(site: Path, monkeypatch: pytest.MonkeyPatch, folder: Path) -> PipelinesLink:
@@ -87,7 +83,7 @@ def test_the_link_is_made_known_as_ours_and_taken_back_without_what_it_points_to
     assert (path.is_symlink(), files.is_junction(path)) == (not windows, windows)
     assert (path / "OCR.yaml").read_text() == "name: OCR\n"
     assert link_pipelines(ours, step(path)) == "already"
-    UNDO["link-pipelines"](ours, undo_of(ours))
+    take_back_steps(ours.transaction)
     assert state(site, monkeypatch, tmp_path).state == "absent"
     assert [p.name for p in (site / PIPELINES).iterdir()] == ["OCR.yaml"]
 
@@ -103,7 +99,7 @@ def test_a_dangling_link_is_replaced_and_brought_back_by_undo(
     assert state(site, monkeypatch, tmp_path).state == "dangling"
     assert link_pipelines(ours, step(path)) == "applied"
     assert state(site, monkeypatch, tmp_path).state == "right"
-    UNDO["link-pipelines"](ours, undo_of(ours))
+    take_back_steps(ours.transaction)
     seen = state(site, monkeypatch, tmp_path)
     assert (seen.state, seen.points_to) == ("dangling", str(tmp_path / "gone"))
 
@@ -117,7 +113,7 @@ def test_a_link_that_somebody_made_point_elsewhere_stays(
     path.rmdir()
     (tmp_path / "mine").mkdir()
     files.make_link(path, tmp_path / "mine")
-    UNDO["link-pipelines"](ours, undo_of(ours))
+    take_back_steps(ours.transaction)
     assert state(site, monkeypatch, tmp_path).points_to == str(tmp_path / "mine")
 
 
@@ -130,19 +126,6 @@ def test_a_folder_in_the_way_is_neither_replaced_nor_removed(
         files.make_link(tmp_path / "pipelines", tmp_path)
     files.remove_link(tmp_path / "pipelines")
     assert (tmp_path / "pipelines").is_dir()
-
-
-def test_an_environment_that_goes_takes_a_junction_with_it_and_not_what_lies_behind(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "page.png").touch()
-    ours = work(site)
-    with_junctions(monkeypatch)
-    files.make_link(site.parents[1] / "documents", tmp_path / "mine")
-    UNDO["create-environment"](replace(ours, creates=True), {"found": []})
-    assert os.listdir(site.parents[1]) == [STATE_FOLDER]
-    assert os.listdir(tmp_path / "mine") == ["page.png"]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +144,7 @@ def test_the_target_of_a_link_is_told_without_the_prefix_of_windows(
     assert RealSystem().link_target(Path("pipelines")) == meant
 
 
-def test_a_snapshot_keeps_away_from_what_lies_behind_a_junction(
+def test_what_lies_behind_a_junction_is_neither_kept_nor_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "venv"
@@ -170,12 +153,16 @@ def test_a_snapshot_keeps_away_from_what_lies_behind_a_junction(
         path.write_text("1")
     with_junctions(monkeypatch)
     files.make_link(root / "documents", tmp_path / "mine")
-    kept = snapshot.take(root, root / STATE_FOLDER / "1")
-    assert (os.listdir(kept.kept), json.loads(kept.folders.read_text())) == (["a.py"], [])
+    places = Places(root, root / STATE_FOLDER / "1", root / STATE_FOLDER / "aside")
+    installs.keep_tree(root, (".",), places.kept / "s")
+    assert os.listdir(places.kept / "s" / "0") == ["a.py"]
+    (root / "a.py").unlink()
     (root / "a.py").write_text("2")
     (tmp_path / "mine" / "second.png").write_text("2")
-    snapshot.trim(kept)
-    snapshot.restore(kept)
+    found = installs.find_changes(root, (".",), places.kept / "s", {str(root / "a.py"): None}, "s")
+    assert ([entry.path for entry in found.entries], found.folders) == (["a.py"], ())
+    take_back(places, found.entries, found.folders, found.created)
+    assert (root / "a.py").read_text() == "1"
     assert sorted(os.listdir(tmp_path / "mine")) == ["page.png", "second.png"]
     assert files.is_junction(root / "documents")
 
@@ -186,8 +173,7 @@ def test_a_snapshot_keeps_away_from_what_lies_behind_a_junction(
 def test_the_file_for_powershell_is_written_and_how_to_read_it_in_is_said(site: Path) -> None:
     ours, path = work(site), site.parents[1] / "it's mine.ps1"
     content = content_of((Variable("A", "b", "why"),), "powershell")
-    words = {"path": str(path), "content": content}
-    done = write_text(ours, replace(step(path), kind="set-environment", arguments=words))
+    done = write_text(ours, SetEnvironment(id="s", summary="", path=str(path), content=content))
     assert (done, path.read_bytes()) == ("applied", b"\xef\xbb\xbf# why\n$env:A = 'b'\n")
     assert [str(note) for note in ours.notes] == [
         f"in every new PowerShell: `. '{site.parents[1]}/it''s mine.ps1'` (if scripts are not allowed, "
@@ -212,7 +198,7 @@ def test_a_transaction_that_is_remembered_keeps_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_byte_locks(monkeypatch)
-    transaction = Transaction(tmp_path, 1)
+    transaction = journal.Transaction(tmp_path, 1)
     transaction.folder.mkdir(parents=True)
     with locked(tmp_path):
         transaction.write("begin", number=1)

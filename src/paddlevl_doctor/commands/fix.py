@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from packaging.version import Version
 
 from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.commands.follow_up_findings import with_follow_ups
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.commands.repair_gate import RepairGate, look_before
+from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.package_changes import Resolver, with_changes
 from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
 from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.preconditions import (
+    refuse_owned,
     refuse_tight,
     refuse_unfit,
     refuse_untouchable,
@@ -41,17 +42,19 @@ from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.mirrors import rates_note
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.uv import Change, required_by, resolve
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Bar, Plan, Stage, Status, Step, no_bar
+from paddlevl_doctor.values.findings import Bar, Stage, Status, no_bar
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 if TYPE_CHECKING:
     from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 
 _WRONG = (Status.ERROR, Status.WARNING)
+_MAX_PLANS = 3
+"""How often a plan is made anew for the problems that it would uncover."""
 _MAX_LISTED = 12
 """The differences that the message about a changed plan lists."""
 
@@ -88,7 +91,8 @@ def fix(
             _refuse_moved(saved, report)
         if not report.plan.steps:
             return report
-        refuse_tight(report.before.facts.free_disk_mb, report.plan)
+        report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
+        refuse_tight(system, {"target": paths.state, "uv-cache": uv_cache(system)}, report.plan)
         known = report.before.facts.target
         there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
         gate = RepairGate(
@@ -100,11 +104,23 @@ def fix(
             [],
         )
         prefetched = _prefetched(system, report, bar)
-        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate)
+        ready = (
+            gate.before.imports.result
+        )  # an import during the installation would fail for no fault of the target
+        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
         if prefetched.lease is not None:
             prefetched.lease.end()
     report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     return replace(report, applied=applied, recheck=_report(gate.after[-1]))
+
+
+def _allowed(plan: Plan) -> Plan:
+    """Return the plan without the steps that need `--yes`; raises DoctorError if no step is left."""
+    allowed = plan.allowed()
+    if not allowed.steps:
+        changes = [change for step in plan.steps for change in step.needs_consent]
+        raise DoctorError(message("collateral", changes=list(dict.fromkeys(changes))))
+    return allowed
 
 
 def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
@@ -155,12 +171,21 @@ def _plan_report(
     chosen = replace(_with_interpreter(system, request, examination, wheelhouse), set_name=options.set_name)
     if request.dev_safetensors and dev_safetensors(examination.context) is None:
         raise UsageError(message("no-dev-safetensors", set=examination.context.version_set.name))
-    plan = build_plan(PlanInput(examination.context, examination.findings, site, chosen))
+    given = PlanInput(examination.context, examination.findings, site, chosen)
+    resolver = Resolver(system)
+    for _ in range(_MAX_PLANS):
+        plan = build_plan(given)
+        refuse_unfit(wheelhouse, examination.context, plan, chosen.python_version)
+        refuse_untouchable(system, examination.facts.target, plan)
+        plan = with_changes(resolver, given, plan)
+        refuse_owned(system, examination.facts.target, plan)
+        following = with_follow_ups(given, plan, options.set_name)
+        if following is given:
+            break
+        given = following
     examination, plan = _with_page(system, examination, plan, chosen)
-    refuse_unfit(wheelhouse, examination.context, plan, chosen.python_version)
-    refuse_untouchable(system, examination.facts.target, plan)
     state = state_of(examination.facts, site)
-    resolved = source.shown_in(_resolved(system, plan, site, yes=request.yes))
+    resolved = source.shown_in(plan)
     choice = examination.context.wheel
     return FixReport(
         _report(examination), resolved, chosen, state, deep=deep, choice=choice, mirrors=source.mirrors
@@ -186,11 +211,9 @@ def _with_page(
 
 
 def _with_reason(step: Step, reason: Text) -> Step:
-    if step.kind != "install-packages":
+    if not isinstance(step, InstallPackages):
         return step
-    return replace(
-        step, arguments={**step.arguments, "reasons": [*step.arguments.get("reasons", ()), reason]}
-    )
+    return replace(step, reasons=(*step.reasons, reason))
 
 
 def fix_by_file(
@@ -282,51 +305,6 @@ def _version_of(system: System, interpreter: str) -> str:
         detail = (done.stderr or done.stdout).strip().rpartition("\n")[2]
         raise UsageError(message("not-a-python", path=interpreter, detail=detail))
     return version
-
-
-def _resolved(system: System, plan: Plan, site: Site, *, yes: bool) -> Plan:
-    """Add to every package step the changes that uv plans; a new environment needs no such list."""
-    if not site.exists:
-        return plan
-    steps = [_with_changes(system, step, plan, yes=yes) for step in plan.steps]
-    return replace(plan, steps=tuple(steps))
-
-
-def _with_changes(system: System, step: Step, plan: Plan, *, yes: bool) -> Step:
-    if step.kind != "install-packages":
-        return step
-    changes = resolve(system, step.commands[0])
-    _reject_unrequested_changes(system, changes, step, plan, yes=yes)
-    return replace(step, diff="\n".join(map(str, changes)))
-
-
-def _reject_unrequested_changes(
-    system: System, changes: Sequence[Change], step: Step, plan: Plan, *, yes: bool
-) -> None:
-    """Raise DoctorError if uv would downgrade or remove a package that no fix names, unless --yes allows it."""
-    named = {re.split(r"[\[<>=!~ ]", r, maxsplit=1)[0] for r in step.arguments["requirements"]}
-    removed = {n for s in plan.steps if s.kind == "remove-packages" for n in s.arguments["names"]}
-    unrequested = [
-        change
-        for change in changes
-        if change.before is not None
-        and change.name not in named
-        and change.name not in removed
-        and (change.after is None or Version(change.after) < Version(change.before))
-    ]
-    if unrequested and not yes:
-        raise DoctorError(message("collateral", changes=_with_reasons(system, step, unrequested)))
-
-
-def _with_reasons(system: System, step: Step, changes: Sequence[Change]) -> list[Text]:
-    """Return every change with the distributions that require it."""
-    requirers = required_by(system, step.commands[0], step.arguments["requirements"])
-    return [
-        message("change-needed-by", change=change, names=requirers[change.name])
-        if change.name in requirers
-        else str(change)
-        for change in changes
-    ]
 
 
 def link_pipelines(system: System, options: TargetOptions, stage: Stage) -> FixReport:

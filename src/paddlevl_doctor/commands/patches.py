@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.fix.patch_steps import patch_diffs
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching import patched_wheel
-from paddlevl_doctor.patching.file_patcher import promised, sha256_of
+from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.patching.proof import prove
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -126,7 +127,8 @@ def _status(
     content = system.read_bytes(path) if version else None
     digest = None if content is None else sha256_of(content)
     state = state_of(file, digest, version or "")
-    if state is PatchState.PRISTINE and digest not in promised(system, target, patch.distribution, file.path):
+    recorded = record_hashes(system, target, patch.distribution, (file.path,))
+    if state is PatchState.PRISTINE and digest not in recorded[file.path]:
         state = PatchState.ALTERED
     proof = prove(system, patch.id, target) if state is PatchState.OTHER_VERSION else None
     needed = None if proof is None or proof.cured is None else not proof.cured

@@ -51,9 +51,9 @@ def look_before(system: System, report: CheckReport, *, installs: bool) -> Befor
 
 
 def import_stack(system: System, target: Target) -> ProbeResult:
-    """Import paddle, paddlex and paddleocr in a fresh process of the target."""
+    """Import paddle, paddlex and paddleocr in a fresh process of the target, and find the pipeline of PaddleOCR-VL."""
     environment = probe_environment(system, target)
-    return run_probe(system, target.python, "imports", (), PROBE_TIMEOUT, environment)
+    return run_probe(system, target.python, "imports", ("--pipeline",), PROBE_TIMEOUT, environment)
 
 
 def failure_of(result: ProbeResult) -> str | None:

@@ -43,7 +43,8 @@ def undo_command(
     with locked(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
-        chosen = _chosen(prefix, to, needed=recovered is None)
+        # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.
+        chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
         done: list[UndoPreview] = []
         for transaction in chosen:
             with stage(message("stage-undo", number=transaction.number)):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
@@ -15,6 +17,9 @@ from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
+
+if TYPE_CHECKING:
+    from paddlevl_doctor.knowledge.patches import Patch
 
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
@@ -59,15 +64,19 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     if target is None or target.version_of("paddlex") is None:
         return ()
     # Imported when the target has answered: an import at the top would delay the start of the target's Python.
+    from paddlevl_doctor.facts.record_hashes import record_hashes  # noqa: PLC0415
     from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415
 
-    return tuple(
-        PatchedFile(
-            patch.id, file.path, _sha256(system, Path(target.folder_of(patch.distribution)) / file.path)
-        )
-        for patch in load_patches()
-        for file in patch.files
-    )
+    files = [(patch, file.path) for patch in load_patches() for file in patch.files]
+    recorded = record_hashes(system, target, "paddlex", [path for _, path in files])
+    return tuple(_patched_file(system, target, patch, path, recorded[path]) for patch, path in files)
+
+
+def _patched_file(
+    system: System, target: Target, patch: Patch, path: str, recorded: Collection[str]
+) -> PatchedFile:
+    digest = _sha256(system, Path(target.folder_of(patch.distribution)) / path)
+    return PatchedFile(patch.id, path, digest, digest in recorded)
 
 
 def _state_prefix(system: System, target: Target | None, choice: Choice) -> Path:

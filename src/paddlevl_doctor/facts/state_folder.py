@@ -62,7 +62,7 @@ def read_state_folder(system: System, prefix: Path) -> StateFolder:
     """Read the journals of the target that has its state in `prefix`; unreadable journals are ignored."""
     folder = prefix / STATE_FOLDER
     journals = dict(_journals(system, folder / "transactions"))
-    open_ones = [number for number, events in journals.items() if _is_open(events)]
+    open_ones = [number for number, events in journals.items() if _state(events) == "open"]
     patches = (patch for events in journals.values() for patch in _committed_patches(events))
     return StateFolder(
         tuple(dict.fromkeys(patches)),
@@ -96,15 +96,17 @@ def _events(text: str) -> Iterator[_Event]:
             yield event
 
 
-def _is_open(events: list[_Event]) -> bool:
-    """Return whether a transaction, or its undo, has begun and neither ended nor was rolled back."""
+def _state(events: list[_Event]) -> str:
+    """Return committed, rolled-back, or open: the transaction, or its undo, has begun and not ended."""
     kinds = [event["event"] for event in events]
-    return "rolled-back" not in kinds and ("commit" not in kinds or "undo" in kinds)
+    if "rolled-back" in kinds:
+        return "rolled-back"
+    return "committed" if "commit" in kinds and "undo" not in kinds else "open"
 
 
 def _committed_patches(events: list[_Event]) -> list[str]:
     """Return the patches of a committed transaction, nothing for an unreadable journal."""
-    if not any(event["event"] == "commit" for event in events):
+    if _state(events) != "committed":
         return []
     try:
         steps = [step for event in events for step in event.get("plan", {}).get("steps", ())]

@@ -35,6 +35,7 @@ from paddlevl_doctor.fix.entries import (
     state_of,
 )
 from paddlevl_doctor.packages import uv
+from paddlevl_doctor.system import files
 
 SKIPPED = (STATE_FOLDER, uv.LOCK_NAME)
 """What is neither kept nor restored: the doctor's state, and uv's lock file, whose inode other processes wait for."""
@@ -134,7 +135,7 @@ def site_folders(root: Path) -> list[Path]:
     """Return the site-packages folders of a virtual environment, or the folder itself if it is one."""
     if (root / "pyvenv.cfg").exists():
         found = [*root.glob("lib/*/site-packages"), *root.glob("lib64/*/site-packages")]
-        found += [root / "Lib" / "site-packages"] if os.name == "nt" else []
+        found += [root / "Lib" / "site-packages"] if files.WINDOWS else []
         return [folder for folder in found if folder.is_dir()]
     return [root]
 
@@ -199,6 +200,28 @@ def _required_name(text: str) -> NormalizedName | None:
         return None
 
 
+def untouched_names(prefix: Path, roots: Sequence[str], kept: Path) -> set[str]:
+    """Return the normalized names of the distributions that an interrupted installer did not install.
+
+    Their only RECORD is the former one. uv removes the former RECORDs of all packages before it installs the first.
+    """
+    former: set[str] = set()
+    written: set[str] = set()
+    for number, root in enumerate(roots):
+        for site in site_folders(prefix / root):
+            for record in site.glob("*.dist-info/RECORD"):
+                copy = kept / str(number) / record.relative_to(prefix / root)
+                (former if _is_same_file(copy, record) else written).add(name_of(record.parent.name))
+    return former - written
+
+
+def _is_same_file(old: Path, new: Path) -> bool:
+    if not old.is_file():
+        return False
+    was, now = old.stat(), new.stat()
+    return was.st_ino == now.st_ino or (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
 def cached_infos(cache: Path) -> list[Path]:
     """Return the dist-info folders of the wheels in uv's cache."""
     return list(cache.glob("archive-v0/*/*.dist-info"))
@@ -217,7 +240,7 @@ def cached_claims(
         if name_of(info.name) in names:
             for site in sites:
                 found.update(_recorded(site, info / "RECORD"))
-                scripts = site.parents[2] / "bin" if os.name != "nt" else site.parents[1] / "Scripts"
+                scripts = site.parents[2] / "bin" if not files.WINDOWS else site.parents[1] / "Scripts"
                 found.update({str(scripts / name): None for name in _entry_points(info / "entry_points.txt")})
     return found
 
@@ -228,7 +251,7 @@ def _entry_points(path: Path) -> list[str]:
     except OSError:
         return []
     names = re.findall(r"^\s*([\w.-]+)\s*=", text, re.MULTILINE)
-    return [name + end for name in names for end in (("", ".exe") if os.name == "nt" else ("",))]
+    return [name + end for name in names for end in (("", ".exe") if files.WINDOWS else ("",))]
 
 
 # --- after ------------------------------------------------------------------------------------------------
@@ -292,6 +315,62 @@ def _differences_outside(
         relative = os.path.relpath(path, prefix)
         if relative not in listed:
             yield Entry(relative, None, state_of(path, hashed=True))
+
+
+def overwritten(
+    prefix: Path, roots: Sequence[str], kept: Path, changes: Changes, names: Collection[str]
+) -> dict[str, list[str]]:
+    """Return the files that the changed distributions `names` wrote over those of other distributions, by owner.
+
+    The owner of the files of the environment itself, such as `pyvenv.cfg`, is called `python`.
+    Two distributions share a file without harm if both have the same content, if nothing imports it, or if both are
+    builds of OpenCV, which all bring cv2 (the import of the stack shows whether it works).
+    """
+    former = {
+        os.path.normpath(_rebased(path, kept / str(number), prefix / root))
+        for number, root in enumerate(roots)
+        for path in claims(kept / str(number), names)
+    }
+    written = (entry for entry in changes.entries if entry.before is not None and entry.after is not None)
+    over = {os.path.normpath(prefix / entry.path) for entry in written if _is_new_content(entry)} - former
+    if not over:
+        return {}
+    shown = {path: os.path.relpath(path, prefix).replace(os.sep, "/") for path in over}
+    found = {"python": sorted(name for name in shown.values() if _SKELETON.fullmatch(name))}
+    for site in (site for root in roots for site in site_folders(prefix / root)):
+        for info in site.glob("*.dist-info"):
+            name = name_of(info.name)
+            if name not in names and not (
+                name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
+            ):
+                lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
+                paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
+                found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
+    return {name: paths for name, paths in found.items() if paths}
+
+
+_UNUSED = re.compile(r"(?:tests?|docs?|examples?)/|.*/include/|[^/]+(?<!\.py|pth|\.so|pyd)$", re.IGNORECASE)
+"""Paths in site-packages that nothing imports, and that the wheels of several projects contain."""
+_OPENCV = "opencv-"
+
+
+def _site_path(path: str, site: Path) -> str:
+    return os.path.relpath(path, site).replace(os.sep, "/")
+
+
+def _rebased(path: str, old: Path, new: Path) -> str:
+    return f"{new}/{os.path.relpath(path, old)}"
+
+
+def _is_new_content(entry: Entry) -> bool:
+    before, after = entry.before, entry.after
+    if (
+        before is None
+        or after is None
+        or (before.kind, before.size, before.text) != (after.kind, after.size, after.text)
+    ):
+        return True
+    return before.sha256 != after.sha256 or before.sha256 is None
 
 
 def _is_claimed(path: str, claimed: Claims) -> bool:

@@ -10,7 +10,8 @@ from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import CachedModel
-from paddlevl_doctor.values.findings import Finding, Step
+from paddlevl_doctor.values.findings import Finding
+from paddlevl_doctor.values.plan import EditConfig, SetModelsAside, ShareModels, Step
 
 
 def cache_steps(context: Context, fixable: Sequence[Finding]) -> Iterator[Step]:
@@ -29,32 +30,30 @@ def cache_steps(context: Context, fixable: Sequence[Finding]) -> Iterator[Step]:
 
 def _set_aside(finding: Finding, models: Sequence[CachedModel]) -> Step:
     names = ", ".join(model.name for model in models)
-    return Step(
+    return SetModelsAside(
         id="set-models-aside",
-        kind="repair-model-cache",
         summary=message("step-set-aside", names=names),
         resolves=(finding.id,),
         diff="\n".join(f"- {model.path} ({model.size_mb} MB)" for model in models),
         precondition=message("step-set-aside-before"),
         undo=message("step-set-aside-undo"),
-        arguments={"action": "set-aside", "folders": [model.path for model in models]},
+        folders=tuple(model.path for model in models),
     )
 
 
 def _share(finding: Finding, models: Sequence[CachedModel]) -> Step:
     """Replace the files of a copy inside another model's folder by hard links to those in official_models."""
-    pairs = [
-        [model.path, str(PurePath(model.path).parents[1] / PurePath(model.path).name)] for model in models
-    ]
-    return Step(
+    pairs = tuple(
+        (model.path, str(PurePath(model.path).parents[1] / PurePath(model.path).name)) for model in models
+    )
+    return ShareModels(
         id="share-models",
-        kind="repair-model-cache",
         summary=message("step-share", size_mb=sum(model.size_mb for model in models)),
         resolves=(finding.id,),
         diff="\n".join(f"~ {copy} = {original}" for copy, original in pairs),
         precondition=message("step-share-before"),
         undo=message("step-share-undo"),
-        arguments={"action": "share", "pairs": pairs},
+        pairs=pairs,
     )
 
 
@@ -65,13 +64,13 @@ def _generation_configs(finding: Finding, models: Sequence[CachedModel]) -> Iter
             continue  # without an end token in config.json there is nothing to copy
         content = json.dumps(dict(model.tokens), indent=2, sort_keys=True) + "\n"
         path = str(PurePath(model.path) / "generation_config.json")
-        yield Step(
+        yield EditConfig(
             id=f"stop-file-{model.name.replace('/', '-')}",
-            kind="edit-config",
             summary=message("step-write", path=path),
             resolves=(finding.id,),
             diff="\n".join(f"+{line}" for line in content.splitlines()),
             precondition=message("step-write-before"),
             undo=message("step-write-undo"),
-            arguments={"path": path, "content": content},
+            path=path,
+            content=content,
         )

@@ -7,9 +7,18 @@ from collections.abc import Collection, Iterator, Sequence
 
 from paddlevl_doctor.fix.plan_input import PlanInput
 from paddlevl_doctor.knowledge.failures import all_ids, load_failure
-from paddlevl_doctor.knowledge.patches import Patch, PatchState, find_patch, load_patches, state_of
+from paddlevl_doctor.knowledge.patches import (
+    Patch,
+    PatchFile,
+    PatchState,
+    find_patch,
+    load_patches,
+    state_of,
+)
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.values.findings import Finding, Status, Step
+from paddlevl_doctor.values.facts import PatchedFile
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import ApplyPatch, Step
 
 
 def is_only_offered(finding: str, only: Collection[str]) -> bool:
@@ -37,7 +46,13 @@ def _is_applicable(given: PlanInput, patch: Patch) -> bool:
 def _states(given: PlanInput, patch: Patch) -> list[PatchState]:
     files, version = {file.path: file for file in patch.files}, given.installed(patch.distribution) or ""
     facts = (f for f in given.context.facts.patched_files if f.patch == patch.id)
-    return [state_of(files[f.path], f.sha256, version) for f in facts]
+    return [_state(files[f.path], f, version) for f in facts]
+
+
+def _state(file: PatchFile, fact: PatchedFile, version: str) -> PatchState:
+    """Return the state of a file; a published content that is not the one of its RECORD counts as altered."""
+    state = state_of(file, fact.sha256, version)
+    return PatchState.ALTERED if state is PatchState.PRISTINE and fact.recorded is False else state
 
 
 def patch_steps(given: PlanInput, fixable: Sequence[Finding], new_paddlex: str | None) -> list[Step]:
@@ -73,7 +88,7 @@ def _fixing_patches(given: PlanInput, fixable: Sequence[Finding], new_paddlex: s
 
 
 def _needed_by(given: PlanInput, version: str) -> set[str]:
-    """Return the patches that a new paddlex needs: the automatic ones, and those that are applied now."""
+    """Return the patches that a new paddlex needs: those in place, and without --only the automatic ones."""
     context = given.context
     needed = {
         "doc-preprocessor-defaults": "use-doc-preprocessor",
@@ -82,21 +97,29 @@ def _needed_by(given: PlanInput, version: str) -> set[str]:
     if context.facts.host.system == "windows" and context.wheel.package == "paddlepaddle-gpu":
         needed["fuse-rms-norm"] = "windows-fused-rms-norm-kernel"
     wanted = {patch for patch, finding in needed.items() if finding not in given.request.skip}
+    if given.request.only and given.site.exists:  # only what was in place is put back
+        wanted = set()
     if given.target is not None:
-        wanted |= {p.id for p in load_patches() if _is_applied(given, p)}
+        wanted |= {p.id for p in load_patches() if _was_applied(given, p)}
     return {p.id for p in load_patches() if p.id in wanted and p.fits(version)}
 
 
+def _was_applied(given: PlanInput, patch: Patch) -> bool:
+    """Return whether a patch is in place, or was applied and its files are neither published nor older ones."""
+    recorded = patch.id in given.context.facts.applied_patches
+    return _is_applied(given, patch) or (recorded and not _is_applicable(given, patch))
+
+
 def _patch_step(patch: Patch, finding: str | None, version: str) -> Step:
-    return Step(
+    return ApplyPatch(
         id=f"patch-{patch.id}",
-        kind="apply-patch",
         summary=message("step-patch", title=message(f"patch:{patch.id}:title")),
         resolves=(finding,) if finding else (),
         diff="\n".join(diff for _, diff in patch_diffs(patch, version)),
         precondition=message("step-patch-before", files=", ".join(file.path for file in patch.files)),
         undo=message("step-patch-undo"),
-        arguments={"patch": patch.id, "reasons": [message(f"patch:{patch.id}:why")]},
+        patch=patch.id,
+        reasons=(message(f"patch:{patch.id}:why"),),
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
@@ -22,9 +23,20 @@ from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.uv import index_words
 from paddlevl_doctor.shells import shell_of
-from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Finding, Plan, SkippedFix, Status, Step
+from paddlevl_doctor.values.findings import Finding, Status
+from paddlevl_doctor.values.plan import (
+    ClearLeftovers,
+    CreateEnvironment,
+    InstallPackages,
+    LinkPipelines,
+    Plan,
+    RemovePackages,
+    SetEnvironment,
+    SetEnvironmentAside,
+    SkippedFix,
+    Step,
+)
 
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
@@ -43,10 +55,7 @@ _UNFIXABLE = (
 
 
 def build_plan(given: PlanInput) -> Plan:
-    """Return the steps that fix the findings in this environment, in the order of their execution.
-
-    Raises DoctorError if a requested version set needs a removal that the user did not allow.
-    """
+    """Return the steps that fix the findings in this environment, in the order of their execution."""
     request = given.request
     if any(
         f.id in _UNFIXABLE and f.status is Status.ERROR and f.id not in request.skip for f in given.findings
@@ -68,7 +77,7 @@ def build_plan(given: PlanInput) -> Plan:
         *packages,
         *patch_steps(given, fixable, new_paddlex),
         *_variable_steps(given, fixable, new_paddlex, installs=bool(packages)),
-        *_link_steps(given, installs=bool(packages)),
+        *_link_steps(given, installs=new_paddlex is not None),
     ]
     resolved = {finding for step in steps for finding in step.resolves}
     noted = {f.id for f in wanted if f.status is Status.NOTE}
@@ -86,7 +95,7 @@ def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
     if cure.kind not in _INSTALLING:
         return None
     removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
-    return ", ".join(removal[0].arguments["names"]) if removal else None
+    return ", ".join(removal[0].names) if removal else None
 
 
 def _is_wanted(finding: Finding, request: Request) -> bool:
@@ -131,29 +140,34 @@ def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Ste
     offline = ("--offline",) if request.wheelhouse else ()
     command = ("uv", "venv", *offline, "--no-project", "--allow-existing", "--python", python, site.prefix)
     return [
-        Step(
+        *_set_aside_steps(given),
+        CreateEnvironment(
             id="create-environment",
-            kind="create-environment",
             summary=message("step-create", path=site.prefix, python=PurePath(python).name),
             resolves=resolved,
             commands=(command,),
-            diff="\n".join(_former_versions(given)),
-            precondition=message(
-                "step-recreate-before" if given.context.facts.broken_environment else "step-create-before",
-                path=site.prefix,
-            ),
+            precondition=message("step-create-before", path=site.prefix),
             undo=message("step-create-undo", path=site.prefix),
-            arguments={"prefix": site.prefix},
-        )
+            prefix=site.prefix,
+        ),
     ]
 
 
-def _former_versions(given: PlanInput) -> Iterator[str]:
-    """Yield the former Python and packages of an environment whose Python no longer exists, as lines of a diff."""
+def _set_aside_steps(given: PlanInput) -> list[Step]:
+    """Keep the whole content of an environment whose Python no longer exists; undo brings it back."""
     broken = given.context.facts.broken_environment
-    if broken is not None:
-        yield f"- Python {broken.version or '?'} ({broken.home or '?'})"
-        yield from (f"- {name} {version}" for name, version in broken.packages.items())
+    if broken is None:
+        return []
+    former = {f"Python {broken.version or '?'}": f"({broken.home or '?'})", **broken.packages}
+    return [
+        SetEnvironmentAside(
+            id="set-environment-aside",
+            summary=message("step-environment-aside", path=broken.folder),
+            diff="\n".join(f"- {name} {version}" for name, version in former.items()),
+            precondition=message("step-recreate-before", path=broken.folder),
+            undo=message("step-environment-aside-undo", path=broken.folder),
+        )
+    ]
 
 
 # --- packages ---------------------------------------------------------------------------------------------
@@ -172,16 +186,23 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
     removal = _removal_steps(given, installing, requirements)
-    if removal and not request.yes and not set(installing) & set(request.only):
-        raise DoctorError(message("collateral", changes=removal[0].diff.replace("\n", "; ")))
     clearing = _clearing_steps(given, tuple(i for i, c in installing.items() if c.kind == "reinstall"))
     if not requirements:  # an interrupted pip left only records without a version
         return clearing
     reinstalled = (*damaged, *_changes_cuda_variant(given, (cure.kind for cure in installing.values())))
-    return [*removal, *clearing, _install_step(given, tuple(installing), requirements, reinstalled)]
+    install = _install_step(given, tuple(installing), requirements, reinstalled)
+    if removal and not request.yes and not set(installing) & set(request.only):
+        removes = tuple(removal[0].diff.splitlines())
+        removal, install = (
+            [replace(removal[0], needs_consent=removes)],
+            replace(install, needs_consent=removes),
+        )
+    return [*removal, *clearing, install]
 
 
-def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]) -> list[Step]:
+def _removal_steps(
+    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]
+) -> list[RemovePackages]:
     """Remove the paddle distribution that would collide with the required one: both own the folder paddle/."""
     required = next((n for r in requirements for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
     present = {name: version for name in _PADDLES if (version := given.installed(name))}
@@ -190,16 +211,16 @@ def _removal_steps(given: PlanInput, resolved: Iterable[str], requirements: Sequ
         return []
     names = " ".join(f"{name} {present[name]}" for name in removed)
     return [
-        Step(
+        RemovePackages(
             id="remove-packages",
-            kind="remove-packages",
             summary=message("step-remove", names=names),
             resolves=tuple(i for i in resolved if i == "both-paddle-dists"),
             commands=(("uv", "pip", "uninstall", "--python", given.site.python, *removed),),
             diff="\n".join(f"- {name} {present[name]}" for name in removed),
             precondition=message("step-remove-before", names=names),
             undo=message("step-packages-undo"),
-            arguments={"names": removed, "versions": [present[name] for name in removed]},
+            names=tuple(removed),
+            versions=tuple(present[name] for name in removed),
         )
     ]
 
@@ -258,15 +279,15 @@ def _clearing_steps(given: PlanInput, resolved: tuple[str, ...]) -> list[Step]:
     if given.target is None or not names:
         return []
     return [
-        Step(
+        ClearLeftovers(
             id="clear-leftovers",
-            kind="clear-leftovers",
             summary=message("step-clear", count=len(names)),
             resolves=resolved,
             diff="\n".join(f"- {name}" for name in names),
             precondition=message("step-clear-before", names=", ".join(names)),
             undo=message("step-clear-undo"),
-            arguments={"names": list(names), "site": given.target.purelib},
+            names=tuple(names),
+            site=given.target.purelib,
         )
     ]
 
@@ -319,15 +340,15 @@ def _install_step(
         words += ["--reinstall-package", name]
     wheel, target = given.context.wheel, given.target
     rules = (*wheel.reasons, *wheel.refusals) if wheel.requirement in requirements else ()
-    return Step(
+    return InstallPackages(
         id="install-packages",
-        kind="install-packages",
         summary=message("step-install", names=", ".join(requirements)),
         resolves=tuple(resolved),
         commands=((*words, *requirements),),
         precondition=message("step-install-before", count=len(target.distributions) if target else 0),
         undo=message("step-packages-undo"),
-        arguments={"requirements": list(requirements), "reasons": [rule.message for rule in rules]},
+        requirements=tuple(requirements),
+        reasons=tuple(rule.message for rule in rules),
     )
 
 
@@ -359,7 +380,7 @@ def _index_words(given: PlanInput, requirements: Sequence[str]) -> list[str]:
 
 def _installed_paddlex(packages: Sequence[Step]) -> str | None:
     """Return the version of paddlex that the steps install, with its published files; None if they install none."""
-    wanted = (r for step in packages for r in step.arguments.get("requirements", ()))
+    wanted = (r for step in packages if isinstance(step, InstallPackages) for r in step.requirements)
     found = (re.fullmatch(r"paddlex(?:\[[^]]*\])?==([0-9.]+)", r) for r in wanted)
     return next((match[1] for match in found if match), None)
 
@@ -382,15 +403,15 @@ def _variable_steps(
     shell = shell_of(facts.host.system)
     path = str(PurePath(given.site.prefix) / FILES[shell])
     return [
-        Step(
+        SetEnvironment(
             id="set-environment",
-            kind="set-environment",
             summary=message("step-environment", path=path),
             resolves=resolved,
             diff="\n".join(f"+{line}" for line in script(unset, shell).splitlines()),
             precondition=message("step-write-before"),
             undo=message("step-write-undo"),
-            arguments={"path": path, "content": content_of(unset, shell)},
+            path=path,
+            content=content_of(unset, shell),
         )
     ]
 
@@ -403,13 +424,13 @@ def _link_steps(given: PlanInput, *, installs: bool) -> list[Step]:
     if given.target is not None and not given.target.can_change("paddlex") and not installs:
         return []
     return [
-        Step(
+        LinkPipelines(
             id="link-pipelines",
-            kind="link-pipelines",
             summary=message("step-link", path=link.path),
             resolves=("pipelines-link",),
             precondition=message("step-link-before", path=link.path),
             undo=message("step-link-undo", path=link.path),
-            arguments={"path": link.path, "prefix": given.site.prefix},
+            path=link.path,
+            prefix=given.site.prefix,
         )
     ]

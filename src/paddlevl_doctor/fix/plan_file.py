@@ -19,15 +19,18 @@ from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
-from paddlevl_doctor.values.findings import Plan, Step, as_dict
+from paddlevl_doctor.values.findings import as_dict
+from paddlevl_doctor.values.plan import Plan, Step
 
 SCHEMA = "paddlevl-doctor/fix/1"
 _MAX_BYTES = 16 << 20
 """Bytes that are read at most; a plan file has some kilobytes."""
 _TEXT_FIELDS = frozenset(
-    f"{name}{end}" for name in ("summary", "precondition", "undo") for end in ("", "_message")
+    f"{name}{end}"
+    for name in ("summary", "precondition", "undo", "notes", "needs_consent", "optional")
+    for end in ("", "_message", "_messages")
 )
-"""Fields with text in the user's language; they do not change what a step does."""
+"""Fields that do not change what a step does: text in the user's language, and marks that a new plan has, too."""
 
 
 @dataclass(frozen=True)

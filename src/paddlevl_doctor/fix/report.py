@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
-from paddlevl_doctor.fix.steps import PACKAGE_KINDS
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.fix.undo import UndoPreview
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.values.findings import ExitCode, Plan
+from paddlevl_doctor.values.findings import ExitCode
+from paddlevl_doctor.values.plan import CreateEnvironment, PackageStep, Plan, SkippedFix
 
 if TYPE_CHECKING:
     from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
@@ -37,16 +37,18 @@ class FixReport:
     """The rates that --mirror auto measured, the fastest first, then those of the servers of a CUDA wheel."""
     recovered: int | None = None
     """The number of an interrupted transaction that was rolled back first."""
+    held: tuple[SkippedFix, ...] = ()
+    """With --apply: the findings whose steps were not applied, because they need --yes."""
     note: Text = ""
     """A note about the download of the CUDA wheel."""
 
     def is_new(self) -> bool:
         """Return whether the plan creates the environment."""
-        return any(step.kind == "create-environment" for step in self.plan.steps)
+        return any(isinstance(step, CreateEnvironment) for step in self.plan.steps)
 
     def installs(self) -> bool:
         """Return whether the plan changes packages."""
-        return any(step.kind in PACKAGE_KINDS for step in self.plan.steps)
+        return any(isinstance(step, PackageStep) for step in self.plan.steps)
 
     def exit_code(self) -> ExitCode:
         """Return the exit code of the last check: after the plan was applied, else before."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -19,21 +20,31 @@ from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.packages.uv import (
-    INSTALL_TIMEOUT,
-    UvError,
-    parse_changes,
-    run_uv,
-    uv_locked,
-)
+from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, install, parse_changes, run_uv, uv_locked
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
 from paddlevl_doctor.shells import POWERSHELL, SH, source_command
 from paddlevl_doctor.system.files import link_text, make_link, sync_folder
-from paddlevl_doctor.system.machine import Completed, System
+from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Step, no_bar
+from paddlevl_doctor.values.findings import no_bar
+from paddlevl_doctor.values.plan import (
+    ApplyPatch,
+    ClearLeftovers,
+    CreateEnvironment,
+    EditConfig,
+    InstallPackages,
+    LinkPipelines,
+    PackageStep,
+    RemovePackages,
+    SetEnvironment,
+    SetEnvironmentAside,
+    SetModelsAside,
+    ShareModels,
+    Step,
+    WriteFile,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,8 @@ class StepContext:
     """The patches whose proofs have not run yet, by step id."""
     installed: set[str] = field(default_factory=set)
     """The normalized names of the distributions that were installed."""
+    ready: Callable[[], object] = bool
+    """Waits until nothing reads the packages of the target any more; called before each change of packages."""
 
     @property
     def prefix(self) -> Path:
@@ -76,7 +89,7 @@ class StepContext:
         If this transaction creates the environment, only the first intent is synced: a sync after 20,000 new files
         would wait until all of them are on the disk.
         """
-        durable = not self.creates or step.kind == "create-environment"
+        durable = not self.creates or isinstance(step, CreateEnvironment)
         self.transaction.write("intent", durable=durable, step=step.id, runner=step.kind, **change)
 
     def log_entries(self, step: Step, entries: Iterable[Entry], **more: object) -> None:
@@ -98,7 +111,7 @@ class StepContext:
 # --- environments and packages ------------------------------------------------------------------------------
 
 
-def set_environment_aside(context: StepContext, step: Step) -> str:
+def set_environment_aside(context: StepContext, step: SetEnvironmentAside) -> str:
     """Move everything in the folder of the environment into the transaction; return "applied"."""
     names = sorted(name for name in os.listdir(context.prefix) if name != STATE_FOLDER)
     _move_into_transaction(context, step, [context.prefix / name for name in names])
@@ -117,45 +130,66 @@ def _move_into_transaction(context: StepContext, step: Step, paths: Sequence[Pat
         sync_folder(folder)
 
 
-def create_environment(context: StepContext, step: Step) -> str:
+def create_environment(context: StepContext, step: CreateEnvironment) -> str:
     """Create the virtual environment; return "applied". Files that its folder had before are kept."""
-    _run_installer(
-        context, step, (".",), lambda: run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    )
+    _run_installer(context, step, (".",), lambda: _run_uv(context, step))
     return "applied"
 
 
-def change_packages(context: StepContext, step: Step) -> str:
-    """Install or remove packages with uv; return "applied"."""
-    roots = (".",) if context.creates else _roots(context)
+def remove_packages(context: StepContext, step: RemovePackages) -> str:
+    """Remove packages with uv; return "applied"."""
+    roots = _roots(context)
     context.known.clear()
     _run_installer(context, step, roots, lambda: _run_uv(context, step))
-    if step.kind == "install-packages":
-        _refuse_damaged(context)
     return "applied"
 
 
-def _refuse_damaged(context: StepContext) -> None:
-    """Compare the files of the installed distributions with their RECORD; raises DoctorError for a difference.
+def install_packages(context: StepContext, step: InstallPackages) -> str:
+    """Install packages with uv; return "applied"."""
+    roots = (".",) if context.creates else _roots(context)
+    context.known.clear()
+    _run_installer(context, step, roots, lambda: _install(context, step))
+    return "applied"
 
-    uv links the files from its cache, and does not notice that a file there was damaged since.
+
+def _run_uv(context: StepContext, step: Step) -> str:
+    return run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT).stderr
+
+
+def _install(context: StepContext, step: InstallPackages) -> str:
+    """Install, compare the installed files with their RECORD, and return uv's list of changes.
+
+    uv links the files from its cache and does not notice that one was damaged there. Damaged distributions are
+    installed once more from a fresh download; raises DoctorError if they still differ.
     """
-    target = context.target()
-    found = tuple(d for d in target.distributions if d.name in context.installed)
+    command, exact = step.commands[0], step.exact
+    installed = install(context.system, command, exact)
+    context.notes.extend(installed.notes)
+    output = installed.output.stderr
+    damaged = _damaged(context, output)
+    if damaged:
+        again = tuple(word for name in damaged for word in ("--reinstall-package", name))
+        output += install(context.system, (*command[:3], *again, *command[3:]), exact).output.stderr
+        damaged = _damaged(context, output)
+    if damaged:
+        files = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in damaged.items()]
+        raise DoctorError(message("installed-damaged", files=files[:5]))
+    return output
+
+
+def _damaged(context: StepContext, output: str) -> dict[str, tuple[str, ...]]:
+    """Return the files that differ from RECORD, by the installed distribution; `output` is uv's list of changes."""
+    context.known.clear()
+    target, names = context.target(), _changed_names(output)
+    found = tuple(d for d in target.distributions if d.name in names)
     seen = compare(replace(target, distributions=found), context.system.cpu_count(), no_bar, "")
     rows = (seen.data or {}).get("distributions", ())
-    damaged = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
-    shown = [f"{name}: {', '.join(paths[:3])}" for name, paths in damaged.items() if paths]
-    if shown:
-        raise DoctorError(message("installed-damaged", files=shown[:5]))
+    paths = {row["name"]: (*row["missing"], *(file["path"] for file in row["altered"])) for row in rows}
+    return {name: found for name, found in paths.items() if found}
 
 
-def _run_uv(context: StepContext, step: Step) -> Completed:
-    return (
-        _install_as_tested(context, step)
-        if context.creates
-        else run_uv(context.system, step.commands[0], timeout=INSTALL_TIMEOUT)
-    )
+def _changed_names(output: str) -> set[str]:
+    return {canonicalize_name(change.name) for change in parse_changes(output)}
 
 
 def _roots(context: StepContext) -> tuple[str, ...]:
@@ -170,62 +204,54 @@ def _roots(context: StepContext) -> tuple[str, ...]:
     return tuple(os.path.relpath(folder, context.prefix.resolve()) for folder in folders)
 
 
-def _run_installer(
-    context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], Completed]
-) -> None:
+def _run_installer(context: StepContext, step: Step, roots: Sequence[str], run: Callable[[], str]) -> None:
     """Keep the tree, run the installer, and record what it changed; nothing else is taken back later."""
     transaction, kept = context.transaction, context.transaction.folder / step.id
+    creates = isinstance(step, CreateEnvironment)
     transaction.write("keep", durable=not context.creates, step=step.id)
     with uv_locked(context.prefix):
-        installs.keep_tree(context.prefix, roots, kept, creates=step.kind == "create-environment")
-    planned = _planned_names(step)
-    context.log_intent(
-        step, roots=roots, requirements=list(step.arguments.get("requirements", ())), planned=planned
-    )
-    changed = {canonicalize_name(change.name) for change in parse_changes(run().stderr)}
+        installs.keep_tree(context.prefix, roots, kept, creates=creates)
+    requirements = step.requirements if isinstance(step, InstallPackages) else ()
+    planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
+    context.log_intent(step, roots=roots, **planned)
+    context.ready()
+    changed = _changed_names(run())
     context.installed.update(changed)
-    claimed = claims_of(context.prefix, roots, step.kind, changed)
+    claimed = claims_of(context.prefix, roots, changed, creates=creates)
     with uv_locked(context.prefix):
         changes = installs.find_changes(context.prefix, roots, kept, claimed, step.id)
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
         transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
+        over = installs.overwritten(context.prefix, roots, kept, changes, changed)
         installs.discard_unchanged(kept, changes, transaction.folder)
+    if over:
+        shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]
+        raise DoctorError(message("installed-over", files=shown))
+
+
+_MAX_SHOWN_PATHS = 3
+"""The files that a message names for each distribution."""
 
 
 def _planned_names(step: Step) -> list[str]:
     """Return the names that the plan changes; an installation in a new environment has no such list."""
-    return [line.split()[1] for line in step.diff.splitlines()] if step.kind in PACKAGE_KINDS else []
+    return [line.split()[1] for line in step.diff.splitlines()] if isinstance(step, PackageStep) else []
 
 
-PACKAGE_KINDS = ("install-packages", "remove-packages")
-
-
-def claims_of(prefix: Path, roots: Sequence[str], kind: str, names: Iterable[str]) -> dict[str, str | None]:
-    """Return the paths that a step of this kind owns after it has run: those of the changed distributions."""
-    if kind == "create-environment":
+def claims_of(
+    prefix: Path, roots: Sequence[str], names: Iterable[str], *, creates: bool
+) -> dict[str, str | None]:
+    """Return the paths that an installer owns: a new environment, or the changed distributions `names`."""
+    if creates:
         return installs.skeleton(prefix)
     wanted = set(names)
     return {path: sha for root in roots for path, sha in installs.claims(prefix / root, wanted).items()}
 
 
-def _install_as_tested(context: StepContext, step: Step) -> Completed:
-    """Install the tested versions, or the newest that fit if the index lacks one of those."""
-    command = step.commands[0]
-    try:
-        return run_uv(context.system, command, timeout=INSTALL_TIMEOUT)
-    except UvError as error:
-        if "--requirements" not in command or "--no-index" in command or not error.unsolvable:
-            raise
-        at = command.index("--requirements")
-        done = run_uv(context.system, (*command[:at], *command[at + 2 :]), timeout=INSTALL_TIMEOUT)
-        context.notes.append(message("newest-instead"))
-        return done
-
-
-def clear_leftovers(context: StepContext, step: Step) -> str:
+def clear_leftovers(context: StepContext, step: ClearLeftovers) -> str:
     """Move broken records of distributions out of site-packages; return "applied", or "already" if none is left."""
-    site, names = Path(context.target().purelib), [str(name) for name in step.arguments["names"]]
+    site, names = Path(context.target().purelib), step.names
     for name in names:
         if PurePath(name).name != name or name in ("", ".", ".."):
             raise DoctorError(message("patch-outside", path=name, site=site))
@@ -233,6 +259,7 @@ def clear_leftovers(context: StepContext, step: Step) -> str:
     if not paths:
         return "already"
     context.known.clear()
+    context.ready()
     with uv_locked(context.prefix):
         _move_into_transaction(context, step, paths)
     return "applied"
@@ -241,10 +268,10 @@ def clear_leftovers(context: StepContext, step: Step) -> str:
 # --- single files -------------------------------------------------------------------------------------------
 
 
-def apply_patch(context: StepContext, step: Step) -> str:
+def apply_patch(context: StepContext, step: ApplyPatch) -> str:
     """Patch every unpatched file; return "applied", or "already" if all files are patched."""
     target = context.target()
-    patch = find_patch(str(step.arguments["patch"]))
+    patch = find_patch(step.patch)
     changes = file_patcher.changes(context.system, patch, target)
     if not changes:
         return "already"
@@ -288,12 +315,12 @@ def proof_note(patch_id: str, proof: Proof) -> Text:
     return message("patch-proven", saw=proof.saw)
 
 
-def write_text(context: StepContext, step: Step) -> str:
+def write_text(context: StepContext, step: WriteFile) -> str:
     """Write a whole file; return "applied", or "already" if it has that content.
 
     Raises DoctorError if the path is not a regular file, or if its folder is missing.
     """
-    path, content = Path(str(step.arguments["path"])), str(step.arguments["content"]).encode()
+    path, content = Path(step.path), step.content.encode()
     if not path.parent.is_dir() or (os.path.lexists(path) and not path.is_file()):
         raise DoctorError(message("file-in-the-way", path=path))
     if path.exists() and path.read_bytes() == content:
@@ -301,7 +328,7 @@ def write_text(context: StepContext, step: Step) -> str:
     entry = _entry(context, path, content, f"{step.id}/0")
     context.log_entries(step, (entry,))
     _write(path, content, context.kept(f"{step.id}/0"))
-    if step.kind == "set-environment":
+    if isinstance(step, SetEnvironment):
         context.notes.append(_usage_hint(path))
     return "applied"
 
@@ -336,16 +363,19 @@ def _usage_hint(path: Path) -> Message:
 # --- outside the target -------------------------------------------------------------------------------------
 
 
-def repair_model_cache(context: StepContext, step: Step) -> str:
-    """Move incomplete models aside, or link equal copies; return "applied", or "already" if nothing is left to do."""
-    if step.arguments["action"] == "share":
-        links = model_cache.plan_links(step.arguments["pairs"])
-        if not links:
-            return "already"
-        context.log_intent(step, links=links)
-        model_cache.make_links(links)
-        return "applied"
-    folders = [path for path in step.arguments["folders"] if Path(path).is_dir()]
+def share_models(context: StepContext, step: ShareModels) -> str:
+    """Link equal copies of models; return "applied", or "already" if nothing is left to do."""
+    links = model_cache.plan_links(step.pairs)
+    if not links:
+        return "already"
+    context.log_intent(step, links=links)
+    model_cache.make_links(links)
+    return "applied"
+
+
+def set_models_aside(context: StepContext, step: SetModelsAside) -> str:
+    """Move incomplete models aside; return "applied", or "already" if none is left."""
+    folders = [path for path in step.folders if Path(path).is_dir()]
     moves = model_cache.plan_moves(folders, f"{context.transaction.number:04d}-{os.getpid()}")
     if not moves:
         return "already"
@@ -355,13 +385,13 @@ def repair_model_cache(context: StepContext, step: Step) -> str:
     return "applied"
 
 
-def link_pipelines(context: StepContext, step: Step) -> str:
+def link_pipelines(context: StepContext, step: LinkPipelines) -> str:
     """Link `pipelines` to the target's pipeline files, by a junction on Windows; return "applied" or "already".
 
     Raises DoctorError if the target has no pipeline files.
     """
     wanted = Path(context.target().folder_of("paddlex")) / PIPELINES
-    path = Path(str(step.arguments["path"]))
+    path = Path(step.path)
     if not wanted.is_dir():
         raise DoctorError(message("no-pipelines", path=wanted))
     former = state_of(path)
@@ -374,15 +404,17 @@ def link_pipelines(context: StepContext, step: Step) -> str:
     return "applied"
 
 
-DO: dict[str, Callable[[StepContext, Step], str]] = {
-    "set-environment-aside": set_environment_aside,
-    "create-environment": create_environment,
-    "remove-packages": change_packages,
-    "install-packages": change_packages,
-    "clear-leftovers": clear_leftovers,
-    "repair-model-cache": repair_model_cache,
-    "edit-config": write_text,
-    "set-environment": write_text,
-    "apply-patch": apply_patch,
-    "link-pipelines": link_pipelines,
+DO: dict[type[Step], Callable[[StepContext, Any], str]] = {
+    SetEnvironmentAside: set_environment_aside,
+    CreateEnvironment: create_environment,
+    RemovePackages: remove_packages,
+    InstallPackages: install_packages,
+    ClearLeftovers: clear_leftovers,
+    SetModelsAside: set_models_aside,
+    ShareModels: share_models,
+    EditConfig: write_text,
+    SetEnvironment: write_text,
+    ApplyPatch: apply_patch,
+    LinkPipelines: link_pipelines,
 }
+"""The runner of each kind of step; it gets a step of that class."""

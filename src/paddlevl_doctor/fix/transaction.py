@@ -15,7 +15,8 @@ from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError
 from paddlevl_doctor.values.facts import Target
-from paddlevl_doctor.values.findings import Outcome, Plan, Stage, Step, as_dict
+from paddlevl_doctor.values.findings import Stage, as_dict
+from paddlevl_doctor.values.plan import ApplyPatch, CreateEnvironment, LinkPipelines, Outcome, Plan, Step
 
 
 @dataclass(frozen=True)
@@ -52,20 +53,22 @@ def apply_plan(
     stage: Stage,
     target: Target | None = None,
     gate: Gate = no_gate,
+    ready: Callable[[], object] = bool,
 ) -> Applied:
     """Run every step of a plan on the target that has its state in `prefix`; the caller holds `lock.locked`.
 
-    `target` is the description that was collected under the same lock; for None it is collected again. Raises
+    `target` is the description that was collected under the same lock; for None it is collected again. `ready` waits
+    for readers of the packages, and is called before each change of packages. Raises
     ApplyFailedError after a rollback, UndoNeededError if the rollback fails, DoctorError for a read-only target.
     KeyboardInterrupt is raised again after the rollback.
     """
-    creates = any(step.kind == "create-environment" for step in plan.steps)
+    creates = any(isinstance(step, CreateEnvironment) for step in plan.steps)
     try:
         transaction = journal.begin(prefix, as_dict(plan), creates=creates)
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     known = [target] if target is not None else []
-    context = StepContext(system, transaction, python, creates, known)
+    context = StepContext(system, transaction, python, creates, known, ready=ready)
     run = _PlanRun(context, stage, plan.steps[0])
     try:
         transaction.reserve()
@@ -97,18 +100,31 @@ class _PlanRun:
         for step, following in zip_longest(steps, steps[1:]):
             self.current, self.started = step, time.monotonic()
             with self.stage(step.summary):
-                self.outcomes.append(_run_step(self.context, step))
-                if following is None or following.kind != "apply-patch":
+                self.outcomes.append(self._run(step))
+                if not isinstance(following, ApplyPatch):
                     self._prove(steps)
+
+    def _run(self, step: Step) -> Outcome:
+        """Run one step; the failure of an optional one is an outcome, and the other steps stay."""
+        reason: Text = ""
+        try:
+            status = DO[type(step)](self.context, step)
+        except (DoctorError, OSError) as error:
+            if not isinstance(step, LinkPipelines):
+                raise
+            status, reason = "failed", error.message if isinstance(error, DoctorError) else str(error)
+        notes = sentences((*self.context.notes, reason))
+        self.context.notes.clear()
+        return Outcome(step.id, status, round(time.monotonic() - self.started, 2), notes)
 
     def _prove(self, steps: Sequence[Step]) -> None:
         started = time.monotonic()
         proofs = prove_patches(self.context)
         seconds = round(time.monotonic() - started, 2)
         for step in steps:
-            if step.id in proofs:
+            if isinstance(step, ApplyPatch) and step.id in proofs:
                 self.current = step
-                self._add(step, seconds, proof_note(str(step.arguments["patch"]), proofs[step.id]))
+                self._add(step, seconds, proof_note(step.patch, proofs[step.id]))
 
     def _add(self, step: Step, seconds: float, message: Text) -> None:
         """Add seconds and a message to the outcome of an earlier step."""
@@ -127,11 +143,3 @@ class _PlanRun:
         seconds = round(time.monotonic() - self.started, 2)
         text = message("rolled-back", step=self.current.summary, reason=error)
         return ApplyFailedError(text, (*undone, Outcome(self.current.id, "failed", seconds, str(error))))
-
-
-def _run_step(context: StepContext, step: Step) -> Outcome:
-    started = time.monotonic()
-    status = DO[step.kind](context, step)
-    notes = sentences(context.notes)
-    context.notes.clear()
-    return Outcome(step.id, status, round(time.monotonic() - started, 2), notes)

@@ -11,7 +11,7 @@ from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
 from paddlevl_doctor.fix.journal import Event, Transaction
-from paddlevl_doctor.fix.steps import PACKAGE_KINDS, claims_of
+from paddlevl_doctor.fix.steps import claims_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
 from paddlevl_doctor.system.machine import System
@@ -136,11 +136,12 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     prefix, roots, step = transaction.prefix, intent["roots"], intent["step"]
     kept, names = transaction.folder / step, set[str]()
     sites = [site for root in roots for site in installs.site_folders(prefix / root)]
-    cached = installs.cached_infos(uv_cache(system)) if intent["runner"] in PACKAGE_KINDS else []
-    if intent["runner"] in PACKAGE_KINDS:
+    cached = [] if intent["creates"] else installs.cached_infos(uv_cache(system))
+    if not intent["creates"]:
         infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
         names = installs.planned_names(infos, intent["requirements"], intent["planned"])
-    claimed = claims_of(prefix, roots, intent["runner"], names)
+        names -= installs.untouched_names(prefix, roots, kept)
+    claimed = claims_of(prefix, roots, names, creates=bool(intent["creates"]))
     claimed |= installs.cached_claims(cached, sites, names)
     changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
     entries.write_durably(kept / installs.ENTRIES, changes)
@@ -182,12 +183,21 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(path for path, e in newest.items() if entries.is_changed_since(places, e)),
+        changed=tuple(path for path, e in newest.items() if _is_changed(places, e, set(oldest))),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
         lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
     )
+
+
+def _is_changed(places: Places, entry: Entry, own: Collection[str]) -> bool:
+    """Return whether the user changed a path; a folder that was moved away has the paths `own` of later steps in it."""
+    path = places.of(entry)
+    if entry.before is None or entry.before.kind != "folder" or not path.is_dir():
+        return entries.is_changed_since(places, entry)
+    inside = (f"{entry.path}/{name}" for name, _ in entries.files_below(path))
+    return any(name not in own and entries.source_of(name) not in own for name in inside)
 
 
 def _outside(found: list[StepChanges]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from paddlevl_doctor.facts.target import BUILD_FILE, build_of
 from paddlevl_doctor.messages import Text
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 if TYPE_CHECKING:  # it loads the HTTP client, which a plan without a GPU does not need
     from paddlevl_doctor.packages.server_rates import ServerRate
@@ -44,7 +44,7 @@ def needs_gpu_wheel(plan: Plan) -> bool:
 
 def gpu_wheel_position(step: Step) -> int | None:
     """Return the index of paddlepaddle-gpu in the command of a step, None if it is not there or needs no page."""
-    words = step.commands[0] if step.kind == "install-packages" else ()
+    words = step.commands[0] if isinstance(step, InstallPackages) else ()
     if "--find-links" not in words or "--no-index" in words:
         return None
     return next((n for n, word in enumerate(words) if word.startswith(f"{PACKAGE}==")), None)

@@ -19,7 +19,7 @@ from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.redaction import without_secrets
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.findings import Plan, Step
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 if TYPE_CHECKING:
     from paddlevl_doctor.packages.server_rates import ServerRate
@@ -61,10 +61,9 @@ class IndexChoice:
         return replace(plan, steps=tuple(self._with_notes(step) for step in plan.steps))
 
     def _with_notes(self, step: Step) -> Step:
-        if step.kind != "install-packages" or not self.notes:
+        if not isinstance(step, InstallPackages) or not self.notes:
             return step
-        reasons = [*step.arguments.get("reasons", ()), *self.notes]
-        return replace(step, arguments={**step.arguments, "reasons": reasons})
+        return replace(step, reasons=(*step.reasons, *self.notes))
 
 
 def known_mirrors() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.messages import Message, message, text
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
@@ -28,6 +30,21 @@ _CHANGE = re.compile(r"^ ([-+~]) ([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 _INDEX_VARIABLES = ("UV_FIND_LINKS", "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL")
 """Variables that add sources to the one folder of an offline installation."""
+_INVALID_WHEEL = "has an invalid package format: Failed to read from zip file"
+"""uv's warning about a wheel that ends too early (uv-resolver/src/resolver/mod.rs, 0.10 and later)."""
+_CUT = re.compile(
+    rf"{_INVALID_WHEEL}[^\n]*|error decoding response body[^\n]*|end of file before message length[^\n]*"
+    r"|connection reset by peer[^\n]*|connection closed before[^\n]*|unexpected end of file[^\n]*",
+    re.IGNORECASE,
+)
+_WHEEL_NAME = re.compile(r"`([A-Za-z0-9._-]+==[^`\s]+)`")
+_LOST_ARCHIVE = re.compile(r"archive-v\d+\b[^\n]*os error [23]\)")
+"""uv's error if its cache knows a wheel whose extracted files are gone."""
+_INSTALLED_NAME = re.compile(r"Failed to install: \S+ \(([A-Za-z0-9._-]+)==")
+_MAX_LOST = 20
+"""How many installations are tried with a cache that lacks the files of further wheels."""
+_FEW_INODES, _MB_OF_A_FEW_FILES = 1_000, 50
+"""Fewer free inodes than this, with more free space than this, are the reason why no file can be created."""
 _MAX_QUOTED_LINES = 8
 """Lines of uv's error in a message."""
 
@@ -38,7 +55,12 @@ class UvError(DoctorError):
     @property
     def unsolvable(self) -> bool:
         """Return whether no versions fit together; only other versions help then."""
-        return "solution" in str(self.message)
+        return "solution" in str(self.message) and not self.is_cut
+
+    @property
+    def is_cut(self) -> bool:
+        """Return whether the connection was lost in the middle of a file; the same command may succeed later."""
+        return isinstance(self.message, Message) and self.message.id == "uv-cut"
 
 
 @dataclass(frozen=True)
@@ -85,15 +107,17 @@ def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
 
 def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
     """Run a uv command of a plan; raises UvError with the reason of uv."""
-    done = system.run(command(words), timeout=timeout, env=_environment(system, words))
+    # A wheel that a cut connection shortened is an invalid one for uv, which then tries every older version.
+    stop_at = _INVALID_WHEEL if _reads_network(words) else None
+    done = system.run(command(words), timeout=timeout, env=_environment(system, words), stop_at=stop_at)
     if not done.ok:
-        raise UvError(_reason(words, done, timeout))
+        raise UvError(_reason(system, words, done, timeout))
     return done
 
 
 def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     # 30 s without a byte is too little for the 1 to 3 GB wheels (matrix.md, 6); a user's own value is kept.
-    environment = {"UV_HTTP_TIMEOUT": "300", **system.env}
+    environment = {"UV_HTTP_TIMEOUT": "300", **system.env, "RUST_LOG": "uv_resolver=warn"}
     # --python always names the environment to change; an active one must not count.
     environment.pop("VIRTUAL_ENV", None)
     for name in _INDEX_VARIABLES if "--no-index" in words else ():
@@ -101,14 +125,40 @@ def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     return environment
 
 
-def _reason(words: Sequence[str], done: Completed, timeout: float) -> Message:
+def _reads_network(words: Sequence[str]) -> bool:
+    """Return whether a command may ask an index over the network: not with --no-index or indexes in folders alone."""
+    options = ("--default-index", "--index")
+    named = [value for option, value in itertools.pairwise(words) if option in options]
+    return "--no-index" not in words and not (named and all(url.startswith("file:") for url in named))
+
+
+def _reason(system: System, words: Sequence[str], done: Completed, timeout: float) -> Message:
     verb = " ".join(words[:3])
     if done.timed_out:
         return message("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
     error = _error_lines(done.stderr)
-    full = "os error 28" in done.stderr or "No space left" in done.stderr
-    key = "uv-disk-full" if full else "uv-offline" if _looks_offline(error) else "uv-failed"
-    return message(key, command=verb, reason=error or message("exit-status", code=done.returncode))
+    reason = error or message("exit-status", code=done.returncode)
+    if "os error 28" in done.stderr or "No space left" in done.stderr:
+        place = _without_inodes(system, words)
+        if place is not None:
+            return message("uv-inodes-full", command=verb, place=message(f"room-{place}"), reason=reason)
+        return message("uv-disk-full", command=verb, reason=reason)
+    if _reads_network(words) and (cut := _CUT.search(done.stderr)):
+        name = _WHEEL_NAME.search(done.stderr[: cut.end()])
+        return message("uv-cut", command=verb, name=name[1] if name else "?", reason=cut[0])
+    return message("uv-offline" if _looks_offline(error) else "uv-failed", command=verb, reason=reason)
+
+
+def _without_inodes(system: System, words: Sequence[str]) -> str | None:
+    """Return the place whose file system ran out of inodes rather than of space, None if none did."""
+    places = {"uv-cache": uv_cache(system)}
+    if "--python" in words:
+        places["target"] = Path(words[words.index("--python") + 1]).parent.parent
+    for name, path in places.items():
+        inodes, free = system.inodes(path), system.free_disk_mb(path)
+        if inodes is not None and inodes[0] < _FEW_INODES and (free or 0) > _MB_OF_A_FEW_FILES:
+            return name
+    return None
 
 
 def _error_lines(stderr: str) -> str:
@@ -131,6 +181,72 @@ def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:
     """Return the changes of an installation without making them; raises UvError."""
     done = run_uv(system, (*words, "--dry-run"), timeout=RESOLVE_TIMEOUT)
     return parse_changes(done.stderr)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The result of an installation: the output of uv, and notes about what was done otherwise than planned."""
+
+    output: Completed
+    notes: tuple[Message, ...] = ()
+
+
+def install(system: System, words: Sequence[str], exact: Sequence[str] = ()) -> Installed:
+    """Run the install command of a plan, limited to the versions `exact` that the plan shows; raises UvError.
+
+    If the index lacks a version of the list of tested ones, the newest that fit are installed. uv's cache forgets the
+    packages that are reinstalled (uv takes its extracted copy again for wheels from a folder, and that may be the
+    damaged one), and those whose files it has lost.
+    """
+    forget(system, [words[at + 1] for at, word in enumerate(words) if word == "--reinstall-package"])
+    try:
+        return Installed(_with_whole_cache(system, (*words, *exact)))
+    except UvError as error:
+        if "--requirements" not in words or "--no-index" in words or not error.unsolvable:
+            raise
+        at = words.index("--requirements")
+        newest = (*words[:at], *words[at + 2 :])
+        return Installed(_with_whole_cache(system, newest), (message("newest-instead"),))
+
+
+def forget(system: System, names: Sequence[str]) -> None:
+    """Remove packages from uv's cache; other environments keep their files. Raises UvError."""
+    if names:
+        run_uv(system, ("uv", "cache", "clean", *names), timeout=WAIT)
+
+
+def _with_whole_cache(system: System, words: Sequence[str]) -> Completed:
+    """Install; as often as uv's cache has lost the files of a wheel, let it forget that wheel and install again."""
+    forgotten: set[str] = set()
+    for _ in range(_MAX_LOST):
+        try:
+            return run_uv(system, words, timeout=INSTALL_TIMEOUT)
+        except UvError as error:
+            reason = str(error.message)
+            lost = set(_INSTALLED_NAME.findall(reason)) if _LOST_ARCHIVE.search(reason) else set()
+            if not lost - forgotten:
+                raise
+            # The files of others may be gone, too: all that the command names are forgotten at once.
+            lost |= {found[0] for word in words if (found := re.match(r"[A-Za-z0-9._-]+(?===)", word))}
+            forget(system, sorted(lost))
+            forgotten |= lost
+    return run_uv(system, words, timeout=INSTALL_TIMEOUT)
+
+
+def is_cached(system: System, words: Sequence[str], interpreter: str | None = None) -> bool:
+    """Return whether uv's cache has every wheel of an installation.
+
+    `interpreter` is the Python of an environment that does not exist yet.
+    """
+    command = list(words)
+    if interpreter is not None:
+        at = command.index("--python")
+        command[at : at + 2] = ("--python", interpreter, "--target", str(Path(words[at + 1]).parent / "none"))
+    try:
+        done = run_uv(system, (*command, "--offline", "--dry-run"), timeout=RESOLVE_TIMEOUT)
+    except UvError:
+        return False
+    return "Would download" not in done.stderr
 
 
 def required_by(system: System, words: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:

@@ -24,7 +24,8 @@ from paddlevl_doctor.packages.mirrors import fetch_from_fastest, file_name, link
 from paddlevl_doctor.system.http import stream
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.findings import Bar, Plan, Step
+from paddlevl_doctor.values.findings import Bar
+from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
 LEAST = 100 << 20
 """Bytes; the smallest CUDA wheel that was seen has 700 MB (matrix.md, 1.1)."""
@@ -95,16 +96,16 @@ def cache_folder(system: System, tag: str | None) -> Path:
 def _from_file(step: Step, fetched: Fetched) -> Step:
     """Return the step with the file instead of the requirement and its page."""
     position = gpu_wheel_position(step)
-    if position is None:
+    if position is None or not isinstance(step, InstallPackages):
         return step
     words = list(step.commands[0])
     words[position] = str(fetched.path)
     find_links = words.index("--find-links")
     del words[find_links : find_links + 2]
-    reasons = [*step.arguments.get("reasons", ()), message("wheel-fetched", name=fetched.path.name)]
+    reasons = [*step.reasons, message("wheel-fetched", name=fetched.path.name)]
     if fetched.measured:
         reasons.append(rates_note(fetched.measured))
-    return replace(step, commands=(tuple(words),), arguments={**step.arguments, "reasons": reasons})
+    return replace(step, commands=(tuple(words),), reasons=tuple(reasons))
 
 
 def wheel_lock(wheel: Path) -> FileLock:

@@ -10,9 +10,7 @@ any point, `restore_file` finds out from both what has happened, and restores th
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import csv
 import errno
 import hashlib
 import os
@@ -20,38 +18,18 @@ import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.files import sync_folder
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
-from paddlevl_doctor.values.facts import Distribution, Target
-
-
-def promised(system: System, target: Target, name: str, relative: str) -> tuple[str, ...]:
-    """Return the SHA-256 (hexadecimal) of a file in the RECORD of its distribution; empty without one.
-
-    An interrupted upgrade leaves two records; the hashes of both are returned.
-    """
-    found = (d for d in target.distributions if d.name == name)
-    return tuple(digest for d in found for digest in _hashes(system, d, relative))
-
-
-def _hashes(system: System, found: Distribution, relative: str) -> Iterator[str]:
-    record = system.read_text(Path(found.path) / "RECORD") or ""
-    name = relative.rpartition("/")[2]
-    rows = csv.reader(
-        line for line in record.splitlines() if name in line
-    )  # csv reads a few lines instead of thousands
-    for row in rows:
-        if len(row) > 1 and row[0].replace("\\", "/") == relative and row[1].startswith("sha256="):
-            yield base64.urlsafe_b64decode(row[1][7:] + "=").hex()
-
+from paddlevl_doctor.values.facts import Target
 
 _COMPILE = "import sys; compile(open(sys.argv[1], 'rb').read(), sys.argv[2], 'exec')"
 _COMPILE_TIMEOUT = 60.0
@@ -317,7 +295,8 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
         if state not in _CHANGEABLE or content is None or published is None:
             shown = (digest or "-")[:12]
             raise DoctorError(message("file-altered", path=file.path, version=version, sha256=shown))
-        if sha256_of(published) not in promised(system, target, patch.distribution, file.path):
+        recorded = record_hashes(system, target, patch.distribution, (file.path,))
+        if sha256_of(published) not in recorded[file.path]:
             raise DoctorError(message("file-not-recorded", path=file.path, name=patch.distribution))
         found.append(Change(file.path, content, plan_change(file, published)))
     return tuple(found)

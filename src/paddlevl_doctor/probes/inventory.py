@@ -5,7 +5,6 @@ a name and a version stand in the name of a .dist-info folder, and reading 100 M
 importlib.metadata would cost three times as much as all of this.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -75,9 +74,10 @@ def is_editable(folder):
 def import_spec(package):
     """Return the spec of a top-level package and the finder that found it, as an import would; import nothing."""
     for finder in sys.meta_path:
-        spec = None
-        with contextlib.suppress(Exception):  # it may be a finder of another program
+        try:
             spec = finder.find_spec(package, None)
+        except Exception:  # a finder of another program
+            spec = None
         if spec is not None:
             return spec, finder
     return None, None

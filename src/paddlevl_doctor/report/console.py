@@ -4,6 +4,7 @@ Colours only repeat what the text says. Text from files, logs or packages is nev
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.fix.undo import UndoPreview
     from paddlevl_doctor.packages.request import Request
     from paddlevl_doctor.values.facts import Facts
-    from paddlevl_doctor.values.findings import Outcome, Step
+    from paddlevl_doctor.values.plan import Outcome, SkippedFix, Step
 
 PROBLEMS = (Status.ERROR, Status.UNKNOWN, Status.WARNING)
 """Statuses of problems, worst first."""
@@ -101,7 +102,8 @@ def _target(facts: Facts) -> Words:
     if facts.target_problem:
         return message("no-target-problem", problem=facts.target_problem)
     if facts.target is None:
-        return message("no-target", path=facts.planned_target)
+        key = "no-target" if facts.broken_environment is None else "target-without-python"
+        return message(key, path=facts.planned_target)
     return f"{facts.target.prefix} (Python {facts.target.version})"
 
 
@@ -255,6 +257,7 @@ class Screen:
             self._plan(report)
         else:
             self.outcomes(report.applied.outcomes, report.plan.steps)
+            self._skipped(report.held)
             self.line(self.tr("applied-in", number=report.applied.number), "dim")
         if report.recheck is not None:
             self.console.print()
@@ -263,19 +266,25 @@ class Screen:
     def _plan(self, report: FixReport) -> None:
         for number, step in enumerate(report.plan.steps, 1):
             self._step(number, step)
-        for skipped in report.plan.skipped:
-            label = self.tr("not-done") + self.tr("label-colon")
-            self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
+        self._skipped(report.plan.skipped)
         if not report.plan.steps:
             self.line(self.tr("nothing-to-do"), "green")
-        else:
+        if report.plan.allowed().steps:
             self.line(self.tr("next-apply", command=command_line(apply_command(report.request))), "bold")
+        if any(step.needs_consent for step in report.plan.steps):
+            command = command_line(apply_command(dataclasses.replace(report.request, yes=True)))
+            self.line(self.tr("next-consent", command=command), "bold")
         for option in invocation().hidden() if report.plan.steps else ():
             self.line(self.tr("password-not-printed", option=option), "yellow")
 
+    def _skipped(self, rows: Sequence[SkippedFix]) -> None:
+        for skipped in rows:
+            label = self.tr("not-done") + self.tr("label-colon")
+            self.line(f"- {label}{skipped.finding}: {self.render(skipped.reason)}", "yellow")
+
     def _step(self, number: int, step: Step) -> None:
         self.line(f"{number}. {self.render(step.summary)}", "bold")
-        reasons = step.arguments.get("reasons", ())
+        reasons = getattr(step, "reasons", ())
         for reason in reasons:
             self.indented(self._labelled("because", reason), 3)
         for command in step.commands:
@@ -283,6 +292,10 @@ class Screen:
         for line in step.diff.splitlines():
             style = {"+": "green", "-": "red"}.get(line[:1], "dim")
             self.indented(Text(self.clean(line), style=style), 3)
+        for change in step.needs_consent:
+            self.indented(self._labelled("needs-consent", change), 3)
+        for note in step.notes:
+            self.indented(self._labelled("note", note), 3)
         if self.verbose:
             self.indented(self._labelled("before", step.precondition), 3)
             self.indented(self._labelled("undo", step.undo), 3)

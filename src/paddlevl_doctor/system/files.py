@@ -152,3 +152,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_same_disk(*paths: Path) -> bool:
+    """Return whether paths, which need not exist, are on one file system, so that hard links between them work."""
+    return len({_device(path) for path in paths}) == 1
+
+
+def _device(path: Path) -> int | None:
+    for folder in (path, *path.parents):
+        with contextlib.suppress(OSError):
+            return folder.stat().st_dev
+    return None

@@ -12,6 +12,7 @@ import locale
 import os
 import platform
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from paddlevl_doctor.system.http import Reply
 
 _CHUNK_BYTES = 1 << 20
+_WORDS_INTERVAL = 0.25
+"""Seconds between two looks at the output of a process that is ended at some words."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,9 @@ class System(Protocol):
         timeout: float,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stop_at: str | None = None,
     ) -> Completed:
-        """Run a command to its end or its time limit in seconds. Never raises."""
+        """Run a command to its end, its time limit in seconds, or until stderr has `stop_at`. Never raises."""
 
     def read_bytes(self, path: Path) -> bytes | None:
         """Return the bytes of a file, or None if it cannot be read."""
@@ -140,6 +144,9 @@ class System(Protocol):
     def free_disk_mb(self, path: Path) -> int | None:
         """Return the free space in MiB for `path`, which need not exist, or None if it is unknown."""
 
+    def inodes(self, path: Path) -> tuple[int, int] | None:
+        """Return the free and the total inodes for `path`, which need not exist, or None without a limit."""
+
     def answers(self, url: str, timeout: float) -> bool:
         """Return whether an HTTP server answers within `timeout` seconds with a status below 500."""
 
@@ -172,6 +179,26 @@ def _end(pid: int) -> None:
     with uninterrupted():
         terminate_tree(pid)
         kill_group(pid)
+
+
+def _wait_for_words(process: subprocess.Popen[str], timeout: float, words: str) -> bool:
+    """Wait until a process ends or writes `words` to stderr; end it then, and return True. Raises TimeoutExpired.
+
+    The output is not lost: the next `communicate` returns it. Windows gives no partial output; the process ends by
+    itself there.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            process.communicate(timeout=min(_WORDS_INTERVAL, max(0.0, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired as waited:
+            if words.encode() in (waited.stderr or b""):
+                _end(process.pid)
+                return True
+            if time.monotonic() >= deadline:
+                raise
+        else:
+            return False
 
 
 def _remaining_output(process: subprocess.Popen[str]) -> tuple[str, str]:
@@ -251,6 +278,7 @@ class RealSystem:
         timeout: float,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stop_at: str | None = None,
     ) -> Completed:
         """Run a command in a separate process group, which the Ctrl-C of the terminal does not reach."""
         started = time.monotonic()
@@ -271,10 +299,12 @@ class RealSystem:
         except OSError as error:
             release()
             return Completed(tuple(argv), None, stderr=str(error), seconds=time.monotonic() - started)
-        timed_out = False
+        timed_out = stopped = False
         try:
             release()
             try:
+                if stop_at is not None:
+                    stopped = _wait_for_words(process, timeout, stop_at)
                 stdout, stderr = process.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
                 timed_out = True
@@ -284,7 +314,10 @@ class RealSystem:
             _end(process.pid)
             raise
         seconds = time.monotonic() - started
-        return Completed(tuple(argv), process.returncode, stdout, stderr, seconds, timed_out)
+        code = (
+            -signal.SIGTERM if stopped else process.returncode
+        )  # psutil has taken the status of an ended one
+        return Completed(tuple(argv), code, stdout, stderr, seconds, timed_out)
 
     def read_bytes(self, path: Path) -> bytes | None:
         """Return the bytes of a file, or None if it cannot be read."""
@@ -393,6 +426,16 @@ class RealSystem:
                 return shutil.disk_usage(folder).free >> 20
             except OSError:
                 continue
+        return None
+
+    def inodes(self, path: Path) -> tuple[int, int] | None:
+        """Return the free and the total inodes of the file system of the nearest existing folder."""
+        for folder in (path, *path.parents) if hasattr(os, "statvfs") else ():
+            try:
+                room = os.statvfs(folder)
+            except OSError:
+                continue
+            return (room.f_favail, room.f_files) if room.f_files else None
         return None
 
     def answers(self, url: str, timeout: float) -> bool:

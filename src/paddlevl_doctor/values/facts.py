@@ -219,6 +219,8 @@ class PatchedFile:
     """Relative to the site-packages folder, with forward slashes."""
     sha256: str | None
     """None if the file does not exist."""
+    recorded: bool | None = None
+    """Whether the RECORD of the distribution has this hash; None if that is unknown."""
 
 
 @dataclass(frozen=True)

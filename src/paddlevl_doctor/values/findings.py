@@ -11,7 +11,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from paddlevl_doctor.messages import Message, Text, render, to_json
@@ -102,61 +102,6 @@ class Finding:
     """The names of the affected distributions or cached models, which the fix works on."""
 
 
-@dataclass(frozen=True)
-class FileChange:
-    """A file that a step writes, with its SHA-256 before (None if it does not exist) and after."""
-
-    path: str
-    before: str | None
-    after: str
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change of the target.
-
-    `precondition` and `undo` are texts for people. `commands`, `files` and `arguments` are the machine-readable form;
-    the runner of the step, chosen by `kind`, checks them again before it changes anything.
-    """
-
-    id: str
-    kind: str
-    summary: Text
-    resolves: tuple[str, ...] = ()
-    commands: tuple[Command, ...] = ()
-    diff: str = ""
-    precondition: Text = ""
-    undo: Text = ""
-    files: tuple[FileChange, ...] = ()
-    arguments: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class SkippedFix:
-    """A finding that the plan does not fix, and the reason."""
-
-    finding: str
-    reason: Text
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The steps of `fix`, in order."""
-
-    steps: tuple[Step, ...] = ()
-    skipped: tuple[SkippedFix, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a step; `status` is applied, already, failed or rolled-back."""
-
-    step: str
-    status: str
-    seconds: float
-    message: Text = ""
-
-
 def as_dict(value: Any, lang: str = "en") -> Any:
     """Return a value (or a container of values) as plain JSON types, with its messages rendered in a language.
 
@@ -166,7 +111,10 @@ def as_dict(value: Any, lang: str = "en") -> Any:
     if isinstance(value, Message):
         return render(value, lang)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _fields({f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, lang)
+        own = getattr(value, "json_fields", None)  # a step has its own form
+        return _fields(
+            own() if own else {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, lang
+        )
     if isinstance(value, enum.Enum):
         return value.value
     if isinstance(value, dict):
