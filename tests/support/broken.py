@@ -64,7 +64,7 @@ def _copy_older_record(venv: Path) -> None:
 
 
 BROKEN = {
-    "old versions": Broken("broken", is_quick=True),
+    "old versions": Broken("broken"),
     "numpy 2.4": Broken("numpy-2-4"),
     "a type that a CPU lacks": Broken("bfloat16-on-a-cpu"),
     "the older set": Broken("set-2025-11"),

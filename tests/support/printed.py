@@ -111,18 +111,19 @@ class Tried:
 def try_commands(
     program: Sequence[str | Path], target: Sequence[str], folder: Path, skip: Collection[str] = ()
 ) -> Iterator[Tried]:
-    """Run every command that `check -v` prints for a target; each cure alone, on the environment as it was.
+    """Run every command that `check` prints for a target; each cure alone, on the environment as it was.
 
-    The cures of the findings in `skip`, and alternatives that the texts name, are only planned.
+    Alternatives that the texts name are only planned. Without `skip`, notes are shown and cured, too; with it, commands
+    that name one of these findings are left out.
     """
     own = program_line(program)
-    shown = run_printed(f"{own} check -v {shlex.join(target)}", folder)
-    lines = printed_commands(shown.stdout, own)
+    shown = run_printed(f"{own} check {'' if skip else '-v '}{shlex.join(target)}", folder)
+    lines = [one for one in printed_commands(shown.stdout, own) if not set(one.split()) & set(skip)]
     if not lines:
         yield Tried("check", "planned", shown.stderr or "it prints no command")
     for line in lines:
         wanted = _ONLY.search(line)
-        if wanted is None or wanted[1] in skip:
+        if wanted is None:
             done = run_printed(_ready(line.replace(" --apply", "")), folder)
             failure = done.stderr if done.code not in (0, 1, 3) else _undo(done, own, folder)
             yield Tried(line, "planned", failure)
