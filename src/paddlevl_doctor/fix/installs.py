@@ -134,7 +134,12 @@ def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
 def site_folders(root: Path) -> list[Path]:
     """Return the site-packages folders of a virtual environment, or the folder itself if it is one."""
     if (root / "pyvenv.cfg").exists():
-        found = [*root.glob("lib/*/site-packages"), *root.glob("lib64/*/site-packages")]
+        folders = (
+            root / name for name in ("lib", "lib64")
+        )  # lib64 is a link to lib, but for some old Pythons
+        found = [
+            site for folder in folders if not folder.is_symlink() for site in folder.glob("*/site-packages")
+        ]
         found += [root / "Lib" / "site-packages"] if files.WINDOWS else []
         return [folder for folder in found if folder.is_dir()]
     return [root]

@@ -95,6 +95,12 @@ class Transaction:
     def commit(self, *, durable: bool = True, **fields: Any) -> None:
         """Write the event `commit`, and confirm it in a file of its own."""
         self.write("commit", durable=durable, **fields)
+        self.confirm(durable=durable)
+
+    def confirm(self, *, durable: bool = True) -> None:
+        """Write `commit.json`; does nothing if it is there. A kill right after the event `commit` prevents it."""
+        if (self.folder / _COMMIT).exists():
+            return
         lines = self.journal.read_bytes().splitlines()
         found = _SUM.match(lines[-1])
         confirmed = {"lines": len(lines), "sum": found[2].decode() if found else ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -312,6 +313,9 @@ def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | N
             recovered = Recovered(transaction.number, tuple(roll_back(system, transaction)))
         elif state == "rolled-back":
             transaction.forget()
+        elif state == "committed":
+            with contextlib.suppress(OSError):  # a read-only target can still be looked at
+                transaction.confirm()
     return recovered
 
 
