@@ -135,7 +135,8 @@ def site_folders(root: Path) -> list[Path]:
     if (root / "pyvenv.cfg").exists():
         found = [*root.glob("lib/*/site-packages"), *root.glob("lib64/*/site-packages")]
         found += [root / "Lib" / "site-packages"] if os.name == "nt" else []
-        return [folder for folder in found if folder.is_dir()]
+        # lib64 is a link to lib in many environments.
+        return [*{folder.resolve(): folder for folder in reversed(found) if folder.is_dir()}.values()]
     return [root]
 
 
@@ -343,8 +344,7 @@ def overwritten(
                 name.startswith(_OPENCV) and any(n.startswith(_OPENCV) for n in names)
             ):
                 lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
-                paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
-                found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
+                found[name] = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
     return {name: paths for name, paths in found.items() if paths}
 
 

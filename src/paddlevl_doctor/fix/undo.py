@@ -180,11 +180,17 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
+    # A step may move a folder away that a later one makes again. Files of the user in it are `added`.
+    made_again = {folder for step in found for folder in step.created}
     return UndoPreview(
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(path for path, e in newest.items() if entries.is_changed_since(places, e)),
+        changed=tuple(
+            path
+            for path, e in newest.items()
+            if path not in made_again and entries.is_changed_since(places, e)
+        ),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
