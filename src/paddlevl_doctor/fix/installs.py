@@ -348,8 +348,7 @@ def overwritten(
             name = name_of(info.name)
             if name not in names and not any(_are_rivals(name, other) for other in names):
                 lost = sorted(over.intersection(_recorded(site, info / "RECORD")))
-                paths = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
-                found[name] = sorted({*found.get(name, ()), *paths})  # lib64 is a link to lib
+                found[name] = [shown[path] for path in lost if not _UNUSED.match(_site_path(path, site))]
     return {name: paths for name, paths in found.items() if paths}
 
 
