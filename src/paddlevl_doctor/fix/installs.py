@@ -134,9 +134,8 @@ def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
 def site_folders(root: Path) -> list[Path]:
     """Return the site-packages folders of a virtual environment, or the folder itself if it is one."""
     if (root / "pyvenv.cfg").exists():
-        folders = (
-            root / name for name in ("lib", "lib64")
-        )  # lib64 is a link to lib, but for some old Pythons
+        # lib64 is a link to lib in the environments of most Pythons.
+        folders = (root / name for name in ("lib", "lib64"))
         found = [
             site for folder in folders if not folder.is_symlink() for site in folder.glob("*/site-packages")
         ]

@@ -180,8 +180,6 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
-    # A step may move a folder away that a later one makes again. Files of the user in it are `added`.
-    made_again = {folder for step in found for folder in step.created}
     return UndoPreview(
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
