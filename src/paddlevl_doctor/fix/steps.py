@@ -193,7 +193,8 @@ def _run_installer(
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
         transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
-        over = installs.overwritten(context.prefix, roots, kept, changes, changed)
+        installed = step.kind in PACKAGE_KINDS
+        over = installs.overwritten(context.prefix, roots, kept, changes, changed) if installed else {}
         installs.discard_unchanged(kept, changes, transaction.folder)
     if over:
         shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from paddlevl_doctor.facts.collect import uv_cache
@@ -180,8 +180,10 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
-    # A step may move a folder away that a later one makes again. Files of the user in it are `added`.
+    added = tuple(_added(places, found, whole=creates))
+    # A step may move a folder away that a later one makes again. It is as written if it has no file of the user.
     made_again = {folder for step in found for folder in step.created}
+    made_again -= {str(parent) for path in added for parent in PurePosixPath(path).parents}
     return UndoPreview(
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
@@ -191,7 +193,7 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
             for path, e in newest.items()
             if path not in made_again and entries.is_changed_since(places, e)
         ),
-        added=tuple(_added(places, found, whole=creates)),
+        added=added,
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
         lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
