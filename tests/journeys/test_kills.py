@@ -29,7 +29,7 @@ from wheels import wheel
 
 FIX = ("fix", "--set", "current", "--apply")
 UNDO = ("undo",)
-PARTS = 8
+PARTS = 16
 LEAST = 200
 """Kills that have to hit in all parts together."""
 REAL = 24

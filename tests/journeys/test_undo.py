@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -433,3 +434,29 @@ def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back
     assert [path.read_text() for path in kept.rglob("mine.txt")] == ["mine\n"]
     shutil.rmtree(tmp_path / ".venv" / STATE_FOLDER)
     assert difference(before, Trees().of(tmp_path)) == {}
+
+
+def test_an_edit_of_an_installed_file_after_a_kill_is_set_aside_and_not_lost(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    former = without_state(fingerprint(tmp_path))
+    apply(tmp_path, replace(install(Where(tmp_path, wheels, 1)), requirements=("tiny==2.0",)))
+    transaction = tmp_path / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    journal = transaction / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["event"] for line in lines] == ["begin", "keep", "intent", "done", "commit"]
+    journal.write_bytes(b"".join(lines[:3]))  # as a kill leaves it while uv runs
+    for name in ("commit.json", "install-packages/entries.json"):
+        (transaction / name).unlink()
+    for name in ("__init__.py", "only_in_2.py"):
+        (site / "saved").write_text("my edit\n", encoding="utf-8")
+        (site / "saved").replace(site / "tiny" / name)
+    answer = doctor("undo", cwd=tmp_path)
+    assert answer.code == 0, answer.stderr
+    texts = [
+        path.read_text() for path in tmp_path.rglob("*.py*") if path.is_file() and path.stat().st_size < 99
+    ]
+    assert texts.count("my edit\n") == 2, "one is kept in place, one is set aside"
+    found = without_state(fingerprint(tmp_path))
+    assert {p: w for p, w in found.items() if not p.endswith("only_in_2.py")} == former

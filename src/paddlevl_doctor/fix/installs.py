@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from paddlevl_doctor.fix.entries import (
     state_of,
 )
 from paddlevl_doctor.packages import uv
+from paddlevl_doctor.patching.file_patcher import sha256_of_file
 from paddlevl_doctor.system import files
 
 SKIPPED = (STATE_FOLDER, uv.LOCK_NAME)
@@ -247,6 +248,35 @@ def cached_claims(
                 scripts = site.parents[2] / "bin" if not files.WINDOWS else site.parents[1] / "Scripts"
                 found.update({str(scripts / name): None for name in _entry_points(info / "entry_points.txt")})
     return found
+
+
+def checked(prefix: Path, changes: Changes, infos: Sequence[Path], sites: Sequence[Path]) -> Changes:
+    """Return the changes of an interrupted installer, with the content of its files compared with their RECORD.
+
+    A file that is neither what its RECORD says nor the beginning of it, which a killed uv leaves, was edited since: no
+    state of it counts as written.
+    """
+    entries = tuple(_checked(prefix, entry, infos, sites) for entry in changes.entries)
+    return replace(changes, entries=entries)
+
+
+def _checked(prefix: Path, entry: Entry, infos: Sequence[Path], sites: Sequence[Path]) -> Entry:
+    path, after = prefix / entry.path, entry.after
+    if after is None or after.kind != "file" or after.sha256 is None:
+        return entry
+    digest = sha256_of_file(path)
+    if digest == after.sha256:
+        return entry
+    originals = (
+        info.parent / path.relative_to(site) for site in sites if path.is_relative_to(site) for info in infos
+    )
+    if any(_begins_with(original, path) for original in originals):
+        return replace(entry, after=replace(after, sha256=digest))
+    return replace(entry, after=State("file", -1, None, after.sha256))
+
+
+def _begins_with(original: Path, path: Path) -> bool:
+    return original.is_file() and original.read_bytes().startswith(path.read_bytes())
 
 
 def _entry_points(path: Path) -> list[str]:

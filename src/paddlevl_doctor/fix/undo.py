@@ -144,9 +144,10 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
         names -= installs.untouched_names(prefix, roots, kept)
     claimed = claims_of(prefix, roots, names, creates=bool(intent["creates"]))
     claimed |= installs.cached_claims(cached, sites, names)
-    changes = installs.find_changes(prefix, roots, kept, claimed, step).to_bytes()
-    entries.write_durably(kept / installs.ENTRIES, changes)
-    transaction.write("done", step=step, sha256=entries.digest_of(changes))
+    changes = installs.find_changes(prefix, roots, kept, claimed, step)
+    data = installs.checked(prefix, changes, cached, sites).to_bytes()
+    entries.write_durably(kept / installs.ENTRIES, data)
+    transaction.write("done", step=step, sha256=entries.digest_of(data))
 
 
 def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[StepChanges]:
