@@ -18,7 +18,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -335,13 +335,6 @@ def is_same_entry(old: os.DirEntry[str], new: os.DirEntry[str]) -> bool:
     return (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
 
 
-def remove_empty_folders(root: Path) -> None:
-    """Remove the empty folders below `root`."""
-    for folder, _, _ in os.walk(root, topdown=False):
-        if Path(folder) != root and not os.listdir(folder):
-            Path(folder).rmdir()
-
-
 def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write `path` atomically, readable by its owner only: write a new file beside it, sync it, and rename it."""
     temporary = path.with_name(path.name + ".new")
@@ -360,8 +353,3 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
 def digest_of(entries: bytes) -> str:
     """Return the SHA-256 of a list of entries as it is written to disk."""
     return hashlib.sha256(entries).hexdigest()
-
-
-def by_path(entries: Iterable[Entry]) -> Mapping[str, Entry]:
-    """Return the entries by their path."""
-    return {entry.path: entry for entry in entries}

@@ -21,7 +21,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
@@ -302,12 +301,6 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
     return tuple(found)
 
 
-def as_event(change: Change) -> dict[str, str]:
-    """Return the journal fields of a change."""
-    before, after = sha256_of(change.before), sha256_of(change.after)
-    return {"path": change.path, "before": before, "after": after}
-
-
 def write(system: System, todo: Sequence[Change], target: Target, site: Path, folder: Path) -> None:
     """Compile every new file with the target's Python, then replace the files below `site`.
 
@@ -345,19 +338,3 @@ def _compile_error(system: System, target: Target, folder: Path, change: Change)
     except (SyntaxError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def edited(site: Path, files: Sequence[dict[str, Any]]) -> str | None:
-    """Return the first patched file that was edited since, None if there is none."""
-    for file in files:
-        path = site / file["path"]
-        content = path.read_bytes() if path.is_file() else b""
-        if sha256_of(content) not in (file["before"], file["after"]):
-            return str(file["path"])
-    return None
-
-
-def restore(site: Path, files: Sequence[dict[str, Any]], folder: Path) -> None:
-    """Restore the former entries of the files that were written; raises FileMovedError."""
-    for number, file in reversed(list(enumerate(files))):
-        restore_file(site, file["path"], expect=file["after"], keep=folder / str(number))
