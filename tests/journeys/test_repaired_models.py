@@ -189,7 +189,7 @@ def test_an_edited_end_mark_survives_undo(venv: Path, models: Path, tmp_path: Pa
     assert run("fix", venv, tmp_path, "--apply", "--only", "generation-config-missing").code == 0
     path.write_text('{"eos_token_id": 2, "mine": true}', encoding="utf-8")
     refused = run("undo", venv, tmp_path)
-    assert (refused.code, "was edited" in refused.stderr) == (1, True)
+    assert (refused.code, "were changed since" in refused.stderr) == (1, True)
     assert json.loads(path.read_bytes())["mine"] is True
     path.unlink()
     assert run("undo", venv, tmp_path).code == 0

@@ -120,7 +120,7 @@ def test_undo_of_a_created_environment_keeps_the_users_own_folder_in_it_and_name
     ]
     assert names(tmp_path) == kept
     shown = " ".join(answer.stdout.split())
-    assert "3 files that paddlevl-doctor did not write stay where they are" in shown
+    assert "Files that paddlevl-doctor did not write stay where they are (3):" in shown
     assert all(path.removeprefix(".venv/") in shown for path in kept)
 
 
@@ -372,7 +372,7 @@ def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(
     answer = doctor("undo", cwd=project)
     assert (answer.code, fingerprint(project), answer.stdout) == (5, before, "")
     assert "only_in_1.py" in answer.stderr
-    assert "can still be put back" in answer.stderr
+    assert "Files that can still be put back: " in answer.stderr
     done = doctor("undo", "--yes", cwd=project)
     assert (done.code, done.stdout) == (5, "")
     assert "damaged" in done.stderr
