@@ -11,7 +11,7 @@ from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
-from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, undo
+from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, refuse, undo
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -46,6 +46,7 @@ def undo_command(
         # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.
         chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
         done: list[UndoPreview] = []
+        _refuse_any(chosen, yes=yes)
         for transaction in chosen:
             with stage(message("stage-undo", number=transaction.number)):
                 done.append(undo(system, transaction, yes=yes))
@@ -64,6 +65,14 @@ def _previews(chosen: Sequence[journal.Transaction]) -> tuple[UndoPreview, ...]:
         found.append(preview(transaction, newer))
         newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
     return tuple(found)
+
+
+def _refuse_any(chosen: Sequence[journal.Transaction], *, yes: bool) -> None:
+    """Raise as `undo` does if one of several transactions cannot be undone, before the first one is."""
+    newer: set[str] = set()
+    for transaction in chosen if len(chosen) > 1 and not yes else ():
+        refuse(transaction, yes=yes, newer=newer)
+        newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
 
 
 def _chosen(

@@ -27,8 +27,6 @@ from paddlevl_doctor.patching.file_patcher import drop_bytecode, put_back, sha25
 from paddlevl_doctor.system.files import is_junction, link_target, remove_link, restore_link, sync_folder
 
 Kind = Literal["file", "link", "folder"]
-_HASHED_BYTES = 4 << 20
-"""Kept files up to this size are recorded with their SHA-256; larger ones are recognized by size and time."""
 _BYTECODE = re.compile(r"^(.*?)(?:__pycache__/)([^/]+?)\.[^/.]+(?:\.opt-\d)?\.pyc$")
 
 
@@ -92,7 +90,7 @@ def entry_from_json(value: list[Any]) -> Entry:
 
 
 def state_of(path: str | Path, *, hashed: bool = False) -> State | None:
-    """Return what is at a path, None if nothing is; with `hashed`, a file of moderate size has its SHA-256."""
+    """Return what is at a path, None if nothing is; with `hashed`, a file has its SHA-256."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -101,18 +99,22 @@ def state_of(path: str | Path, *, hashed: bool = False) -> State | None:
         return State("link", text=link_target(Path(path)) or "")
     if stat.S_ISDIR(found.st_mode):
         return State("folder")
-    digest = sha256_of_file(Path(path)) if hashed and found.st_size <= _HASHED_BYTES else None
+    digest = sha256_of_file(Path(path)) if hashed else None
     return State("file", found.st_size, found.st_mtime_ns, digest)
 
 
-def holds(path: Path, expected: State | None) -> bool:
-    """Return whether a path holds a state: a file of the same size with the same time or, failing that, content."""
+def holds(path: Path, expected: State | None, *, exactly: bool = False) -> bool:
+    """Return whether a path holds a state: a file of the same size with the same time or, failing that, content.
+
+    With `exactly`, the content is compared wherever it is known.
+    """
     now = state_of(path)
     if now is None or expected is None:
         return now is expected
     if (now.kind, now.size, now.text) != (expected.kind, expected.size, expected.text):
         return False
-    if now.kind != "file" or now.mtime_ns == expected.mtime_ns:
+    by_time = now.mtime_ns == expected.mtime_ns and not (exactly and expected.sha256)
+    if now.kind != "file" or by_time:
         return True
     return expected.sha256 is not None and sha256_of_file(path) == expected.sha256
 
@@ -194,13 +196,13 @@ def is_lost(places: Places, entry: Entry) -> bool:
     former = places.former(entry)
     if former is None or is_taken_back(places, entry):
         return False
-    return not holds(former, entry.before)
+    return not holds(former, entry.before, exactly=True)
 
 
 def take_back(
     places: Places,
     entries: Iterable[Entry],
-    folders: Iterable[str] = (),
+    folders: Iterable[tuple[str, int]] = (),
     created: Iterable[str] = (),
     *,
     aside: bool = False,
@@ -208,17 +210,24 @@ def take_back(
     """Restore the former state of every path, and return the paths that the user changed since.
 
     The user's version of such a path is moved to `places.aside` if the former entry returns or with `aside`; else it
-    stays. An entry whose kept file is lost is skipped. `folders` were there before and are made again;
-    `created` are removed if they are empty. An interrupted call can be repeated.
+    stays. An entry whose kept file is lost is skipped. `folders` were there before, with their modes, and are made
+    again; `created` are removed if they are empty. An interrupted call can be repeated.
     """
     # Bytecode comes last, because restoring a source file removes the bytecode of the file that it replaces.
     todo = sorted((e for e in entries if not is_taken_back(places, e)), key=lambda e: e.path.endswith(".pyc"))
     changed = [entry.path for entry in todo if _take_back(places, entry, aside=aside)]
-    for folder in folders:
-        os.makedirs(places.prefix / folder, exist_ok=True)  # noqa: PTH103 - as above
+    for folder, mode in folders:
+        _restore_folder(places.prefix / folder, mode)
     for folder in sorted(created, key=len, reverse=True):
         _remove_empty(places.prefix / folder)
     return changed
+
+
+def _restore_folder(path: Path, mode: int) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        with contextlib.suppress(PermissionError):  # it belongs to another user
+            path.chmod(mode)
 
 
 def _take_back(places: Places, entry: Entry, *, aside: bool) -> bool:
@@ -234,7 +243,7 @@ def _take_back(places: Places, entry: Entry, *, aside: bool) -> bool:
     if entry.before is None:
         _remove(path)
     elif former is not None and os.path.lexists(former):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _clear_way(places, path)
         put_back(former, path)
     elif entry.before.kind == "link":
         remove_link(path)
@@ -242,6 +251,15 @@ def _take_back(places: Places, entry: Entry, *, aside: bool) -> bool:
     if path.suffix == ".py":
         _drop_bytecode(path, entry)
     return changed
+
+
+def _clear_way(places: Places, path: Path) -> None:
+    """Make the folder of a path; a file of the user in the place of a folder is moved aside."""
+    inside = [parent for parent in path.parents if places.prefix in parent.parents]
+    for parent in reversed(inside):
+        if os.path.lexists(parent) and not parent.is_dir():
+            move_aside(places, parent.relative_to(places.prefix).as_posix())
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(path: Path) -> None:

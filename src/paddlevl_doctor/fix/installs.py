@@ -13,6 +13,7 @@ import csv
 import json
 import os
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from email.parser import HeaderParser
@@ -65,7 +66,8 @@ class Changes:
     """
 
     entries: tuple[Entry, ...]
-    folders: tuple[str, ...]
+    folders: tuple[tuple[str, int], ...]
+    """With their modes."""
     created: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
@@ -77,8 +79,10 @@ class Changes:
 def changes_from_bytes(data: bytes) -> Changes:
     """Return the changes of `Changes.to_bytes`. Raises ValueError, TypeError or KeyError for other data."""
     document = json.loads(data)
-    folders = (tuple(map(str, document[name])) for name in ("folders", "created"))
-    return Changes(tuple(map(entry_from_json, document["entries"])), *folders)
+    folders = tuple((str(path), int(mode)) for path, mode in document["folders"])
+    return Changes(
+        tuple(map(entry_from_json, document["entries"])), folders, tuple(map(str, document["created"]))
+    )
 
 
 # --- before -----------------------------------------------------------------------------------------------
@@ -97,7 +101,11 @@ def keep_tree(prefix: Path, roots: Sequence[str], kept: Path, *, creates: bool =
     paths = sorted(path for path in _claimed_paths(prefix, roots) if not _is_below(path, prefix, roots))
     for number, path in enumerate(paths):
         keep_link(path, str(outside / str(number)))
-    folders = [_joined(root, folder) for root in roots for folder in folders_below(prefix / root, SKIPPED)]
+    folders = [
+        (_joined(root, folder), stat.S_IMODE(os.stat(prefix / root / folder).st_mode))  # noqa: PTH116 - as below
+        for root in roots
+        for folder in folders_below(prefix / root, SKIPPED)
+    ]
     listed = {"outside": [os.path.relpath(path, prefix) for path in paths], "folders": sorted(folders)}
     (kept / BEFORE).write_text(json.dumps(listed), encoding="utf-8")
 
@@ -302,12 +310,20 @@ def find_changes(prefix: Path, roots: Sequence[str], kept: Path, claimed: Claims
         entries += _differences(prefix, root, kept / str(number), f"{within}/{number}", claimed)
     listed = {path: f"outside/{number}" for number, path in enumerate(before["outside"])}
     entries += _differences_outside(prefix, roots, kept, within, listed, claimed)
-    created = _created(prefix, claimed, set(before["folders"]))
-    return Changes(tuple(entries), tuple(before["folders"]), tuple(sorted(created)))
+    folders = tuple((str(path), int(mode)) for path, mode in before["folders"])
+    created = _created(prefix, roots, claimed, {path for path, _ in folders})
+    return Changes(tuple(entries), folders, tuple(sorted(set(created))))
 
 
-def _created(prefix: Path, claimed: Claims, former: Collection[str]) -> Iterator[str]:
-    """Yield the folders of claimed paths in the prefix that are there now and were not before."""
+def _created(prefix: Path, roots: Sequence[str], claimed: Claims, former: Collection[str]) -> Iterator[str]:
+    """Yield the folders of claimed paths in the prefix that are there now and were not before.
+
+    A wheel may have an empty folder for its libraries, which no RECORD lists.
+    """
+    for site in (site for root in roots for site in site_folders(prefix / root)):
+        libraries = (folder for folder in site.glob("*.libs") if folder.is_dir() and not os.listdir(folder))
+        found = (os.path.relpath(folder, prefix).replace(os.sep, "/") for folder in libraries)
+        yield from (folder for folder in found if folder not in former and not folder.startswith(".."))
     base = f"{os.path.normpath(prefix)}{os.sep}"
     seen: set[str] = set()
     for path in claimed:

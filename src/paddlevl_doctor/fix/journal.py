@@ -62,11 +62,13 @@ class Transaction:
 
     prefix: Path
     number: int
+    place: Path | None = None
+    """Another folder, while the transaction is made."""
 
     @property
     def folder(self) -> Path:
         """The folder with the journal and the former files."""
-        return transactions_folder(self.prefix) / f"{self.number:04d}"
+        return self.place or transactions_folder(self.prefix) / f"{self.number:04d}"
 
     @property
     def journal(self) -> Path:
@@ -80,6 +82,7 @@ class Transaction:
 
     def write(self, kind: str, *, durable: bool = True, **fields: Any) -> None:
         """Append an event; `durable` syncs it to disk, so that it survives a power cut too."""
+        self._unshare()
         with os.fdopen(os.open(self.journal, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             lines = file.read().splitlines(keepends=True)
             if lines and not lines[-1].endswith(b"\n"):  # an event that was written incompletely
@@ -91,6 +94,11 @@ class Transaction:
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+
+    def _unshare(self) -> None:
+        """Give the journal a file of its own if it is a hard link, as in a copy of the project by `cp -al`."""
+        if self.journal.exists() and self.journal.stat().st_nlink > 1:
+            write_durably(self.journal, self.journal.read_bytes())
 
     def commit(self, *, durable: bool = True, **fields: Any) -> None:
         """Write the event `commit`, and confirm it in a file of its own."""
@@ -115,8 +123,7 @@ class Transaction:
         except OSError as error:
             return Journal(damage=message("journal-unreadable", detail=error.strerror))
         if not data:
-            is_new = not any(name != _NAME for name in os.listdir(self.folder))
-            return Journal() if is_new else Journal(damage=message("journal-empty"))
+            return Journal(damage=message("journal-empty"))
         lines = data.split(b"\n")[:-1]
         events, sums = _read_lines(lines)
         if len(events) < len(lines):
@@ -124,7 +131,17 @@ class Transaction:
         damage = (
             None if not events or events[0].get("journal") == VERSION else message("journal-of-version-1")
         )
-        return Journal(tuple(events), damage or self._missing_lines(sums))
+        return Journal(tuple(events), damage or self._missing_lines(sums) or self._unexplained(events))
+
+    def _unexplained(self, events: list[Event]) -> Message | None:
+        """Return the reason if the folder has kept files of a step that the journal does not name."""
+        named = {str(event.get("step")) for event in events}
+        extra = (
+            set(os.listdir(self.folder))
+            - named
+            - {_NAME, _COMMIT, f"{_COMMIT}.new", f"{_NAME}.new", "reserve"}
+        )
+        return message("journal-without-step", names=sorted(extra)) if extra else None
 
     def _missing_lines(self, sums: list[bytes]) -> Message | None:
         try:
@@ -184,8 +201,14 @@ class Transaction:
         return free
 
     def forget(self) -> None:
-        """Delete this transaction. The folder around it stays, because it contains the lock file (see `lock`)."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete this transaction. The folder around it stays, because it contains the lock file (see `lock`).
+
+        It is renamed first: a folder that has lost its journal while it is deleted would count as damaged.
+        """
+        gone = self.folder.with_name(f".gone-{self.number:04d}")
+        shutil.rmtree(gone, ignore_errors=True)
+        self.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _checksum(former: bytes, body: bytes) -> bytes:
@@ -225,6 +248,13 @@ def transactions_folder(prefix: Path) -> Path:
     return prefix / STATE_FOLDER / "transactions"
 
 
+def sweep(prefix: Path) -> None:
+    """Delete what a kill left of a transaction that was being made or deleted."""
+    for kind in ("new", "gone"):
+        for folder in transactions_folder(prefix).glob(f".{kind}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def numbers(prefix: Path) -> list[int]:
     """Return the numbers of the transactions of a target, oldest first."""
     folder = transactions_folder(prefix)
@@ -240,9 +270,13 @@ def history(prefix: Path) -> list[Transaction]:
 def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:
     """Start the next transaction; raises OSError if the target cannot be written."""
     transaction = Transaction(prefix, max(numbers(prefix), default=0) + 1)
-    transaction.folder.mkdir(parents=True)
+    # The folder gets its name with its first event in it: a folder without a journal has lost it.
+    new = transactions_folder(prefix) / f".new-{transaction.number:04d}"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
     found = prefix.stat()
-    transaction.write(
+    (new / _NAME).touch(0o600)
+    Transaction(prefix, transaction.number, new).write(
         "begin",
         journal=VERSION,
         doctor=__version__,
@@ -252,4 +286,5 @@ def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:
         uv_lock=(prefix / uv.LOCK_NAME).exists(),
         plan=plan,
     )
+    new.rename(transaction.folder)
     return transaction

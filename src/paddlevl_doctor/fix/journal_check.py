@@ -135,7 +135,7 @@ class _JournalCheck:
             self._model(link["path"])
             self._model(link["original"])
             int(link["mode"]), int(link["mtime_ns"])
-        for folder in (*step.folders, *step.created):
+        for folder in (*(path for path, _ in step.folders), *step.created):
             self._inside(folder, self.prefix / folder)
         for entry in step.entries:
             self._entry(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ class StepChanges:
     step: str
     runner: str
     entries: tuple[Entry, ...] = ()
-    folders: tuple[str, ...] = ()
+    folders: tuple[tuple[str, int], ...] = ()
     created: tuple[str, ...] = ()
     moves: tuple[dict[str, str], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
@@ -185,7 +186,7 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
         transaction.number,
         restored=sum(entry.before is not None for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(path for path, e in newest.items() if _is_changed(places, e, set(oldest))),
+        changed=tuple(path for e in newest.values() for path in _changed_paths(places, e, set(oldest))),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
@@ -193,13 +194,16 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     )
 
 
-def _is_changed(places: Places, entry: Entry, own: Collection[str]) -> bool:
-    """Return whether the user changed a path; a folder that was moved away has the paths `own` of later steps in it."""
+def _changed_paths(places: Places, entry: Entry, own: Collection[str]) -> list[str]:
+    """Return what the user changed of an entry.
+
+    Of a folder that was moved away, these are the files in its place that are not among the paths `own` of later steps.
+    """
     path = places.of(entry)
     if entry.before is None or entry.before.kind != "folder" or not path.is_dir():
-        return entries.is_changed_since(places, entry)
+        return [entry.path] if entries.is_changed_since(places, entry) else []
     inside = (f"{entry.path}/{name}" for name, _ in entries.files_below(path))
-    return any(name not in own and entries.source_of(name) not in own for name in inside)
+    return [name for name in inside if name not in own and entries.source_of(name) not in own]
 
 
 def _outside(found: list[StepChanges]) -> Iterator[str]:
@@ -305,6 +309,7 @@ def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | N
     Raises UndoNeededError for a damaged one; with `yes`, what can be put back is put back first.
     """
     recovered = None
+    journal.sweep(prefix)
     for transaction in reversed(journal.history(prefix)):
         state = transaction.state()
         if state == "damaged" and not transaction.was_committed():
@@ -326,17 +331,24 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     Raises DoctorError, before any change, if the user changed something that the undo needs to change. Raises
     UndoNeededError if the journal or a kept file is damaged; with `yes`, what can be put back is put back first.
     """
-    _refuse_damaged(transaction, yes=yes)
-    shown = preview(transaction)
-    if not yes:
-        _refuse_changed(transaction, shown)
+    shown = refuse(transaction, yes=yes)
     try:
         transaction.write("undo")  # from here on, the next command continues the undo
     except OSError as error:
         reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
         raise DoctorError(reason) from error
     roll_back(system, transaction, aside=yes)
-    return replace(shown, aside=str(transaction.aside) if shown.changed else "")
+    moved = tuple(path for path in shown.changed if os.path.lexists(transaction.aside / path))
+    return replace(shown, changed=moved, aside=str(transaction.aside) if moved else "")
+
+
+def refuse(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) -> UndoPreview:
+    """Return what an undo would do, or raise as `undo` does; the paths `newer` are changed back by others first."""
+    _refuse_damaged(transaction, yes=yes)
+    shown = preview(transaction, newer)
+    if not yes:
+        _refuse_changed(transaction, shown)
+    return shown
 
 
 def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:

@@ -341,7 +341,9 @@ class Screen:
             ("kept-lost", change.lost),
         ):
             if paths:
-                shown = ", ".join(paths[:_MAX_PATHS]) + (", …" if len(paths) > _MAX_PATHS else "")
+                shown = self.clean(", ".join(paths[:_MAX_PATHS]).replace("\n", "�")) + (
+                    ", …" if len(paths) > _MAX_PATHS else ""
+                )
                 self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
         for path in change.left_alone:
             self.line(self.tr("undo-left-alone", path=path))
