@@ -460,3 +460,41 @@ def test_an_edit_of_an_installed_file_after_a_kill_is_set_aside_and_not_lost(
     assert texts.count("my edit\n") == 2, "one is kept in place, one is set aside"
     found = without_state(fingerprint(tmp_path))
     assert {p: w for p, w in found.items() if not p.endswith("only_in_2.py")} == former
+
+
+def test_undo_leaves_the_modes_and_places_of_folders_that_the_repair_did_not_touch(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    other = site / "paddlex" / "configs"
+    other.chmod(0o2775)
+    moved = site / "paddlex" / "inference"
+    moved.rename(project / "inference")
+    moved.write_text("mine\n", encoding="utf-8")
+    answer = doctor("undo", "--yes", cwd=project)
+    assert answer.code == 0, answer.stderr
+    assert other.stat().st_mode & 0o7777 == 0o2775
+    kept = [path for path in (project / ".venv").rglob("inference*") if path.is_file()]
+    assert [path.read_text(encoding="utf-8") for path in kept] == ["mine\n"]
+
+
+def test_all_of_several_transactions_are_undone_or_none(tmp_path: Path, wheels: Path) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    apply(tmp_path, install(Where(tmp_path, wheels, 1)))
+    apply(tmp_path, activation(Where(tmp_path, wheels, 1)))
+    (site / "saved").write_text("mine\n", encoding="utf-8")
+    (site / "saved").replace(site / "tiny" / "__init__.py")
+    before = fingerprint(tmp_path)
+    answer = doctor("undo", "--to", "0", cwd=tmp_path)
+    assert (answer.code, without_locks(fingerprint(tmp_path))) == (1, without_locks(before)), answer.stdout
+    assert doctor("undo", cwd=tmp_path).code == 0, "the newer one alone is not changed"
+
+
+def test_a_copy_by_hard_links_leaves_the_undo_of_the_original(
+    repaired: tuple[Path, Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, _, former = repaired
+    subprocess.run(["cp", "-al", str(project), str(tmp_path / "copy")], check=True)
+    assert doctor("undo", cwd=tmp_path / "copy").code == 0
+    assert doctor("undo", cwd=project).code == 0
+    assert fingerprint(project) == former

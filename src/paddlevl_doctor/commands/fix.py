@@ -104,9 +104,8 @@ def fix(
             [],
         )
         prefetched = _prefetched(system, report, bar)
-        ready = (
-            gate.before.imports.result
-        )  # an import during the installation would fail for no fault of the target
+        # An import while packages change would fail for no fault of the target.
+        ready = gate.before.imports.result
         applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
         if prefetched.lease is not None:
             prefetched.lease.end()

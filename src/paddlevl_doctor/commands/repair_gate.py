@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from paddlevl_doctor.checks.deep import DEEP, blocker, merge
 from paddlevl_doctor.checks.report import CheckReport
@@ -24,7 +23,6 @@ from paddlevl_doctor.values.errors import RolledBackError
 from paddlevl_doctor.values.facts import ProbeResult, Target
 from paddlevl_doctor.values.findings import Finding, Stage, Status
 
-GateName = Literal["quick", "deep"]
 _LOOKED_AT = (Status.OK, Status.NOTE, Status.WARNING)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from paddlevl_doctor.commands.diagnose import TargetOptions
@@ -39,14 +39,17 @@ def undo_command(
         return UndoReport((), _summaries(prefix))
     refuse_foreign_journals(system, prefix, paths.python, locked=False, undo=True, to=to)
     if dry_run:
-        return UndoReport((), _summaries(prefix), _previews(_chosen(prefix, to, dry_run=True)), dry_run=True)
+        chosen = _chosen(prefix, to, dry_run=True)
+        shown = tuple(preview(transaction, newer) for transaction, newer in _with_newer(chosen))
+        return UndoReport((), _summaries(prefix), shown, dry_run=True)
     with locked(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
         # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.
         chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
         done: list[UndoPreview] = []
-        _refuse_any(chosen, yes=yes)
+        for transaction, newer in _with_newer(chosen) if not yes else ():  # all can be undone, or none is
+            refuse(transaction, yes=yes, newer=newer)
         for transaction in chosen:
             with stage(message("stage-undo", number=transaction.number)):
                 done.append(undo(system, transaction, yes=yes))
@@ -57,21 +60,13 @@ def undo_command(
     return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
 
 
-def _previews(chosen: Sequence[journal.Transaction]) -> tuple[UndoPreview, ...]:
-    """Return what undoing these transactions, newest first, would do."""
+def _with_newer(
+    chosen: Sequence[journal.Transaction],
+) -> Iterator[tuple[journal.Transaction, Collection[str]]]:
+    """Yield the transactions, newest first, each with the paths that the undo of newer ones changes back before it."""
     newer: set[str] = set()
-    found = []
     for transaction in chosen:
-        found.append(preview(transaction, newer))
-        newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
-    return tuple(found)
-
-
-def _refuse_any(chosen: Sequence[journal.Transaction], *, yes: bool) -> None:
-    """Raise as `undo` does if one of several transactions cannot be undone, before the first one is."""
-    newer: set[str] = set()
-    for transaction in chosen if len(chosen) > 1 and not yes else ():
-        refuse(transaction, yes=yes, newer=newer)
+        yield transaction, frozenset(newer)
         newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
 
 

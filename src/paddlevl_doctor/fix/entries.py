@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -210,8 +209,8 @@ def take_back(
     """Restore the former state of every path, and return the paths that the user changed since.
 
     The user's version of such a path is moved to `places.aside` if the former entry returns or with `aside`; else it
-    stays. An entry whose kept file is lost is skipped. `folders` were there before, with their modes, and are made
-    again; `created` are removed if they are empty. An interrupted call can be repeated.
+    stays. An entry whose kept file is lost is skipped. `folders` are made again with their modes, unless the
+    user put a file there; `created` are removed if they are empty. An interrupted call can be repeated.
     """
     # Bytecode comes last, because restoring a source file removes the bytecode of the file that it replaces.
     todo = sorted((e for e in entries if not is_taken_back(places, e)), key=lambda e: e.path.endswith(".pyc"))
@@ -224,8 +223,9 @@ def take_back(
 
 
 def _restore_folder(path: Path, mode: int) -> None:
-    path.mkdir(parents=True, exist_ok=True)
-    if stat.S_IMODE(path.stat().st_mode) != mode:
+    if not os.path.lexists(path):
+        path.mkdir(parents=True)
+    if path.is_dir() and not path.is_symlink():
         with contextlib.suppress(PermissionError):  # it belongs to another user
             path.chmod(mode)
 
@@ -366,8 +366,3 @@ def write_durably(path: Path, data: bytes, *, sync: bool = True) -> None:
     temporary.replace(path)
     if sync:
         sync_folder(path.parent)
-
-
-def digest_of(entries: bytes) -> str:
-    """Return the SHA-256 of a list of entries as it is written to disk."""
-    return hashlib.sha256(entries).hexdigest()

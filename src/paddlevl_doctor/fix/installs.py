@@ -60,14 +60,14 @@ _UNFINISHED = re.compile(r"site-packages/(?:.*/)?\.tmp[A-Za-z0-9]{6}(?:/|$)")
 
 @dataclass(frozen=True)
 class Changes:
-    """The entries of an installer, the folders that were there before it ran, and those that it created.
+    """The entries of an installer, the folders that it removed or whose mode it changed, and those that it created.
 
     All paths are relative to the prefix.
     """
 
     entries: tuple[Entry, ...]
     folders: tuple[tuple[str, int], ...]
-    """With their modes."""
+    """With their former modes."""
     created: tuple[str, ...]
 
     def to_bytes(self) -> bytes:
@@ -310,9 +310,19 @@ def find_changes(prefix: Path, roots: Sequence[str], kept: Path, claimed: Claims
         entries += _differences(prefix, root, kept / str(number), f"{within}/{number}", claimed)
     listed = {path: f"outside/{number}" for number, path in enumerate(before["outside"])}
     entries += _differences_outside(prefix, roots, kept, within, listed, claimed)
-    folders = tuple((str(path), int(mode)) for path, mode in before["folders"])
-    created = _created(prefix, roots, claimed, {path for path, _ in folders})
+    former = {str(path): int(mode) for path, mode in before["folders"]}
+    folders = tuple((path, mode) for path, mode in former.items() if _mode(prefix / path) != mode)
+    created = _created(prefix, roots, claimed, former)
     return Changes(tuple(entries), folders, tuple(sorted(set(created))))
+
+
+def _mode(folder: Path) -> int | None:
+    """Return the mode of a folder, None if there is none."""
+    try:
+        found = folder.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return stat.S_IMODE(found) if stat.S_ISDIR(found) else None
 
 
 def _created(prefix: Path, roots: Sequence[str], claimed: Claims, former: Collection[str]) -> Iterator[str]:

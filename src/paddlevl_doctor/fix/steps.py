@@ -15,7 +15,7 @@ from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
-from paddlevl_doctor.fix.entries import Entry, State, digest_of, state_of, write_durably
+from paddlevl_doctor.fix.entries import Entry, State, state_of, write_durably
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
@@ -233,7 +233,9 @@ def _run_installer(
         changes = installs.find_changes(context.prefix, roots, kept, claimed, step.id)
         data = changes.to_bytes()
         write_durably(kept / installs.ENTRIES, data, sync=not context.creates)
-        transaction.write("done", durable=not context.creates, step=step.id, sha256=digest_of(data))
+        transaction.write(
+            "done", durable=not context.creates, step=step.id, sha256=file_patcher.sha256_of(data)
+        )
         over = {} if creates else installs.overwritten(context.prefix, roots, kept, changes, changed)
         installs.discard_unchanged(kept, changes, transaction.folder)
     if over:

@@ -16,6 +16,7 @@ from paddlevl_doctor.fix.journal import Event, Transaction
 from paddlevl_doctor.fix.steps import claims_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
+from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
@@ -23,10 +24,8 @@ from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
 
 @dataclass(frozen=True)
 class StepChanges:
-    """What one step changed. `folders` were there before an installer ran; it created `created`."""
+    """What one step changed. An installer removed `folders` or changed their modes, and it created `created`."""
 
-    step: str
-    runner: str
     entries: tuple[Entry, ...] = ()
     folders: tuple[tuple[str, int], ...] = ()
     created: tuple[str, ...] = ()
@@ -90,23 +89,23 @@ def _list_damage(transaction: Transaction, done: Event | None) -> Message | None
         return None
     path = transaction.folder / str(done["step"]) / installs.ENTRIES
     data = path.read_bytes() if path.is_file() else b""
-    return None if entries.digest_of(data) == done["sha256"] else message("journal-list-damaged", path=path)
+    return None if sha256_of(data) == done["sha256"] else message("journal-list-damaged", path=path)
 
 
 def _changes(transaction: Transaction, intent: Event, done: Event | None) -> StepChanges:
-    step, runner = str(intent["step"]), str(intent["runner"])
+    step = str(intent["step"])
     if "roots" not in intent:
         listed = tuple(map(entries.entry_from_json, intent.get("entries", ())))
         listed = _moved_with_project(transaction, intent, listed)
         moves, links = tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
-        return StepChanges(step, runner, listed, moves=moves, links=links)
+        return StepChanges(listed, moves=moves, links=links)
     if done is None:
-        return StepChanges(step, runner)
+        return StepChanges()
     reason = _list_damage(transaction, done)
     if reason is not None:
         raise UndoNeededError(damaged(transaction, reason))
     found = installs.changes_from_bytes((transaction.folder / step / installs.ENTRIES).read_bytes())
-    return StepChanges(step, runner, found.entries, found.folders, found.created)
+    return StepChanges(found.entries, found.folders, found.created)
 
 
 def _moved_with_project(
@@ -148,7 +147,7 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
     changes = installs.find_changes(prefix, roots, kept, claimed, step)
     data = installs.checked(prefix, changes, cached, sites).to_bytes()
     entries.write_durably(kept / installs.ENTRIES, data)
-    transaction.write("done", step=step, sha256=entries.digest_of(data))
+    transaction.write("done", step=step, sha256=sha256_of(data))
 
 
 def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[StepChanges]:
