@@ -70,7 +70,10 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def variables(self) -> Mapping[str, str]:
+        """Caches of its own: poetry keeps the checksum of a release by name and version, whatever index it came from."""
+        caches = {f"{tool.upper()}_CACHE_DIR": str(self.folder.parent / f"{tool}-cache") for tool in TOOLS}
         return {
+            **caches,
             "POETRY_VIRTUALENVS_IN_PROJECT": "true",
             "PDM_CHECK_UPDATE": "false",
             "UV_PYTHON": str(interpreter("3.11")),
