@@ -24,7 +24,16 @@ from checks_machines import (
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.base import Check, Context
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.values.facts import BrokenEnvironment, Facts, Gpu, Gpus, Host, ModelCache
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.values.facts import (
+    BrokenEnvironment,
+    DamagedJournal,
+    Facts,
+    Gpu,
+    Gpus,
+    Host,
+    ModelCache,
+)
 from paddlevl_doctor.values.findings import Status
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
@@ -81,6 +90,10 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         {"base-python-missing": "error"},
     ),
     "an interrupted repair": (machine(interrupted_transaction=3), {"interrupted-repair": "warning"}),
+    "an interrupted repair without its journal": (
+        machine(damaged_journals=(DamagedJournal(3, "/srv/t/0003", message("journal-empty")),)),
+        {"damaged-journal": "warning"},
+    ),
     "Python 3.8": (
         machine(target=target(CURRENT, version="3.8.18")),
         {"python-version-unsupported": "error"},

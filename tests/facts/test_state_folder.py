@@ -9,19 +9,32 @@ from pathlib import Path
 import pytest
 
 from fake_system import FakeSystem
+from paddlevl_doctor.facts.journals import VERSION, checksum
 from paddlevl_doctor.facts.state_folder import StateFolder, read_state_folder, start_time
+from paddlevl_doctor.messages import message
+from paddlevl_doctor.values.facts import DamagedJournal
 
 PREFIX = Path("/srv/.venv")
 FOLDER = "/srv/.venv/.paddlevl-doctor"
 PLAN = {"steps": [{"kind": "apply-patch", "arguments": {"patch": "fuse-rms-norm"}}]}
 
 
-def journal(*events: object) -> bytes:
-    return "".join(f"{event if isinstance(event, str) else json.dumps(event)}\n" for event in events).encode()
+def journal(*events: dict[str, object] | bytes) -> bytes:
+    """Return the lines of a journal with their checksums; bytes are lines as they are."""
+    data, former = b"", b""
+    for one in events:
+        body = b"" if isinstance(one, bytes) else json.dumps(one).encode()[:-1]
+        former = checksum(former, body)
+        data += one if isinstance(one, bytes) else b'%s, "sum": "%s"}\n' % (body, former)
+    return data
 
 
 def event(kind: str, **fields: object) -> dict[str, object]:
-    return {"event": kind, "time": 1.0, "checksum": "of a later version", **fields}
+    return {"event": kind, "time": 1.0, **fields}
+
+
+def damaged(reason: str, **values: object) -> StateFolder:
+    return StateFolder(damaged=(DamagedJournal(1, f"{FOLDER}/transactions/0001", message(reason, **values)),))
 
 
 def read(files: dict[str, bytes], holder: dict[str, object] | None = None) -> StateFolder:
@@ -31,30 +44,33 @@ def read(files: dict[str, bytes], holder: dict[str, object] | None = None) -> St
     return read_state_folder(FakeSystem(files=prepared), PREFIX)
 
 
-BEGIN, COMMIT, UNDO, DONE = (event("begin", plan=PLAN), event("commit"), event("undo"), event("rolled-back"))
-
+BEGIN = event("begin", journal=VERSION, plan=PLAN)
+COMMIT, UNDO, DONE = event("commit"), event("undo"), event("rolled-back")
 JOURNALS = {
-    "nothing": ((), StateFolder(interrupted=1)),
-    "begun": ((BEGIN,), StateFolder(interrupted=1)),
-    "cut in a line": ((BEGIN, '{"event": "comm'), StateFolder(interrupted=1)),
-    "garbage": (("\0\0", "[]", '{"event": 3}', '{"event": "begin", "plan": 7}'), StateFolder(interrupted=1)),
-    "rolled back": ((BEGIN, DONE), StateFolder()),
-    "committed": ((BEGIN, COMMIT), StateFolder(("fuse-rms-norm",))),
-    "an undo that was interrupted": ((BEGIN, COMMIT, UNDO), StateFolder(interrupted=1)),
-    "undone": ((BEGIN, COMMIT, UNDO, DONE), StateFolder()),
-    "committed with a plan that is none": ((event("begin", plan=7), COMMIT), StateFolder()),
+    "nothing": (b"", damaged("journal-empty")),
+    "begun": (journal(BEGIN), StateFolder(interrupted=1)),
+    "cut in a line": (journal(BEGIN, b'{"event": "comm'), StateFolder(interrupted=1)),
+    "garbage": (b"\0\0\n[]\n", damaged("journal-line-damaged", line=1)),
+    "a line of another form": (journal(BEGIN, b'{"event": 3}\n'), damaged("journal-line-damaged", line=2)),
+    "of version 1": (b'{"event": "begin"}\n', damaged("journal-of-version-1")),
+    "committed by version 1": (b'{"event": "begin"}\n{"event": "commit"}\n', StateFolder()),
+    "rolled back": (journal(BEGIN, DONE), StateFolder()),
+    "committed": (journal(BEGIN, COMMIT), StateFolder(("fuse-rms-norm",))),
+    "an undo that was interrupted": (journal(BEGIN, COMMIT, UNDO), StateFolder(interrupted=1)),
+    "undone": (journal(BEGIN, COMMIT, UNDO, DONE), StateFolder()),
+    "committed with a plan that is none": (journal({**BEGIN, "plan": 7}, COMMIT), StateFolder()),
 }
 
 
 @pytest.mark.parametrize("name", JOURNALS)
 def test_the_state_of_a_transaction(name: str) -> None:
-    events, expected = JOURNALS[name]
-    assert read({"0001/journal.jsonl": journal(*events)}) == expected
+    data, expected = JOURNALS[name]
+    assert read({"0001/journal.jsonl": data}) == expected
 
 
 def test_only_numbered_folders_are_transactions_and_the_newest_is_named() -> None:
-    files = {"0001/journal.jsonl": journal(BEGIN, COMMIT), "0002/kept/x": b"", "new/journal.jsonl": b""}
-    assert read(files) == StateFolder(("fuse-rms-norm",), 2)
+    files = {"0001/journal.jsonl": journal(BEGIN, COMMIT), "0002/journal.jsonl": journal(BEGIN)}
+    assert read({**files, "new/journal.jsonl": b""}) == StateFolder(("fuse-rms-norm",), 2)
     assert read({}) == StateFolder()
 
 

@@ -275,6 +275,21 @@ def test_a_planted_journal_is_refused_and_nothing_is_touched(
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_a_damaged_journal_that_was_planted_is_not_followed_with_yes_either(
+    plant: Callable[[Planted], Change], tmp_path: Path
+) -> None:
+    at = Planted(tmp_path)
+    at.journal(plant(at), committed=True)
+    with at.journal_of.journal.open("ab") as file:
+        file.write(b"damaged\n")
+    before = everything(at.outside)
+    for words in (("undo",), ("undo", "--yes")):
+        answer = doctor(*words, cwd=at.project)
+        assert (answer.code, answer.stdout) == (5, ""), answer.stderr
+        assert everything(at.outside) == before
+
+
 @pytest.fixture
 def harmless(tmp_path: Path) -> Iterator[Planted]:
     """A journal that would only remove a file of the environment, and its owner."""

@@ -70,7 +70,7 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def variables(self) -> Mapping[str, str]:
-        """Caches of its own: poetry keeps the checksum of a release by name and version, whatever index it came from."""
+        """Caches of their own: poetry keeps the checksum of a release by name and version, whatever the index."""
         caches = {f"{tool.upper()}_CACHE_DIR": str(self.folder.parent / f"{tool}-cache") for tool in TOOLS}
         return {
             **caches,

@@ -379,6 +379,26 @@ def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(
     assert "1.0" in (site / "tiny" / "__init__.py").read_text(encoding="utf-8")
 
 
+def test_check_reports_a_damaged_journal_until_it_is_out_of_the_way(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, _, former = repaired
+    transaction = project / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    (transaction / "commit.json").unlink()
+    lines = (transaction / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (transaction / "journal.jsonl").write_bytes(b"".join([*lines[:-1], b"garbage\n"]))
+    found = doctor("check", "--format", "json", cwd=project)
+    assert found.statuses("damaged-journal", "interrupted-repair") == {
+        "damaged-journal": "warning",
+        "interrupted-repair": "ok",
+    }
+    assert (doctor("fix", "--apply", cwd=project).code, doctor("undo", "--yes", cwd=project).code) == (5, 5)
+    assert without_locks(without_state(fingerprint(project))) == without_locks(without_state(former))
+    assert doctor("check", "--format", "json", cwd=project).statuses("damaged-journal") == {
+        "damaged-journal": "ok"
+    }
+
+
 def test_a_journal_of_version_1_is_refused_and_kept_and_does_not_stop_a_repair(
     tmp_path: Path, wheels: Path
 ) -> None:

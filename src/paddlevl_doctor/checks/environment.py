@@ -43,6 +43,16 @@ def _interrupted(context: Context) -> Diagnosis:
     return problem(Status.WARNING, "transactions", number, number=number)
 
 
+def _damaged_journal(context: Context) -> Diagnosis:
+    damaged = context.facts.damaged_journals
+    if not damaged:
+        return ok("transactions", message("evidence-none"))
+    newest = damaged[-1]
+    return problem(
+        Status.WARNING, newest.folder, newest.reason, folder=newest.folder, number=newest.transaction
+    )
+
+
 def _target_environment(context: Context) -> Diagnosis:
     target, reason = context.facts.target, context.facts.target_problem
     if target is not None:
@@ -170,6 +180,7 @@ CHECKS = (
     Check("base-python-missing", _base_python),
     Check("target-environment", _target_environment, needs=("base-python-missing",)),
     Check("interrupted-repair", _interrupted),
+    Check("damaged-journal", _damaged_journal),
     Check("python-version-unsupported", _python_version, needs=("target-environment",)),
     Check("glibc-too-old", _glibc),
     Check("musl-libc", _musl),

@@ -75,7 +75,7 @@ def _chosen(
 ) -> list[journal.Transaction]:
     """Return the transactions to undo, newest first. Raises UsageError if there is none and one is `needed`."""
     history = journal.history(prefix)
-    history = [one for one in history if one.state() != "open"] if dry_run else history
+    history = [one for one in history if one.read().state != "open"] if dry_run else history
     chosen = [one for one in reversed(history) if one.number > to] if to is not None else history[-1:]
     if not chosen and needed:
         raise UsageError(message("nothing-to-undo", path=prefix))
@@ -93,6 +93,6 @@ def _summary(transaction: journal.Transaction) -> dict[str, object]:
     return {
         "transaction": transaction.number,
         "time": first.get("time"),
-        "state": transaction.state(),
+        "state": transaction.read().state,
         "steps": steps,
     }

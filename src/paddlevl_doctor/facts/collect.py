@@ -50,6 +50,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         patched_files=files,
         applied_patches=state.applied_patches if target is not None else (),
         interrupted_transaction=state.interrupted,
+        damaged_journals=state.damaged,
         broken_environment=collect_broken(system, choice),
         pipelines=link,
         free_disk_mb=disks,

@@ -7,14 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from paddlevl_doctor.facts.journals import COMMIT, JOURNAL, Journal, parse_journal
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import DamagedJournal
 
 STATE_FOLDER = ".paddlevl-doctor"
 """The doctor's own folder inside a target."""
-
-_Event = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,60 +55,44 @@ class StateFolder:
 
     applied_patches: tuple[str, ...] = ()
     interrupted: int | None = None
+    damaged: tuple[DamagedJournal, ...] = ()
 
 
 def read_state_folder(system: System, prefix: Path) -> StateFolder:
-    """Read the journals of the target that has its state in `prefix`; unreadable journals are ignored."""
+    """Read the journals of the target that has its state in `prefix`; those of a running repair are not judged."""
     folder = prefix / STATE_FOLDER
     journals = dict(_journals(system, folder / "transactions"))
-    open_ones = [number for number, events in journals.items() if _state(events) == "open"]
-    patches = (patch for events in journals.values() for patch in _committed_patches(events))
-    return StateFolder(
-        tuple(dict.fromkeys(patches)),
-        max(open_ones) if open_ones and not _is_held(system, folder) else None,
+    patches = (patch for journal in journals.values() for patch in _committed_patches(journal))
+    applied = tuple(dict.fromkeys(patches))
+    if not any(journal.state in ("open", "damaged") for journal in journals.values()) or _is_held(
+        system, folder
+    ):
+        return StateFolder(applied)
+    interrupted = [number for number, journal in journals.items() if journal.state == "open"]
+    damaged = tuple(
+        DamagedJournal(number, str(folder / "transactions" / f"{number:04d}"), journal.damage)
+        for number, journal in journals.items()
+        if journal.damage is not None and not journal.was_committed
     )
+    return StateFolder(applied, max(interrupted, default=None), damaged)
 
 
-def _journals(system: System, folder: Path) -> Iterator[tuple[int, list[_Event]]]:
-    """Yield the number and the events of each transaction."""
+def _journals(system: System, folder: Path) -> Iterator[tuple[int, Journal]]:
+    """Yield the number and the journal of each transaction whose journal can be read."""
     for name in system.names(folder):
-        path = folder / name / "journal.jsonl"
-        text = system.read_text(path)
-        if re.fullmatch(r"\d{4,}", name) and (text is not None or not system.exists(path)):
-            events = list(_events(text or ""))
-            is_committed = system.exists(folder / name / "commit.json")
-            yield int(name), [{"event": "commit"}, *events] if is_committed and not _has(events) else events
+        if re.fullmatch(r"\d{4,}", name):
+            path = folder / name
+            data, commit = system.read_bytes(path / JOURNAL), system.read_bytes(path / COMMIT)
+            if data is not None or not system.exists(path / JOURNAL):  # else it is not this user's
+                yield int(name), parse_journal(data, commit, system.names(path))
 
 
-def _has(events: list[_Event]) -> bool:
-    """Return whether a journal has its end; of a committed one that was damaged since, the end may be missing."""
-    return any(event["event"] in ("commit", "rolled-back") for event in events)
-
-
-def _events(text: str) -> Iterator[_Event]:
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:  # a line that was written incompletely
-            continue
-        if isinstance(event, dict) and isinstance(event.get("event"), str):
-            yield event
-
-
-def _state(events: list[_Event]) -> str:
-    """Return committed, rolled-back, or open: the transaction, or its undo, has begun and not ended."""
-    kinds = [event["event"] for event in events]
-    if "rolled-back" in kinds:
-        return "rolled-back"
-    return "committed" if "commit" in kinds and "undo" not in kinds else "open"
-
-
-def _committed_patches(events: list[_Event]) -> list[str]:
+def _committed_patches(journal: Journal) -> list[str]:
     """Return the patches of a committed transaction, nothing for an unreadable journal."""
-    if _state(events) != "committed":
+    if not journal.was_committed or journal.find("undo"):
         return []
     try:
-        steps = [step for event in events for step in event.get("plan", {}).get("steps", ())]
+        steps = [step for event in journal.events for step in event.get("plan", {}).get("steps", ())]
         return [str(step["arguments"]["patch"]) for step in steps if step["kind"] == "apply-patch"]
     except (KeyError, TypeError, AttributeError):
         return []

@@ -5,14 +5,12 @@ ended; with the list of what it changed), `commit`, `undo` (an undo starts), and
 restored). A transaction without `commit`, or with `undo` but without `rolled-back`, was interrupted; the next command
 that writes rolls it back first.
 
-Each line ends with a checksum over itself and the line before. `commit.json` has the number of lines and the checksum
-at the commit, so that lines that are cut off are noticed too. Paths are relative to the prefix; a path outside it is
+`facts.journals` reads the lines and checks their checksums. Paths are relative to the prefix; a path outside it is
 absolute, and is used only if `is_target` confirms that the journal was written for this very folder.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -23,37 +21,24 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.facts.journals import (
+    CHECKSUM,
+    COMMIT,
+    JOURNAL,
+    RESERVE,
+    VERSION,
+    Journal,
+    checksum,
+    parse_journal,
+)
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix.entries import write_durably
-from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.system.files import is_same_path
 
-Event = dict[str, Any]
-VERSION = 2
-"""The version of the format; version 1 was the one of paddlevl-doctor 0.1, which had no checksums."""
-_NAME = "journal.jsonl"
-_COMMIT = "commit.json"
-_SUM = re.compile(rb'^(\{.*), "sum": "([0-9a-f]{16})"\}$')
-_RESERVE = 4 << 20
+_RESERVE_SIZE = 4 << 20
 """Bytes reserved for a rollback: a list of 20,000 files has three million bytes."""
-
-
-@dataclass(frozen=True)
-class Journal:
-    """The events of a journal, and the reason why it cannot be trusted, None if it can."""
-
-    events: tuple[Event, ...] = ()
-    damage: Message | None = None
-
-    @property
-    def begin(self) -> Event:
-        """The first event; empty without one."""
-        return self.events[0] if self.events else {}
-
-    def find(self, kind: str) -> list[Event]:
-        """Return the events of a kind, oldest first."""
-        return [event for event in self.events if event["event"] == kind]
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ class Transaction:
     @property
     def journal(self) -> Path:
         """The journal file."""
-        return self.folder / _NAME
+        return self.folder / JOURNAL
 
     @property
     def aside(self) -> Path:
@@ -88,9 +73,9 @@ class Transaction:
             if lines and not lines[-1].endswith(b"\n"):  # an event that was written incompletely
                 file.seek(-len(lines.pop()), os.SEEK_END)
                 file.truncate()
-            former = _SUM.match(lines[-1].rstrip()) if lines else None
+            former = CHECKSUM.match(lines[-1].rstrip()) if lines else None
             body = json.dumps({"event": kind, "time": time.time(), **fields}).encode()[:-1]
-            file.write(b'%s, "sum": "%s"}\n' % (body, _checksum(former[2] if former else b"", body)))
+            file.write(b'%s, "sum": "%s"}\n' % (body, checksum(former[2] if former else b"", body)))
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -107,66 +92,21 @@ class Transaction:
 
     def confirm(self, *, durable: bool = True) -> None:
         """Write `commit.json`; does nothing if it is there. A kill right after the event `commit` prevents it."""
-        if (self.folder / _COMMIT).exists():
+        if (self.folder / COMMIT).exists():
             return
         lines = self.journal.read_bytes().splitlines()
-        found = _SUM.match(lines[-1])
+        found = CHECKSUM.match(lines[-1])
         confirmed = {"lines": len(lines), "sum": found[2].decode() if found else ""}
-        write_durably(self.folder / _COMMIT, json.dumps(confirmed).encode(), sync=durable)
+        write_durably(self.folder / COMMIT, json.dumps(confirmed).encode(), sync=durable)
 
     def read(self) -> Journal:
-        """Return the journal; an incomplete last line, which an interruption leaves, is left out."""
+        """Return the journal; one that cannot be read is damaged."""
         try:
-            data = self.journal.read_bytes()
-        except FileNotFoundError:
-            data = None
+            data = self.journal.read_bytes() if self.journal.exists() else None
+            commit = (self.folder / COMMIT).read_bytes() if (self.folder / COMMIT).exists() else None
         except OSError as error:
             return Journal(damage=message("journal-unreadable", detail=error.strerror))
-        if not data:
-            return Journal(damage=message("journal-empty"))
-        lines = data.split(b"\n")[:-1]
-        events, sums = _read_lines(lines)
-        if len(events) < len(lines):
-            return Journal(tuple(events), message("journal-line-damaged", line=len(events) + 1))
-        damage = (
-            None if not events or events[0].get("journal") == VERSION else message("journal-of-version-1")
-        )
-        return Journal(tuple(events), damage or self._missing_lines(sums) or self._unexplained(events))
-
-    def _unexplained(self, events: list[Event]) -> Message | None:
-        """Return the reason if the folder has kept files of a step that the journal does not name."""
-        named = {str(event.get("step")) for event in events}
-        extra = (
-            set(os.listdir(self.folder))
-            - named
-            - {_NAME, _COMMIT, f"{_COMMIT}.new", f"{_NAME}.new", "reserve"}
-        )
-        return message("journal-without-step", names=sorted(extra)) if extra else None
-
-    def _missing_lines(self, sums: list[bytes]) -> Message | None:
-        try:
-            confirmed = json.loads((self.folder / _COMMIT).read_bytes())
-            lines, checksum = int(confirmed["lines"]), str(confirmed["sum"]).encode()
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            return message("journal-commit-damaged")
-        return None if sums[lines - 1 : lines] == [checksum] else message("journal-cut", lines=lines)
-
-    def state(self) -> str:
-        """Return open (also during an undo), committed, rolled-back or damaged."""
-        journal = self.read()
-        if journal.damage is not None:
-            return "damaged"
-        kinds = [event["event"] for event in journal.events]
-        if "rolled-back" in kinds:
-            return "rolled-back"
-        return "committed" if "commit" in kinds and "undo" not in kinds else "open"
-
-    def was_committed(self) -> bool:
-        """Return whether the transaction was complete once, also if its journal is damaged now."""
-        kinds = [event["event"] for event in self.read().events]
-        return (self.folder / _COMMIT).exists() or ("commit" in kinds and "undo" not in kinds)
+        return parse_journal(data, commit, os.listdir(self.folder) if data else ())
 
     def is_target(self) -> bool:
         """Return whether the journal was written for this very folder: at the same path, or renamed since.
@@ -180,15 +120,15 @@ class Transaction:
 
     def reserve(self) -> None:
         """Reserve the disk space that a rollback needs, so that a full disk does not prevent it."""
-        with (self.folder / "reserve").open("wb") as file:
+        with (self.folder / RESERVE).open("wb") as file:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, _RESERVE)
+                os.posix_fallocate(file.fileno(), 0, _RESERVE_SIZE)
             else:
-                file.write(bytes(_RESERVE))
+                file.write(bytes(_RESERVE_SIZE))
 
     def release(self) -> None:
         """Release the reserved disk space."""
-        (self.folder / "reserve").unlink(missing_ok=True)
+        (self.folder / RESERVE).unlink(missing_ok=True)
 
     def set_damaged_aside(self) -> Path:
         """Move the folder of a damaged transaction out of the way, with all that it keeps; return its new path."""
@@ -209,38 +149,6 @@ class Transaction:
         shutil.rmtree(gone, ignore_errors=True)
         self.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def _checksum(former: bytes, body: bytes) -> bytes:
-    return hashlib.sha256(former + body).hexdigest()[:16].encode()
-
-
-def _read_lines(lines: list[bytes]) -> tuple[list[Event], list[bytes]]:
-    """Return the events and the checksums of the lines before the first damaged one.
-
-    Lines of version 1, which have no checksums, are read too: the first event tells the version.
-    """
-    events: list[Event] = []
-    sums: list[bytes] = []
-    for line in lines:
-        found = _SUM.match(line)
-        has_version = bool(events) and events[0].get("journal") == VERSION
-        if found and found[2] != _checksum(sums[-1] if sums else b"", found[1]):
-            break
-        event = _parse_event(line)
-        if event is None or (found is None and has_version):
-            break
-        events.append(event)
-        sums.append(found[2] if found else b"")
-    return events, sums
-
-
-def _parse_event(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
 def transactions_folder(prefix: Path) -> Path:
@@ -275,7 +183,7 @@ def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(parents=True)
     found = prefix.stat()
-    (new / _NAME).touch(0o600)
+    (new / JOURNAL).touch(0o600)
     Transaction(prefix, transaction.number, new).write(
         "begin",
         journal=VERSION,

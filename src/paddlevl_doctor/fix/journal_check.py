@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from paddlevl_doctor.facts.journals import Event
 from paddlevl_doctor.facts.model_cache import cache_root
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, journal
 from paddlevl_doctor.fix.entries import Entry, folders_below
-from paddlevl_doctor.fix.journal import Event, Transaction
-from paddlevl_doctor.fix.undo import StepChanges, changes_of, complete
+from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.undo import StepChanges, changes_of, complete, readable
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import is_junction
 from paddlevl_doctor.system.machine import System
@@ -39,15 +40,16 @@ def refuse_foreign_journals(
 ) -> None:
     """Raise UndoNeededError if a journal that is used next is not the user's, or names a path outside the target.
 
-    Checks the interrupted transactions; with `undo` also the newest committed one, or all newer than `to`. If the
-    lock is held, the changes of an interrupted installer are found out and checked too.
+    Checks the interrupted transactions; with `undo` also the damaged ones, and the newest committed one or all newer
+    than `to`. If the lock is held, the changes of an interrupted installer are found out and checked too.
     """
     _refuse_owners_and_links(system, prefix)
     history = journal.history(prefix)
-    checked = [transaction for transaction in history if transaction.state() == "open"]
+    checked = [transaction for transaction in history if transaction.read().state == "open"]
     if undo:
-        committed = [transaction for transaction in history if transaction.state() == "committed"]
+        committed = [transaction for transaction in history if transaction.read().state == "committed"]
         checked += committed[-1:] if to is None else [one for one in committed if one.number > to]
+        checked += [transaction for transaction in history if transaction.read().state == "damaged"]
     for transaction in checked:
         _JournalCheck(system, prefix, python, transaction, locked).run()
 
@@ -94,12 +96,17 @@ class _JournalCheck:
     def run(self) -> None:
         """Check every path that an undo would change, and every kept entry that it would put there."""
         try:
-            for intent in self.transaction.read().find("intent"):
+            recorded = self.transaction.read()
+            for intent in recorded.find("intent"):
                 self._folder_of_step(str(intent["step"]))
                 self._roots(intent)
-            if self.locked:
-                complete(self.system, self.transaction)
-            for step in changes_of(self.transaction, skip_damaged=True):
+            if recorded.damage is not None:
+                changes = readable(self.transaction)
+            else:
+                if self.locked:
+                    complete(self.system, self.transaction)
+                changes = changes_of(self.transaction, skip_damaged=True)
+            for step in changes:
                 self._step(step)
         except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
             _refuse(self.prefix, self.transaction.journal, message("journal-unreadable", detail=repr(error)))

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.facts.collect import uv_cache
+from paddlevl_doctor.facts.journals import Event
 from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
-from paddlevl_doctor.fix.journal import Event, Transaction
+from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.steps import claims_of
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
@@ -310,8 +311,9 @@ def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | N
     recovered = None
     journal.sweep(prefix)
     for transaction in reversed(journal.history(prefix)):
-        state = transaction.state()
-        if state == "damaged" and not transaction.was_committed():
+        recorded = transaction.read()
+        state = recorded.state
+        if state == "damaged" and not recorded.was_committed:
             _refuse_damaged(transaction, yes=yes)
         if state == "open":
             _refuse_damaged(transaction, yes=yes)
@@ -378,20 +380,34 @@ def _offer(transaction: Transaction, reason: Message) -> Message:
 
 
 def _recoverable(transaction: Transaction) -> int:
-    places, todo = places_of(transaction), pending(transaction, _readable(transaction))
+    places, todo = places_of(transaction), pending(transaction, readable(transaction))
     return sum(not entries.is_lost(places, entry) for step in todo for entry in step.entries)
 
 
-def _readable(transaction: Transaction) -> list[StepChanges]:
-    """Return the changes of a damaged transaction that can be read."""
+def readable(transaction: Transaction) -> list[StepChanges]:
+    """Return the changes of a damaged transaction that can be read, also from lists that its journal does not name."""
     try:
-        return changes_of(transaction, skip_damaged=True)
+        found = changes_of(transaction, skip_damaged=True)
     except (KeyError, TypeError, ValueError):
-        return []
+        found = []
+    named = {str(event["step"]) for event in transaction.read().find("done")}
+    unnamed = (
+        path for path in transaction.folder.glob(f"*/{installs.ENTRIES}") if path.parent.name not in named
+    )
+    return [*filter(None, map(_listed_changes, unnamed)), *found]
+
+
+def _listed_changes(path: Path) -> StepChanges | None:
+    """Return the changes that a list without its line in the journal names; None for an unreadable list."""
+    try:
+        found = installs.changes_from_bytes(path.read_bytes())
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+    return StepChanges(found.entries, found.folders, found.created)
 
 
 def _salvage(transaction: Transaction, reason: Message) -> Message:
     """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
     count = _recoverable(transaction)
-    _take_back(transaction, _readable(transaction), aside=True)
+    _take_back(transaction, readable(transaction), aside=True)
     return message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())

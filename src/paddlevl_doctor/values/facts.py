@@ -265,6 +265,15 @@ class BrokenEnvironment:
 
 
 @dataclass(frozen=True)
+class DamagedJournal:
+    """A transaction that was not complete when its journal was damaged."""
+
+    transaction: int
+    folder: str
+    reason: Text
+
+
+@dataclass(frozen=True)
 class Facts:
     """All facts that the quick checks use."""
 
@@ -281,6 +290,8 @@ class Facts:
     """Patches that transactions applied to this target and that were not undone."""
     interrupted_transaction: int | None = None
     """The number of the transaction that was interrupted and not rolled back yet; None while a doctor works on it."""
+    damaged_journals: tuple[DamagedJournal, ...] = ()
+    """The interrupted transactions that cannot be rolled back by their journals."""
     broken_environment: BrokenEnvironment | None = None
     """The environment that would be the target if its Python still existed."""
     pipelines: PipelinesLink | None = None
