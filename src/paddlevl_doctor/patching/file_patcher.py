@@ -5,7 +5,7 @@ bytes go to a new file, which then replaces the directory entry. The former entr
 link) is kept for undo.
 
 A kept entry is complete or missing, and it is on the disk before its file is replaced. So after an interruption at
-any point, `restore_file` finds out from both what has happened, and restores the file.
+any point, `fix.entries.take_back` finds out from both what has happened, and restores the file.
 """
 
 from __future__ import annotations
@@ -130,23 +130,6 @@ def replace_file(site: Path, relative: str, data: bytes, *, expect: str, keep: P
     drop_bytecode(leaf)
 
 
-def restore_file(site: Path, relative: str, *, expect: str, keep: Path) -> None:
-    """Put the kept entry back in place of the patched file, whose SHA-256 must still be `expect`.
-
-    A file that was not replaced stays as it is. Raises FileMovedError if the file was edited.
-    """
-    leaf = _leaf(site, relative)
-    if not os.path.lexists(keep):
-        return
-    if _is_untouched(leaf, keep, expect):
-        keep.unlink()
-        return
-    _expect(leaf, relative, expect)
-    put_back(keep, leaf)
-    sync_folder(leaf.parent)
-    drop_bytecode(leaf)
-
-
 def _leaf(site: Path, relative: str) -> Path:
     """Return the file's path without following a link at its end; raises PatchDoesNotFitError outside `site`."""
     pure = PurePosixPath(relative)
@@ -233,19 +216,6 @@ def put_back(keep: Path, leaf: Path) -> None:
             raise
         _copy_entry(keep, leaf)
         keep.unlink()
-
-
-def _is_untouched(leaf: Path, keep: Path, expect: str) -> bool:
-    """Return whether the file equals the kept entry: it was not replaced, or it is restored already.
-
-    Without hard links these are two files with equal bytes.
-    """
-    if keep.is_symlink() and leaf.is_symlink():
-        return os.readlink(keep) == os.readlink(leaf)
-    if not (leaf.is_file() and keep.is_file()):
-        return False
-    found = leaf.read_bytes()
-    return leaf.samefile(keep) or (found == keep.read_bytes() and sha256_of(found) != expect)
 
 
 # --- bytecode ---------------------------------------------------------------------------------------------
