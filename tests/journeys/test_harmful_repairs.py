@@ -17,6 +17,7 @@ HERE = {
     "a module that no import reads was cut": "differ from their RECORD: numpy: numpy/f2py/rules.py",
     "a dependency that no index has": "numpy-core-helper was not found",
     "numpy overwrites a module of paddlex": "lib/python3.11/site-packages/paddlex/inference/utils/benchmark.py",
+    "numpy deletes a module of paddlex when it is imported": "paddlex/inference/utils/benchmark.py",
     "bin/python is replaced": "must not use the reserved name `python`",
 }
 """The names of the cases, and what the doctor must say."""

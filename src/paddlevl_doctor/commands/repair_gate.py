@@ -23,6 +23,7 @@ from paddlevl_doctor.values.errors import RolledBackError
 from paddlevl_doctor.values.facts import ProbeResult, Target
 from paddlevl_doctor.values.findings import Finding, Stage, Status
 
+_MAX_SHOWN = 5
 _LOOKED_AT = (Status.OK, Status.NOTE, Status.WARNING)
 
 
@@ -86,11 +87,16 @@ class RepairGate:
         if worse:
             raise GateError(message("gate-worse", titles=[finding.title for finding in worse]))
         if context.installed and blocker(examination.findings) is None:
-            self._import(target)
+            self._import(context, target)
 
-    def _import(self, target: Target) -> None:
+    def _import(self, context: StepContext, target: Target) -> None:
+        before = context.installed_files()
         with self.stage(message("stage-import")):
             failure = failure_of(import_stack(self.system, target))
+        deleted = sorted(before - context.installed_files())
+        if deleted:  # by code that was imported: nothing but the kept files can bring them back
+            context.restore_deleted(deleted)
+            raise GateError(message("gate-import-deletes", count=len(deleted), paths=deleted[:_MAX_SHOWN]))
         if failure is not None and self.before.imports.result() is not False:
             raise GateError(message("gate-import", reason=failure))
 

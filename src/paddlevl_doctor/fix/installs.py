@@ -448,6 +448,20 @@ def _written(path: str, sha256: str | None) -> State | None:
     return State("file", found.size, found.mtime_ns, sha256)
 
 
+def files_of(prefix: Path, root: str) -> Iterator[str]:
+    """Yield the files below a root, relative to the prefix."""
+    yield from (_joined(root, path) for path, _ in files_below(prefix / root, SKIPPED))
+
+
+def restore_deleted(prefix: Path, roots: Sequence[str], kept: Path, path: str) -> None:
+    """Link a kept file back to its path in the prefix; do nothing if it is not kept, or if the path exists."""
+    for number, root in enumerate(roots):
+        former = kept / str(number) / os.path.relpath(prefix / path, prefix / root)
+        if os.path.lexists(former) and not os.path.lexists(prefix / path):
+            (prefix / path).parent.mkdir(parents=True, exist_ok=True)
+            keep_link(str(former), str(prefix / path))
+
+
 def discard_unchanged(kept: Path, changes: Changes, folder: Path) -> None:
     """Remove the kept files that no entry needs; `folder` is the folder of the transaction."""
     needed = {str(folder / entry.kept) for entry in changes.entries if entry.kept is not None}

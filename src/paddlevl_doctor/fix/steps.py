@@ -48,6 +48,15 @@ from paddlevl_doctor.values.plan import (
 
 
 @dataclass(frozen=True)
+class KeptTree:
+    """The files of the roots before an installer ran, and what it changed."""
+
+    folder: Path
+    roots: Sequence[str]
+    changes: installs.Changes
+
+
+@dataclass(frozen=True)
 class StepContext:
     """The transaction, the target and the messages that the steps of a plan share."""
 
@@ -65,6 +74,8 @@ class StepContext:
     """The patches whose proofs have not run yet, by step id."""
     installed: set[str] = field(default_factory=set)
     """The normalized names of the distributions that were installed."""
+    trees: list[KeptTree] = field(default_factory=list)
+    """The trees that were kept before each installer ran, oldest first."""
     ready: Callable[[], object] = bool
     """Waits until nothing reads the packages of the target any more; called before each change of packages."""
 
@@ -100,6 +111,22 @@ class StepContext:
         """Return a path as the journal records it: relative to the prefix if it lies there, else absolute."""
         inside = path.is_relative_to(self.prefix)
         return path.relative_to(self.prefix).as_posix() if inside else str(path.absolute())
+
+    def installed_files(self) -> set[str]:
+        """Return the files below the roots of the last installer, relative to the prefix, without bytecode."""
+        found = (path for root in self.trees[-1].roots for path in installs.files_of(self.prefix, root))
+        return {path for path in found if not path.endswith(".pyc")}
+
+    def restore_deleted(self, paths: Iterable[str]) -> None:
+        """Restore files that were deleted since the last installer ran, as far as it found them there."""
+        tree = self.trees[-1]
+        for path in paths:
+            installs.restore_deleted(self.prefix, tree.roots, tree.folder, path)
+
+    def discard_unchanged(self) -> None:
+        """Delete the kept files that a rollback or an undo of the finished plan does not need."""
+        for tree in self.trees:
+            installs.discard_unchanged(tree.folder, tree.changes, self.transaction.folder)
 
     def kept(self, name: str) -> Path:
         """Return the path of a kept entry, with its folder created."""
@@ -237,7 +264,7 @@ def _run_installer(
             "done", durable=not context.creates, step=step.id, sha256=file_patcher.sha256_of(data)
         )
         over = {} if creates else installs.overwritten(context.prefix, roots, kept, changes, changed)
-        installs.discard_unchanged(kept, changes, transaction.folder)
+        context.trees.append(KeptTree(kept, roots, changes))
     if over:
         shown = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in over.items()]
         raise DoctorError(message("installed-over", files=shown))

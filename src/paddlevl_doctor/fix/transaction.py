@@ -74,6 +74,7 @@ def apply_plan(
         transaction.reserve()
         run.run_steps(plan.steps)
         gate(context)
+        context.discard_unchanged()
         transaction.release()
         transaction.commit(durable=not creates, distributions=sorted(distributions(prefix)))
     except BaseException as error:
