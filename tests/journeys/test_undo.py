@@ -13,16 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
 from environments import interpreter, python_in
 from kills import Trees, difference
+from paddlevl_doctor.commands import undo as undo_module
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.undo import undo_command
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.undo import UndoPreview, undo
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
@@ -236,6 +240,61 @@ def test_a_renamed_project_is_undone_with_its_link(
     answer = doctor("undo", cwd=renamed)
     assert answer.code == 0, answer.stderr
     assert fingerprint(renamed) == former
+
+
+def test_undo_with_yes_sets_the_version_aside_that_the_user_installed_since(
+    repaired: tuple[Path, Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, site, former = repaired
+    write_wheel(tmp_path, "3.0")
+    argv = (find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-index", "--python")
+    python = python_in(project / ".venv")
+    subprocess.run([*argv, str(python), str(tmp_path / "tiny-3.0-py3-none-any.whl")], check=True)
+    refused = doctor("undo", "--to", "0", cwd=project)
+    assert refused.code == 1
+    assert "undo --yes --to 0" in " ".join(refused.stderr.split())
+    done = doctor("undo", "--yes", "--to", "0", cwd=project)
+    assert done.code == 0, done.stderr
+    rest = {
+        path: what for path, what in fingerprint(project).items() if f"{STATE_FOLDER}/set-aside" not in path
+    }
+    assert without_locks(rest) == without_locks(former)
+    aside = project / ".venv" / STATE_FOLDER / "set-aside" / "0001" / site.relative_to(project / ".venv")
+    assert "3.0" in (aside / "tiny" / "__init__.py").read_text(encoding="utf-8")
+    assert (aside / "tiny-3.0.dist-info" / "RECORD").is_file()
+
+
+def test_a_folder_of_a_package_that_became_a_link_is_named_and_undone_without_it(
+    repaired: tuple[Path, Path, dict[str, str]], tmp_path: Path
+) -> None:
+    project, site, former = repaired
+    (site / "paddlex").rename(tmp_path / "checkout")
+    (site / "paddlex").symlink_to(tmp_path / "checkout")
+    refused = doctor("undo", cwd=project)
+    assert refused.code == 5
+    assert f"behind the link {site / 'paddlex'}" in refused.stderr.replace(
+        str(project.resolve()), str(project)
+    )
+    (site / "paddlex").unlink()
+    (tmp_path / "checkout").rename(site / "paddlex")
+    assert doctor("undo", cwd=project).code == 0
+    assert without_locks(fingerprint(project)) == without_locks(former)
+
+
+def test_an_interrupt_at_the_end_of_an_undo_says_that_it_is_undone(
+    repaired: tuple[Path, Path, dict[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _, former = repaired
+
+    def interrupted(*given: object, **named: object) -> UndoPreview:
+        undo(*given, **named)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(undo_module, "undo", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        undo_command(RealSystem(), TargetOptions(venv=str(project / ".venv")), lambda _: nullcontext())
+    assert caught.value.args == (message("interrupted-undone", numbers=[1]),)
+    assert without_locks(fingerprint(project)) == without_locks(former)  # type: ignore[arg-type]
 
 
 # --- damage ---------------------------------------------------------------------------------------------------

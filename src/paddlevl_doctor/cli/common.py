@@ -128,6 +128,7 @@ _DECIDING = {
     "wheelhouse": ("--wheelhouse", ("fix",)),
     "base_python": ("--base-python", ("fix",)),
     "dev_safetensors": ("--dev-safetensors", ("fix",)),
+    "to": ("--to", ("undo",)),
 }
 """For a parameter of a command: its option, and the commands whose printed form repeats it.
 
@@ -301,7 +302,7 @@ def _deciding_options(given: Mapping[str, Any]) -> Iterator[Option]:
         value = given.get(name)
         if value is True:
             yield Option((option,), verbs)
-        elif value:
+        elif value or (value == 0 and value is not False):
             shown = without_password(str(value))
             shown = shown if without_secrets(shown) == shown else "URL"
             yield Option((option, shown), verbs, secret=shown != str(value))

@@ -19,6 +19,7 @@ from paddlevl_doctor.commands.repair_gate import RepairGate, look_before
 from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
+from paddlevl_doctor.fix.journal import interrupts_told
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.package_changes import Resolver, with_changes
@@ -79,7 +80,7 @@ def fix(
         return _plan_report(system, options, request, stage, deep=deep)
     paths = target_paths(system, options)
     refuse_foreign_journals(system, paths.state, paths.python, locked=False)
-    with locked(paths.state):
+    with locked(paths.state), interrupts_told(paths.state):
         # A journal may be new since the wait began.
         refuse_foreign_journals(system, paths.state, paths.python, locked=True)
         recovered = recover(system, paths.state)

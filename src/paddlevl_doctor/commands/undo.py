@@ -42,7 +42,7 @@ def undo_command(
         chosen = _chosen(prefix, to, dry_run=True)
         shown = tuple(preview(transaction, newer) for transaction, newer in _with_newer(chosen))
         return UndoReport((), _summaries(prefix), shown, dry_run=True)
-    with locked(prefix):
+    with locked(prefix), journal.interrupts_told(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
         # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.

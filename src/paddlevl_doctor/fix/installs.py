@@ -135,9 +135,14 @@ def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
     for site in site_folders(root):
         for info in site.glob("*.dist-info"):
             if names is None or name_of(info.name) in names:
-                found.update({str(path): None for path in info.rglob("*")})
-                found.update(_recorded(site, info / "RECORD"))
+                found.update(recorded_paths(info))
     return found
+
+
+def recorded_paths(info: Path) -> dict[str, str | None]:
+    """Return the paths of the distribution that has this dist-info folder."""
+    inside: dict[str, str | None] = {str(path): None for path in info.rglob("*")}
+    return {**inside, **_recorded(info.parent, info / "RECORD")}
 
 
 def site_folders(root: Path) -> list[Path]:

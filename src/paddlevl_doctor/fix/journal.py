@@ -11,11 +11,13 @@ absolute, and is used only if `is_target` confirms that the journal was written 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,22 @@ def numbers(prefix: Path) -> list[int]:
 def history(prefix: Path) -> list[Transaction]:
     """Return the transactions of a target, oldest first."""
     return [Transaction(prefix, number) for number in numbers(prefix)]
+
+
+@contextlib.contextmanager
+def interrupts_told(prefix: Path) -> Iterator[None]:
+    """Let an interrupt of the block name the transactions that were undone or committed in it, if there are any."""
+    before = set(numbers(prefix))
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        undone = sorted(before - set(numbers(prefix)))
+        applied = [one.number for one in history(prefix) if one.number not in before]
+        if undone:
+            raise KeyboardInterrupt(message("interrupted-undone", numbers=undone)) from interrupt
+        if applied:
+            raise KeyboardInterrupt(message("interrupted-applied", number=applied[-1])) from interrupt
+        raise
 
 
 def begin(prefix: Path, plan: Any, *, creates: bool) -> Transaction:

@@ -116,6 +116,15 @@ class _JournalCheck:
             self.prefix, self.transaction.journal, message("journal-leaves", named=path, prefix=self.prefix)
         )
 
+    def _refuse_link(self, folder: Path) -> None:
+        """Refuse a path behind a link that leads out of the target; the user may have put the link there."""
+        link = next((path for path in reversed((folder, *folder.parents)) if self._leads_out(path)), folder)
+        reason = message("journal-behind-link", named=folder, link=link, prefix=self.prefix)
+        _refuse(self.prefix, self.transaction.journal, reason)
+
+    def _leads_out(self, path: Path) -> bool:
+        return path.is_relative_to(self.prefix) and _is_link(path)
+
     def _folder_of_step(self, name: str) -> None:
         """Check the folder with the kept entries of a step: a link there would lead out of the transaction."""
         folder = self.transaction.folder / name
@@ -178,7 +187,7 @@ class _JournalCheck:
         if ".." in pure.parts and not self._is_of_installation(folder):
             self._refuse_outside(name)
         if ".." not in pure.parts and not folder.resolve().is_relative_to(self.prefix.resolve()):
-            self._refuse_outside(folder)
+            self._refuse_link(folder)
         cache = folder / "__pycache__"
         if cache.is_symlink():
             self._refuse_outside(cache)

@@ -333,14 +333,49 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     UndoNeededError if the journal or a kept file is damaged; with `yes`, what can be put back is put back first.
     """
     shown = refuse(transaction, yes=yes)
+    others = _set_other_versions_aside(transaction) if yes else []
     try:
         transaction.write("undo")  # from here on, the next command continues the undo
     except OSError as error:
         reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
         raise DoctorError(reason) from error
     roll_back(system, transaction, aside=yes)
-    moved = tuple(path for path in shown.changed if os.path.lexists(transaction.aside / path))
+    changed = dict.fromkeys((*shown.changed, *others))
+    moved = tuple(path for path in changed if os.path.lexists(transaction.aside / path))
     return replace(shown, changed=moved, aside=str(transaction.aside) if moved else "")
+
+
+def _set_other_versions_aside(transaction: Transaction) -> list[str]:
+    """Move aside the versions that the user installed since of the distributions that the transaction changed.
+
+    Beside the restored version they would be a second record of the same distribution. Returns the moved paths,
+    relative to the prefix; the dist-info folder is last, so that an interrupted call can be repeated.
+    """
+    places, moved = places_of(transaction), list[str]()
+    for info in _other_versions(transaction):
+        rest = (other for other in info.parent.glob("*.dist-info") if other != info)
+        shared = {path for other in rest for path in installs.recorded_paths(other)}
+        files = [
+            path for path in installs.recorded_paths(info) if path not in shared and Path(path).is_file()
+        ]
+        inside = [
+            os.path.relpath(path, places.prefix) for path in files if not path.startswith(f"{info}{os.sep}")
+        ]
+        for path in (*inside, os.path.relpath(info, places.prefix)):
+            if not path.startswith(".."):
+                entries.move_aside(places, path)
+                moved.append(path)
+    return moved
+
+
+def _other_versions(transaction: Transaction) -> list[Path]:
+    """Return the dist-info folders that the user's installations left beside those of the transaction."""
+    listed = (entry.path for step in changes_of(transaction) for entry in step.entries)
+    folders = {places_of(transaction).prefix / Path(path).parent for path in listed}
+    own = {folder for folder in folders if folder.suffix == ".dist-info"}
+    names = {installs.name_of(info.name) for info in own}
+    found = {info for site in {one.parent for one in own} for info in site.glob("*.dist-info")}
+    return sorted(info for info in found - own if installs.name_of(info.name) in names)
 
 
 def refuse(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) -> UndoPreview:
