@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from uv import find_uv_bin
@@ -27,6 +28,8 @@ from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.fix.undo import UndoPreview, undo
 from paddlevl_doctor.messages import message
+from paddlevl_doctor.packages import uv
+from paddlevl_doctor.packages.uv import Installed
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
@@ -240,6 +243,26 @@ def test_a_renamed_project_is_undone_with_its_link(
     answer = doctor("undo", cwd=renamed)
     assert answer.code == 0, answer.stderr
     assert fingerprint(renamed) == former
+
+
+def test_an_edit_of_a_file_that_uv_has_just_written_is_kept(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    module = site / "tiny" / "__init__.py"
+
+    def edit_after(*given: Any) -> Installed:
+        done = uv.install(*given)
+        if "--reinstall-package" not in given[1]:
+            edited = module.with_name("saved")
+            edited.write_text("# mine\n", encoding="utf-8")
+            edited.replace(module)
+        return done
+
+    monkeypatch.setattr(steps, "install", edit_after)
+    apply(tmp_path, install(Where(tmp_path, wheels, 1)))
+    aside = tmp_path / ".venv" / STATE_FOLDER / "set-aside" / "0001" / module.relative_to(tmp_path / ".venv")
+    assert (module.read_text(), aside.read_text()) == ("version = '2.0'\n", "# mine\n")
 
 
 def test_undo_with_yes_sets_the_version_aside_that_the_user_installed_since(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -191,11 +193,13 @@ def _install(context: StepContext, step: InstallPackages) -> set[str]:
     uv links the files from its cache and does not notice that one was damaged there. Damaged distributions are
     installed once more from a fresh download; raises DoctorError if they still differ.
     """
+    started = time.time()
     installed = install(context.system, step.commands[0], step.exact)
     context.notes.extend(installed.notes)
     names = _names_of(context, step, installed.output.stderr)
     damaged = _damaged(context, names)
     if damaged:
+        _keep_edited(context, damaged, started)
         command = step.commands[0]
         again = tuple(word for name in damaged for word in ("--reinstall-package", name))
         install(context.system, (*command[:3], *again, *command[3:]), step.exact)
@@ -205,6 +209,24 @@ def _install(context: StepContext, step: InstallPackages) -> set[str]:
         files = [f"{name}: {', '.join(paths[:_MAX_SHOWN_PATHS])}" for name, paths in damaged.items()]
         raise DoctorError(message("installed-damaged", files=files[:5]))
     return names
+
+
+def _keep_edited(context: StepContext, damaged: Mapping[str, tuple[str, ...]], started: float) -> None:
+    """Copy the files aside that were written since the installation started: an editor may have saved them.
+
+    If uv copies files instead of linking them, a damaged file is as new as an edited one, and is copied too.
+    """
+    places = {d.name: Path(d.path).parent for d in context.target().distributions}
+    found = [places[name] / path for name, paths in damaged.items() for path in paths]
+    edited = [path for path in found if path.is_file() and path.stat().st_mtime >= started]
+    for path in edited:
+        copy = context.transaction.aside / context.relative(path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copy)
+    if edited:
+        shown = [context.relative(path) for path in edited[:_MAX_SHOWN_PATHS]]
+        values = {"count": len(edited), "paths": shown, "aside": context.transaction.aside}
+        context.notes.append(message("edited-while-installing", **values))
 
 
 def _names_of(context: StepContext, step: InstallPackages, output: str) -> set[str]:
