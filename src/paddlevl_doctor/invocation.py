@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from paddlevl_doctor import shells
+from paddlevl_doctor.frozen import dataclass
 
 NAME = "paddlevl-doctor"
 """The first word of a command of the doctor, until the command is completed."""

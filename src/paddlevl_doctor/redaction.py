@@ -7,11 +7,11 @@ import enum
 import platform
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, from_json, render, to_json
 
 _CREDENTIALS = re.compile(r"(?<=://)(?!git@)[^/\s@:'\"<>]+(?::[^/\s@'\"<>]*)?@")

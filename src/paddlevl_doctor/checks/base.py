@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import Failure
 from paddlevl_doctor.knowledge.version_sets import VersionSet, fits
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice

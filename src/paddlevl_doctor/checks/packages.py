@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 
 from packaging.version import Version
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.sources import is_cured
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.messages import Message, message

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import ExitCode, Finding, Status
 

@@ -8,7 +8,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,7 @@ import typer
 
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.target import SYSTEM
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import TARGETED, Option, invocation, set_invocation, without_password
 from paddlevl_doctor.messages import message, render, set_language
 from paddlevl_doctor.redaction import printable, without_home, without_secrets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from paddlevl_doctor.cluster import connect
@@ -11,6 +11,7 @@ from paddlevl_doctor.cluster.connect import Node
 from paddlevl_doctor.cluster.node import check_node
 from paddlevl_doctor.commands.check import CheckRequest, refuse_unknown
 from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.findings import ExitCode

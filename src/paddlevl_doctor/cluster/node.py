@@ -7,7 +7,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.parse import parse
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import TARGETED, Invocation, Option, set_invocation
 from paddlevl_doctor.messages import Text, message, render, set_language
 from paddlevl_doctor.parsing.run.report import ParseReport, ParseRequest

@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from paddlevl_doctor.cluster.ledger import ClusterDocument, Ledger
 from paddlevl_doctor.cluster.node import DocumentTask, RunConfig, read_document
 from paddlevl_doctor.cluster.storage import RemoteFile, RemotePath
 from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import language, message, render
 from paddlevl_doctor.parsing.evaluate.ground_truth import candidate_files, load_truth
 from paddlevl_doctor.parsing.input.documents import unique_result_name

@@ -6,11 +6,11 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.input.documents import select_documents
 from paddlevl_doctor.redaction import without_secrets

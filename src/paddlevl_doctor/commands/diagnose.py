@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from paddlevl_doctor.facts.collect import collect_facts
 from paddlevl_doctor.facts.target import choose_target
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError

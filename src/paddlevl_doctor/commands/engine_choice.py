@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from paddlevl_doctor.commands.parse_context import VL, ParseContext
 from paddlevl_doctor.facts.network import answering_hubs
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.devices import resolve_devices
 from paddlevl_doctor.parsing.engines.embedded import is_reader_installed

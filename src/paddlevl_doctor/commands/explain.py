@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from paddlevl_doctor.checks.base import Applicability, applicability
 from paddlevl_doctor.checks.runner import AUTOMATIC
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import Failure, load_all
 from paddlevl_doctor.logs.read_log import STDIN, chunks, open_log
 from paddlevl_doctor.logs.recognise import Seen, recognise

@@ -8,10 +8,11 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.selection_rules import RuleText
 from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ from paddlevl_doctor.fix.preconditions import (
 from paddlevl_doctor.fix.report import FixReport
 from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.fix.undo import recover
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import Text, message

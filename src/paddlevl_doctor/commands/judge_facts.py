@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.version_sets import (
     VersionSet,
     default_set,

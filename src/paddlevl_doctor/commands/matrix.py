@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from paddlevl_doctor.checks.index_page import compare
 from paddlevl_doctor.commands.judge_facts import require_set, set_for_target
@@ -13,6 +13,7 @@ from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import SYSTEM, choose_target, collect_target
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import (
     find_gpus,
     known_names,

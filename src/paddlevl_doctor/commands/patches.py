@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import choose_target, collect_target
 from paddlevl_doctor.fix.patch_steps import patch_diffs
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching import patched_wheel

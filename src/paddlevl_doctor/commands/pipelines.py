@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.target import choose_target, collect_target
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import load_pipelines
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Target

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor.commands.engine_choice import EngineChoice
 from paddlevl_doctor.commands.engine_factory import EngineSet, create_cross_checker, create_engines
 from paddlevl_doctor.commands.parse_context import ParseContext, RunRecord
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.evaluate.cross_check_queue import CrossCheckQueue, PageCheck
 from paddlevl_doctor.parsing.evaluate.ground_truth import GroundTruths

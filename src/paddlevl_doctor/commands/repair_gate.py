@@ -7,7 +7,7 @@ chart, as `check --deep` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from paddlevl_doctor.checks.deep import DEEP, blocker, merge
 from paddlevl_doctor.checks.report import CheckReport
@@ -17,6 +17,7 @@ from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect_deep import PROBE_TIMEOUT
 from paddlevl_doctor.facts.run_probes import probe_environment, run_probe
 from paddlevl_doctor.fix.steps import StepContext
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import RolledBackError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor.checks.base import Diagnosis, problem
@@ -16,6 +16,7 @@ from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice
 from paddlevl_doctor.facts.target import collect_target, python_of
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
 from paddlevl_doctor.knowledge.tables import numbers

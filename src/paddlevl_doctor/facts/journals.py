@@ -10,9 +10,9 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 
 Event = dict[str, Any]

@@ -90,7 +90,8 @@ def read_index_page(system: System, url: str) -> IndexPage:
 def wheels_on(page: str) -> tuple[PublishedWheel, ...]:
     """Return the wheels of paddlepaddle-gpu to which a page links, sorted and without duplicates."""
     names = (unquote(link).rpartition("/")[2] for link in _LINK.findall(page))
-    return tuple(sorted({wheel for name in names for wheel in _parse_wheel_name(name)}))
+    found = {wheel for name in names for wheel in _parse_wheel_name(name)}
+    return tuple(sorted(found, key=lambda wheel: (wheel.version, wheel.system, wheel.machine, wheel.python)))
 
 
 def _parse_wheel_name(name: str) -> list[PublishedWheel]:

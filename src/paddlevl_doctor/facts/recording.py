@@ -11,13 +11,13 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message, render
 from paddlevl_doctor.values import facts
 from paddlevl_doctor.values.errors import UsageError

@@ -12,9 +12,10 @@ import json
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.http import Reply, mask_login, split_login
 from paddlevl_doctor.system.machine import System

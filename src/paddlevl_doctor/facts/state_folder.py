@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from paddlevl_doctor.facts.journals import COMMIT, JOURNAL, Journal, parse_journal
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import DamagedJournal
 

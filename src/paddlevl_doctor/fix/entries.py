@@ -18,10 +18,10 @@ import re
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.patching.file_patcher import drop_bytecode, put_back, sha256_of_file
 from paddlevl_doctor.system.files import is_junction, link_target, remove_link, restore_link, sync_folder
 

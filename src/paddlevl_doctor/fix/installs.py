@@ -15,7 +15,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from paddlevl_doctor.fix.entries import (
     source_of,
     state_of,
 )
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.patching.file_patcher import sha256_of_file
 from paddlevl_doctor.system import files

@@ -18,7 +18,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from paddlevl_doctor.facts.journals import (
 )
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix.entries import write_durably
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.system.files import is_same_path

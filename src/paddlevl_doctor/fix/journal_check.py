@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePath
 
 from paddlevl_doctor.facts.journals import Event
@@ -19,6 +19,7 @@ from paddlevl_doctor.fix import installs, journal
 from paddlevl_doctor.fix.entries import Entry, folders_below
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.undo import StepChanges, changes_of, complete, readable
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import is_junction
 from paddlevl_doctor.system.machine import System

@@ -8,13 +8,14 @@ file shows, and a file from another person cannot add a step.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from paddlevl_doctor.fix.plan_input import Site
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.errors import UsageError

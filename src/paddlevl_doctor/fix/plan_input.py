@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Finding

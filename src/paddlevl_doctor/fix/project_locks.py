@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tomli
 from packaging.utils import canonicalize_name
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import Change
 from paddlevl_doctor.shells import command_line, shell_of

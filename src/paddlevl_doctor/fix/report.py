@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.fix.undo import UndoPreview
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.values.findings import ExitCode

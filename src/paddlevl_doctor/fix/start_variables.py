@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from paddlevl_doctor.facts.host import WSL_LIBRARIES, hidden_driver
 from paddlevl_doctor.facts.model_versions import cached_versions
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.visible_gpus import find_visible_gpus
 from paddlevl_doctor.knowledge.wheel_choice import loads_eagerly

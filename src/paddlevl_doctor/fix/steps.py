@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -19,6 +19,7 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, state_of, write_durably
 from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.fix.steps import claims_of
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
 from paddlevl_doctor.patching.file_patcher import sha256_of

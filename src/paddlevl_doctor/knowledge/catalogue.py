@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import Fact, load_rows
 from paddlevl_doctor.values.facts import Gpu, Host
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.resource_estimates import Download, estimate, expected_download, in_blocks
 from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.knowledge.version_sets import VersionSet

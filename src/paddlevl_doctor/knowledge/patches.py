@@ -11,12 +11,12 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import tomli
 
 from paddlevl_doctor.data_files import data_folder
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import LANGUAGES
 from paddlevl_doctor.knowledge.tables import KnowledgeError
 

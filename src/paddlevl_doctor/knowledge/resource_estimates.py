@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 from paddlevl_doctor.knowledge.version_sets import VersionSet

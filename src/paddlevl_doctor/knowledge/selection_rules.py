@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import Fact
 from paddlevl_doctor.messages import Message, message, render
 

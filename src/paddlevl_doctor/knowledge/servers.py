@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import Fact, load_rows
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import tomli
 
 from paddlevl_doctor.data_files import data_folder
+from paddlevl_doctor.frozen import dataclass
 
 
 class KnowledgeError(ValueError):

@@ -7,10 +7,11 @@ import operator
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from paddlevl_doctor.data_files import data_folder
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import Fact, load_rows, numbers
 from paddlevl_doctor.values.facts import Host, Target
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.selection_rules import RuleText, rule_text
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.values.facts import Gpu, Gpus

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.selection_rules import RULES, RuleText, rule_text, with_source
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON, VersionSet, gpu_version, minor_of

@@ -6,12 +6,13 @@ import functools
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 from typing import Any
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import KnowledgeError
 from paddlevl_doctor.logs.normalise import decoded, strip_to_visible_ascii, unescaped
 from paddlevl_doctor.logs.window import Line, LogWindow, parse_line

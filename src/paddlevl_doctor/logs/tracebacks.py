@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.logs.normalise import unescaped
 from paddlevl_doctor.logs.signatures import Hit
 from paddlevl_doctor.logs.window import Line, LogWindow, parse_line

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.logs.normalise import VISIBLE, decoded, normal, split_prefix, strip_to_visible_ascii
 
 _BLOCK, _STEP = 2048, 32

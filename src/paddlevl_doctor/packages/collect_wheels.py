@@ -9,12 +9,12 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.download import Limits, PartialDownload, fetch, sha256_of
 from paddlevl_doctor.packages.gpu_wheel import cuda_tag_of

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from paddlevl_doctor.facts.target import BUILD_FILE, build_of
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 

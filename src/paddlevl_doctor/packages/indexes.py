@@ -5,12 +5,13 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import load_mirrors
 from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel
 from paddlevl_doctor.messages import Text, message

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.version_sets import PLANNED_PYTHON
 
 

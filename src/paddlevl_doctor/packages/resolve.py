@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -13,6 +12,7 @@ import tomli
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.uv import RESOLVE_TIMEOUT, UvError, run_uv

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from queue import Empty, SimpleQueue
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.packages.http_range import (
     DownloadRequest,

@@ -7,12 +7,12 @@ import itertools
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from paddlevl_doctor.facts.collect import uv_cache
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message, text
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ import tomli
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.download import wheel_fault

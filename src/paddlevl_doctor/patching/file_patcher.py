@@ -19,10 +19,10 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paddlevl_doctor.facts.record_hashes import record_hashes
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.files import sync_folder

@@ -17,12 +17,12 @@ import os
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import plan_change, plan_reversal, sha256_of

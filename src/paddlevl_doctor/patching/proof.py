@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from paddlevl_doctor.facts.run_probes import PROBES, probe_environment, run_concurrently, run_program
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import proof_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Target

@@ -8,7 +8,6 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import NAME, invocation
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render

@@ -11,11 +11,11 @@ import html
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlevl_doctor import __version__
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.parsing.output.html_tables import Cell, cells_of
 from paddlevl_doctor.parsing.output.run_report_model import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from paddlevl_doctor.checks.packages import conflicts, nvidia_pins
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import Model, Pipeline
 from paddlevl_doctor.knowledge.servers import Backend, ServerMemory, pinned_of
 from paddlevl_doctor.knowledge.tables import numbers

@@ -13,11 +13,12 @@ import http.client
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
+
+from paddlevl_doctor.frozen import dataclass
 
 MAX_REPLY_BYTES = 1 << 20
 """Maximum number of bytes that are read of a reply; model lists and completions are far smaller."""

@@ -18,10 +18,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.system import processes
 from paddlevl_doctor.system.files import link_target
 from paddlevl_doctor.system.processes import (

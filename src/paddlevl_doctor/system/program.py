@@ -8,9 +8,9 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import NAME, Invocation, without_password
 from paddlevl_doctor.shells import shell_of
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypedDict
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 
 
@@ -485,7 +486,7 @@ class ProbeResult:
     seconds: float
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class PublishedWheel:
     """A wheel of paddlepaddle-gpu on an index page."""
 

@@ -11,9 +11,9 @@ import dataclasses
 import enum
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, render, to_json
 
 Stage = Callable[[Text], AbstractContextManager[None]]

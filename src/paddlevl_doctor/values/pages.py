@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.findings import as_dict
 

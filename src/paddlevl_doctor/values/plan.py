@@ -6,9 +6,9 @@ Each kind of step is a class. `fix/plan.py` and the modules beside it make steps
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.values.findings import Command
 

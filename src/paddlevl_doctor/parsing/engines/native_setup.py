@@ -6,11 +6,12 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from paddlevl_doctor.facts.run_probes import PROBES
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.parsing.engines.fallbacks import Strategy
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.parsing.workers.watchdog import GpuProbe, Limits

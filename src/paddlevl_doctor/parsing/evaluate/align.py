@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from ahocorasick_rs import AhoCorasick
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.parsing.evaluate.parts import Part, ReadBlock
 
 MIN_FOUND_SCORE = 0.75

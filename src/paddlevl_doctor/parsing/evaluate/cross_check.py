@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import sqrt
 
 from rapidfuzz.distance import Levenshtein
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.parsing.evaluate.parts import FIGURES, is_inside, overlap_area
 from paddlevl_doctor.parsing.evaluate.parts import FORMULAS as DISPLAY_FORMULAS
 from paddlevl_doctor.parsing.evaluate.text_similarity import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_latex, fold_text
 from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, excerpt

@@ -7,11 +7,11 @@ row and column that it covers, and a difference can be named by row and column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from rapidfuzz import fuzz
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text

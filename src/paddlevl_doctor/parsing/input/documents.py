@@ -10,10 +10,10 @@ import re
 import stat
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.input.image_headers import HEAD_BYTES, Size, format_of, png_damage, size_of
 from paddlevl_doctor.parsing.run.page_store import source_name_of

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html.parser import HTMLParser
+
+from paddlevl_doctor.frozen import dataclass
 
 _MAX_SPAN = 100
 """A model that fails may write any number as a span."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.values.pages import Block, Box
 

@@ -13,11 +13,12 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict

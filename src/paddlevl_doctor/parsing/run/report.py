@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.parsing.output.run_report_model import Difference, RunReport
 from paddlevl_doctor.values.findings import ExitCode
