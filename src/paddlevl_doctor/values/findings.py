@@ -108,20 +108,21 @@ def as_dict(value: Any, lang: str = "en") -> Any:
     For a field that is a message, `<field>_message` has its id and parameters. For a list with messages,
     `<field>_messages` has these, with null for each element that is not a message.
     """
+    if type(value) in _PLAIN:  # most values are
+        return value
     if isinstance(value, Message):
         return render(value, lang)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         own = getattr(value, "json_fields", None)  # a step has its own form
-        return _fields(
-            own() if own else {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}, lang
-        )
-    if isinstance(value, enum.Enum):
-        return value.value
+        return _fields(own() if own else {n: getattr(value, n) for n in value.__dataclass_fields__}, lang)
     if isinstance(value, dict):
         return _fields(value, lang)
     if isinstance(value, (list, tuple)):
         return [as_dict(item, lang) for item in value]
-    return value
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def _fields(fields: Mapping[Any, Any], lang: str) -> dict[str, Any]:
