@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-import msgspec
 import tomli
 from packaging.requirements import Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
@@ -180,6 +179,8 @@ def _page(wheelhouse: Wheelhouse, *, tested: bool) -> str:
 
 
 def _read(folder: Path) -> Wheelhouse:
+    import msgspec  # noqa: PLC0415 - takes a third of the time of a check, and only a wheelhouse needs it
+
     content = _text_of(folder / INDEX)
     if content is None:
         raise DoctorError(message("house-none", path=folder, index=INDEX))
