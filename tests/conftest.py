@@ -36,6 +36,10 @@ NOT_QUICK = ("checks/test_source_rules.py",)
 """Files in those folders that need a real environment."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-kills", action="store_true", help="run all kills of test_kills.py, not a quarter")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse a list that names what is not there; print the coverage of the quick tests by itself."""
     if missing := [path for path in (*QUICK, *NOT_QUICK) if not (HERE / path).exists()]:
