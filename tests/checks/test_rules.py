@@ -109,6 +109,12 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     ),
     "CentOS 7": (host(glibc="2.17"), {"glibc-too-old": "error"}),
     "no AVX": (host(cpu_flags=()), {"no-avx-illegal-instruction": "error"}),
+    "AVX without AVX2": (host(cpu_flags=("avx",)), {"no-avx-illegal-instruction": "error"}),
+    "AVX2 without FMA": (host(cpu_flags=("avx", "avx2")), {"no-avx-illegal-instruction": "error"}),
+    "an amd64 image on an ARM machine": (
+        host(cpu=None, cpu_flags=(), emulated_on="aarch64"),
+        {"emulated-x86-on-arm": "warning"},
+    ),
     "Intel Mac": (host(system="macos", glibc=None), {"macos-intel": "error"}),
     "full disk": (
         machine(target=None, free_disk_mb={"target": 900}),

@@ -34,6 +34,14 @@ def test_a_linux_machine_is_described_whole() -> None:
     )
 
 
+def test_an_amd64_image_on_an_arm_machine_is_recognised() -> None:
+    """The file that docker/for-mac#6512 and #7080 show."""
+    arm = b"processor\t: 0\nBogoMIPS\t: 48.00\nFeatures\t: fp asimd\nCPU implementer\t: 0x61\nCPU architecture: 8\n"
+    host = collect_host(FakeSystem(files={"/proc/cpuinfo": arm}))
+    assert (host.machine, host.cpu, host.cpu_flags, host.emulated_on) == ("x86_64", None, (), "aarch64")
+    assert collect_host(FakeSystem(machine="aarch64", files={"/proc/cpuinfo": arm})).emulated_on is None
+
+
 @pytest.mark.parametrize(
     ("env", "folder"),
     [

@@ -105,7 +105,7 @@ def machine(versions: dict[str, str] | None = None, **changes: object) -> Facts:
             glibc="2.36",
             cpu="Xeon",
             cpu_count=8,
-            cpu_flags=("avx", "avx2"),
+            cpu_flags=("avx", "avx2", "fma"),
         ),
         gpus=Gpus(reason="no-library"),
         target=target(installed),

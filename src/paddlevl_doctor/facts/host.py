@@ -77,23 +77,26 @@ def collect_host(system: System) -> Host:
     """Return the facts about the machine; an unreadable one is None, empty or 0."""
     release, machine = system.uname()
     name = _SYSTEMS.get(system.platform, "linux" if system.platform.startswith("linux") else system.platform)
-    cpu, flags = _processor(system)
+    first = _first_processor(system)
+    architecture = _MACHINES.get(machine.lower(), machine.lower())
     total, available = system.memory_mb()
     return Host(
         system=name,
         release=release,
-        machine=_MACHINES.get(machine.lower(), machine.lower()),
+        machine=architecture,
         distribution=_distribution(system) if name == "linux" else None,
         wsl=_wsl(release) if name == "linux" else None,
         container=_container(system) if name == "linux" else None,
         notebook=_notebook(system),
         glibc=system.glibc(),
         musl=name == "linux" and _has_musl(system),
-        cpu=cpu,
+        cpu=first.get("model name"),
         cpu_count=system.cpu_count(),
-        cpu_flags=flags,
+        cpu_flags=tuple(flag for flag in _FLAGS if flag in first.get("flags", "").split()),
         memory_total_mb=total,
         memory_available_mb=available,
+        # QEMU and Rosetta show the /proc/cpuinfo of the ARM machine below (docker/for-mac#6047, #7080).
+        emulated_on="aarch64" if architecture == "x86_64" and "CPU implementer" in first else None,
     )
 
 
@@ -127,12 +130,10 @@ def _notebook(system: System) -> str | None:
     return "colab" if "COLAB_RELEASE_TAG" in system.env else None
 
 
-def _processor(system: System) -> tuple[str | None, tuple[str, ...]]:
-    """Return the first processor's name and those of its flags that wheels depend on."""
+def _first_processor(system: System) -> dict[str, str]:
+    """Return the fields of the first processor in /proc/cpuinfo; those of ARM have other names."""
     text = system.read_text(Path("/proc/cpuinfo")) or ""
-    first = dict(_fields(text.split("\n\n", 1)[0]))
-    flags = first.get("flags", "").split()
-    return first.get("model name"), tuple(flag for flag in _FLAGS if flag in flags)
+    return dict(_fields(text.split("\n\n", 1)[0]))
 
 
 def _fields(block: str) -> list[tuple[str, str]]:

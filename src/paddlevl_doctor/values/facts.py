@@ -37,6 +37,8 @@ class Host:
     """The flags avx, avx2, avx512f and fma that the processor has; empty if they are unknown."""
     memory_total_mb: int = 0
     memory_available_mb: int = 0
+    emulated_on: str | None = None
+    """The architecture of the processor that runs this system by emulation."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ def golden(name: str) -> Golden:
 
 
 def _facts(source: dict[str, Any]) -> Facts:
-    host = Host(**{"cpu_count": 8, "cpu_flags": ("avx", "avx2"), "memory_total_mb": 32000, **source["host"]})
+    host = Host(
+        **{"cpu_count": 8, "cpu_flags": ("avx", "avx2", "fma"), "memory_total_mb": 32000, **source["host"]}
+    )
     described = source.get("target")
     versions = described["versions"] if described else {}
     patched = described.get("patched", True) if described else True
