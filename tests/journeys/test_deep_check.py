@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -11,6 +12,11 @@ import pytest
 
 from doctor import Answer, doctor, start_doctor
 from environments import environment, fresh_copy, python_in
+from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.facts import collect_deep
+from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.findings import Status
 from waiting import until
 
 BROKEN_TORCH = 'raise OSError("libtorch_cuda.so: undefined symbol: ncclCommRegister")\n'
@@ -105,6 +111,33 @@ def test_a_torch_that_does_not_load_is_named_once(site: Path, tmp_path: Path) ->
         "import-stack": "blocked",
         "torch-beside": "blocked",
     }
+
+
+def test_an_import_that_does_not_end_is_named_and_costs_the_limit_once(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four probes import torch: the self-test, because of modelscope, and those of both orders."""
+    (site / "torch").mkdir()
+    (site / "torch" / "__init__.py").write_text("import time\n\ntime.sleep(10**6)\n")
+    (site / "torch-2.9.0.dist-info").mkdir()
+    (site / "torch-2.9.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: torch\nVersion: 2.9.0\n"
+    )
+    monkeypatch.setattr(collect_deep, "PROBE_TIMEOUT", 45.0)
+    monkeypatch.setattr(collect_deep, "_LEAST_TIMEOUT", 4.0)
+    system = RealSystem()
+    examination = examine(system, TargetOptions(python=str(python_in(tmp_path / "venv"))))
+    started = time.monotonic()
+    findings = {one.id: one for one in look_deep(system, examination, lambda _: contextlib.nullcontext())}
+    assert time.monotonic() - started < 3 * 45
+    where = f"{site / 'torch' / '__init__.py'}, line 3"
+    stack = findings["import-stack"]
+    assert (stack.status, where in str(stack.title)) == (Status.ERROR, True), str(stack.title)
+    assert str(stack.title).startswith("`import torch` fails: TimeoutError: it does not end within 4")
+    assert (findings["torch-beside"].status, findings["self-test"].blocked_by) == (
+        Status.WARNING,
+        "import-stack",
+    )
 
 
 def probes_of(pid: int) -> list[psutil.Process]:

@@ -14,7 +14,7 @@ from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import
+from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import, unending_import
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 _WORST_LAST = (Status.NOTE, Status.WARNING, Status.ERROR)
@@ -242,7 +242,10 @@ def _times(deep: DeepFacts) -> dict[str, float]:
 
 def _imports(deep: DeepFacts, causes: Causes) -> _Answer:
     """Judge whether a self-test imported the stack; otherwise the imports of the single modules give the reason."""
-    imported = [result for result in deep.of_kind("selftest").values() if did_import(result)]
+    selftests = deep.of_kind("selftest").values()
+    imported = [result for result in selftests if did_import(result)]
+    if not imported and (late := next(filter(unending_import, selftests), None)):
+        return _import("paddleocr", late, causes) or skipped(message("evidence-not-asked"))
     if imported:
         return ok("self-test", f"{(imported[0].data or {})['seconds']['import']} s")
     imports = deep.of_kind("import")

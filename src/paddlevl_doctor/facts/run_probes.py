@@ -69,7 +69,7 @@ def run_program(
     environment = {**system.env, "PYTHONDONTWRITEBYTECODE": "1"} if env is None else dict(env)
     argv = (target_python, "-X", "utf8", str(program), *args)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-probe-", ignore_cleanup_errors=True) as folder:
-        environment.update(TMPDIR=folder, TEMP=folder, TMP=folder)
+        environment.update(TMPDIR=folder, TEMP=folder, TMP=folder, PADDLEVL_DOCTOR_PROBE_SECONDS=str(timeout))
         done = system.run(argv, timeout=timeout, env=environment)
     return _result(done, name, timeout)
 

@@ -13,6 +13,8 @@ import traceback
 from _isolation import isolate
 
 LOOK_SECONDS = 1.0
+LIMIT = "PADDLEVL_DOCTOR_PROBE_SECONDS"
+"""The variable with the seconds after which the doctor ends the probe."""
 TRACEBACK_LINES = 15
 
 
@@ -29,6 +31,7 @@ def answer(document, work, isolated=True):
     folder = tempfile.mkdtemp(prefix="paddlevl-doctor-")
     _end_with_parent(folder)
     document.update({"seconds": {}, "error": None})
+    _end_in_time(out, document, folder)
     try:
         if isolated:
             isolate(folder)
@@ -65,6 +68,46 @@ def _end_with_parent(folder):
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _end_in_time(out, document, folder):
+    """Answer with the place where the work is, shortly before the doctor would end the process.
+
+    Code that hangs without releasing the GIL lets no other thread run; the doctor then ends the process.
+    """
+    limit = float(os.environ.get(LIMIT) or 0)
+    if not limit:
+        return
+    main = threading.get_ident()
+
+    def watch():
+        time.sleep(limit - min(5.0, limit / 4))
+        document["error"] = _describe_wait(sys._current_frames()[main], limit)
+        shutil.rmtree(folder, ignore_errors=True)
+        _finish(out, document)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _describe_wait(frame, limit):
+    """Describe the place where the main thread is, and the module whose import does not end, if it is in one."""
+    stack = traceback.extract_stack(frame)
+    at = "%s, line %d" % (stack[-1].filename, stack[-1].lineno)
+    module = None
+    while frame is not None and module is None:
+        name = frame.f_globals.get("__name__", "__main__")
+        if frame.f_code.co_name == "<module>" and name != "__main__":
+            module = name.partition(".")[0]
+        frame = frame.f_back
+    message = "it does not end within %.0f s (%s)" % (limit, at)
+    lines = "".join(traceback.format_list(stack)).splitlines()
+    return {
+        "type": "TimeoutError",
+        "message": message,
+        "root": "TimeoutError: %s" % (message.replace("it", "import " + module, 1) if module else message),
+        "traceback": lines[-TRACEBACK_LINES:],
+        **({"module": module} if module else {}),
+    }
 
 
 def _claim_stdout():

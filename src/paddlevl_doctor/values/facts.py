@@ -365,7 +365,18 @@ def did_import(result: ProbeResult) -> bool:
     return result.data is not None and (result.data.get("seconds") or {}).get("import") is not None
 
 
-class Failure(TypedDict):
+def unending_import(result: ProbeResult) -> str | None:
+    """Return the module whose import did not end before the limit of a probe, None if there is none."""
+    error = (result.data or {}).get("error") or {}
+    return error.get("module") if error.get("type") == "TimeoutError" else None
+
+
+class _FailureAdded(TypedDict, total=False):
+    module: str
+    raised: str | None
+
+
+class Failure(_FailureAdded):
     """An exception, as probes/_answer.py describes it."""
 
     type: str
