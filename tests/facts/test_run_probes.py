@@ -90,14 +90,18 @@ def test_by_default_a_probe_writes_no_bytecode_and_its_temporary_files_go_away()
     system = Listening(env={"PATH": "/bin"})
     run_probe(system, PYTHON, "imports", (), 30)
     temporary = {system.heard.pop(name) for name in ("TMPDIR", "TEMP", "TMP")}
-    assert system.heard == {"PATH": "/bin", "PYTHONDONTWRITEBYTECODE": "1"}
+    assert system.heard == {
+        "PATH": "/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PADDLEVL_DOCTOR_PROBE_SECONDS": "30",
+    }
     assert [Path(folder).exists() for folder in temporary] == [False]
 
 
 def test_an_environment_that_is_given_replaces_the_default() -> None:
     system = Listening(env={"PATH": "/bin"})
     run_probe(system, PYTHON, "imports", (), 30, {"HOME": "/h"})
-    assert set(system.heard) == {"HOME", "TMPDIR", "TEMP", "TMP"}
+    assert set(system.heard) == {"HOME", "TMPDIR", "TEMP", "TMP", "PADDLEVL_DOCTOR_PROBE_SECONDS"}
 
 
 @pytest.fixture
