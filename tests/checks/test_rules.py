@@ -33,6 +33,7 @@ from paddlevl_doctor.values.facts import (
     Gpus,
     Host,
     ModelCache,
+    Target,
 )
 from paddlevl_doctor.values.findings import Status
 
@@ -75,6 +76,15 @@ HEALTHY = {
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_machine_gives_no_error_no_warning_and_no_note(name: str) -> None:
     assert problems(HEALTHY[name]) == {}
+
+
+def shadowed(where: Target, name: str, folder: str) -> Target:
+    """Return the target with one package that is imported from another folder."""
+    moved = (
+        replace(one, imported_from=folder, origin="shadowing") if one.name == name else one
+        for one in where.distributions
+    )
+    return replace(where, distributions=tuple(moved))
 
 
 BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
@@ -230,6 +240,26 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     "the layout model twice": (
         machine(cache=ModelCache("/c", (model("PP-DocLayoutV2"), model("PaddleOCR-VL/PP-DocLayoutV2")))),
         {"duplicate-doclayoutv2": "note"},
+    ),
+    "a cache that cannot be written": (
+        machine(cache=ModelCache("/c", problem=message("cache-read-only", path="/"))),
+        {"model-cache-unusable": "error"},
+    ),
+    "an old numpy on PYTHONPATH": (
+        machine(target=shadowed(target(CURRENT), "numpy", "/old")),
+        {"package-shadowed": "error"},
+    ),
+    "a script that is called paddle.py": (
+        machine(hiding_modules=("paddle.py",)),
+        {"modules-hidden": "warning"},
+    ),
+    "a .pth file that ends Python": (
+        machine(target=None, startup_file="/srv/zz.pth", target_problem=message("evidence-none")),
+        {"startup-file": "error"},
+    ),
+    "the doctor's own environment": (
+        machine(own_environment="/srv/doctor"),
+        {"doctor-in-environment": "note"},
     ),
 }
 

@@ -40,6 +40,19 @@ def test_the_doctors_own_environment_is_never_the_target() -> None:
     assert choose(files, env={"VIRTUAL_ENV": OWN}).python == Path("/srv/project/.venv/bin/python")
 
 
+def test_an_activated_environment_of_conda_is_taken_unless_it_is_the_base() -> None:
+    files = ("/srv/project/.venv/bin/python", "/opt/conda/envs/ocr/bin/python", "/opt/conda/bin/python")
+    active = {"CONDA_PREFIX": "/opt/conda/envs/ocr", "CONDA_DEFAULT_ENV": "ocr"}
+    assert choose(files, env=active).python == Path("/opt/conda/envs/ocr/bin/python")
+    base = {"CONDA_PREFIX": "/opt/conda", "CONDA_DEFAULT_ENV": "base"}
+    assert choose(files, env=base).python == Path("/srv/project/.venv/bin/python")
+
+
+def test_the_active_environment_is_named_if_it_is_the_doctors_own_and_there_is_no_other() -> None:
+    assert choose((f"{OWN}/bin/python",), env={"VIRTUAL_ENV": OWN}).own == OWN
+    assert choose((f"{OWN}/bin/python",)).own is None
+
+
 def test_where_dot_venv_is_the_doctors_own_another_name_is_planned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ SCHEMAS = Path(paddlevl_doctor.__file__).parent / "schemas"
 # Variables of the developer's shell that would point the tested doctor to another environment.
 FOREIGN = (
     "VIRTUAL_ENV",
+    "CONDA_PREFIX",
     "PYTHONPATH",
     "UV_SYSTEM_PYTHON",
     "KAGGLE_KERNEL_RUN_TYPE",

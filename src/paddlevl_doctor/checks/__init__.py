@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, models, packages, sources, windows_dlls
+from paddlevl_doctor.checks import environment, gpu, imports, models, packages, sources, windows_dlls
 from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
+    *imports.CHECKS,
     *packages.CHECKS,
     *gpu.CHECKS,
     *windows_dlls.CHECKS,

@@ -53,6 +53,14 @@ def _damaged_journal(context: Context) -> Diagnosis:
     )
 
 
+def _startup_file(context: Context) -> Diagnosis:
+    path = context.facts.startup_file
+    if path is None:
+        return ok("startup files", message("evidence-none"))
+    reason = context.facts.target_problem or ""
+    return problem(Status.ERROR, path, reason, path=path)
+
+
 def _target_environment(context: Context) -> Diagnosis:
     target, reason = context.facts.target, context.facts.target_problem
     if target is not None:
@@ -192,7 +200,8 @@ _libgomp = partial(_shared_libraries, ("libgomp.so.1",))
 
 CHECKS = (
     Check("base-python-missing", _base_python),
-    Check("target-environment", _target_environment, needs=("base-python-missing",)),
+    Check("startup-file", _startup_file),
+    Check("target-environment", _target_environment, needs=("base-python-missing", "startup-file")),
     Check("interrupted-repair", _interrupted),
     Check("damaged-journal", _damaged_journal),
     Check("python-version-unsupported", _python_version, needs=("target-environment",)),

@@ -12,8 +12,9 @@ from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.state_folder import read_state_folder
-from paddlevl_doctor.facts.target import Choice, collect_broken, collect_target
+from paddlevl_doctor.facts.target import Choice, collect_broken, collect_target, startup_file
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
+from paddlevl_doctor.facts.working_folder import hiding_modules
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
@@ -45,6 +46,9 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         gpus=gpus[0] if gpus else Gpus(reason="nvml-error"),
         target=target,
         target_problem=None if isinstance(answer, Target) else answer,
+        startup_file=_startup_file(system, choice) if answer is not None and target is None else None,
+        own_environment=choice.own,
+        hiding_modules=hiding_modules(system),
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,
@@ -58,6 +62,10 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         long_paths=long_paths_allowed(system, target),
         dlls=collect_dlls(system, target),
     )
+
+
+def _startup_file(system: System, choice: Choice) -> str | None:
+    return startup_file(system, choice.python) if choice.python else None
 
 
 def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, ...]:

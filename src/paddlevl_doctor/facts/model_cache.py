@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import AlteredModel, CachedModel, DamagedFile, ModelCache
 
@@ -42,7 +43,21 @@ def collect_cache(system: System) -> ModelCache:
         folder = models / name
         if system.file_size(folder) is None:  # a folder
             found += _models(system, folder, name)
-    return ModelCache(str(root), tuple(found), _fonts(system, root))
+    return ModelCache(str(root), tuple(found), _fonts(system, root), _cache_problem(system, root))
+
+
+_MADE = ("func_ret", "locks", "temp")
+"""The folders that paddlex makes in its cache when it is imported; if they exist, it need not write (3.3.6, 3.7.2)."""
+
+
+def _cache_problem(system: System, root: Path) -> Text | None:
+    """Return why `import paddlex` cannot make the folders of its cache, None if it can."""
+    if all(system.exists(root / name) for name in _MADE):
+        return None
+    there = next((path for path in (root, *root.parents) if system.exists(path)), root)
+    if system.file_size(there) is not None:
+        return message("cache-is-file", path=there)
+    return None if system.can_write(there) else message("cache-read-only", path=there)
 
 
 def _fonts(system: System, root: Path) -> tuple[str, ...]:

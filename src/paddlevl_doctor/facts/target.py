@@ -14,6 +14,8 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import BrokenEnvironment, Distribution, PaddleBuild, Target
 
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
+_STARTUP = INVENTORY.with_name("startup.py")
+_STARTUP_TIMEOUT = 5.0
 INVENTORY_TIMEOUT = 30.0
 """Seconds; the probe takes 0.03 s on a warm disk, network disks are slower."""
 BUILD_FILE = "paddle/version/__init__.py"
@@ -35,6 +37,8 @@ class Choice:
     """Whether the user named it, so that a mistake is a usage error."""
     broken: bool = False
     """Whether `planned` is an environment whose Python no longer exists."""
+    own: str | None = None
+    """The active environment, if nothing was chosen because it contains the doctor itself."""
 
 
 def python_of(venv: Path, platform: str) -> Path:
@@ -48,8 +52,9 @@ def choose_target(
     """Choose the target environment.
 
     Order: `--python`, `--system` or `--venv`; the system's Python if UV_SYSTEM_PYTHON is set, as in uv
-    (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV` and `./.venv` unless it is the doctor's own; the
-    notebook's interpreter on Kaggle and Colab; the first of these environments whose Python no longer exists; else a
+    (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV`, `$CONDA_PREFIX` unless it is conda's base, and `./.venv`,
+    all of them unless it is the doctor's own; the notebook's interpreter on Kaggle and Colab; the first of these
+    environments whose Python no longer exists; else a
     new environment. Raises UsageError for an invalid path.
     """
     planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
@@ -60,17 +65,31 @@ def choose_target(
         return _named_python(system, python, planned)
     if venv is not None:
         return _named_venv(system, venv)
-    named = filter(None, (system.env.get("VIRTUAL_ENV"), ".venv", planned))
-    folders = [folder for folder in named if not _same(system.cwd() / folder, own_prefix)]
+    active = [name for name in (system.env.get("VIRTUAL_ENV"), _active_conda(system)) if name]
+    own = next((name for name in active if _same(system.cwd() / name, own_prefix)), None)
+    folders = [name for name in (*active, ".venv", planned) if not _same(system.cwd() / name, own_prefix)]
     broken = [folder for folder in folders if _is_broken(system, system.cwd() / folder)]
     for folder in folders:
-        candidate = python_of(system.cwd() / folder, system.platform)
-        if folder not in broken and system.exists(candidate):
+        candidate = _python_in(system, folder)
+        if folder not in broken and candidate is not None:
             return Choice(candidate, planned, explicit=False)
     notebook = _notebook_python(system, own_prefix)
     if notebook is None and broken:
         return Choice(None, broken[0], explicit=False, broken=True)
-    return Choice(notebook, planned, explicit=False)
+    return Choice(notebook, planned, explicit=False, own=None if notebook else own)
+
+
+def _active_conda(system: System) -> str | None:
+    """Return the activated environment of conda; its base is for conda itself, as uv treats it."""
+    is_base = system.env.get("CONDA_DEFAULT_ENV") in ("base", "root")
+    return None if is_base else system.env.get("CONDA_PREFIX")
+
+
+def _python_in(system: System, folder: str) -> Path | None:
+    """Return the Python of an environment, None if it has none; conda on Windows puts it at the top."""
+    top = (system.cwd() / folder / "python.exe",) if system.platform == "win32" else ()
+    found = (python_of(system.cwd() / folder, system.platform), *top)
+    return next((path for path in found if system.exists(path)), None)
 
 
 def _same(folder: Path, prefix: str) -> bool:
@@ -171,11 +190,23 @@ def collect_target(system: System, choice: Choice) -> Target | Text | None:
     argv = (str(choice.python), "-X", "utf8", str(INVENTORY))
     done = system.run(argv, timeout=INVENTORY_TIMEOUT, env=_quiet_environment(system))
     answer = _json_of(done)
-    if answer is None and choice.explicit:
+    if answer is None and choice.explicit and startup_file(system, choice.python) is None:
         raise UsageError(message("not-a-python", path=choice.python, detail=_detail(done)))
     if answer is None:
         return message("target-silent", path=choice.python, detail=_detail(done))
     return _target(system, answer)
+
+
+def startup_file(system: System, python: Path) -> str | None:
+    """Return the .pth file, sitecustomize or usercustomize that ends a Python while it starts, or that does not end."""
+    argv = (str(python), "-S", str(_STARTUP))
+    done = system.run(argv, timeout=_STARTUP_TIMEOUT, env=_quiet_environment(system))
+    announced = [line for line in done.stdout.splitlines() if line.startswith(_ANNOUNCED)]
+    return announced[-1].removeprefix(_ANNOUNCED) or None if announced else None
+
+
+_ANNOUNCED = "starts: "
+"""The beginning of a line of probes/startup.py."""
 
 
 def _quiet_environment(system: System) -> dict[str, str]:

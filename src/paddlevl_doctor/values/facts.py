@@ -211,6 +211,8 @@ class ModelCache:
     models: tuple[CachedModel, ...] = ()
     fonts: tuple[str, ...] = ()
     """Fonts that paddlex need not download: files in `fonts`, and $PADDLE_PDX_LOCAL_FONT_FILE_PATH."""
+    problem: Text | None = None
+    """Why paddlex cannot write its cache, None if it can."""
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,12 @@ class Facts:
     host: Host
     gpus: Gpus
     target: Target | None = None
+    startup_file: str | None = None
+    """The file that ends the target's Python while it starts, or that does not end."""
+    own_environment: str | None = None
+    """The active environment, if it contains the doctor itself and no other target was found."""
+    hiding_modules: tuple[str, ...] = ()
+    """Files and packages in the working folder that Python imports instead of installed or standard ones."""
     target_problem: Text | None = None
     """Why there is no target: none, not-python, or the error of the inventory probe."""
     planned_target: str = ".venv"

@@ -1,0 +1,108 @@
+"""What Python imports instead of the installed packages, what stops it at its start, and what paddlex cannot write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from doctor import doctor
+from environments import environment, fresh_copy, python_in
+
+pytestmark = pytest.mark.xdist_group("current-311")
+
+
+def imports(python: Path, folder: Path, module: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Import a module as `python -c` does in a folder."""
+    argv = [str(python), "-c", f"import {module}"]
+    return subprocess.run(
+        argv, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def venv() -> Path:
+    return environment("cured-current-311")
+
+
+def test_a_package_on_pythonpath_that_hides_the_target_is_an_error(venv: Path, tmp_path: Path) -> None:
+    for name in ("numpy", "paddlex"):
+        (tmp_path / "old" / name).mkdir(parents=True)
+        (tmp_path / "old" / name / "__init__.py").write_text("raise ImportError('another one')\n")
+    env = {"PYTHONPATH": str(tmp_path / "old")}
+    assert "another one" in imports(python_in(venv), tmp_path, "paddlex", **env).stderr
+    found = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path, env=env)
+    assert (found.code, found.problems()) == (1, {"package-shadowed": "error"})
+    (title,) = (f["title"] for f in found.document["findings"] if f["id"] == "package-shadowed")
+    assert title == f"numpy, paddlex: Python imports other code, from {tmp_path / 'old'}"
+
+
+def test_files_that_hide_modules_are_a_warning_and_really_break_the_import(
+    venv: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "logging.py").write_text("")
+    (tmp_path / "notes.py").write_text("")
+    (tmp_path / "paddlex").mkdir()  # without __init__.py it hides nothing
+    assert imports(python_in(venv), tmp_path, "paddle").returncode == 1
+    found = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path)
+    assert (found.code, found.problems()) == (0, {"modules-hidden": "warning"})
+    (tmp_path / "paddlex" / "__init__.py").write_text("")
+    titles = doctor("check", "--venv", venv, cwd=tmp_path).stdout
+    assert "Python imports logging.py, paddlex/ instead of" in " ".join(titles.split())
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file"])
+def test_a_model_cache_that_cannot_be_made_is_an_error(venv: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "cache").write_text("")
+    root = tmp_path / "cache" if kind == "a file" else tmp_path / "cache" / "models"
+    env = {"PADDLE_PDX_CACHE_HOME": str(root)}
+    assert "NotADirectoryError" in imports(python_in(venv), tmp_path, "paddlex", **env).stderr
+    found = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path, env=env)
+    assert (found.code, found.problems()) == (1, {"model-cache-unusable": "error"})
+
+
+STARTUPS = {
+    "zz.pth": "import os; os._exit(3)\n",
+    "slow.pth": "import time; print('text'); time.sleep(10**6)\n",
+    "sitecustomize.py": "raise SystemExit(0)\n",
+}
+
+
+@pytest.mark.parametrize("name", [n for n in STARTUPS if n != "slow.pth"])
+@pytest.mark.parametrize("named", [True, False])
+def test_a_file_that_ends_python_at_its_start_is_named(name: str, named: bool, tmp_path: Path) -> None:
+    site = next(fresh_copy("cured-current-311", tmp_path / ".venv").glob("lib/*/site-packages"))
+    (site / name).write_text(STARTUPS[name])
+    words = ("--venv", ".venv") if named else ()
+    found = doctor("check", *words, "--format", "json", cwd=tmp_path)
+    assert (found.code, found.problems()) == (1, {"startup-file": "error"})
+    (finding,) = (f for f in found.document["findings"] if f["id"] == "startup-file")
+    assert finding["title"].startswith(str(site / name))
+    assert found.statuses("target-environment") == {"target-environment": "blocked"}
+    (site / name).unlink()
+    assert doctor("check", cwd=tmp_path).code == 0
+
+
+def test_a_file_that_keeps_python_from_starting_is_named(tmp_path: Path) -> None:
+    """It takes as long as the inventory may take, 30 seconds."""
+    site = next(fresh_copy("cured-current-311", tmp_path / ".venv").glob("lib/*/site-packages"))
+    (site / "slow.pth").write_text(STARTUPS["slow.pth"])
+    found = doctor("check", "--format", "json", cwd=tmp_path)
+    assert (found.code, found.problems()) == (1, {"startup-file": "error"})
+
+
+def test_the_environment_of_the_doctor_itself_is_said_and_not_taken_unasked(tmp_path: Path) -> None:
+    env = {"VIRTUAL_ENV": sys.prefix}
+    found = doctor("check", "--format", "json", cwd=tmp_path, env=env)
+    assert found.statuses("doctor-in-environment", "target-environment") == {
+        "doctor-in-environment": "note",
+        "target-environment": "error",
+    }
+    planned = doctor("fix", "--format", "json", cwd=tmp_path, env=env).document["plan"]["steps"]
+    assert planned[0]["summary"].startswith("Create")
+    assert str(tmp_path) in " ".join(planned[0]["commands"][0])
+    named = doctor("check", "--venv", sys.prefix, "--format", "json", cwd=tmp_path, env=env)
+    assert named.statuses("doctor-in-environment") == {"doctor-in-environment": "ok"}
