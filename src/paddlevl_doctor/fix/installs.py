@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import filecmp
 import json
 import os
 import re
@@ -244,6 +245,12 @@ def _is_same_file(old: Path, new: Path) -> bool:
 def cached_infos(cache: Path) -> list[Path]:
     """Return the dist-info folders of the wheels in uv's cache."""
     return list(cache.glob("archive-v0/*/*.dist-info"))
+
+
+def is_cached(path: Path, relative: str, infos: Iterable[Path]) -> bool:
+    """Return whether a wheel in uv's cache has this file with this content; `infos` are the dist-info folders there."""
+    copies = (info.parent / relative for info in infos)
+    return any(copy.is_file() and filecmp.cmp(copy, path, shallow=False) for copy in copies)
 
 
 def cached_claims(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path, PurePath
@@ -12,7 +11,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from paddlevl_doctor.facts.collect import PIPELINES
+from paddlevl_doctor.facts.collect import PIPELINES, uv_cache
 from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.facts.target import Choice, collect_target
@@ -194,13 +193,12 @@ def _install(context: StepContext, step: InstallPackages) -> set[str]:
     uv links the files from its cache and does not notice that one was damaged there. Damaged distributions are
     installed once more from a fresh download; raises DoctorError if they still differ.
     """
-    started = time.time()
     installed = install(context.system, step.commands[0], step.exact)
     context.notes.extend(installed.notes)
     names = _names_of(context, step, installed.output.stderr)
     damaged = _damaged(context, names)
     if damaged:
-        _keep_edited(context, damaged, started)
+        _keep_edited(context, damaged)
         command = step.commands[0]
         again = tuple(word for name in damaged for word in ("--reinstall-package", name))
         install(context.system, (*command[:3], *again, *command[3:]), step.exact)
@@ -212,14 +210,16 @@ def _install(context: StepContext, step: InstallPackages) -> set[str]:
     return names
 
 
-def _keep_edited(context: StepContext, damaged: Mapping[str, tuple[str, ...]], started: float) -> None:
-    """Copy the files aside that were written since the installation started: an editor may have saved them.
-
-    If uv copies files instead of linking them, a damaged file is as new as an edited one, and is copied too.
-    """
+def _keep_edited(context: StepContext, damaged: Mapping[str, tuple[str, ...]]) -> None:
+    """Copy the files aside that differ from uv's copy of the wheel, too: an editor saved them in the meantime."""
+    infos = installs.cached_infos(uv_cache(context.system))
     places = {d.name: Path(d.path).parent for d in context.target().distributions}
-    found = [places[name] / path for name, paths in damaged.items() for path in paths]
-    edited = [path for path in found if path.is_file() and path.stat().st_mtime >= started]
+    edited = [
+        places[name] / path
+        for name, paths in damaged.items()
+        for path in paths
+        if (places[name] / path).is_file() and not installs.is_cached(places[name] / path, path, infos)
+    ]
     for path in edited:
         copy = context.transaction.aside / context.relative(path)
         copy.parent.mkdir(parents=True, exist_ok=True)
