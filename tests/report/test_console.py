@@ -9,12 +9,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from checks_machines import CURRENT, context, hashes, machine
 from paddlevl_doctor.checks import ALL
+from paddlevl_doctor.checks.base import Diagnosis
 from paddlevl_doctor.checks.report import CheckReport
-from paddlevl_doctor.checks.runner import run_checks
+from paddlevl_doctor.checks.runner import describe, run_checks
 from paddlevl_doctor.redaction import without_home, without_secrets
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.json_documents import as_json, check_document
-from paddlevl_doctor.values.facts import Facts
+from paddlevl_doctor.values.facts import CachedModel, Facts, ModelCache
+from paddlevl_doctor.values.findings import Status
 
 FACTS = {
     "healthy": machine(),
@@ -43,6 +45,30 @@ def test_quiet_shows_problems_only(capsys: pytest.CaptureFixture[str]) -> None:
         report(FACTS["healthy"])
     )
     assert capsys.readouterr().out == "✓ No problems found.\n"
+
+
+def test_a_deep_check_without_models_and_hosts_does_not_say_that_all_is_well(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    well = report(FACTS["healthy"])
+    hubs = describe("model-hoster-unreachable", Diagnosis(Status.NOTE))
+    screen = Screen(color=False, verbose=False, quiet=True, home=Path("/root"), lang="en")
+    screen.check(CheckReport(well.facts, (*well.findings, hubs), 0.1))
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "! The installation has no problem. But there is no model, and no model host answers"
+    )
+    assert "No problems found" not in shown
+
+
+def test_the_head_names_the_models_and_marks_the_incomplete_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = CachedModel("PP-DocLayoutV3", "/c/1", 126)
+    part = CachedModel("PaddleOCR-VL-1.6", "/c/2", 1922, missing=("model.safetensors",))
+    cache = ModelCache("/c", (whole, part))
+    Screen(color=False, verbose=False, quiet=False, home=Path("/root"), lang="en").check(
+        report(machine(cache=cache))
+    )
+    assert "Models   PP-DocLayoutV3, PaddleOCR-VL-1.6 ✗ (2.0 GB)" in capsys.readouterr().out
 
 
 def test_text_from_elsewhere_is_never_markup_and_steers_no_terminal(

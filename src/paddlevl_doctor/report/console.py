@@ -21,7 +21,7 @@ from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render
 from paddlevl_doctor.redaction import printable, without_home
 from paddlevl_doctor.report.wrap import wrapped
-from paddlevl_doctor.values.facts import Facts, Gpus, Target
+from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache, Target
 from paddlevl_doctor.values.findings import Command, Finding, Status
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def root_of(finding: Finding, findings: Sequence[Finding]) -> str | None:
     return root
 
 
+_NO_HOST = "model-hoster-unreachable"
 _STACK = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex", "safetensors", "numpy")
 
 
@@ -88,6 +89,8 @@ def describe_facts(facts: Facts) -> list[tuple[Words, Words]]:
     ]
     if facts.target is not None:
         rows.append((message("stack"), _stack(facts.target)))
+    if facts.cache is not None:
+        rows.append((message("models"), _models(facts.cache)))
     return rows
 
 
@@ -110,6 +113,13 @@ def _target(facts: Facts) -> Words:
 def _stack(target: Target) -> str:
     found = [f"{name} {version}" for name in _STACK for version in target.versions_of(name)]
     return ", ".join(found) or "-"
+
+
+def _models(cache: ModelCache) -> Words:
+    if not cache.models:
+        return message("models-none", path=cache.root)
+    names = [f"{m.name} ✗" if m.missing or m.damaged else m.name for m in cache.models]
+    return f"{', '.join(names)} ({sum(m.size_mb for m in cache.models) / 1024:.1f} GB)"
 
 
 STYLES = {
@@ -230,7 +240,10 @@ class Screen:
     def _counts(self, report: CheckReport) -> None:
         counts = report.summary
         if report.exit_code(strict=True) == 0:
-            self.line("✓ " + self.tr("all-well"), "bold green")
+            if any(f.id == _NO_HOST and f.status is Status.NOTE for f in report.findings):
+                self.line("! " + self.tr("well-without-models"), "bold yellow")
+            else:
+                self.line("✓ " + self.tr("all-well"), "bold green")
         elif any(f.remedy and f.remedy.commands for f in report.findings if f.status in PROBLEMS):
             self.line(self.tr("next-fix"))
         if not self.quiet:
