@@ -253,6 +253,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         machine(hiding_modules=("paddle.py",)),
         {"modules-hidden": "warning"},
     ),
+    "an environment that was copied": (machine(scripts_of="/old"), {"moved-environment": "warning"}),
     "a .pth file that ends Python": (
         machine(target=None, startup_file="/srv/zz.pth", target_problem=message("evidence-none")),
         {"startup-file": "error"},

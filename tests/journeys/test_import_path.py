@@ -94,6 +94,25 @@ def test_a_file_that_keeps_python_from_starting_is_named(tmp_path: Path) -> None
     assert (found.code, found.problems()) == (1, {"startup-file": "error"})
 
 
+def test_a_moved_or_copied_environment_is_a_warning(tmp_path: Path) -> None:
+    venv = fresh_copy("cured-current-311", tmp_path / "first place" / ".venv")
+    assert doctor("check", "--format", "json", cwd=venv.parent).problems() == {}
+    moved = venv.parent.rename(tmp_path / "second place")
+    program = str(moved / ".venv" / "bin" / "paddleocr")
+    assert subprocess.run([program], capture_output=True, check=False).returncode != 0
+    found = doctor("check", "--format", "json", cwd=moved)
+    assert (found.code, found.problems()) == (0, {"moved-environment": "warning"})
+    (title,) = (f["title"] for f in found.document["findings"] if f["id"] == "moved-environment")
+    assert title == f"The programs of {moved / '.venv'} start the Python of {venv}"
+    (tmp_path / "link").symlink_to(moved)
+    moved.rename(venv.parent)
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to(venv.parent)  # another path of the same folder is no move
+    assert (
+        doctor("check", "--venv", tmp_path / "link/.venv", "--format", "json", cwd=tmp_path).problems() == {}
+    )
+
+
 def test_the_environment_of_the_doctor_itself_is_said_and_not_taken_unasked(tmp_path: Path) -> None:
     env = {"VIRTUAL_ENV": sys.prefix}
     found = doctor("check", "--format", "json", cwd=tmp_path, env=env)

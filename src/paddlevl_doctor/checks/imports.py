@@ -45,6 +45,14 @@ def _cache_folder(context: Context) -> Diagnosis:
     return ok(cache.root, message("evidence-writable"))
 
 
+def _moved(context: Context) -> Diagnosis:
+    other = context.facts.scripts_of
+    prefix = context.target.prefix
+    if other is None:
+        return ok("bin", prefix)
+    return problem(Status.WARNING, "bin", other, path=prefix, other=other)
+
+
 def _own_environment(context: Context) -> Diagnosis:
     path = context.facts.own_environment
     if path is None:
@@ -55,6 +63,7 @@ def _own_environment(context: Context) -> Diagnosis:
 CHECKS = (
     Check("package-shadowed", _shadowed, needs=("target-environment",)),
     Check("modules-hidden", _hiding_modules),
+    Check("moved-environment", _moved, needs=("target-environment",)),
     Check("model-cache-unusable", _cache_folder),
     Check("doctor-in-environment", _own_environment),
 )

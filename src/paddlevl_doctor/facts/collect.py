@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
+from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import Choice, collect_broken, collect_target, startup_file
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
@@ -47,6 +48,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         target=target,
         target_problem=None if isinstance(answer, Target) else answer,
         startup_file=_startup_file(system, choice) if answer is not None and target is None else None,
+        scripts_of=scripts_of_other(system, target) if target else None,
         own_environment=choice.own,
         hiding_modules=hiding_modules(system),
         planned_target=choice.planned,

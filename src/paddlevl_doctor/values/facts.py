@@ -287,6 +287,8 @@ class Facts:
     target: Target | None = None
     startup_file: str | None = None
     """The file that ends the target's Python while it starts, or that does not end."""
+    scripts_of: str | None = None
+    """The environment that the programs in the target's `bin` belong to, if it is another one."""
     own_environment: str | None = None
     """The active environment, if it contains the doctor itself and no other target was found."""
     hiding_modules: tuple[str, ...] = ()
