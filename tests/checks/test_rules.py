@@ -253,6 +253,10 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         machine(hiding_modules=("paddle.py",)),
         {"modules-hidden": "warning"},
     ),
+    "PaddleOCR 2, which needs no paddlex": (
+        machine({"paddlepaddle": "3.2.2", "paddleocr": "2.10.0", "setuptools": "80.0.0", "numpy": "1.26.4"}),
+        {"paddleocr-too-old-for-vl": "error"},
+    ),
     "an environment that was copied": (machine(scripts_of="/old"), {"moved-environment": "warning"}),
     "a .pth file that ends Python": (
         machine(target=None, startup_file="/srv/zz.pth", target_problem=message("evidence-none")),

@@ -238,7 +238,7 @@ def _several_gpus(context: Context) -> Diagnosis:
     return ok("NVML", message("evidence-gpus", count=count))
 
 
-_STACK = ("no-paddleocr-installed", "no-paddle-installed")
+_STACK = ("no-paddleocr-installed", "paddleocr-too-old-for-vl", "no-paddle-installed")
 
 CAPABILITY_CHECKS = (
     Check("dtype-mismatch-bf16", _bfloat16, needs=_STACK),
@@ -319,7 +319,12 @@ def _host_memory(context: Context) -> Diagnosis:
     return problem(Status.NOTE, "memory", f"{total} MiB", has_mb=total, needed_mb=_LOADING_MB)
 
 
-_GPU_STACK = ("no-paddle-installed", "gpu-wheel-2-6-2", "no-paddleocr-installed")
+_GPU_STACK = (
+    "no-paddle-installed",
+    "gpu-wheel-2-6-2",
+    "no-paddleocr-installed",
+    "paddleocr-too-old-for-vl",
+)
 
 MEMORY_CHECKS = (
     Check("vision-attention-oom", _total_memory, needs=_GPU_STACK),

@@ -125,7 +125,7 @@ def _missing_models(context: Context) -> dict[str, int]:
     }
 
 
-_STACK = ("no-paddleocr-installed",)
+_STACK = ("no-paddleocr-installed", "paddleocr-too-old-for-vl")
 
 CHECKS = (
     Check("partial-model-cache", _partial),

@@ -85,6 +85,8 @@ def _setuptools(context: Context) -> Diagnosis:
 
 def _no_paddleocr(context: Context) -> Diagnosis:
     version = context.target.version_of("paddleocr")
+    if version is not None and Version(version) < Version("3"):  # it needs no paddlex, and is another finding
+        return ok("paddleocr", version)
     if version is None or context.target.version_of("paddlex") is None:
         missing = [n for n in ("paddleocr", "paddlex") if context.target.version_of(n) is None]
         return problem(Status.ERROR, "distributions", message("evidence-no-names", names=missing))
@@ -235,7 +237,7 @@ def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:
         yield distribution.name, message("evidence-no-metadata")
 
 
-_STACK = ("no-paddleocr-installed",)
+_STACK = ("no-paddleocr-installed", "paddleocr-too-old-for-vl")
 _PADDLE = ("no-paddle-installed",)
 _TARGET = ("target-environment",)
 
@@ -248,7 +250,7 @@ CHECKS = (
     Check("onednn-pir-doubleattribute", _onednn, needs=_PADDLE),
     Check("setuptools-missing", _setuptools, needs=_PADDLE),
     Check("no-paddleocr-installed", _no_paddleocr, needs=(*_TARGET, "python-version-unsupported")),
-    Check("paddleocr-too-old-for-vl", _old_paddleocr, needs=_STACK),
+    Check("paddleocr-too-old-for-vl", _old_paddleocr, needs=_STACK[:1]),
     Check("paddleocr-paddlex-skew", _skew, needs=_STACK),
     Check("missing-doc-parser-extra", _doc_parser, needs=_STACK),
     Check("safetensors-framework-paddle", _safetensors, needs=_STACK),

@@ -103,7 +103,7 @@ def _pipelines_link(context: Context) -> Diagnosis:
     return problem(Status.NOTE, link.path, link.points_to or link.state, **params)
 
 
-_STACK = ("no-paddleocr-installed",)
+_STACK = ("no-paddleocr-installed", "paddleocr-too-old-for-vl")
 _BOTH = ("no-paddle-installed", *_STACK)
 
 CHECKS = (
