@@ -209,7 +209,7 @@ def scrubbed(value: Any) -> Any:
 
 
 def _names_secret(key: object, item: object) -> bool:
-    return isinstance(key, str) and isinstance(item, str) and _without_assigned(f"{key}={item}") == f"{key}=***"
+    return isinstance(key, str) and isinstance(item, str) and _without_assigned(f"{key}=x") == f"{key}=***"
 
 
 _MAIL = r"(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"

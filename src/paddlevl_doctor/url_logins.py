@@ -47,6 +47,11 @@ def replace_logins(text: str, replacement: str) -> str:
     return "://".join(shown)
 
 
+def public_url(url: str) -> str:
+    """Return a URL without its login and its query, which may have a key in it."""
+    return replace_logins(url, "").partition("?")[0]
+
+
 def _end(pattern: str, text: str) -> int:
     found = re.match(pattern, text)
     return found.end() if found else 0
