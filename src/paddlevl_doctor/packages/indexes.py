@@ -84,7 +84,7 @@ def choose_index(
         return IndexChoice(request)
     configs = uv_configs(system)
     settings = _uv_settings(system, configs)
-    if "SSL_CERT_FILE" not in system.env:
+    if not system.env.get("SSL_CERT_FILE"):
         trust(ca_bundle(system, prefix))
     if request.index == AUTO:
         named = (system.env.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))

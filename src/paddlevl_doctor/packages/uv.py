@@ -129,7 +129,7 @@ def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     environment.pop("VIRTUAL_ENV", None)
     for name in _INDEX_VARIABLES if "--no-index" in words else ():
         environment.pop(name, None)
-    if "SSL_CERT_FILE" not in environment and _reads_network(words):
+    if not environment.get("SSL_CERT_FILE") and _reads_network(words):
         prefix = str(Path(words[words.index("--python") + 1]).parent.parent) if "--python" in words else None
         if (trusted := ca_bundle(system, prefix)) is not None:
             environment["SSL_CERT_FILE"] = trusted
