@@ -35,6 +35,7 @@ from paddlevl_doctor.packages.http_range import (
     require_http,
 )
 from paddlevl_doctor.packages.server_rates import ServerRate
+from paddlevl_doctor.system.files import open_file
 from paddlevl_doctor.system.http import Response, stream
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Bar, no_bar
@@ -135,7 +136,7 @@ class PartialDownload:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while data := file.read(_CHUNK):
             digest.update(data)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.input.documents import Input
 from paddlevl_doctor.parsing.output.html_tables import rows_of
+from paddlevl_doctor.system.files import read_text
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Box, box_of
 
@@ -66,7 +67,7 @@ class Truth:
 def load_truth(path: Path) -> Truth:
     """Read a ground truth: JSON like demo.json, Markdown, or plain text. Raises UsageError if it is unusable."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except OSError as error:
         raise _error("ground-truth-unreadable", path, error.strerror or error) from error
     except UnicodeDecodeError as error:
