@@ -66,6 +66,8 @@ SECRETS = (
     "curl -u bob:§ http://host/",
     "the password is §",
     "the password was: §",
+    "--password a!§",
+    "password: not-§",
     "token => §",
     "password = '§ and more'",
     "api key: §",
@@ -96,7 +98,8 @@ PUBLIC = (
     "the password is required; the token is invalid; a secret is not set; passwords are ignored",
     "https://medium.com/@user/x and https://github.com/a/b and git+ssh://git@host/x and http://h:8080/@x",
     "KeyError: 'x' in key=value; monkey: 3; PWD=/work; basic usage of the library; https://host/simple?page=2",
-    "see the --token option; the --password option is required",
+    "see the --token option; the --password option is required; tiktoken: was 0.9.0, is now 0.14.0",
+    '{"tiktoken": "0.14.0", "secretstorage": "3.3.1.post1"} tiktoken==0.14.0',
 )
 
 
@@ -113,8 +116,9 @@ def test_every_kind_of_secret_is_taken_out_once_and_for_all(secret: str) -> None
 
 def test_a_json_value_under_the_name_of_a_secret_is_taken_out() -> None:
     value = {"HF_TOKEN": "x", "token": ["x"], "tokenizer": "x", "n": [{"api_key": "x y", "password": None}]}
+    value |= {"tiktoken": "0.14.0"}
     kept = {"HF_TOKEN": "***", "token": ["x"], "tokenizer": "x", "n": [{"api_key": "***", "password": None}]}
-    assert scrubbed(value) == kept
+    assert scrubbed(value) == {**kept, "tiktoken": "0.14.0"}
 
 
 @pytest.mark.parametrize("words", PUBLIC)

@@ -68,7 +68,7 @@ _VALUE = (
     r"|(?!\*\*\*|(?:none|null|nil|true|false)\b|[\[{(<>])(?P<bare>[^\s&'\",;}\])\\]+))"
 )
 _ASSIGNED = (
-    rf"(?i){_NAME}(?:(?:\\*[\"'])?\s*(?:=>|:=|[=:：])\s*"
+    rf"(?i){_NAME}(?:(?:\\*[\"'])?\s*(?P<sign>=>|:=|==|[=:：])\s*"
     rf"|(?P<said>\s+(?:is|was)\s*[:=]?\s+|是\s*|为\s*)|(?P<option>\\*[\"']?,?[ \t]+)){_VALUE}"
 )
 """A secret after its name: `token=x`, `"password": "x"`, `AWS_SECRET_ACCESS_KEY=x`, `--password x`, `password is x`."""
@@ -79,9 +79,11 @@ _SENTENCE = (
     r"(?i)(?:a|an|the|in|on|of|too|to|not|no|it|that|this|set|unset|sent|read|used|given|found|empty|missing|required"
     r"|needed|optional|wrong|incorrect|correct|invalid|valid|expired|unknown|weak|short|long|longer|shorter|only|also"
     r"|still|being|option|flag|argument|parameter|variable|value|is|was|are|and|or|for|from|with|must|can|may|should|has"
-    r"|never|always|stored|taken|ignored|redacted|rejected|refused|accepted|protected|passed|there|what|where|how)\b"
+    r"|never|always|stored|taken|ignored|redacted|rejected|refused|accepted|protected|passed|there|what|where|how)[.!?]?"
 )
-"""The words after `password is` or `--password` that are no password."""
+"""The words after `password is`, `password:` or `--password` that are no password."""
+_VERSION = r"v?\d+(?:\.\d+)+(?:[.+-]?[a-z]\w*)*"
+"""The value under a name of a distribution, such as tiktoken and SecretStorage."""
 _SHORT_OPTION = (
     r"(?P<start>-p(?:(?<![\w-]-p)\\*[\"']?,?[ \t]+\\*[\"']?|(?<=mysql -p)|(?<=sshpass -p)))"
     r"(?!\*\*\*|\d+:\d|\d+\.\d|[/.~-])(?P<value>[^\s\"',\]\\]+)"
@@ -180,8 +182,11 @@ def _is_ordinary(found: re.Match[str]) -> bool:
     before = found.string[max(0, found.start() - _MAX_NAME_CHARS) : found.start()]
     if found["option"] and not re.search(_OPTION, before):
         return True
-    in_words = found["option"] or found["said"]
-    return bool(in_words and re.match(_SENTENCE, found["quoted"] or found["bare"]))
+    in_words = found["option"] or found["said"] or ":" in (found["sign"] or "")
+    bare = found["bare"] or ""
+    return bool(
+        (in_words and re.fullmatch(_SENTENCE, bare)) or re.fullmatch(_VERSION, found["quoted"] or bare)
+    )
 
 
 def without_home(value: str, home: Path) -> str:
@@ -209,7 +214,11 @@ def scrubbed(value: Any) -> Any:
 
 
 def _names_secret(key: object, item: object) -> bool:
-    return isinstance(key, str) and isinstance(item, str) and _without_assigned(f"{key}=x") == f"{key}=***"
+    return (
+        isinstance(key, str)
+        and isinstance(item, str)
+        and (_without_assigned(f"{key}=x") == f"{key}=***" and not re.fullmatch(_VERSION, item))
+    )
 
 
 _MAIL = r"(?<![\w.+-])[\w.+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+"

@@ -66,11 +66,23 @@ def choose_target(
     for folder in folders:
         candidate = python_of(system.cwd() / folder, system.platform)
         if folder not in broken and system.exists(candidate):
+            if folder != system.env.get("VIRTUAL_ENV"):
+                refuse_foreign(system, system.cwd() / folder, f"--venv {folder}")
             return Choice(candidate, planned, explicit=False)
     notebook = _notebook_python(system, own_prefix)
     if notebook is None and broken:
         return Choice(None, broken[0], explicit=False, broken=True)
     return Choice(notebook, planned, explicit=False)
+
+
+def refuse_foreign(system: System, folder: Path, option: str) -> None:
+    """Raise UsageError if another user owns a folder whose programs would run; `option` names it.
+
+    As for git's safe.directory, the user who called sudo is not another one. Root can change every program anyway.
+    """
+    owner = system.foreign_owner(folder)
+    if owner not in (None, "root", system.env.get("SUDO_USER")):
+        raise UsageError(message("environment-of-another-user", path=folder, owner=owner, option=option))
 
 
 def _same(folder: Path, prefix: str) -> bool:
