@@ -199,7 +199,9 @@ def without_home(value: str, home: Path) -> str:
 
 def printable(value: str) -> str:
     """Replace control characters, which could control a terminal, and other unprintable characters."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in value)
+    if value.isprintable():
+        return value
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in value.replace("\r\n", "\n"))
 
 
 def scrubbed(value: Any) -> Any:
@@ -302,8 +304,8 @@ class Redactor:
         return shown
 
     def value(self, value: Any, lang: str) -> Any:
-        """Return a copy of a value with every message rendered and every text redacted, also in keys."""
-        return map_texts(value, self.text, lang)
+        """Return a copy of a value with every message rendered and every text redacted and printable, also in keys."""
+        return map_texts(value, lambda text: printable(self.text(text)), lang)
 
     def masked(self, value: Any) -> Any:
         """Return a copy of a value with names replaced by `x`, or by `某` for characters that are not ASCII.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import BrokenEnvironment, Distribution, PaddleBuild, Target
@@ -200,7 +200,7 @@ def _json_of(done: Completed) -> dict[str, object] | None:
     if not done.ok:
         return None
     try:
-        answer = json.loads(done.stdout.strip().rpartition("\n")[2])
+        answer = load_json(done.stdout.strip().rpartition("\n")[2])
     except ValueError:
         return None
     return answer if isinstance(answer, dict) and "distributions" in answer else None

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import importlib
 import io
+import json
 import os
 import stat
 import sys
@@ -50,6 +51,14 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     """Return the text of a file with LF as line ends; raises like `open_file`, and UnicodeDecodeError."""
     with io.TextIOWrapper(open_file(path), encoding=encoding) as file:
         return file.read()
+
+
+def load_json(data: str | bytes) -> Any:
+    """Return a JSON value that another program wrote; raises ValueError, also if it is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _open_at_once(path: str, flags: int) -> int:

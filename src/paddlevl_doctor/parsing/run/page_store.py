@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message
-from paddlevl_doctor.system.files import open_file, read_text
+from paddlevl_doctor.system.files import load_json, open_file, read_text
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
@@ -113,7 +113,7 @@ class PageStore:
     def load(self, index: int) -> PageRead | None:
         """Return a stored page with the same key, None if there is none."""
         try:
-            document = json.loads(read_text(self.folder_of(index) / _FILE_NAME))
+            document = load_json(read_text(self.folder_of(index) / _FILE_NAME))
             return _page_from_json(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -130,7 +130,7 @@ def source_name_of(folder: Path) -> str | None:
     """Return the name of the document whose pages are stored in a folder, None if it is unknown."""
     page = next(folder.glob(f"*/{_FILE_NAME}"), None)
     try:
-        name = None if page is None else json.loads(read_text(page)).get("document")
+        name = None if page is None else load_json(read_text(page)).get("document")
     except (OSError, ValueError, AttributeError):
         return None
     return name if isinstance(name, str) else None
