@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bundles import golden
 from checks_machines import machine, problems
-from paddlevl_doctor.redaction import Redactor
+from paddlevl_doctor.redaction import Redactor, scrubbed, without_secrets
 from paddlevl_doctor.values.findings import Status
 
 ALICE = Redactor("/home/alice", "alice", "wonderland-7")
@@ -52,6 +52,78 @@ ROOT = Redactor(SUPER, "root", "3f2a9c")
 )
 def test_what_is_taken_out_and_what_stays(redactor: Redactor, before: str, after: str) -> None:
     assert redactor.text(before) == after
+
+
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY=§",
+    "aws_access_key: '§'",
+    "{'token': '§', 'n': 3}",
+    '{\\"api_key\\": \\"§\\"}',
+    "mysql --password § -h db",
+    "docker login -u bob -p § registry.example",
+    "['docker', 'login', '-p', '§']",
+    "sshpass -p§ ssh host",
+    "curl -u bob:§ http://host/",
+    "the password is §",
+    "the password was: §",
+    "--password a!§",
+    "password: not-§",
+    "token => §",
+    "password = '§ and more'",
+    "api key: §",
+    "密码是§",
+    "密码：§",
+    "令牌为 §",
+    "Authorization: token §",
+    '"Authorization": "§"',
+    "X-Api-Key: §",
+    "X-Auth-Token: §",
+    "Set-Cookie: session=§; Path=/",
+    "https://:§@host/simple",
+    "https://§@host/simple",
+    "https://bob:a/§@host/simple",
+    "https://bob:a@§@host/simple",
+    "https://bob:a/b@§@host.example:8080/simple",
+    "https://host/simple?key=§",
+    "https://host/x?b=1&X-Amz-Signature=§&c=2",
+    "Server=db;Uid=bob;Pwd=§;",
+    "AccountKey=§;EndpointSuffix=core",
+    "client_secret=§",
+    "PGPASSWORD=§ psql",
+    "git clone https://oauth2:§@git.example/x,https://other.example/y",
+)
+PUBLIC = (
+    "max_new_tokens=1024, num_tokens: 12, tokenizer: PreTrainedTokenizer, token=None, use_auth_token=True",
+    "docker run -p 8118:8118 image; mkdir -p output; ssh -p 2222 host; uv venv -p 3.12; cp -p /a /b",
+    "the password is required; the token is invalid; a secret is not set; passwords are ignored",
+    "https://medium.com/@user/x and https://github.com/a/b and git+ssh://git@host/x and http://h:8080/@x",
+    "KeyError: 'x' in key=value; monkey: 3; PWD=/work; basic usage of the library; https://host/simple?page=2",
+    "see the --token option; the --password option is required; tiktoken: was 0.9.0, is now 0.14.0",
+    '{"tiktoken": "0.14.0", "secretstorage": "3.3.1.post1"} tiktoken==0.14.0',
+)
+
+
+@pytest.mark.parametrize("secret", ["x", "hunter22", "p4$$w%2Frd"])
+def test_every_kind_of_secret_is_taken_out_once_and_for_all(secret: str) -> None:
+    for pattern in SECRETS:
+        before = pattern.replace("§", secret)
+        shown = without_secrets(before)
+        assert shown == without_secrets(shown), before
+        # One letter occurs in other words.
+        assert "***" in shown if len(secret) == 1 else secret not in shown, (before, shown)
+        assert shown.split("***")[0] == before[: len(shown.split("***")[0])]
+
+
+def test_a_json_value_under_the_name_of_a_secret_is_taken_out() -> None:
+    value = {"HF_TOKEN": "x", "token": ["x"], "tokenizer": "x", "n": [{"api_key": "x y", "password": None}]}
+    value |= {"tiktoken": "0.14.0"}
+    kept = {"HF_TOKEN": "***", "token": ["x"], "tokenizer": "x", "n": [{"api_key": "***", "password": None}]}
+    assert scrubbed(value) == {**kept, "tiktoken": "0.14.0"}
+
+
+@pytest.mark.parametrize("words", PUBLIC)
+def test_what_only_looks_like_a_secret_stays(words: str) -> None:
+    assert without_secrets(words) == words
 
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -7,12 +7,12 @@ what it does. The invocation belongs to the process, as the language does; witho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import PurePath
 
 from paddlevl_doctor import shells
 from paddlevl_doctor.frozen import dataclass
+from paddlevl_doctor.url_logins import replace_logins
 
 NAME = "paddlevl-doctor"
 """The first word of a command of the doctor, until the command is completed."""
@@ -20,8 +20,6 @@ TARGET = ("--python", "--venv", "--system")
 """The options that choose the target; a command needs only one of them."""
 TARGETED = ("check", "explain", "fix", "undo", "parse", "serve", "env", "pipelines", "patches")
 """The commands with all options that choose the target. `matrix` has them too, but its --python is a version."""
-_USER = re.compile(r"(?<!ssh://)(?<=://)[^/\s@]+@")
-"""The user of a URL, with or without a password; that of SSH is no secret."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class Invocation:
 
 def without_password(value: str) -> str:
     """Return a URL without its user and password."""
-    return _USER.sub("", value)
+    return replace_logins(value, "")
 
 
 _current = {"invocation": Invocation()}

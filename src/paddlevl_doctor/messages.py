@@ -195,6 +195,14 @@ def catalogue() -> Mapping[str, Mapping[str, str]]:
     return {name: texts for file in ("common", *_OTHERS) for name, texts in _file(file).items()}
 
 
+def is_known(message_id: str) -> bool:
+    """Return whether matrix/messages has this id; a recording of a newer doctor may have another one."""
+    try:
+        return bool(_texts(message_id))
+    except KeyError:
+        return False
+
+
 def set_language(lang: str) -> None:
     """Set the language of `text` for this process."""
     _chosen["language"] = lang

@@ -45,8 +45,7 @@ from recorded_runs import PACKAGE, Run, runs_of
 
 ROOMS = (
     # From the ground up; a room is a module or a folder of the package. After the bar: names of commit 1f3c636.
-    "data_files",
-    "frozen",
+    "data_files frozen url_logins",
     "messages invocation redaction shells",
     "values | errors",
     "system | system_child system_fake system_files system_http system_processes",

@@ -19,7 +19,7 @@ from paddlevl_doctor.facts.target import SYSTEM
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import TARGETED, Option, invocation, set_invocation, without_password
 from paddlevl_doctor.messages import message, render, set_language
-from paddlevl_doctor.redaction import printable, without_home, without_secrets
+from paddlevl_doctor.redaction import mask_url, printable, remember_url, without_home, without_secrets
 from paddlevl_doctor.report.json_documents import Document, as_json, error_document
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
@@ -303,8 +303,10 @@ def _deciding_options(given: Mapping[str, Any]) -> Iterator[Option]:
         if value is True:
             yield Option((option,), verbs)
         elif value or (value == 0 and value is not False):
+            if "://" in str(value):
+                remember_url(str(value))
             shown = without_password(str(value))
-            shown = shown if without_secrets(shown) == shown else "URL"
+            shown = shown if without_secrets(mask_url(shown)) == shown else "URL"
             yield Option((option, shown), verbs, secret=shown != str(value))
 
 

@@ -71,8 +71,10 @@ def fix(
     stage, bar = progress.stage, progress.bytes
     if plan is None:
         report = run_fix(RealSystem(), target, request, stage, apply=apply, bar=bar, deep=gate is Gate.DEEP)
-    elif apply and request == Request():
-        report = fix_by_file(RealSystem(), target, plan, stage, bar, deep=gate is Gate.DEEP)
+    elif apply and request == Request(interpreter=base_python):
+        report = fix_by_file(
+            RealSystem(), target, plan, stage, bar, deep=gate is Gate.DEEP, interpreter=base_python
+        )
     else:
         raise UsageError(message("plan-alone"))
     common.answer(lambda: fix_document(report), lambda screen: screen.fix(report))

@@ -66,6 +66,7 @@ def serve(
         gpu_memory,
         ready_timeout,
         mirror,
+        names_folder=venv_server is not None,
     )
     with serving(RealSystem(), common.target(), request, common.progress().stage) as (report, server):
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))

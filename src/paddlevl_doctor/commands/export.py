@@ -33,6 +33,7 @@ from paddlevl_doctor.packages.uv import UvError
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request
 from paddlevl_doctor.packages.wheelhouse import DOCTOR, INDEX
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.url_logins import public_url
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Host
 from paddlevl_doctor.values.findings import Bar, no_bar
@@ -172,18 +173,11 @@ def _requirement_lines(chosen: Chosen) -> list[str]:
     lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
     lines += _comments([*wheel.reasons, *wheel.refusals], lang)
     if chosen.index:
-        lines += [f"--index-url {_without_login(chosen.index)}"]
+        lines += [f"--index-url {public_url(chosen.index)}"]
     if wheel.find_links:
         lines += [f"# {text('export-flat')}", f"--find-links {wheel.find_links}"]
     lines += [wheel.requirement, "", f"# {version_set.why(lang)}", *version_set.stack()]
     return lines
-
-
-def _without_login(url: str) -> str:
-    """Return a URL without credentials: these files are for other people, whose own are in ~/.netrc."""
-    scheme, found, rest = url.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _comments(sentences: Sequence[RuleText], lang: str) -> list[str]:
@@ -195,7 +189,7 @@ def _dockerfile(chosen: Chosen) -> dict[str, str]:
     if chosen.host.system != "linux":
         raise UsageError(message("export-linux-only", machine=chosen.machine))
     gpu = " --gpus all" if chosen.wheel.find_links else ""
-    index = f"--index-url {_without_login(chosen.index)} " if chosen.index else ""
+    index = f"--index-url {public_url(chosen.index)} " if chosen.index else ""
     lines = [
         f"# {_mark()}: PaddleOCR-VL, {chosen.version_set.name}; {chosen.machine}",
         "# docker build -t paddleocr-vl . && "
@@ -237,7 +231,7 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
 
 
 def _chosen_in(chosen: Chosen) -> str:
-    mirror = _without_login(chosen.index) if chosen.index else ""
+    mirror = public_url(chosen.index) if chosen.index else ""
     values = {"SET_NAME": chosen.version_set.name, "INDEX_URL": mirror, "OWN_VERSION": __version__}
     return functools.reduce(lambda words, name: words.replace(name, repr(values[name])), values, _CHOOSE)
 

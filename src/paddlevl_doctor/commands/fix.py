@@ -24,7 +24,7 @@ from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.package_changes import Resolver, with_changes
 from paddlevl_doctor.fix.plan import build_plan, dev_safetensors
-from paddlevl_doctor.fix.plan_file import SavedPlan, differences, load_plan, state_of
+from paddlevl_doctor.fix.plan_file import SavedPlan, State, differences, load_plan, state_of
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.preconditions import (
     refuse_owned,
@@ -54,6 +54,7 @@ from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 if TYPE_CHECKING:
     from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
 _WRONG = (Status.ERROR, Status.WARNING)
 _MAX_PLANS = 3
 """How often a plan is made anew for the problems that it would uncover."""
@@ -225,15 +226,48 @@ def fix_by_file(
     bar: Bar = no_bar,
     *,
     deep: bool = False,
+    interpreter: str | None = None,
 ) -> FixReport:
-    """Apply the plan in a file to the target that it was made for; raises like `fix`."""
+    """Apply the plan in a file to the target that it was made for; raises like `fix`.
+
+    The file chooses no program that runs: its target must be the one that `options` name, or the one that is treated
+    without options, and its Python for a new environment must be `interpreter` or the doctor's own.
+    """
+    saved = load_plan(path)
+    state, request = saved.state, saved.request
+    refuse_other_target(system, options, state, path)
+    if request.interpreter not in (None, interpreter, own_interpreter()) and not _VERSION.fullmatch(
+        request.interpreter or ""
+    ):
+        raise DoctorError(message("plan-interpreter", path=request.interpreter))
+    python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
+    target = TargetOptions(python, venv, request.set_name)
+    return fix(system, target, request, stage, apply=True, saved=saved, bar=bar, deep=deep)
+
+
+def refuse_other_target(system: System, options: TargetOptions, state: State, path: Path) -> None:
+    """Raise DoctorError if a plan is for another environment than the one that is treated now; no program runs.
+
+    Raises UsageError if `options` name another one.
+    """
+    virtual = state.virtual or not state.exists
+    named = Path(state.prefix if virtual else state.python)
+    if options.set_name is None:
+        choice = choose_target(system, options.python, options.venv)
+        planned = system.cwd() / choice.planned
+        prefix = choice.python.parent.parent if choice.python else planned
+        chosen = prefix if virtual else choice.python
+        # A link to the same Python in another folder may belong to another environment.
+        if (
+            chosen is not None
+            and chosen.name == named.name
+            and chosen.parent.resolve() == named.parent.resolve()
+        ):
+            return
     if options != TargetOptions():
         raise UsageError(message("plan-names-target"))
-    saved = load_plan(path)
-    state = saved.state
-    python, venv = (None, state.prefix) if state.virtual or not state.exists else (state.python, None)
-    target = TargetOptions(python, venv, saved.request.set_name)
-    return fix(system, target, saved.request, stage, apply=True, saved=saved, bar=bar, deep=deep)
+    option = "--venv" if virtual else "--python"
+    raise DoctorError(message("plan-elsewhere", path=named, plan=path, option=option))
 
 
 def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
@@ -292,12 +326,16 @@ def _with_interpreter(
     version = wheelhouse.machine.python if wheelhouse else planned_python(examination.context.version_set)
     if version != own_python():
         return replace(request, interpreter=version, python_version=version)
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    return replace(request, interpreter=base, python_version=version)
+    return replace(request, interpreter=own_interpreter(), python_version=version)
+
+
+def own_interpreter() -> str:
+    """Return the path of the Python that the doctor's own environment was made with."""
+    return getattr(sys, "_base_executable", None) or sys.executable
 
 
 def _version_of(system: System, interpreter: str) -> str:
-    if re.fullmatch(r"\d+\.\d+(\.\d+)?", interpreter):
+    if _VERSION.fullmatch(interpreter):
         return interpreter
     ask = (interpreter, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
     done = system.run(ask, timeout=30)

@@ -15,7 +15,7 @@ from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect import PIPELINES
 from paddlevl_doctor.facts.server import ask_server
 from paddlevl_doctor.facts.target import Choice as TargetChoice
-from paddlevl_doctor.facts.target import collect_target, python_of
+from paddlevl_doctor.facts.target import collect_target, python_of, refuse_foreign
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.catalogue import Pipeline, load_models, load_pipelines
 from paddlevl_doctor.knowledge.servers import Backend, load_backends, load_server_memory
@@ -59,6 +59,8 @@ class ServeRequest:
     ready_timeout: float = process.READY_TIMEOUT
     index: str | None = None
     """The package index, as for `fix --mirror`; None: the one that uv or pip is configured for."""
+    names_folder: bool = False
+    """Whether the user named the folder."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def _plan_report(system: System, options: TargetOptions, request: ServeRequest) 
     examination = examine(system, options)
     facts = examination.facts
     folder = system.cwd() / request.folder
+    if not request.names_folder:
+        refuse_foreign(system, folder, f"--venv-server {request.folder}")
     adopted = _adopted(system, folder, backend)
     installed = _inventory(system, folder) if adopted else None
     choice = _choice(system, examination, request, backend, folder)

@@ -7,13 +7,13 @@ at the commit, so that lines that are cut off are noticed too. `fix.journal` wri
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection
 from typing import Any, Literal
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.system.files import load_json
 
 Event = dict[str, Any]
 State = Literal["open", "committed", "rolled-back", "damaged"]
@@ -86,7 +86,7 @@ def _missing_lines(sums: list[bytes], commit: bytes | None) -> Message | None:
     if commit is None:
         return None
     try:
-        confirmed = json.loads(commit)
+        confirmed = load_json(commit)
         lines, expected = int(confirmed["lines"]), str(confirmed["sum"]).encode()
     except (ValueError, KeyError, TypeError):
         return message("journal-commit-damaged")
@@ -122,7 +122,7 @@ def _parse_lines(lines: list[bytes]) -> tuple[list[Event], list[bytes]]:
 
 def _parse_event(line: bytes) -> Event | None:
     try:
-        event = json.loads(line)
+        event = load_json(line)
     except ValueError:
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import AlteredModel, CachedModel, DamagedFile, ModelCache
 
@@ -126,7 +126,7 @@ def damage_of(system: System, path: Path) -> DamagedFile | None:
 def _json(system: System, path: Path) -> DamagedFile | None:
     """Return a damage if a file is not JSON; huggingface_hub compares only sizes and does not notice it."""
     try:
-        json.loads((system.read_bytes(path) or b"").decode("utf-8-sig"))
+        load_json((system.read_bytes(path) or b"").decode("utf-8-sig"))
     except ValueError:
         return DamagedFile(path.name, "not-json", "no JSON")
     return None
@@ -167,7 +167,7 @@ def _promised_size(system: System, path: Path) -> int | None:
 
 def _end_of_tensors(header: bytes, start: int) -> int | None:
     try:
-        tensors = json.loads(header)
+        tensors = load_json(header)
         ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
         return start + max(ends, default=0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -180,7 +180,7 @@ def _end_mark(system: System, path: Path) -> DamagedFile | None:
     PaddleX reads it only from there; a wrong one is never generated (failures.md, generation-config-missing).
     """
     try:
-        named = _end_marks(json.loads(system.read_text(path) or ""))
+        named = _end_marks(load_json(system.read_text(path) or ""))
     except ValueError:
         return DamagedFile(path.name, "not-json")
     if not named:
@@ -202,7 +202,7 @@ def token_ids(system: System, config: Path) -> dict[str, int]:
 
 def _config(system: System, path: Path) -> object:
     try:
-        return json.loads(system.read_text(path) or "")
+        return load_json(system.read_text(path) or "")
     except ValueError:
         return None
 

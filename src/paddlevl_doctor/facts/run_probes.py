@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import math
 import queue
 import shutil
@@ -18,6 +17,7 @@ from typing import Any, Generic, TypeVar
 
 import psutil
 
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.system.processes import terminate_tree, uninterrupted
 from paddlevl_doctor.values.facts import ProbeResult, Status, Target
@@ -101,7 +101,7 @@ def _no_document(status: Status, done: Completed, what: str, words: str) -> Prob
 def _document(stdout: str, name: str) -> dict[str, Any] | None:
     """Return the JSON object on the last line, None if it is not the document of this probe."""
     try:
-        data = json.loads(stdout.strip().rpartition("\n")[2])
+        data = load_json(stdout.strip().rpartition("\n")[2])
     except ValueError:
         return None
     return data if isinstance(data, dict) and data.get("probe") == name else None

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.http import Reply, mask_login, split_login
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -202,7 +203,7 @@ def chat(
 
 def _has_text(body: str) -> bool:
     try:
-        return bool(json.loads(body)["choices"][0]["message"]["content"].strip())
+        return bool(load_json(body)["choices"][0]["message"]["content"].strip())
     except (ValueError, LookupError, TypeError, AttributeError):
         return False
 
@@ -221,7 +222,7 @@ def model_names(reply: Reply) -> tuple[str, ...]:
     if reply.status != _OK:
         return ()
     try:
-        return tuple(str(row["id"]) for row in json.loads(reply.body)["data"])
+        return tuple(str(row["id"]) for row in load_json(reply.body)["data"])
     except (ValueError, LookupError, TypeError):
         return ()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from paddlevl_doctor.facts.journals import COMMIT, JOURNAL, Journal, parse_journal
 from paddlevl_doctor.frozen import dataclass
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import DamagedJournal
 
@@ -44,7 +44,7 @@ def start_time(pid: int) -> float:
 def parse_holder(text: str | None) -> Holder | None:
     """Return the holder that `holder.json` describes, None if it is missing or damaged."""
     try:
-        return Holder(**json.loads(text or ""))
+        return Holder(**load_json(text or ""))
     except (ValueError, TypeError):
         return None
 

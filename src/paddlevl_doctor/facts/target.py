@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from pathlib import Path
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import BrokenEnvironment, Distribution, PaddleBuild, Target
@@ -72,6 +72,8 @@ def choose_target(
     for folder in folders:
         candidate = _python_in(system, folder)
         if folder not in broken and candidate is not None:
+            if folder not in active:
+                refuse_foreign(system, system.cwd() / folder, f"--venv {folder}")
             return Choice(candidate, planned, explicit=False)
     notebook = _notebook_python(system, own_prefix)
     if notebook is None and broken:
@@ -90,6 +92,16 @@ def _python_in(system: System, folder: str) -> Path | None:
     top = (system.cwd() / folder / "python.exe",) if system.platform == "win32" else ()
     found = (python_of(system.cwd() / folder, system.platform), *top)
     return next((path for path in found if system.exists(path)), None)
+
+
+def refuse_foreign(system: System, folder: Path, option: str) -> None:
+    """Raise UsageError if another user owns a folder whose programs would run; `option` names it.
+
+    As for git's safe.directory, the user who called sudo is not another one. Root can change every program anyway.
+    """
+    owner = system.foreign_owner(folder)
+    if owner not in (None, "root", system.env.get("SUDO_USER")):
+        raise UsageError(message("environment-of-another-user", path=folder, owner=owner, option=option))
 
 
 def _same(folder: Path, prefix: str) -> bool:
@@ -219,7 +231,7 @@ def _json_of(done: Completed) -> dict[str, object] | None:
     if not done.ok:
         return None
     try:
-        answer = json.loads(done.stdout.strip().rpartition("\n")[2])
+        answer = load_json(done.stdout.strip().rpartition("\n")[2])
     except ValueError:
         return None
     return answer if isinstance(answer, dict) and "distributions" in answer else None

@@ -18,6 +18,7 @@ from paddlevl_doctor.fix.plan_input import Site
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.system.files import open_file
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import as_dict
@@ -75,7 +76,7 @@ def state_of(facts: Facts, site: Site) -> State:
 def load_plan(path: Path) -> SavedPlan:
     """Read a plan file; raises UsageError if it is not a valid one."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(_MAX_BYTES + 1)
         document = msgspec.json.decode(data[:_MAX_BYTES])
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:

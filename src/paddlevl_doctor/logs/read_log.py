@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from paddlevl_doctor.messages import message, text
 from paddlevl_doctor.system import processes
+from paddlevl_doctor.system.files import open_file
 from paddlevl_doctor.values.errors import UsageError
 
 CHUNK = 1 << 20
@@ -40,7 +41,9 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
     try:
         if Path(source).is_dir():
             raise UsageError(message("log-is-folder", path=source))
-        stream = Path(source).open("rb")  # noqa: SIM115 - closed below; errors of reading must not be caught here
+        stream = open_file(
+            Path(source), pipes=True
+        )  # closed below; errors of reading must not be caught here
     except FileNotFoundError:
         raise UsageError(message("log-missing", path=source)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

@@ -35,6 +35,7 @@ from paddlevl_doctor.packages.http_range import (
     require_http,
 )
 from paddlevl_doctor.packages.server_rates import ServerRate
+from paddlevl_doctor.system.files import load_json, open_file
 from paddlevl_doctor.system.http import Response, stream
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Bar, no_bar
@@ -109,7 +110,7 @@ class PartialDownload:
     def version(self) -> FileVersion:
         """Return the version that the first bytes belong to; an empty one if the note cannot be read."""
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
+            note = load_json(self._note.read_text(encoding="utf-8"))
             url, validator, total = note["url"], note["validator"], note["total"]
         except (OSError, ValueError, KeyError, TypeError):
             return FileVersion()
@@ -135,7 +136,7 @@ class PartialDownload:
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while data := file.read(_CHUNK):
             digest.update(data)
     return digest.hexdigest()

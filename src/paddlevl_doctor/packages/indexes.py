@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +14,10 @@ from paddlevl_doctor.knowledge.catalogue import load_mirrors
 from paddlevl_doctor.knowledge.resource_estimates import smallest_wheel
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.mirrors import measure_mirrors
+from paddlevl_doctor.packages.pip_config import ca_bundle, pip_indexes
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.redaction import without_secrets
+from paddlevl_doctor.redaction import mask_url
+from paddlevl_doctor.system.http import trust
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
@@ -84,6 +84,8 @@ def choose_index(
         return IndexChoice(request)
     configs = uv_configs(system)
     settings = _uv_settings(system, configs)
+    if not system.env.get("SSL_CERT_FILE"):
+        trust(ca_bundle(system, prefix))
     if request.index == AUTO:
         named = (system.env.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
         own = next(filter(None, named), None) or next((c.default for c in configs if c.default), None)
@@ -96,7 +98,7 @@ def choose_index(
     urls = (*((pip.index,) if pip.index else ()), *pip.extra)
     if not urls:
         return IndexChoice(request, (), settings)
-    note = message("index-of-pip", url=", ".join(map(without_secrets, urls)))
+    note = message("index-of-pip", url=", ".join(map(mask_url, urls)))
     return IndexChoice(replace(request, index=pip.index, extra_indexes=pip.extra), (), (note, *settings))
 
 
@@ -137,13 +139,13 @@ class UvConfig:
 
     def __str__(self) -> str:
         """Return the path and the indexes, without credentials."""
-        named = ", ".join(map(without_secrets, self.indexes))
+        named = ", ".join(map(mask_url, self.indexes))
         return f"{self.path} ({named})" if named else str(self.path)
 
 
 def _uv_settings(system: System, configs: Sequence[UvConfig]) -> tuple[Text, ...]:
     variables = ((name, system.env.get(name)) for name in _SHOWN_VARIABLES)
-    shown = [f"{name}={without_secrets(value)}" for name, value in variables if value]
+    shown = [f"{name}={mask_url(value)}" for name, value in variables if value]
     shown += map(str, configs)
     return (message("uv-follows", settings=", ".join(shown)),) if shown else ()
 
@@ -192,84 +194,3 @@ def _table(value: object) -> dict[str, Any]:
 def _is_general(row: Mapping[str, Any]) -> bool:
     """Return whether any package may come from an index; an explicit one is only for packages that name it."""
     return "url" in row and (not row.get("explicit") or bool(row.get("default")))
-
-
-# --- pip's configuration
-
-
-@dataclass(frozen=True)
-class PipIndexes:
-    """The URL that replaces the default index, and the additional ones."""
-
-    index: str | None
-    extra: tuple[str, ...]
-
-
-def pip_indexes(system: System, prefix: str | None = None) -> PipIndexes:
-    """Return the indexes that pip would use; a variable comes before the files, the nearest file first.
-
-    `prefix` is the environment to install into: it may have a file of its own.
-    """
-    files = tuple(_pip_configs(system, prefix))
-    extra = _pip_setting(system, files, "extra-index-url") or ""
-    return PipIndexes(_pip_setting(system, files, "index-url"), tuple(extra.split()))
-
-
-def _pip_setting(system: System, files: Sequence[configparser.RawConfigParser], key: str) -> str | None:
-    """Return the value that pip uses: the section `install` of any file comes before `global` of any."""
-    if variable := system.env.get(f"PIP_{key.upper().replace('-', '_')}"):
-        return variable
-    found = (file.get(section, key, fallback=None) for section in ("install", "global") for file in files)
-    return next((value.strip() for value in found if value), None)
-
-
-def _pip_configs(system: System, prefix: str | None) -> Iterator[configparser.RawConfigParser]:
-    if system.env.get("PIP_CONFIG_FILE") == os.devnull:  # pip's way to disable all files
-        return
-    for path in _pip_config_paths(system, prefix):
-        parser = configparser.RawConfigParser(strict=False)
-        try:
-            parser.read_string(system.read_text(path) or "")
-        except configparser.Error:
-            continue
-        yield parser
-
-
-def _pip_config_paths(system: System, prefix: str | None) -> Iterator[Path]:
-    """Yield the paths that pip reads, the strongest first: a named file, the environment's, the user's, the machine's.
-
-    A named file that exists replaces the user's (pip/_internal/configuration.py, iter_config_files).
-    """
-    named = system.env.get("PIP_CONFIG_FILE")
-    name = "pip.ini" if system.platform == "win32" else "pip.conf"
-    if named:
-        yield Path(named)
-    if prefix:
-        yield Path(prefix, name)
-    if not (named and system.exists(Path(named))):
-        yield from (folder / name for folder in _pip_user_folders(system))
-    yield from (folder / name for folder in _pip_machine_folders(system))
-
-
-def _pip_user_folders(system: System) -> Iterator[Path]:
-    home, env = system.home(), system.env
-    if system.platform == "win32":
-        yield Path(env.get("APPDATA") or home / "AppData/Roaming", "pip")
-        yield home / "pip"
-        return
-    of_mac = home / "Library/Application Support/pip"
-    usual = Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "pip"
-    yield of_mac if system.platform == "darwin" and system.exists(of_mac) else usual
-    yield home / ".pip"
-
-
-def _pip_machine_folders(system: System) -> Iterator[Path]:
-    env = system.env
-    if system.platform == "win32":
-        yield Path(env.get("PROGRAMDATA") or "C:/ProgramData", "pip")
-    elif system.platform == "darwin":
-        yield Path("/Library/Application Support/pip")
-    else:
-        yield Path("/etc")
-        folders = (env.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
-        yield from (Path(folder, "pip") for folder in reversed(folders))

@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message, text
+from paddlevl_doctor.packages.credentials import mask, reveal
+from paddlevl_doctor.packages.pip_config import ca_bundle
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import DoctorError
 
@@ -45,6 +47,8 @@ _MAX_LOST = 20
 """How many installations are tried with a cache that lacks the files of further wheels."""
 _FEW_INODES, _MB_OF_A_FEW_FILES = 1_000, 50
 """Fewer free inodes than this, with more free space than this, are the reason why no file can be created."""
+_UNKNOWN_ISSUER = "UnknownIssuer"
+"""rustls's error if no trusted authority signed the certificate of a server."""
 _MAX_QUOTED_LINES = 8
 """Lines of uv's error in a message."""
 
@@ -98,10 +102,11 @@ def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
     """Return the options of uv for indexes; none if uv chooses the index itself.
 
     `extra` is searched as pip searches its extra-index-url: the newest version that fits, from any index. By default
-    uv takes the first index that knows a name, so an index that sends an empty page would hide a package.
+    uv takes the first index that knows a name, so an index that sends an empty page would hide a package. URLs with
+    credentials are masked.
     """
-    default = ["--default-index", index] if index else []
-    besides = [word for url in extra for word in ("--index", url)]
+    default = ["--default-index", mask(index)] if index else []
+    besides = [word for url in extra for word in ("--index", mask(url))]
     return [*default, *besides, *(["--index-strategy", "unsafe-best-match"] if besides else [])]
 
 
@@ -109,7 +114,9 @@ def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed
     """Run a uv command of a plan; raises UvError with the reason of uv."""
     # A wheel that a cut connection shortened is an invalid one for uv, which then tries every older version.
     stop_at = _INVALID_WHEEL if _reads_network(words) else None
-    done = system.run(command(words), timeout=timeout, env=_environment(system, words), stop_at=stop_at)
+    public, credentials = reveal(words)
+    env = {**_environment(system, words), **credentials}
+    done = system.run(command(public), timeout=timeout, env=env, stop_at=stop_at)
     if not done.ok:
         raise UvError(_reason(system, words, done, timeout))
     return done
@@ -122,6 +129,10 @@ def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
     environment.pop("VIRTUAL_ENV", None)
     for name in _INDEX_VARIABLES if "--no-index" in words else ():
         environment.pop(name, None)
+    if not environment.get("SSL_CERT_FILE") and _reads_network(words):
+        prefix = str(Path(words[words.index("--python") + 1]).parent.parent) if "--python" in words else None
+        if (trusted := ca_bundle(system, prefix)) is not None:
+            environment["SSL_CERT_FILE"] = trusted
     return environment
 
 
@@ -146,6 +157,8 @@ def _reason(system: System, words: Sequence[str], done: Completed, timeout: floa
     if _reads_network(words) and (cut := _CUT.search(done.stderr)):
         name = _WHEEL_NAME.search(done.stderr[: cut.end()])
         return message("uv-cut", command=verb, name=name[1] if name else "?", reason=cut[0])
+    if _UNKNOWN_ISSUER in done.stderr:
+        return message("uv-issuer", command=verb, reason=reason)
     return message("uv-offline" if _looks_offline(error) else "uv-failed", command=verb, reason=reason)
 
 

@@ -22,6 +22,7 @@ from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.download import wheel_fault
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag_of
 from paddlevl_doctor.packages.resolve import TargetPlatform, least_glibc
+from paddlevl_doctor.system.files import read_text
 from paddlevl_doctor.values.errors import DoctorError
 
 INDEX = "wheelhouse.toml"
@@ -209,6 +210,6 @@ def _is_wheel_name(file: str) -> bool:
 
 def _text_of(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError):
         return None

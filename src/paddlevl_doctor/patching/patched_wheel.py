@@ -26,6 +26,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import Patch, PatchState, load_patches, state_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import plan_change, plan_reversal, sha256_of
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
@@ -127,7 +128,7 @@ def patches_of(system: System, found: Distribution) -> tuple[str, ...]:
     """Return the patches that an installed distribution contains, because it was installed from a patched wheel."""
     text = system.read_text(Path(found.path) / MANIFEST)
     try:
-        return tuple(str(patch["id"]) for patch in json.loads(text or "{}").get("patches", ()))
+        return tuple(str(patch["id"]) for patch in load_json(text or "{}").get("patches", ()))
     except (ValueError, TypeError, KeyError, AttributeError):
         return ()
 

@@ -18,7 +18,7 @@ from rich.text import Text
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import NAME, invocation
 from paddlevl_doctor.messages import Text as Words
-from paddlevl_doctor.messages import message, render
+from paddlevl_doctor.messages import is_known, message, render
 from paddlevl_doctor.redaction import printable, without_home
 from paddlevl_doctor.report.wrap import wrapped
 from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache, Target
@@ -96,7 +96,11 @@ def describe_facts(facts: Facts) -> list[tuple[Words, Words]]:
 
 def _gpus(gpus: Gpus) -> Words:
     if not gpus.devices:
-        return message("no-gpu", reason=message(f"gpu-{gpus.reason}", detail=gpus.detail))
+        known = is_known(f"gpu-{gpus.reason}")
+        reason = (
+            message(f"gpu-{gpus.reason}", detail=gpus.detail) if known else f"{gpus.reason} {gpus.detail}"
+        )
+        return message("no-gpu", reason=reason)
     names = [f"{g.name} ({g.compute_capability}, {g.memory_total_mb >> 10} GB)" for g in gpus.devices]
     return f"{', '.join(names)}; driver {gpus.driver}, CUDA {gpus.cuda}"
 

@@ -15,7 +15,7 @@ from paddlevl_doctor.commands.explain import ExplainReport, NamedFailure, Unknow
 from paddlevl_doctor.logs.recognise import COUNTED
 from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import message, render, tr
-from paddlevl_doctor.redaction import Redactor
+from paddlevl_doctor.redaction import Redactor, printable
 from paddlevl_doctor.report.console import Screen, command_line, describe_facts
 from paddlevl_doctor.report.json_documents import complete_remedy
 from paddlevl_doctor.values.facts import Facts
@@ -167,8 +167,7 @@ def _section(named: NamedFailure, home: Path, lang: str) -> Iterator[str]:
 
 def _public(words: str, home: Path) -> str:
     """Redact a text and replace its control characters."""
-    shown = replace(Redactor.of_this_machine(), home=str(home)).text(words)
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in shown)
+    return printable(replace(Redactor.of_this_machine(), home=str(home)).text(words))
 
 
 def _fenced(words: str) -> str:

@@ -1,4 +1,4 @@
-"""File operations that differ between POSIX and Windows: locks, links to folders, and syncing a folder.
+"""File operations that differ between POSIX and Windows: locks, links to folders, reading, and syncing a folder.
 
 Without special rights, Windows creates links to folders only as junctions. os.path.isjunction needs Python 3.12, so a
 junction is recognized by the reparse tag of lstat (winnt.h, IO_REPARSE_TAG_MOUNT_POINT).
@@ -7,11 +7,15 @@ junction is recognized by the reparse tag of lstat (winnt.h, IO_REPARSE_TAG_MOUN
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
+import io
+import json
 import os
+import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 WINDOWS = sys.platform == "win32"
 """Whether to use the functions of Windows; tests set it."""
@@ -23,6 +27,42 @@ _LOCK_NOW, _UNLOCK = 2, 0
 def _windows_module(name: str) -> Any:
     """Import a module that exists only on Windows."""
     return importlib.import_module(name)
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def open_file(path: Path, *, pipes: bool = False) -> BinaryIO:
+    """Open a file for reading; raises OSError, also for a device, a socket or a pipe, which could block for ever.
+
+    With `pipes`, a pipe may be read: it is at its end if no process has opened it for writing.
+    """
+    file = open(path, "rb", opener=_open_at_once)  # noqa: SIM115 - pathlib has no opener; the caller closes it
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode) or (pipes and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode))):
+        if hasattr(os, "set_blocking") and not WINDOWS:
+            os.set_blocking(file.fileno(), True)
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "it is a pipe, a device or a socket", os.fspath(path))
+
+
+def read_text(path: Path, encoding: str = "utf-8") -> str:
+    """Return the text of a file with LF as line ends; raises like `open_file`, and UnicodeDecodeError."""
+    with io.TextIOWrapper(open_file(path), encoding=encoding) as file:
+        return file.read()
+
+
+def load_json(data: str | bytes) -> Any:
+    """Return a JSON value that another program wrote; raises ValueError, also if it is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 # --- links to folders -------------------------------------------------------------------------------------

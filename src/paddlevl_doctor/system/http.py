@@ -111,6 +111,15 @@ def stream(
             raw.close()
 
 
+_trusted: list[str | None] = [None]
+"""The PEM file of the trusted authorities."""
+
+
+def trust(bundle: str | None) -> None:
+    """Let all further requests trust only the authorities in a PEM file; None: those of the operating system."""
+    _trusted[:] = [bundle]
+
+
 def _pool(url: str, *, direct: bool) -> urllib3.PoolManager:
     """Return a connection pool for a URL: direct, or through the proxy of the environment."""
     import urllib3  # noqa: PLC0415 - as above
@@ -119,9 +128,10 @@ def _pool(url: str, *, direct: bool) -> urllib3.PoolManager:
     proxies = {} if direct or urllib.request.proxy_bypass(parts.netloc) else urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     if not proxy:
-        return urllib3.PoolManager()
+        return urllib3.PoolManager(ca_certs=_trusted[0])
     bare, login = split_login(proxy if "://" in proxy else f"http://{proxy}")
-    return urllib3.ProxyManager(bare, proxy_headers={f"Proxy-{name}": value for name, value in login.items()})
+    headers = {f"Proxy-{name}": value for name, value in login.items()}
+    return urllib3.ProxyManager(bare, proxy_headers=headers, ca_certs=_trusted[0])
 
 
 @contextlib.contextmanager

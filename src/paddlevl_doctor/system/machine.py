@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.system import processes
-from paddlevl_doctor.system.files import link_target
+from paddlevl_doctor.system.files import link_target, open_file
 from paddlevl_doctor.system.processes import (
     hold_interrupts,
     inherited_files,
@@ -322,7 +322,8 @@ class RealSystem:
     def read_bytes(self, path: Path) -> bytes | None:
         """Return the bytes of a file, or None if it cannot be read."""
         try:
-            return path.read_bytes()
+            with open_file(path) as file:
+                return file.read()
         except OSError:
             return None
 
@@ -334,7 +335,7 @@ class RealSystem:
     def read_head(self, path: Path, size: int) -> bytes | None:
         """Return the beginning of a file, or None if it cannot be read."""
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 return file.read(size)
         except OSError:
             return None
@@ -358,7 +359,7 @@ class RealSystem:
         """Return the hash of `head` and the bytes of a file, read in chunks because weights have gigabytes."""
         state = hashlib.new(algorithm, head, usedforsecurity=False)
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 while piece := file.read(_CHUNK_BYTES):
                     state.update(piece)
         except OSError:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -34,6 +35,11 @@ class _Interrupts:
 
 
 _INTERRUPTS = _Interrupts()
+
+
+def module_command(module: str) -> tuple[str, ...]:
+    """Return the command that runs a module of the doctor with its Python, whatever lies in the working folder."""
+    return (sys.executable, "-X", "utf8", os.fspath(Path(__file__).with_name("launch.py")), module)
 
 
 def own_group() -> dict[str, Any]:

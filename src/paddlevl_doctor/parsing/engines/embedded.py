@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from paddlevl_doctor.parsing.output.run_report_model import Sample
 from paddlevl_doctor.parsing.run.page_store import PageRead
 from paddlevl_doctor.parsing.workers.json_lines_process import Event, JsonLinesProcess
 from paddlevl_doctor.parsing.workers.watchdog import LIMITS, DiedError, Limits, StalledError, Watcher
+from paddlevl_doctor.system.processes import module_command
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Line, Page, box_of
 
@@ -109,11 +109,9 @@ class ReaderEngine(SinglePageEngine):
 
     def _ensure_process(self) -> Watcher:
         if self._watcher is None:
-            argv = (*self.before, sys.executable, "-X", "utf8", "-m", _WORKER, "--threads", str(self.threads))
-            # PYTHONSAFEPATH prevents the reader from importing a numpy.py beside the document.
-            threads = {"OMP_NUM_THREADS": str(self.threads)}
-            safe = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
-            child = JsonLinesProcess(argv, {**self.env, **threads, **safe}, self.folder / "reader.log")
+            argv = (*self.before, *module_command(_WORKER), "--threads", str(self.threads))
+            own = {"OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
+            child = JsonLinesProcess(argv, {**self.env, **own}, self.folder / "reader.log")
             watcher = Watcher(child, self.samples, self.started, limits={**LIMITS, **_LIMITS, **self.limits})
             self._wait_until_loaded(watcher)
             self._watcher = watcher

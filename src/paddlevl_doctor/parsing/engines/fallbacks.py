@@ -14,6 +14,7 @@ from typing import Any
 
 from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.messages import Text
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import System
 
 ALLOCATOR_FLAG = "FLAGS_allocator_strategy"
@@ -150,7 +151,7 @@ class FallbackCache:
 
     def _entries(self) -> dict[str, Any]:
         try:
-            entries = json.loads(self._path().read_text(encoding="utf-8"))
+            entries = load_json(self._path().read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         return entries if isinstance(entries, dict) else {}

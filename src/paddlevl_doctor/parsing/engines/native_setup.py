@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -15,6 +14,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.parsing.engines.fallbacks import Strategy
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.parsing.workers.watchdog import GpuProbe, Limits
+from paddlevl_doctor.system.processes import module_command
 
 RELEVANT_ENV_PREFIXES = (
     "ALL_PROXY",
@@ -54,7 +54,7 @@ class WarmWorkers:
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-        proxy = (sys.executable, "-X", "utf8", "-m", "paddlevl_doctor.parsing.workers.warm_daemon")
+        proxy = module_command("paddlevl_doctor.parsing.workers.warm_daemon")
         return (*proxy, str(folder), f"{self.minutes:g}", "--", *argv)
 
 

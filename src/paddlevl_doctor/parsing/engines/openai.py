@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 from paddlevl_doctor.facts.server import bearer
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.engines.base import PageFailedError, SinglePageEngine, Task
+from paddlevl_doctor.parsing.output.markdown import clean_markdown
 from paddlevl_doctor.parsing.run.page_store import PageRead
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.http import Response, mask_login, stream
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.pages import Block, Page
@@ -112,7 +114,7 @@ class VisionServer:
             ) as response:
                 if response.status != _OK:
                     raise self._error_for(response, of_a_page=body is not None)
-                reply = json.loads(self._read_body(response))
+                reply = load_json(self._read_body(response))
         except (OSError, ValueError) as error:
             raise BusyError(message("server-silent", url=self.url, detail=_describe(error))) from error
         if not isinstance(reply, dict):
@@ -207,7 +209,10 @@ class ChatEngine(SinglePageEngine):
         seconds = round(time.monotonic() - started, 2)
         page = Page(task.index, picture.width, picture.height, blocks, seconds)
         notes = (message("page-cut", page=task.index + 1, tokens=_MAX_TOKENS),) if reply.truncated else ()
-        markdown: Mapping[str, Any] = {"markdown_texts": reply.text, "page_continuation_flags": None}
+        markdown: Mapping[str, Any] = {
+            "markdown_texts": clean_markdown(reply.text),
+            "page_continuation_flags": None,
+        }
         return PageRead(page, markdown, self.device, strategy, notes=notes)
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from paddlevl_doctor.parsing.input.page_source import PageSource, PictureError
 from paddlevl_doctor.parsing.output.run_report_model import Difference, DifferenceKind
 from paddlevl_doctor.parsing.run.page_store import PageRead
 from paddlevl_doctor.parsing.run.scheduler import DocumentJob
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Line, box_of
 
@@ -135,7 +136,7 @@ class CrossCheckQueue:
 def _load_lines(path: Path) -> tuple[Line, ...]:
     """Return the lines that OCR found in an earlier run; none if there is no readable file."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = load_json(path.read_text(encoding="utf-8"))
         return tuple(Line(str(o["text"]), box_of(o["box"]), float(o["score"])) for o in stored)
     except (OSError, ValueError, TypeError, KeyError):
         return ()

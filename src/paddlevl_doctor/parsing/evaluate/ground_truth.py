@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -14,6 +13,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.parsing.input.documents import Input
 from paddlevl_doctor.parsing.output.html_tables import rows_of
+from paddlevl_doctor.system.files import load_json, read_text
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Box, box_of
 
@@ -66,14 +66,14 @@ class Truth:
 def load_truth(path: Path) -> Truth:
     """Read a ground truth: JSON like demo.json, Markdown, or plain text. Raises UsageError if it is unusable."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except OSError as error:
         raise _error("ground-truth-unreadable", path, error.strerror or error) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise _error("ground-truth-not-utf8", path, line) from error
     try:
-        pages = _json_pages(json.loads(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
+        pages = _json_pages(load_json(text)) if path.suffix.lower() == ".json" else (_text_page(path, text),)
     except _MALFORMED as error:
         raise _error("ground-truth-malformed", path, error) from error
     if not any(block.text.strip() or block.rows or block.latex for page in pages for block in page.blocks):

@@ -6,7 +6,6 @@ import errno
 import os
 import queue
 import shutil
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from typing import Any
 from paddlevl_doctor.messages import Message, Text, message
 from paddlevl_doctor.parsing.input.documents import SCALED_ABOVE
 from paddlevl_doctor.parsing.workers.json_lines_process import ChildEndedError, Event, JsonLinesProcess
+from paddlevl_doctor.system.processes import module_command
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.pages import Box
 
@@ -239,9 +239,8 @@ class PageSource:
         return reply
 
     def _start_process(self) -> JsonLinesProcess:
-        # PYTHONSAFEPATH prevents the worker from importing a numpy.py beside the document.
-        env = {**self.env, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
-        argv = (sys.executable, "-X", "utf8", "-m", "paddlevl_doctor.parsing.input.page_worker")
+        env = {**self.env, "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
+        argv = module_command("paddlevl_doctor.parsing.input.page_worker")
         return JsonLinesProcess(argv, env, self.folder / "pages.log")
 
 

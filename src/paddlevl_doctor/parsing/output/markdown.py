@@ -34,6 +34,29 @@ def as_document(reading: Reading) -> dict[str, Any]:
     return {"schema": READING, "doctor": doctor, **reading_to_dict(reading)}
 
 
+_TAG = re.compile(
+    r"<(/?)(table|thead|tbody|tfoot|tr|td|th|caption|br|sub|sup|b|i|u|em|strong)\b((?:\s+[\w-]+(?:\s*=\s*(?:\"[^\"<>]*\""
+    r"|'[^'<>]*'|[^\s\"'<>=`]+))?)*)\s*/?>|<(?=[A-Za-z/!?])",
+    re.IGNORECASE,
+)
+"""A tag that a model may write, or the beginning of any other one."""
+_SPAN = re.compile(r"\b((?:col|row)span)\s*=\s*[\"']?(\d{1,3})", re.IGNORECASE)
+_SCRIPT_LINK = re.compile(r"(\]\(\s*<?)(?=(?:javascript|vbscript|data):)|!(?=\[[^\]]*\]\()", re.IGNORECASE)
+
+
+def clean_markdown(text: str) -> str:
+    """Return Markdown that a server wrote without control characters, images, scripts, and tags but those of tables."""
+    shown = _TAG.sub(_clean_tag, _INVISIBLE.sub(" ", text))
+    return _SCRIPT_LINK.sub(lambda found: f"{found[1]}#" if found[1] else "", shown)
+
+
+def _clean_tag(found: re.Match[str]) -> str:
+    if found[2] is None:
+        return "&lt;"
+    spans = "".join(f' {name.lower()}="{number}"' for name, number in _SPAN.findall(found[3]))
+    return f"<{found[1]}{found[2].lower()}{spans}>"
+
+
 def _block(block: Block) -> str:
     text = _INVISIBLE.sub(" ", block.text).strip()
     if block.kind in _FORMULAS:

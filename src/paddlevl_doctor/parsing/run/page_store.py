@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message
+from paddlevl_doctor.system.files import load_json, open_file, read_text
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
@@ -112,7 +113,7 @@ class PageStore:
     def load(self, index: int) -> PageRead | None:
         """Return a stored page with the same key, None if there is none."""
         try:
-            document = json.loads((self.folder_of(index) / _FILE_NAME).read_text(encoding="utf-8"))
+            document = load_json(read_text(self.folder_of(index) / _FILE_NAME))
             return _page_from_json(document) if document["key"] == self.key else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -129,7 +130,7 @@ def source_name_of(folder: Path) -> str | None:
     """Return the name of the document whose pages are stored in a folder, None if it is unknown."""
     page = next(folder.glob(f"*/{_FILE_NAME}"), None)
     try:
-        name = None if page is None else json.loads(page.read_text(encoding="utf-8")).get("document")
+        name = None if page is None else load_json(read_text(page)).get("document")
     except (OSError, ValueError, AttributeError):
         return None
     return name if isinstance(name, str) else None
@@ -200,7 +201,7 @@ def _notes_from_json(texts: Sequence[Any], messages: Sequence[Any] | None) -> tu
 def cache_key_of(document: Path, engine_key: str) -> str:
     """Return a hash of the engine's cache key and of the bytes of a document; raises OSError."""
     state = hashlib.sha256(engine_key.encode())
-    with document.open("rb") as file:
+    with open_file(document) as file:
         while chunk := file.read(_CHUNK_BYTES):
             state.update(chunk)
     return state.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.parsing.input.documents import PAGE_FOLDER_NAME, PAGE_PDF_SUFFIXES, PAGES_SUFFIX
 from paddlevl_doctor.parsing.output.markdown import READING
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.values.errors import UsageError
 
 SUFFIXES = (".md", ".json", ".tables.xlsx", *PAGE_PDF_SUFFIXES)
@@ -55,7 +55,7 @@ def _has_results(base: Path) -> bool:
     if folder.is_dir() and any(map(PAGE_FOLDER_NAME.fullmatch, os.listdir(folder))):
         return True
     try:
-        document = json.loads(Path(f"{base}.json").read_bytes())
+        document = load_json(Path(f"{base}.json").read_bytes())
     except (OSError, ValueError):
         return False
     return isinstance(document, dict) and document.get("schema") == READING

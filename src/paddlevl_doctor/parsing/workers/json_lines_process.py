@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.processes import kill_group, own_group
 
 Event = dict[str, Any]
@@ -63,7 +64,7 @@ class JsonLinesProcess:
         assert self.process.stdout is not None  # noqa: S101 - Popen got PIPE
         for line in self.process.stdout:
             with contextlib.suppress(ValueError):  # a library may print other lines
-                event = json.loads(line)
+                event = load_json(line)
                 if isinstance(event, dict) and "event" in event:
                     self._worker_pid = int(event.get("worker_pid") or self._worker_pid)
                     self._events.put(event)

@@ -1,6 +1,6 @@
 """Keeps a worker running between runs, which saves half a minute of imports and model loading.
 
-    python -m paddlevl_doctor.parsing.workers.warm_daemon FOLDER MINUTES -- COMMAND ...
+    python launch.py paddlevl_doctor.parsing.workers.warm_daemon FOLDER MINUTES -- COMMAND ...
 
 replaces COMMAND by a proxy, which forwards lines between its own stdin and stdout and the worker of a daemon. If no
 daemon is free, a new one is started: concurrent runs use the daemons in FOLDER, FOLDER/2, FOLDER/3 and so on; with 0
@@ -131,8 +131,8 @@ def _start_daemon(folder: Path, minutes: str, command: list[str]) -> Connection:
     """Start a daemon and return a connection to it; raises TimeoutError if it does not respond."""
     with contextlib.suppress(FileNotFoundError):
         (folder / CONTACT_FILE).unlink()
-    module = "paddlevl_doctor.parsing.workers.warm_daemon"
-    argv = [sys.executable, "-m", module, str(folder), minutes, "--keep", *command]
+    module = processes.module_command("paddlevl_doctor.parsing.workers.warm_daemon")
+    argv = [*module, str(folder), minutes, "--keep", *command]
     null = subprocess.DEVNULL
     subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, **processes.own_group())
     end = time.monotonic() + _START_SECONDS
