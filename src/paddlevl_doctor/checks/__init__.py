@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, models, packages, sources, windows_dlls
+from paddlevl_doctor.checks import environment, gpu, models, packages, requirements, sources, windows_dlls
 from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
     *packages.CHECKS,
+    *requirements.CHECKS,
     *gpu.CHECKS,
     *windows_dlls.CHECKS,
     *packages.COMPANION_CHECKS,

@@ -15,6 +15,7 @@ _BLOCKING = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
 _WITHOUT_DETAILS = (Status.OK, Status.SKIPPED, Status.BLOCKED)
 AUTOMATIC = (
     "packages",
+    "requirements",
     "patch",
     "set",
     "recreate",

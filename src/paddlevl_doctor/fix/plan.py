@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
 
+from paddlevl_doctor.checks import requirements as stack_requirements
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.packages import unusable
 from paddlevl_doctor.checks.runner import AUTOMATIC
@@ -41,7 +42,7 @@ from paddlevl_doctor.values.plan import (
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
-_INSTALLING = ("packages", "set", "recreate", "paddle", "reinstall-paddle", "reinstall")
+_INSTALLING = ("packages", "requirements", "set", "recreate", "paddle", "reinstall-paddle", "reinstall")
 """The kinds of fixes that install packages."""
 _UNFIXABLE = (
     "python-version-unsupported",
@@ -67,8 +68,8 @@ def build_plan(given: PlanInput) -> Plan:
         for f in wanted
         if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
     ]
-    removals = {f.id: names for f in automatic if (names := _unapproved_removal(given, f))}
-    fixable = [f for f in automatic if f.id not in removals]
+    unapproved = {f.id: reason for f in automatic if (reason := _unapproved(given, f))}
+    fixable = [f for f in automatic if f.id not in unapproved]
     packages = _package_steps(given, fixable)
     new_paddlex = _installed_paddlex(packages)
     steps = [
@@ -82,20 +83,24 @@ def build_plan(given: PlanInput) -> Plan:
     resolved = {finding for step in steps for finding in step.resolves}
     noted = {f.id for f in wanted if f.status is Status.NOTE}
     left = [f for f in given.findings if (f.status in _TO_FIX or f.id in noted) and f.id not in resolved]
-    return Plan(tuple(steps), tuple(_skipped_fix(f, request, removals.get(f.id), given.target) for f in left))
+    return Plan(
+        tuple(steps), tuple(_skipped_fix(f, request, unapproved.get(f.id), given.target) for f in left)
+    )
 
 
-def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
-    """Return what a fix would remove, None if nothing, or if the user allowed it with --yes or --only."""
+def _unapproved(given: PlanInput, finding: Finding) -> Message | None:
+    """Return what a fix would remove or only downgrade, None if nothing, or if --yes or --only allows it."""
     cure = load_failure(finding.id).cure
     if given.request.yes or finding.id in given.request.only:
         return None
+    if cure.kind == "requirements" and not _stack_requirements(given, [finding]):
+        return message("skip-downgrade", names=", ".join(finding.subjects), id=finding.id)
     if cure.kind == "set-aside":
-        return ", ".join(finding.subjects)
+        return message("skip-removal", names=", ".join(finding.subjects), id=finding.id)
     if cure.kind not in _INSTALLING:
         return None
     removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
-    return ", ".join(removal[0].names) if removal else None
+    return message("skip-removal", names=", ".join(removal[0].names), id=finding.id) if removal else None
 
 
 def _is_wanted(finding: Finding, request: Request) -> bool:
@@ -107,11 +112,11 @@ def _is_wanted(finding: Finding, request: Request) -> bool:
 def _skipped_fix(
     finding: Finding,
     request: Request | None = None,
-    removes: str | None = None,
+    unapproved: Message | None = None,
     target: Target | None = None,
 ) -> SkippedFix:
-    if removes is not None:
-        return SkippedFix(finding.id, message("skip-removal", names=removes, id=finding.id))
+    if unapproved is not None:
+        return SkippedFix(finding.id, unapproved)
     if request is not None and finding.id in request.skip:
         return SkippedFix(finding.id, message("skip-asked"))
     if request is not None and request.only and finding.id not in request.only:
@@ -182,6 +187,8 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
         return []
     damaged = _damaged_versions(given, (f for f in fixable if cures[f.id].kind == "reinstall"))
     requirements = _requirements(context, installing.values(), whole=switches_set or not given.site.exists)
+    if not switches_set and "set" not in {cure.kind for cure in installing.values()}:
+        requirements = (*requirements, *_stack_requirements(given, fixable))
     requirements = _with_damaged(requirements, damaged)
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
@@ -265,6 +272,17 @@ def _version_key(version: str) -> tuple[bool, Version]:
         return True, Version(version)
     except InvalidVersion:  # it comes from the name of a folder, which can be any text
         return False, Version("0")
+
+
+def _stack_requirements(given: PlanInput, findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return what the findings about unmet requirements install; downgrades only if --yes or --only allows them."""
+    names = {n for f in findings if load_failure(f.id).cure.kind == "requirements" for n in f.subjects}
+    host, target, request = given.context.facts.host, given.target, given.request
+    if target is None or not names:
+        return ()
+    if not request.yes and stack_requirements.FINDING not in request.only:
+        names -= set(stack_requirements.too_new(host, target))
+    return stack_requirements.allowed(host, target, sorted(names))
 
 
 def _with_damaged(requirements: Sequence[str], damaged: Mapping[str, str]) -> tuple[str, ...]:

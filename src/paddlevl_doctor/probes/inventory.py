@@ -8,12 +8,26 @@ importlib.metadata would cost three times as much as all of this.
 import ctypes
 import json
 import os
+import re
 import struct
 import sys
 import sysconfig
 
-# Those whose requirements are looked at: the stack, and what is known to share libraries with it.
+# Those whose requirements are listed whole: the stack, and what is known to share libraries with it.
 STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
+# Where the search for requirements begins: a distribution and an extra that PaddleOCR-VL uses; "" stands for none.
+ROOTS = (
+    ("paddlepaddle", ""),
+    ("paddlepaddle-gpu", ""),
+    ("paddleocr", ""),
+    ("paddleocr", "doc-parser"),
+    ("paddlex", ""),
+    ("paddlex", "ocr"),
+    ("paddlex", "genai-client"),
+    ("safetensors", ""),
+)
+NAME_AND_EXTRAS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
+EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 # The packages of those that a repair changes; two distributions of paddle own one folder.
 PACKAGES = {
     "paddleocr": "paddleocr",
@@ -38,14 +52,18 @@ def normalized(name):
 
 
 def requirements(folder):
-    """Return the Requires-Dist lines of a .dist-info folder."""
+    """Return the Requires-Dist lines of a .dist-info folder; the description after the blank line is not read."""
+    key, found = "Requires-Dist: ", []
     try:
         with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as file:
-            header = file.read().split("\n\n", 1)[0]
+            for line in file:
+                if line.isspace():
+                    break
+                if line.startswith(key):
+                    found.append(line[len(key) :].strip())
     except OSError:
-        return []
-    key = "Requires-Dist: "
-    return [line[len(key) :].strip() for line in header.splitlines() if line.startswith(key)]
+        pass
+    return found
 
 
 def is_recorded(folder):
@@ -121,6 +139,35 @@ def add_origins(found, own):
             entry["imported_from"], entry["origin"] = known[package]
 
 
+def add_requirements(found):
+    """Add to the stack, and to all that it requires, their Requires-Dist lines.
+
+    Lines of extras that nothing asks for are left out, except in the distributions of STACK. Other markers and the
+    versions are judged by the doctor.
+    """
+    entries, lines, seen, waiting = {}, {}, set(), list(ROOTS)
+    for entry in found:
+        entries.setdefault(entry["name"], entry)
+        if entry["name"] in STACK:
+            entry["requires"] = requirements(entry["path"])
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen or name not in entries:
+            continue
+        seen.add((name, extra))
+        if name not in lines:
+            lines[name] = requirements(entries[name]["path"])
+        for line in lines[name]:
+            extras = [normalized(one) for one in EXTRA.findall(line)]
+            match = NAME_AND_EXTRAS.match(line)
+            if match is None or (extra not in extras if extra else extras):
+                continue
+            if line not in entries[name]["requires"]:
+                entries[name]["requires"].append(line)
+            wanted = [normalized(one.strip()) for one in (match.group(2) or "").split(",")]
+            waiting += [(normalized(match.group(1)), one) for one in ["", *wanted]]
+
+
 def distribution(folder, entry):
     """Describe one .dist-info (or .egg-info) folder."""
     stem = entry.rsplit(".", 1)[0]
@@ -135,7 +182,7 @@ def distribution(folder, entry):
         "path": path,
         "has_record": is_recorded(path),
         "has_metadata": entry.endswith(".egg-info") or os.path.exists(os.path.join(path, "METADATA")),
-        "requires": requirements(path) if name in STACK else [],
+        "requires": [],
         "editable": is_editable(path),
     }
 
@@ -201,6 +248,7 @@ def main():
     own = {os.path.realpath(paths[name]) for name in ("purelib", "platlib")}
     found, leftovers = distributions(own)
     add_origins(found, own)
+    add_requirements(found)
     answer = {
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],

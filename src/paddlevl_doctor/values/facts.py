@@ -90,7 +90,7 @@ class Distribution:
     has_record: bool
     """Whether RECORD exists, or the installer keeps its records elsewhere (Debian, conda)."""
     requires: tuple[str, ...] = ()
-    """Requires-Dist lines, only for the stack and for torch, vllm and sglang."""
+    """Requires-Dist lines: all of the stack, torch, vllm and sglang; of what the stack requires, without unused extras."""
     editable: bool = False
     has_metadata: bool = True
     in_target: bool = True
