@@ -8,6 +8,7 @@ import pytest
 import test_machine_rules
 import test_model_rules
 import test_package_rules
+from test_package_rules import described
 
 from checks_machines import (
     CURRENT,
@@ -141,6 +142,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         machine({**SET_2025_11, "paddlepaddle": "3.3.1"}),
         {"onednn-pir-doubleattribute": "error", "version-set": "note"},
     ),
+    "no networkx": (described(machine(), paddlepaddle=("networkx",)), {"requirements-unmet": "error"}),
     "no setuptools": (machine(without("setuptools")), {"setuptools-missing": "error"}),
     "paddleocr 3.2": (
         machine({**CURRENT, "paddleocr": "3.2.0", "paddlex": "3.2.1"}, patched_files=()),

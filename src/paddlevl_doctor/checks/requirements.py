@@ -195,8 +195,8 @@ def _allows(specifier: str, version: str) -> bool:
     from packaging.specifiers import InvalidSpecifier  # noqa: PLC0415 - fits imports it only where it needs it
 
     try:
-        return fits(version, specifier)
-    except (InvalidSpecifier, InvalidVersion):
+        return fits(version, specifier) or not Version(version)
+    except (InvalidSpecifier, InvalidVersion):  # it cannot be compared
         return True
 
 

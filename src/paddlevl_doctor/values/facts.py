@@ -90,7 +90,7 @@ class Distribution:
     has_record: bool
     """Whether RECORD exists, or the installer keeps its records elsewhere (Debian, conda)."""
     requires: tuple[str, ...] = ()
-    """Requires-Dist lines: all of the stack, torch, vllm and sglang; of what the stack requires, without unused extras."""
+    """Requires-Dist lines of the stack, of what it requires (without unused extras), of torch, vllm and sglang."""
     editable: bool = False
     has_metadata: bool = True
     in_target: bool = True
