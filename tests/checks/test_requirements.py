@@ -44,14 +44,17 @@ def test_a_line_is_read_in_every_form_that_metadata_has() -> None:
         "Foo_Bar[A, b-c] (<2,>=1.0) ; python_version > '3'",
         "foo @ https://a/b.whl ; extra == 'x'",
         "a.b~=1.0",
+        "c[d]>=1,!=1.2.*",
+        "e",
     )
-    found = [one and (one.name, one.extras, one.specifier, one.marker) for one in map(parse, lines)]
+    found = [(one.name, one.extras, one.specifier, one.marker) for one in map(parse, lines)]
     assert found == [
         ("foo-bar", ("a", "b-c"), "<2,>=1.0", "python_version > '3'"),
         ("foo", (), "", "extra == 'x'"),
         ("a-b", (), "~=1.0", ""),
+        ("c", ("d",), ">=1,!=1.2.*", ""),
+        ("e", (), "", ""),
     ]
-    assert parse("!") is None
 
 
 def requiring(*lines: str, **versions: str) -> Facts:

@@ -121,7 +121,7 @@ def _requirements(target: Target, name: str) -> tuple[str, ...]:
 def _doc_parser(context: Context) -> Diagnosis:
     target, source = context.target, "paddlex[ocr,genai-client]"
     environment = marker_environment(context.facts.host, target)
-    lines = (one for line in _requirements(target, "paddlex") if (one := parse(line)) is not None)
+    lines = map(parse, _requirements(target, "paddlex"))
     required = {
         one.name
         for one in lines

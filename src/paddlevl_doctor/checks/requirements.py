@@ -34,11 +34,8 @@ _JUDGED = {
     "aistudio-sdk": "aistudio-sdk-conflict",
 }
 """The findings that judge the version of a distribution by what was seen, and not by what METADATA allows."""
-_LINE = re.compile(
-    r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^]]*)\])?\s*\(?([^;@()]*)\)?\s*(?:@[^;]*)?(?:;(.*))?"
-)
 _COMPARISON = re.compile(r"""([a-z_]+)\s*(==|!=|<=|>=|<|>)\s*(?:"([^"]*)"|'([^']*)')""")
-_LOWEST = re.compile(r"\s*(?:>=|===?|>|~=)\s*([^\s*]+?)(?:\.\*)?\s*")
+_LOWEST = r"\s*(?:>=|===?|>|~=)\s*([^\s*]+?)(?:\.\*)?\s*"
 # The names that markers use, as the system itself reports them, for the normalised names in `Host`.
 _SYSTEMS = {"linux": ("Linux", "linux"), "windows": ("Windows", "win32"), "macos": ("Darwin", "darwin")}
 _MACHINES = {
@@ -72,7 +69,9 @@ class Unmet:
         """Whether a version is installed that is newer than every allowed one: a cure would be a downgrade."""
         if self.installed is None:
             return False
-        lowest = (match[1] for clause in self.specifier.split(",") if (match := _LOWEST.fullmatch(clause)))
+        lowest = (
+            match[1] for clause in self.specifier.split(",") if (match := re.fullmatch(_LOWEST, clause))
+        )
         try:
             return all(Version(self.installed) >= Version(version) for version in lowest)
         except InvalidVersion:
@@ -81,16 +80,19 @@ class Unmet:
 
 def normalised(name: str) -> str:
     """Return a distribution's name in its normal form (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return name.lower() if name.isalnum() else re.sub(r"[-_.]+", "-", name).lower()
 
 
-def parse(line: str) -> Requirement | None:
-    """Return a line of Requires-Dist in parts, None if it is not one."""
-    match = _LINE.fullmatch(line)
-    if match is None:
-        return None
-    extras = tuple(normalised(extra.strip()) for extra in (match[2] or "").split(",") if extra.strip())
-    return Requirement(normalised(match[1]), extras, match[3].strip(), (match[4] or "").strip())
+def parse(line: str) -> Requirement:
+    """Return the parts of a line of Requires-Dist. String methods are faster here than a regular expression."""
+    head, _, marker = line.partition(";")
+    wanted = head.partition("@")[0].strip().replace("(", "").replace(")", "")
+    bare, bracket, rest = wanted.partition("[")
+    inside, _, specifier = rest.partition("]")
+    name = min((bare.partition(sign)[0] for sign in " <>=!~"), key=len)
+    extras = tuple(normalised(extra.strip()) for extra in inside.split(",")) if bracket else ()
+    clauses = specifier if bracket else bare[len(name) :]
+    return Requirement(normalised(name), extras, clauses.strip(), marker.strip())
 
 
 def marker_environment(host: Host, target: Target) -> dict[str, str]:
@@ -120,13 +122,10 @@ def holds(marker: str, environment: Mapping[str, str], extras: Collection[str]) 
     if not marker:
         return True
     decided = _COMPARISON.sub(partial(_compared, environment, extras), marker)
-    while re.fullmatch(r"[\s()01]*|(?:[\s()01]|\band\b|\bor\b)+", decided):
-        if "(" not in decided:
-            return _any_of(decided) == "1"
-        reduced = re.sub(r"\(([^()]*)\)", lambda match: _any_of(match[1]), decided)
-        if reduced == decided:
-            break
-        decided = reduced
+    if set(decided.replace("and", "").replace("or", "")) <= set("01() "):
+        while "(" in decided:
+            decided = re.sub(r"\(([^()]*)\)", lambda match: _any_of(match[1]), decided)
+        return _any_of(decided) == "1"
     return _holds_by_packaging(marker, environment, extras)
 
 
@@ -171,7 +170,7 @@ def requirements(host: Host, target: Target) -> Iterator[tuple[str, Requirement]
             continue
         seen.add((name, extras))
         if name not in parsed:
-            parsed[name] = [found for line in lines[name] if (found := parse(line)) is not None]
+            parsed[name] = [parse(line) for line in lines[name]]
         for required in parsed[name]:
             if holds(required.marker, environment, extras):
                 yield name, required
@@ -192,11 +191,9 @@ def unmet(host: Host, target: Target) -> tuple[Unmet, ...]:
 
 
 def _allows(specifier: str, version: str) -> bool:
-    from packaging.specifiers import InvalidSpecifier  # noqa: PLC0415 - fits imports it only where it needs it
-
     try:
         return fits(version, specifier) or not Version(version)
-    except (InvalidSpecifier, InvalidVersion):  # it cannot be compared
+    except ValueError:  # an invalid version or specifier
         return True
 
 

@@ -8,7 +8,6 @@ importlib.metadata would cost three times as much as all of this.
 import ctypes
 import json
 import os
-import re
 import struct
 import sys
 import sysconfig
@@ -26,8 +25,6 @@ ROOTS = (
     ("paddlex", "genai-client"),
     ("safetensors", ""),
 )
-NAME_AND_EXTRAS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
-EXTRA = re.compile(r"""\bextra\s*==\s*['"]([^'"]+)['"]""")
 # The packages of those that a repair changes; two distributions of paddle own one folder.
 PACKAGES = {
     "paddleocr": "paddleocr",
@@ -47,23 +44,42 @@ LIBRARIES = {
 
 def normalized(name):
     """Return a distribution's name in its normal form (PEP 503)."""
+    if name.isalnum():
+        return name.lower()
     parts = name.replace("_", "-").replace(".", "-").lower().split("-")
     return "-".join(part for part in parts if part)
 
 
 def requirements(folder):
-    """Return the Requires-Dist lines of a .dist-info folder; the description after the blank line is not read."""
-    key, found = "Requires-Dist: ", []
+    """Return the Requires-Dist lines of a .dist-info folder."""
     try:
-        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if line.isspace():
-                    break
-                if line.startswith(key):
-                    found.append(line[len(key) :].strip())
+        with open(os.path.join(folder, "METADATA"), "rb", buffering=0) as file:
+            data = file.read()
     except OSError:
-        pass
+        return []
+    header = data.replace(b"\r", b"").split(b"\n\n", 1)[0]
+    lines = (b"\n" + header).split(b"\nRequires-Dist:")[1:]
+    return [line.split(b"\n", 1)[0].decode("utf-8", "replace").strip() for line in lines]
+
+
+def by_extra(lines):
+    """Group Requires-Dist lines by the extras in their markers; those without one under ""."""
+    found = {}
+    for line in lines:
+        parts = line.replace("extra==", "extra ==").split("extra ==") if "extra" in line else [line]
+        for part in parts[1:] or ["''"]:
+            extra = normalized(part.strip()[1:].replace('"', "'").partition("'")[0])
+            found.setdefault(extra, []).append(line)
     return found
+
+
+def required(line):
+    """Return what a Requires-Dist line requires: (name, extra) pairs, with "" for the distribution itself."""
+    name, _, rest = line.partition(";")[0].partition("[")
+    for sign in " (<>=!~@":
+        name = name.partition(sign)[0]
+    extras = rest.partition("]")[0].split(",")
+    return [(normalized(name), normalized(extra.strip())) for extra in ["", *extras]]
 
 
 def is_recorded(folder):
@@ -150,22 +166,18 @@ def add_requirements(found):
         entries.setdefault(entry["name"], entry)
         if entry["name"] in STACK:
             entry["requires"] = requirements(entry["path"])
+            lines.setdefault(entry["name"], by_extra(entry["requires"]))
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen or name not in entries:
             continue
         seen.add((name, extra))
         if name not in lines:
-            lines[name] = requirements(entries[name]["path"])
-        for line in lines[name]:
-            extras = [normalized(one) for one in EXTRA.findall(line)]
-            match = NAME_AND_EXTRAS.match(line)
-            if match is None or (extra not in extras if extra else extras):
-                continue
+            lines[name] = by_extra(requirements(entries[name]["path"]))
+        for line in lines[name].get(extra, ()):
             if line not in entries[name]["requires"]:
                 entries[name]["requires"].append(line)
-            wanted = [normalized(one.strip()) for one in (match.group(2) or "").split(",")]
-            waiting += [(normalized(match.group(1)), one) for one in ["", *wanted]]
+            waiting += required(line)
 
 
 def distribution(folder, entry):
