@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, models, packages, requirements, sources, windows_dlls
+from paddlevl_doctor.checks import (
+    environment,
+    gpu,
+    models,
+    overlaps,
+    packages,
+    requirements,
+    sources,
+    windows_dlls,
+)
 from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
     *packages.CHECKS,
     *requirements.CHECKS,
+    *overlaps.CHECKS,
     *gpu.CHECKS,
     *windows_dlls.CHECKS,
     *packages.COMPANION_CHECKS,

@@ -23,7 +23,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.messages import Message, message
-from paddlevl_doctor.values.facts import Distribution, Host, Target
+from paddlevl_doctor.values.facts import Distribution, Host, SuspectFile, Target
 from paddlevl_doctor.values.findings import Evidence, Status
 
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
@@ -183,7 +183,7 @@ _LEFTOVERS = ("~addle", "~afetensors", "~umpy")
 
 
 def _half_installed(context: Context) -> Diagnosis:
-    damage = tuple(_damage(context.target))
+    damage = (*_damage(context.target), *_damaged_files(context.facts.suspect_files))
     if not damage:
         return ok("distributions", message("evidence-distributions", count=len(context.target.distributions)))
     names = tuple(dict.fromkeys(name for name, _ in damage))
@@ -223,6 +223,17 @@ def _damage(target: Target) -> Iterator[tuple[str, Message]]:
     for leftover in target.leftovers:
         if leftover.startswith(_LEFTOVERS):
             yield leftover, message("evidence-left-by-pip")
+
+
+def _damaged_files(files: Sequence[SuspectFile]) -> Iterator[tuple[str, Message]]:
+    """Yield the owner of each deciding file that is missing or cut, and the reason; several owners overlap."""
+    for file in files:
+        owners = tuple(file.claims)
+        if len(owners) == 1 and file.size is None:
+            yield owners[0], message("evidence-missing", names=file.path)
+        elif len(owners) == 1:
+            sizes = {"size": file.size, "recorded": file.claims[owners[0]]}
+            yield owners[0], message("evidence-cut", path=file.path, **sizes)
 
 
 def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:

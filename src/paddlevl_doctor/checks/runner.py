@@ -16,6 +16,7 @@ _WITHOUT_DETAILS = (Status.OK, Status.SKIPPED, Status.BLOCKED)
 AUTOMATIC = (
     "packages",
     "requirements",
+    "separate",
     "patch",
     "set",
     "recreate",

@@ -11,6 +11,8 @@ from packaging.version import InvalidVersion, Version
 
 from paddlevl_doctor.checks import requirements as stack_requirements
 from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.checks.overlaps import FINDING as OVERLAP
+from paddlevl_doctor.checks.overlaps import Separation, cure_of
 from paddlevl_doctor.checks.packages import unusable
 from paddlevl_doctor.checks.runner import AUTOMATIC
 from paddlevl_doctor.fix.model_cache_steps import cache_steps
@@ -42,7 +44,16 @@ from paddlevl_doctor.values.plan import (
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
-_INSTALLING = ("packages", "requirements", "set", "recreate", "paddle", "reinstall-paddle", "reinstall")
+_INSTALLING = (
+    "packages",
+    "requirements",
+    "separate",
+    "set",
+    "recreate",
+    "paddle",
+    "reinstall-paddle",
+    "reinstall",
+)
 """The kinds of fixes that install packages."""
 _UNFIXABLE = (
     "python-version-unsupported",
@@ -99,7 +110,8 @@ def _unapproved(given: PlanInput, finding: Finding) -> Message | None:
         return message("skip-removal", names=", ".join(finding.subjects), id=finding.id)
     if cure.kind not in _INSTALLING:
         return None
-    removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
+    requirements = _requirements(given.context, [cure], whole=False)
+    removal = _removal_steps(given, (finding.id,), requirements, _separated(given, [finding]).removed)
     return message("skip-removal", names=", ".join(removal[0].names), id=finding.id) if removal else None
 
 
@@ -185,14 +197,17 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     switches_set = request.set_name is not None and context.followed != context.version_set
     if not installing and not switches_set:
         return []
-    damaged = _damaged_versions(given, (f for f in fixable if cures[f.id].kind == "reinstall"))
+    separated = _separated(given, fixable)
+    damaged = _damaged_versions(
+        given, (n for f in fixable if cures[f.id].kind == "reinstall" for n in f.subjects), separated
+    )
     requirements = _requirements(context, installing.values(), whole=switches_set or not given.site.exists)
     if not switches_set and "set" not in {cure.kind for cure in installing.values()}:
         requirements = (*requirements, *_stack_requirements(given, fixable))
     requirements = _with_damaged(requirements, damaged)
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
-    removal = _removal_steps(given, installing, requirements)
+    removal = _removal_steps(given, installing, requirements, separated.removed)
     clearing = _clearing_steps(given, tuple(i for i, c in installing.items() if c.kind == "reinstall"))
     if not requirements:  # an interrupted pip left only records without a version
         return clearing
@@ -208,20 +223,25 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
 
 
 def _removal_steps(
-    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]
+    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str], overlapping: Sequence[str]
 ) -> list[RemovePackages]:
-    """Remove the paddle distribution that would collide with the required one: both own the folder paddle/."""
+    """Remove the paddle distribution that would collide with the required one, and what overlaps with the stack.
+
+    Both paddle distributions own the folder paddle/.
+    """
     required = next((n for r in requirements for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
-    present = {name: version for name in _PADDLES if (version := given.installed(name))}
-    removed = [name for name in present if len(present) > 1 or name != required]
-    if required is None or not removed:
+    paddles = [name for name in _PADDLES if given.installed(name)]
+    removed = [name for name in paddles if required and (len(paddles) > 1 or name != required)]
+    present = {name: given.installed(name) or "" for name in (*removed, *overlapping)}
+    removed = list(present)
+    if not removed:
         return []
     names = " ".join(f"{name} {present[name]}" for name in removed)
     return [
         RemovePackages(
             id="remove-packages",
             summary=message("step-remove", names=names),
-            resolves=tuple(i for i in resolved if i == "both-paddle-dists"),
+            resolves=tuple(i for i in resolved if i in ("both-paddle-dists", OVERLAP)),
             commands=(("uv", "pip", "uninstall", "--python", given.site.python, *removed),),
             diff="\n".join(f"- {name} {present[name]}" for name in removed),
             precondition=message("step-remove-before", names=names),
@@ -245,9 +265,21 @@ def _changes_cuda_variant(given: PlanInput, kinds: Iterable[str]) -> tuple[str, 
     return (PACKAGE,) if cuda_tag(target.paddle.cuda) not in (None, wheel.tag) else ()
 
 
-def _damaged_versions(given: PlanInput, findings: Iterable[Finding]) -> dict[str, str]:
-    """Return the version to reinstall of every distribution that the findings name, by its name."""
-    names = dict.fromkeys(name for finding in findings for name in finding.subjects)
+def _separated(given: PlanInput, findings: Iterable[Finding]) -> Separation:
+    """Return what is removed and what is installed again because distributions share files."""
+    names = dict.fromkeys(
+        n
+        for f in findings
+        if load_failure(f.id).cure.kind == "separate"
+        for n in f.subjects
+        if given.installed(n)
+    )
+    return cure_of(given.context.facts, tuple(names)) if names else Separation((), ())
+
+
+def _damaged_versions(given: PlanInput, damaged: Iterable[str], separated: Separation) -> dict[str, str]:
+    """Return the version to reinstall of every damaged distribution that is not removed, by its name."""
+    names = [name for name in dict.fromkeys((*damaged, *separated.kept)) if name not in separated.removed]
     installed = {name: given.target.versions_of(name) for name in names} if given.target else {}
     return {
         name: _version_to_reinstall(given.context, name, found) for name, found in installed.items() if found

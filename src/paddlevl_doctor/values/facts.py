@@ -113,6 +113,20 @@ class PaddleBuild:
 
 
 @dataclass(frozen=True)
+class SuspectFile:
+    """A file that decides whether the stack can be imported, and that contradicts a RECORD or has several owners."""
+
+    path: str
+    """Relative to site-packages."""
+    size: int | None
+    """None if it is missing."""
+    cut: bool
+    """Whether it is empty, or a shared library that ends too early."""
+    claims: Mapping[str, int]
+    """The size in the RECORD of each distribution that lists it."""
+
+
+@dataclass(frozen=True)
 class Target:
     """The target environment, as its Python describes it."""
 
@@ -287,6 +301,7 @@ class Facts:
     """Where `fix` would create the target if there is none."""
     cache: ModelCache | None = None
     patched_files: tuple[PatchedFile, ...] = ()
+    suspect_files: tuple[SuspectFile, ...] = ()
     applied_patches: tuple[str, ...] = ()
     """Patches that transactions applied to this target and that were not undone."""
     interrupted_transaction: int | None = None
