@@ -12,7 +12,7 @@ from paddlevl_doctor.values.facts import Facts, SuspectFile
 from paddlevl_doctor.values.findings import Evidence, Status
 
 FINDING = "overlapping-dists"
-_PADDLES = {"paddlepaddle", "paddlepaddle-gpu"}
+PADDLES = {"paddlepaddle", "paddlepaddle-gpu"}
 """These two have a finding of their own."""
 
 
@@ -44,7 +44,7 @@ def _whole(files: Sequence[SuspectFile], names: Collection[str]) -> tuple[str, .
 
 def shared(facts: Facts) -> tuple[SuspectFile, ...]:
     """Return the deciding files that several distributions claim, except the two of PaddlePaddle."""
-    return tuple(f for f in facts.suspect_files if len(f.claims) > 1 and not set(f.claims) <= _PADDLES)
+    return tuple(f for f in facts.suspect_files if len(f.claims) > 1 and not set(f.claims) <= PADDLES)
 
 
 def shared_names(facts: Facts) -> tuple[str, ...]:
