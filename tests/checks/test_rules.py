@@ -34,6 +34,7 @@ from paddlevl_doctor.values.facts import (
     Gpus,
     Host,
     ModelCache,
+    SuspectFile,
 )
 from paddlevl_doctor.values.findings import Status
 
@@ -143,6 +144,22 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         {"onednn-pir-doubleattribute": "error", "version-set": "note"},
     ),
     "no networkx": (described(machine(), paddlepaddle=("networkx",)), {"requirements-unmet": "error"}),
+    "paddle of another project over PaddlePaddle": (
+        machine(
+            suspect_files=(SuspectFile("paddle/__init__.py", 9, False, {"paddlepaddle": 5, "paddle": 9}),)
+        ),
+        {"overlapping-dists": "error"},
+    ),
+    "paddle of another project under PaddlePaddle": (
+        machine(
+            suspect_files=(SuspectFile("paddle/__init__.py", 5, False, {"paddlepaddle": 5, "paddle": 9}),)
+        ),
+        {"overlapping-dists": "warning"},
+    ),
+    "a library that is cut short": (
+        machine(suspect_files=(SuspectFile("paddle/base/libpaddle.so", 5, True, {"paddlepaddle": 9}),)),
+        {"half-installed-dist": "error"},
+    ),
     "no setuptools": (machine(without("setuptools")), {"setuptools-missing": "error"}),
     "paddleocr 3.2": (
         machine({**CURRENT, "paddleocr": "3.2.0", "paddlex": "3.2.1"}, patched_files=()),

@@ -2,8 +2,8 @@
 
 It runs in the doctor's process, in threads, because hashing releases the GIL. Files without a hash (bytecode, RECORD
 itself) and files outside of site-packages (scripts, which installers generate) are not compared. The result has the
-form of the probe `installed_files`, which compares only the stack; `overlaps` lists the files that differ because another
-distribution has them with another hash.
+form of the probe `installed_files`, which compares only the stack. `overlaps` has the files that differ because another
+distribution lists them with another hash.
 """
 
 from __future__ import annotations
