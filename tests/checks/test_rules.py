@@ -8,6 +8,7 @@ import pytest
 import test_machine_rules
 import test_model_rules
 import test_package_rules
+from test_package_rules import described
 
 from checks_machines import (
     CURRENT,
@@ -33,6 +34,7 @@ from paddlevl_doctor.values.facts import (
     Gpus,
     Host,
     ModelCache,
+    SuspectFile,
     Target,
 )
 from paddlevl_doctor.values.findings import Status
@@ -156,6 +158,23 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     "paddle 3.3 with a paddlex that runs the layout model through oneDNN": (
         machine({**SET_2025_11, "paddlepaddle": "3.3.1"}),
         {"onednn-pir-doubleattribute": "error", "version-set": "note"},
+    ),
+    "no networkx": (described(machine(), paddlepaddle=("networkx",)), {"requirements-unmet": "error"}),
+    "paddle of another project over PaddlePaddle": (
+        machine(
+            suspect_files=(SuspectFile("paddle/__init__.py", 9, False, {"paddlepaddle": 5, "paddle": 9}),)
+        ),
+        {"overlapping-dists": "error"},
+    ),
+    "paddle of another project under PaddlePaddle": (
+        machine(
+            suspect_files=(SuspectFile("paddle/__init__.py", 5, False, {"paddlepaddle": 5, "paddle": 9}),)
+        ),
+        {"overlapping-dists": "warning"},
+    ),
+    "a library that is cut short": (
+        machine(suspect_files=(SuspectFile("paddle/base/libpaddle.so", 5, True, {"paddlepaddle": 9}),)),
+        {"half-installed-dist": "error"},
     ),
     "no setuptools": (machine(without("setuptools")), {"setuptools-missing": "error"}),
     "paddleocr 3.2": (

@@ -121,7 +121,7 @@ def test_a_record_that_cannot_be_read_is_unknown_and_not_right(tmp_path: Path) -
     result = compare(
         target(whole, torn, Distribution("folder", "1.0", str(folder), True)), 2, no_bar, "title"
     )
-    findings = {f.id: f for f in judge_files(result)}
+    findings = {f.id: f for f in judge_files(result, machine())}
     finding = findings["half-installed-dist"]
     assert finding.status.value == "unknown"
     assert "folder: Is a directory" in [e.value for e in finding.evidence]
@@ -152,8 +152,36 @@ def test_the_bar_is_told_of_every_file_and_ctrl_c_ends_the_look(tmp_path: Path) 
 
 def test_a_look_that_found_nothing_wrong_says_how_much_it_saw(tmp_path: Path) -> None:
     result: ProbeResult = compare(target(install(tmp_path, "one", {"one.py": b"x"})), 1, no_bar, "title")
-    assert [(f.id, f.status.value, str(f.evidence[0].value)) for f in judge_files(result)] == [
+    assert [(f.id, f.status.value, str(f.evidence[0].value)) for f in judge_files(result, machine())] == [
         ("half-installed-dist", "ok", "1 files"),
         ("uv-cache-contamination", "ok", "1 files"),
         ("altered-files", "ok", "1 files"),
+        ("overlapping-dists", "ok", "1 files"),
     ]
+
+
+def test_a_file_that_another_distribution_overwrote_is_neither_altered_nor_missing(tmp_path: Path) -> None:
+    paddle = install(
+        tmp_path, "paddlepaddle", {"paddle/__init__.py": b"right", "paddle/own.py": b"own", "LICENSE": b"1"}
+    )
+    foreign = install(tmp_path, "paddle", {"paddle/__init__.py": b"foreign", "LICENSE": b"2"})
+    found = looked(paddle, foreign)
+    assert [(d["name"], d["missing"], d["altered"], d["overlaps"]) for d in found] == [
+        (
+            "paddlepaddle",
+            [],
+            [],
+            [{"path": "LICENSE", "by": ["paddle"]}, {"path": "paddle/__init__.py", "by": ["paddle"]}],
+        ),
+        ("paddle", [], [], []),
+    ]
+    facts = replace(machine(), target=target(paddle, foreign))
+    result = compare(target(paddle, foreign), 1, no_bar, "title")
+    found_by_id = {f.id: f for f in judge_files(result, facts)}
+    overlap = found_by_id["overlapping-dists"]
+    assert (overlap.status.value, overlap.subjects, [e.source for e in overlap.evidence]) == (
+        "error",
+        ("paddlepaddle", "paddle"),
+        ["paddle/__init__.py"],
+    )
+    assert found_by_id["half-installed-dist"].status.value == "ok"

@@ -77,3 +77,22 @@ def test_the_requirements_of_the_stack_are_read_and_no_others(tmp_path: Path) ->
         "scipy": [],
         "torch": ["nvidia-nccl-cu12==2.27.5"],
     }
+
+
+def test_what_the_stack_requires_is_followed_without_extras_that_nothing_asks_for(tmp_path: Path) -> None:
+    def metadata(*lines: str) -> str:
+        return "".join(f"Requires-Dist: {line}\n" for line in lines) + "\nRequires-Dist: of-the-description\n"
+
+    of_paddle = ("Foo.Bar[fast] (>=1.0)", 'unused; extra == "dev"')
+    record(tmp_path, "paddlepaddle-3.2.2.dist-info", METADATA=metadata(*of_paddle), RECORD="")
+    of_foo = ('plain; python_version < "3.9"', 'quick>=2; extra == "fast"', "slow; extra == 'other'")
+    record(tmp_path, "foo_bar-1.1.dist-info", METADATA=metadata(*of_foo), RECORD="")
+    record(tmp_path, "quick-1.0.dist-info", METADATA=metadata("foo-bar[fast]"), RECORD="")
+    record(tmp_path, "slow-1.0.dist-info", METADATA=metadata("plain"), RECORD="")
+    found = {d["name"]: sorted(d["requires"]) for d in look(tmp_path, "3.8")["distributions"]}
+    assert found == {
+        "paddlepaddle": sorted(of_paddle),
+        "foo-bar": sorted(of_foo[:2]),
+        "quick": ["foo-bar[fast]"],
+        "slow": [],
+    }

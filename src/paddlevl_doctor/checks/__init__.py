@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from paddlevl_doctor.checks import environment, gpu, imports, models, packages, sources, windows_dlls
+from paddlevl_doctor.checks import (
+    environment,
+    gpu,
+    imports,
+    models,
+    overlaps,
+    packages,
+    requirements,
+    sources,
+    windows_dlls,
+)
 from paddlevl_doctor.checks.base import Check
 
 ALL: tuple[Check, ...] = (
     *environment.CHECKS,
     *imports.CHECKS,
     *packages.CHECKS,
+    *requirements.CHECKS,
+    *overlaps.CHECKS,
     *gpu.CHECKS,
     *windows_dlls.CHECKS,
     *packages.COMPANION_CHECKS,

@@ -11,17 +11,22 @@ from pathlib import PurePath
 from packaging.version import Version
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
+from paddlevl_doctor.checks.requirements import (
+    DOC_PARSER_EXTRAS,
+    holds,
+    marker_environment,
+    normalised,
+    parse,
+)
 from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.messages import Message, message
-from paddlevl_doctor.values.facts import Distribution, Host, Target
+from paddlevl_doctor.values.facts import Distribution, Host, SuspectFile, Target
 from paddlevl_doctor.values.findings import Evidence, Status
 
 _PADDLES = ("paddlepaddle", "paddlepaddle-gpu")
-# The extra doc-parser of every paddleocr 3.3.0-3.7.0 requires these two extras of paddlex (METADATA).
-_DOC_PARSER_EXTRAS = ("ocr", "genai-client")
 
 
 def _paddle(target: Target) -> tuple[str, str] | None:
@@ -115,23 +120,15 @@ def _requirements(target: Target, name: str) -> tuple[str, ...]:
     return next((d.requires for d in target.distributions if d.name == name), ())
 
 
-def _is_required_for_documents(line: str, target: Target) -> bool:
-    """Return whether an extra of _DOC_PARSER_EXTRAS requires this line, for the target's Python, not the doctor's."""
-    if not re.search(rf"""extra == (['"])({"|".join(_DOC_PARSER_EXTRAS)})\1""", line):
-        return False
-    marker = line.partition(";")[2]
-    if "python_version" not in marker:
-        return True
-    from packaging.markers import Marker  # noqa: PLC0415 - costs 20 ms, hardly ever needed
-
-    environment = {"python_version": target.version.rpartition(".")[0], "python_full_version": target.version}
-    return any(Marker(marker).evaluate({**environment, "extra": extra}) for extra in _DOC_PARSER_EXTRAS)
-
-
 def _doc_parser(context: Context) -> Diagnosis:
     target, source = context.target, "paddlex[ocr,genai-client]"
-    lines = (line for line in _requirements(target, "paddlex") if _is_required_for_documents(line, target))
-    required = {_normal(match[0]) for line in lines if (match := re.match(r"[A-Za-z0-9._-]+", line))}
+    environment = marker_environment(context.facts.host, target)
+    lines = map(parse, _requirements(target, "paddlex"))
+    required = {
+        one.name
+        for one in lines
+        if "extra" in one.marker and holds(one.marker, environment, DOC_PARSER_EXTRAS)
+    }
     missing = sorted(required - {distribution.name for distribution in target.distributions})
     if missing:
         names = ", ".join(missing)
@@ -188,7 +185,7 @@ _LEFTOVERS = ("~addle", "~afetensors", "~umpy")
 
 
 def _half_installed(context: Context) -> Diagnosis:
-    damage = tuple(_damage(context.target))
+    damage = (*_damage(context.target), *_damaged_files(context.facts.suspect_files))
     if not damage:
         return ok("distributions", message("evidence-distributions", count=len(context.target.distributions)))
     names = tuple(dict.fromkeys(name for name, _ in damage))
@@ -228,6 +225,17 @@ def _damage(target: Target) -> Iterator[tuple[str, Message]]:
     for leftover in target.leftovers:
         if leftover.startswith(_LEFTOVERS):
             yield leftover, message("evidence-left-by-pip")
+
+
+def _damaged_files(files: Sequence[SuspectFile]) -> Iterator[tuple[str, Message]]:
+    """Yield the owner of each deciding file that is missing or cut, and the reason; several owners overlap."""
+    for file in files:
+        owners = tuple(file.claims)
+        if len(owners) == 1 and file.size is None:
+            yield owners[0], message("evidence-missing", names=file.path)
+        elif len(owners) == 1:
+            sizes = {"size": file.size, "recorded": file.claims[owners[0]]}
+            yield owners[0], message("evidence-cut", path=file.path, **sizes)
 
 
 def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:
@@ -298,7 +306,7 @@ def pins(target: Target, distribution: str, host: Host) -> tuple[Pin, ...]:
 def nvidia_pins(lines: Sequence[str]) -> tuple[Pin, ...]:
     """Return the NVIDIA packages that Requires-Dist lines name, all of them as not installed."""
     matches = [match for line in lines if (match := _NVIDIA_REQUIREMENT.match(line))]
-    return tuple(Pin(_normal(match[1]), (match[2] or "").strip(), None) for match in matches)
+    return tuple(Pin(normalised(match[1]), (match[2] or "").strip(), None) for match in matches)
 
 
 def conflicts(pins: Sequence[Pin], others: Sequence[Pin]) -> tuple[tuple[Pin, Pin], ...]:
@@ -332,10 +340,6 @@ def _same_files(package: tuple[str, str], other: tuple[str, str]) -> bool:
     libraries = {_CUDA_SUFFIX.sub("", name) for name, _ in (package, other)}
     majors = {version.partition(".")[0] for _, version in (package, other)}
     return package[0] != other[0] and len(libraries) == 1 and len(majors) == 1
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _marker_applies(line: str, host: Host) -> bool:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis
-from paddlevl_doctor.knowledge.failures import Failure, load_failure
+from paddlevl_doctor.knowledge.failures import Failure, load_failure, placeholders_of
 from paddlevl_doctor.messages import Message
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 
@@ -15,6 +15,8 @@ _BLOCKING = (Status.ERROR, Status.UNKNOWN, Status.BLOCKED)
 _WITHOUT_DETAILS = (Status.OK, Status.SKIPPED, Status.BLOCKED)
 AUTOMATIC = (
     "packages",
+    "requirements",
+    "separate",
     "patch",
     "set",
     "recreate",
@@ -86,6 +88,8 @@ def _title(failure: Failure, diagnosis: Diagnosis, *, crashed: bool) -> Message:
         return failure.message("title.short")
     if diagnosis.status is Status.OK:
         return failure.message("title.ok")
+    if not placeholders_of(failure.texts["title.bad"]["en"]) <= set(diagnosis.params):
+        return failure.message("title.short")
     return failure.message("title.bad", **diagnosis.params)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     _Result = tuple[Examination, tuple[Finding, ...]]
 
 
+_WRONG = (Status.ERROR, Status.WARNING)
+
+
 @dataclass(frozen=True)
 class CheckRequest:
     """The options of `check`."""
@@ -75,10 +78,12 @@ def _with_integrity(
     if target is None:  # the finding target-environment reports it
         return findings
     result = compare(target, system.cpu_count(), bar, message("stage-integrity"))
-    by_id = {finding.id: finding for finding in judge_files(result)}
-    records = next((f for f in findings if f.id == "half-installed-dist" and f.status is Status.ERROR), None)
-    if records is not None:  # damaged RECORD files must be fixed first
-        by_id.pop(records.id)
+    by_id = {finding.id: finding for finding in judge_files(result, examination.facts)}
+    for (
+        finding
+    ) in findings:  # damaged RECORD files, and files that several distributions claim, must be fixed first
+        if finding.id in ("half-installed-dist", "overlapping-dists") and finding.status in _WRONG:
+            by_id.pop(finding.id)
     return (*(by_id.pop(f.id, f) for f in findings), *by_id.values())
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
+from paddlevl_doctor.checks.deep import DEEP, MODELS, judge_files, merge
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
@@ -17,6 +17,7 @@ from paddlevl_doctor.commands.follow_up_findings import with_follow_ups
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.commands.repair_gate import RepairGate, look_before
 from paddlevl_doctor.facts.collect import uv_cache
+from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix.journal import interrupts_told
@@ -159,12 +160,36 @@ def _with_deep_checks(system: System, examination: Examination, stage: Stage) ->
     return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
 
 
+_FILE_FINDINGS = ("half-installed-dist", "uv-cache-contamination", "overlapping-dists")
+"""The findings that `check --integrity` reports about any distribution, and that `fix` cures."""
+
+
+def _with_every_file(system: System, examination: Examination) -> Examination:
+    """Compare every file with its RECORD, as `check --integrity` does, and name what it finds in the findings."""
+    target = examination.facts.target
+    if target is None:
+        return examination
+    result = compare(target, system.cpu_count(), no_bar, "")
+    found = {f.id: f for f in judge_files(result, examination.facts) if f.status in _WRONG}
+    merged = merge(examination.findings, tuple(found.values()))
+    subjects = {
+        f.id: tuple(dict.fromkeys((*f.subjects, *found[f.id].subjects)))
+        for f in merged
+        if f.id in found and f.status in _WRONG
+    }
+    return replace(
+        examination, findings=tuple(replace(f, subjects=subjects.get(f.id, f.subjects)) for f in merged)
+    )
+
+
 def _plan_report(
     system: System, options: TargetOptions, request: Request, stage: Stage, *, deep: bool
 ) -> FixReport:
     examination = examine(system, options)
     deep = deep or _needs_deep(examination, request)
     examination = _with_deep_checks(system, examination, stage) if deep else examination
+    if set(request.only) & set(_FILE_FINDINGS):
+        examination = _with_every_file(system, examination)
     site = _site(system, examination)
     wheelhouse = verify_wheelhouse(request)
     prefix = site.prefix if site.exists else None

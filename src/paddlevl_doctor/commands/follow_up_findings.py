@@ -59,5 +59,6 @@ def _facts_after(facts: Facts, plan: Plan) -> Facts | None:
             paddle=None if paddle_changes else target.paddle,
             leftovers=(),
         ),
+        suspect_files=tuple(f for f in facts.suspect_files if not set(f.claims) & set(versions)),
         patched_files=() if "paddlex" in versions else facts.patched_files,
     )

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paddlevl_doctor.facts.deciding_files import suspect_files
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
@@ -54,6 +55,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,
+        suspect_files=suspect_files(system, target),
         applied_patches=state.applied_patches if target is not None else (),
         interrupted_transaction=state.interrupted,
         damaged_journals=state.damaged,

@@ -2,7 +2,8 @@
 
 It runs in the doctor's process, in threads, because hashing releases the GIL. Files without a hash (bytecode, RECORD
 itself) and files outside of site-packages (scripts, which installers generate) are not compared. The result has the
-form of the probe `installed_files`, which compares only the stack.
+form of the probe `installed_files`, which compares only the stack. `overlaps` has the files that differ because another
+distribution lists them with another hash.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -48,25 +49,42 @@ def compare(target: Target, cores: int, bar: Bar, title: Text) -> ProbeResult:
     """
     started = time.monotonic()
     found, files = _expected_files(target)
+    differing: list[tuple[_File, dict[str, Any] | None]] = []
     batches = [files[at : at + _BATCH] for at in range(0, len(files), _BATCH)]
     with bar(title, len(files)) as advance, ThreadPoolExecutor(max(1, cores)) as pool:
         waiting = {pool.submit(_differing, batch): batch for batch in batches}
         try:
             for done in as_completed(waiting):
-                for file, what in done.result():
-                    found[file.owner]["missing" if what is None else "altered"].append(what or file.relative)
+                differing += done.result()
                 advance(len(waiting[done]))
         except BaseException:  # Ctrl-C: do not wait for 20,000 files
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    owners = _owners(files, {file.path for file, _ in differing})
+    for file, what in differing:
+        rivals = [found[other.owner]["name"] for other in owners[file.path] if other.wanted != file.wanted]
+        if rivals:
+            found[file.owner]["overlaps"].append({"path": file.relative, "by": sorted(set(rivals))})
+        else:
+            found[file.owner]["missing" if what is None else "altered"].append(what or file.relative)
     document = {"probe": "installed_files", "distributions": [_sorted(one) for one in found], "error": None}
     return ProbeResult("answered", document, "", round(time.monotonic() - started, 3))
+
+
+def _owners(files: Sequence[_File], paths: Collection[str]) -> Mapping[str, Sequence[_File]]:
+    """Return the lines of all RECORDs that list one of these paths."""
+    owners: dict[str, list[_File]] = {path: [] for path in paths}
+    for file in files if paths else ():
+        if file.path in owners:
+            owners[file.path].append(file)
+    return owners
 
 
 def _sorted(one: dict[str, Any]) -> dict[str, Any]:
     """Sort the results of the threads by name."""
     altered = sorted(one["altered"], key=lambda item: str(item["path"]))
-    return {**one, "missing": sorted(one["missing"]), "altered": altered}
+    overlaps = sorted(one["overlaps"], key=lambda item: str(item["path"]))
+    return {**one, "missing": sorted(one["missing"]), "altered": altered, "overlaps": overlaps}
 
 
 def _expected_files(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
@@ -84,6 +102,7 @@ def _expected_files(target: Target) -> tuple[list[dict[str, Any]], list[_File]]:
             "files": len(lines),
             "missing": [],
             "altered": [],
+            "overlaps": [],
             "trouble": trouble,
         })  # fmt: skip
     return found, files

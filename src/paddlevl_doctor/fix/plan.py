@@ -9,7 +9,10 @@ from pathlib import PurePath
 
 from packaging.version import InvalidVersion, Version
 
+from paddlevl_doctor.checks import requirements as stack_requirements
 from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.checks.overlaps import FINDING as OVERLAP
+from paddlevl_doctor.checks.overlaps import Separation, cure_of
 from paddlevl_doctor.checks.packages import unusable
 from paddlevl_doctor.checks.runner import AUTOMATIC
 from paddlevl_doctor.fix.model_cache_steps import cache_steps
@@ -41,7 +44,16 @@ from paddlevl_doctor.values.plan import (
 _PADDLES = ("paddlepaddle", PACKAGE)
 _TO_FIX = (Status.ERROR, Status.WARNING)
 _LINKABLE = ("absent", "dangling")
-_INSTALLING = ("packages", "set", "recreate", "paddle", "reinstall-paddle", "reinstall")
+_INSTALLING = (
+    "packages",
+    "requirements",
+    "separate",
+    "set",
+    "recreate",
+    "paddle",
+    "reinstall-paddle",
+    "reinstall",
+)
 """The kinds of fixes that install packages."""
 _UNFIXABLE = (
     "python-version-unsupported",
@@ -67,8 +79,8 @@ def build_plan(given: PlanInput) -> Plan:
         for f in wanted
         if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
     ]
-    removals = {f.id: names for f in automatic if (names := _unapproved_removal(given, f))}
-    fixable = [f for f in automatic if f.id not in removals]
+    unapproved = {f.id: reason for f in automatic if (reason := _unapproved(given, f))}
+    fixable = [f for f in automatic if f.id not in unapproved]
     packages = _package_steps(given, fixable)
     new_paddlex = _installed_paddlex(packages)
     steps = [
@@ -82,20 +94,25 @@ def build_plan(given: PlanInput) -> Plan:
     resolved = {finding for step in steps for finding in step.resolves}
     noted = {f.id for f in wanted if f.status is Status.NOTE}
     left = [f for f in given.findings if (f.status in _TO_FIX or f.id in noted) and f.id not in resolved]
-    return Plan(tuple(steps), tuple(_skipped_fix(f, request, removals.get(f.id), given.target) for f in left))
+    return Plan(
+        tuple(steps), tuple(_skipped_fix(f, request, unapproved.get(f.id), given.target) for f in left)
+    )
 
 
-def _unapproved_removal(given: PlanInput, finding: Finding) -> str | None:
-    """Return what a fix would remove, None if nothing, or if the user allowed it with --yes or --only."""
+def _unapproved(given: PlanInput, finding: Finding) -> Message | None:
+    """Return what a fix would remove or only downgrade, None if nothing, or if --yes or --only allows it."""
     cure = load_failure(finding.id).cure
     if given.request.yes or finding.id in given.request.only:
         return None
+    if cure.kind == "requirements" and not _stack_requirements(given, [finding]):
+        return message("skip-downgrade", names=", ".join(finding.subjects), id=finding.id)
     if cure.kind == "set-aside":
-        return ", ".join(finding.subjects)
+        return message("skip-removal", names=", ".join(finding.subjects), id=finding.id)
     if cure.kind not in _INSTALLING:
         return None
-    removal = _removal_steps(given, (finding.id,), _requirements(given.context, [cure], whole=False))
-    return ", ".join(removal[0].names) if removal else None
+    requirements = _requirements(given.context, [cure], whole=False)
+    removal = _removal_steps(given, (finding.id,), requirements, _separated(given, [finding]).removed)
+    return message("skip-removal", names=", ".join(removal[0].names), id=finding.id) if removal else None
 
 
 def _is_wanted(finding: Finding, request: Request) -> bool:
@@ -107,11 +124,11 @@ def _is_wanted(finding: Finding, request: Request) -> bool:
 def _skipped_fix(
     finding: Finding,
     request: Request | None = None,
-    removes: str | None = None,
+    unapproved: Message | None = None,
     target: Target | None = None,
 ) -> SkippedFix:
-    if removes is not None:
-        return SkippedFix(finding.id, message("skip-removal", names=removes, id=finding.id))
+    if unapproved is not None:
+        return SkippedFix(finding.id, unapproved)
     if request is not None and finding.id in request.skip:
         return SkippedFix(finding.id, message("skip-asked"))
     if request is not None and request.only and finding.id not in request.only:
@@ -180,12 +197,17 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     switches_set = request.set_name is not None and context.followed != context.version_set
     if not installing and not switches_set:
         return []
-    damaged = _damaged_versions(given, (f for f in fixable if cures[f.id].kind == "reinstall"))
+    separated = _separated(given, fixable)
+    damaged = _damaged_versions(
+        given, (n for f in fixable if cures[f.id].kind == "reinstall" for n in f.subjects), separated
+    )
     requirements = _requirements(context, installing.values(), whole=switches_set or not given.site.exists)
+    if not switches_set and "set" not in {cure.kind for cure in installing.values()}:
+        requirements = (*requirements, *_stack_requirements(given, fixable))
     requirements = _with_damaged(requirements, damaged)
     if request.dev_safetensors:
         requirements = _with_dev_safetensors(context, requirements)
-    removal = _removal_steps(given, installing, requirements)
+    removal = _removal_steps(given, installing, requirements, separated.removed)
     clearing = _clearing_steps(given, tuple(i for i, c in installing.items() if c.kind == "reinstall"))
     if not requirements:  # an interrupted pip left only records without a version
         return clearing
@@ -201,20 +223,25 @@ def _package_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
 
 
 def _removal_steps(
-    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str]
+    given: PlanInput, resolved: Iterable[str], requirements: Sequence[str], overlapping: Sequence[str]
 ) -> list[RemovePackages]:
-    """Remove the paddle distribution that would collide with the required one: both own the folder paddle/."""
+    """Remove the paddle distribution that would collide with the required one, and what overlaps with the stack.
+
+    Both paddle distributions own the folder paddle/.
+    """
     required = next((n for r in requirements for n in _PADDLES if re.match(rf"{n}(?![\w-])", r)), None)
-    present = {name: version for name in _PADDLES if (version := given.installed(name))}
-    removed = [name for name in present if len(present) > 1 or name != required]
-    if required is None or not removed:
+    paddles = [name for name in _PADDLES if given.installed(name)]
+    removed = [name for name in paddles if required and (len(paddles) > 1 or name != required)]
+    present = {name: given.installed(name) or "" for name in (*removed, *overlapping)}
+    removed = list(present)
+    if not removed:
         return []
     names = " ".join(f"{name} {present[name]}" for name in removed)
     return [
         RemovePackages(
             id="remove-packages",
             summary=message("step-remove", names=names),
-            resolves=tuple(i for i in resolved if i == "both-paddle-dists"),
+            resolves=tuple(i for i in resolved if i in ("both-paddle-dists", OVERLAP)),
             commands=(("uv", "pip", "uninstall", "--python", given.site.python, *removed),),
             diff="\n".join(f"- {name} {present[name]}" for name in removed),
             precondition=message("step-remove-before", names=names),
@@ -238,9 +265,21 @@ def _changes_cuda_variant(given: PlanInput, kinds: Iterable[str]) -> tuple[str, 
     return (PACKAGE,) if cuda_tag(target.paddle.cuda) not in (None, wheel.tag) else ()
 
 
-def _damaged_versions(given: PlanInput, findings: Iterable[Finding]) -> dict[str, str]:
-    """Return the version to reinstall of every distribution that the findings name, by its name."""
-    names = dict.fromkeys(name for finding in findings for name in finding.subjects)
+def _separated(given: PlanInput, findings: Iterable[Finding]) -> Separation:
+    """Return what is removed and what is installed again because distributions share files."""
+    names = dict.fromkeys(
+        n
+        for f in findings
+        if load_failure(f.id).cure.kind == "separate"
+        for n in f.subjects
+        if given.installed(n)
+    )
+    return cure_of(given.context.facts, tuple(names)) if names else Separation((), ())
+
+
+def _damaged_versions(given: PlanInput, damaged: Iterable[str], separated: Separation) -> dict[str, str]:
+    """Return the version to reinstall of every damaged distribution that is not removed, by its name."""
+    names = [name for name in dict.fromkeys((*damaged, *separated.kept)) if name not in separated.removed]
     installed = {name: given.target.versions_of(name) for name in names} if given.target else {}
     return {
         name: _version_to_reinstall(given.context, name, found) for name, found in installed.items() if found
@@ -265,6 +304,17 @@ def _version_key(version: str) -> tuple[bool, Version]:
         return True, Version(version)
     except InvalidVersion:  # it comes from the name of a folder, which can be any text
         return False, Version("0")
+
+
+def _stack_requirements(given: PlanInput, findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return what the findings about unmet requirements install; downgrades only if --yes or --only allows them."""
+    names = {n for f in findings if load_failure(f.id).cure.kind == "requirements" for n in f.subjects}
+    host, target, request = given.context.facts.host, given.target, given.request
+    if target is None or not names:
+        return ()
+    if not request.yes and stack_requirements.FINDING not in request.only:
+        names -= set(stack_requirements.too_new(host, target))
+    return stack_requirements.allowed(host, target, sorted(names))
 
 
 def _with_damaged(requirements: Sequence[str], damaged: Mapping[str, str]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ Proof = Literal["reproduced", "source", "threads"]
 threads: reported by users, not checked."""
 Kind = Literal[
     "packages",
+    "requirements",
+    "separate",
     "patch",
     "set",
     "recreate",
@@ -59,7 +61,9 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 class Cure:
     """The action of `fix` for a failure, by `kind`.
 
-    packages installs `requirements`; patch applies `patch` (the name of a folder in patches/); set installs the chosen
+    packages installs `requirements`; requirements installs the distributions that the finding names, in versions that
+    the METADATA of the stack allows; separate removes distributions that share files with others, and installs these
+    again; patch applies `patch` (the name of a folder in patches/); set installs the chosen
     version set; recreate creates the environment again and installs the version set; roll-back restores the state
     before an interrupted transaction, which `fix --apply` always does first; paddle installs only the paddle wheel of
     the set; link creates the `pipelines` link; reinstall-paddle removes both paddle distributions and installs one;

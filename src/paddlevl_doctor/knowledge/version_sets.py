@@ -153,8 +153,10 @@ def resolved_list(version_set: VersionSet, host: Host, python_version: str) -> P
     return path if path.is_file() else None
 
 
-_RELEASE = re.compile(r"\d+(?:\.\d+)*")
-_CLAUSE = re.compile(r"\s*(>=|<=|<|>|==|!=)\s*(\d+(?:\.\d+)*)\s*")
+_RELEASE = re.compile(r"\d+(?:\.\d+)*(?:\.post\d+)?")
+_CLAUSE = re.compile(
+    r"\s*(?:(>=|<=|<|>|==|!=)\s*(\d+(?:\.\d+)*(?:\.post\d+)?)|(==|!=)\s*(\d+(?:\.\d+)*)\.\*)\s*"
+)
 
 
 def fits(version: str, specifier: str) -> bool:
@@ -163,13 +165,25 @@ def fits(version: str, specifier: str) -> bool:
     Releases and simple clauses are compared here, which is faster; the rest by `packaging`. An invalid version
     fulfils no specifier. Raises InvalidSpecifier.
     """
-    clauses = [_CLAUSE.fullmatch(clause) for clause in specifier.split(",")] if specifier else []
+    clauses = [_CLAUSE.fullmatch(clause) for clause in specifier.split(",")] if specifier.strip() else []
+    if not clauses:
+        return True
     if _RELEASE.fullmatch(version) is None or None in clauses:
         from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - see above
 
         return SpecifierSet(specifier).contains(version, prereleases=True)
-    parts = _parts(version)
-    return all(_OPERATORS[clause[1]](parts, _parts(clause[2])) for clause in clauses if clause is not None)
+    return all(_fulfils(version, clause) for clause in clauses if clause is not None)
+
+
+def _fulfils(version: str, clause: re.Match[str]) -> bool:
+    if clause[4] is not None:  # ==1.2.* or !=1.2.*
+        prefix = [int(part) for part in clause[4].split(".")]
+        release = [int(part) for part in version.partition(".post")[0].split(".")]
+        return ((release + [0] * len(prefix))[: len(prefix)] == prefix) is (clause[3] == "==")
+    parts, wanted = _parts(version), _parts(clause[2])
+    if clause[1] == ">" and parts[0] == wanted[0]:  # a post-release is not newer than its release
+        return "post" in clause[2] and parts > wanted
+    return bool(_OPERATORS[clause[1]](parts, wanted))
 
 
 _OPERATORS = {
@@ -182,9 +196,10 @@ _OPERATORS = {
 }
 
 
-def _parts(release: str) -> tuple[int, ...]:
-    """Return the numbers of a release without trailing zeros, so that 3.3 and 3.3.0 are equal."""
+def _parts(version: str) -> tuple[tuple[int, ...], int]:
+    """Return the numbers of a release without trailing zeros, so that 3.3 and 3.3.0 are equal, and its post-release."""
+    release, _, post = version.partition(".post")
     parts = [int(part) for part in release.split(".")]
     while parts and parts[-1] == 0:
         parts.pop()
-    return tuple(parts)
+    return tuple(parts), int(post or -1)

@@ -12,8 +12,19 @@ import struct
 import sys
 import sysconfig
 
-# Those whose requirements are looked at: the stack, and what is known to share libraries with it.
+# Those whose requirements are listed whole: the stack, and what is known to share libraries with it.
 STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
+# Where the search for requirements begins: a distribution and an extra that PaddleOCR-VL uses; "" stands for none.
+ROOTS = (
+    ("paddlepaddle", ""),
+    ("paddlepaddle-gpu", ""),
+    ("paddleocr", ""),
+    ("paddleocr", "doc-parser"),
+    ("paddlex", ""),
+    ("paddlex", "ocr"),
+    ("paddlex", "genai-client"),
+    ("safetensors", ""),
+)
 # The packages of those that a repair changes; two distributions of paddle own one folder.
 PACKAGES = {
     "paddleocr": "paddleocr",
@@ -33,6 +44,8 @@ LIBRARIES = {
 
 def normalized(name):
     """Return a distribution's name in its normal form (PEP 503)."""
+    if name.isalnum():
+        return name.lower()
     parts = name.replace("_", "-").replace(".", "-").lower().split("-")
     return "-".join(part for part in parts if part)
 
@@ -40,12 +53,33 @@ def normalized(name):
 def requirements(folder):
     """Return the Requires-Dist lines of a .dist-info folder."""
     try:
-        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as file:
-            header = file.read().split("\n\n", 1)[0]
+        with open(os.path.join(folder, "METADATA"), "rb", buffering=0) as file:
+            data = file.read()
     except OSError:
         return []
-    key = "Requires-Dist: "
-    return [line[len(key) :].strip() for line in header.splitlines() if line.startswith(key)]
+    header = data.replace(b"\r", b"").split(b"\n\n", 1)[0]
+    lines = (b"\n" + header).split(b"\nRequires-Dist:")[1:]
+    return [line.split(b"\n", 1)[0].decode("utf-8", "replace").strip() for line in lines]
+
+
+def by_extra(lines):
+    """Group Requires-Dist lines by the extras in their markers; those without one under ""."""
+    found = {}
+    for line in lines:
+        parts = line.replace("extra==", "extra ==").split("extra ==") if "extra" in line else [line]
+        for part in parts[1:] or ["''"]:
+            extra = normalized(part.strip()[1:].replace('"', "'").partition("'")[0])
+            found.setdefault(extra, []).append(line)
+    return found
+
+
+def required(line):
+    """Return what a Requires-Dist line requires: (name, extra) pairs, with "" for the distribution itself."""
+    name, _, rest = line.partition(";")[0].partition("[")
+    for sign in " (<>=!~@":
+        name = name.partition(sign)[0]
+    extras = rest.partition("]")[0].split(",")
+    return [(normalized(name), normalized(extra.strip())) for extra in ["", *extras]]
 
 
 def is_recorded(folder):
@@ -121,6 +155,31 @@ def add_origins(found, own):
             entry["imported_from"], entry["origin"] = known[package]
 
 
+def add_requirements(found):
+    """Add to the stack, and to all that it requires, their Requires-Dist lines.
+
+    Lines of extras that nothing asks for are left out, except in the distributions of STACK. Other markers and the
+    versions are judged by the doctor.
+    """
+    entries, lines, seen, waiting = {}, {}, set(), list(ROOTS)
+    for entry in found:
+        entries.setdefault(entry["name"], entry)
+        if entry["name"] in STACK:
+            entry["requires"] = requirements(entry["path"])
+            lines.setdefault(entry["name"], by_extra(entry["requires"]))
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in seen or name not in entries:
+            continue
+        seen.add((name, extra))
+        if name not in lines:
+            lines[name] = by_extra(requirements(entries[name]["path"]))
+        for line in lines[name].get(extra, ()):
+            if line not in entries[name]["requires"]:
+                entries[name]["requires"].append(line)
+            waiting += required(line)
+
+
 def distribution(folder, entry):
     """Describe one .dist-info (or .egg-info) folder."""
     stem = entry.rsplit(".", 1)[0]
@@ -135,7 +194,7 @@ def distribution(folder, entry):
         "path": path,
         "has_record": is_recorded(path),
         "has_metadata": entry.endswith(".egg-info") or os.path.exists(os.path.join(path, "METADATA")),
-        "requires": requirements(path) if name in STACK else [],
+        "requires": [],
         "editable": is_editable(path),
     }
 
@@ -201,6 +260,7 @@ def main():
     own = {os.path.realpath(paths[name]) for name in ("purelib", "platlib")}
     found, leftovers = distributions(own)
     add_origins(found, own)
+    add_requirements(found)
     answer = {
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],

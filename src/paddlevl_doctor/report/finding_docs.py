@@ -22,6 +22,8 @@ _PROOFS: dict[Proof, str] = {
 }
 _KINDS: dict[Kind, str] = {
     "packages": "installs",
+    "requirements": "installs versions of these packages that the stack allows",
+    "separate": "removes the distributions that the stack does not require and installs the others again",
     "patch": "applies the patch",
     "paddle": "installs the paddle wheel that fits this machine",
     "set": "installs the version set chosen for the machine",

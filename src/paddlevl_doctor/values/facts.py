@@ -92,7 +92,7 @@ class Distribution:
     has_record: bool
     """Whether RECORD exists, or the installer keeps its records elsewhere (Debian, conda)."""
     requires: tuple[str, ...] = ()
-    """Requires-Dist lines, only for the stack and for torch, vllm and sglang."""
+    """Requires-Dist lines of the stack, of what it requires (without unused extras), of torch, vllm and sglang."""
     editable: bool = False
     has_metadata: bool = True
     in_target: bool = True
@@ -112,6 +112,20 @@ class PaddleBuild:
     cudnn: str | None
     architectures: tuple[int, ...] = ()
     """Compiled compute capabilities as 75, 80, ...; empty for a CPU wheel or if the wheel does not name them."""
+
+
+@dataclass(frozen=True)
+class SuspectFile:
+    """A file that decides whether the stack can be imported, and that contradicts a RECORD or has several owners."""
+
+    path: str
+    """Relative to site-packages."""
+    size: int | None
+    """None if it is missing."""
+    cut: bool
+    """Whether it is empty, or a shared library that ends too early."""
+    claims: Mapping[str, int]
+    """The size in the RECORD of each distribution that lists it."""
 
 
 @dataclass(frozen=True)
@@ -299,6 +313,7 @@ class Facts:
     """Where `fix` would create the target if there is none."""
     cache: ModelCache | None = None
     patched_files: tuple[PatchedFile, ...] = ()
+    suspect_files: tuple[SuspectFile, ...] = ()
     applied_patches: tuple[str, ...] = ()
     """Patches that transactions applied to this target and that were not undone."""
     interrupted_transaction: int | None = None

@@ -1,0 +1,102 @@
+"""Compares the few files that decide whether the stack can be imported with the sizes in RECORD.
+
+Only contradictions are facts. `check --integrity` compares every file with its hash.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.facts import Distribution, SuspectFile, Target
+
+_PADDLE = (
+    "paddle/__init__.py",
+    "paddle/base/__init__.py",
+    "paddle/base/core.py",
+    "paddle/base/libpaddle.so",
+    "paddle/base/libpaddle.pyd",
+    "paddle/libs/libphi.so",
+    "paddle/libs/libphi_core.so",
+    "paddle/libs/libcommon.so",
+)
+_FILES = {
+    "paddlepaddle": _PADDLE,
+    "paddlepaddle-gpu": _PADDLE,
+    "paddle": _PADDLE,
+    "paddlex": ("paddlex/__init__.py", "paddlex/inference/__init__.py"),
+    "paddleocr": ("paddleocr/__init__.py",),
+    "numpy": ("numpy/__init__.py",),
+    "safetensors": ("safetensors/__init__.py",),
+}
+_OPENCV = ("cv2/__init__.py", "cv2/config.py", "cv2/cv2.abi3.so", "cv2/cv2.pyd")
+_ELF_HEADER = 64
+
+
+def suspect_files(system: System, target: Target | None) -> tuple[SuspectFile, ...]:
+    """Return the deciding files that are missing, empty or cut, or that several distributions claim."""
+    if target is None:
+        return ()
+    records = _records(system, [d for d in target.distributions if _files_of(d.name)])
+    paths = dict.fromkeys((str(Path(d.path).parent), path) for d, _ in records for path in _files_of(d.name))
+    found = (_compared(system, target, records, site, path) for site, path in paths)
+    return tuple(one for one in found if one is not None)
+
+
+def _files_of(name: str) -> Sequence[str]:
+    return _OPENCV if name.startswith("opencv-") else _FILES.get(name, ())
+
+
+_Records = Sequence[tuple[Distribution, bytes]]
+
+
+def _records(system: System, distributions: Sequence[Distribution]) -> _Records:
+    """Return each distribution that has a RECORD with its content, after a line end."""
+    found = ((d, system.read_bytes(Path(d.path) / "RECORD")) for d in distributions)
+    return [(d, b"\n" + data) for d, data in found if data is not None]
+
+
+def _compared(system: System, target: Target, records: _Records, site: str, path: str) -> SuspectFile | None:
+    """Return a file if it contradicts a RECORD or is claimed twice, else None."""
+    claims = dict(_claims(records, site, path))
+    if not claims:
+        return None
+    size = system.file_size(Path(site, path))
+    differs = any(size != wanted for wanted in claims.values())
+    if not differs and len(claims) == 1:
+        return None
+    if differs and size is not None:  # another distribution may have written it
+        others = [d for d in target.distributions if not _files_of(d.name)]
+        claims.update(_claims(_records(system, others), site, path))
+    cut = size == 0 or _is_cut(system, Path(site, path), size, max(claims.values()))
+    if len(claims) == 1 and size is not None and not cut:  # an edit, or a library without its symbols
+        return None
+    return SuspectFile(path, size, cut, claims)
+
+
+def _claims(records: _Records, site: str, path: str) -> Iterator[tuple[str, int]]:
+    """Yield the name of each distribution whose RECORD lists a file, and the size there."""
+    for distribution, record in records:
+        for written in dict.fromkeys((path, path.replace("/", "\\"))):
+            start = record.find(f"\n{written},sha256=".encode())
+            if start >= 0 and str(Path(distribution.path).parent) == site:
+                size = record[start + 1 : record.find(b"\n", start + 1)].rpartition(b",")[2].strip()
+                if size.isdigit():
+                    yield distribution.name, int(size)
+
+
+def _is_cut(system: System, path: Path, size: int | None, recorded: int) -> bool:
+    """Return whether a shared library ends too early.
+
+    The section table of an ELF file is at its end, also after `strip` and `patchelf`.
+    """
+    if size is None or size >= recorded or path.suffix == ".py":
+        return False
+    head = system.read_head(path, _ELF_HEADER) or b""
+    if len(head) < _ELF_HEADER or head[:5] != b"\x7fELF\x02":
+        return True
+    (offset,) = struct.unpack_from("<Q", head, 40)
+    entry_size, entries = struct.unpack_from("<HH", head, 58)
+    return bool(offset + entry_size * entries > size)
