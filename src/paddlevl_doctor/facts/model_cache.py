@@ -54,7 +54,9 @@ def _cache_problem(system: System, root: Path) -> Text | None:
     """Return why `import paddlex` cannot make the folders of its cache, None if it can."""
     if all(system.exists(root / name) for name in _MADE):
         return None
-    there = next((path for path in (root, *root.parents) if system.exists(path)), root)
+    there = next((path for path in (root, *root.parents) if system.exists(path)), None)
+    if there is None:
+        return None
     if system.file_size(there) is not None:
         return message("cache-is-file", path=there)
     return None if system.can_write(there) else message("cache-read-only", path=there)
