@@ -23,6 +23,7 @@ from paddlevl_doctor.redaction import mask_url, printable, remember_url, without
 from paddlevl_doctor.report.json_documents import Document, as_json, error_document
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.system.processes import end_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -246,13 +247,10 @@ class Common:
         if self.output is None:
             sys.stdout.write(for_stdout(output, self.format_name))
             return
-        part = self.output.with_name(f".{self.output.name}.part")
         try:
-            part.write_text(output, encoding="utf-8", newline="\n")
-            part.replace(self.output)
+            with new_file(self.output) as file:
+                file.write(output.encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             raise UsageError(
                 message("cannot-write", option="--output", path=self.output, reason=error.strerror)
             ) from error
@@ -352,6 +350,7 @@ def fail(error: BaseException) -> None:
 
 def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
     try:
+        _require_working_folder()
         return body(common)
     except DoctorError as error:
         return _report_error(common, error)
@@ -370,6 +369,14 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
         text = message("internal", path=write_crash_report(error))
         sys.stderr.write(render(text, common.language) + "\n")
         return ExitCode.INTERNAL
+
+
+def _require_working_folder() -> None:
+    """Raise UsageError if the working folder was deleted, or may not be read."""
+    try:
+        os.getcwd()  # noqa: PTH109 - nothing else is needed of it
+    except OSError as error:
+        raise UsageError(message("no-working-folder", reason=error.strerror)) from error
 
 
 def _report_error(common: Common, error: DoctorError) -> int:
