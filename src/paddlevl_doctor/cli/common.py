@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import inspect
 import os
 import sys
@@ -363,12 +364,26 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK
-    except Exception as error:  # a bug: exit code 70 and a crash report
+    except Exception as error:
+        if isinstance(error, OSError) and (error.errno in _REFUSALS or "temporary directory" in str(error)):
+            names = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+            reason = error.strerror or str(error)
+            return _report_error(
+                common, DoctorError(message("system-refused", reason=reason, path=names or "-"))
+            )
+        # A bug: exit code 70 and a crash report.
         from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - loads tempfile
 
         text = message("internal", path=write_crash_report(error))
         sys.stderr.write(render(text, common.language) + "\n")
         return ExitCode.INTERNAL
+
+
+_REFUSALS = frozenset(
+    getattr(errno, name, -1)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO", "ESTALE")
+)
+"""What a full or read-only disk, missing rights and limits of the system do to any program."""
 
 
 def _require_working_folder() -> None:
@@ -384,5 +399,6 @@ def _report_error(common: Common, error: DoctorError) -> int:
         document = as_json(error_document(common.verb, error), common.language)
         with contextlib.suppress(OSError):  # stdout itself may be the problem
             sys.stdout.write(for_stdout(document, "json") + "\n")
-    sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
+    with contextlib.suppress(OSError):  # stderr may be closed or on a full disk
+        sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
     return error.exit_code

@@ -46,7 +46,7 @@ class Start:
 
 
 def ensure_home() -> None:
-    """Set the home folder to the root, as Docker does, in a container without HOME and without an entry for this user."""
+    """Set the home folder to the root, as Docker does, if there is no HOME and no entry for this user."""
     try:
         Path.home()
     except RuntimeError:
