@@ -17,6 +17,7 @@ from typing import Any
 from doctor import LARGE
 from doctor import environment as clean_environment
 from environments import environment
+from paddlevl_doctor.facts.deciding_files import deciding_files
 
 PROPERTY = "kills"
 """Under this name a test reports how many kills hit which phase (see `conftest`)."""
@@ -33,20 +34,29 @@ Tree = dict[str, tuple[str, str, int]]
 def small_environment(folder: Path) -> Path:
     """Make an environment that is the real set 2025-11 to an installer, out of hard links, and return its folder.
 
-    Every distribution is there, and paddlex 3.3.6 and paddleocr 3.3.1 with all their files; the others are what their
-    dist-info says. Paddle is the current set's already: its 7,000 files would only make every run longer.
+    Every distribution is there, and paddlex 3.3.6 and paddleocr 3.3.1 with all their files; the others have the files
+    that the quick check compares. Paddle is the current set's: its 7,000 files would only make every run longer.
     """
     source, current = environment("set-2025-11"), environment("current-311")
     for path in _files(source):
         _link(source, path, folder) if _is_wanted(path) else None
+    of_paddle = deciding_files("paddlepaddle")
     for path in _files(current):
-        if "/site-packages/paddlepaddle-" in f"/{path}":
+        if "/site-packages/paddlepaddle-" in f"/{path}" or path.partition("site-packages/")[2] in of_paddle:
             _link(current, path, folder)
     return folder
 
 
+_COMPARED = {
+    path for name in ("numpy", "safetensors", "opencv-contrib-python") for path in deciding_files(name)
+}
+
+
 def _is_wanted(path: str) -> bool:
-    top = path.partition("site-packages/")[2].partition("/")[0]
+    inside = path.partition("site-packages/")[2]
+    top = inside.partition("/")[0]
+    if inside in _COMPARED:
+        return True
     if not top:
         return not path.startswith("bin/") or Path(path).name.startswith(("python", "activate"))
     return (top in WHOLE or top.endswith((".dist-info", ".pth", ".py"))) and not top.startswith(

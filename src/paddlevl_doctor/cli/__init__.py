@@ -13,7 +13,7 @@ from paddlevl_doctor.cli.group import app
 from paddlevl_doctor.invocation import NAME, set_invocation
 from paddlevl_doctor.report.streams import accept_every_character
 from paddlevl_doctor.system.processes import hangup_is_interrupt
-from paddlevl_doctor.system.program import own_invocation
+from paddlevl_doctor.system.program import ensure_home, own_invocation
 
 _COMPLETE = "_PADDLEVL_DOCTOR_COMPLETE"
 """The variable with which a shell asks for completions; typer derives it from the name of the program."""
@@ -23,6 +23,7 @@ def main() -> None:
     """Run the command line. SIGTERM and a closed terminal have the same effect as Ctrl-C in every command."""
     gc.disable()  # a short process that mostly imports: garbage collection would take a tenth of its time
     accept_every_character()
+    ensure_home()
     with hangup_is_interrupt():
         try:
             called = own_invocation()

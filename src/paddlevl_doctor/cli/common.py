@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import inspect
 import os
 import sys
@@ -23,6 +24,7 @@ from paddlevl_doctor.redaction import mask_url, printable, remember_url, without
 from paddlevl_doctor.report.json_documents import Document, as_json, error_document
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.system.processes import end_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -246,13 +248,10 @@ class Common:
         if self.output is None:
             sys.stdout.write(for_stdout(output, self.format_name))
             return
-        part = self.output.with_name(f".{self.output.name}.part")
         try:
-            part.write_text(output, encoding="utf-8", newline="\n")
-            part.replace(self.output)
+            with new_file(self.output) as file:
+                file.write(output.encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
             raise UsageError(
                 message("cannot-write", option="--output", path=self.output, reason=error.strerror)
             ) from error
@@ -352,6 +351,7 @@ def fail(error: BaseException) -> None:
 
 def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
     try:
+        _require_working_folder()
         return body(common)
     except DoctorError as error:
         return _report_error(common, error)
@@ -364,7 +364,14 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         return ExitCode.OK
-    except Exception as error:  # a bug: exit code 70 and a crash report
+    except Exception as error:
+        if isinstance(error, OSError) and (error.errno in _REFUSALS or "temporary directory" in str(error)):
+            names = ", ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+            reason = error.strerror or str(error)
+            return _report_error(
+                common, DoctorError(message("system-refused", reason=reason, path=names or "-"))
+            )
+        # A bug: exit code 70 and a crash report.
         from paddlevl_doctor.report.crash import write_crash_report  # noqa: PLC0415 - loads tempfile
 
         text = message("internal", path=write_crash_report(error))
@@ -372,10 +379,26 @@ def _exit_code(common: Common, body: Callable[[Common], int]) -> int:
         return ExitCode.INTERNAL
 
 
+_REFUSALS = frozenset(
+    getattr(errno, name, -1)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EMFILE", "ENFILE", "EIO", "ESTALE")
+)
+"""What a full or read-only disk, missing rights and limits of the system do to any program."""
+
+
+def _require_working_folder() -> None:
+    """Raise UsageError if the working folder was deleted, or may not be read."""
+    try:
+        os.getcwd()  # noqa: PTH109 - nothing else is needed of it
+    except OSError as error:
+        raise UsageError(message("no-working-folder", reason=error.strerror)) from error
+
+
 def _report_error(common: Common, error: DoctorError) -> int:
     if common.format_name == "json" and common.output is None:
         document = as_json(error_document(common.verb, error), common.language)
         with contextlib.suppress(OSError):  # stdout itself may be the problem
             sys.stdout.write(for_stdout(document, "json") + "\n")
-    sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
+    with contextlib.suppress(OSError):  # stderr may be closed or on a full disk
+        sys.stderr.write(printable(without_home(render(error.message, common.language), Path.home())) + "\n")
     return error.exit_code

@@ -32,6 +32,7 @@ from paddlevl_doctor.packages.resolve import TargetPlatform
 from paddlevl_doctor.packages.uv import UvError
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request
 from paddlevl_doctor.packages.wheelhouse import DOCTOR, INDEX
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.url_logins import public_url
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -306,11 +307,10 @@ def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
+        with new_file(path) as file:
+            file.write(data)
     except OSError as error:
         raise UsageError(
             message("cannot-write", option="--export", path=path, reason=error.strerror)

@@ -39,13 +39,16 @@ def suspect_files(system: System, target: Target | None) -> tuple[SuspectFile, .
     """Return the deciding files that are missing, empty or cut, or that several distributions claim."""
     if target is None:
         return ()
-    records = _records(system, [d for d in target.distributions if _files_of(d.name)])
-    paths = dict.fromkeys((str(Path(d.path).parent), path) for d, _ in records for path in _files_of(d.name))
+    records = _records(system, [d for d in target.distributions if deciding_files(d.name)])
+    paths = dict.fromkeys(
+        (str(Path(d.path).parent), path) for d, _ in records for path in deciding_files(d.name)
+    )
     found = (_compared(system, target, records, site, path) for site, path in paths)
     return tuple(one for one in found if one is not None)
 
 
-def _files_of(name: str) -> Sequence[str]:
+def deciding_files(name: str) -> Sequence[str]:
+    """Return the files of a distribution (normalised name) that are compared, relative to site-packages."""
     return _OPENCV if name.startswith("opencv-") else _FILES.get(name, ())
 
 
@@ -68,7 +71,7 @@ def _compared(system: System, target: Target, records: _Records, site: str, path
     if not differs and len(claims) == 1:
         return None
     if differs and size is not None:  # another distribution may have written it
-        others = [d for d in target.distributions if not _files_of(d.name)]
+        others = [d for d in target.distributions if not deciding_files(d.name)]
         claims.update(_claims(_records(system, others), site, path))
     cut = size == 0 or _is_cut(system, Path(site, path), size, max(claims.values()))
     if len(claims) == 1 and size is not None and not cut:  # an edit, or a library without its symbols

@@ -12,13 +12,14 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import msgspec
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message, render
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.values import facts
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
@@ -98,20 +99,17 @@ def save(path: Path, recording: Recording, redacted: Callable[[Any], Any]) -> No
     members: dict[str, object] = {_MANIFEST: manifest, _FACTS: hidden.facts}
     if hidden.deep is not None:
         members[_DEEP] = hidden.deep
-    part = path.with_name(f".{path.name}.part")
     try:
-        _write(part, members)
-        part.replace(path)
+        with new_file(path) as file:
+            _write(file, members)
     except OSError as error:
         raise UsageError(
             message("cannot-write", option="--record", path=path, reason=error.strerror)
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def _write(path: Path, members: dict[str, object]) -> None:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def _write(file: BinaryIO, members: dict[str, object]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in members.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.create_system, entry.external_attr = 3, 0o100644 << 16  # the same on every system

@@ -22,7 +22,7 @@ from paddlevl_doctor.messages import Text, message, text
 from paddlevl_doctor.packages.download import wheel_fault
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag_of
 from paddlevl_doctor.packages.resolve import TargetPlatform, least_glibc
-from paddlevl_doctor.system.files import read_text
+from paddlevl_doctor.system.files import new_file, read_text
 from paddlevl_doctor.values.errors import DoctorError
 
 INDEX = "wheelhouse.toml"
@@ -147,9 +147,8 @@ def write(wheelhouse: Wheelhouse, *, tested: bool) -> None:
 
 
 def _replace(path: Path, content: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(content, encoding="utf-8", newline="\n")
-    part.replace(path)
+    with new_file(path) as file:
+        file.write(content.encode())
 
 
 def _requirement_lines(wheels: Sequence[WheelEntry]) -> str:

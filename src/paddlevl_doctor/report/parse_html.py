@@ -29,6 +29,7 @@ from paddlevl_doctor.parsing.output.run_report_model import (
 from paddlevl_doctor.parsing.workers.watchdog import slope
 from paddlevl_doctor.redaction import without_home
 from paddlevl_doctor.report.html import template, visible
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Block, Box
 
@@ -368,7 +369,8 @@ def write_page(run: RunReport, folder: Path, lang: str) -> Path:
     """Write the page to the folder of the results. Raises DoctorError if it cannot be written."""
     path = folder / NAME
     try:
-        path.write_text(run_page(run, Path.home(), lang), encoding="utf-8")
+        with new_file(path) as file:
+            file.write(run_page(run, Path.home(), lang).encode())
     except OSError as error:
         raise DoctorError(
             message("cannot-write", option="--output", path=path, reason=error.strerror)

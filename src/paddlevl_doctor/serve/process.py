@@ -27,6 +27,7 @@ from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, UvError, run_uv
 from paddlevl_doctor.serve.plan import CLIENT_FILE, HEADER, ServerPlan
 from paddlevl_doctor.system.child import Child
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError, UsageError
@@ -112,9 +113,8 @@ def write_client_file(system: System, plan: ServerPlan) -> None:
     present = system.read_text(path)
     if present is not None and not present.startswith(HEADER):
         raise UsageError(message("serve-file-not-ours", path=path))
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(plan.client.yaml, encoding="utf-8", newline="\n")
-    part.replace(path)
+    with new_file(path) as file:
+        file.write(plan.client.yaml.encode())
 
 
 @contextlib.contextmanager

@@ -68,7 +68,8 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
     """
     release = hold_interrupts()
     try:
-        with log.open("wb") as output:
+        log.unlink(missing_ok=True)  # it may be a link to another file
+        with log.open("xb") as output:
             process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""File operations that differ between POSIX and Windows: locks, links to folders, reading, and syncing a folder.
+"""File operations that differ between POSIX and Windows: locks, links to folders, files, and syncing a folder.
 
 Without special rights, Windows creates links to folders only as junctions. os.path.isjunction needs Python 3.12, so a
 junction is recognized by the reparse tag of lstat (winnt.h, IO_REPARSE_TAG_MOUNT_POINT).
@@ -14,6 +14,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,7 +30,7 @@ def _windows_module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-# --- reading ----------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------------
 
 
 def open_file(path: Path, *, pipes: bool = False) -> BinaryIO:
@@ -59,6 +60,24 @@ def load_json(data: str | bytes) -> Any:
         return json.loads(data)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+@contextlib.contextmanager
+def new_file(path: Path, part: Path | None = None) -> Iterator[BinaryIO]:
+    """Give a file that replaces `path` at the end of the block; after an error `path` stays as it was.
+
+    It is written as `part` in the same folder, a hidden file by default. A link in the place of either is not followed.
+    """
+    part = part or path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _open_at_once(path: str, flags: int) -> int:

@@ -253,7 +253,10 @@ class RealSystem:
         if text is None:
             import psutil  # noqa: PLC0415 - not needed on Linux
 
-            memory = psutil.virtual_memory()
+            try:
+                memory = psutil.virtual_memory()
+            except OSError:  # Linux without /proc
+                return 0, 0
             return memory.total >> 20, memory.available >> 20
         fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
         total, available = (int(fields[k].split()[0]) >> 10 for k in ("MemTotal", "MemAvailable"))
@@ -368,7 +371,10 @@ class RealSystem:
 
     def exists(self, path: Path) -> bool:
         """Return whether a path exists."""
-        return path.exists()
+        try:
+            return path.exists()
+        except OSError:  # a folder that may not be entered
+            return False
 
     def names(self, path: Path) -> tuple[str, ...]:
         """Return the sorted names in a folder."""

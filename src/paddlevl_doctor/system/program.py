@@ -45,6 +45,14 @@ class Start:
     """The file, folder or URL that the doctor was installed from; None: from an index."""
 
 
+def ensure_home() -> None:
+    """Set the home folder to the root, as Docker does, if there is no HOME and no entry for this user."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["USERPROFILE" if sys.platform == "win32" else "HOME"] = os.path.abspath(os.sep)  # noqa: PTH100 - a string
+
+
 def own_invocation() -> Invocation:
     """Return how this process was started, without the options of the doctor."""
     start = Start(
@@ -59,12 +67,8 @@ def own_invocation() -> Invocation:
         parents=_parents,
         source=_source,
     )
-    try:
-        home = str(Path.home())
-    except RuntimeError:  # a container without HOME and without an entry for this user
-        home = ""
     uv = ("uv",) if _which_outside("uv") else (sys.executable, "-m", "uv")
-    return Invocation(program_of(start), (), sys.executable, uv, shell_of(sys.platform), home)
+    return Invocation(program_of(start), (), sys.executable, uv, shell_of(sys.platform), str(Path.home()))
 
 
 def _which_outside(name: str) -> str | None:

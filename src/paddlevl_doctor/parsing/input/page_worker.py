@@ -28,6 +28,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from paddlevl_doctor.parsing.input.decode import UnreadableImageError, decode_frame, open_image
+from paddlevl_doctor.system.files import new_file
 
 _BOX_COLOUR = "#c62828"
 _PAGE_WIDTH_PER_FONT_SIZE = 60
@@ -220,10 +221,8 @@ def _write_pdf(sheets: list[dict[str, Any]], pdf: Path) -> None:
     """Write a PDF with one JPEG of screen size per page; the file is replaced in one step."""
     import img2pdf  # noqa: PLC0415 - only finished documents need it
 
-    new = pdf.with_name(f"{pdf.name}.new")
-    with new.open("wb") as out:
+    with new_file(pdf, pdf.with_name(f"{pdf.name}.new")) as out:
         img2pdf.convert([_page_jpeg(sheet) for sheet in sheets], outputstream=out)
-    new.replace(pdf)
 
 
 def _page_jpeg(sheet: dict[str, Any]) -> bytes:

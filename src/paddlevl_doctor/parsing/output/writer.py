@@ -15,6 +15,7 @@ from paddlevl_doctor.parsing.output.html_tables import Rows, rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.run.result_files import remove_stale
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
+from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Box, Page, Reading
 
@@ -94,12 +95,8 @@ def _markdown(job: DocumentJob, reading: Reading) -> str:
 
 def _write(path: Path, data: bytes) -> Path:
     """Replace a file atomically."""
-    new = path.with_name(f"{path.name}.new")
-    try:
-        new.write_bytes(data)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with new_file(path, path.with_name(f"{path.name}.new")) as file:
+        file.write(data)
     return path
 
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message
-from paddlevl_doctor.system.files import load_json, open_file, read_text
+from paddlevl_doctor.system.files import load_json, new_file, open_file, read_text
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
@@ -100,15 +100,13 @@ class PageStore:
         `folder` is the folder that it was read into; the default is `folder_of` the page.
         """
         folder = folder or self.folder_of(page.page.index)
-        new = folder / f"{_FILE_NAME}.new"
         document = {"schema": SCHEMA, "key": self.key, "document": self.document, **as_dict(page)}
         with _reporting_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            with new.open("w", encoding="utf-8") as file:
-                json.dump(document, file, ensure_ascii=False)
+            with new_file(folder / _FILE_NAME, folder / f"{_FILE_NAME}.new") as file:
+                file.write(json.dumps(document, ensure_ascii=False).encode())
                 file.flush()
                 os.fsync(file.fileno())
-            new.replace(folder / _FILE_NAME)
 
     def load(self, index: int) -> PageRead | None:
         """Return a stored page with the same key, None if there is none."""
