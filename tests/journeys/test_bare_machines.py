@@ -84,7 +84,9 @@ def test_few_open_files_and_full_streams_crash_nothing(tmp_path: Path) -> None:
 
 MOUNTS = {
     "no /proc": "mount -t tmpfs none /proc",
-    "read-only": "mount --bind / / && mount -o remount,bind,ro / && mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp",
+    "read-only": " && ".join(
+        f"mount --bind {path} {path} && mount -o remount,bind,ro {path}" for path in ("/", "/tmp")
+    ),
 }
 
 
