@@ -31,3 +31,17 @@ def test_the_name_of_a_document_steers_no_terminal(tmp_path: Path) -> None:
 
     assert (answer.code, f"{SHOWN}.png" in answer.stderr) == (2, True), answer.stderr
     assert not {"\x1b", "\x07"} & set(answer.stderr + answer.stdout)
+
+
+def test_deep_json_of_a_server_is_one_sentence_or_a_finding(tmp_path: Path) -> None:
+    documents.page().save(tmp_path / "page.png")
+    said = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"[" * 100_000
+    for words in (
+        ("check", "--server-url"),
+        ("serve", "--url"),
+        ("parse", "page.png", "--engine", "server", "--server-url"),
+    ):
+        with listening(said) as address:
+            answer = doctor(*words, f"http://{address}", cwd=tmp_path)
+        assert answer.code == 1, (words, answer)
+        assert answer.stdout or "nested too deeply" in answer.stderr

@@ -53,6 +53,27 @@ def test_no_module_of_the_working_folder_is_imported(version: str, tmp_path: Pat
     assert not mark.exists()
 
 
+def test_python_m_takes_no_module_of_the_working_folder_for_the_doctor(tmp_path: Path) -> None:
+    """What Python itself imports for -m, such as runpy, is beyond the doctor."""
+    names = (
+        "json",
+        "msgspec",
+        "typer",
+        "rich",
+        "tomli",
+        "packaging",
+        "numpy",
+        "inspect",
+        "dataclasses",
+        "hashlib",
+    )
+    for name in names:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('of a stranger')\n", encoding="utf-8")
+    for words in (("check",), ("fix",), ("matrix", "--format", "json")):
+        answer = doctor(*words, cwd=tmp_path)
+        assert (answer.code in (0, 1), answer.stderr) == (True, "")
+
+
 # --- environments of other users ----------------------------------------------------------------------------
 
 

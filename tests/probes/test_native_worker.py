@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from paddlevl_doctor.commands.engine_factory import login_variables
 from paddlevl_doctor.facts.run_probes import PROBES
+from paddlevl_doctor.invocation import without_password
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from waiting import is_running, until
 
@@ -131,3 +134,23 @@ def test_on_a_processor_there_is_nothing_to_give_back(tmp_path: Path, env: dict[
         (n, None, None) for n in range(3)
     ]
     assert (tmp_path / "notes").read_text() == "read 0.png\nread 1.png\nread 2.png\n"
+
+
+def test_the_login_of_a_server_is_in_the_environment_and_not_among_the_arguments(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    url = "http://bob:hunter22@127.0.0.1:9/v1"
+    module = PADDLEOCR.replace("(self, device)", "(self, device, vl_rec_server_url=None)")
+    (tmp_path / "paddleocr.py").write_text(
+        module.replace('        stop("load")', "        note(str(vl_rec_server_url))")
+    )
+    options = json.dumps({"vl_rec_server_url": without_password(url)})
+    argv = (*command("cpu"), "--options", options)
+    for variables, wanted in ((login_variables(url), url), ({}, "http://127.0.0.1:9/v1")):
+        child = JsonLinesProcess(argv, {**env, **variables}, tmp_path / "log")
+        until(lambda: (tmp_path / "notes").read_text().endswith("\n"))
+        child.close()
+        assert (tmp_path / "notes").read_text() == f"{wanted}\n"
+        (tmp_path / "notes").write_text("")
+    assert "hunter22" not in " ".join(argv)
+    assert login_variables("http://127.0.0.1:9/v1") == {}

@@ -24,7 +24,7 @@ from paddlevl_doctor.redaction import mask_url, printable, remember_url, without
 from paddlevl_doctor.report.json_documents import Document, as_json, error_document
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.report.streams import for_stdout
-from paddlevl_doctor.system.files import new_file
+from paddlevl_doctor.system.files import json_bytes, new_file
 from paddlevl_doctor.system.machine import interface_locale
 from paddlevl_doctor.system.processes import end_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -250,7 +250,8 @@ class Common:
             return
         try:
             with new_file(self.output) as file:
-                file.write(output.encode())
+                is_json = self.format_name == "json"
+                file.write(json_bytes(output) if is_json else output.encode("utf-8", "replace"))
         except OSError as error:
             raise UsageError(
                 message("cannot-write", option="--output", path=self.output, reason=error.strerror)

@@ -10,6 +10,7 @@ import msgspec
 from paddlevl_doctor.cluster.storage import RemotePath
 from paddlevl_doctor.parsing.run.report import Judgement
 from paddlevl_doctor.redaction import scrubbed
+from paddlevl_doctor.system.files import json_bytes
 from paddlevl_doctor.values.findings import as_dict
 
 NAME = "documents.jsonl"
@@ -96,7 +97,8 @@ class Ledger:
 def _line(document: ClusterDocument) -> str:
     """Return the JSON line of a document without credentials, except in the fields that the next run compares."""
     compared = {name: getattr(document, name) for name in ("input", "version", "key", "results")}
-    return json.dumps({**scrubbed(as_dict(document)), **compared}, ensure_ascii=False) + "\n"
+    text = json.dumps({**scrubbed(as_dict(document)), **compared}, ensure_ascii=False)
+    return json_bytes(text).decode() + "\n"
 
 
 def _parse_line(line: str) -> ClusterDocument | None:

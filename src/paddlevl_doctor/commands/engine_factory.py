@@ -21,6 +21,7 @@ from paddlevl_doctor.facts.model_versions import (
 from paddlevl_doctor.facts.network import answering_hubs
 from paddlevl_doctor.facts.run_probes import probe_environment, user_cache
 from paddlevl_doctor.facts.server import api_key, loopback_exemptions
+from paddlevl_doctor.invocation import without_password
 from paddlevl_doctor.knowledge.visible_gpus import as_counted, is_guess
 from paddlevl_doctor.knowledge.wheel_choice import usable_gpus
 from paddlevl_doctor.messages import Text, message
@@ -224,16 +225,28 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
     setup = NativeSetup(
         python=context.target.python,
         device="cpu",
-        env={**probe_environment(context.system, context.target), **loopback_exemptions(context.system.env)},
+        env={
+            **probe_environment(context.system, context.target),
+            **loopback_exemptions(context.system.env),
+            **login_variables(server.url),
+        },
         folder=folder / "worker-server",
         incident_folder=request.output / INCIDENTS,
-        options={**client, "vl_rec_server_url": server.url, **layout},
+        options={**client, "vl_rec_server_url": without_password(server.url), **layout},
         strategies=server_strategies(layout=layout != _NO_LAYOUT),
         warm=_warm_workers(context),
         limits={**LIMITS, "read": Limits(LIMITS["read"].busy, server.seconds)},
     )
     found.engines.append(NativeEngine(setup, found.samples, found.incidents, label="server"))
     found.cache_key = f"server {(model, version, layout == _NO_LAYOUT, readers_of(context.target))}"
+
+
+def login_variables(url: str) -> dict[str, str]:
+    """Return the variable with the URL of a server for the worker, whose arguments every user of the machine can see.
+
+    It is empty for a URL without a user and a password.
+    """
+    return {"PADDLEVL_DOCTOR_SERVER_URL": url} if without_password(url) != url else {}
 
 
 def _served_model(context: ParseContext, server: VisionServer) -> str:

@@ -66,6 +66,10 @@ def load(arguments, speaker):
     key = os.environ.get("PADDLEVL_DOCTOR_API_KEY")
     if key and "vl_rec_server_url" in wanted:
         wanted["vl_rec_api_key"] = key
+    if "vl_rec_server_url" in wanted:  # with a login, which is no argument
+        wanted["vl_rec_server_url"] = os.environ.get(
+            "PADDLEVL_DOCTOR_SERVER_URL", wanted["vl_rec_server_url"]
+        )
     pipeline = cls(**{name: value for name, value in wanted.items() if name in known or name == "device"})
     seconds["load"] = round(time.perf_counter() - started, 3)
     return pipeline, seconds

@@ -370,7 +370,7 @@ def write_page(run: RunReport, folder: Path, lang: str) -> Path:
     path = folder / NAME
     try:
         with new_file(path) as file:
-            file.write(run_page(run, Path.home(), lang).encode())
+            file.write(run_page(run, Path.home(), lang).encode("utf-8", "replace"))
     except OSError as error:
         raise DoctorError(
             message("cannot-write", option="--output", path=path, reason=error.strerror)

@@ -62,6 +62,11 @@ def load_json(data: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from error
 
 
+def json_bytes(text: str) -> bytes:
+    """Return JSON text as UTF-8. A surrogate, from a file name that is no UTF-8, becomes its escape in JSON."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 @contextlib.contextmanager
 def new_file(path: Path, part: Path | None = None) -> Iterator[BinaryIO]:
     """Give a file that replaces `path` at the end of the block; after an error `path` stays as it was.

@@ -15,7 +15,7 @@ from paddlevl_doctor.parsing.output.html_tables import Rows, rows_of
 from paddlevl_doctor.parsing.output.markdown import as_document, as_markdown
 from paddlevl_doctor.parsing.run.result_files import remove_stale
 from paddlevl_doctor.parsing.run.scheduler import PREVIEW, DocumentJob
-from paddlevl_doctor.system.files import new_file
+from paddlevl_doctor.system.files import json_bytes, new_file
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Box, Page, Reading
 
@@ -74,9 +74,9 @@ def write_outputs(job: DocumentJob, reading: Reading, folder: Path, source: Page
     try:
         base.parent.mkdir(parents=True, exist_ok=True)
         markdown = _markdown(job, reading)
-        written = [_write(Path(f"{base}.md"), markdown.encode())]
+        written = [_write(Path(f"{base}.md"), markdown.encode("utf-8", "replace"))]
         document = json.dumps(as_document(reading), ensure_ascii=False, indent=2) + "\n"
-        written.append(_write(Path(f"{base}.json"), document.encode()))
+        written.append(_write(Path(f"{base}.json"), json_bytes(document)))
         tables = list(tables_of(reading.pages))
         written += [_write(Path(f"{base}.tables.xlsx"), workbook(tables))] if tables else []
         written += _write_pdfs(job, base, source)

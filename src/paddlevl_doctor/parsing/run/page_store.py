@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, from_json, message
-from paddlevl_doctor.system.files import load_json, new_file, open_file, read_text
+from paddlevl_doctor.system.files import json_bytes, load_json, new_file, open_file, read_text
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import as_dict
 from paddlevl_doctor.values.pages import Block, Page, box_of
@@ -104,7 +104,7 @@ class PageStore:
         with _reporting_write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             with new_file(folder / _FILE_NAME, folder / f"{_FILE_NAME}.new") as file:
-                file.write(json.dumps(document, ensure_ascii=False).encode())
+                file.write(json_bytes(json.dumps(document, ensure_ascii=False)))
                 file.flush()
                 os.fsync(file.fileno())
 
