@@ -304,6 +304,81 @@ def test_a_folder_of_a_package_that_became_a_link_is_named_and_undone_without_it
     assert without_locks(fingerprint(project)) == without_locks(former)
 
 
+def test_an_edit_that_keeps_size_and_time_is_an_edit(repaired: tuple[Path, Path, dict[str, str]]) -> None:
+    project, site, _ = repaired
+    module = site / "tiny" / "__init__.py"
+    found, words = module.stat(), module.read_text(encoding="utf-8")
+    module.with_name("saved").write_text(words.upper(), encoding="utf-8")
+    module.with_name("saved").replace(module)
+    os.utime(module, ns=(found.st_atime_ns, found.st_mtime_ns))
+    refused = doctor("undo", cwd=project)
+    assert (refused.code, "tiny/__init__.py" in refused.stderr) == (1, True)
+    assert module.read_text(encoding="utf-8") == words.upper()
+
+
+def test_a_patched_file_that_was_removed_with_its_package_does_not_come_back(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    shutil.rmtree(site / "paddlex")
+    done = doctor("undo", cwd=project)
+    assert (done.code, (site / "paddlex").exists()) == (0, False), done.stderr
+    assert "1.0" in (site / "tiny" / "__init__.py").read_text(encoding="utf-8")
+
+
+def test_what_undo_to_a_number_cannot_do_is_said(repaired: tuple[Path, Path, dict[str, str]]) -> None:
+    project, _, _ = repaired
+    before = fingerprint(project)
+    newer = doctor("undo", "--to", "5", cwd=project)
+    assert (newer.code, newer.stderr) == (
+        2,
+        "No transaction is newer than 5: the newest is 1. Nothing was undone.\n",
+    )
+    assert doctor("undo", "--to", "-1", cwd=project).code == 2
+    journal = project / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    (journal / "commit.json").unlink()
+    lines = (journal / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (journal / "journal.jsonl").write_bytes(b"".join(lines[:-1]))
+    shown = doctor("undo", "--dry-run", cwd=project)
+    assert (shown.code, "Transaction 1 was interrupted" in shown.stderr) == (2, True), shown.stderr
+    (journal / "journal.jsonl").write_bytes(b"".join(lines))
+    assert without_state(fingerprint(project)) == without_state(before)
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_something_in_the_place_of_the_folder_for_changed_files_is_refused_before_any_change(
+    kind: str, repaired: tuple[Path, Path, dict[str, str]]
+) -> None:
+    project, site, _ = repaired
+    (site / "tiny" / "__init__.py").unlink()
+    (site / "tiny" / "__init__.py").write_text("# mine\n", encoding="utf-8")
+    aside = project / ".venv" / STATE_FOLDER / "set-aside"
+    if kind == "file":
+        aside.write_text("", encoding="utf-8")
+    else:
+        (aside / "0001").mkdir(parents=True)
+        (aside / "0001" / "lib").symlink_to(project / ".venv" / "lib")
+    before = fingerprint(project)
+    refused = doctor("undo", "--yes", cwd=project)
+    assert (refused.code, str(aside) in refused.stderr) == (1, True), refused.stderr
+    assert without_locks(fingerprint(project)) == without_locks(before)
+
+
+def test_the_users_files_are_named_if_only_a_part_can_be_put_back(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    next((project / ".venv" / STATE_FOLDER).rglob("only_in_1.py")).unlink()
+    module = site / "tiny" / "__init__.py"
+    module.unlink()
+    module.write_text("# mine\n", encoding="utf-8")
+    done = doctor("undo", "--yes", cwd=project)
+    assert done.code == 5
+    assert "lib/python3.11/site-packages/tiny/__init__.py" in done.stderr
+    aside = project / ".venv" / STATE_FOLDER / "set-aside" / "0001" / module.relative_to(project / ".venv")
+    assert aside.read_text(encoding="utf-8") == "# mine\n"
+
+
 def test_an_interrupt_at_the_end_of_an_undo_says_that_it_is_undone(
     repaired: tuple[Path, Path, dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

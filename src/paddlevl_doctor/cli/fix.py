@@ -85,7 +85,9 @@ def fix(
 def undo(
     common: Common,
     list_: Annotated[bool, typer.Option("--list", help="List the transactions that can be undone.")] = False,
-    to: Annotated[int | None, typer.Option(help="Undo all transactions after this one (0: all).")] = None,
+    to: Annotated[
+        int | None, typer.Option(min=0, help="Undo all transactions after this one (0: all).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be undone.")] = False,
     yes: Annotated[
         bool,

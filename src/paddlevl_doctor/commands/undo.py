@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
 from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, refuse, undo
-from paddlevl_doctor.messages import message
+from paddlevl_doctor.messages import message, sentences
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.errors import UsageError
+from paddlevl_doctor.values.errors import UndoNeededError, UsageError
 from paddlevl_doctor.values.findings import Stage
 
 
@@ -51,13 +52,25 @@ def undo_command(
         for transaction, newer in _with_newer(chosen) if not yes else ():  # all can be undone, or none is
             refuse(transaction, yes=yes, newer=newer)
         for transaction in chosen:
-            with stage(message("stage-undo", number=transaction.number)):
+            with stage(message("stage-undo", number=transaction.number)), _after(done):
                 done.append(undo(system, transaction, yes=yes))
     undone = [one.transaction for one in done]
     if recovered is not None:
         undone.insert(0, recovered.number)
         done.insert(0, UndoPreview(recovered.number, changed=recovered.changed))
     return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
+
+
+@contextlib.contextmanager
+def _after(done: Sequence[UndoPreview]) -> Iterator[None]:
+    """Let the error of an undo name the transactions that were undone before."""
+    try:
+        yield
+    except UndoNeededError as error:
+        if not done:
+            raise
+        before = message("undone-before", numbers=[one.transaction for one in done])
+        raise UndoNeededError(sentences((before, error.message))) from error
 
 
 def _with_newer(
@@ -75,8 +88,12 @@ def _chosen(
 ) -> list[journal.Transaction]:
     """Return the transactions to undo, newest first. Raises UsageError if there is none and one is `needed`."""
     history = journal.history(prefix)
-    history = [one for one in history if one.read().state != "open"] if dry_run else history
+    opened = [one.number for one in history if one.read().state == "open"]
+    if opened and dry_run:
+        raise UsageError(message("undo-interrupted-first", number=opened[-1]))
     chosen = [one for one in reversed(history) if one.number > to] if to is not None else history[-1:]
+    if not chosen and history and to is not None:
+        raise UsageError(message("nothing-newer", to=to, newest=history[-1].number))
     if not chosen and needed:
         raise UsageError(message("nothing-to-undo", path=prefix))
     return chosen

@@ -187,7 +187,7 @@ def is_changed_since(places: Places, entry: Entry) -> bool:
         return False
     if entry.before is not None and entry.before.kind == "folder" and former is not None:
         return os.path.lexists(former) and os.path.lexists(path)  # another folder is there now
-    return not holds(path, entry.after) and not holds(path, entry.before)
+    return not holds(path, entry.after, exactly=True) and not holds(path, entry.before)
 
 
 def is_lost(places: Places, entry: Entry) -> bool:

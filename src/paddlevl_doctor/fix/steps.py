@@ -269,13 +269,13 @@ def _run_installer(
     """Keep the tree, run the installer, and record what it changed; nothing else is taken back later."""
     transaction, kept = context.transaction, context.transaction.folder / step.id
     creates = isinstance(step, CreateEnvironment)
+    context.ready()  # before the tree is kept: what is saved between that and the installer is not kept
     transaction.write("keep", durable=not context.creates, step=step.id)
     with uv_locked(context.prefix):
         installs.keep_tree(context.prefix, roots, kept, creates=creates)
     requirements = step.requirements if isinstance(step, InstallPackages) else ()
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
     context.log_intent(step, roots=roots, **planned)
-    context.ready()
     changed = run()
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, changed, creates=creates)

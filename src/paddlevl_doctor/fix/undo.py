@@ -98,6 +98,7 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
     step = str(intent["step"])
     if "roots" not in intent:
         listed = tuple(map(entries.entry_from_json, intent.get("entries", ())))
+        listed = tuple(entry for entry in listed if not _was_removed_since(transaction, entry))
         listed = _moved_with_project(transaction, intent, listed)
         moves, links = tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
         return StepChanges(listed, moves=moves, links=links)
@@ -108,6 +109,15 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
         raise UndoNeededError(damaged(transaction, reason))
     found = installs.changes_from_bytes((transaction.folder / step / installs.ENTRIES).read_bytes())
     return StepChanges(found.entries, found.folders, found.created)
+
+
+def _was_removed_since(transaction: Transaction, entry: Entry) -> bool:
+    """Return whether a single file that a step changed was removed since, for example with its package: it stays so."""
+    states = (entry.before, entry.after)
+    are_files = all(state is not None and state.kind == "file" for state in states)
+    former = places_of(transaction).former(entry)
+    is_kept = former is not None and os.path.lexists(former)
+    return are_files and is_kept and not os.path.lexists(transaction.prefix / entry.path)
 
 
 def _moved_with_project(
@@ -185,7 +195,7 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     creates = bool(transaction.read().begin.get("creates"))
     return UndoPreview(
         transaction.number,
-        restored=sum(entry.before is not None for entry in oldest.values()),
+        restored=sum(e.before is not None and not entries.is_lost(places, e) for e in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
         changed=tuple(path for e in newest.values() for path in _changed_paths(places, e, set(oldest))),
         added=tuple(_added(places, found, whole=creates)),
@@ -381,6 +391,8 @@ def _other_versions(transaction: Transaction) -> list[Path]:
 
 def refuse(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) -> UndoPreview:
     """Return what an undo would do, or raise as `undo` does; the paths `newer` are changed back by others first."""
+    if yes:
+        _refuse_blocked_aside(transaction)
     _refuse_damaged(transaction, yes=yes)
     shown = preview(transaction, newer)
     if not yes:
@@ -396,6 +408,16 @@ def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
         reason = message("kept-lost", count=len(lost), paths=list(lost[:5])) if lost else None
     if reason is not None:
         raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
+
+
+def _refuse_blocked_aside(transaction: Transaction) -> None:
+    """Raise DoctorError if a file or a link is where the user's versions of changed files would be moved to."""
+    folder = transaction.aside.parent
+    found = [folder, *(Path(at, name) for at, names, _ in os.walk(folder) for name in names)]
+    wrong = (path for path in found if os.path.lexists(path) and (path.is_symlink() or not path.is_dir()))
+    blocked = next(wrong, None)
+    if blocked is not None:
+        raise DoctorError(message("aside-in-the-way", path=blocked))
 
 
 def _refuse_changed(transaction: Transaction, shown: UndoPreview) -> None:
@@ -445,5 +467,8 @@ def _listed_changes(path: Path) -> StepChanges | None:
 def _salvage(transaction: Transaction, reason: Message) -> Message:
     """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
     count = _recoverable(transaction)
-    _take_back(transaction, readable(transaction), aside=True)
-    return message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
+    changed = _take_back(transaction, readable(transaction), aside=True)
+    moved = [path for path in dict.fromkeys(changed) if os.path.lexists(transaction.aside / path)]
+    done = message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
+    named = message("undo-set-aside", aside=transaction.aside, count=len(moved), paths=moved)
+    return message("two-sentences", first=done, second=named) if moved else done
