@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -243,6 +244,32 @@ def test_a_renamed_project_is_undone_with_its_link(
     answer = doctor("undo", cwd=renamed)
     assert answer.code == 0, answer.stderr
     assert fingerprint(renamed) == former
+
+
+def test_what_was_saved_in_a_file_before_uv_removes_it_is_kept_and_named(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    module = site / "tiny" / "__init__.py"
+
+    def save_before(*given: Any) -> Installed:
+        saved = module.with_name("saved")
+        saved.write_text("# mine\n", encoding="utf-8")
+        saved.replace(module)
+        time.sleep(1)  # as long as uv needs until it removes the former version, at least
+        return uv.install(*given)
+
+    monkeypatch.setattr(steps, "install", save_before)
+    step = replace(install(Where(tmp_path, wheels, 1)), diff="~ tiny 1.0 -> 2.0")
+    venv = tmp_path / ".venv"
+    with locked(venv):
+        applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
+    aside = venv / STATE_FOLDER / "set-aside" / "0001" / module.relative_to(venv)
+    assert aside.read_text(encoding="utf-8") == "# mine\n"
+    assert (
+        "changed while they were being installed (1): lib/python3.11/site-packages/tiny/__init__.py"
+        in str(applied.outcomes[0].message)
+    )
 
 
 def test_an_edit_of_a_file_that_uv_has_just_written_is_kept(

@@ -18,6 +18,7 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, state_of, write_durably
 from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.watch_edits import kept_edits
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
@@ -276,7 +277,11 @@ def _run_installer(
     requirements = step.requirements if isinstance(step, InstallPackages) else ()
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
     context.log_intent(step, roots=roots, **planned)
-    changed = run()
+    old = [path for root in roots for path in installs.claims(context.prefix / root, _planned_names(step))]
+    with kept_edits(old, kept / "edited") as edited:
+        changed = run()
+    _set_edits_aside(context, edited)
+    shutil.rmtree(kept / "edited", ignore_errors=True)
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, changed, creates=creates)
     with uv_locked(context.prefix):
@@ -295,6 +300,18 @@ def _run_installer(
 
 _MAX_SHOWN_PATHS = 3
 """The files that a message names for each distribution."""
+
+
+def _set_edits_aside(context: StepContext, edited: Mapping[str, Path]) -> None:
+    """Move what the user saved in files that the installer removed to the folder for such files, and name it."""
+    for path, kept in edited.items():
+        place = context.transaction.aside / context.relative(Path(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(kept, place)
+    if edited:
+        shown = [context.relative(Path(path)) for path in [*edited][:_MAX_SHOWN_PATHS]]
+        values = {"count": len(edited), "paths": shown, "aside": context.transaction.aside}
+        context.notes.append(message("edited-while-installing", **values))
 
 
 def _planned_names(step: Step) -> list[str]:
