@@ -24,6 +24,7 @@ from doctor import doctor, environment, fingerprint, start_doctor
 from paddlevl_doctor.commands import fix as command
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.judge_facts import Examination
+from paddlevl_doctor.fix.journal import begin
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.machine import RealSystem
 from small_stack import copy_paddlex, site_of, small_stack
@@ -192,9 +193,8 @@ def test_an_interrupt_in_the_check_after_the_last_step_rolls_back(
 
 
 def test_check_reports_the_interrupted_creation_of_an_environment(tmp_path: Path) -> None:
-    journal = tmp_path / ".venv" / ".paddlevl-doctor" / "transactions" / "0001" / "journal.jsonl"
-    journal.parent.mkdir(parents=True)
-    journal.write_text('{"event": "begin"}\n', encoding="utf-8")
+    (tmp_path / ".venv").mkdir()
+    begin(tmp_path / ".venv", {}, creates=True)
     assert waiting(tmp_path) == "warning"
 
 
