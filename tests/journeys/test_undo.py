@@ -331,6 +331,14 @@ def test_a_folder_of_a_package_that_became_a_link_is_named_and_undone_without_it
     assert without_locks(fingerprint(project)) == without_locks(former)
 
 
+def test_a_file_in_the_place_of_the_records_is_named(tmp_path: Path, wheels: Path) -> None:
+    build(tmp_path, FORMER, wheels)
+    (tmp_path / ".venv" / STATE_FOLDER).write_text("mine", encoding="utf-8")
+    for words in (("fix", "--apply"), ("undo",)):
+        refused = doctor(*words, cwd=tmp_path)
+        assert (refused.code, "is a file, in the place" in refused.stderr) == (1, True), refused.stderr
+
+
 def test_an_edit_that_keeps_size_and_time_is_an_edit(repaired: tuple[Path, Path, dict[str, str]]) -> None:
     project, site, _ = repaired
     module = site / "tiny" / "__init__.py"

@@ -42,6 +42,8 @@ def locked(prefix: Path, wait: float = WAIT) -> Iterator[None]:
     folder = prefix / STATE_FOLDER
     try:
         descriptor = _wait_for(folder, prefix, wait)
+    except FileExistsError as error:
+        raise DoctorError(message("state-is-file", path=prefix / STATE_FOLDER)) from error
     except OSError as error:
         raise DoctorError(message("target-read-only", path=prefix, reason=error.strerror)) from error
     try:
