@@ -158,7 +158,8 @@ def test_one_run_cures_what_the_first_fix_uncovers(tmp_path: Path) -> None:
     assert "dtype-mismatch-bf16" in plan[0]["resolves"]
     assert cured.code == 0, cured.stdout + cured.stderr
     found = cured.document["recheck"]["findings"]
-    assert [f["id"] for f in found if f["status"] in ("error", "warning")] == []
+    # The foreign distribution `paddle` shares files with PaddlePaddle; it is not removed without --yes.
+    assert [f["id"] for f in found if f["status"] in ("error", "warning")] == ["overlapping-dists"]
 
 
 @pytest.mark.parametrize("new", [False, True])

@@ -10,9 +10,9 @@ import zipfile
 from collections.abc import Sequence
 
 _STACK = {
-    "paddlepaddle": {"paddle/__init__.py": b""},
-    "paddlepaddle-gpu": {"paddle/__init__.py": b""},
-    "paddlex": {"paddlex/inference/__init__.py": b""},
+    "paddlepaddle": {"paddle/__init__.py": b"# PaddlePaddle\n"},
+    "paddlepaddle-gpu": {"paddle/__init__.py": b"# PaddlePaddle\n"},
+    "paddlex": {"paddlex/inference/__init__.py": b"# inference\n"},
     "paddleocr": {"paddleocr/__init__.py": b"class PaddleOCRVL: ...\n"},
 }
 """What the import after a repair needs of the stack."""

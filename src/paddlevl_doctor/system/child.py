@@ -68,8 +68,11 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
     """
     release = hold_interrupts()
     try:
-        log.unlink(missing_ok=True)  # it may be a link to another file
-        with log.open("xb") as output:
+        if (
+            log.is_symlink() or log.is_file()
+        ):  # a link may lead to another file; a device such as /dev/null stays
+            log.unlink()
+        with log.open("wb" if log.exists() else "xb") as output:
             process = subprocess.Popen(
                 list(argv),
                 stdin=subprocess.DEVNULL,

@@ -72,7 +72,13 @@ def new_file(path: Path, part: Path | None = None) -> Iterator[BinaryIO]:
     """Give a file that replaces `path` at the end of the block; after an error `path` stays as it was.
 
     It is written as `part` in the same folder, a hidden file by default. A link in the place of either is not followed.
+    A device, such as /dev/null or /dev/stdout, and a pipe that is read are written to and never replaced.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        with open(path, "wb", opener=_open_at_once) as device:
+            os.set_blocking(device.fileno(), True)
+            yield device
+        return
     part = part or path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     try:
