@@ -141,6 +141,12 @@ def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
     return found
 
 
+def owners(prefix: Path, roots: Sequence[str], names: Collection[str]) -> dict[str, list[str]]:
+    """Return the paths of the distributions of these names, by the path of the RECORD that lists them."""
+    infos = (info for r in roots for site in site_folders(prefix / r) for info in site.glob("*.dist-info"))
+    return {str(info / "RECORD"): list(recorded_paths(info)) for info in infos if name_of(info.name) in names}
+
+
 def recorded_paths(info: Path) -> dict[str, str | None]:
     """Return the paths of the distribution that has this dist-info folder."""
     inside: dict[str, str | None] = {str(path): None for path in info.rglob("*")}

@@ -277,8 +277,8 @@ def _run_installer(
     requirements = step.requirements if isinstance(step, InstallPackages) else ()
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
     context.log_intent(step, roots=roots, **planned)
-    old = [path for root in roots for path in installs.claims(context.prefix / root, _planned_names(step))]
-    with kept_edits(old, kept / "edited") as edited:
+    owners = installs.owners(context.prefix, roots, _planned_names(step))
+    with kept_edits(owners, kept / "edited") as edited:
         changed = run()
     _set_edits_aside(context, edited)
     shutil.rmtree(kept / "edited", ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from paddlevl_doctor.fix.entries import keep_link
@@ -15,13 +15,13 @@ _PAUSE = 0.2
 
 
 @contextlib.contextmanager
-def kept_edits(paths: Sequence[str], folder: Path) -> Iterator[dict[str, Path]]:
-    """Keep each new file at one of the paths while the block runs, in `folder`.
+def kept_edits(owners: Mapping[str, Iterable[str]], folder: Path) -> Iterator[dict[str, Path]]:
+    """Keep each file that replaces one at a path while the block runs, in `folder`.
 
-    Afterwards the dictionary has, by path, the last kept file that is not at the path any more. It was saved by the
-    user and removed by the installer, or written by the installer and replaced by the user.
+    `owners` has the paths by the RECORD that lists them. An installer removes RECORD first; what is written afterwards
+    is its own. When the block has ended, the dictionary has, by path, the kept file that is not there any more.
     """
-    watch = _Watch(paths, folder)
+    watch = _Watch(owners, folder)
     lost: dict[str, Path] = {}
     thread = threading.Thread(target=watch.run, daemon=True)
     thread.start()
@@ -34,18 +34,28 @@ def kept_edits(paths: Sequence[str], folder: Path) -> Iterator[dict[str, Path]]:
 
 
 class _Watch:
-    def __init__(self, paths: Sequence[str], folder: Path) -> None:
+    def __init__(self, owners: Mapping[str, Iterable[str]], folder: Path) -> None:
         self.folder, self.ended = folder, threading.Event()
-        self._first = {path: _inode(path) for path in paths}
+        self._owners = {
+            record: (_inode(record), {path: _inode(path) for path in paths})
+            for record, paths in owners.items()
+        }
         self._kept: dict[str, tuple[int, Path]] = {}
         self._count = 0
 
     def run(self) -> None:
         while not self.ended.wait(_PAUSE):
-            for path, first in self._first.items():
-                found = _inode(path)
-                if found not in (None, first, self._kept.get(path, (None,))[0]):
-                    self._keep(path, found)
+            for record, (first, paths) in self._owners.items():
+                if _inode(record) == first:
+                    self._look(record, first, paths)
+
+    def _look(self, record: str, first: int | None, paths: Mapping[str, int | None]) -> None:
+        new = {path: found for path, former in paths.items() if (found := _inode(path)) not in (None, former)}
+        if _inode(record) != first:  # the installer has begun since
+            return
+        for path, found in new.items():
+            if found is not None and self._kept.get(path, (None,))[0] != found:
+                self._keep(path, found)
 
     def _keep(self, path: str, inode: int) -> None:
         self._count += 1
