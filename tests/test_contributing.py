@@ -63,7 +63,7 @@ def test_the_example_of_a_check_is_a_check(copy: Path) -> None:
     checks = copy / "src/paddlevl_doctor/checks/__init__.py"
     source = checks.read_text(encoding="utf-8")
     source = source.replace("    *models.CHECKS,\n)", "    *models.CHECKS,\n    *example.CHECKS,\n)")
-    checks.write_text(source.replace("checks import ", "checks import example, ", 1), encoding="utf-8")
+    checks.write_text(source.replace("checks import (", "checks import (\n    example,", 1), encoding="utf-8")
 
     findings = {f["id"]: f for f in run(copy, "check", "--python", sys.executable)["findings"]}
     found = findings["example-crowded"]
