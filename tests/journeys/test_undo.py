@@ -24,13 +24,13 @@ from paddlevl_doctor.commands import undo as undo_module
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.undo import undo_command
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
-from paddlevl_doctor.fix import steps
+from paddlevl_doctor.fix import entries, steps
 from paddlevl_doctor.fix.lock import locked
-from paddlevl_doctor.fix.transaction import apply_plan
+from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
 from paddlevl_doctor.fix.undo import UndoPreview, undo
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages import uv
-from paddlevl_doctor.packages.uv import Installed
+from paddlevl_doctor.packages.uv import Installed, UvError
 from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
@@ -246,8 +246,9 @@ def test_a_renamed_project_is_undone_with_its_link(
     assert fingerprint(renamed) == former
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_what_was_saved_in_a_file_before_uv_removes_it_is_kept_and_named(
-    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+    fails: bool, tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = build(tmp_path, FORMER, wheels)
     module = site / "tiny" / "__init__.py"
@@ -257,19 +258,21 @@ def test_what_was_saved_in_a_file_before_uv_removes_it_is_kept_and_named(
         saved.write_text("# mine\n", encoding="utf-8")
         saved.replace(module)
         time.sleep(1)  # as long as uv needs until it removes the former version, at least
-        return uv.install(*given)
+        done = uv.install(*given)
+        if fails:
+            raise UvError("the network was cut")
+        return done
 
     monkeypatch.setattr(steps, "install", save_before)
     step = replace(install(Where(tmp_path, wheels, 1)), diff="~ tiny 1.0 -> 2.0")
     venv = tmp_path / ".venv"
-    with locked(venv):
-        applied = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
+    with locked(venv), pytest.raises(ApplyFailedError) if fails else nullcontext() as failed:
+        done = apply_plan(RealSystem(), Plan((step,)), venv, python_in(venv), lambda _: nullcontext())
     aside = venv / STATE_FOLDER / "set-aside" / "0001" / module.relative_to(venv)
     assert aside.read_text(encoding="utf-8") == "# mine\n"
-    assert (
-        "changed while they were being installed (1): lib/python3.11/site-packages/tiny/__init__.py"
-        in str(applied.outcomes[0].message)
-    )
+    said = str(failed.value if failed else done.outcomes[0].message)
+    assert "while they were being installed (1): lib/python3.11/site-packages/tiny/__init__.py" in said
+    assert module.read_text(encoding="utf-8") == f"version = '{'1.0' if fails else '2.0'}'\n"
 
 
 def test_an_edit_of_a_file_that_uv_has_just_written_is_kept(
@@ -359,6 +362,37 @@ def test_a_patched_file_that_was_removed_with_its_package_does_not_come_back(
     done = doctor("undo", cwd=project)
     assert (done.code, (site / "paddlex").exists()) == (0, False), done.stderr
     assert "1.0" in (site / "tiny" / "__init__.py").read_text(encoding="utf-8")
+
+
+def test_an_undo_that_stops_between_two_files_is_continued_and_loses_none(
+    repaired: tuple[Path, Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's version of the patched file is moved aside, and the former one does not come back at once."""
+    project, _, former = repaired
+    now = fingerprint(project)
+    (name,) = (path for path in former if path.endswith("/pipeline_v2.py") and now[path] != former[path])
+    patched = project / name
+    patched.with_name("saved").write_text("# mine\n", encoding="utf-8")
+    patched.with_name("saved").replace(patched)
+    put_back = entries.put_back
+
+    def fail(keep: Path, leaf: Path) -> None:
+        if leaf == patched:
+            raise OSError("the disk is gone")
+        put_back(keep, leaf)
+
+    monkeypatch.setattr(entries, "put_back", fail)
+    with pytest.raises(UndoNeededError, match="the disk is gone"):
+        undo_command(
+            RealSystem(), TargetOptions(venv=str(project / ".venv")), lambda _: nullcontext(), yes=True
+        )
+    assert not patched.exists()
+    monkeypatch.undo()
+    assert doctor("undo", cwd=project).code == 0
+    rest = {
+        path: what for path, what in fingerprint(project).items() if f"{STATE_FOLDER}/set-aside" not in path
+    }
+    assert without_locks(rest) == without_locks(former)
 
 
 def test_what_undo_to_a_number_cannot_do_is_said(repaired: tuple[Path, Path, dict[str, str]]) -> None:

@@ -79,9 +79,8 @@ def _with_integrity(
         return findings
     result = compare(target, system.cpu_count(), bar, message("stage-integrity"))
     by_id = {finding.id: finding for finding in judge_files(result, examination.facts)}
-    for (
-        finding
-    ) in findings:  # damaged RECORD files, and files that several distributions claim, must be fixed first
+    # Damaged RECORD files, and files that several distributions claim, must be fixed first.
+    for finding in findings:
         if finding.id in ("half-installed-dist", "overlapping-dists") and finding.status in _WRONG:
             by_id.pop(finding.id)
     return (*(by_id.pop(f.id, f) for f in findings), *by_id.values())

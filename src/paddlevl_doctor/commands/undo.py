@@ -49,8 +49,9 @@ def undo_command(
         # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.
         chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
         done: list[UndoPreview] = []
-        for transaction, newer in _with_newer(chosen) if not yes else ():  # all can be undone, or none is
-            refuse(transaction, yes=yes, newer=newer)
+        if len(chosen) > 1 and not yes:  # all can be undone, or none is
+            for transaction, newer in _with_newer(chosen):
+                refuse(transaction, yes=yes, newer=newer)
         for transaction in chosen:
             with stage(message("stage-undo", number=transaction.number)), _after(done):
                 done.append(undo(system, transaction, yes=yes))

@@ -54,8 +54,7 @@ def choose_target(
     Order: `--python`, `--system` or `--venv`; the system's Python if UV_SYSTEM_PYTHON is set, as in uv
     (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV`, `$CONDA_PREFIX` unless it is conda's base, and `./.venv`,
     all of them unless it is the doctor's own; the notebook's interpreter on Kaggle and Colab; the first of these
-    environments whose Python no longer exists; else a
-    new environment. Raises UsageError for an invalid path.
+    environments whose Python no longer exists; else a new environment. Raises UsageError for an invalid path.
     """
     planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
     wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE

@@ -10,20 +10,9 @@ import sys
 from paddlevl_doctor.system.machine import System
 
 _STACK = frozenset({"paddle", "paddlex", "paddleocr", "numpy", "cv2", "safetensors", "PIL", "pandas", "yaml"})
-_HARMLESS = frozenset(
-    {
-        *(
-            "test",
-            "this",
-            "antigravity",
-            "idlelib",
-            "lib2to3",
-            "turtle",
-            "turtledemo",
-        ),  # the stack imports none
-        *("abc", "codecs", "encodings", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat"),
-    }
-)
+_NEVER = ("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo")
+_EARLY = ("abc", "codecs", "encodings", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat")
+_HARMLESS = frozenset((*_NEVER, *_EARLY))
 """Standard modules that are imported before Python looks into the working folder, or never by the stack."""
 
 

@@ -215,20 +215,9 @@ def _keep_edited(context: StepContext, damaged: Mapping[str, tuple[str, ...]]) -
     """Copy the files aside that differ from uv's copy of the wheel, too: an editor saved them in the meantime."""
     infos = installs.cached_infos(uv_cache(context.system))
     places = {d.name: Path(d.path).parent for d in context.target().distributions}
-    edited = [
-        places[name] / path
-        for name, paths in damaged.items()
-        for path in paths
-        if (places[name] / path).is_file() and not installs.is_cached(places[name] / path, path, infos)
-    ]
-    for path in edited:
-        copy = context.transaction.aside / context.relative(path)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
-    if edited:
-        shown = [context.relative(path) for path in edited[:_MAX_SHOWN_PATHS]]
-        values = {"count": len(edited), "paths": shown, "aside": context.transaction.aside}
-        context.notes.append(message("edited-while-installing", **values))
+    files = ((places[name] / path, path) for name, paths in damaged.items() for path in paths)
+    edited = [file for file, path in files if file.is_file() and not installs.is_cached(file, path, infos)]
+    _set_aside(context, {file: file for file in edited})
 
 
 def _names_of(context: StepContext, step: InstallPackages, output: str) -> set[str]:
@@ -278,10 +267,13 @@ def _run_installer(
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
     context.log_intent(step, roots=roots, **planned)
     owners = installs.owners(context.prefix, roots, _planned_names(step))
-    with kept_edits(owners, kept / "edited") as edited:
-        changed = run()
-    _set_edits_aside(context, edited)
-    shutil.rmtree(kept / "edited", ignore_errors=True)
+    edited: dict[str, Path] = {}
+    try:
+        with kept_edits(owners, kept / "edited") as edited:
+            changed = run()
+    finally:
+        _set_aside(context, {Path(path): copy for path, copy in edited.items()})
+        shutil.rmtree(kept / "edited", ignore_errors=True)
     context.installed.update(changed)
     claimed = claims_of(context.prefix, roots, changed, creates=creates)
     with uv_locked(context.prefix):
@@ -302,14 +294,14 @@ _MAX_SHOWN_PATHS = 3
 """The files that a message names for each distribution."""
 
 
-def _set_edits_aside(context: StepContext, edited: Mapping[str, Path]) -> None:
-    """Move what the user saved in files that the installer removed to the folder for such files, and name it."""
-    for path, kept in edited.items():
-        place = context.transaction.aside / context.relative(Path(path))
+def _set_aside(context: StepContext, edited: Mapping[Path, Path]) -> None:
+    """Copy what the user saved in files, by their paths, to the folder for such files, and name it."""
+    for path, content in edited.items():
+        place = context.transaction.aside / context.relative(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(kept, place)
+        shutil.copy2(content, place)
     if edited:
-        shown = [context.relative(Path(path)) for path in [*edited][:_MAX_SHOWN_PATHS]]
+        shown = [context.relative(path) for path in [*edited][:_MAX_SHOWN_PATHS]]
         values = {"count": len(edited), "paths": shown, "aside": context.transaction.aside}
         context.notes.append(message("edited-while-installing", **values))
 

@@ -142,5 +142,7 @@ class _PlanRun:
             replace(done, status="rolled-back") for done in self.outcomes if done.step != self.current.id
         )
         seconds = round(time.monotonic() - self.started, 2)
-        text = message("rolled-back", step=self.current.summary, reason=error)
+        text = sentences(
+            (message("rolled-back", step=self.current.summary, reason=error), *self.context.notes)
+        )
         return ApplyFailedError(text, (*undone, Outcome(self.current.id, "failed", seconds, str(error))))

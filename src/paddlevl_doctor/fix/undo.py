@@ -98,7 +98,8 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
     step = str(intent["step"])
     if "roots" not in intent:
         listed = tuple(map(entries.entry_from_json, intent.get("entries", ())))
-        listed = tuple(entry for entry in listed if not _was_removed_since(transaction, entry))
+        removed = _removed_since(transaction, listed)
+        listed = tuple(entry for entry in listed if entry.path not in removed)
         listed = _moved_with_project(transaction, intent, listed)
         moves, links = tuple(intent.get("moves", ())), tuple(intent.get("links", ()))
         return StepChanges(listed, moves=moves, links=links)
@@ -111,13 +112,19 @@ def _changes(transaction: Transaction, intent: Event, done: Event | None) -> Ste
     return StepChanges(found.entries, found.folders, found.created)
 
 
-def _was_removed_since(transaction: Transaction, entry: Entry) -> bool:
-    """Return whether a single file that a step changed was removed since, for example with its package: it stays so."""
-    states = (entry.before, entry.after)
-    are_files = all(state is not None and state.kind == "file" for state in states)
-    former = places_of(transaction).former(entry)
-    is_kept = former is not None and os.path.lexists(former)
-    return are_files and is_kept and not os.path.lexists(transaction.prefix / entry.path)
+def _removed_since(transaction: Transaction, listed: Sequence[Entry]) -> Collection[str]:
+    """Return the single files that a step changed and the user removed since, for example with their package.
+
+    They stay removed. An undo that has begun has them in its event: while it works, a file may be missing for a moment.
+    A transaction without a commit is rolled back whole.
+    """
+    recorded = transaction.read()
+    if begun := recorded.find("undo"):
+        return [str(path) for path in begun[-1].get("removed", ())]
+    if not recorded.was_committed:
+        return ()
+    changed = (e for e in listed if e.before and e.after and {e.before.kind, e.after.kind} == {"file"})
+    return [entry.path for entry in changed if not os.path.lexists(transaction.prefix / entry.path)]
 
 
 def _moved_with_project(
@@ -193,15 +200,16 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
+    lost = [entry for entry in todo if entries.is_lost(places, entry)]
     return UndoPreview(
         transaction.number,
-        restored=sum(e.before is not None and not entries.is_lost(places, e) for e in oldest.values()),
+        restored=sum(entry.before is not None and entry not in lost for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
         changed=tuple(path for e in newest.values() for path in _changed_paths(places, e, set(oldest))),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
-        lost=tuple(entry.path for entry in todo if entries.is_lost(places, entry)),
+        lost=tuple(entry.path for entry in lost),
     )
 
 
@@ -345,8 +353,10 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     """
     shown = refuse(transaction, yes=yes)
     others = _set_other_versions_aside(transaction) if yes else []
-    try:
-        transaction.write("undo")  # from here on, the next command continues the undo
+    intents = transaction.read().find("intent")
+    single = [entries.entry_from_json(entry) for intent in intents for entry in intent.get("entries", ())]
+    try:  # from here on, the next command continues the undo
+        transaction.write("undo", removed=list(_removed_since(transaction, single)))
     except OSError as error:
         reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
         raise DoctorError(reason) from error

@@ -41,9 +41,8 @@ def open_log(source: str | None) -> Iterator[BinaryIO]:
     try:
         if Path(source).is_dir():
             raise UsageError(message("log-is-folder", path=source))
-        stream = open_file(
-            Path(source), pipes=True
-        )  # closed below; errors of reading must not be caught here
+        # It is closed below, because errors of reading must not be caught here.
+        stream = open_file(Path(source), pipes=True)
     except FileNotFoundError:
         raise UsageError(message("log-missing", path=source)) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

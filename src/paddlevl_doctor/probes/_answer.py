@@ -99,12 +99,12 @@ def _describe_wait(frame, limit):
         if frame.f_code.co_name == "<module>" and name != "__main__":
             module = name.partition(".")[0]
         frame = frame.f_back
-    message = "it does not end within %.0f s (%s)" % (limit, at)
+    end = "does not end within %.0f s (%s)" % (limit, at)
     lines = "".join(traceback.format_list(stack)).splitlines()
     return {
         "type": "TimeoutError",
-        "message": message,
-        "root": "TimeoutError: %s" % (message.replace("it", "import " + module, 1) if module else message),
+        "message": "it " + end,
+        "root": "TimeoutError: %s %s" % ("import " + module if module else "it", end),
         "traceback": lines[-TRACEBACK_LINES:],
         **({"module": module} if module else {}),
     }

@@ -68,9 +68,8 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
     """
     release = hold_interrupts()
     try:
-        if (
-            log.is_symlink() or log.is_file()
-        ):  # a link may lead to another file; a device such as /dev/null stays
+        # A link may lead to another file. A device such as /dev/null stays.
+        if log.is_symlink() or log.is_file():
             log.unlink()
         with log.open("wb" if log.exists() else "xb") as output:
             process = subprocess.Popen(
