@@ -14,7 +14,7 @@ from paddlevl_doctor.facts.host import collect_host, collect_settings, long_path
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
-from paddlevl_doctor.facts.target import Choice, collect_broken, collect_target, startup_file
+from paddlevl_doctor.facts.target import Choice, Silent, collect_broken, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.facts.working_folder import hiding_modules
 from paddlevl_doctor.system.files import is_same_path
@@ -47,8 +47,8 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         host=host,
         gpus=gpus[0] if gpus else Gpus(reason="nvml-error"),
         target=target,
-        target_problem=None if isinstance(answer, Target) else answer,
-        startup_file=_startup_file(system, choice) if answer is not None and target is None else None,
+        target_problem=answer.reason if isinstance(answer, Silent) else None,
+        startup_file=answer.startup_file if isinstance(answer, Silent) else None,
         scripts_of=scripts_of_other(system, target) if target else None,
         own_environment=choice.own,
         hiding_modules=hiding_modules(system),
@@ -66,10 +66,6 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         long_paths=long_paths_allowed(system, target),
         dlls=collect_dlls(system, target),
     )
-
-
-def _startup_file(system: System, choice: Choice) -> str | None:
-    return startup_file(system, choice.python) if choice.python else None
 
 
 def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, ...]:

@@ -41,6 +41,15 @@ class Choice:
     """The active environment, if nothing was chosen because it contains the doctor itself."""
 
 
+@dataclass(frozen=True)
+class Silent:
+    """A Python that did not answer."""
+
+    reason: Text
+    startup_file: str | None
+    """The file that ends it while it starts, or that does not end; None if it is not such a file."""
+
+
 def python_of(venv: Path, platform: str) -> Path:
     """Return the interpreter of a virtual environment on this platform."""
     return venv / "Scripts" / "python.exe" if platform == "win32" else venv / "bin" / "python"
@@ -190,10 +199,10 @@ def _notebook_python(system: System, own_prefix: str) -> Path | None:
     return Path(found)
 
 
-def collect_target(system: System, choice: Choice) -> Target | Text | None:
+def collect_target(system: System, choice: Choice) -> Target | Silent | None:
     """Run the inventory probe in the target's Python.
 
-    Returns the target, None if it does not exist yet, or the reason why the probe failed.
+    Returns the target, None if it does not exist yet, or why the probe failed.
     Raises UsageError if the path that the user named is not a Python.
     """
     if choice.python is None:
@@ -201,14 +210,15 @@ def collect_target(system: System, choice: Choice) -> Target | Text | None:
     argv = (str(choice.python), "-X", "utf8", str(INVENTORY))
     done = system.run(argv, timeout=INVENTORY_TIMEOUT, env=_quiet_environment(system))
     answer = _json_of(done)
-    if answer is None and choice.explicit and startup_file(system, choice.python) is None:
+    if answer is not None:
+        return _target(system, answer)
+    startup = _startup_file(system, choice.python)
+    if choice.explicit and startup is None:
         raise UsageError(message("not-a-python", path=choice.python, detail=_detail(done)))
-    if answer is None:
-        return message("target-silent", path=choice.python, detail=_detail(done))
-    return _target(system, answer)
+    return Silent(message("target-silent", path=choice.python, detail=_detail(done)), startup)
 
 
-def startup_file(system: System, python: Path) -> str | None:
+def _startup_file(system: System, python: Path) -> str | None:
     """Return the .pth file, sitecustomize or usercustomize that ends a Python while it starts, or that does not end."""
     argv = (str(python), "-S", str(_STARTUP))
     done = system.run(argv, timeout=_STARTUP_TIMEOUT, env=_quiet_environment(system))

@@ -93,7 +93,7 @@ class StepContext:
             return self.known[-1]
         answer = collect_target(self.system, Choice(self.python, str(self.prefix), explicit=False))
         if not isinstance(answer, Target):
-            raise DoctorError(answer or message("target-vanished", path=self.prefix))
+            raise DoctorError(answer.reason if answer else message("target-vanished", path=self.prefix))
         self.known.append(answer)
         return answer
 
