@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from checks_machines import machine
-from paddlevl_doctor.checks.deep import judge_files
+from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.values.facts import Distribution, ProbeResult, Target
 from paddlevl_doctor.values.findings import no_bar

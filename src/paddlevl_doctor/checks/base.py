@@ -129,3 +129,15 @@ def _applies_to_versions(specifiers: Mapping[str, str], target: Target | None) -
     key = "applies-not-version" if outside else "applies-version"
     reason = message(key, name=name, version=installed[name], wanted=specifiers[name])
     return Applicability("no" if outside else "yes", reason)
+
+
+def first_line(text: str) -> str:
+    """Return the first line that is not blank, stripped."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def error_text(error: dict[str, object]) -> str:
+    """Return the text of a probe's `error`: the root exception first, then the last exception, then the traceback."""
+    trace = error.get("traceback")
+    lines = [error.get("root") or "", f"{error.get('type')}: {error.get('message')}"]
+    return "\n".join(str(line) for line in (*lines, *(trace if isinstance(trace, list) else ())))

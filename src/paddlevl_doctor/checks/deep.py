@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from paddlevl_doctor.checks.base import Context, Diagnosis, ok, problem, skipped
+from paddlevl_doctor.checks.base import Context, Diagnosis, error_text, first_line, ok, problem, skipped
+from paddlevl_doctor.checks.file_findings import (
+    DAMAGE,
+    LIBRARIES,
+    damaged_files,
+    diagnoses,
+    is_named,
+    without,
+)
 from paddlevl_doctor.checks.index_page import INDEX, judge_page
-from paddlevl_doctor.checks.overlaps import PADDLES, cure_of, diagnosis, shared_names
+from paddlevl_doctor.checks.overlaps import shared_names
 from paddlevl_doctor.checks.runner import describe
 from paddlevl_doctor.knowledge.failures import Failure, load_all
-from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.knowledge.version_sets import fits
 from paddlevl_doctor.logs.recognise import match
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult, did_import, unending_import
+from paddlevl_doctor.values.facts import DeepFacts, ProbeResult, did_import, unending_import
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
 
 _WORST_LAST = (Status.NOTE, Status.WARNING, Status.ERROR)
@@ -34,7 +40,7 @@ class Causes:
     def add(self, error_text: str, source: str, status: Status = Status.ERROR) -> str | None:
         """Return the id of the known failure that an error text shows, and record it; None if it is unknown."""
         if any(is_named(path, error_text) for path in self.damaged):
-            return _DAMAGE
+            return DAMAGE
         matches = match(error_text, load_all(), system=self.context.facts.host.system)
         failures = [one.failure for one in matches if one.failure.weight != "consequence"]
         cause = next((failure for failure in failures if self._applies(failure)), None)
@@ -47,8 +53,8 @@ class Causes:
 
     def crash(self, detail: str, source: str) -> str | None:
         """Return the id of the known failure that ended a process by a signal; None if it is unknown."""
-        if any(path.endswith(_LIBRARIES) for path in self.damaged):
-            return _DAMAGE
+        if any(path.endswith(LIBRARIES) for path in self.damaged):
+            return DAMAGE
         return self.add(detail, source)
 
     def _applies(self, failure: Failure) -> bool:
@@ -74,111 +80,6 @@ class Causes:
         detail = evidence[0].value
         all_params = {**params, "version": params[subject], "detail": detail, "message": detail}
         return {name: value for name, value in all_params.items() if value is not None}
-
-
-_DAMAGE = "half-installed-dist"
-_LIBRARIES = (".so", ".pyd", ".dll", ".dylib")
-_EMPTY = hashlib.sha256(b"").hexdigest()
-
-
-def is_named(path: str, error_text: str) -> bool:
-    """Return whether an error names a file: by its path, as a module, or by the name of a shared library."""
-    if path.endswith(_LIBRARIES):
-        return path.rpartition("/")[2] in error_text
-    module = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    text = error_text.replace("\\", "/")
-    return f"/{path}" in text or f"'{module}'" in text
-
-
-def first_line(text: str) -> str:
-    """Return the first line that is not blank, stripped."""
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
-
-
-def error_text(error: dict[str, object]) -> str:
-    """Return the text of a probe's `error`: the root exception first, then the last exception, then the traceback."""
-    trace = error.get("traceback")
-    lines = [error.get("root") or "", f"{error.get('type')}: {error.get('message')}"]
-    return "\n".join(str(line) for line in (*lines, *(trace if isinstance(trace, list) else ())))
-
-
-_LOADED_SUFFIXES = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
-_UNUSED_FOLDERS = ("tests", "test", "include", "testing")
-"""Folders that image builders often delete; no program loads them while it reads documents."""
-_MAX_LISTED_FILES = 5
-
-
-def _missing_files(result: ProbeResult, damaged: Collection[str] = ()) -> Diagnosis:
-    """half-installed-dist: an error if files are missing or empty that programs load, or that an error names."""
-    missing = [(name, path) for name, path in _files_of(result, "missing") if _is_loaded(path)]
-    altered = [
-        (name, item["path"])
-        for name, item in _unexplained(result)
-        if item["path"] in damaged or (item["sha256"] == _EMPTY and _is_loaded(item["path"]))
-    ]
-    unread = [one for one in (result.data or {}).get("distributions", ()) if one.get("trouble")]
-    if not missing and not altered and unread:
-        problems = (f"{one['name']}: {one['trouble']}" for one in unread[:_MAX_LISTED_FILES])
-        return Diagnosis(Status.UNKNOWN, tuple(Evidence("RECORD", text) for text in problems))
-    if not missing and not altered:
-        return _all_files_ok(result)
-    names = tuple(dict.fromkeys(name for name, _ in (*missing, *altered)))
-    messages = [message("evidence-missing", names=path) for _, path in missing[:_MAX_LISTED_FILES]]
-    messages += [message("evidence-altered", path=path) for _, path in altered[:_MAX_LISTED_FILES]]
-    evidence = tuple(Evidence("RECORD", one) for one in messages)
-    return Diagnosis(Status.ERROR, evidence, {"names": ", ".join(names)}, names)
-
-
-def _shared_files(result: ProbeResult) -> Diagnosis:
-    """uv-cache-contamination: a warning about altered files that are hard links to uv's cache."""
-    shared = [(name, item) for name, item in _unexplained(result) if item["links"] > 1]
-    if not shared:
-        return _all_files_ok(result)
-    names = tuple(dict.fromkeys(name for name, _ in shared))
-    params: dict[str, object] = {"count": len(shared), "names": ", ".join(names)}
-    return Diagnosis(Status.WARNING, _altered_evidence(shared), params, names)
-
-
-def _altered_files(result: ProbeResult) -> Diagnosis:
-    """altered-files: a note about files that differ from RECORD, including those that our patches changed."""
-    altered = _files_of(result, "altered")
-    if not altered:
-        return _all_files_ok(result)
-    unexplained = _unexplained(result)
-    params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(unexplained)}
-    return Diagnosis(Status.NOTE, _altered_evidence(unexplained or altered), params)
-
-
-def _files_of(result: ProbeResult, kind: str) -> list[tuple[str, Any]]:
-    """Return the (distribution, file) pairs that are listed as `missing`, `altered` or `overlaps`."""
-    distributions = (result.data or {}).get("distributions", ())
-    return [(one["name"], item) for one in distributions for item in one.get(kind, ())]
-
-
-def _all_files_ok(result: ProbeResult) -> Diagnosis:
-    count = sum(one["files"] for one in (result.data or {}).get("distributions", ()))
-    return ok("RECORD", message("evidence-files", count=count))
-
-
-def _is_loaded(path: str) -> bool:
-    *folders, name = path.split("/")
-    return name.endswith(_LOADED_SUFFIXES) and not set(folders) & set(_UNUSED_FOLDERS)
-
-
-def _unexplained(result: ProbeResult) -> list[tuple[str, Any]]:
-    """Return the altered files whose content none of our patches produces."""
-    files = [file for patch in load_patches() for file in patch.files]
-    patched = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
-    return [
-        (name, item)
-        for name, item in _files_of(result, "altered")
-        if (item["path"], item["sha256"]) not in patched
-    ]
-
-
-def _altered_evidence(files: list[tuple[str, Any]]) -> tuple[Evidence, ...]:
-    messages = (message("evidence-altered", path=item["path"]) for _, item in files[:_MAX_LISTED_FILES])
-    return tuple(Evidence("RECORD", one) for one in messages)
 
 
 DEEP = (
@@ -228,8 +129,8 @@ def blocked_findings(by: str) -> tuple[Finding, ...]:
 
 def judge(deep: DeepFacts, context: Context) -> tuple[Finding, ...]:
     """Return a finding for each known failure that the probes show, then one for each id in `DEEP`."""
-    files = _without(deep.probes.get("installed_files"), shared_names(context.facts))
-    damaged = _damaged(deep, files, context)
+    files = without(deep.probes.get("installed_files"), shared_names(context.facts))
+    damaged = damaged_files(deep, files, context.facts)
     causes = Causes(context, damaged)
     tests = deep.of_kind("selftest")
     imports = _imports(deep, causes)
@@ -241,7 +142,7 @@ def judge(deep: DeepFacts, context: Context) -> tuple[Finding, ...]:
     answers["paddle-kernels"] = _kernels(deep.probes.get("kernels"), causes, blocked_by)
     answers["torch-beside"] = _torch(deep.probes, causes)
     answers["queue-deadlock-on-error"] = blocked_by or _queues(tests)
-    answers.update(_files(files, context.facts, damaged))
+    answers.update(diagnoses(files, context.facts, damaged))
     answers["model-hoster-unreachable"] = _hubs(deep)
     answers[INDEX] = judge_page(deep.index, context)
     times = _times(deep)
@@ -418,81 +319,7 @@ def _torch(probes: Mapping[str, ProbeResult], causes: Causes) -> _Answer:
     return ok("imports probe", ", ".join(results))
 
 
-# --- files and hubs ---------------------------------------------------------------------------------------
-
-
-def judge_files(result: ProbeResult, facts: Facts) -> tuple[Finding, ...]:
-    """Return the findings about installed files, from the comparison of all of them with RECORD."""
-    return tuple(_finding(name, answer, 0.0) for name, answer in _files(result, facts).items())
-
-
-def _without(result: ProbeResult | None, names: Collection[str]) -> ProbeResult | None:
-    """Leave out the distributions that share files with others: a quick finding names them."""
-    if result is None or result.data is None or not names:
-        return result
-    rows = [row for row in result.data["distributions"] if row["name"] not in names]
-    return replace(result, data={**result.data, "distributions": rows})
-
-
-def _damaged(deep: DeepFacts, files: ProbeResult | None, context: Context) -> tuple[str, ...]:
-    """Return the files that RECORD contradicts and that an error of a probe names, a signal points at, or are empty."""
-    certain = {f.path for f in context.facts.suspect_files if f.cut or f.size is None}
-    if files is None or files.data is None or files.data.get("error"):
-        return tuple(certain)
-    altered = [item for _, item in _unexplained(files)]
-    certain |= {item["path"] for item in altered if item["sha256"] == _EMPTY}
-    certain |= {path for _, path in _files_of(files, "missing") if _is_loaded(path)}
-    errors = (r.data["error"] for r in deep.probes.values() if r.data and r.data.get("error"))
-    texts = [_pointed_at(error) for error in errors]
-    crashed = any(result.status == "crashed" for result in deep.probes.values())
-    for item in altered:
-        library = item["path"].endswith(_LIBRARIES)
-        if (library and crashed) or any(is_named(item["path"], text) for text in texts):
-            certain.add(item["path"])
-    return tuple(sorted(certain))
-
-
-def _pointed_at(error: dict[str, Any]) -> str:
-    """Return what an error points at: its messages and the last line of code in its traceback."""
-    frames = [line for line in error.get("traceback") or () if line.lstrip().startswith("File ")]
-    return "\n".join((str(error.get("root") or ""), str(error.get("message")), *frames[-1:]))
-
-
-def _overlaps(result: ProbeResult, facts: Facts) -> Diagnosis:
-    """overlapping-dists: an error if a foreign distribution has overwritten files of one that the stack requires."""
-    found = [
-        (name, item)
-        for name, item in _files_of(result, "overlaps")
-        if _is_loaded(item["path"]) and not {name, *item["by"]} <= PADDLES
-    ]
-    if not found:
-        return _all_files_ok(result)
-    names = tuple(dict.fromkeys(n for name, item in found for n in (name, *item["by"])))
-    required = set(cure_of(facts, names).kept)
-    rivals = all(name.startswith("opencv-") for name in names)
-    lost = any(name in required for name, _ in found) and not rivals
-    evidence = [
-        Evidence(item["path"], message("evidence-claimed", names=", ".join(sorted((name, *item["by"])))))
-        for name, item in found[:_MAX_LISTED_FILES]
-    ]
-    return diagnosis(facts, Status.ERROR if lost else Status.WARNING, names, evidence)
-
-
-def _files(result: ProbeResult | None, facts: Facts, damaged: Collection[str] = ()) -> dict[str, _Answer]:
-    names = ("half-installed-dist", "uv-cache-contamination", "altered-files", "overlapping-dists")
-    if result is None:
-        return dict.fromkeys(names, skipped(message("evidence-not-asked")))
-    if result.data is None or result.data.get("error"):
-        error = result.data["error"] if result.data else None
-        detail = first_line(error_text(error)) if error else f"{result.status}: {result.detail}"
-        return dict.fromkeys(names, Diagnosis(Status.UNKNOWN, (Evidence("installed_files", detail),)))
-    answers = (
-        _missing_files(result, damaged),
-        _shared_files(result),
-        _altered_files(result),
-        _overlaps(result, facts),
-    )
-    return dict(zip(names, answers, strict=True))
+# --- models and hubs --------------------------------------------------------------------------------------
 
 
 def _models(deep: DeepFacts) -> tuple[Finding, ...]:

@@ -71,7 +71,7 @@ def _with_integrity(
     system: System, examination: Examination, findings: tuple[Finding, ...], bar: Bar
 ) -> tuple[Finding, ...]:
     """Replace the findings about installed files by those of a comparison of every file with its RECORD."""
-    from paddlevl_doctor.checks.deep import judge_files  # noqa: PLC0415 - loads `logs`
+    from paddlevl_doctor.checks.file_findings import judge_files  # noqa: PLC0415 - loads `patches`
     from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - loads `concurrent.futures`
 
     target = examination.facts.target

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.deep import DEEP, MODELS, judge_files, merge
+from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
+from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
