@@ -180,6 +180,11 @@ def test_only_files_that_others_share_warn_of_the_cache() -> None:
     assert shared == {"uv-cache-contamination": "warning", "altered-files": "note"}
 
 
+def test_the_certificate_that_a_company_adds_to_certifi_is_noted_and_never_reinstalled_away() -> None:
+    edited = {"path": "certifi/cacert.pem", "sha256": "00", "links": 9, "error": None}
+    assert look(healthy(installed_files=files(name="certifi", altered=[edited]))) == {"altered-files": "note"}
+
+
 def test_no_hub_that_answers_is_a_note_and_one_is_enough() -> None:
     hubs = (HubAnswer("bos", "https://a", False, 3.0), HubAnswer("modelscope", "https://b", True, 0.2))
     probes = healthy().probes

@@ -111,7 +111,8 @@ def test_a_paddlex_outside_of_the_target_is_examined_where_it_is_and_refused_in_
     assert check.document["facts"]["pipelines"]["wanted"] == str(case.folder / "paddlex/configs/pipelines")
 
     fix = doctor("fix", "--apply", "--only", FINDING, "--format", "json", cwd=project, env=case.env)
-    assert (fix.code, fix.document["plan"]["steps"]) == (0, []), fix.stderr
+    hidden = case.origin == "shadowing"  # an error of its own, which --only leaves
+    assert (fix.code, fix.document["plan"]["steps"]) == (int(hidden), []), fix.stderr
     (skipped,) = [s for s in fix.document["skipped"] if s["finding"] == FINDING]
     assert f"but from {case.folder}, which is not changed" in skipped["reason"]
     link = doctor("fix", "--apply", "--only", "pipelines-link", "--format", "json", cwd=project, env=case.env)

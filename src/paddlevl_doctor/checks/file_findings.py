@@ -35,6 +35,8 @@ def is_named(path: str, error_text: str) -> bool:
 _LOADED_SUFFIXES = (".py", ".so", ".pyd", ".dll", ".dylib", ".json", ".yaml", ".yml")
 _UNUSED_FOLDERS = ("tests", "test", "include", "testing")
 """Folders that image builders often delete; no program loads them while it reads documents."""
+_EDITED_ON_PURPOSE = frozenset({"certifi/cacert.pem"})
+"""Companies add the certificate of their proxy to this file. A reinstallation would remove it, and break HTTPS."""
 _MAX_LISTED_FILES = 5
 
 
@@ -61,7 +63,8 @@ def _missing_files(result: ProbeResult, damaged: Collection[str] = ()) -> Diagno
 
 def _shared_files(result: ProbeResult) -> Diagnosis:
     """uv-cache-contamination: a warning about altered files that are hard links to uv's cache."""
-    shared = [(name, item) for name, item in _unexplained(result) if item["links"] > 1]
+    edited = [one for one in _unexplained(result) if one[1]["path"] not in _EDITED_ON_PURPOSE]
+    shared = [(name, item) for name, item in edited if item["links"] > 1]
     if not shared:
         return _all_files_ok(result)
     names = tuple(dict.fromkeys(name for name, _ in shared))

@@ -13,7 +13,7 @@ from paddlevl_doctor.system import processes
 from paddlevl_doctor.system.processes import (
     hold_interrupts,
     kill_group,
-    own_group,
+    start_child,
     terminate_tree,
     uninterrupted,
 )
@@ -72,13 +72,12 @@ def start(argv: Sequence[str], env: Mapping[str, str], log: Path, grace: float =
         if log.is_symlink() or log.is_file():
             log.unlink()
         with log.open("wb" if log.exists() else "xb") as output:
-            process = subprocess.Popen(
-                list(argv),
+            process = start_child(
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(env),
-                **own_group(),
             )
     except BaseException:
         release()

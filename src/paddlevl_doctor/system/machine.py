@@ -28,7 +28,7 @@ from paddlevl_doctor.system.processes import (
     hold_interrupts,
     inherited_files,
     kill_group,
-    own_group,
+    start_child,
     terminate_tree,
     uninterrupted,
 )
@@ -287,8 +287,8 @@ class RealSystem:
         started = time.monotonic()
         release = hold_interrupts()
         try:
-            process = subprocess.Popen(
-                list(argv),
+            process = start_child(
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -297,7 +297,6 @@ class RealSystem:
                 pass_fds=inherited_files(),
                 encoding="utf-8",
                 errors="replace",
-                **own_group(),
             )
         except OSError as error:
             release()

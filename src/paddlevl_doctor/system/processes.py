@@ -7,12 +7,14 @@ process groups only keep Ctrl-C away (CreateProcess, CREATE_NEW_PROCESS_GROUP).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -32,9 +34,13 @@ class _Interrupts:
 
     held: int = 0
     pending: bool = False
+    children_ended: bool = False
 
 
 _INTERRUPTS = _Interrupts()
+_STARTS = threading.Lock()
+"""Held while a child starts: the interrupted main thread then sees the child, or the start is refused."""
+_START_SECONDS = 3.0
 
 
 def module_command(module: str) -> tuple[str, ...]:
@@ -86,15 +92,30 @@ def terminate_tree(pid: int, grace: float = 3.0) -> None:
     psutil.wait_procs(alive, timeout=grace)
 
 
+def start_child(argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+    """Start a process in a separate group. Raises OSError if it cannot start, or after `end_children`."""
+    with _STARTS:
+        if _INTERRUPTS.children_ended:
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
+        return subprocess.Popen(list(argv), **options, **own_group())
+
+
 def end_children() -> None:
-    """End every child process, its descendants and the orphans in its group, also those that a thread is starting."""
+    """End every child process, its descendants and the orphans in its group. From then on `start_child` refuses.
+
+    A thread whose child ended would start the next one, and this process ends without it.
+    """
     import psutil  # noqa: PLC0415 - as above
 
     with uninterrupted():
-        for _ in range(3):
-            for child in psutil.Process().children():
-                terminate_tree(child.pid)
-                kill_group(child.pid)
+        _INTERRUPTS.children_ended = True
+        if _STARTS.acquire(
+            timeout=_START_SECONDS
+        ):  # a program on a disk that does not answer may never start
+            _STARTS.release()
+        for child in psutil.Process().children():
+            terminate_tree(child.pid)
+            kill_group(child.pid)
 
 
 def _quietly(action: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from paddlevl_doctor.system.files import load_json
-from paddlevl_doctor.system.processes import kill_group, own_group
+from paddlevl_doctor.system.processes import kill_group, start_child
 
 Event = dict[str, Any]
 _TAIL_BYTES = 4000
@@ -43,15 +43,14 @@ class JsonLinesProcess:
         """Start the child; raises OSError if the program cannot be started."""
         self.log = log
         with log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                list(argv),
+            self.process = start_child(
+                argv,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=dict(env),
                 encoding="utf-8",
                 errors="replace",
-                **own_group(),
             )
         self._worker_pid = 0
         """The process that does the work if the child only forwards lines to it, else 0."""
