@@ -121,6 +121,8 @@ def holds(marker: str, environment: Mapping[str, str], extras: Collection[str]) 
     """
     if not marker:
         return True
+    if marker.startswith("extra == ") and marker.count(" ") == 2:  # most markers are of this form
+        return normalised(marker[9:].strip("'\"")) in extras
     decided = _COMPARISON.sub(partial(_compared, environment, extras), marker)
     if set(decided.replace("and", "").replace("or", "")) <= set("01() "):
         while "(" in decided:
