@@ -303,11 +303,13 @@ def test_undo_with_yes_sets_the_version_aside_that_the_user_installed_since(
     argv = (find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-index", "--python")
     python = python_in(project / ".venv")
     subprocess.run([*argv, str(python), str(tmp_path / "tiny-3.0-py3-none-any.whl")], check=True)
+    shown = doctor("undo", "--dry-run", "--format", "json", cwd=project).document["changes"][0]["changed"]
     refused = doctor("undo", "--to", "0", cwd=project)
-    assert refused.code == 1
+    assert (refused.code, f"changed since ({len(shown)})" in " ".join(refused.stderr.split())) == (1, True)
     assert "undo --yes --to 0" in " ".join(refused.stderr.split())
-    done = doctor("undo", "--yes", "--to", "0", cwd=project)
+    done = doctor("undo", "--yes", "--to", "0", "--format", "json", cwd=project)
     assert done.code == 0, done.stderr
+    assert set(done.document["changes"][0]["changed"]) == set(shown)
     rest = {
         path: what for path, what in fingerprint(project).items() if f"{STATE_FOLDER}/set-aside" not in path
     }

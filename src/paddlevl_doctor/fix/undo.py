@@ -200,12 +200,14 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
+    changed = [path for entry in newest.values() for path in _changed_paths(places, entry, set(oldest))]
+    changed += _other_version_paths(transaction, newer)
     lost = [entry for entry in todo if entries.is_lost(places, entry)]
     return UndoPreview(
         transaction.number,
         restored=sum(entry.before is not None and entry not in lost for entry in oldest.values()),
         removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(path for e in newest.values() for path in _changed_paths(places, e, set(oldest))),
+        changed=tuple(dict.fromkeys(changed)),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
@@ -372,21 +374,30 @@ def _set_other_versions_aside(transaction: Transaction) -> list[str]:
     Beside the restored version they would be a second record of the same distribution. Returns the moved paths,
     relative to the prefix; the dist-info folder is last, so that an interrupted call can be repeated.
     """
-    places, moved = places_of(transaction), list[str]()
+    moved = _other_version_paths(transaction)
+    for path in moved:
+        entries.move_aside(places_of(transaction), path)
+    return moved
+
+
+def _other_version_paths(transaction: Transaction, newer: Collection[str] = ()) -> list[str]:
+    """Return the files outside, and then the dist-info folder, of each version that the user installed since.
+
+    A version with paths in `newer` is not the user's.
+    """
+    prefix, found = places_of(transaction).prefix, list[str]()
     for info in _other_versions(transaction):
+        if any(path.startswith(f"{info.relative_to(prefix).as_posix()}/") for path in newer):
+            continue
         rest = (other for other in info.parent.glob("*.dist-info") if other != info)
         shared = {path for other in rest for path in installs.recorded_paths(other)}
-        files = [
-            path for path in installs.recorded_paths(info) if path not in shared and Path(path).is_file()
-        ]
-        inside = [
-            os.path.relpath(path, places.prefix) for path in files if not path.startswith(f"{info}{os.sep}")
-        ]
-        for path in (*inside, os.path.relpath(info, places.prefix)):
-            if not path.startswith(".."):
-                entries.move_aside(places, path)
-                moved.append(path)
-    return moved
+        for path in (*installs.recorded_paths(info), str(info)):
+            inside = path.startswith(f"{info}{os.sep}")
+            relative = os.path.relpath(path, prefix)
+            is_there = Path(path).is_file() or path == str(info)
+            if is_there and path not in shared and not inside and not relative.startswith(".."):
+                found.append(relative)
+    return found
 
 
 def _other_versions(transaction: Transaction) -> list[Path]:
