@@ -35,6 +35,8 @@ _JUDGED = {
 }
 """The findings that judge the version of a distribution by what was seen, and not by what METADATA allows."""
 _COMPARISON = re.compile(r"""([a-z_]+)\s*(==|!=|<=|>=|<|>)\s*(?:"([^"]*)"|'([^']*)')""")
+_ONE_EXTRA = re.compile(r"""extra == ["']([^"' ]+)["']""")
+"""The form of most markers."""
 _LOWEST = r"\s*(?:>=|===?|>|~=)\s*([^\s*]+?)(?:\.\*)?\s*"
 # The names that markers use, as the system itself reports them, for the normalised names in `Host`.
 _SYSTEMS = {"linux": ("Linux", "linux"), "windows": ("Windows", "win32"), "macos": ("Darwin", "darwin")}
@@ -121,8 +123,8 @@ def holds(marker: str, environment: Mapping[str, str], extras: Collection[str]) 
     """
     if not marker:
         return True
-    if marker.startswith("extra == ") and marker.count(" ") == 2:  # most markers are of this form
-        return normalised(marker[9:].strip("'\"")) in extras
+    if one_extra := _ONE_EXTRA.fullmatch(marker):
+        return normalised(one_extra[1]) in extras
     decided = _COMPARISON.sub(partial(_compared, environment, extras), marker)
     if set(decided.replace("and", "").replace("or", "")) <= set("01() "):
         while "(" in decided:
