@@ -99,7 +99,7 @@ class UserChanges:
 
     def remove(self) -> None:
         """Take all changes back, for the next case."""
-        for path in self.written:
+        for path in (*self.written, self.replaced):
             path.unlink(missing_ok=True)
         for folder in self.replaced.parents[1].glob("users_package*"):
             shutil.rmtree(folder)

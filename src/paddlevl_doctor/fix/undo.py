@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
@@ -200,22 +200,22 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
-    changed = [path for entry in newest.values() for path in _changed_paths(places, entry, set(oldest))]
+    changed = [path for entry in newest.values() for path in _changed_paths(places, entry, oldest)]
     changed += _other_version_paths(transaction, newer)
-    lost = [entry for entry in todo if entries.is_lost(places, entry)]
+    lost = set(_lost(transaction))
     return UndoPreview(
         transaction.number,
-        restored=sum(entry.before is not None and entry not in lost for entry in oldest.values()),
+        restored=sum(entry.before is not None and path not in lost for path, entry in oldest.items()),
         removed=sum(entry.before is None for entry in oldest.values()),
         changed=tuple(dict.fromkeys(changed)),
         added=tuple(_added(places, found, whole=creates)),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
-        lost=tuple(entry.path for entry in lost),
+        lost=tuple(sorted(lost)),
     )
 
 
-def _changed_paths(places: Places, entry: Entry, own: Collection[str]) -> list[str]:
+def _changed_paths(places: Places, entry: Entry, own: Mapping[str, Entry]) -> list[str]:
     """Return what the user changed of an entry.
 
     Of a folder that was moved away, these are the files in its place that are not among the paths `own` of later steps.
@@ -289,10 +289,7 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
 
 
 def _refuse_lost(transaction: Transaction) -> None:
-    places = places_of(transaction)
-    todo = [entry for step in pending(transaction, changes_of(transaction)) for entry in step.entries]
-    lost = [entry.path for entry in todo if entries.is_lost(places, entry)]
-    if lost:
+    if lost := _lost(transaction):
         raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
 
 
@@ -425,10 +422,17 @@ def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
     """Raise UndoNeededError if the record or a kept file is damaged; with `yes`, put back the rest first."""
     reason = damage_of(transaction)
     if reason is None:
-        lost = preview(transaction).lost
-        reason = message("kept-lost", count=len(lost), paths=list(lost[:5])) if lost else None
+        lost = _lost(transaction)
+        reason = message("kept-lost", count=len(lost), paths=lost[:5]) if lost else None
     if reason is not None:
         raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
+
+
+def _lost(transaction: Transaction) -> list[str]:
+    """Return the paths whose kept file is missing or was changed. Raises UndoNeededError for a damaged list."""
+    places = places_of(transaction)
+    todo = (entry for step in pending(transaction, changes_of(transaction)) for entry in step.entries)
+    return [entry.path for entry in todo if entries.is_lost(places, entry)]
 
 
 def _refuse_blocked_aside(transaction: Transaction) -> None:
