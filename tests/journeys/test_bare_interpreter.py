@@ -10,7 +10,7 @@ from pathlib import Path
 from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
-from environments import SPECS, interpreter
+from environments import SPECS, interpreter, lend_bytecode
 
 
 def own_interpreter(folder: Path) -> Path:
@@ -31,6 +31,7 @@ def test_a_bare_interpreter_is_cured_in_place_and_brought_back(tmp_path: Path) -
     python = own_interpreter(tmp_path / "python")
     install = [find_uv_bin(), "pip", "install", "-q", "--python", str(python), *SPECS["broken"].packages]
     subprocess.run(install, check=True)
+    lend_bytecode("broken", tmp_path / "python")
     site = tmp_path / "python" / "lib" / "python3.11" / "site-packages"
     before = fingerprint(site)
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from uv import find_uv_bin
 
 from doctor import doctor, fingerprint
+from environments import kept_bytecode
+
+
+@pytest.fixture(autouse=True)
+def _compiled(tmp_path: Path) -> Iterator[None]:
+    """Use the bytecode that earlier tests made of the version set; three tests would compile the stack anew."""
+    with kept_bytecode("current-3.11", tmp_path / ".venv"):
+        yield
 
 
 def test_a_downgrade_that_no_cure_names_needs_an_explicit_word(tmp_path: Path) -> None:
