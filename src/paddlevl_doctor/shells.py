@@ -27,27 +27,18 @@ def quoted(argument: str, shell: str, home: str = "") -> str:
 
     With `home`, the shell expands that folder where the argument has it, so that the line does not show it.
     """
-    parts = _split_at(home, argument) if len(home) > 1 else [argument]
+    parts = re.split(rf"(?<![\w.-]){re.escape(home)}(?=[/\\]|$)", argument) if len(home) > 1 else [argument]
     if len(parts) == 1:
-        return _quoted(argument, shell)
+        if argument == ELLIPSIS:
+            return argument
+        if shell == SH:
+            return shlex.quote(argument)
+        return argument if _PLAIN.fullmatch(argument) else literal(argument)
     if shell == POWERSHELL:
         return '"' + "$HOME".join(_SPECIAL.sub(r"`\1", part) for part in parts) + '"'
     if parts[0] == "" and len(parts) == 2:  # noqa: PLR2004 - nothing before the only home folder
         return "~" + (f"/{shlex.quote(parts[1][1:])}" if parts[1][1:] else parts[1])
     return '"$HOME"'.join(shlex.quote(part) if part else "" for part in parts)
-
-
-def _split_at(home: str, argument: str) -> list[str]:
-    """Split an argument at the home folder, where that is a whole folder of a path."""
-    return re.split(rf"(?<![\w.-]){re.escape(home)}(?=[/\\]|$)", argument)
-
-
-def _quoted(argument: str, shell: str) -> str:
-    if argument == ELLIPSIS:
-        return argument
-    if shell == SH:
-        return shlex.quote(argument)
-    return argument if _PLAIN.fullmatch(argument) else literal(argument)
 
 
 def literal(value: str) -> str:

@@ -7,13 +7,12 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.frozen import dataclass
-from paddlevl_doctor.knowledge.selection_rules import RuleText
 from paddlevl_doctor.knowledge.version_sets import VersionSet, resolved_list
 from paddlevl_doctor.knowledge.wheel_choice import WheelChoice
 from paddlevl_doctor.messages import Text, language, message, text
@@ -165,24 +164,20 @@ def _mark() -> str:
 
 
 def _requirements(chosen: Chosen) -> dict[str, str]:
-    return {"requirements.txt": "\n".join(_requirement_lines(chosen)) + "\n"}
-
-
-def _requirement_lines(chosen: Chosen) -> list[str]:
     lang, version_set, wheel = language(), chosen.version_set, chosen.wheel
     lines = [f"# {_mark()}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
     lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
-    lines += _comments([*wheel.reasons, *wheel.refusals], lang)
+    lines += [
+        f"# {line}"
+        for sentence in [*wheel.reasons, *wheel.refusals]
+        for line in sentence.text(lang).splitlines()
+    ]
     if chosen.index:
         lines += [f"--index-url {public_url(chosen.index)}"]
     if wheel.find_links:
         lines += [f"# {text('export-flat')}", f"--find-links {wheel.find_links}"]
     lines += [wheel.requirement, "", f"# {version_set.why(lang)}", *version_set.stack()]
-    return lines
-
-
-def _comments(sentences: Sequence[RuleText], lang: str) -> list[str]:
-    return [f"# {line}" for sentence in sentences for line in sentence.text(lang).splitlines()]
+    return {"requirements.txt": "\n".join(lines) + "\n"}
 
 
 def _dockerfile(chosen: Chosen) -> dict[str, str]:

@@ -217,18 +217,16 @@ def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
     for name in names:
         found = find_gpus(name)
         if not found:
-            raise UsageError(message("matrix-no-gpu", value=name, names=", ".join(_similar(name))))
+            from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for an unknown name
+
+            best = process.extract(
+                name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED
+            )
+            raise UsageError(
+                message("matrix-no-gpu", value=name, names=", ".join([known for known, _, _ in best]))
+            )
         groups.append(found)
     return renumbered(groups)
-
-
-def _similar(name: str) -> list[str]:
-    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only for an unknown name
-
-    best = process.extract(
-        name.lower(), known_names(), scorer=fuzz.WRatio, processor=str.lower, limit=_SUGGESTED
-    )
-    return [known for known, _, _ in best]
 
 
 def _machine(name: str | None) -> str | None:

@@ -64,17 +64,12 @@ def patches_status(system: System, python: str | None, venv: str | None) -> tupl
     target = _target(system, python, venv)
     if target is None:
         raise UsageError(message("patches-no-target"))
-    applied = _applied(system, target)
+    wheels = (patched_wheel.patches_of(system, distribution) for distribution in target.distributions)
+    journals = read_state_folder(system, Path(target.root)).applied_patches
+    applied = frozenset(name for names in (journals, *wheels) for name in names)
     return tuple(
         _status(system, target, patch, file, applied) for patch in load_patches() for file in patch.files
     )
-
-
-def _applied(system: System, target: Target) -> frozenset[str]:
-    """Return the patches that transactions applied, and those that an installed patched wheel contains."""
-    wheels = (patched_wheel.patches_of(system, distribution) for distribution in target.distributions)
-    journals = read_state_folder(system, Path(target.root)).applied_patches
-    return frozenset(name for names in (journals, *wheels) for name in names)
 
 
 def build_wheel(

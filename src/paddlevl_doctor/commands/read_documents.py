@@ -97,7 +97,12 @@ class _ParseRun:
         try:
             with self.record.timed("read"):
                 self._read_pages()
-            self._finish_cross_check()
+            for job in self.jobs:
+                for index in sorted(job.kept):
+                    self.checker.submit(job, job.pages[index])
+            if self.checker.pending():
+                with self.context.stage(message("stage-witness")), self.record.timed("witness"):
+                    self.checker.wait()
             self._reread_rotated_pages()
         finally:
             self.checker.close()
@@ -127,15 +132,6 @@ class _ParseRun:
             for job in [job for job in self.jobs if not job.is_done]:
                 job.failed |= dict.fromkeys(job.missing(), error.message)
                 self._write(job)
-
-    def _finish_cross_check(self) -> None:
-        """Cross-check the pages of an earlier run too, and wait for the end of the cross-check."""
-        for job in self.jobs:
-            for index in sorted(job.kept):
-                self.checker.submit(job, job.pages[index])
-        if self.checker.pending():
-            with self.context.stage(message("stage-witness")), self.record.timed("witness"):
-                self.checker.wait()
 
     def _reread_rotated_pages(self) -> None:
         """Read rotated pages again; then join and write their documents again."""

@@ -88,18 +88,17 @@ class RepairGate:
         if worse:
             raise GateError(message("gate-worse", titles=[finding.title for finding in worse]))
         if context.installed and blocker(examination.findings) is None:
-            self._import(context, target)
-
-    def _import(self, context: StepContext, target: Target) -> None:
-        before = context.installed_files()
-        with self.stage(message("stage-import")):
-            failure = failure_of(import_stack(self.system, target))
-        deleted = sorted(before - context.installed_files())
-        if deleted:  # by code that was imported: nothing but the kept files can bring them back
-            context.restore_deleted(deleted)
-            raise GateError(message("gate-import-deletes", count=len(deleted), paths=deleted[:_MAX_SHOWN]))
-        if failure is not None and self.before.imports.result() is not False:
-            raise GateError(message("gate-import", reason=failure))
+            before = context.installed_files()
+            with self.stage(message("stage-import")):
+                failure = failure_of(import_stack(self.system, target))
+            deleted = sorted(before - context.installed_files())
+            if deleted:  # by code that was imported: nothing but the kept files can bring them back
+                context.restore_deleted(deleted)
+                raise GateError(
+                    message("gate-import-deletes", count=len(deleted), paths=deleted[:_MAX_SHOWN])
+                )
+            if failure is not None and self.before.imports.result() is not False:
+                raise GateError(message("gate-import", reason=failure))
 
 
 def _is_new_error(finding: Finding, before: Collection[Finding]) -> bool:

@@ -84,7 +84,8 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
 def _patched_file(
     system: System, target: Target, patch: Patch, path: str, recorded: Collection[str]
 ) -> PatchedFile:
-    digest = _sha256(system, Path(target.folder_of(patch.distribution)) / path)
+    data = system.read_bytes(Path(target.folder_of(patch.distribution)) / path)
+    digest = None if data is None else hashlib.sha256(data).hexdigest()
     return PatchedFile(patch.id, path, digest, digest in recorded)
 
 
@@ -93,11 +94,6 @@ def _state_prefix(system: System, target: Target | None, choice: Choice) -> Path
     if target is not None:
         return Path(target.root)
     return choice.python.parent.parent if choice.python else system.cwd() / choice.planned
-
-
-def _sha256(system: System, path: Path) -> str | None:
-    data = system.read_bytes(path)
-    return None if data is None else hashlib.sha256(data).hexdigest()
 
 
 def pipelines_link(system: System, target: Target | None) -> PipelinesLink:

@@ -46,7 +46,12 @@ def collect_gpus(system: System) -> Gpus:
         nvml = system.nvml()
         nvml.nvmlInit()
     except OSError as error:
-        return _missing_library(system, str(error))
+        words = str(error)
+        places = [f"{folder}/{_LIBRARY}" for folder in _DRIVER_FOLDERS if system.platform.startswith("linux")]
+        hidden = next((place for place in places if system.exists(Path(place))), None)
+        if hidden is None:
+            return Gpus(reason="no-library", detail=words)
+        return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
     except Exception as error:  # a broken binding must not hide the other facts
         return _check_linux_driver(system, Gpus(reason=_reason(error), detail=_error_text(error)))
     try:
@@ -60,14 +65,6 @@ def collect_gpus(system: System) -> Gpus:
 def _uuids(env: Mapping[str, str]) -> tuple[str, ...]:
     entries = (part.strip() for part in env.get("CUDA_VISIBLE_DEVICES", "").split(","))
     return tuple(entry for entry in entries if entry.startswith(("GPU-", "MIG-")))
-
-
-def _missing_library(system: System, words: str) -> Gpus:
-    places = [f"{folder}/{_LIBRARY}" for folder in _DRIVER_FOLDERS if system.platform.startswith("linux")]
-    hidden = next((place for place in places if system.exists(Path(place))), None)
-    if hidden is None:
-        return Gpus(reason="no-library", detail=words)
-    return Gpus(reason="library-not-on-path", detail=f"{words}; {hidden} exists")
 
 
 def _check_linux_driver(system: System, failed: Gpus) -> Gpus:

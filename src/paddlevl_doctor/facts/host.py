@@ -36,16 +36,16 @@ def collect_settings(system: System) -> dict[str, str]:
 
     LD_LIBRARY_PATH is included only under WSL, as yes or no: whether it contains `WSL_LIBRARIES`.
     """
-    shown = {name: _shown_value(name, value) for name, value in system.env.items() if _is_relevant(name)}
+    shown = {
+        name: _shown_value(name, value)
+        for name, value in system.env.items()
+        if name in _NAMES or name.startswith(_PREFIXES)
+    }
     shown |= _proxies(system.env)
     if "microsoft" in system.uname()[0].lower():
         folders = system.env.get("LD_LIBRARY_PATH", "").split(":")
         shown["LD_LIBRARY_PATH"] = "yes" if WSL_LIBRARIES in (f.rstrip("/") for f in folders) else "no"
     return dict(sorted(shown.items()))
-
-
-def _is_relevant(name: str) -> bool:
-    return name in _NAMES or name.startswith(_PREFIXES)
 
 
 def _shown_value(name: str, value: str) -> str:
@@ -77,7 +77,8 @@ def collect_host(system: System) -> Host:
     """Return the facts about the machine; an unreadable one is None, empty or 0."""
     release, machine = system.uname()
     name = _SYSTEMS.get(system.platform, "linux" if system.platform.startswith("linux") else system.platform)
-    first = _first_processor(system)
+    text = system.read_text(Path("/proc/cpuinfo")) or ""
+    first = dict(_fields(text.split("\n\n", 1)[0]))
     architecture = _MACHINES.get(machine.lower(), machine.lower())
     total, available = system.memory_mb()
     return Host(
@@ -128,12 +129,6 @@ def _notebook(system: System) -> str | None:
     if "KAGGLE_KERNEL_RUN_TYPE" in system.env:
         return "kaggle"
     return "colab" if "COLAB_RELEASE_TAG" in system.env else None
-
-
-def _first_processor(system: System) -> dict[str, str]:
-    """Return the fields of the first processor in /proc/cpuinfo; those of ARM have other names."""
-    text = system.read_text(Path("/proc/cpuinfo")) or ""
-    return dict(_fields(text.split("\n\n", 1)[0]))
 
 
 def _fields(block: str) -> list[tuple[str, str]]:

@@ -43,7 +43,11 @@ def collect_cache(system: System) -> ModelCache:
         folder = models / name
         if system.file_size(folder) is None:  # a folder
             found += _models(system, folder, name)
-    return ModelCache(str(root), tuple(found), _fonts(system, root), _cache_problem(system, root))
+    local = system.env.get("PADDLE_PDX_LOCAL_FONT_FILE_PATH")
+    usable = (local,) if local and system.file_size(Path(local)) is not None else ()
+    return ModelCache(
+        str(root), tuple(found), (*system.names(root / "fonts"), *usable), _cache_problem(system, root)
+    )
 
 
 _MADE = ("func_ret", "locks", "temp")
@@ -60,13 +64,6 @@ def _cache_problem(system: System, root: Path) -> Text | None:
     if system.file_size(there) is not None:
         return message("cache-is-file", path=there)
     return None if system.can_write(there) else message("cache-read-only", path=there)
-
-
-def _fonts(system: System, root: Path) -> tuple[str, ...]:
-    """Return the available fonts; paddlex uses the variable only if it names a file (utils/fonts.py)."""
-    local = system.env.get("PADDLE_PDX_LOCAL_FONT_FILE_PATH")
-    usable = (local,) if local and system.file_size(Path(local)) is not None else ()
-    return (*system.names(root / "fonts"), *usable)
 
 
 def _models(system: System, folder: Path, name: str) -> list[CachedModel]:
@@ -158,20 +155,16 @@ def _promised_size(system: System, path: Path) -> int | None:
     start = system.read_head(path, _LENGTH.size) or b""
     if len(start) < _LENGTH.size:
         return None
-    length = _LENGTH.size + _LENGTH.unpack(start)[0]
+    length: int = _LENGTH.size + _LENGTH.unpack(start)[0]
     if length > _LONGEST_HEADER:
         return None
     head = system.read_head(path, length) or b""
     if len(head) < length:
         return length if head[_LENGTH.size :].lstrip().startswith(b"{") else None
-    return _end_of_tensors(head[_LENGTH.size :], length)
-
-
-def _end_of_tensors(header: bytes, start: int) -> int | None:
     try:
-        tensors = load_json(header)
+        tensors = load_json(head[_LENGTH.size :])
         ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
-        return start + max(ends, default=0)
+        return length + max(ends, default=0)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return None
 

@@ -129,7 +129,17 @@ def load(path: Path) -> Recording:
         said = next((word for word in error.args if isinstance(word, Message)), None)
         raise _refusal(path, said or str(error) or type(error).__name__) from error
     try:
-        return _recording(path, members)
+        # Check the schema first: unknown fields from a newer doctor are not an error of the file.
+        head = _decoded(path, _MANIFEST, members, _Head, strict=False)
+        if head.schema != SCHEMA:
+            raise _refusal(path, message("recording-schema", schema=head.schema, version=head.doctor.version))
+        manifest = _decoded(path, _MANIFEST, members, _Manifest)
+        deep = _decoded(path, _DEEP, members, DeepFacts) if _DEEP in members else None
+        for key, result in deep.probes.items() if deep else ():
+            _check_result(path, key, result)
+        facts = _decoded(path, _FACTS, members, Facts)
+        facts = dataclasses.replace(facts, target_problem=_problem(path, facts.target_problem))
+        return Recording(facts, manifest.provenance, deep, manifest.looked_deep, manifest.set_name)
     except RecursionError as error:
         raise _refusal(path, message("recording-nested")) from error
 
@@ -165,20 +175,6 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if len(data) > _MAX_MEMBER_BYTES:
         raise ValueError(message("recording-too-large", name=entry.filename, mb=_MAX_MEMBER_BYTES >> 20))
     return data
-
-
-def _recording(path: Path, members: dict[str, bytes]) -> Recording:
-    # Check the schema first: unknown fields from a newer doctor are not an error of the file.
-    head = _decoded(path, _MANIFEST, members, _Head, strict=False)
-    if head.schema != SCHEMA:
-        raise _refusal(path, message("recording-schema", schema=head.schema, version=head.doctor.version))
-    manifest = _decoded(path, _MANIFEST, members, _Manifest)
-    deep = _decoded(path, _DEEP, members, DeepFacts) if _DEEP in members else None
-    for key, result in deep.probes.items() if deep else ():
-        _check_result(path, key, result)
-    facts = _decoded(path, _FACTS, members, Facts)
-    facts = dataclasses.replace(facts, target_problem=_problem(path, facts.target_problem))
-    return Recording(facts, manifest.provenance, deep, manifest.looked_deep, manifest.set_name)
 
 
 def _problem(path: Path, problem: Text | None) -> Text | None:

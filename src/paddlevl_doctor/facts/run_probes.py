@@ -94,7 +94,8 @@ def _result(done: Completed, name: str, timeout: float) -> ProbeResult:
 
 
 def _no_document(status: Status, done: Completed, what: str, words: str) -> ProbeResult:
-    detail = ": ".join(part for part in (what, _last_line(words)) if part)
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    detail = ": ".join(part for part in (what, lines[-1][:_MAX_DETAIL_CHARS] if lines else "") if part)
     return ProbeResult(status, None, detail, done.seconds)
 
 
@@ -113,11 +114,6 @@ def death_of(returncode: int) -> str:
         names = {member.value: member.name for member in signal.Signals}
         return names.get(-returncode, f"signal {-returncode}")
     return _WINDOWS_DEATHS.get(returncode, f"exit status {returncode}")
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:_MAX_DETAIL_CHARS] if lines else ""
 
 
 Answer = TypeVar("Answer")

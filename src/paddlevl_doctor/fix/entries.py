@@ -241,7 +241,10 @@ def _take_back(places: Places, entry: Entry, *, aside: bool) -> bool:
             return True  # the user's version stays
         move_aside(places, entry.path)
     if entry.before is None:
-        _remove(path)
+        if path.is_symlink() or is_junction(path):
+            remove_link(path)
+        else:
+            path.unlink(missing_ok=True)
     elif former is not None and os.path.lexists(former):
         _clear_way(places, path)
         put_back(former, path)
@@ -260,13 +263,6 @@ def _clear_way(places: Places, path: Path) -> None:
         if os.path.lexists(parent) and not parent.is_dir():
             move_aside(places, parent.relative_to(places.prefix).as_posix())
     path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def _remove(path: Path) -> None:
-    if path.is_symlink() or is_junction(path):
-        remove_link(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _drop_bytecode(path: Path, entry: Entry) -> None:

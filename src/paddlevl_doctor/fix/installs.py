@@ -297,13 +297,11 @@ def _checked(prefix: Path, entry: Entry, infos: Sequence[Path], sites: Sequence[
     originals = (
         info.parent / path.relative_to(site) for site in sites if path.is_relative_to(site) for info in infos
     )
-    if any(_begins_with(original, path) for original in originals):
+    if any(
+        original.is_file() and original.read_bytes().startswith(path.read_bytes()) for original in originals
+    ):
         return replace(entry, after=replace(after, sha256=digest))
     return replace(entry, after=State("file", -1, None, after.sha256))
-
-
-def _begins_with(original: Path, path: Path) -> bool:
-    return original.is_file() and original.read_bytes().startswith(path.read_bytes())
 
 
 def _entry_points(path: Path) -> list[str]:

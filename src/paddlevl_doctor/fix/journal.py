@@ -69,7 +69,9 @@ class Transaction:
 
     def write(self, kind: str, *, durable: bool = True, **fields: Any) -> None:
         """Append an event; `durable` syncs it to disk, so that it survives a power cut too."""
-        self._unshare()
+        # A hard link, as in a copy of the project by `cp -al`, becomes a file of its own.
+        if self.journal.exists() and self.journal.stat().st_nlink > 1:
+            write_durably(self.journal, self.journal.read_bytes())
         with os.fdopen(os.open(self.journal, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             lines = file.read().splitlines(keepends=True)
             if lines and not lines[-1].endswith(b"\n"):  # an event that was written incompletely
@@ -81,11 +83,6 @@ class Transaction:
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-
-    def _unshare(self) -> None:
-        """Give the journal a file of its own if it is a hard link, as in a copy of the project by `cp -al`."""
-        if self.journal.exists() and self.journal.stat().st_nlink > 1:
-            write_durably(self.journal, self.journal.read_bytes())
 
     def commit(self, *, durable: bool = True, **fields: Any) -> None:
         """Write the event `commit`, and confirm it in a file of its own."""

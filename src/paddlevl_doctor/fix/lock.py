@@ -20,7 +20,7 @@ import psutil
 
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER, Holder, parse_holder, start_time
 from paddlevl_doctor.fix import journal
-from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.files import can_unlink_open_files, lock_file, unlock_file
 from paddlevl_doctor.system.processes import inherited_by_children
 from paddlevl_doctor.values.errors import DoctorError, UsageError
@@ -60,23 +60,18 @@ def _wait_for(folder: Path, prefix: Path, wait: float) -> int:
     while (descriptor := _try_lock(folder)) is None:
         holder, waited = _holder(folder), time.monotonic() - started
         if holder is not None and holder.is_alive():
-            raise UsageError(_busy_message(prefix, holder))
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+            raise UsageError(
+                message("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
+            )
         if waited > (_SETTLE if holder is None else wait):
-            raise UsageError(message("target-busy", path=prefix, programs=_running_programs(prefix)))
+            seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
+            names = [
+                f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())
+            ]
+            raise UsageError(message("target-busy", path=prefix, programs=", ".join(names) or "?"))
         time.sleep(_PAUSE)
     return descriptor
-
-
-def _busy_message(prefix: Path, holder: Holder) -> Message:
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
-    return message("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
-
-
-def _running_programs(prefix: Path) -> str:
-    """Return the visible processes whose command line names this target."""
-    seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
-    names = [f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())]
-    return ", ".join(names) or "?"
 
 
 # --- the lock file ----------------------------------------------------------------------------------------

@@ -33,7 +33,9 @@ from paddlevl_doctor.values.plan import (
 
 def refuse_untouchable(system: System, target: Target | None, plan: Plan) -> None:
     """Raise UsageError, with a solution, if the plan changes an environment or package that is not the user's."""
-    if target is None or not any(_touches_target(step) for step in plan.steps):
+    if target is None or not any(
+        isinstance(step, (PackageStep, ClearLeftovers, ApplyPatch)) for step in plan.steps
+    ):
         return
     if target.externally_managed:
         raise UsageError(message("externally-managed", path=target.python))
@@ -61,17 +63,8 @@ def refuse_owned(system: System, target: Target | None, plan: Plan) -> None:
             continue
         if distribution.editable:
             raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
-        if _installer(system, distribution) == "conda":
+        if (system.read_text(Path(distribution.path) / "INSTALLER") or "").strip() == "conda":
             raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))
-
-
-def _installer(system: System, distribution: Distribution) -> str:
-    """Return the program that installed a distribution: conda (also for pixi's packages from conda), uv, pip, …"""
-    return (system.read_text(Path(distribution.path) / "INSTALLER") or "").strip()
-
-
-def _touches_target(step: Step) -> bool:
-    return isinstance(step, (PackageStep, ClearLeftovers, ApplyPatch))
 
 
 def _touched(target: Target, steps: Iterable[Step]) -> list[Distribution]:

@@ -125,13 +125,12 @@ class _PlanRun:
         for step in steps:
             if isinstance(step, ApplyPatch) and step.id in proofs:
                 self.current = step
-                self._add(step, seconds, proof_note(step.patch, proofs[step.id]))
-
-    def _add(self, step: Step, seconds: float, message: Text) -> None:
-        """Add seconds and a message to the outcome of an earlier step."""
-        index = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
-        former = self.outcomes[index]
-        self.outcomes[index] = replace(former, seconds=round(former.seconds + seconds, 2), message=message)
+                note = proof_note(step.patch, proofs[step.id])
+                index = next(n for n, outcome in enumerate(self.outcomes) if outcome.step == step.id)
+                former = self.outcomes[index]
+                self.outcomes[index] = replace(
+                    former, seconds=round(former.seconds + seconds, 2), message=note
+                )
 
     def failed(self, error: Exception) -> ApplyFailedError:
         """Return the error for the current step or for the gate, after the rollback."""

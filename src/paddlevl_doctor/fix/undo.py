@@ -275,7 +275,8 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
     try:
         transaction.release()
         complete(system, transaction)
-        _refuse_lost(transaction)
+        if lost := _lost(transaction):
+            raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
         changed = take_back_steps(transaction, aside=aside)
         if transaction.read().begin.get("uv_lock") is False:
             remove_lock_file(transaction.prefix)
@@ -286,11 +287,6 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
         raise UndoNeededError(message("undo-needed", path=transaction.prefix, reason=error)) from error
     transaction.forget()
     return changed
-
-
-def _refuse_lost(transaction: Transaction) -> None:
-    if lost := _lost(transaction):
-        raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
 
 
 def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[str]:

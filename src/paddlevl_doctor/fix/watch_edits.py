@@ -55,15 +55,12 @@ class _Watch:
             return
         for path, found in new.items():
             if found is not None and self._kept.get(path, (None,))[0] != found:
-                self._keep(path, found)
-
-    def _keep(self, path: str, inode: int) -> None:
-        self._count += 1
-        self.folder.mkdir(exist_ok=True)
-        copy = self.folder / str(self._count)
-        with contextlib.suppress(OSError):  # it is gone again
-            keep_link(path, str(copy))
-            self._kept[path] = (inode, copy)
+                self._count += 1
+                self.folder.mkdir(exist_ok=True)
+                copy = self.folder / str(self._count)
+                with contextlib.suppress(OSError):  # it is gone again
+                    keep_link(path, str(copy))
+                    self._kept[path] = (found, copy)
 
     def lost(self) -> dict[str, Path]:
         """Return the kept files whose path has another file now, or none."""

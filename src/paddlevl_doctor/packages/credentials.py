@@ -25,7 +25,11 @@ def mask(url: str) -> str:
     if shown == url:
         return url
     remember_url(url)
-    real = _with_quoted_login(url)
+    scheme, mark, rest = url.partition("://")
+    login = login_of(rest)
+    user, colon, password = login[:-1].partition(":")
+    quoted = f"{quote(user, _UNQUOTED)}{colon}{quote(password, _UNQUOTED)}{login[-1:]}"
+    real = f"{scheme}{mark}{quoted}{rest[len(login) :]}".replace(" ", "%20")
     while _real.setdefault(shown, real) != real:  # the same index with other credentials
         shown = shown.replace("***", "****", 1)
     return shown
@@ -45,12 +49,3 @@ def reveal(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
         variables[name] = " ".join(filter(None, (variables.get(name), _real.get(url, url))))
     left = tuple(word for at, word in enumerate(words) if at not in taken and at - 1 not in taken)
     return left, variables
-
-
-def _with_quoted_login(url: str) -> str:
-    """Return a URL whose user and password are percent-encoded as far as uv requires it."""
-    scheme, mark, rest = url.partition("://")
-    login = login_of(rest)
-    user, colon, password = login[:-1].partition(":")
-    quoted = f"{quote(user, _UNQUOTED)}{colon}{quote(password, _UNQUOTED)}{login[-1:]}"
-    return f"{scheme}{mark}{quoted}{rest[len(login) :]}".replace(" ", "%20")

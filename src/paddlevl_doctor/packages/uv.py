@@ -159,7 +159,12 @@ def _reason(system: System, words: Sequence[str], done: Completed, timeout: floa
         return message("uv-cut", command=verb, name=name[1] if name else "?", reason=cut[0])
     if _UNKNOWN_ISSUER in done.stderr:
         return message("uv-issuer", command=verb, reason=reason)
-    return message("uv-offline" if _looks_offline(error) else "uv-failed", command=verb, reason=reason)
+    signs = ("dns error", "error sending request", "failed to fetch", "network was disabled", "tcp connect")
+    return message(
+        "uv-offline" if any(sign in error.lower() for sign in signs) else "uv-failed",
+        command=verb,
+        reason=reason,
+    )
 
 
 def _without_inodes(system: System, words: Sequence[str]) -> str | None:
@@ -183,11 +188,6 @@ def _error_lines(stderr: str) -> str:
     return " ".join(
         words if len(words) <= _MAX_QUOTED_LINES else (*words[: _MAX_QUOTED_LINES - 2], "…", *words[-2:])
     )
-
-
-def _looks_offline(reason: str) -> bool:
-    signs = ("dns error", "error sending request", "failed to fetch", "network was disabled", "tcp connect")
-    return any(sign in reason.lower() for sign in signs)
 
 
 def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:

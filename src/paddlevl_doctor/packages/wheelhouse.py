@@ -143,7 +143,19 @@ def write(wheelhouse: Wheelhouse, *, tested: bool) -> None:
     """
     _replace(wheelhouse.requirements_file, _requirement_lines(wheelhouse.wheels))
     _replace(wheelhouse.folder / "README.md", _page(wheelhouse, tested=tested))
-    _replace(wheelhouse.folder / INDEX, _toml(wheelhouse))
+    head = {
+        "schema": SCHEMA,
+        "set": wheelhouse.set,
+        "tag": wheelhouse.tag,
+        "requirements": list(wheelhouse.requirements),
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in head.items() if value is not None]
+    lines += ["", "[machine]"]
+    # A JSON string of printable text is a TOML string too.
+    lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(wheelhouse.machine).items() if value]
+    for wheel in wheelhouse.wheels:
+        lines += ["", "[[wheel]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(wheel).items())]
+    _replace(wheelhouse.folder / INDEX, "\n".join(lines) + "\n")
 
 
 def _replace(path: Path, content: str) -> None:
@@ -153,22 +165,6 @@ def _replace(path: Path, content: str) -> None:
 
 def _requirement_lines(wheels: Sequence[WheelEntry]) -> str:
     return "".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels)
-
-
-def _toml(wheelhouse: Wheelhouse) -> str:
-    """Return the list; a JSON string of printable text is a TOML string too."""
-    head = {
-        "schema": SCHEMA,
-        "set": wheelhouse.set,
-        "tag": wheelhouse.tag,
-        "requirements": list(wheelhouse.requirements),
-    }
-    lines = [f"{key} = {json.dumps(value)}" for key, value in head.items() if value is not None]
-    lines += ["", "[machine]"]
-    lines += [f"{key} = {json.dumps(value)}" for key, value in asdict(wheelhouse.machine).items() if value]
-    for wheel in wheelhouse.wheels:
-        lines += ["", "[[wheel]]", *(f"{key} = {json.dumps(value)}" for key, value in asdict(wheel).items())]
-    return "\n".join(lines) + "\n"
 
 
 def _page(wheelhouse: Wheelhouse, *, tested: bool) -> str:

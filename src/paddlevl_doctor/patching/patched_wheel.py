@@ -70,7 +70,16 @@ def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
     """
     local = f"{source.version}+{REVISION}"
     info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
-    patched = _patched(source, patches)
+    patched = {}
+    for patch in patches:
+        for file in patch.files:
+            member = source.members.get(file.path)
+            digest = sha256_of(member.data) if member else None
+            if member is None or state_of(file, digest, source.version) is not PatchState.PRISTINE:
+                raise UsageError(
+                    message("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
+                )
+            patched[file.path] = Member(plan_change(file, member.data), member.executable)
     members = dict(_renamed({**source.members, **patched}, source, local, info))
     members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
     members[f"{info}/{SBOMS}/paddlevl-doctor.cdx.json"] = Member(_sbom(source, local, patches, patched))
@@ -89,20 +98,6 @@ def _packed(info: str, members: Mapping[str, Member], folder: Path) -> Path:
     path = folder / f"{info.removesuffix('.dist-info')}-{tag}.whl"
     _write(path, members, f"{info}/RECORD")
     return path
-
-
-def _patched(source: Published, patches: Sequence[Patch]) -> dict[str, Member]:
-    found = {}
-    for patch in patches:
-        for file in patch.files:
-            member = source.members.get(file.path)
-            digest = sha256_of(member.data) if member else None
-            if member is None or state_of(file, digest, source.version) is not PatchState.PRISTINE:
-                raise UsageError(
-                    message("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
-                )
-            found[file.path] = Member(plan_change(file, member.data), member.executable)
-    return found
 
 
 def _renamed(

@@ -21,7 +21,7 @@ from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import is_known, message, render
 from paddlevl_doctor.redaction import printable, without_home
 from paddlevl_doctor.report.wrap import wrapped
-from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache, Target
+from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache
 from paddlevl_doctor.values.findings import Command, Finding, Status
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def describe_facts(facts: Facts) -> list[tuple[Words, Words]]:
         (message("target"), _target(facts)),
     ]
     if facts.target is not None:
-        rows.append((message("stack"), _stack(facts.target)))
+        found = [f"{name} {version}" for name in _STACK for version in facts.target.versions_of(name)]
+        rows.append((message("stack"), ", ".join(found) or "-"))
     if facts.cache is not None:
         rows.append((message("models"), _models(facts.cache)))
     return rows
@@ -114,11 +115,6 @@ def _target(facts: Facts) -> Words:
     return f"{facts.target.prefix} (Python {facts.target.version})"
 
 
-def _stack(target: Target) -> str:
-    found = [f"{name} {version}" for name in _STACK for version in target.versions_of(name)]
-    return ", ".join(found) or "-"
-
-
 def _models(cache: ModelCache) -> Words:
     if not cache.models:
         return message("models-none", path=cache.root)
@@ -141,7 +137,13 @@ class Screen:
     """Prints reports; `verbose` adds details, `quiet` prints only problems."""
 
     def __init__(self, color: bool | None, verbose: bool, quiet: bool, home: Path, lang: str) -> None:
-        self.console = _console(color)
+        self.console = Console(
+            file=sys.stdout,
+            highlight=False,
+            soft_wrap=not sys.stdout.isatty(),
+            force_terminal=color or None,
+            no_color=True if color is False else None,
+        )
         self.verbose, self.quiet, self.home, self.lang = verbose, quiet, home, lang
 
     def line(self, text: Words, style: str = "") -> None:
@@ -172,7 +174,11 @@ class Screen:
     def check(self, report: CheckReport) -> None:
         """Print a whole check."""
         if not self.quiet:
-            self._facts(report.facts)
+            grid = Table.grid(padding=(0, 2))
+            for name, value in describe_facts(report.facts):
+                grid.add_row(Text(self.render(name), style="bold"), Text(self.clean(value)))
+            self.console.print(grid)
+            self.console.print()
         for cause in causes(report.findings):
             self._finding(cause)
         for finding in report.findings if self.verbose else ():
@@ -181,13 +187,6 @@ class Screen:
         if self.verbose:
             self._all(report.findings)
         self._counts(report)
-
-    def _facts(self, facts: Facts) -> None:
-        grid = Table.grid(padding=(0, 2))
-        for name, value in describe_facts(facts):
-            grid.add_row(Text(self.render(name), style="bold"), Text(self.clean(value)))
-        self.console.print(grid)
-        self.console.print()
 
     def _finding(self, cause: Cause) -> None:
         finding = cause.finding
@@ -381,11 +380,6 @@ _MAX_PATHS = 12
 
 def _words(value: object) -> list[Words]:
     return list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _console(color: bool | None) -> Console:
-    forced = {None: {}, True: {"force_terminal": True}, False: {"no_color": True}}[color]
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty(), **forced)  # type: ignore[arg-type]
 
 
 def apply_command(request: Request) -> Command:

@@ -65,7 +65,7 @@ def _no_gpu(backend: Backend, facts: Facts) -> Text | None:
         return sentences((message("serve-hidden"), *(one.message for one in seen.notes)))
     if usable(backend, seen.devices):
         return None
-    gpus = _names(seen.devices)
+    gpus = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in seen.devices)
     if backend.pairs:
         return message("serve-pages", capabilities=", ".join(capabilities(backend)), gpus=gpus)
     below = message("serve-below", below=backend.below) if backend.below else ""
@@ -102,10 +102,6 @@ def capabilities(backend: Backend) -> tuple[str, ...]:
     """Return the sorted compute capabilities of a server's wheels."""
     words = (word for pair in backend.pairs for word in pair.split("_"))
     return tuple(sorted(f"{word[:-1]}.{word[-1]}" for word in words))
-
-
-def _names(devices: Sequence[Gpu]) -> str:
-    return ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in devices)
 
 
 def choose_gpu(backend: Backend, facts: Facts) -> Gpu | None:

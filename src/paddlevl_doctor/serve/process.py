@@ -92,17 +92,13 @@ def _install(system: System, plan: ServerPlan, stage: Stage, folder: Path) -> No
             mark.write_text("incomplete\n", encoding="utf-8")
     except BaseException as error:
         if not ours:  # the folder did not exist, or was empty
-            _remove(folder)
+            # Ctrl-C must not end the removal; the downloaded wheels stay in uv's cache.
+            with uninterrupted():
+                shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, UvError):
             raise RolledBackError(error.message) from error
         raise
     mark.write_text("complete\n", encoding="utf-8")
-
-
-def _remove(folder: Path) -> None:
-    """Remove an environment without interruption; the downloaded wheels stay in uv's cache."""
-    with uninterrupted():
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_client_file(system: System, plan: ServerPlan) -> None:
@@ -180,11 +176,6 @@ def log_tail(log: Path) -> Text:
     except OSError:
         return ""
     tail = "\n".join(words.splitlines()[-_TAIL_LINES:])
-    return _with_known_failure(words, tail)
-
-
-def _with_known_failure(words: str, tail: str) -> Text:
-    """Return the last lines of a log, with the known failure in the log before them, if there is one."""
     found = match(words, load_all())
     if not found:
         return tail

@@ -142,13 +142,9 @@ def link_text(path: Path, wanted: Path) -> str:
 def restore_link(path: Path, target: str) -> None:
     """Create a link again with the text that `link_target` returned for it."""
     if WINDOWS:
-        _make_junction(path, path.parent / target)
+        _windows_module("_winapi").CreateJunction(str(path.parent / target), str(path))
     else:
         path.symlink_to(target, target_is_directory=True)
-
-
-def _make_junction(path: Path, target: Path) -> None:
-    _windows_module("_winapi").CreateJunction(str(target), str(path))
 
 
 def remove_link(path: Path) -> None:
@@ -173,21 +169,17 @@ def lock_file(descriptor: int) -> bool:
     Return False if another process holds the lock. Raises OSError on a file system without such locks.
     """
     if WINDOWS:
-        return _lock_byte(descriptor)
+        try:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            _windows_module("msvcrt").locking(descriptor, _LOCK_NOW, 1)
+        except PermissionError:
+            return False
+        return True
     import fcntl  # noqa: PLC0415 - POSIX only
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
-
-
-def _lock_byte(descriptor: int) -> bool:
-    try:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        _windows_module("msvcrt").locking(descriptor, _LOCK_NOW, 1)
-    except PermissionError:
         return False
     return True
 

@@ -45,7 +45,10 @@ class Response:
         self.status = raw.status
         self.headers: Mapping[str, str] = raw.headers
         """Names are compared without regard to case."""
-        self.url = _final_url(requested, raw)
+        final = split_login(requested)[0]
+        for step in raw.retries.history if raw.retries else ():
+            final = urljoin(final, step.redirect_location or "")
+        self.url = keep_login(requested, final)
         """The URL after redirects, with the credentials of the requested URL if it is the same server."""
 
     def read1(self, size: int) -> bytes:
@@ -228,14 +231,6 @@ def mask_login(url: str) -> str:
     """Return a text that may be a URL with everything before the last @ masked, which may be a password."""
     _, mark, rest = url.rpartition("@")
     return f"***@{rest}" if mark else url
-
-
-def _final_url(requested: str, raw: urllib3.BaseHTTPResponse) -> str:
-    """Return the URL after redirects, with the credentials of `requested` if it is the same server."""
-    final = split_login(requested)[0]
-    for step in raw.retries.history if raw.retries else ():
-        final = urljoin(final, step.redirect_location or "")
-    return keep_login(requested, final)
 
 
 def keep_login(requested: str, final: str) -> str:

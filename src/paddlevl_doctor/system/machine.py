@@ -486,7 +486,12 @@ class RealSystem:
         The names of the libraries are those that pynvml loads.
         """
         if self.platform == "win32":
-            _nvml_on_windows(self.env)
+            paths = (
+                Path(self.env.get("WINDIR", "C:/Windows"), "System32/nvml.dll"),
+                Path(self.env.get("ProgramFiles", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvml.dll"),
+            )
+            if not any(path.exists() for path in paths):
+                raise OSError(f"there is no {paths[0]}")
         elif self.platform == "darwin":
             raise OSError("NVIDIA has no driver for macOS")
         else:
@@ -494,16 +499,6 @@ class RealSystem:
         import pynvml  # noqa: PLC0415 - start-up time: most machines have no NVML at all
 
         return pynvml
-
-
-def _nvml_on_windows(env: Mapping[str, str]) -> None:
-    """Raise OSError if neither folder of the NVIDIA driver has the library."""
-    paths = (
-        Path(env.get("WINDIR", "C:/Windows"), "System32/nvml.dll"),
-        Path(env.get("ProgramFiles", "C:/Program Files"), "NVIDIA Corporation/NVSMI/nvml.dll"),
-    )
-    if not any(path.exists() for path in paths):
-        raise OSError(f"there is no {paths[0]}")
 
 
 def interface_locale() -> str:

@@ -113,20 +113,16 @@ class ReaderEngine(SinglePageEngine):
             own = {"OMP_NUM_THREADS": str(self.threads), "PYTHONPATH": os.fspath(_PACKAGE_ROOT)}
             child = JsonLinesProcess(argv, {**self.env, **own}, self.folder / "reader.log")
             watcher = Watcher(child, self.samples, self.started, limits={**LIMITS, **_LIMITS, **self.limits})
-            self._wait_until_loaded(watcher)
+            try:
+                event = watcher.wait()
+            except (StalledError, DiedError) as error:
+                raise DoctorError(message("reader-failed", detail=failure_of(error).detail)) from error
+            if event["event"] == "fatal":
+                watcher.close()
+                raise DoctorError(message("reader-failed", detail=event["detail"]))
+            self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
             self._watcher = watcher
         return self._watcher
-
-    def _wait_until_loaded(self, watcher: Watcher) -> None:
-        """Wait until the models are loaded; raises DoctorError if that fails."""
-        try:
-            event = watcher.wait()
-        except (StalledError, DiedError) as error:
-            raise DoctorError(message("reader-failed", detail=failure_of(error).detail)) from error
-        if event["event"] == "fatal":
-            watcher.close()
-            raise DoctorError(message("reader-failed", detail=event["detail"]))
-        self.seconds.update({name: round(seconds, 2) for name, seconds in event["seconds"].items()})
 
 
 def _scaled_lines(event: Event, picture: Picture) -> tuple[Line, ...]:

@@ -134,7 +134,15 @@ class VisionServer:
     def _error_for(self, response: Response, *, of_a_page: bool) -> Exception:
         """Return the exception for an HTTP error: BusyError, PageRefusedError, or DoctorError if it is permanent."""
         code = response.status
-        details = {"url": self.url, "code": code, "detail": _error_text(response)}
+        try:
+            body = response.read(2000)
+        except OSError:
+            body = b""
+        details = {
+            "url": self.url,
+            "code": code,
+            "detail": " ".join(body.decode("utf-8", errors="replace").split())[:_MAX_QUOTED_CHARS] or "-",
+        }
         if code in _TRANSIENT_STATUSES or code >= _SERVER_ERROR:
             return BusyError(message("server-busy", **details), code)
         if of_a_page and code in _PAGE_STATUSES:
@@ -143,15 +151,6 @@ class VisionServer:
 
 
 _LASTING_ERRORS = {401: "server-key", 403: "server-forbids", 404: "server-has-not"}
-
-
-def _error_text(response: Response) -> str:
-    """Return the body of an error in one line; `-` if it is empty or cannot be read."""
-    try:
-        body = response.read(2000)
-    except OSError:
-        body = b""
-    return " ".join(body.decode("utf-8", errors="replace").split())[:_MAX_QUOTED_CHARS] or "-"
 
 
 def _describe(error: Exception) -> str:
@@ -228,18 +227,17 @@ class ChatEngine(SinglePageEngine):
                 reply = self.server.read(picture.path, self.model, self.prompt, _MAX_TOKENS)
             except UnansweredError as error:
                 last = error
-                self._add_incident(task, strategy, error)
+                self.incidents.append(
+                    message(
+                        "page-incident", page=task.index + 1, rung=message(strategy), detail=error.message
+                    )
+                )
                 attempts = attempts[-1:] if isinstance(error, PageRefusedError) else attempts
                 if attempts and isinstance(error, BusyError):
                     self.sleep(self.waits[attempt])
                 continue
             return reply, strategy.removeprefix("rung-")
         raise self._final_error(task, last)
-
-    def _add_incident(self, task: Task, strategy: str, error: UnansweredError) -> None:
-        self.incidents.append(
-            message("page-incident", page=task.index + 1, rung=message(strategy), detail=error.message)
-        )
 
     def _final_error(self, task: Task, last: UnansweredError) -> Exception:
         """Return PageFailedError, or DoctorError if the server cannot be used any more."""

@@ -240,7 +240,10 @@ def _made_up_rows(texts: _PageTexts, block: Block) -> Iterator[Difference]:
     min_length = _SHORT_ROW_LENGTH if has_lost else _MIN_UNIQUE_LENGTH
     for number, row in enumerate(rows):
         if found[number] is False and information_length(comparison_key(" ".join(row))) >= min_length:
-            box = _row_box(block.box, number, len(rows))
+            # Engines give only the box of the whole table: that of a row is approximate.
+            left, top, right, bottom = block.box
+            height = (bottom - top) / len(rows)
+            box = left, round(top + number * height), right, round(top + (number + 1) * height)
             text = " ".join(filter(None, row))
             yield Difference(DifferenceKind.MADE_UP, texts.page.index, text, box)
 
@@ -261,13 +264,6 @@ def _is_misread(cell: str, line: str) -> bool:
     if information_length(cell) < _SHORT_LENGTH:
         return Levenshtein.normalized_similarity(cell, line) >= _MIN_CELL_SIMILARITY
     return fuzzy_contains(cell, line, _MIN_CELL_SIMILARITY)
-
-
-def _row_box(table: Box, number: int, count: int) -> Box:
-    """Return the approximate box of a row: engines give only the box of the whole table."""
-    left, top, right, bottom = table
-    height = (bottom - top) / count
-    return left, round(top + number * height), right, round(top + (number + 1) * height)
 
 
 # --- repeated -------------------------------------------------------------------------------------------------

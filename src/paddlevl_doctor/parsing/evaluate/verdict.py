@@ -133,17 +133,14 @@ def _moved_parts(alignment: Alignment) -> Iterator[Message]:
     belongs_after = {n: before for before, n in pairwise([None, *orderable])}
     moved = [n for n in orderable if n not in in_place and read_after[n] != belongs_after[n]]
     for number in moved[:_MAX_NAMED]:
-        yield _moved_part(alignment, number, read_after[number], belongs_after[number])
+        came, belongs = read_after[number], belongs_after[number]
+        part, neighbours = alignment.parts[number], {"came": came, "belongs": belongs}
+        names = {key: alignment.parts[other].name for key, other in neighbours.items() if other is not None}
+        key = "evaluation-moved-to-first" if came is None else "evaluation-moved"
+        key = "evaluation-moved-first" if belongs is None else key
+        yield message(key, kind=kind_name(part.kind), name=part.name, **names)
     if len(moved) > _MAX_NAMED:
         yield message("evaluation-more", count=len(moved) - _MAX_NAMED)
-
-
-def _moved_part(alignment: Alignment, number: int, came: int | None, belongs: int | None) -> Message:
-    part, neighbours = alignment.parts[number], {"came": came, "belongs": belongs}
-    names = {key: alignment.parts[other].name for key, other in neighbours.items() if other is not None}
-    key = "evaluation-moved-to-first" if came is None else "evaluation-moved"
-    key = "evaluation-moved-first" if belongs is None else key
-    return message(key, kind=kind_name(part.kind), name=part.name, **names)
 
 
 def _largest_difference(alignment: Alignment) -> Message:

@@ -54,7 +54,12 @@ class InputKind:
 def check_input(path: Path) -> InputKind:
     """Return the kind of the document at `path`; raises UsageError if it cannot be read."""
     try:
-        _check_is_file(path)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            # This raises PermissionError: `find_documents` keeps only folders that cannot be listed.
+            os.scandir(path).close()
+        if not stat.S_ISREG(mode):
+            raise UsageError(message("document-not-a-file", path=path))
         with path.open("rb") as file:
             length = os.fstat(file.fileno()).st_size
             head = file.read(HEAD_BYTES * 16)
@@ -75,16 +80,6 @@ def unopenable_error(path: Path, error: OSError) -> UsageError:
     """Return the error for a document that the operating system does not open."""
     message_id = "document-missing" if error.errno in _NO_FILE_ERRORS else "document-forbidden"
     return UsageError(message(message_id, path=path, detail=error.strerror or error))
-
-
-def _check_is_file(path: Path) -> None:
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        os.scandir(
-            path
-        ).close()  # raises PermissionError: `find_documents` keeps only folders that cannot be listed
-    if not stat.S_ISREG(mode):
-        raise UsageError(message("document-not-a-file", path=path))
 
 
 def _input_kind(path: Path, image_format: str, size: Size | None) -> InputKind:

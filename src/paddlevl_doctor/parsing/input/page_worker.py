@@ -95,7 +95,11 @@ def _handle(request: dict[str, Any], open_documents: dict[str, Any]) -> dict[str
         if "open" in request:
             return {"event": "opened", **_count_pages(Path(request["open"]))}
         if "pdf" in request:
-            _write_pdf(request["sheets"], Path(request["pdf"]))
+            import img2pdf  # noqa: PLC0415 - only finished documents need it
+
+            pdf = Path(request["pdf"])
+            with new_file(pdf, pdf.with_name(f"{pdf.name}.new")) as out:
+                img2pdf.convert([_page_jpeg(sheet) for sheet in request["sheets"]], outputstream=out)
             return {"event": "bound"}
         return {"event": "picture", **_render_page(request, open_documents)}
     except (UnreadablePdfError, UnreadableImageError) as error:
@@ -165,12 +169,8 @@ def _render_page(request: dict[str, Any], open_documents: dict[str, Any]) -> dic
         with contextlib.suppress(OSError):  # on a full disk: the page can be read without a preview
             _shrink(image).save(request["preview"], quality=75)
     share = round(image.width / width, 4)
-    return {"width": width, "height": height, "share": share, "blank": _is_blank(image)}
-
-
-def _is_blank(image: Image.Image) -> bool:
     levels = [level for level, count in enumerate(image.convert("L").histogram()) if count]
-    return levels[-1] - levels[0] < _BLANK_RANGE
+    return {"width": width, "height": height, "share": share, "blank": levels[-1] - levels[0] < _BLANK_RANGE}
 
 
 def _render_frame(
@@ -215,14 +215,6 @@ def _keep_open(open_documents: dict[str, Any], path: str, document: Any) -> None
 def _shrink(image: Image.Image) -> Image.Image:
     factor = max(-(-side // limit) for side, limit in zip(image.size, _PREVIEW_SIZE, strict=True))
     return image.reduce(factor) if factor > 1 else image
-
-
-def _write_pdf(sheets: list[dict[str, Any]], pdf: Path) -> None:
-    """Write a PDF with one JPEG of screen size per page; the file is replaced in one step."""
-    import img2pdf  # noqa: PLC0415 - only finished documents need it
-
-    with new_file(pdf, pdf.with_name(f"{pdf.name}.new")) as out:
-        img2pdf.convert([_page_jpeg(sheet) for sheet in sheets], outputstream=out)
 
 
 def _page_jpeg(sheet: dict[str, Any]) -> bytes:

@@ -60,7 +60,8 @@ def _clean_tag(found: re.Match[str]) -> str:
 def _block(block: Block) -> str:
     text = _INVISIBLE.sub(" ", block.text).strip()
     if block.kind in _FORMULAS:
-        return _formula(text) if text else ""
+        # Backticks are removed: they could end the fence, in which renderers apply no markup.
+        return f"```math\n{' '.join(text.replace('`', '').split())}\n```" if text else ""
     rows = rows_of(text) if block.kind == "table" else ()
     if rows:
         return _table(rows)
@@ -78,11 +79,6 @@ def _table(rows: tuple[tuple[str, ...], ...]) -> str:
     lines = [[escape(cell) for cell in row] + [""] * (columns - len(row)) for row in rows]
     lines.insert(1, ["---"] * columns)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _formula(latex: str) -> str:
-    """Return a formula in a fence, where renderers apply no markup; backticks are removed, they could end the fence."""
-    return f"```math\n{' '.join(latex.replace('`', '').split())}\n```"
 
 
 def escape(text: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
 from pathlib import Path
@@ -146,13 +146,15 @@ def _reporting_write_errors(folder: Path) -> Iterator[None]:
 def _page_from_json(document: Mapping[str, Any]) -> PageRead:
     page = document["page"]
     blocks = tuple(Block(str(b["kind"]), str(b["text"]), box_of(b["box"])) for b in page["blocks"])
+    texts = document["notes"]
+    pairs = zip(texts, document.get("notes_messages") or [None] * len(texts), strict=True)
     return PageRead(
         Page(int(page["index"]), int(page["width"]), int(page["height"]), blocks, float(page["seconds"])),
         dict(document["markdown"]),
         str(document["device"]),
         str(document["rung"]),
         document["vram_mb"],
-        _notes_from_json(document["notes"], document.get("notes_messages")),
+        tuple(str(note) if stored is None else from_json(stored) for note, stored in pairs),
         bool(document["blank"]),
         int(document.get("turned", 0)),
     )
@@ -188,12 +190,6 @@ def _replace_surrogates_in_note(note: Text) -> Text:
     return Message(
         note.id, {n: _replace_surrogates(v) if isinstance(v, str) else v for n, v in note.params.items()}
     )
-
-
-def _notes_from_json(texts: Sequence[Any], messages: Sequence[Any] | None) -> tuple[Text, ...]:
-    """Return stored notes as messages, or as texts if no message was stored."""
-    pairs = zip(texts, messages or [None] * len(texts), strict=True)
-    return tuple(str(note) if stored is None else from_json(stored) for note, stored in pairs)
 
 
 def cache_key_of(document: Path, engine_key: str) -> str:

@@ -123,7 +123,13 @@ class Watcher:
         if now - self._last_sample >= _SAMPLE_SECONDS:
             self._sample(now)
         if event is None:
-            self._check_limits(now)
+            limits = self.limits.get(self.stage, LIMITS["read"])
+            busy, idle = now - self._stage_started, now - self._last_busy
+            if busy > limits.busy or idle > limits.idle:
+                stacks = self.child.dump_stacks()
+                self.kill()
+                is_idle = idle > limits.idle
+                raise StalledError(self.stage, idle if is_idle else busy, stacks, idle=is_idle)
         return event
 
     def close(self) -> None:
@@ -138,16 +144,6 @@ class Watcher:
 
     def _reset_timers(self) -> None:
         self._stage_started = self._last_busy = time.monotonic()
-
-    def _check_limits(self, now: float) -> None:
-        """Kill a worker that exceeds a limit; raises StalledError."""
-        limits = self.limits.get(self.stage, LIMITS["read"])
-        busy, idle = now - self._stage_started, now - self._last_busy
-        if busy > limits.busy or idle > limits.idle:
-            stacks = self.child.dump_stacks()
-            self.kill()
-            is_idle = idle > limits.idle
-            raise StalledError(self.stage, idle if is_idle else busy, stacks, idle=is_idle)
 
     def _sample(self, now: float) -> None:
         """Sample the memory, and check whether the worker used the processor or the GPU since the last sample."""
