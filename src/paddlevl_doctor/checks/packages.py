@@ -321,15 +321,6 @@ def _exclude(pin: Pin, other: Pin) -> bool:
     return _same_files((pin.name, pin.exact or ""), (other.name, other.exact or ""))
 
 
-def _overwriting(target: Target, required: Sequence[Pin]) -> tuple[tuple[Pin, Distribution], ...]:
-    """Return the installed packages of another CUDA version that have the same files as a required package."""
-    nvidia = [d for d in target.distributions if d.name.startswith("nvidia-")]
-    pairs = ((pin, d) for pin in required if pin.installed for d in nvidia)
-    return tuple(
-        (pin, d) for pin, d in pairs if _same_files((pin.name, pin.installed or ""), (d.name, d.version))
-    )
-
-
 def _same_files(package: tuple[str, str], other: tuple[str, str]) -> bool:
     """Return whether two packages, given as (name, version), contain files with the same paths.
 
@@ -363,7 +354,11 @@ def _nvidia(context: Context) -> Diagnosis:
         return skipped(message("evidence-no-names", names="paddlepaddle-gpu"))
     required = pins(context.target, "paddlepaddle-gpu", context.facts.host)
     broken = [pin for pin in required if pin.broken and not _is_build_cudnn(context, pin)]
-    overwriting = _overwriting(context.target, required)
+    nvidia = [d for d in context.target.distributions if d.name.startswith("nvidia-")]
+    pairs = ((pin, d) for pin in required if pin.installed for d in nvidia)
+    overwriting = tuple(
+        (pin, d) for pin, d in pairs if _same_files((pin.name, pin.installed or ""), (d.name, d.version))
+    )
     if not broken and not overwriting:
         return ok("paddlepaddle-gpu", version)
     names = ", ".join(dict.fromkeys(pin.name for pin in (*broken, *(pin for pin, _ in overwriting))))

@@ -59,77 +59,93 @@ class CrossCheck(str, Enum):
     NONE = "none"
 
 
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...", help="Images, PDFs, or folders of them; demo.png is the included page."
+    ),
+]
+Output = Annotated[str, typer.Option("--output", help="Folder for the results.", metavar="DIR")]
+EngineName = Annotated[Engine, typer.Option(help="Engine that reads the documents.")]
+PipelineName = Annotated[Pipeline, typer.Option(help="PaddleOCR pipeline.")]
+Version = Annotated[
+    PipelineVersion | None,
+    typer.Option(help="Version of PaddleOCR-VL; default: the newest with cached weights."),
+]
+Device = Annotated[
+    str, typer.Option(help="Device: auto, cpu, gpu:0, or several: gpu:0,gpu:1.", metavar="DEVICE")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep the pages of an earlier run.")]
+Expect = Annotated[
+    str | None, typer.Option(help="Ground truth, or a folder of them, to compare with.", metavar="PATH")
+]
+Threshold = Annotated[
+    float | None, typer.Option(min=0, max=1, help="Lowest similarity to the ground truth that passes.")
+]
+Require = Annotated[Engine | None, typer.Option(help="Fail unless this engine reads the documents.")]
+Witness = Annotated[
+    CrossCheck, typer.Option(help="Pages that the embedded reader also reads, to find omissions.")
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        help="Read with each of these engines and compare the results: native,reader.", metavar="ENGINES"
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        help="Read on the nodes of this Ray cluster (auto: the one of this machine).", metavar="ADDRESS"
+    ),
+]
+ServerUrl = Annotated[
+    str,
+    typer.Option(
+        help="OpenAI-compatible server to read with; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"
+    ),
+]
+ServerBackend = Annotated[
+    Backend | None,
+    typer.Option(help="Inference server that serves PaddleOCR-VL at this URL."),
+]
+ServerModel = Annotated[str, typer.Option(help="Model on the server.", metavar="NAME")]
+ServerPrompt = Annotated[
+    str, typer.Option(help="Prompt for a model other than PaddleOCR-VL.", metavar="TEXT")
+]
+KeepWarm = Annotated[
+    float | None,
+    typer.Option(min=0, help="Keep the pipeline running for the next run (0: end it).", metavar="MINUTES"),
+]
+Stall = Annotated[
+    float | None,
+    typer.Option(min=1, help="End a worker that makes no progress for this long.", metavar="SECONDS"),
+]
+Fix = Annotated[bool, typer.Option("--fix", help="First install and fix what is needed.")]
+
+
 @command(app, "parse", formats=ReadFormat)
 def parse(
     common: Common,
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...", help="Images, PDFs, or folders of them; demo.png is the included page."
-        ),
-    ],
-    output: Annotated[
-        str, typer.Option("--output", help="Folder for the results.", metavar="DIR")
-    ] = "output",
-    engine: Annotated[Engine, typer.Option(help="Engine that reads the documents.")] = Engine.AUTO,
-    pipeline: Annotated[Pipeline, typer.Option(help="PaddleOCR pipeline.")] = Pipeline.VL,
-    pipeline_version: Annotated[
-        PipelineVersion | None,
-        typer.Option(help="Version of PaddleOCR-VL; default: the newest with cached weights."),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="Device: auto, cpu, gpu:0, or several: gpu:0,gpu:1.", metavar="DEVICE")
-    ] = ("auto"),
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the pages of an earlier run.")] = False,
-    expect: Annotated[
-        str | None, typer.Option(help="Ground truth, or a folder of them, to compare with.", metavar="PATH")
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Lowest similarity to the ground truth that passes.")
-    ] = None,
-    require: Annotated[
-        Engine | None, typer.Option(help="Fail unless this engine reads the documents.")
-    ] = None,
-    witness: Annotated[
-        CrossCheck, typer.Option(help="Pages that the embedded reader also reads, to find omissions.")
-    ] = CrossCheck.AUTO,
-    compare: Annotated[
-        str | None,
-        typer.Option(
-            help="Read with each of these engines and compare the results: native,reader.", metavar="ENGINES"
-        ),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            help="Read on the nodes of this Ray cluster (auto: the one of this machine).", metavar="ADDRESS"
-        ),
-    ] = None,
-    server_url: Annotated[
-        str,
-        typer.Option(
-            help="OpenAI-compatible server to read with; its key: $PADDLEVL_DOCTOR_API_KEY.", metavar="URL"
-        ),
-    ] = "",
-    server_backend: Annotated[
-        Backend | None,
-        typer.Option(help="Inference server that serves PaddleOCR-VL at this URL."),
-    ] = None,
-    server_model: Annotated[str, typer.Option(help="Model on the server.", metavar="NAME")] = "",
-    server_prompt: Annotated[
-        str, typer.Option(help="Prompt for a model other than PaddleOCR-VL.", metavar="TEXT")
-    ] = "",
-    keep_warm: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Keep the pipeline running for the next run (0: end it).", metavar="MINUTES"
-        ),
-    ] = None,
-    stall: Annotated[
-        float | None,
-        typer.Option(min=1, help="End a worker that makes no progress for this long.", metavar="SECONDS"),
-    ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="First install and fix what is needed.")] = False,
+    inputs: Inputs,
+    output: Output = "output",
+    engine: EngineName = Engine.AUTO,
+    pipeline: PipelineName = Pipeline.VL,
+    pipeline_version: Version = None,
+    device: Device = "auto",
+    resume: Resume = False,
+    expect: Expect = None,
+    threshold: Threshold = None,
+    require: Require = None,
+    witness: Witness = CrossCheck.AUTO,
+    compare: Compare = None,
+    ray: RayAddress = None,
+    server_url: ServerUrl = "",
+    server_backend: ServerBackend = None,
+    server_model: ServerModel = "",
+    server_prompt: ServerPrompt = "",
+    keep_warm: KeepWarm = None,
+    stall: Stall = None,
+    fix: Fix = False,
     set_name: SetName = None,
     mirror: Mirror = None,
 ) -> int:
@@ -168,7 +184,6 @@ def parse(
         )
         return cluster.exit_code()
     report = run_parse(RealSystem(), common.target(set_name), request, progress.stage, progress.bar)
-
     if report.run_report is not None:
         page = write_page(report.run_report, Path(output), common.language)
         report = replace(report, outputs=(*report.outputs, str(page)))

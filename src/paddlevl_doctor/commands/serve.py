@@ -29,6 +29,7 @@ from paddlevl_doctor.serve import process
 from paddlevl_doctor.serve.plan import (
     Choice,
     ServerPlan,
+    Share,
     choose_gpu,
     gpus_unknown,
     is_too_old,
@@ -238,14 +239,18 @@ def _findings(
 ) -> tuple[Finding, ...]:
     platform = _platform(system, backend, facts)
     found = [platform]
-    if is_too_old(backend, facts.target):
-        found.append(describe("vl-backend-unknown", _client(backend, facts)))
+    if facts.target is not None and is_too_old(backend, facts.target):
+        said = f"{facts.target.version_of('paddleocr')}; {backend.client} is known since {backend.since}"
+        found.append(describe("vl-backend-unknown", problem(Status.ERROR, "paddleocr", said)))
     if platform.status is Status.OK and plan.share is not None:
-        found.append(describe("vllm-gpu-memory", _memory(plan)))
+        found.append(describe("vllm-gpu-memory", _memory(plan.share)))
     if installed is not None:
         found += judge_environment(installed, backend, bool(facts.gpus.devices))
-    if plan.proof is not None and plan.proof.clashes:
-        found.append(describe("vllm-same-env-conflict", _proof(backend, plan)))
+    if plan.proof is not None and plan.proof.clashes:  # the reason why the plan has two environments
+        evidence = tuple(Evidence(c.package, f"{c.paddle}, or {c.server}") for c in plan.proof.clashes)
+        found.append(
+            describe("vllm-same-env-conflict", Diagnosis(Status.NOTE, evidence, {"names": backend.name}))
+        )
     return tuple(found)
 
 
@@ -261,24 +266,9 @@ def _platform(system: System, backend: Backend, facts: Facts) -> Finding:
     return judge_platform(backend, facts, choose_gpu(backend, facts), why)
 
 
-def _client(backend: Backend, facts: Facts) -> Diagnosis:
-    version = facts.target.version_of("paddleocr") if facts.target else None
-    return problem(Status.ERROR, "paddleocr", f"{version}; {backend.client} is known since {backend.since}")
-
-
-def _memory(plan: ServerPlan) -> Diagnosis:
-    share = plan.share
-    assert share is not None  # noqa: S101 - the caller checks it
+def _memory(share: Share) -> Diagnosis:
     said = (
         f"{share.fraction:.2f} of {share.total_mb} MiB = {share.reserved_mb} MiB; needed {share.needed_mb} MiB, "
         f"free {share.free_mb} MiB"
     )
     return Diagnosis(Status.OK if share.enough else Status.ERROR, (Evidence("GPU", said),))
-
-
-def _proof(backend: Backend, plan: ServerPlan) -> Diagnosis:
-    """Return the note that explains why the plan has two environments."""
-    proof = plan.proof
-    assert proof is not None  # noqa: S101 - the caller checks it
-    evidence = tuple(Evidence(c.package, f"{c.paddle}, or {c.server}") for c in proof.clashes)
-    return Diagnosis(Status.NOTE, evidence, {"names": backend.name})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from paddlevl_doctor.system.machine import System
@@ -41,7 +40,9 @@ def collect_settings(system: System) -> dict[str, str]:
         for name, value in system.env.items()
         if name in _NAMES or name.startswith(_PREFIXES)
     }
-    shown |= _proxies(system.env)
+    # Both spellings count: requests reads lower case first.
+    values = {name: system.env.get(name.lower()) or system.env.get(name) for name in (*_PROXIES, "NO_PROXY")}
+    shown |= {name: _proxy(name, value) for name, value in values.items() if value}
     if "microsoft" in system.uname()[0].lower():
         folders = system.env.get("LD_LIBRARY_PATH", "").split(":")
         shown["LD_LIBRARY_PATH"] = "yes" if WSL_LIBRARIES in (f.rstrip("/") for f in folders) else "no"
@@ -54,12 +55,6 @@ def _shown_value(name: str, value: str) -> str:
     scheme, found, rest = value.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{found}{'***@' if '@' in host else ''}{host.rpartition('@')[2]}{slash}{path}"
-
-
-def _proxies(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the proxy variables; both spellings count, because requests reads lower case first."""
-    values = {name: env.get(name.lower()) or env.get(name) for name in (*_PROXIES, "NO_PROXY")}
-    return {name: _proxy(name, value) for name, value in values.items() if value}
 
 
 def _proxy(name: str, value: str) -> str:

@@ -87,21 +87,17 @@ def _facts(failure: Failure) -> list[tuple[str, str]]:
     """Return the rows of the table of a page, without empty ones."""
     proof = _PROOFS[failure.evidence]
     test = f" (`{failure.reproduced_by}`)" if failure.reproduced_by else ""
+    systems = [" and ".join(_SYSTEMS[system] for system in failure.applies.systems)]
+    packages = [f"{name} `{specifier}`" for name, specifier in failure.applies.specifiers.items()]
     rows = [
         ("id", f"`{failure.id}`"),
         ("what `check` tests", failure.general("looks_at", "en")),
-        ("can occur", _applies(failure)),
+        ("can occur", "; ".join(part for part in (*systems, " with ".join(packages)) if part)),
         ("corrected in", failure.fixed_in or ""),
         ("`fix`", _fix(failure)),
         ("evidence", proof + test),
     ]
     return [(name, value) for name, value in rows if value]
-
-
-def _applies(failure: Failure) -> str:
-    systems = [" and ".join(_SYSTEMS[system] for system in failure.applies.systems)]
-    packages = [f"{name} `{specifier}`" for name, specifier in failure.applies.specifiers.items()]
-    return "; ".join(part for part in (*systems, " with ".join(packages)) if part)
 
 
 def _fix(failure: Failure) -> str:

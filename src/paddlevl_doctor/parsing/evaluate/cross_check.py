@@ -108,7 +108,10 @@ def differences(page: Page, lines: Sequence[Line]) -> tuple[Difference, ...]:
     `lines` have boxes in the same pixels. The order is: lost lines in OCR order, then made-up and repeated blocks in
     the engine's order.
     """
-    texts = _page_texts(page, lines)
+    engine = tuple(_Region(_block_key(block), block.box) for block in page.blocks)
+    ocr = tuple(_Region(comparison_key(line.text).replace(FORMULA, ""), line.box) for line in lines)
+    joined = ("".join(region.key for region in regions) for regions in (engine, ocr))
+    texts = _PageTexts(page, lines, engine, ocr, *joined)
     reliable = [line for line in lines if _is_reliable(line)]
     if not texts.engine_text:
         return _blank(page, reliable)
@@ -116,13 +119,6 @@ def differences(page: Page, lines: Sequence[Line]) -> tuple[Difference, ...]:
     repeated = tuple(_repeated(texts))
     boxes = {difference.box for difference in repeated}
     return (*lost, *(made_up for made_up in _made_up(texts) if made_up.box not in boxes), *repeated)
-
-
-def _page_texts(page: Page, lines: Sequence[Line]) -> _PageTexts:
-    engine = tuple(_Region(_block_key(block), block.box) for block in page.blocks)
-    ocr = tuple(_Region(comparison_key(line.text).replace(FORMULA, ""), line.box) for line in lines)
-    joined = ("".join(region.key for region in regions) for regions in (engine, ocr))
-    return _PageTexts(page, lines, engine, ocr, *joined)
 
 
 def _block_key(block: Block) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from paddlevl_doctor.frozen import dataclass
+from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth, TruthBlock, TruthPage
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_latex, fold_text
-from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, excerpt
 from paddlevl_doctor.parsing.output.html_tables import rows_of
 from paddlevl_doctor.values.pages import Block, Box, Page, Reading
 
@@ -106,3 +106,30 @@ def is_inside(inner: Box, outer: Box, min_share: float) -> bool:
     """Return whether at least this share (0 to 1) of the inner box's area lies in the outer box."""
     area = (inner[2] - inner[0]) * (inner[3] - inner[1])
     return area > 0 and overlap_area(inner, outer) >= min_share * area
+
+
+# --- how the reasons of a verdict name and quote a part -------------------------------------------------------
+
+MAX_EXCERPT_CHARS = 24
+"""Length of the excerpt that names a part."""
+MAX_QUOTED_CHARS = 80
+"""Length of a quotation of a text that has no other name."""
+
+KINDS = ("title", "heading", "text", "caption", "table", "formula", "figure", "table-structure")
+"""The kinds of parts that have a name (message part-kind-KIND)."""
+
+
+def kind_name(kind: str) -> Message:
+    """Return the name of a kind of part; an unknown kind is called text."""
+    return message(f"part-kind-{kind if kind in KINDS else 'text'}")
+
+
+def excerpt(text: str, max_chars: int = MAX_EXCERPT_CHARS) -> str:
+    """Return the beginning of a text on one line, with an ellipsis where it was cut."""
+    line = " ".join(text.split())
+    return line if len(line) <= max_chars else line[:max_chars].rstrip() + "…"
+
+
+def quoted(text: str) -> str:
+    """Return a text on one line, cut to MAX_QUOTED_CHARS."""
+    return excerpt(text, MAX_QUOTED_CHARS)

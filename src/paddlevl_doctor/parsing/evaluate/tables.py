@@ -14,8 +14,8 @@ from rapidfuzz import fuzz
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
+from paddlevl_doctor.parsing.evaluate.parts import excerpt, quoted
 from paddlevl_doctor.parsing.evaluate.text_similarity import fold_text
-from paddlevl_doctor.parsing.evaluate.verdict_messages import excerpt, quoted
 from paddlevl_doctor.parsing.output.html_tables import Rows, filled_rows_of, rows_of, shape
 from paddlevl_doctor.values.pages import Reading
 

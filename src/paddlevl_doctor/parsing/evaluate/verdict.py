@@ -21,7 +21,16 @@ from paddlevl_doctor.parsing.evaluate.align import (
     occurrences,
 )
 from paddlevl_doctor.parsing.evaluate.ground_truth import Truth
-from paddlevl_doctor.parsing.evaluate.parts import FORMULAS, ReadBlock, is_judged, parts_of, read_blocks_of
+from paddlevl_doctor.parsing.evaluate.parts import (
+    FORMULAS,
+    KINDS,
+    ReadBlock,
+    is_judged,
+    kind_name,
+    parts_of,
+    quoted,
+    read_blocks_of,
+)
 from paddlevl_doctor.parsing.evaluate.tables import TableFaults, table_faults
 from paddlevl_doctor.parsing.evaluate.text_similarity import (
     fold_text,
@@ -29,7 +38,6 @@ from paddlevl_doctor.parsing.evaluate.text_similarity import (
     information_length,
     missing_spans,
 )
-from paddlevl_doctor.parsing.evaluate.verdict_messages import KINDS, kind_name, quoted
 from paddlevl_doctor.parsing.run.report import Judgement
 from paddlevl_doctor.values.pages import Reading
 

@@ -64,7 +64,10 @@ def _block(block: Block) -> str:
         return f"```math\n{' '.join(text.replace('`', '').split())}\n```" if text else ""
     rows = rows_of(text) if block.kind == "table" else ()
     if rows:
-        return _table(rows)
+        columns = max(map(len, rows))
+        lines = [[escape(cell) for cell in row] + [""] * (columns - len(row)) for row in rows]
+        lines.insert(1, ["---"] * columns)
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
     if block.kind in _HEADING_MARKS and text:
         return _HEADING_MARKS[block.kind] + escape(" ".join(text.split()))
     return "\\\n".join(
@@ -72,13 +75,6 @@ def _block(block: Block) -> str:
         for line in text.splitlines()
         if line.strip()
     )
-
-
-def _table(rows: tuple[tuple[str, ...], ...]) -> str:
-    columns = max(map(len, rows))
-    lines = [[escape(cell) for cell in row] + [""] * (columns - len(row)) for row in rows]
-    lines.insert(1, ["---"] * columns)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def escape(text: str) -> str:
