@@ -116,7 +116,7 @@ def test_of_a_cuda_that_nobody_has_looked_at_only_the_packages_are_judged() -> N
     newer = replace(HEALTHY.target, paddle=PaddleBuild("3.3.1", "13.0", "9.13", (75, 89)))
     assert seen(replace(HEALTHY, target=newer), "cudnn-not-found") == (
         Status.SKIPPED,
-        [("applies", "the wheel asks for no CUDA libraries")],
+        [("applies", "the wheel requires no CUDA libraries")],
     )
 
 

@@ -600,7 +600,7 @@ def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(
     answer = doctor("undo", cwd=project)
     assert (answer.code, fingerprint(project), answer.stdout) == (5, before, "")
     assert "only_in_1.py" in answer.stderr
-    assert "Files that can still be put back: " in answer.stderr
+    assert "Files that can still be restored: " in answer.stderr
     done = doctor("undo", "--yes", cwd=project)
     assert (done.code, done.stdout) == (5, "")
     assert "damaged" in done.stderr

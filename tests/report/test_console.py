@@ -56,7 +56,7 @@ def test_a_deep_check_without_models_and_hosts_does_not_say_that_all_is_well(
     screen.check(CheckReport(well.facts, (*well.findings, hubs), 0.1))
     shown = capsys.readouterr().out
     assert shown.startswith(
-        "! The installation has no problem. But there is no model, and no model host answers"
+        "! The installation has no problem, but no models are cached and no model hub answers"
     )
     assert "No problems found" not in shown
 

@@ -49,7 +49,7 @@ def patches_status(
         typer.Option("--strict", help="Fail if a patch is lost, no longer needed, or for another release."),
     ] = False,
 ) -> int:
-    """Show the state of every file that a patch changes: as published, patched, or altered by someone else."""
+    """Show the state of every file that a patch changes: as published, patched, or changed by another program."""
     files = run_status(RealSystem(), common.interpreter, common.venv)
     common.answer(lambda: view.status_document(files), lambda screen: view.show_status(screen, files))
     return ExitCode.PROBLEMS if strict and any(file.problem for file in files) else ExitCode.OK

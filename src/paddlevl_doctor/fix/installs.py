@@ -195,7 +195,7 @@ def planned_names(
     """Return the normalized names that an interrupted installation may have installed.
 
     These are the planned ones, the required ones, and what the metadata in these dist-info folders says that they
-    require, whatever the markers say.
+    require, regardless of the markers.
     """
     metadata: dict[str, list[Path]] = {}
     for info in infos:

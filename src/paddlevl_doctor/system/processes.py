@@ -44,7 +44,7 @@ _START_SECONDS = 3.0
 
 
 def module_command(module: str) -> tuple[str, ...]:
-    """Return the command that runs a module of the doctor with its Python, whatever lies in the working folder."""
+    """Return the command that runs a module of the doctor with its Python and ignores files in the working folder."""
     return (sys.executable, "-X", "utf8", os.fspath(Path(__file__).with_name("launch.py")), module)
 
 

@@ -73,7 +73,7 @@ class CrossCheckQueue:
             self._futures.append(self._thread.submit(self._check, job, read))
 
     def check_pages(self, job: DocumentJob, indices: Iterable[int]) -> None:
-        """Check these pages of a document whatever the scope is, and wait for the results; raises as `wait` does."""
+        """Check these pages of a document regardless of the scope, and wait for the results; raises as `wait` does."""
         for index in indices:
             self._futures.append(self._thread.submit(self._check, job, job.pages[index]))
         self.wait()
