@@ -1,4 +1,4 @@
-"""Creates PP-StructureV3's parts from the settings that are shipped: is the document preprocessor among them?"""
+"""Tests whether PP-StructureV3 creates its document preprocessor with the shipped settings."""
 
 import sys
 
@@ -9,20 +9,20 @@ from _answer import answer
 MODULE = "paddlex.inference.pipelines.layout_parsing.pipeline_v2"
 
 
-def created(pipeline, wanted):
-    """Say whether the preprocessor is created where the settings say so, or say that it is not wanted."""
-    made = object.__new__(pipeline)
-    asked = []
-    made.create_pipeline = lambda config: asked.append(config) or StandIn()
-    made.create_model = lambda *_, **__: StandIn()
-    made.inintial_predictor({"use_doc_preprocessor": wanted, "SubPipelines": {"DocPreprocessor": "it"}})
-    return "it" in asked
+def is_created(pipeline, enabled):
+    """Return whether the pipeline creates the preprocessor if the settings enable or disable it."""
+    instance = object.__new__(pipeline)
+    created = []
+    instance.create_pipeline = lambda config: created.append(config) or StandIn()
+    instance.create_model = lambda *_, **__: StandIn()
+    instance.inintial_predictor({"use_doc_preprocessor": enabled, "SubPipelines": {"DocPreprocessor": "it"}})
+    return "it" in created
 
 
 def look(document, _folder):
-    """Switch it off, and on."""
+    """Create the pipeline with the preprocessor disabled, and enabled."""
     pipeline = load_alone(MODULE)._LayoutParsingPipelineV2
-    off, on = created(pipeline, False), created(pipeline, True)
+    off, on = is_created(pipeline, False), is_created(pipeline, True)
     document["cured"] = not off and on
     document["saw"] = "use_doc_preprocessor false: created %s; true: created %s" % (off, on)
 

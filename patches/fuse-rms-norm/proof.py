@@ -1,4 +1,4 @@
-"""Makes the model's configuration as on a GPU with CUDA 12: does it ask for the fused kernel?"""
+"""Tests whether the model's configuration enables the fused kernel on a GPU with CUDA 12."""
 
 import sys
 
@@ -17,10 +17,10 @@ STAND_INS = {
 
 
 def look(document, _folder):
-    """Ask for what the configuration decides by itself."""
-    asked_for = bool(load_alone(MODULE, stand_ins=STAND_INS).PaddleOCRVLConfig().fuse_rms_norm)
-    document["cured"] = not asked_for
-    document["saw"] = "fuse_rms_norm with CUDA 12: %s" % asked_for
+    """Create the configuration with its default settings."""
+    enabled = bool(load_alone(MODULE, stand_ins=STAND_INS).PaddleOCRVLConfig().fuse_rms_norm)
+    document["cured"] = not enabled
+    document["saw"] = "fuse_rms_norm with CUDA 12: %s" % enabled
 
 
 answer({"probe": "proof"}, look)

@@ -1,4 +1,4 @@
-"""Hands over a red page as pipelines do, in BGR: what colour does the model's processor see?"""
+"""Tests which colour the model's processor receives for a red page in BGR, the channel order of pipelines."""
 
 import sys
 
@@ -12,7 +12,7 @@ ROWS = 56
 
 
 def look(document, _folder):
-    """Fetch the page, and a grey one, which has no order of channels."""
+    """Fetch the red page, and a grey page, which has only one channel."""
     processor = load_alone(MODULE, real=REAL)
     import numpy
 

@@ -1,4 +1,4 @@
-"""Loads PaddleX's downloads beside a torch that does not load: do they load all the same, and modelscope with them?"""
+"""Tests whether PaddleX's downloads and modelscope can be imported if the installed torch cannot be loaded."""
 
 import importlib.abc
 import importlib.machinery
@@ -13,11 +13,11 @@ BROKEN = "undefined symbol, as of a torch for another CUDA"
 
 
 class Libraries(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """A torch that raises while it is imported, and a modelscope that can do without torch, but not with this one."""
+    """Provides a torch whose import fails, and a modelscope that works without torch but not with this one."""
 
     def find_spec(self, name, _path=None, _target=None):
-        mine = name.partition(".")[0] in ("torch", "modelscope")
-        return importlib.machinery.ModuleSpec(name, self, is_package=True) if mine else None
+        provided = name.partition(".")[0] in ("torch", "modelscope")
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if provided else None
 
     def exec_module(self, module):
         if module.__name__ == "torch":
@@ -29,10 +29,10 @@ class Libraries(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def look(document, folder):
-    """Load it; what is raised is the symptom only where it is what torch raised."""
+    """Load the module; only the error of torch is the symptom of the defect."""
     sys.meta_path.insert(0, Libraries())
     try:
-        # The two libraries are found before the stand-ins: they are real, as far as the loader is concerned.
+        # The loader treats the two libraries as real ones, because their finder comes before the stand-ins.
         cache = {"paddlex.utils.cache": {"CACHE_DIR": folder, "FILE_LOCK_DIR": folder}}
         module = load_alone(MODULE, real=("torch", "modelscope"), stand_ins=cache)
     except OSError as error:

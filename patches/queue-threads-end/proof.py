@@ -1,4 +1,4 @@
-"""Lets the language model fail while pages wait: does every thread of the pipeline end?"""
+"""Tests whether every thread of the pipeline ends if the language model fails while pages are queued."""
 
 import sys
 
@@ -11,7 +11,7 @@ MODULE = "paddlex.inference.pipelines.paddleocr_vl.pipeline"
 
 
 def look(document, _folder):
-    """Run the drill on the module alone; the drill finds it already loaded."""
+    """Load the module alone, then run the test of the queues on it."""
     load_alone(MODULE)
     seen = queue_drill.run()
     if seen["error"] is not None:

@@ -1,4 +1,4 @@
-"""Computes the attention of 1100 rows: how many at once, and are the numbers those of the formula?"""
+"""Tests how many of 1100 rows of attention are computed at once, and whether the result equals the formula."""
 
 import math
 import sys
@@ -12,15 +12,15 @@ ROWS, SIZE = 1100, 8
 NEAR = 1e-5
 
 
-class Witness:
-    """Stands before paddle.matmul and notes the largest number of rows that come out of it."""
+class MatmulRecorder:
+    """Replaces paddle.matmul and records the largest number of rows of its results."""
 
     def __init__(self, paddle):
         self.rows, self.matmul = 0, paddle.matmul
         paddle.matmul = self
 
     def __call__(self, *args, **options):
-        """Multiply; matrices as wide as the page is long are the weights."""
+        """Multiply; only the attention weights have one column per row of the page."""
         product = self.matmul(*args, **options)
         if product.shape[-1] == ROWS:
             self.rows = max(self.rows, product.shape[-2])
@@ -28,7 +28,7 @@ class Witness:
 
 
 def formula(query, key, value, scaling):
-    """Return softmax(q k / sqrt d) v with numpy, rows before heads as the module has it."""
+    """Return softmax(q k / sqrt d) v with numpy, with rows before heads, as in the module."""
     import numpy
 
     weights = query @ key.transpose(0, 1, 3, 2) * scaling
@@ -37,7 +37,7 @@ def formula(query, key, value, scaling):
 
 
 def look(document, _folder):
-    """Compare with the formula, on this machine's CPU."""
+    """Compare with the formula on the CPU."""
     import numpy
     import paddle
 
@@ -45,15 +45,15 @@ def look(document, _folder):
     module = load_alone(MODULE, real=("numpy", "paddle"))
     draw = numpy.random.default_rng(7).standard_normal
     parts = [draw((1, 2, ROWS, SIZE)).astype("float32") for _ in range(3)]
-    witness, layer = Witness(paddle), type("Layer", (), {"training": False})
+    recorder, layer = MatmulRecorder(paddle), type("Layer", (), {"training": False})
     with paddle.no_grad():
         tensors = map(paddle.to_tensor, parts)
         output = module.eager_attention_forward(layer, *tensors, None, 1 / math.sqrt(SIZE), is_causal=False)[
             0
         ]
     difference = float(numpy.abs(output.numpy() - formula(*parts, 1 / math.sqrt(SIZE))).max())
-    document["cured"] = 0 < witness.rows < ROWS and difference < NEAR
-    document["saw"] = "%d of %d rows at once, %.0e from the formula" % (witness.rows, ROWS, difference)
+    document["cured"] = 0 < recorder.rows < ROWS and difference < NEAR
+    document["saw"] = "%d of %d rows at once, %.0e from the formula" % (recorder.rows, ROWS, difference)
 
 
 answer({"probe": "proof"}, look)

@@ -8,7 +8,7 @@ from checks_machines import CURRENT, T4, context, machine, with_gpu
 from fake_system import FakeSystem
 from paddlevl_doctor.checks.deep import judge
 from paddlevl_doctor.checks.index_page import INDEX, judge_page, page_finding
-from paddlevl_doctor.commands.fix import _with_page
+from paddlevl_doctor.commands.fix import _with_index_page
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.packages.request import Request
@@ -84,7 +84,7 @@ def test_the_deep_look_has_the_finding_among_its_own(facts: Facts, expected: Sta
 def planned(answer: Reply, step: Step = INSTALL) -> tuple[Examination, Plan, FakeSystem]:
     system = FakeSystem(replies={f"GET {URL}": answer})
     before = Examination(context(CPU_WHEEL), ())
-    return (*_with_page(system, before, Plan(steps=(step,)), Request()), system)
+    return (*_with_index_page(system, before, Plan(steps=(step,)), Request()), system)
 
 
 def test_a_plan_that_takes_a_cuda_wheel_says_that_the_page_has_it_no_more() -> None:

@@ -13,7 +13,7 @@ import pytest
 from doctor import Answer, doctor, start_doctor
 from environments import environment, fresh_copy, python_in
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
-from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.commands.diagnose_deep import deep_findings
 from paddlevl_doctor.facts import collect_deep
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.findings import Status
@@ -128,7 +128,7 @@ def test_an_import_that_does_not_end_is_named_and_costs_the_limit_once(
     system = RealSystem()
     examination = examine(system, TargetOptions(python=str(python_in(tmp_path / "venv"))))
     started = time.monotonic()
-    findings = {one.id: one for one in look_deep(system, examination, lambda _: contextlib.nullcontext())}
+    findings = {one.id: one for one in deep_findings(system, examination, lambda _: contextlib.nullcontext())}
     assert time.monotonic() - started < 3 * 45
     where = f"{site / 'torch' / '__init__.py'}, line 3"
     stack = findings["import-stack"]

@@ -15,7 +15,7 @@ from fake_system import FakeSystem
 from paddlevl_doctor.commands.matrix import MatrixRequest, matrix
 from paddlevl_doctor.packages.indexes import IndexChoice, choose_index, pip_indexes
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.uv import command, index_words
+from paddlevl_doctor.packages.uv import command, index_options
 from paddlevl_doctor.system.machine import RealSystem
 from wheels import index, wheel
 from wording import worded
@@ -179,7 +179,7 @@ def test_uv_finds_the_newest_on_whichever_index_as_pip_does(tmp_path: Path) -> N
     (tmp_path / "wanted.in").write_text("thing\nother\n", encoding="utf-8")
     further = {**index(old), "simple/other/": b"<!DOCTYPE html><html><body></body></html>"}
     with broken_server(index(new, other)) as default, broken_server(further) as extra:
-        words = index_words(default.url("simple"), (extra.url("simple"),))
+        words = index_options(default.url("simple"), (extra.url("simple"),))
         argv = command(("uv", "pip", "compile", "--no-header", "--no-annotate", "-q", *words, "wanted.in"))
         done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout.split() == ["other==1.0", "thing==2.0"], done.stderr

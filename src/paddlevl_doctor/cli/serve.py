@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from paddlevl_doctor.cli.common import Backend, Common, Mirror, command
-from paddlevl_doctor.commands.serve import FOLDER, PORT, ServeRequest, ask, serving
+from paddlevl_doctor.commands.serve import FOLDER, PORT, ServeRequest, check_server, serving
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.report.serve import serve_document, show
 from paddlevl_doctor.system.machine import RealSystem
@@ -54,7 +54,7 @@ def serve(
     if url is not None:
         if dry_run or (port, venv_server, gpu_memory, mirror) != (None, None, None, None):
             raise UsageError(message("serve-backend-only"))
-        report = ask(RealSystem(), common.target(), url, model)
+        report = check_server(RealSystem(), common.target(), url, model)
         common.answer(lambda: serve_document(report), lambda screen: show(screen, report))
         return report.exit_code()
     request = ServeRequest(

@@ -99,9 +99,9 @@ def _examine_machine(system: System, options: TargetOptions, stage: Stage, reque
     examination = examine(system, options)
     deep = None
     if request.deep:
-        from paddlevl_doctor.commands.diagnose_deep import see_deep  # noqa: PLC0415 - loads `logs` and the probes
+        from paddlevl_doctor.commands.diagnose_deep import run_deep_probes  # noqa: PLC0415 - loads `logs` and the probes
 
-        deep = see_deep(system, examination, stage)
+        deep = run_deep_probes(system, examination, stage)
     if request.record is not None:
         _record(request.record, examination.facts, deep, request, options)
     return _with_deep_findings(examination, deep, looked_deep=request.deep)

@@ -1,4 +1,4 @@
-"""The diagnosis that every command starts with: choose the target, collect its facts and have them judged."""
+"""The diagnosis with which commands start: chooses the target, collects its facts and judges them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TargetOptions:
 def examine(system: System, options: TargetOptions, known: Target | None = None) -> Examination:
     """Run the quick checks on this machine. Raises UsageError for contradictory options.
 
-    `known` is an inventory of the target that was taken just before; then the target is not asked again.
+    `known` is an inventory of the target that was taken just before; the target is then not queried again.
     """
     started = system.clock()
     if options.python and options.venv:

@@ -14,12 +14,12 @@ from paddlevl_doctor.values.facts import DeepFacts
 from paddlevl_doctor.values.findings import Finding, Stage
 
 
-def look_deep(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
+def deep_findings(system: System, examination: Examination, stage: Stage) -> tuple[Finding, ...]:
     """Run the probes and return the findings: read a chart with a tiny checkpoint, and test parts of the stack."""
-    return judge_deep(examination, see_deep(system, examination, stage))
+    return judge_deep(examination, run_deep_probes(system, examination, stage))
 
 
-def see_deep(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
+def run_deep_probes(system: System, examination: Examination, stage: Stage) -> DeepFacts | None:
     """Run the probes; return None if a quick finding prevents that."""
     facts = examination.facts
     if facts.target is None or deep_checks.blocker(examination.findings) is not None:

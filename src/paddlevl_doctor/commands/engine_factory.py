@@ -212,7 +212,7 @@ def _add_server_engine(context: ParseContext, found: EngineSet, folder: Path) ->
         request.server_url, api_key(context.system.env), request.stall or _SERVER_TIMEOUT
     )
     model = _served_model(context, server)
-    reason = _why_direct(context, model)
+    reason = _whole_page_reason(context, model)
     if reason:
         found.incidents.append(message("server-direct", model=model, reason=reason))
         prompt = request.server_prompt or prompt_for(model)
@@ -263,7 +263,7 @@ def _served_model(context: ParseContext, server: VisionServer) -> str:
     return requested or models[0]
 
 
-def _why_direct(context: ParseContext, model: str) -> Text:
+def _whole_page_reason(context: ParseContext, model: str) -> Text:
     """Return why the model gets whole pages; empty if PaddleOCR's client can send it parts of pages.
 
     With --server-backend the model is assumed to be PaddleOCR-VL, regardless of its name.

@@ -1,4 +1,4 @@
-"""`explain`: names the failures in a log, the root cause, whether they can affect the target, and the fix."""
+"""`explain`: finds the failures in a log, their root cause, whether they can affect the target, and the fix."""
 
 from __future__ import annotations
 

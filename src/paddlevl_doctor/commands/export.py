@@ -1,4 +1,4 @@
-"""`matrix --export`: the installation of a machine as files: wheels, requirements, a Dockerfile, a notebook."""
+"""`matrix --export`: writes the installation of a machine as wheels, requirements, a Dockerfile or a notebook."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ from paddlevl_doctor.values.findings import Bar, no_bar
 
 KINDS = ("wheelhouse", "requirements", "dockerfile", "notebook")
 _DEBIAN = ("libgl1", "libglib2.0-0", "libgomp1")
-"""What OpenCV and PaddlePaddle load and the slim images lack (PaddleOCR's own Dockerfiles install the same)."""
+"""Libraries that OpenCV and PaddlePaddle load and slim images lack (PaddleOCR's own Dockerfiles install the same)."""
+_MARK = "Written by paddlevl-doctor"
+"""The first words of each file, by which a later export recognises it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
         refusals = (reason.message for reason in chosen.wheel.refusals)
         raise UsageError(functools.reduce(lambda a, b: message("two-sentences", first=a, second=b), refusals))
     if kind == "wheelhouse":
-        return _wheelhouse(system, folder, chosen, bar)
+        return _export_wheelhouse(system, folder, chosen, bar)
     files = _WRITERS[kind](chosen)
     _refuse_foreign(folder, files)
     written = tuple(_write(folder / name, words.encode()) for name, words in files.items())
@@ -100,7 +102,6 @@ def export(system: System, kind: str, folder: Path, chosen: Chosen, bar: Bar = n
 
 def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> Exported:
     """Put the doctor's wheel beside a notebook, which installs it from there; without one, add a note."""
-
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         try:
             made = own_wheel(system, Path(work))
@@ -109,9 +110,8 @@ def _with_own_wheel(system: System, folder: Path, written: tuple[Path, ...]) -> 
         return Exported((*written, _write(folder / made.name, made.read_bytes())))
 
 
-def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
+def _export_wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Exported:
     """Collect the stack, and in a subfolder the doctor itself, so that the machine needs no network."""
-
     source = choose_index(system, Request(index=chosen.index), chosen.version_set.paddle_cpu)
     on_page = chosen.wheel.find_links is not None
     spec = WheelhouseSpec(
@@ -126,13 +126,12 @@ def _wheelhouse(system: System, folder: Path, chosen: Chosen, bar: Bar) -> Expor
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         own_wheel(system, Path(work))  # refuses before anything is collected
         made = export_wheelhouse(system, spec, folder, bar)
-        lacking = _doctor(system, replace(spec, links=Path(work)), folder, bar)
+        missing_doctor = _collect_doctor(system, replace(spec, links=Path(work)), folder, bar)
     files = (folder / INDEX, made.wheelhouse.requirements_file, folder / "README.md")
-    return Exported(files, (*source.notes, *_notes(made), *lacking))
+    return Exported(files, (*source.notes, *_collection_notes(made), *missing_doctor))
 
 
-def _notes(made: CollectedWheelhouse) -> tuple[Text, ...]:
-
+def _collection_notes(made: CollectedWheelhouse) -> tuple[Text, ...]:
     servers = (rates_note(made.measured),) if made.measured else ()
     return (
         *made.dropped,
@@ -141,11 +140,10 @@ def _notes(made: CollectedWheelhouse) -> tuple[Text, ...]:
     )
 
 
-def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[Text, ...]:
+def _collect_doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tuple[Text, ...]:
     """Collect the doctor for the same machine; return a note if that is not possible there."""
-
-    wanted = (f"{NAME}[{EXTRA}]=={__version__}",)
-    own = replace(spec, set=NAME, requirements=wanted, tested=None, large=())
+    requirements = (f"{NAME}[{EXTRA}]=={__version__}",)
+    own = replace(spec, set=NAME, requirements=requirements, tested=None, large=())
     try:
         export_wheelhouse(system, own, folder / DOCTOR, bar)
     except UvError as error:
@@ -156,16 +154,12 @@ def _doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar) -> tup
     return ()
 
 
-# --- the words ----------------------------------------------------------------------------------------------
-
-
-def _mark() -> str:
-    return "Written by paddlevl-doctor"
+# --- the contents of the files ------------------------------------------------------------------------------
 
 
 def _requirements(chosen: Chosen) -> dict[str, str]:
     lang, version_set, wheel = language(), chosen.version_set, chosen.wheel
-    lines = [f"# {_mark()}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
+    lines = [f"# {_MARK}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
     lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
     lines += [
         f"# {line}"
@@ -181,13 +175,13 @@ def _requirements(chosen: Chosen) -> dict[str, str]:
 
 
 def _dockerfile(chosen: Chosen) -> dict[str, str]:
-    """Write a Dockerfile for Linux; a container brings CUDA with the wheels, and the host its driver."""
+    """Write a Dockerfile for Linux; CUDA is in the wheels, and the driver is that of the host."""
     if chosen.host.system != "linux":
         raise UsageError(message("export-linux-only", machine=chosen.machine))
     gpu = " --gpus all" if chosen.wheel.find_links else ""
     index = f"--index-url {public_url(chosen.index)} " if chosen.index else ""
     lines = [
-        f"# {_mark()}: PaddleOCR-VL, {chosen.version_set.name}; {chosen.machine}",
+        f"# {_MARK}: PaddleOCR-VL, {chosen.version_set.name}; {chosen.machine}",
         "# docker build -t paddleocr-vl . && "
         f"docker run --rm{gpu} -v paddlex:/models -v .:/work paddleocr-vl --help",
         f"FROM python:{chosen.minor}-slim",
@@ -209,7 +203,7 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
     """Write a notebook (nbformat 4.5) for Kaggle or Colab: installs, checks, parses."""
     cells = [
         _cell("markdown", "about", text("export-about", set=chosen.version_set.name, machine=chosen.machine)),
-        _cell("code", "choose", _chosen_in(chosen)),
+        _cell("code", "choose", _choices_cell(chosen)),
         _cell("markdown", "installing", text("export-installing", version=__version__)),
         _cell("code", "install", _INSTALL),
         _cell("code", "check", _CHECK),
@@ -217,23 +211,23 @@ def _notebook(chosen: Chosen) -> dict[str, str]:
         _cell("code", "parse", _PARSE),
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    book = {
+    notebook = {
         "cells": cells,
         "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    return {"paddleocr-vl.ipynb": json.dumps(book, indent=1, ensure_ascii=False) + "\n"}
+    return {"paddleocr-vl.ipynb": json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"}
 
 
-def _chosen_in(chosen: Chosen) -> str:
+def _choices_cell(chosen: Chosen) -> str:
     mirror = public_url(chosen.index) if chosen.index else ""
     values = {"SET_NAME": chosen.version_set.name, "INDEX_URL": mirror, "OWN_VERSION": __version__}
-    return functools.reduce(lambda words, name: words.replace(name, repr(values[name])), values, _CHOOSE)
+    return functools.reduce(lambda source, name: source.replace(name, repr(values[name])), values, _CHOOSE)
 
 
-def _cell(kind: str, name: str, words: str) -> dict[str, object]:
-    cell: dict[str, object] = {"cell_type": kind, "id": name, "metadata": {}, "source": words}
+def _cell(kind: str, name: str, source: str) -> dict[str, object]:
+    cell: dict[str, object] = {"cell_type": kind, "id": name, "metadata": {}, "source": source}
     return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})
 
 
@@ -289,14 +283,14 @@ _WRITERS: dict[str, Callable[[Chosen], dict[str, str]]] = {
 }
 
 
-# --- the files ----------------------------------------------------------------------------------------------
+# --- writing the files --------------------------------------------------------------------------------------
 
 
 def _refuse_foreign(folder: Path, files: Iterable[str]) -> None:
     """Raise UsageError, before anything is written, if the doctor did not write a file of that name."""
     for name in files:
         path = folder / name
-        ours = path.is_file() and re.search(f"{_mark()}|paddlevl_doctor", path.read_text("utf-8", "replace"))
+        ours = path.is_file() and re.search(f"{_MARK}|paddlevl_doctor", path.read_text("utf-8", "replace"))
         if path.exists() and not ours:
             raise UsageError(message("export-occupied", path=path))
 

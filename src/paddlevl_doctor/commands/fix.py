@@ -1,4 +1,4 @@
-"""`fix`: makes the plan, and with --apply applies it and checks again."""
+"""`fix`: makes the plan; with --apply applies it and checks again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
-from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.commands.diagnose_deep import deep_findings
 from paddlevl_doctor.commands.follow_up_findings import with_follow_ups
 from paddlevl_doctor.commands.judge_facts import Examination
-from paddlevl_doctor.commands.repair_gate import RepairGate, look_before
+from paddlevl_doctor.commands.repair_gate import RepairGate, state_before_repair
 from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.network import read_index_page
@@ -93,7 +93,7 @@ def fix(
             recovered=recovered.number if recovered else None,
         )
         if saved is not None:
-            _refuse_moved(saved, report)
+            _refuse_changed_plan(saved, report)
         if not report.plan.steps:
             return report
         report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
@@ -103,12 +103,12 @@ def fix(
         gate = RepairGate(
             system,
             lambda target: examine(system, there, target),
-            look_before(system, report.before, installs=report.installs()),
+            state_before_repair(system, report.before, installs=report.installs()),
             report.deep,
             stage,
             [],
         )
-        prefetched = _prefetched(system, report, bar)
+        prefetched = _prefetch_gpu_wheel(system, report, bar)
         # An import while packages change would fail for no fault of the target.
         ready = gate.before.imports.result
         applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
@@ -127,7 +127,7 @@ def _allowed(plan: Plan) -> Plan:
     return allowed
 
 
-def _prefetched(system: System, report: FixReport, bar: Bar) -> Prefetched:
+def _prefetch_gpu_wheel(system: System, report: FixReport, bar: Bar) -> Prefetched:
     """Download the CUDA wheel before the first change, so that a bad connection does not interrupt the plan."""
     if report.choice is None or not needs_gpu_wheel(report.plan):
         return Prefetched(report.plan)
@@ -158,14 +158,16 @@ def _needs_deep(examination: Examination, request: Request) -> bool:
 
 
 def _with_deep_checks(system: System, examination: Examination, stage: Stage) -> Examination:
-    return replace(examination, findings=merge(examination.findings, look_deep(system, examination, stage)))
+    return replace(
+        examination, findings=merge(examination.findings, deep_findings(system, examination, stage))
+    )
 
 
 _FILE_FINDINGS = ("half-installed-dist", "uv-cache-contamination", "overlapping-dists")
 """The findings that `check --integrity` reports about any distribution, and that `fix` cures."""
 
 
-def _with_every_file(system: System, examination: Examination) -> Examination:
+def _with_integrity_check(system: System, examination: Examination) -> Examination:
     """Compare every file with its RECORD, as `check --integrity` does, and name what it finds in the findings."""
     target = examination.facts.target
     if target is None:
@@ -190,7 +192,7 @@ def _plan_report(
     deep = deep or _needs_deep(examination, request)
     examination = _with_deep_checks(system, examination, stage) if deep else examination
     if set(request.only) & set(_FILE_FINDINGS):
-        examination = _with_every_file(system, examination)
+        examination = _with_integrity_check(system, examination)
     site = _site(system, examination)
     wheelhouse = verify_wheelhouse(request)
     prefix = site.prefix if site.exists else None
@@ -211,7 +213,7 @@ def _plan_report(
         if following is given:
             break
         given = following
-    examination, plan = _with_page(system, examination, plan, chosen)
+    examination, plan = _with_index_page(system, examination, plan, chosen)
     state = state_of(examination.facts, site)
     resolved = source.shown_in(plan)
     choice = examination.context.wheel
@@ -220,7 +222,7 @@ def _plan_report(
     )
 
 
-def _with_page(
+def _with_index_page(
     system: System, examination: Examination, plan: Plan, request: Request
 ) -> tuple[Examination, Plan]:
     """Compare the index page of the CUDA wheel with the tables; a difference is a finding and a reason of the step."""
@@ -256,7 +258,7 @@ def fix_by_file(
 ) -> FixReport:
     """Apply the plan in a file to the target that it was made for; raises like `fix`.
 
-    The file chooses no program that runs: its target must be the one that `options` name, or the one that is treated
+    The file chooses no program that runs: its target must be the one that `options` name, or the default target
     without options, and its Python for a new environment must be `interpreter` or the doctor's own.
     """
     saved = load_plan(path)
@@ -272,7 +274,7 @@ def fix_by_file(
 
 
 def refuse_other_target(system: System, options: TargetOptions, state: State, path: Path) -> None:
-    """Raise DoctorError if a plan is for another environment than the one that is treated now; no program runs.
+    """Raise DoctorError if a plan is for another environment than the current target; no program runs.
 
     Raises UsageError if `options` name another one.
     """
@@ -296,7 +298,7 @@ def refuse_other_target(system: System, options: TargetOptions, state: State, pa
     raise DoctorError(message("plan-elsewhere", path=named, plan=path, option=option))
 
 
-def _refuse_moved(saved: SavedPlan, report: FixReport) -> None:
+def _refuse_changed_plan(saved: SavedPlan, report: FixReport) -> None:
     moved = differences(saved, report.state, report.plan)
     if moved:
         shown = "\n".join(f"  {line}" for line in moved[:_MAX_LISTED])

@@ -1,4 +1,4 @@
-"""Predicts the problems that a plan uncovers, so that one `fix --apply` cures them, too.
+"""Predicts the problems that a plan uncovers, so that one `fix --apply` fixes them, too.
 
 A check that is blocked now (by a missing paddle, for example) runs on the versions that the plan installs.
 """

@@ -1,4 +1,4 @@
-"""`matrix`: the installation that fits this machine, or another one that is described. Changes nothing."""
+"""`matrix`: chooses the installation that fits this machine, or a described machine. Changes nothing."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def matrix(
     version_set = default_set() if request.set_name is None else require_set(request.set_name)
     here = _LocalMachine(system, venv, interpreter, version_set)
     described = request.platform is not None or request.machine is not None
-    machine = _described(request) if described else _this_machine(system, request, here)
-    fix = _fix_there(request) if machine.described else here.fix(request)
+    machine = _described_machine(request) if described else _this_machine(system, request, here)
+    fix = _fix_command_elsewhere(request) if machine.described else here.fix(request)
     answer = replace(resolve_install(machine, version_set), fix=fix)
     if request.mirror is not None:
         # The answer with the URL that `fix` would use, none if `auto` finds no mirror, and the measured
@@ -117,33 +117,33 @@ class _LocalMachine:
             place = (SYSTEM,) if self.interpreter == SYSTEM else ("--python", self.interpreter)
         follows = set_for_target(self.target).name == self.version_set.name
         wanted = () if follows and request.set_name is None else ("--set", self.version_set.name)
-        return ("paddlevl-doctor", "fix", "--apply", *place, *wanted, *_fix_words(request))
+        return ("paddlevl-doctor", "fix", "--apply", *place, *wanted, *_fix_options(request))
 
 
-def _fix_there(request: MatrixRequest) -> Command:
+def _fix_command_elsewhere(request: MatrixRequest) -> Command:
     """Return the `fix` command for the described machine."""
     wanted = ("--set", request.set_name) if request.set_name else ()
-    return ("paddlevl-doctor", "fix", "--apply", *wanted, *_fix_words(request))
+    return ("paddlevl-doctor", "fix", "--apply", *wanted, *_fix_options(request))
 
 
-def _fix_words(request: MatrixRequest) -> tuple[str, ...]:
+def _fix_options(request: MatrixRequest) -> tuple[str, ...]:
     pairs = (("--base-python", request.python), ("--mirror", request.mirror))
     return tuple(word for option, value in pairs if value for word in (option, value))
 
 
-def _described(request: MatrixRequest) -> Machine:
+def _described_machine(request: MatrixRequest) -> Machine:
     platforms = load_platforms()
     platform = platforms.get(request.platform or "linux")
     if platform is None:
         raise UsageError(message("matrix-no-platform", value=request.platform, names=", ".join(platforms)))
     devices = named_gpus(request.gpus or platform.gpus)
     brought = processor_of(devices)
-    if brought and request.machine and _machine(request.machine) != brought[0]:
+    if brought and request.machine and _processor(request.machine) != brought[0]:
         shown = {"gpu": brought[1].name, "machine": brought[0], "value": request.machine}
         raise UsageError(message("matrix-gpu-machine", **shown))
-    host = platform.host(_machine(request.machine) or (brought[0] if brought else None))
+    host = platform.host(_processor(request.machine) or (brought[0] if brought else None))
     host = _with_glibc(host, request.glibc, platform.name)
-    notes = _models(devices)
+    notes = _capability_sources(devices)
     if devices and not request.gpus:
         taken = rule_text("platform-gpus", platform=platform.name, gpus=", ".join(platform.gpus))
         notes = (with_source(taken, platform), *notes)
@@ -153,12 +153,12 @@ def _described(request: MatrixRequest) -> Machine:
 
 
 def _driver_alone(gpus: Gpus) -> tuple[RuleText, ...]:
-    """Return a note if a driver is named without a GPU: it decides nothing."""
+    """Return a note if a driver is named without a GPU, because it then has no effect."""
     alone = gpus.driver is not None and not gpus.devices
     return (rule_text("driver-without-gpu", driver=gpus.driver),) if alone else ()
 
 
-def _models(gpus: Iterable[Gpu]) -> tuple[RuleText, ...]:
+def _capability_sources(gpus: Iterable[Gpu]) -> tuple[RuleText, ...]:
     """Return the sources of the compute capabilities of named GPUs."""
     said = []
     for gpu in gpus:
@@ -174,12 +174,12 @@ def _models(gpus: Iterable[Gpu]) -> tuple[RuleText, ...]:
 def _this_machine(system: System, request: MatrixRequest, here: _LocalMachine) -> Machine:
     """Return this machine, options first. A GPU that needs another processor makes it another machine."""
     host = collect_host(system)
-    if request.gpus and _brings_another(host, request.gpus):
-        return _described(request)
+    if request.gpus and _needs_other_processor(host, request.gpus):
+        return _described_machine(request)
     host = _with_glibc(host, request.glibc, host.distribution or host.system)
     gpus, hidden = _gpus_here(system, request)
     notes = (
-        *(_models(gpus.devices) if request.gpus else ()),
+        *(_capability_sources(gpus.devices) if request.gpus else ()),
         *(_driver_alone(gpus) if request.driver else ()),
     )
     python = request.python or here.python
@@ -188,7 +188,7 @@ def _this_machine(system: System, request: MatrixRequest, here: _LocalMachine) -
     return Machine(host, gpus, python, described, hidden, notes)
 
 
-def _brings_another(host: Host, names: Iterable[str]) -> bool:
+def _needs_other_processor(host: Host, names: Iterable[str]) -> bool:
     brought = processor_of(named_gpus(names))
     return brought is not None and brought[0] != host.machine
 
@@ -229,7 +229,7 @@ def named_gpus(names: Iterable[str]) -> tuple[Gpu, ...]:
     return renumbered(groups)
 
 
-def _machine(name: str | None) -> str | None:
+def _processor(name: str | None) -> str | None:
     if name is not None and name.lower() not in _MACHINES:
         raise UsageError(message("matrix-no-machine", value=name, names=", ".join(_MACHINES)))
     return _MACHINES[name.lower()] if name else None

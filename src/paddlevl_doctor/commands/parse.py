@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paddlevl_doctor.commands.diagnose import Background, TargetOptions, examine
-from paddlevl_doctor.commands.diagnose_deep import devices_of, judge_deep, see_deep
+from paddlevl_doctor.commands.diagnose_deep import devices_of, judge_deep, run_deep_probes
 from paddlevl_doctor.commands.engine_choice import check_options, choose_engine
 from paddlevl_doctor.commands.fix import fix
 from paddlevl_doctor.commands.judge_facts import Examination
@@ -160,7 +160,7 @@ def _selftest(
 ) -> tuple[Finding, ...]:
     """Run the self-test of the native engine and record its failures; returns its findings."""
     with record.timed("self-test"):
-        deep_facts = see_deep(system, examination, stage)
+        deep_facts = run_deep_probes(system, examination, stage)
         findings = judge_deep(examination, deep_facts)
     record.proved_on = deep_facts.selftest_devices() if deep_facts else devices_of(examination.context)
     for finding in findings:

@@ -1,4 +1,4 @@
-"""Looks at a repaired target before the repair is committed. A repair that makes something worse is rolled back.
+"""Checks a repaired target before the repair is committed. A repair that makes something worse is rolled back.
 
 The gate checks again, and imports the stack once if packages were changed. The gate `deep` also lets the stack read a
 chart, as `check --deep` does.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from paddlevl_doctor.checks.deep import DEEP, blocker, merge
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import Background
-from paddlevl_doctor.commands.diagnose_deep import look_deep
+from paddlevl_doctor.commands.diagnose_deep import deep_findings
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.facts.collect_deep import PROBE_TIMEOUT
 from paddlevl_doctor.facts.run_probes import probe_environment, run_probe
@@ -33,21 +33,21 @@ class GateError(RolledBackError):
 
 
 @dataclass(frozen=True)
-class Before:
+class StateBefore:
     """The state before a repair: the findings, and whether the stack could be imported (None: it was not tried)."""
 
     findings: tuple[Finding, ...]
     imports: Background[bool | None]
 
 
-def look_before(system: System, report: CheckReport, *, installs: bool) -> Before:
+def state_before_repair(system: System, report: CheckReport, *, installs: bool) -> StateBefore:
     """Return the state before a repair; the import runs in the background, and only if packages will change."""
     target = report.facts.target
     tries = installs and target is not None and blocker(report.findings) is None
     imports = Background(
         lambda: None if target is None or not tries else failure_of(import_stack(system, target)) is None
     )
-    return Before(report.findings, imports)
+    return StateBefore(report.findings, imports)
 
 
 def import_stack(system: System, target: Target) -> ProbeResult:
@@ -70,7 +70,7 @@ class RepairGate:
 
     system: System
     examine: Callable[[Target], Examination]
-    before: Before
+    before: StateBefore
     deep: bool
     stage: Stage
     after: list[Examination]
@@ -81,7 +81,7 @@ class RepairGate:
         with self.stage(message("stage-recheck")):
             examination = self.examine(target)
         if self.deep:
-            deep = look_deep(self.system, examination, self.stage)
+            deep = deep_findings(self.system, examination, self.stage)
             examination = replace(examination, findings=merge(examination.findings, deep))
         self.after.append(examination)
         worse = [f for f in examination.findings if _is_new_error(f, self.before.findings)]
@@ -102,7 +102,7 @@ class RepairGate:
 
 
 def _is_new_error(finding: Finding, before: Collection[Finding]) -> bool:
-    """Return whether a finding is an error that was looked at before and was none, or names other subjects now.
+    """Return whether an error is new: it was checked before the repair and was none, or it names other subjects now.
 
     A deep error counts too if the deep check could not look before.
     """

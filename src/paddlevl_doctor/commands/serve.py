@@ -1,4 +1,4 @@
-"""`serve`: runs a server of the vision model in an environment of its own, and configures a client for it."""
+"""`serve`: runs a server for the vision model in a separate environment, and configures a client for it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from paddlevl_doctor.knowledge.version_sets import default_set
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.packages.indexes import IndexChoice, choose_index
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.uv import index_words
+from paddlevl_doctor.packages.uv import index_options
 from paddlevl_doctor.serve import process
 from paddlevl_doctor.serve.plan import (
     Choice,
@@ -95,14 +95,14 @@ class ServeReport:
         return ExitCode.NOT_LOOKED_AT if Status.UNKNOWN in statuses else ExitCode.OK
 
 
-def ask(system: System, options: TargetOptions, url: str, model: str | None) -> ServeReport:
+def check_server(system: System, options: TargetOptions, url: str, model: str | None) -> ServeReport:
     """Check a running server; without `model`, with the model that the target's client would request."""
     wanted = model or client_model(system, examine(system, options).facts)
     return ServeReport(judge_server(ask_server(system, url, wanted)), url=url)
 
 
 def client_model(system: System, facts: Facts) -> str | None:
-    """Return the model that the pipeline of the target asks for by default, None without a client."""
+    """Return the model that the pipeline of the target requests by default, None without a client."""
     if facts.target is None or facts.target.version_of("paddlex") is None:
         return None
     return _pipeline(system, facts.target, None).language_model
@@ -147,8 +147,8 @@ def _plan_report(system: System, options: TargetOptions, request: ServeRequest) 
     installed = _inventory(system, folder) if adopted else None
     choice = _choice(system, examination, request, backend, folder)
     source = _sources(system, request, backend, choice, adopted=adopted)
-    words = tuple(index_words(source.request.index, source.request.extra_indexes))
-    choice = replace(choice, target=_named(options), adopted=adopted, indexes=words)
+    words = tuple(index_options(source.request.index, source.request.extra_indexes))
+    choice = replace(choice, target=_target_options(options), adopted=adopted, indexes=words)
     plan = plan_server(choice, facts)
     findings = _findings(system, backend, facts, plan, installed)
     return ServeReport(findings, plan, dry_run=request.dry_run, notes=source.notes), adopted
@@ -164,7 +164,7 @@ def _sources(
     return choose_index(system, wanted, choice.version_set.paddle_cpu)
 
 
-def _named(options: TargetOptions) -> tuple[str, ...]:
+def _target_options(options: TargetOptions) -> tuple[str, ...]:
     """Return the options that name the client's environment, empty if there are none."""
     pairs = (("--venv", options.venv), ("--python", options.python))
     return tuple(word for name, value in pairs if value for word in (name, value))
@@ -212,7 +212,7 @@ def _choice(
         default_set(),
         load_server_memory(),
         request.fraction,
-        _original(system, context.facts.target, pipeline),
+        _pipeline_text(system, context.facts.target, pipeline),
     )
 
 
@@ -224,11 +224,11 @@ def _pipeline(system: System, target: Target | None, model: str | None) -> Pipel
         names = ", ".join(str(pipeline.language_model) for pipeline in known)
         raise UsageError(message("serve-unknown-model", name=model, names=names))
     known.sort(key=lambda pipeline: numbers(pipeline.since), reverse=True)
-    there = (p for p in known if _original(system, target, p) is not None)
+    there = (p for p in known if _pipeline_text(system, target, p) is not None)
     return named or next(there, known[0])
 
 
-def _original(system: System, target: Target | None, pipeline: Pipeline) -> str | None:
+def _pipeline_text(system: System, target: Target | None, pipeline: Pipeline) -> str | None:
     if target is None:
         return None
     return system.read_text(Path(target.folder_of("paddlex")) / PIPELINES / pipeline.file)

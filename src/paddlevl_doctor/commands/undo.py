@@ -1,4 +1,4 @@
-"""`undo`: takes transactions back, shows what that would do, or lists them."""
+"""`undo`: undoes transactions, shows what that would change, or lists them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def undo_command(
             for transaction, newer in _with_newer(chosen):
                 refuse(transaction, yes=yes, newer=newer)
         for transaction in chosen:
-            with stage(message("stage-undo", number=transaction.number)), _after(done):
+            with stage(message("stage-undo", number=transaction.number)), _naming_undone(done):
                 done.append(undo(system, transaction, yes=yes))
     undone = [one.transaction for one in done]
     if recovered is not None:
@@ -63,8 +63,8 @@ def undo_command(
 
 
 @contextlib.contextmanager
-def _after(done: Sequence[UndoPreview]) -> Iterator[None]:
-    """Let the error of an undo name the transactions that were undone before."""
+def _naming_undone(done: Sequence[UndoPreview]) -> Iterator[None]:
+    """Add the transactions that were undone before to the error of an undo."""
     try:
         yield
     except UndoNeededError as error:

@@ -72,8 +72,9 @@ def collect_host(system: System) -> Host:
     """Return the facts about the machine; an unreadable one is None, empty or 0."""
     release, machine = system.uname()
     name = _SYSTEMS.get(system.platform, "linux" if system.platform.startswith("linux") else system.platform)
-    text = system.read_text(Path("/proc/cpuinfo")) or ""
-    first = dict(_fields(text.split("\n\n", 1)[0]))
+    processor, *_ = (system.read_text(Path("/proc/cpuinfo")) or "").split("\n\n", 1)
+    pairs = (line.partition(":") for line in processor.splitlines())
+    first = {key.strip(): value.strip() for key, _, value in pairs}
     architecture = _MACHINES.get(machine.lower(), machine.lower())
     total, available = system.memory_mb()
     return Host(
@@ -124,11 +125,6 @@ def _notebook(system: System) -> str | None:
     if "KAGGLE_KERNEL_RUN_TYPE" in system.env:
         return "kaggle"
     return "colab" if "COLAB_RELEASE_TAG" in system.env else None
-
-
-def _fields(block: str) -> list[tuple[str, str]]:
-    pairs = (line.partition(":") for line in block.splitlines())
-    return [(key.strip(), value.strip()) for key, _, value in pairs]
 
 
 MAX_PATH = 260

@@ -166,7 +166,9 @@ def _unsolvable(resolver: Resolver, given: PlanInput, finding: str) -> Text | No
 def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
     """Plan the findings whose fix needs no consent first, and mark the steps of the others."""
     installed = _installed(plan)
-    held = {i for i in installed if _needs_consent(resolver, given, i)}
+    held = {
+        i for i in installed if any(step.needs_consent for step in _planned_alone(resolver, given, i).steps)
+    }
     clean = _plan_without(resolver, given, held)
     if not held or any(step.needs_consent for step in clean.steps):
         # The cause is the choice of the set, or the fixes need consent only together.
@@ -184,10 +186,6 @@ def _separated(resolver: Resolver, given: PlanInput, plan: Plan) -> Plan:
 
 
 _PACKAGE_STEPS = (PackageStep, ClearLeftovers)
-
-
-def _needs_consent(resolver: Resolver, given: PlanInput, finding: str) -> bool:
-    return any(step.needs_consent for step in _planned_alone(resolver, given, finding).steps)
 
 
 def _planned_alone(resolver: Resolver, given: PlanInput, finding: str) -> Plan:

@@ -24,7 +24,7 @@ from paddlevl_doctor.knowledge.version_sets import resolved_list
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE, cuda_tag
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.uv import index_words
+from paddlevl_doctor.packages.uv import index_options
 from paddlevl_doctor.shells import shell_of
 from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Finding, Status
@@ -347,7 +347,14 @@ def _requirements(context: Context, cures: Iterable[Cure], *, whole: bool) -> tu
     paddle, chosen = context.wheel.requirement, tuple(cures)
     kinds = {cure.kind for cure in chosen}
     if whole or "set" in kinds:
-        return (paddle, *context.version_set.stack(), *_constraints(context))
+        target = context.facts.target
+        # The set's constraints on installed packages that the set itself does not install.
+        bounds = [
+            bound
+            for bound in context.version_set.constraints
+            if target and target.version_of(re.split(r"[<>=!~]", bound, maxsplit=1)[0])
+        ]
+        return (paddle, *context.version_set.stack(), *bounds)
     single = [requirement for cure in chosen for requirement in cure.requirements]
     if kinds & {"paddle", "reinstall-paddle"}:
         single = [paddle, *(r for r in single if not r.startswith("paddlepaddle"))]
@@ -366,13 +373,6 @@ def dev_safetensors(context: Context) -> str | None:
     return next((w.url for w in wheels if (w.system, w.machine) == (host.system, host.machine)), None)
 
 
-def _constraints(context: Context) -> tuple[str, ...]:
-    """Return the set's constraints on installed packages that the set itself does not install."""
-    target = context.facts.target
-    bounds = context.version_set.constraints if target else ()
-    return tuple(b for b in bounds if target and target.version_of(re.split(r"[<>=!~]", b, maxsplit=1)[0]))
-
-
 def _with_installed_version(requirement: str, context: Context) -> str:
     """Pin `paddleocr[doc-parser]` to the installed paddleocr: adding an extra must not change the package."""
     target = context.facts.target
@@ -384,17 +384,17 @@ def _with_installed_version(requirement: str, context: Context) -> str:
 def _install_step(
     given: PlanInput, resolved: Sequence[str], requirements: Sequence[str], reinstalled: Sequence[str]
 ) -> Step:
-    words = ["uv", "pip", "install", "--python", given.site.python, "--only-binary", ":all:"]
-    words += _wheelhouse_words(given) or _index_words(given, requirements)
+    arguments = ["uv", "pip", "install", "--python", given.site.python, "--only-binary", ":all:"]
+    arguments += _wheelhouse_options(given) or _index_options(given, requirements)
     for name in dict.fromkeys(reinstalled):  # uv then ignores its cache and downloads the wheel again
-        words += ["--reinstall-package", name]
+        arguments += ["--reinstall-package", name]
     wheel, target = given.context.wheel, given.target
     rules = (*wheel.reasons, *wheel.refusals) if wheel.requirement in requirements else ()
     return InstallPackages(
         id="install-packages",
         summary=message("step-install", names=", ".join(requirements)),
         resolves=tuple(resolved),
-        commands=((*words, *requirements),),
+        commands=((*arguments, *requirements),),
         precondition=message("step-install-before", count=len(target.distributions) if target else 0),
         undo=message("step-packages-undo"),
         requirements=tuple(requirements),
@@ -402,7 +402,7 @@ def _install_step(
     )
 
 
-def _wheelhouse_words(given: PlanInput) -> list[str]:
+def _wheelhouse_options(given: PlanInput) -> list[str]:
     """Return uv's options for an offline installation; a new environment gets exactly the wheelhouse's versions."""
     folder = given.request.wheelhouse
     if folder is None:
@@ -411,21 +411,21 @@ def _wheelhouse_words(given: PlanInput) -> list[str]:
     return ["--offline", "--no-index", "--find-links", folder, *exact]
 
 
-def _index_words(given: PlanInput, requirements: Sequence[str]) -> list[str]:
+def _index_options(given: PlanInput, requirements: Sequence[str]) -> list[str]:
     context, request = given.context, given.request
-    words: list[str] = []
+    options: list[str] = []
     if context.wheel.find_links and any(r.startswith("paddlepaddle-gpu") for r in requirements):
-        words += ["--find-links", context.wheel.find_links]
+        options += ["--find-links", context.wheel.find_links]
     as_tested = not given.site.exists and not request.dev_safetensors
     tested = (
         resolved_list(context.version_set, context.facts.host, request.python_version) if as_tested else None
     )
     if tested is not None:
-        words += ["--requirements", str(tested)]
-    return [*words, *index_words(request.index, request.extra_indexes)]
+        options += ["--requirements", str(tested)]
+    return [*options, *index_options(request.index, request.extra_indexes)]
 
 
-# --- what follows the packages ---------------------------------------------------------------------------------
+# --- the steps after the packages ---------------------------------------------------------------------------------
 
 
 def _installed_paddlex(packages: Sequence[Step]) -> str | None:

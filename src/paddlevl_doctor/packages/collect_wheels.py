@@ -22,7 +22,7 @@ from paddlevl_doctor.packages.http_range import DownloadRequest
 from paddlevl_doctor.packages.mirrors import fetch_from_fastest
 from paddlevl_doctor.packages.resolve import LockedWheel, TargetPlatform, lock
 from paddlevl_doctor.packages.server_rates import ServerRate
-from paddlevl_doctor.packages.uv import RESOLVE_TIMEOUT, UvError, index_words, run_uv
+from paddlevl_doctor.packages.uv import RESOLVE_TIMEOUT, UvError, index_options, run_uv
 from paddlevl_doctor.packages.wheelhouse import (
     INDEX,
     WheelEntry,
@@ -39,7 +39,7 @@ from paddlevl_doctor.values.findings import Advance, Bar, no_bar
 
 NAME = "paddlevl-doctor"
 EXTRA = "reader"
-"""The extra with the embedded reader; a machine without a network has no other."""
+"""The extra with the embedded reader, the only engine of a machine without a network and models."""
 _MARK = ".collecting"
 """Marks a folder whose collection was stopped, so that the next run may continue there."""
 _CONNECTIONS = 8
@@ -47,7 +47,7 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class WheelhouseSpec:
-    """What to put into a wheelhouse."""
+    """The contents of a wheelhouse to collect."""
 
     set: str
     requirements: tuple[str, ...]
@@ -75,7 +75,7 @@ class CollectedWheelhouse:
 
     wheelhouse: Wheelhouse
     untested: Text | None = None
-    """Why it has the newest versions that fit, and not the tested ones."""
+    """The reason why it has the newest versions that fit instead of the tested ones."""
     measured: tuple[ServerRate, ...] = ()
     """The rates of the servers of a large wheel, the fastest first."""
     dropped: tuple[Text, ...] = ()
@@ -129,21 +129,21 @@ def _prepare(folder: Path, spec: WheelhouseSpec) -> tuple[Text, ...]:
     return dropped
 
 
-def _drop_other_variant(folder: Path, asked: DownloadRequest, before: str | None) -> Iterator[Message]:
-    """Remove a wheel, or a part of one, that is not known to be of the CUDA variant of `asked`; yield a note for each.
+def _drop_other_variant(folder: Path, request: DownloadRequest, before: str | None) -> Iterator[Message]:
+    """Remove a wheel, or a part of one, of another or unknown CUDA variant than `request`; yield a note for each.
 
     `before` is the variant that the folder was collected for.
     """
-    if asked.tag is None:
+    if request.tag is None:
         return
-    path, part = folder / asked.name, PartialDownload(folder, asked.name)
+    path, part = folder / request.name, PartialDownload(folder, request.name)
     tag = cuda_tag_of(path) or before
-    if path.is_file() and tag != asked.tag:
+    if path.is_file() and tag != request.tag:
         path.unlink()
-        yield message("house-line-dropped", name=path.name, line=tag or "?", tag=asked.tag)
-    if part.size() and before != asked.tag:
+        yield message("house-line-dropped", name=path.name, line=tag or "?", tag=request.tag)
+    if part.size() and before != request.tag:
         part.drop()
-        yield message("house-line-dropped", name=part.path.name, line=before or "?", tag=asked.tag)
+        yield message("house-line-dropped", name=part.path.name, line=before or "?", tag=request.tag)
 
 
 def _lock_tested_or_newest(
@@ -155,7 +155,7 @@ def _lock_tested_or_newest(
     """
     folders = (*((folder,) if spec.large else ()), *((spec.links,) if spec.links else ()))
     options = [word for path in folders for word in ("--find-links", str(path))]
-    options += index_words(spec.index, spec.extra_indexes)
+    options += index_options(spec.index, spec.extra_indexes)
     untested = None
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-") as work:
         if spec.tested is not None:

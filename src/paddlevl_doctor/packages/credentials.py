@@ -35,17 +35,17 @@ def mask(url: str) -> str:
     return shown
 
 
-def reveal(words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+def reveal(arguments: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
     """Return a command of uv without the options whose URLs are masked, and the variables that replace them.
 
     A variable counts only without its option, so all values of such an option become values of the variable.
     """
-    options = [(at, word) for at, word in enumerate(words[:-1]) if word in _VARIABLES]
-    hidden = {option for at, option in options if words[at + 1] in _real}
+    options = [(at, word) for at, word in enumerate(arguments[:-1]) if word in _VARIABLES]
+    hidden = {option for at, option in options if arguments[at + 1] in _real}
     taken = [at for at, option in options if option in hidden]
     variables: dict[str, str] = {}
     for at in taken:
-        name, url = _VARIABLES[words[at]], words[at + 1]
+        name, url = _VARIABLES[arguments[at]], arguments[at + 1]
         variables[name] = " ".join(filter(None, (variables.get(name), _real.get(url, url))))
-    left = tuple(word for at, word in enumerate(words) if at not in taken and at - 1 not in taken)
+    left = tuple(word for at, word in enumerate(arguments) if at not in taken and at - 1 not in taken)
     return left, variables

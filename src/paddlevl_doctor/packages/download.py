@@ -47,7 +47,7 @@ _LONGEST_PAUSE = 5.0
 
 
 class DownloadError(DoctorError):
-    """No server gave the file; the message has the reason of each, and whether a partial file is kept."""
+    """No server sent the file; the message has the reason of each, and says whether a partial file is kept."""
 
 
 class _CutError(TransferError):
@@ -64,7 +64,7 @@ class _SlowError(_CutError):
 
 @dataclass(frozen=True)
 class Limits:
-    """When to give a server up."""
+    """The limits after which a download uses another server, or fails."""
 
     stall: float = 30.0
     """Seconds without a byte, for the connection too."""
@@ -143,7 +143,7 @@ def sha256_of(path: Path) -> str:
 
 
 def wheel_fault(path: Path, sha256: str | None, size: int | None) -> Text | None:
-    """Return what is wrong with the file of a wheel, None if it is right.
+    """Return the fault of the file of a wheel, None if it has none.
 
     Without a SHA-256 every file in the archive is compared with its CRC, which takes longer.
     """
@@ -163,18 +163,18 @@ def wheel_fault(path: Path, sha256: str | None, size: int | None) -> Text | None
     return message("wheel-broken", reason=broken) if broken else None
 
 
-def fetch(asked: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None) -> Fetched:
-    """Download a wheel into `folder`, resuming what an earlier call left there; raises DownloadError, OSError.
+def fetch(request: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None) -> Fetched:
+    """Download a wheel into `folder`, and resume an earlier download; raises DownloadError, OSError.
 
-    A wheel of that name that is there already and right is not downloaded again.
+    An intact wheel of that name in `folder` is not downloaded again.
     """
-    path = folder / asked.name
-    if path.is_file() and wheel_fault(path, asked.sha256, asked.size) is None:
+    path = folder / request.name
+    if path.is_file() and wheel_fault(path, request.sha256, request.size) is None:
         return Fetched(path, path.stat().st_size, None)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        part = PartialDownload(folder, asked.name)
-        return _Download(asked, part, limits or Limits(), bar, stack).run(path)
+        part = PartialDownload(folder, request.name)
+        return _Download(request, part, limits or Limits(), bar, stack).run(path)
 
 
 class _Download:
@@ -182,22 +182,22 @@ class _Download:
 
     def __init__(
         self,
-        asked: DownloadRequest,
+        request: DownloadRequest,
         part: PartialDownload,
         limits: Limits,
         bar: Bar,
         stack: contextlib.ExitStack,
     ) -> None:
-        self._asked, self._part, self._limits = asked, part, limits
+        self._request, self._part, self._limits = request, part, limits
         self._bar, self._stack = bar, stack
         self._advance: Callable[[int], None] | None = None
         self._shown = 0
-        self._urls = list(asked.urls)
-        self._rates = dict(asked.rates)
+        self._urls = list(request.urls)
+        self._rates = dict(request.rates)
         self._troubles: list[Text] = []
         self._failures = 0
         self._other_lengths: list[str] = []
-        """Servers that were refused only because their file has another length than the partial file's."""
+        """Servers that were refused only because their file and the partial file have different lengths."""
 
     def run(self, path: Path) -> Fetched:
         while self._urls and self._failures < self._limits.attempts:
@@ -213,9 +213,9 @@ class _Download:
                 self._part.drop()
         reasons = tuple(dict.fromkeys(self._troubles)) or message("download-nowhere")
         key = "download-failed" if self._part.size() else "download-failed-bare"
-        # Only Paddle's own servers have the CUDA wheels: another mirror is no way out for those.
-        mirror = "" if self._asked.tag else message("download-mirror")
-        raise DownloadError(message(key, name=self._asked.name, reasons=reasons, mirror=mirror))
+        # Only Paddle's own servers have the CUDA wheels: another mirror does not help.
+        mirror = "" if self._request.tag else message("download-mirror")
+        raise DownloadError(message(key, name=self._request.name, reasons=reasons, mirror=mirror))
 
     def _request_rest(self, url: str) -> bool:
         """Return whether the file seems complete; if not, the servers are in the order of the next requests."""
@@ -254,7 +254,7 @@ class _Download:
         self._troubles.append(message("with-label", label=urlsplit(url).hostname, text=reason))
 
     def _verify(self, url: str) -> bool:
-        reason = wheel_fault(self._part.path, self._asked.sha256, self._asked.size)
+        reason = wheel_fault(self._part.path, self._request.sha256, self._request.size)
         if reason is None:
             return True
         self._note(url, reason)
@@ -275,7 +275,7 @@ class _Download:
             if head.status >= HTTPStatus.BAD_REQUEST:
                 self._raise_for_status(head, start)
                 return
-            plan = check_response(head, start, version, self._asked)
+            plan = check_response(head, start, version, self._request)
             if plan.restart:
                 self._part.restart(plan.version)
             self._show(self._part.size(), plan.version.total)
@@ -309,7 +309,7 @@ class _Download:
                 self._show(file.tell(), total)
                 if total is not None and file.tell() > total:
                     raise RefusalError(message("download-too-long", size=total))
-        if skip or self._is_cut(total if total is not None else self._asked.size):
+        if skip or self._is_cut(total if total is not None else self._request.size):
             raise _CutError(message("download-cut", size=self._part.size()))
 
     def _is_cut(self, total: int | None) -> bool:
@@ -318,7 +318,7 @@ class _Download:
 
     def _show(self, size: int, total: int | None) -> None:
         if self._advance is None:
-            self._advance = self._stack.enter_context(self._bar(self._asked.name, total or 0))
+            self._advance = self._stack.enter_context(self._bar(self._request.name, total or 0))
         self._advance(size - self._shown)
         self._shown = size
 

@@ -1,4 +1,4 @@
-"""paddlepaddle-gpu: where a plan installs it from, and the CUDA variant of its wheel."""
+"""Finds paddlepaddle-gpu in a plan, and the CUDA variant of its wheel."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def cuda_tag(cuda: str | None) -> str | None:
 
 
 def cuda_tag_of(wheel: Path) -> str | None:
-    """Return the tag of the CUDA version that a wheel was built with, as it says itself; None if it does not."""
+    """Return the tag of the CUDA version that a wheel was built with, read from its build file; None without one."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             build = archive.read(BUILD_FILE).decode("utf-8", errors="replace")

@@ -25,7 +25,7 @@ class TransferError(Exception):
 
 
 class RefusalError(TransferError):
-    """This server does not have the file, or sends something else; it is not asked again."""
+    """The server does not have the file, or sends another one; it gets no further request."""
 
 
 class OtherFileError(RefusalError):
@@ -41,7 +41,7 @@ def error_text(error: Exception) -> Text:
 
 @dataclass(frozen=True)
 class DownloadRequest:
-    """A file to download: its URLs, the best first, and what is known of it."""
+    """A file to download: its URLs, the best first, and its known properties."""
 
     name: str
     urls: tuple[str, ...]
@@ -51,7 +51,7 @@ class DownloadRequest:
     least: int = 512
     """Bytes; a smaller response cannot be the file."""
     rates: Mapping[str, int] = field(default_factory=dict)
-    """ServerRate bytes a second of servers, by URL."""
+    """The measured rates of servers in bytes per second, by URL."""
     tag: str | None = None
     """The CUDA variant (cu126) of a wheel whose name does not tell it: all variants have the same file name."""
 
@@ -73,7 +73,7 @@ class ResponseHead:
     status: int
     headers: Mapping[str, str]
     url: str
-    """The URL that was asked for, before redirects."""
+    """The requested URL, before redirects."""
 
     def length(self) -> int | None:
         """Return the promised length of this body, None if none is promised."""
@@ -125,7 +125,7 @@ def range_headers(url: str, start: int, known: FileVersion) -> dict[str, str]:
     return {"Range": f"bytes={start}-", **condition}
 
 
-def check_response(head: ResponseHead, start: int, known: FileVersion, asked: DownloadRequest) -> BodyPlan:
+def check_response(head: ResponseHead, start: int, known: FileVersion, request: DownloadRequest) -> BodyPlan:
     """Return how to write the body of a successful response to a request from byte `start` on.
 
     `known` is the version that the bytes before `start` belong to. If the whole file is compared with a hash at the
@@ -134,7 +134,7 @@ def check_response(head: ResponseHead, start: int, known: FileVersion, asked: Do
     """
     partial = head.status == HTTPStatus.PARTIAL_CONTENT
     total = head.range_total() if partial else head.length()
-    _refuse_unlikely(head, total, asked)
+    _refuse_unlikely(head, total, request)
     if partial:
         if None not in (total, known.total) and total != known.total:
             raise OtherFileError(message("wheel-size", found=total, size=known.total))
@@ -144,18 +144,18 @@ def check_response(head: ResponseHead, start: int, known: FileVersion, asked: Do
     if head.status != HTTPStatus.OK:
         raise RefusalError(f"HTTP {head.status}")
     version = head.version(total)
-    same = bool(asked.sha256) or (version.validator is not None and version.validator == known.validator)
+    same = bool(request.sha256) or (version.validator is not None and version.validator == known.validator)
     # A server without ranges sends the whole file: the bytes on the disk are skipped, so a second cut loses nothing.
     return BodyPlan(False, start, version) if start and same else BodyPlan(True, 0, version)
 
 
-def _refuse_unlikely(head: ResponseHead, total: int | None, asked: DownloadRequest) -> None:
+def _refuse_unlikely(head: ResponseHead, total: int | None, request: DownloadRequest) -> None:
     kind = head.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml", "application/json"):
         raise RefusalError(message("download-page", kind=kind))
     if head.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RefusalError(message("download-encoded"))
-    if total is not None and total < asked.least:
+    if total is not None and total < request.least:
         raise RefusalError(message("download-too-small", size=total))
-    if None not in (total, asked.size) and total != asked.size:
-        raise RefusalError(message("wheel-size", found=total, size=asked.size))
+    if None not in (total, request.size) and total != request.size:
+        raise RefusalError(message("wheel-size", found=total, size=request.size))

@@ -1,4 +1,4 @@
-"""The package index to use: --mirror, else uv's configuration, else pip's; and the settings that uv follows."""
+"""Chooses the package index (--mirror, else uv's configuration, else pip's) and lists the settings that uv follows."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _fastest(
     return IndexChoice(replace(request, index=best.url if best else None), measured, notes)
 
 
-# --- uv's configuration
+# --- uv's configuration -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -78,19 +78,19 @@ def _read_page(url: str, measurement: Measurement) -> tuple[str, str]:
 
 
 def fetch_from_fastest(
-    asked: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
+    request: DownloadRequest, folder: Path, bar: Bar = no_bar, limits: Limits | None = None
 ) -> Fetched:
     """Download like `fetch`, from the fastest server; `measured` of the result has the rates if there is a choice."""
-    if len(asked.urls) == 1 or (folder / asked.name).is_file():
-        return fetch(asked, folder, bar, limits)
+    if len(request.urls) == 1 or (folder / request.name).is_file():
+        return fetch(request, folder, bar, limits)
     servers: dict[Text, str] = {}
-    for url in asked.urls:  # of two at one host the first one
+    for url in request.urls:  # of two at one host the first one
         parts = urlsplit(url)
         servers.setdefault(f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname), url)
-    found = measure_servers(servers, lambda url, _: url, timeout=RACE_TIMEOUT, least=asked.least, race=True)
+    found = measure_servers(servers, lambda url, _: url, timeout=RACE_TIMEOUT, least=request.least, race=True)
     rates = {one.url: one.bytes_per_second for one in found if one.bytes_per_second}
     # A server without a rate stays behind the others: it may still be the only one that has the end of the file.
-    ordered = replace(asked, urls=tuple(dict.fromkeys((*rates, *asked.urls))), rates=rates)
+    ordered = replace(request, urls=tuple(dict.fromkeys((*rates, *request.urls))), rates=rates)
     return replace(fetch(ordered, folder, bar, limits), measured=found)
 
 

@@ -1,4 +1,4 @@
-"""pip's configuration, which uv does not read: the indexes, and the file with certificates."""
+"""Reads pip's configuration, which uv ignores: the indexes, and the file with certificates."""
 
 from __future__ import annotations
 

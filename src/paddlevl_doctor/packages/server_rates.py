@@ -1,6 +1,6 @@
-"""Measures how fast servers send the beginning of one large file: all are asked at once, within one time limit.
+"""Measures how fast servers send the beginning of one large file, all at the same time and within one time limit.
 
-A server without a rate sent a page, an empty body or something that is no wheel, promises far too few bytes, or did
+A server has no rate if it sent a page, an empty body or a file that is not a wheel, announced far too few bytes, or did
 not answer in time.
 """
 
@@ -148,8 +148,8 @@ def measure_rate(url: str, measurement: Measurement) -> int:
     with stream(url, timeout=measurement.seconds_left(), headers=headers) as response:
         refuse_error(response)
         head = ResponseHead(response.status, response.headers, url)
-        asked = DownloadRequest("", (), least=measurement.least)
-        promised = check_response(head, 0, FileVersion(), asked).version.total
+        request = DownloadRequest("", (), least=measurement.least)
+        promised = check_response(head, 0, FileVersion(), request).version.total
         size, ended = _read_sample(response, started, measurement)
     seconds = max(time.monotonic() - started, 1e-6)
     if ended and size < SAMPLE:

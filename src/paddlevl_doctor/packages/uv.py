@@ -93,12 +93,12 @@ def uv_program() -> str:
     return str(find_uv_bin())
 
 
-def command(words: Sequence[str]) -> tuple[str, ...]:
+def command(arguments: Sequence[str]) -> tuple[str, ...]:
     """Return a command of a plan, which starts with `uv`, with the path of the program."""
-    return (uv_program(), *words[1:])
+    return (uv_program(), *arguments[1:])
 
 
-def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
+def index_options(index: str | None, extra: Sequence[str] = ()) -> list[str]:
     """Return the options of uv for indexes; none if uv chooses the index itself.
 
     `extra` is searched as pip searches its extra-index-url: the newest version that fits, from any index. By default
@@ -110,51 +110,58 @@ def index_words(index: str | None, extra: Sequence[str] = ()) -> list[str]:
     return [*default, *besides, *(["--index-strategy", "unsafe-best-match"] if besides else [])]
 
 
-def run_uv(system: System, words: Sequence[str], *, timeout: float) -> Completed:
+def run_uv(system: System, arguments: Sequence[str], *, timeout: float) -> Completed:
     """Run a uv command of a plan; raises UvError with the reason of uv."""
     # A wheel that a cut connection shortened is an invalid one for uv, which then tries every older version.
-    stop_at = _INVALID_WHEEL if _reads_network(words) else None
-    public, credentials = reveal(words)
-    env = {**_environment(system, words), **credentials}
+    stop_at = _INVALID_WHEEL if _reads_network(arguments) else None
+    public, credentials = reveal(arguments)
+    env = {**_environment(system, arguments), **credentials}
     done = system.run(command(public), timeout=timeout, env=env, stop_at=stop_at)
     if not done.ok:
-        raise UvError(_reason(system, words, done, timeout))
+        raise UvError(_reason(system, arguments, done, timeout))
     return done
 
 
-def _environment(system: System, words: Sequence[str]) -> dict[str, str]:
+def _environment(system: System, arguments: Sequence[str]) -> dict[str, str]:
     # 30 s without a byte is too little for the 1 to 3 GB wheels (matrix.md, 6); a user's own value is kept.
     environment = {"UV_HTTP_TIMEOUT": "300", **system.env, "RUST_LOG": "uv_resolver=warn"}
     # --python always names the environment to change; an active one must not count.
     environment.pop("VIRTUAL_ENV", None)
-    for name in _INDEX_VARIABLES if "--no-index" in words else ():
+    for name in _INDEX_VARIABLES if "--no-index" in arguments else ():
         environment.pop(name, None)
-    if not environment.get("SSL_CERT_FILE") and _reads_network(words):
-        prefix = str(Path(words[words.index("--python") + 1]).parent.parent) if "--python" in words else None
-        if (trusted := ca_bundle(system, prefix)) is not None:
+    if not environment.get("SSL_CERT_FILE") and _reads_network(arguments):
+        prefix = _prefix_of(arguments)
+        if (trusted := ca_bundle(system, str(prefix) if prefix else None)) is not None:
             environment["SSL_CERT_FILE"] = trusted
     return environment
 
 
-def _reads_network(words: Sequence[str]) -> bool:
+def _prefix_of(arguments: Sequence[str]) -> Path | None:
+    """Return the environment whose Python a command names with --python, None if it names none."""
+    if "--python" not in arguments:
+        return None
+    return Path(arguments[arguments.index("--python") + 1]).parent.parent
+
+
+def _reads_network(arguments: Sequence[str]) -> bool:
     """Return whether a command may ask an index over the network: not with --no-index or indexes in folders alone."""
     options = ("--default-index", "--index")
-    named = [value for option, value in itertools.pairwise(words) if option in options]
-    return "--no-index" not in words and not (named and all(url.startswith("file:") for url in named))
+    named = [value for option, value in itertools.pairwise(arguments) if option in options]
+    return "--no-index" not in arguments and not (named and all(url.startswith("file:") for url in named))
 
 
-def _reason(system: System, words: Sequence[str], done: Completed, timeout: float) -> Message:
-    verb = " ".join(words[:3])
+def _reason(system: System, arguments: Sequence[str], done: Completed, timeout: float) -> Message:
+    verb = " ".join(arguments[:3])
     if done.timed_out:
         return message("uv-timeout", command=verb, minutes=f"{timeout / 60:.0f}")
     error = _error_lines(done.stderr)
     reason = error or message("exit-status", code=done.returncode)
     if "os error 28" in done.stderr or "No space left" in done.stderr:
-        place = _without_inodes(system, words)
+        place = _without_inodes(system, arguments)
         if place is not None:
             return message("uv-inodes-full", command=verb, place=message(f"room-{place}"), reason=reason)
         return message("uv-disk-full", command=verb, reason=reason)
-    if _reads_network(words) and (cut := _CUT.search(done.stderr)):
+    if _reads_network(arguments) and (cut := _CUT.search(done.stderr)):
         name = _WHEEL_NAME.search(done.stderr[: cut.end()])
         return message("uv-cut", command=verb, name=name[1] if name else "?", reason=cut[0])
     if _UNKNOWN_ISSUER in done.stderr:
@@ -167,11 +174,11 @@ def _reason(system: System, words: Sequence[str], done: Completed, timeout: floa
     )
 
 
-def _without_inodes(system: System, words: Sequence[str]) -> str | None:
+def _without_inodes(system: System, arguments: Sequence[str]) -> str | None:
     """Return the place whose file system ran out of inodes rather than of space, None if none did."""
     places = {"uv-cache": uv_cache(system)}
-    if "--python" in words:
-        places["target"] = Path(words[words.index("--python") + 1]).parent.parent
+    if prefix := _prefix_of(arguments):
+        places["target"] = prefix
     for name, path in places.items():
         inodes, free = system.inodes(path), system.free_disk_mb(path)
         if inodes is not None and inodes[0] < _FEW_INODES and (free or 0) > _MB_OF_A_FEW_FILES:
@@ -184,41 +191,41 @@ def _error_lines(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     signs = (("error", "×"), ("warning: Failed",), ("",))
     start = next((i for sign in signs for i, line in enumerate(lines) if line.startswith(sign)), 0)
-    words = lines[start:]
-    return " ".join(
-        words if len(words) <= _MAX_QUOTED_LINES else (*words[: _MAX_QUOTED_LINES - 2], "…", *words[-2:])
-    )
+    error = lines[start:]
+    if len(error) > _MAX_QUOTED_LINES:
+        error = [*error[: _MAX_QUOTED_LINES - 2], "…", *error[-2:]]
+    return " ".join(error)
 
 
-def resolve(system: System, words: Sequence[str]) -> tuple[Change, ...]:
+def resolve(system: System, arguments: Sequence[str]) -> tuple[Change, ...]:
     """Return the changes of an installation without making them; raises UvError."""
-    done = run_uv(system, (*words, "--dry-run"), timeout=RESOLVE_TIMEOUT)
+    done = run_uv(system, (*arguments, "--dry-run"), timeout=RESOLVE_TIMEOUT)
     return parse_changes(done.stderr)
 
 
 @dataclass(frozen=True)
 class Installed:
-    """The result of an installation: the output of uv, and notes about what was done otherwise than planned."""
+    """The result of an installation: the output of uv, and notes about deviations from the plan."""
 
     output: Completed
     notes: tuple[Message, ...] = ()
 
 
-def install(system: System, words: Sequence[str], exact: Sequence[str] = ()) -> Installed:
+def install(system: System, arguments: Sequence[str], exact: Sequence[str] = ()) -> Installed:
     """Run the install command of a plan, limited to the versions `exact` that the plan shows; raises UvError.
 
     If the index lacks a version of the list of tested ones, the newest that fit are installed. uv's cache forgets the
     packages that are reinstalled (uv takes its extracted copy again for wheels from a folder, and that may be the
     damaged one), and those whose files it has lost.
     """
-    forget(system, [words[at + 1] for at, word in enumerate(words) if word == "--reinstall-package"])
+    forget(system, [arguments[at + 1] for at, word in enumerate(arguments) if word == "--reinstall-package"])
     try:
-        return Installed(_with_whole_cache(system, (*words, *exact)))
+        return Installed(_with_whole_cache(system, (*arguments, *exact)))
     except UvError as error:
-        if "--requirements" not in words or "--no-index" in words or not error.unsolvable:
+        if "--requirements" not in arguments or "--no-index" in arguments or not error.unsolvable:
             raise
-        at = words.index("--requirements")
-        newest = (*words[:at], *words[at + 2 :])
+        at = arguments.index("--requirements")
+        newest = (*arguments[:at], *arguments[at + 2 :])
         return Installed(_with_whole_cache(system, newest), (message("newest-instead"),))
 
 
@@ -228,33 +235,34 @@ def forget(system: System, names: Sequence[str]) -> None:
         run_uv(system, ("uv", "cache", "clean", *names), timeout=WAIT)
 
 
-def _with_whole_cache(system: System, words: Sequence[str]) -> Completed:
-    """Install; as often as uv's cache has lost the files of a wheel, let it forget that wheel and install again."""
+def _with_whole_cache(system: System, arguments: Sequence[str]) -> Completed:
+    """Install. If uv's cache has lost the files of a wheel, remove that wheel from it and install again."""
     forgotten: set[str] = set()
     for _ in range(_MAX_LOST):
         try:
-            return run_uv(system, words, timeout=INSTALL_TIMEOUT)
+            return run_uv(system, arguments, timeout=INSTALL_TIMEOUT)
         except UvError as error:
             reason = str(error.message)
             lost = set(_INSTALLED_NAME.findall(reason)) if _LOST_ARCHIVE.search(reason) else set()
             if not lost - forgotten:
                 raise
             # The files of others may be gone, too: all that the command names are forgotten at once.
-            lost |= {found[0] for word in words if (found := re.match(r"[A-Za-z0-9._-]+(?===)", word))}
+            lost |= {found[0] for word in arguments if (found := re.match(r"[A-Za-z0-9._-]+(?===)", word))}
             forget(system, sorted(lost))
             forgotten |= lost
-    return run_uv(system, words, timeout=INSTALL_TIMEOUT)
+    return run_uv(system, arguments, timeout=INSTALL_TIMEOUT)
 
 
-def is_cached(system: System, words: Sequence[str], interpreter: str | None = None) -> bool:
+def is_cached(system: System, arguments: Sequence[str], interpreter: str | None = None) -> bool:
     """Return whether uv's cache has every wheel of an installation.
 
     `interpreter` is the Python of an environment that does not exist yet.
     """
-    command = list(words)
+    command = list(arguments)
     if interpreter is not None:
         at = command.index("--python")
-        command[at : at + 2] = ("--python", interpreter, "--target", str(Path(words[at + 1]).parent / "none"))
+        folder = Path(arguments[at + 1]).parent / "none"
+        command[at : at + 2] = ("--python", interpreter, "--target", str(folder))
     try:
         done = run_uv(system, (*command, "--offline", "--dry-run"), timeout=RESOLVE_TIMEOUT)
     except UvError:
@@ -262,12 +270,12 @@ def is_cached(system: System, words: Sequence[str], interpreter: str | None = No
     return "Would download" not in done.stderr
 
 
-def required_by(system: System, words: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:
+def required_by(system: System, arguments: Sequence[str], requirements: Sequence[str]) -> dict[str, str]:
     """Return the distributions that require each one of an installation, by its name; empty if uv fails.
 
-    `words` is the install command, which ends with the requirements.
+    `arguments` is the install command, which ends with the requirements.
     """
-    options = list(words[3 : -len(requirements)])
+    options = list(arguments[3 : -len(requirements)])
     while "--reinstall-package" in options:
         at = options.index("--reinstall-package")
         del options[at : at + 2]

@@ -63,21 +63,21 @@ def linked_wheel(page: str, name: str) -> str | None:
 
 
 def prefetch(
-    system: System, plan: Plan, asked: DownloadRequest, bar: Bar, limits: Limits | None = None
+    system: System, plan: Plan, request: DownloadRequest, bar: Bar, limits: Limits | None = None
 ) -> Prefetched:
     """Download the wheel for a plan into the doctor's cache, where it stays until the plan has been applied.
 
-    If every server refuses, the plan is unchanged: the page may have the wheel under another name. Raises
+    If every server refuses, the plan is unchanged, because the page may have the wheel under another name. Raises
     DownloadError for a bad connection, DoctorError for a cache that cannot be written or is full.
     """
-    folder = cache_folder(system, asked.tag)
+    folder = cache_folder(system, request.tag)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with wheel_lock(folder / asked.name):
-            fetched = fetch_from_fastest(asked, folder, bar, limits)
+        with wheel_lock(folder / request.name):
+            fetched = fetch_from_fastest(request, folder, bar, limits)
             lease = WheelLease(fetched.path)
     except DownloadError as error:
-        if PartialDownload(folder, asked.name).size():
+        if PartialDownload(folder, request.name).size():
             raise
         return Prefetched(plan, trouble=error.message)
     except OSError as error:

@@ -191,7 +191,8 @@ def _write(path: Path, members: Mapping[str, Member], record: str) -> None:
             ordered = sorted(members, key=lambda name: (".dist-info/" in name, name))
             for name in ordered:
                 wheel.writestr(_entry(name, executable=members[name].executable), members[name].data)
-            rows = [(name, *_promise(members[name].data)) for name in ordered]
+            contents = ((name, members[name].data) for name in ordered)
+            rows = [(name, f"sha256={_encoded(data)}", str(len(data))) for name, data in contents]
             wheel.writestr(_entry(record), _csv([*rows, (record, "", "")]))
         part.replace(path)
     finally:
@@ -204,10 +205,6 @@ def _entry(name: str, *, executable: bool = False) -> zipfile.ZipInfo:
     entry.create_system = 3  # Unix, wherever it is built
     entry.external_attr = (0o100755 if executable else 0o100644) << 16
     return entry
-
-
-def _promise(data: bytes) -> tuple[str, str]:
-    return f"sha256={_encoded(data)}", str(len(data))
 
 
 def _encoded(data: bytes) -> str:

@@ -40,16 +40,19 @@ def explain_document(report: ExplainReport, home: Path, lang: str) -> dict[str, 
         "source": report.source,
         "target": shown,
         "matches": [replace(named, remedy=complete_remedy(named.remedy)) for named in found.matches],
-        "unknown": [_unknown_document(error, report, home, lang) for error in found.unknown],
+        "unknown": [
+            {
+                "line": error.line,
+                "words": error.words,
+                "count": error.count,
+                "issue": issue_text(error, report.facts, home, lang),
+            }
+            for error in found.unknown
+        ],
         "lines": found.lines,
         "bytes": found.bytes,
         "seconds": report.seconds,
     }
-
-
-def _unknown_document(error: UnknownError, report: ExplainReport, home: Path, lang: str) -> dict[str, Any]:
-    fields = {"line": error.line, "words": error.words, "count": error.count}
-    return {**fields, "issue": issue_text(error, report.facts, home, lang)}
 
 
 # --- console

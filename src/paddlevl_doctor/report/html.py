@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import Message, Text, message, render
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import STYLES, causes, command_line, describe_facts, root_of
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from jinja2.runtime import Context
 
 _CODE = re.compile(r"`([^`\n]+)`")
 # Characters that change the direction of text, are invisible, or cannot be encoded (lone surrogates).
@@ -45,13 +44,6 @@ def render_check(report: CheckReport, lang: str) -> str:
 @functools.cache
 def template(name: str) -> Template:
     """Return a template that renders messages, escapes values and replaces control characters."""
-    from jinja2 import (  # noqa: PLC0415 - only this format needs it
-        Environment,
-        FileSystemLoader,
-        StrictUndefined,
-        pass_context,
-    )
-
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         autoescape=True,
@@ -71,16 +63,12 @@ def visible(text: str) -> str:
 
 def _shown(context: Context, value: object) -> object:
     """Render a message and replace control characters in a text; jinja2 escapes the result."""
-    from markupsafe import Markup  # noqa: PLC0415 - as above
-
     text = render(value, context["lang"]) if isinstance(value, Message) else value
     return visible(text) if isinstance(text, str) and not isinstance(text, Markup) else text
 
 
 def _spans(context: Context, text: Text) -> object:
     """Return a message or text with `code` as code elements and everything else escaped."""
-    from markupsafe import Markup, escape  # noqa: PLC0415 - as above
-
     parts = _CODE.split(visible(render(text, context["lang"])))
     shown = [Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts)]
     return Markup("").join(shown)

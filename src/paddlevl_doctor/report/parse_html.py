@@ -12,7 +12,11 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from paddlevl_doctor import __version__
 from paddlevl_doctor.frozen import dataclass
@@ -32,11 +36,6 @@ from paddlevl_doctor.report.html import template, visible
 from paddlevl_doctor.system.files import new_file
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.pages import Block, Box
-
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.rules_inline import StateInline
-    from markdown_it.token import Token
 
 _UNUSED = ("link", "image", "autolink", "html_inline", "html_block", "reference", "code", "lheading")
 """Disabled rules of CommonMark: links and HTML, and markup that a scanned page does not mean by spaces and lines."""
@@ -103,8 +102,6 @@ def _data_uri(path: Path) -> str:
 
 @functools.cache
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # noqa: PLC0415 - only this format needs it
-
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 12})
     parser.enable("table")
     parser.disable(list(_UNUSED))

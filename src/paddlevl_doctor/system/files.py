@@ -18,6 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+if sys.platform != "win32":
+    import fcntl
+
 WINDOWS = sys.platform == "win32"
 """Whether to use the functions of Windows; tests set it."""
 _MOUNT_POINT = 0xA0000003
@@ -175,8 +178,6 @@ def lock_file(descriptor: int) -> bool:
         except PermissionError:
             return False
         return True
-    import fcntl  # noqa: PLC0415 - POSIX only
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -191,8 +192,6 @@ def unlock_file(descriptor: int) -> None:
             os.lseek(descriptor, 0, os.SEEK_SET)
             _windows_module("msvcrt").locking(descriptor, _UNLOCK, 1)
         return
-    import fcntl  # noqa: PLC0415 - POSIX only
-
     with contextlib.suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 

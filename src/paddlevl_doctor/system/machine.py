@@ -33,6 +33,9 @@ from paddlevl_doctor.system.processes import (
     uninterrupted,
 )
 
+if sys.platform != "win32":
+    import pwd
+
 if TYPE_CHECKING:
     from paddlevl_doctor.system.child import Child
     from paddlevl_doctor.system.http import Reply
@@ -410,8 +413,6 @@ class RealSystem:
             return None
         if owner == os.geteuid():
             return None
-        import pwd  # noqa: PLC0415 - POSIX only, and rarely needed
-
         try:
             return pwd.getpwuid(owner).pw_name
         except KeyError:  # a container without an entry for this user

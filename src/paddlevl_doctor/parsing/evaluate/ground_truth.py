@@ -198,7 +198,9 @@ def find_ground_truths(
     if missing:
         return GroundTruths(missing={item.path: missing for item in inputs})
     if expect is None:
-        return GroundTruths(_demo_truths(inputs, assets))
+        demo = (assets / "demo.png").read_bytes()
+        known = (item.path for item in inputs if _has_content(item.path, demo))
+        return GroundTruths({path: load_truth(assets / "demo.json") for path in known})
     if not expect.is_dir():
         if len(inputs) > 1:
             raise UsageError(message("known-one-for-many", path=expect, count=len(inputs)))
@@ -222,11 +224,6 @@ def _truth_file(folder: Path, item: Input) -> Path | None:
     """Return the ground truth of a document, None if there is none."""
     files = candidate_files(folder / Path(item.name).parent, item.path)
     return next((file for file in files if file.is_file()), None)
-
-
-def _demo_truths(inputs: Sequence[Input], assets: Path) -> dict[Path, Truth]:
-    demo = (assets / "demo.png").read_bytes()
-    return {item.path: load_truth(assets / "demo.json") for item in inputs if _has_content(item.path, demo)}
 
 
 def _has_content(document: Path, data: bytes) -> bool:
