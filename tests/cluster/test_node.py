@@ -35,7 +35,7 @@ def test_a_document_without_its_ground_truth_is_read_and_fails_with_the_expected
 
     assert (document.passed, document.pages) == (False, 1)
     assert document.reasons == (
-        "No ground truth: /truths/a/1.md (or .json, .txt) does not exist. Add it, or do not read the document.",
+        "No ground truth: /truths/a/1.md (or .json, .txt) does not exist. Add it, or leave the document out.",
     )
     assert "SHEET 21" in (tmp_path / "out/a/1.png/1.md").read_text("utf-8")
 

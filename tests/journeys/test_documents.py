@@ -168,7 +168,7 @@ def test_known_texts_mirror_the_documents_and_one_that_is_missing_fails_the_run(
     assert (answer.code, answer.stdout) == (
         1,
         "::error file=in/b/1.png::No ground truth: truths/b/1.md (or .json, .txt) does not exist. "
-        "Add it, or do not read the document.\n",
+        "Add it, or leave the document out.\n",
     )
 
 

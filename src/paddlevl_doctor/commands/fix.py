@@ -168,7 +168,7 @@ _FILE_FINDINGS = ("half-installed-dist", "uv-cache-contamination", "overlapping-
 
 
 def _with_integrity_check(system: System, examination: Examination) -> Examination:
-    """Compare every file with its RECORD, as `check --integrity` does, and name what it finds in the findings."""
+    """Compare every file with its RECORD, as `check --integrity` does, and add the differences to the findings."""
     target = examination.facts.target
     if target is None:
         return examination

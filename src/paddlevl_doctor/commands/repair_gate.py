@@ -29,7 +29,7 @@ _LOOKED_AT = (Status.OK, Status.NOTE, Status.WARNING)
 
 
 class GateError(RolledBackError):
-    """The repair made something worse, or what it installed does not work; it was rolled back."""
+    """The repair made something worse, or the installed packages do not work; it was rolled back."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class RepairGate:
             with self.stage(message("stage-import")):
                 failure = failure_of(import_stack(self.system, target))
             deleted = sorted(before - context.installed_files())
-            if deleted:  # by code that was imported: nothing but the kept files can bring them back
+            if deleted:  # by imported code: only the kept files can restore them
                 context.restore_deleted(deleted)
                 raise GateError(
                     message("gate-import-deletes", count=len(deleted), paths=deleted[:_MAX_SHOWN])

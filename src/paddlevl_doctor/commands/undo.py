@@ -46,7 +46,7 @@ def undo_command(
     with locked(prefix), journal.interrupts_told(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
-        # What an interruption left is what the user wants to undo; an older repair stays, unless --to names it.
+        # The user wants to undo the interrupted transaction; an older repair stays, unless --to includes it.
         chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
         done: list[UndoPreview] = []
         if len(chosen) > 1 and not yes:  # all can be undone, or none is

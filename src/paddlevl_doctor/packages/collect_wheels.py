@@ -149,7 +149,7 @@ def _drop_other_variant(folder: Path, request: DownloadRequest, before: str | No
 def _lock_tested_or_newest(
     system: System, spec: WheelhouseSpec, folder: Path
 ) -> tuple[tuple[LockedWheel, ...], Text | None]:
-    """Resolve with the tested versions, or with the newest that fit if an index does not have those (any more).
+    """Resolve with the tested versions, or with the newest that fit if an index lacks the tested ones.
 
     Also returns why the versions are not the tested ones, None if they are.
     """

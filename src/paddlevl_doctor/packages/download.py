@@ -55,7 +55,7 @@ class _CutError(TransferError):
 
 
 class _SlowError(_CutError):
-    """The server sends almost nothing, or far less than another one would."""
+    """The server sends almost no bytes, or far fewer than another server."""
 
     def __init__(self, rate: int) -> None:
         super().__init__(message("download-drips", rate=rate))
@@ -87,7 +87,7 @@ class Fetched:
     path: Path
     size: int
     url: str | None
-    """None if the file was there already."""
+    """None if the file already existed."""
     troubles: tuple[Text, ...] = ()
     measured: tuple[ServerRate, ...] = ()
     """The rates of the servers, the fastest first, if they were compared."""

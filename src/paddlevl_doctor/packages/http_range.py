@@ -53,7 +53,7 @@ class DownloadRequest:
     rates: Mapping[str, int] = field(default_factory=dict)
     """The measured rates of servers in bytes per second, by URL."""
     tag: str | None = None
-    """The CUDA variant (cu126) of a wheel whose name does not tell it: all variants have the same file name."""
+    """The CUDA variant (cu126) of a wheel; the file names of all variants are the same."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FileVersion:
 
     url: str | None = None
     validator: str | None = None
-    """A strong ETag, else Last-Modified: what If-Range takes (RFC 9110, 13.1.5)."""
+    """A strong ETag, else Last-Modified, as If-Range requires (RFC 9110, 13.1.5)."""
     total: int | None = None
 
 
@@ -118,7 +118,7 @@ def require_http(url: str) -> None:
 
 
 def range_headers(url: str, start: int, known: FileVersion) -> dict[str, str]:
-    """Return the headers that ask for a file from byte `start` on, if it is still the version `known`."""
+    """Return the headers that request a file from byte `start` on, if it is still the version `known`."""
     if not start:
         return {}
     condition = {"If-Range": known.validator} if known.validator and known.url == url else {}

@@ -192,5 +192,5 @@ def _table(value: object) -> dict[str, Any]:
 
 
 def _is_general(row: Mapping[str, Any]) -> bool:
-    """Return whether any package may come from an index; an explicit one is only for packages that name it."""
+    """Return whether any package may come from an index; an explicit one serves only packages that name it."""
     return "url" in row and (not row.get("explicit") or bool(row.get("default")))

@@ -47,14 +47,14 @@ class TargetPlatform:
     glibc: str | None = None
 
     def uv_platform(self) -> str:
-        """Return uv's name of it; raises DoctorError for a machine that nothing is published for."""
+        """Return uv's name of the platform; raises DoctorError for a machine without published wheels."""
         name = _UV_PLATFORMS.get((self.system, self.machine))
         if name is None:
             raise DoctorError(message("house-no-platform", system=self.system, machine=self.machine))
         if self.glibc is None:
             return name
         wanted = numbers(self.glibc)
-        # The first one that uv knows from this version on, so that nothing that fits is left out.
+        # The next version that uv knows, so that no wheel that fits is left out.
         known = (glibc for glibc in _UV_GLIBCS if numbers(glibc.replace("_", ".")) >= wanted)
         return name.replace(_DEFAULT_GLIBC, next(known, _UV_GLIBCS[-1]))
 

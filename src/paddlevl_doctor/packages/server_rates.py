@@ -76,7 +76,7 @@ class Measurement:
         return max(self.deadline - time.monotonic(), 0.01)
 
     def is_over(self) -> bool:
-        """Return whether to stop reading and take the rate of what has come."""
+        """Return whether to stop reading and compute the rate of the received bytes."""
         return self.decided.is_set() or time.monotonic() >= self.deadline - _MARGIN
 
 

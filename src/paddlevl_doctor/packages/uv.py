@@ -144,7 +144,7 @@ def _prefix_of(arguments: Sequence[str]) -> Path | None:
 
 
 def _reads_network(arguments: Sequence[str]) -> bool:
-    """Return whether a command may ask an index over the network: not with --no-index or indexes in folders alone."""
+    """Return whether a command may read an index over the network: not with --no-index, nor with folders as indexes."""
     options = ("--default-index", "--index")
     named = [value for option, value in itertools.pairwise(arguments) if option in options]
     return "--no-index" not in arguments and not (named and all(url.startswith("file:") for url in named))

@@ -67,7 +67,7 @@ def test_a_document_without_its_expected_ground_truth_is_named(tmp_path: Path) -
 
     assert str(known.why_missing(documents / "a/1.png")) == ""
     assert str(known.why_missing(documents / "b/1.png")) == (
-        f"No ground truth: {texts / 'b/1.md'} (or .json, .txt) does not exist. Add it, or do not read the document."
+        f"No ground truth: {texts / 'b/1.md'} (or .json, .txt) does not exist. Add it, or leave the document out."
     )
     assert str(found(documents, None).why_missing(documents / "b/1.png")) == "", (
         "no ground truth was expected"
