@@ -69,6 +69,25 @@ def test_an_environment_of_another_user_is_left_alone(project: Path) -> None:
         os.chown(venv, os.geteuid(), -1)
 
 
+@pytest.mark.parametrize("inside", ["numpy", "numpy/linalg"])
+@pytest.mark.parametrize("place", ["outside", ".venv/shared"])
+def test_a_package_with_a_folder_that_is_a_link_is_left_alone(project: Path, inside: str, place: str) -> None:
+    """uv follows the link: it removed the files outside, and nothing could bring them back."""
+    folder, moved = site(project) / inside, project / place
+    folder.rename(moved)
+    folder.symlink_to(moved)
+    try:
+        (moved / "mine.py").touch()
+        before = fingerprint(project)
+        answer = doctor("fix", "--apply", cwd=project)
+        assert (answer.code, fingerprint(project)) == (2, before)
+        assert f"{folder}, a folder of numpy, is a link" in " ".join(answer.stderr.split())
+        (moved / "mine.py").unlink()
+    finally:
+        folder.unlink()
+        moved.rename(folder)
+
+
 def test_packages_of_conda_are_left_alone(project: Path) -> None:
     back = replaced(info(project, "numpy") / "INSTALLER", "conda\n")
     try:

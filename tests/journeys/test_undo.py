@@ -24,7 +24,7 @@ from paddlevl_doctor.commands import undo as undo_module
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.undo import undo_command
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
-from paddlevl_doctor.fix import entries, steps
+from paddlevl_doctor.fix import entries, installs, steps
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
 from paddlevl_doctor.fix.undo import UndoPreview, undo
@@ -273,6 +273,24 @@ def test_what_was_saved_in_a_file_before_uv_removes_it_is_kept_and_named(
     said = str(failed.value if failed else done.outcomes[0].message)
     assert "while they were being installed (1): lib/python3.11/site-packages/tiny/__init__.py" in said
     assert module.read_text(encoding="utf-8") == f"version = '{'1.0' if fails else '2.0'}'\n"
+
+
+def test_what_was_saved_when_the_tree_had_just_been_kept_is_kept_and_named(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    module = site / "tiny" / "__init__.py"
+    keep_tree = installs.keep_tree
+
+    def save_after(*given: Any, **named: Any) -> None:
+        keep_tree(*given, **named)
+        module.with_name("saved").write_text("# mine\n", encoding="utf-8")
+        module.with_name("saved").replace(module)
+
+    monkeypatch.setattr(installs, "keep_tree", save_after)
+    apply(tmp_path, replace(install(Where(tmp_path, wheels, 1)), diff="~ tiny 1.0 -> 2.0"))
+    aside = tmp_path / ".venv" / STATE_FOLDER / "set-aside" / "0001" / module.relative_to(tmp_path / ".venv")
+    assert (module.read_text(), aside.read_text()) == ("version = '2.0'\n", "# mine\n")
 
 
 def test_an_edit_of_a_file_that_uv_has_just_written_is_kept(
@@ -684,19 +702,60 @@ def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back
     assert difference(before, Trees().of(tmp_path)) == {}
 
 
+def interrupt(folder: Path, step: Step) -> None:
+    """Install tiny 2.0 and leave what a kill of the doctor leaves while uv runs."""
+    apply(folder, replace(step, requirements=("tiny==2.0",)))
+    transaction = folder / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    journal = transaction / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["event"] for line in lines] == ["begin", "keep", "intent", "done", "commit"]
+    journal.write_bytes(b"".join(lines[:3]))
+    for name in ("commit.json", "install-packages/entries.json"):
+        (transaction / name).unlink()
+
+
+def test_a_version_that_the_user_installed_after_a_kill_stays_and_is_named(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
+    write_wheel(tmp_path, "3.0")
+    argv = (find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-index", "--python")
+    subprocess.run([*argv, python_in(tmp_path / ".venv"), tmp_path / "tiny-3.0-py3-none-any.whl"], check=True)
+    mine = {path: what for path, what in fingerprint(site).items() if "tiny" in path}
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, "tiny-3.0.dist-info" in answer.stdout) == (0, True), answer
+    assert {path: what for path, what in fingerprint(site).items() if "tiny" in path} == mine
+    assert doctor("undo", cwd=tmp_path).code == 2, "nothing is left to undo"
+
+
+def test_a_script_that_the_user_wrote_after_a_kill_is_not_lost(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    write_wheel(wheels, "1.0")
+    write_wheel(wheels, "2.0", script="tiny-command")
+    site = build(tmp_path, FORMER, wheels)
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
+    script = tmp_path / ".venv" / "bin" / "tiny-command"
+    written = script.read_text(encoding="utf-8")
+    (site / "tiny-2.0.dist-info" / "RECORD").unlink()  # uv writes it last
+    assert doctor("undo", "--format", "json", cwd=tmp_path).code == 0
+    assert not script.exists(), f"a script of uv is taken back: {written}"
+
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
+    (site / "tiny-2.0.dist-info" / "RECORD").unlink()
+    script.write_text("MY WORK\n", encoding="utf-8")
+    answer = doctor("undo", cwd=tmp_path)
+    assert (answer.code, "bin/tiny-command" in answer.stdout) == (0, True), answer
+    assert script.read_text(encoding="utf-8") == "MY WORK\n"
+
+
 def test_an_edit_of_an_installed_file_after_a_kill_is_set_aside_and_not_lost(
     tmp_path: Path, wheels: Path
 ) -> None:
     site = build(tmp_path, FORMER, wheels)
     former = without_state(fingerprint(tmp_path))
-    apply(tmp_path, replace(install(Where(tmp_path, wheels, 1)), requirements=("tiny==2.0",)))
-    transaction = tmp_path / ".venv" / STATE_FOLDER / "transactions" / "0001"
-    journal = transaction / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    assert [json.loads(line)["event"] for line in lines] == ["begin", "keep", "intent", "done", "commit"]
-    journal.write_bytes(b"".join(lines[:3]))  # as a kill leaves it while uv runs
-    for name in ("commit.json", "install-packages/entries.json"):
-        (transaction / name).unlink()
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
     for name in ("__init__.py", "only_in_2.py"):
         (site / "saved").write_text("my edit\n", encoding="utf-8")
         (site / "saved").replace(site / "tiny" / name)

@@ -89,7 +89,8 @@ def link_beforehand(folder: Path, former: Former, site: Path) -> None:
         (folder / "pipelines").symlink_to(targets[former.pipelines])
 
 
-def write_wheel(folder: Path, version: str) -> None:
+def write_wheel(folder: Path, version: str, script: str | None = None) -> None:
+    """Write a wheel of tiny; `script` is the name of a command that it installs."""
     info = f"tiny-{version}.dist-info"
     files = {
         "tiny/__init__.py": f"version = {version!r}\n",
@@ -98,6 +99,8 @@ def write_wheel(folder: Path, version: str) -> None:
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    if script is not None:
+        files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{script} = tiny:main\n"
     record = (
         "".join(f"{name},{promise(words.encode())}\n" for name, words in files.items()) + f"{info}/RECORD,,\n"
     )

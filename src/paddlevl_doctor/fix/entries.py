@@ -118,6 +118,14 @@ def holds(path: Path, expected: State | None, *, exactly: bool = False) -> bool:
     return expected.sha256 is not None and sha256_of_file(path) == expected.sha256
 
 
+def is_same_file(old: Path, new: Path) -> bool:
+    """Return whether two regular files are one, or have the same size and time."""
+    if not (old.is_file() and new.is_file()):
+        return False
+    was, now = old.stat(), new.stat()
+    return was.st_ino == now.st_ino or (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+
+
 def source_of(bytecode: str) -> str | None:
     """Return the source file of a bytecode file by its path, None for any other file."""
     found = _BYTECODE.match(bytecode)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix.entries import (
@@ -31,6 +32,7 @@ from paddlevl_doctor.fix.entries import (
     files_below,
     folders_below,
     is_same_entry,
+    is_same_file,
     keep_all,
     keep_link,
     source_of,
@@ -141,10 +143,28 @@ def claims(root: Path, names: Collection[str] | None) -> dict[str, str | None]:
     return found
 
 
-def owners(prefix: Path, roots: Sequence[str], names: Collection[str]) -> dict[str, list[str]]:
-    """Return the paths of the distributions of these names, by the path of the RECORD that lists them."""
-    infos = (info for r in roots for site in site_folders(prefix / r) for info in site.glob("*.dist-info"))
-    return {str(info / "RECORD"): list(recorded_paths(info)) for info in infos if name_of(info.name) in names}
+def owners(
+    prefix: Path, roots: Sequence[str], kept: Path, names: Collection[str]
+) -> dict[str, dict[str, str | None]]:
+    """Return the paths of the distributions of these names, by the path of the RECORD that lists them.
+
+    Each has the path of its kept copy, None if it lies outside of the roots.
+    """
+    return {
+        str(info / "RECORD"): {path: _kept_copy(path, prefix, roots, kept) for path in recorded_paths(info)}
+        for root in roots
+        for site in site_folders(prefix / root)
+        for info in site.glob("*.dist-info")
+        if name_of(info.name) in names
+    }
+
+
+def _kept_copy(path: str, prefix: Path, roots: Sequence[str], kept: Path) -> str | None:
+    for number, root in enumerate(roots):
+        base = f"{os.path.normpath(prefix / root)}{os.sep}"
+        if path.startswith(base):
+            return f"{kept}/{number}/{path[len(base) :]}"
+    return None
 
 
 def recorded_paths(info: Path) -> dict[str, str | None]:
@@ -237,15 +257,57 @@ def untouched_names(prefix: Path, roots: Sequence[str], kept: Path) -> set[str]:
         for site in site_folders(prefix / root):
             for record in site.glob("*.dist-info/RECORD"):
                 copy = kept / str(number) / record.relative_to(prefix / root)
-                (former if _is_same_file(copy, record) else written).add(name_of(record.parent.name))
+                (former if is_same_file(copy, record) else written).add(name_of(record.parent.name))
     return former - written
 
 
-def _is_same_file(old: Path, new: Path) -> bool:
-    if not old.is_file():
-        return False
-    was, now = old.stat(), new.stat()
-    return was.st_ino == now.st_ino or (was.st_size, was.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+def other_versions(
+    prefix: Path, roots: Sequence[str], kept: Path, versions: Mapping[str, str | None]
+) -> list[Path]:
+    """Return the dist-info folders of versions that an interrupted installer was not to install.
+
+    `versions` has the planned ones by name, None for a distribution that was to be removed. A version that was there
+    before is none of them.
+    """
+    found: list[Path] = []
+    for number, root in enumerate(roots):
+        for info in (info for site in site_folders(prefix / root) for info in site.glob("*.dist-info")):
+            name, record = name_of(info.name), info / "RECORD"
+            planned = name not in versions or is_version(versions[name], info.name)
+            former = kept / str(number) / record.relative_to(prefix / root)
+            if not planned and record.is_file() and not is_same_file(former, record):
+                found.append(info)
+    return found
+
+
+def is_version(version: str | None, info: str) -> bool:
+    """Return whether a dist-info folder has this version."""
+    shown = info.removesuffix(".dist-info").partition("-")[2]
+    try:
+        return version is not None and Version(shown) == Version(version)
+    except InvalidVersion:
+        return shown == version
+
+
+def without_distributions(
+    changes: Changes, prefix: Path, roots: Sequence[str], kept: Path, names: Collection[str]
+) -> Changes:
+    """Leave out the paths of the former versions of these distributions: other versions have their place."""
+    former = _former_paths(prefix, roots, kept, names)
+    paths = ((entry, os.path.normpath(prefix / entry.path)) for entry in changes.entries)
+    return replace(changes, entries=tuple(e for e, p in paths if not {p, source_of(p)} & former))
+
+
+def _former_paths(prefix: Path, roots: Sequence[str], kept: Path, names: Collection[str]) -> set[str]:
+    """Return the paths that the former versions of these distributions had."""
+    return {
+        os.path.normpath(_rebased(path, kept / str(number), prefix / root))
+        for number, root in enumerate(roots)
+        for site in site_folders(prefix / root)
+        for info in (kept / str(number) / site.relative_to(prefix / root)).glob("*.dist-info")
+        if name_of(info.name) in names
+        for path in recorded_paths(info)
+    }
 
 
 def cached_infos(cache: Path) -> list[Path]:
@@ -277,22 +339,27 @@ def cached_claims(
     return found
 
 
-def checked(prefix: Path, changes: Changes, infos: Sequence[Path], sites: Sequence[Path]) -> Changes:
+def checked(
+    prefix: Path, changes: Changes, infos: Sequence[Path], sites: Sequence[Path], claimed: Claims
+) -> Changes:
     """Return the changes of an interrupted installer, with the content of its files compared with their RECORD.
 
     A file that is neither what its RECORD says nor the beginning of it, which a killed uv leaves, was edited since: no
-    state of it counts as written.
+    state of it counts as written. Neither does one of a script without a RECORD that does more than call a function.
     """
-    entries = tuple(_checked(prefix, entry, infos, sites) for entry in changes.entries)
+    entries = tuple(_checked(prefix, entry, infos, sites, claimed) for entry in changes.entries)
     return replace(changes, entries=entries)
 
 
-def _checked(prefix: Path, entry: Entry, infos: Sequence[Path], sites: Sequence[Path]) -> Entry:
+def _checked(
+    prefix: Path, entry: Entry, infos: Sequence[Path], sites: Sequence[Path], claimed: Claims
+) -> Entry:
     path, after = prefix / entry.path, entry.after
     if after is None or after.kind != "file" or after.sha256 is None:
         return entry
     digest = sha256_of_file(path)
-    if digest == after.sha256:
+    is_script = path.parent.name in ("bin", "Scripts") and claimed.get(os.path.normpath(path)) is None
+    if digest == after.sha256 and not (is_script and not _is_generated(path)):
         return entry
     originals = (
         info.parent / path.relative_to(site) for site in sites if path.is_relative_to(site) for info in infos
@@ -302,6 +369,22 @@ def _checked(prefix: Path, entry: Entry, infos: Sequence[Path], sites: Sequence[
     ):
         return replace(entry, after=replace(after, sha256=digest))
     return replace(entry, after=State("file", -1, None, after.sha256))
+
+
+_SCRIPT_LINE = re.compile(
+    r"|#!.*|'''exec' .*|' '''|# -\*- coding: utf-8 -\*-|import (?:re|sys)|from [\w.]+ import \w+"
+    r"|if __name__ == [\"']__main__[\"']:| +(?:el)?if sys\.argv\[0\]\.endswith\(.*\):| +sys\.argv\[0\] = .*"
+    r"| +sys\.exit\([\w.]+\(\)\)"
+)
+"""A line of a script that uv or pip writes for an entry point."""
+
+
+def _is_generated(script: Path) -> bool:
+    """Return whether a script is one that an installer writes, or a program of Windows, which is not compared."""
+    if script.suffix == ".exe":
+        return True
+    text = script.read_text(encoding="utf-8", errors="replace")
+    return all(_SCRIPT_LINE.fullmatch(line) for line in text.splitlines())
 
 
 def _entry_points(path: Path) -> list[str]:
@@ -404,11 +487,7 @@ def overwritten(
     rivals: builds of OpenCV, which all bring cv2, or PaddlePaddle and the distribution `paddle` of another project. The
     import of the stack shows whether they work.
     """
-    former = {
-        os.path.normpath(_rebased(path, kept / str(number), prefix / root))
-        for number, root in enumerate(roots)
-        for path in claims(kept / str(number), names)
-    }
+    former = _former_paths(prefix, roots, kept, names)
     written = (entry for entry in changes.entries if entry.before is not None and entry.after is not None)
     over = {os.path.normpath(prefix / entry.path) for entry in written if _is_new_content(entry)} - former
     if not over:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from paddlevl_doctor.checks.base import Context
+from paddlevl_doctor.fix.installs import recorded_paths
 from paddlevl_doctor.knowledge.patches import find_patch
 from paddlevl_doctor.knowledge.resource_estimates import InstalledSize, cuda_libraries, total_of
 from paddlevl_doctor.messages import message
@@ -15,7 +16,7 @@ from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.resolve import TargetPlatform
 from paddlevl_doctor.packages.uv import is_cached
 from paddlevl_doctor.packages.wheelhouse import Wheelhouse
-from paddlevl_doctor.system.files import is_same_disk
+from paddlevl_doctor.system.files import is_junction, is_same_disk
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.facts import Distribution, Target
@@ -65,6 +66,17 @@ def refuse_owned(system: System, target: Target | None, plan: Plan) -> None:
             raise UsageError(message("editable-install", name=distribution.name, path=target.prefix))
         if (system.read_text(Path(distribution.path) / "INSTALLER") or "").strip() == "conda":
             raise UsageError(message("conda-owned", name=distribution.name, path=target.prefix))
+        if (link := _folder_link(target, distribution)) is not None:
+            raise UsageError(message("package-behind-link", name=distribution.name, path=link))
+
+
+def _folder_link(target: Target, distribution: Distribution) -> Path | None:
+    """Return a link on the way to a file of a distribution. An installer would follow it, and leave the target."""
+    info = Path(distribution.path)
+    root = Path(target.prefix) if target.is_virtual else info.parent
+    folders = {Path(path).parent for path in recorded_paths(info)} if info.is_dir() else set[Path]()
+    below = {folder for one in folders for folder in (one, *one.parents) if root in folder.parents}
+    return min((folder for folder in below if folder.is_symlink() or is_junction(folder)), default=None)
 
 
 def _touched(target: Target, steps: Iterable[Step]) -> list[Distribution]:

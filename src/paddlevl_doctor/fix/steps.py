@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
@@ -265,8 +266,8 @@ def _run_installer(
         installs.keep_tree(context.prefix, roots, kept, creates=creates)
     requirements = step.requirements if isinstance(step, InstallPackages) else ()
     planned = {"requirements": requirements, "planned": _planned_names(step), "creates": creates}
-    context.log_intent(step, roots=roots, **planned)
-    owners = installs.owners(context.prefix, roots, _planned_names(step))
+    context.log_intent(step, roots=roots, versions=_planned_versions(context, step), **planned)
+    owners = installs.owners(context.prefix, roots, kept, _planned_names(step))
     edited: dict[str, Path] = {}
     try:
         with kept_edits(owners, kept / "edited") as edited:
@@ -309,6 +310,26 @@ def _set_aside(context: StepContext, edited: Mapping[Path, Path]) -> None:
 def _planned_names(step: Step) -> list[str]:
     """Return the names that the plan changes; an installation in a new environment has no such list."""
     return [line.split()[1] for line in step.diff.splitlines()] if isinstance(step, PackageStep) else []
+
+
+def _planned_versions(context: StepContext, step: Step) -> dict[str, str | None]:
+    """Return the version of each distribution that a step is to install, None for one that it is to remove.
+
+    In a new environment, only the tested versions and those of the requirements are known.
+    """
+    if isinstance(step, RemovePackages):
+        return dict.fromkeys(map(canonicalize_name, step.names))
+    if not isinstance(step, InstallPackages):
+        return {}
+    words = step.commands[0]
+    lists = [Path(words[at + 1]) for at, word in enumerate(words[:-1]) if word == "--requirements"]
+    lines = [line for path in lists for line in (context.system.read_text(path) or "").splitlines()]
+    pins = (_PIN.match(line) for line in (*lines, *step.requirements, *step.exact))
+    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
+
+
+_PIN = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!_-]+)(?=\s|;|\\|$)")
+"""A requirement of one version; a pattern such as `3.7.*` is none."""
 
 
 def claims_of(

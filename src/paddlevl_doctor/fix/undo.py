@@ -161,12 +161,17 @@ def _complete(system: System, transaction: Transaction, intent: Event) -> None:
         infos = [*cached, *(info for site in sites for info in site.glob("*.dist-info"))]
         names = installs.planned_names(infos, intent["requirements"], intent["planned"])
         names -= installs.untouched_names(prefix, roots, kept)
+    others = installs.other_versions(prefix, roots, kept, intent.get("versions", {}))
+    of_user = {installs.name_of(info.name) for info in others}
+    names -= of_user
     claimed = claims_of(prefix, roots, names, creates=bool(intent["creates"]))
     claimed |= installs.cached_claims(cached, sites, names)
     changes = installs.find_changes(prefix, roots, kept, claimed, step)
-    data = installs.checked(prefix, changes, cached, sites).to_bytes()
+    changes = installs.without_distributions(changes, prefix, roots, kept, of_user)
+    data = installs.checked(prefix, changes, cached, sites, claimed).to_bytes()
     entries.write_durably(kept / installs.ENTRIES, data)
-    transaction.write("done", step=step, sha256=sha256_of(data))
+    shown = [info.relative_to(prefix).as_posix() for info in others]
+    transaction.write("done", step=step, sha256=sha256_of(data), others=shown)
 
 
 def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[StepChanges]:
@@ -278,6 +283,8 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
         if lost := _lost(transaction):
             raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
         changed = take_back_steps(transaction, aside=aside)
+        # The versions that the user installed after an interruption stay.
+        changed += [path for event in transaction.read().find("done") for path in event.get("others", ())]
         if transaction.read().begin.get("uv_lock") is False:
             remove_lock_file(transaction.prefix)
         transaction.write("rolled-back")
@@ -398,9 +405,10 @@ def _other_versions(transaction: Transaction) -> list[Path]:
     listed = (entry.path for step in changes_of(transaction) for entry in step.entries)
     folders = {places_of(transaction).prefix / Path(path).parent for path in listed}
     own = {folder for folder in folders if folder.suffix == ".dist-info"}
-    names = {installs.name_of(info.name) for info in own}
+    # A name counts in its own folder only: setuptools has copies of other distributions in a folder of its own.
+    names = {(info.parent, installs.name_of(info.name)) for info in own}
     found = {info for site in {one.parent for one in own} for info in site.glob("*.dist-info")}
-    return sorted(info for info in found - own if installs.name_of(info.name) in names)
+    return sorted(info for info in found - own if (info.parent, installs.name_of(info.name)) in names)
 
 
 def refuse(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) -> UndoPreview:
