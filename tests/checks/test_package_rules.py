@@ -9,6 +9,7 @@ import pytest
 from checks_machines import (
     CURRENT,
     OF_VERSIONS,
+    SITE,
     T4,
     context,
     hashes,
@@ -21,7 +22,18 @@ from checks_machines import (
 from paddlevl_doctor.checks import ALL, sources
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.knowledge.failures import load_all
-from paddlevl_doctor.values.facts import Distribution, Facts, Gpu, Host, PaddleBuild, Target
+from paddlevl_doctor.knowledge.patches import find_patch
+from paddlevl_doctor.values.facts import (
+    AlteredFile,
+    Distribution,
+    Facts,
+    Gpu,
+    Host,
+    PaddleBuild,
+    PatchedFile,
+    Target,
+    UnownedCode,
+)
 
 GPU_STACK = {**{k: v for k, v in CURRENT.items() if k != "paddlepaddle"}, "paddlepaddle-gpu": "3.2.1"}
 SET_2025_11 = {**CURRENT, "paddlepaddle": "3.2.0", "paddleocr": "3.3.1", "paddlex": "3.3.6"}
@@ -59,6 +71,16 @@ def without_record(name: str, **changes: object) -> Facts:
     assert facts.target is not None
     rows = (replace(d, **changes) if d.name == name else d for d in facts.target.distributions)  # type: ignore[arg-type]
     return changed(facts, distributions=tuple(rows))
+
+
+def edited(version: str) -> tuple[PatchedFile, ...]:
+    """Describe the files that the patches know, one of them after the edit that posts recommend."""
+    (file,) = find_patch("fuse-rms-norm").files
+    variant = file.variant_for(version)
+    original = next(o for o in variant.originals if version in o.versions) if variant else None
+    assert original is not None
+    others = [one for one in hashes(version, patched=True) if one.path != file.path]
+    return (*others, PatchedFile("fuse-rms-norm", file.path, original.edited_sha256[0], recorded=False))
 
 
 def paddlex(version: str, paddleocr: str, facts: Facts | None = None) -> Facts:
@@ -108,7 +130,30 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
     "no METADATA": (without_record("numpy", has_metadata=False), {"half-installed-dist": "error"}),
     "what a killed pip leaves": (
         machine(target=target(CURRENT, leftovers=("~addlex", "~addlex-3.7.1.dist-info"))),
-        {"half-installed-dist": "error"},
+        {"pip-leftovers": "note"},
+    ),
+    "what a killed pip leaves, and a lost RECORD": (
+        changed(without_record("paddlex", has_record=False), leftovers=("~addlex",)),
+        {"half-installed-dist": "error", "pip-leftovers": "note"},
+    ),
+    "a .pth file and a module that no package owns": (
+        changed(
+            machine(),
+            unowned_code=(UnownedCode(f"{SITE}/beside.py"), UnownedCode(f"{SITE}/stray.pth", runs_at_start=True)),
+        ),
+        {"unowned-code": "note"},
+    ),
+    "a RECORD that cannot be read": (
+        changed(machine(), ownership_problem=f"{SITE}/six-1.17.0.dist-info/RECORD: Permission denied"),
+        {"unowned-code": "unknown"},
+    ),
+    "an altered file that decides": (
+        machine(altered_files=(AlteredFile(f"{SITE}/paddleocr/__init__.py", "paddleocr", "0" * 64),)),
+        {"altered-files": "note"},
+    ),
+    "a file of a patch that was edited by hand": (
+        machine(altered_files=(), patched_files=edited("3.7.2")),
+        {"altered-files": "note"},
     ),
     "paddlex 3.3.2": (
         paddlex("3.3.2", "3.3.1"),
@@ -214,7 +259,9 @@ HEALTHY = {
     ),
     "an editable paddlex": without_record("paddlex", has_record=False, editable=True),
     "another program without RECORD": machine({**CURRENT}),
-    "leftovers of another program": machine(target=target(CURRENT, leftovers=("~ertifi", "~lask-2.0.dist-info"))),
+    "an environment whose files were looked at": machine(
+        altered_files=(), target=target(CURRENT, unowned_code=(), site_folders=(SITE,))
+    ),
     "a distribution that the base interpreter has as well": machine(
         target=replace(
             twice("numpy", "1.26.4"),
@@ -250,6 +297,20 @@ def test_a_broken_environment_gives_exactly_its_findings(name: str, lang: str) -
 def test_an_environment_that_looks_alike_gives_none(name: str) -> None:
     cpu_wheel = {"cpu-wheel-gpu-requested"} if "of its own" in name else set()
     assert set(problems(HEALTHY[name])) == cpu_wheel
+
+
+def test_the_edit_that_posts_recommend_cures_what_the_patch_cures() -> None:
+    facts = with_gpu({**GPU_STACK}, RTX4070, host=WINDOWS, archs=ARCHS, patched_files=edited("3.7.2"))
+    found = {f.id: f for f in run_checks(context(facts), ALL)}
+    assert found["windows-fused-rms-norm-kernel"].status.value == "ok"
+
+
+def test_facts_without_a_look_at_the_owners_are_never_right() -> None:
+    found = {f.id: f.status.value for f in run_checks(context(machine()), ALL)}
+    assert {name: found[name] for name in ("unowned-code", "altered-files")} == {
+        "unowned-code": "skipped",
+        "altered-files": "skipped",
+    }
 
 
 def notes(facts: Facts) -> set[str]:

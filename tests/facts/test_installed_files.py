@@ -15,6 +15,7 @@ import pytest
 from checks_machines import machine
 from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.facts.installed_files import compare
+from paddlevl_doctor.messages import render
 from paddlevl_doctor.values.facts import Distribution, ProbeResult, Target
 from paddlevl_doctor.values.findings import no_bar
 
@@ -151,12 +152,16 @@ def test_the_bar_is_told_of_every_file_and_ctrl_c_ends_the_look(tmp_path: Path) 
 
 
 def test_a_look_that_found_nothing_wrong_says_how_much_it_saw(tmp_path: Path) -> None:
-    result: ProbeResult = compare(target(install(tmp_path, "one", {"one.py": b"x"})), 1, no_bar, "title")
-    assert [(f.id, f.status.value, str(f.evidence[0].value)) for f in judge_files(result, machine())] == [
+    looked_at = replace(target(install(tmp_path, "one", {"one.py": b"x"})), unowned_code=())
+    result: ProbeResult = compare(looked_at, 1, no_bar, "title")
+    facts = replace(machine(), target=looked_at)
+    found = judge_files(result, facts)
+    assert [(f.id, f.status.value, render(f.evidence[0].value, "en")) for f in found] == [
         ("half-installed-dist", "ok", "1 files"),
         ("uv-cache-contamination", "ok", "1 files"),
         ("altered-files", "ok", "1 files"),
         ("overlapping-dists", "ok", "1 files"),
+        ("unowned-code", "ok", "none"),
     ]
 
 
@@ -185,3 +190,15 @@ def test_a_file_that_another_distribution_overwrote_is_neither_altered_nor_missi
         ["paddle/__init__.py"],
     )
     assert found_by_id["half-installed-dist"].status.value == "ok"
+
+
+def test_a_site_packages_folder_behind_a_link_is_the_same_folder(tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    distribution = install(link, "one", {"one/a.py": b"x"})
+    (real / "one/stray.py").touch()
+    looked_at = replace(target(distribution), unowned_code=(), site_folders=(str(real),))
+    data = compare(looked_at, 1, no_bar, "title").data
+    assert data is not None
+    assert data["unowned"] == [f"{real}/one/stray.py"]

@@ -96,3 +96,82 @@ def test_what_the_stack_requires_is_followed_without_extras_that_nothing_asks_fo
         "quick": ["foo-bar[fast]"],
         "slow": [],
     }
+
+
+# --- code without an owner --------------------------------------------------------------------------------
+
+
+def unowned(folder: Path, version: str = "3.11", **env: str) -> dict[str, Any]:
+    """Run the probe in a new environment whose site-packages is `folder`, a link; return what concerns owners."""
+    venv = folder.parent / f"venv-{version}"
+    subprocess.run([interpreter(version), "-m", "venv", "--without-pip", venv], check=True)
+    (site,) = (venv / "lib").glob("*/site-packages")
+    site.rmdir()
+    site.symlink_to(folder)
+    argv = [venv / "bin" / "python", "-X", "utf8", INVENTORY]
+    done = subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True, check=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def names_of(answer: dict[str, Any]) -> list[str]:
+    return [Path(one["path"]).name for one in answer["unowned_code"]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    site = tmp_path / "packages"
+    site.mkdir()
+    return site
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.11", "3.13"])
+def test_names_are_found_in_every_form_of_record(version: str, folder: Path) -> None:
+    lines = (
+        "b/x.py,,",
+        "a/y.py,,",
+        "b/z.py,,",
+        '"c, d.py",,',
+        "e\\f.py,,",
+        "g.py,sha256=abc,3\r",
+        "../../../bin/h,,",
+    )
+    record(folder, "one-1.0.dist-info", RECORD="\n".join(("one-1.0.dist-info/RECORD,,", *lines)))
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "x.py").touch()
+    for name in ("c, d.py", "g.py", "h.py", "one.py"):
+        (folder / name).touch()
+    answer = unowned(folder, version, PYTHONSAFEPATH="1")
+    assert names_of(answer) == ["h.py", "one.py"]
+    assert answer["site_folders"] == [str(folder)]
+    assert [(one["distribution"], one["sha256"], one["size"]) for one in answer["single_files"]] == [
+        ("one", "abc", 3)
+    ]
+
+
+def test_a_distribution_without_a_list_of_files_owns_what_has_its_name(folder: Path) -> None:
+    record(folder, "some_thing-1.0.dist-info", METADATA="", INSTALLER="conda")
+    record(folder, "other-1.0.dist-info", METADATA="", **{"top_level.txt": "module\npackage\n"})
+    (folder / "single-1.0-py3.11.egg-info").write_text("Name: single\n")
+    for name in ("some_thing.py", "module.py", "single.py", "stray.py"):
+        (folder / name).touch()
+    (folder / "package").mkdir()
+    (folder / "package" / "x.py").touch()
+    assert names_of(unowned(folder)) == ["stray.py"]
+
+
+def test_a_record_that_cannot_be_read_is_told_and_nothing_is_guessed(folder: Path) -> None:
+    (folder / "one-1.0.dist-info" / "RECORD").mkdir(parents=True)
+    (folder / "one.py").touch()
+    answer = unowned(folder)
+    assert answer["unowned_code"] is None
+    assert "RECORD" in answer["ownership_problem"]
+
+
+def test_a_file_that_two_distributions_describe_differently_is_not_compared(folder: Path) -> None:
+    record(folder, "one-1.0.dist-info", RECORD="six.py,sha256=abc,3\n")
+    record(folder, "two-1.0.dist-info", RECORD="six.py,sha256=abd,3\n")
+    (folder / "six.py").touch()
+    answer = unowned(folder)
+    assert (names_of(answer), answer["single_files"]) == ([], [])

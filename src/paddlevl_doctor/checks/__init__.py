@@ -8,6 +8,7 @@ from paddlevl_doctor.checks import (
     imports,
     models,
     overlaps,
+    ownership,
     packages,
     requirements,
     sources,
@@ -29,5 +30,6 @@ ALL: tuple[Check, ...] = (
     *gpu.MEMORY_CHECKS,
     *environment.VARIABLE_CHECKS,
     *sources.CHECKS,
+    *ownership.CHECKS,
     *models.CHECKS,
 )

@@ -348,8 +348,17 @@ def _hubs(deep: DeepFacts) -> Diagnosis:
 
 
 def merge(quick: Sequence[Finding], deep: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Append the deep findings to the quick ones; of two findings with one id the worse one counts."""
+    """Append the deep findings to the quick ones; of two findings with one id the worse one counts.
+
+    Of two notes the deep one counts, which has seen more files.
+    """
     deep_by_id = {finding.id: finding for finding in deep}
-    worse = [max(f, deep_by_id.get(f.id, f), key=lambda one: _SEVERITY.index(one.status)) for f in quick]
+    worse = [_worse(finding, deep_by_id.get(finding.id, finding)) for finding in quick]
     ids = {finding.id for finding in quick}
     return (*worse, *(finding for finding in deep if finding.id not in ids))
+
+
+def _worse(quick: Finding, deep: Finding) -> Finding:
+    if quick.status is deep.status is Status.NOTE:
+        return deep
+    return max(quick, deep, key=lambda one: _SEVERITY.index(one.status))

@@ -12,8 +12,8 @@ from typing import Any
 
 from paddlevl_doctor.checks.base import Diagnosis, error_text, first_line, ok, skipped
 from paddlevl_doctor.checks.overlaps import PADDLES, cure_of, diagnosis
+from paddlevl_doctor.checks.ownership import EDITED, UNOWNED, altered_evidence, judge_unowned, known_contents
 from paddlevl_doctor.checks.runner import describe
-from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.values.facts import DeepFacts, Facts, ProbeResult
 from paddlevl_doctor.values.findings import Evidence, Finding, Status
@@ -100,23 +100,23 @@ def _is_loaded(path: str) -> bool:
 
 def _unexplained(result: ProbeResult) -> list[tuple[str, Any]]:
     """Return the altered files whose content none of our patches produces."""
-    files = [file for patch in load_patches() for file in patch.files]
-    patched = {(f.path, o.patched_sha256) for f in files for v in f.variants for o in v.originals}
+    patches = known_contents()
     return [
         (name, item)
         for name, item in _files_of(result, "altered")
-        if (item["path"], item["sha256"]) not in patched
+        if patches.get((item["path"], item["sha256"]), EDITED) == EDITED
     ]
 
 
 def _altered_evidence(files: list[tuple[str, Any]]) -> tuple[Evidence, ...]:
-    messages = (message("evidence-altered", path=item["path"]) for _, item in files[:_MAX_LISTED_FILES])
-    return tuple(Evidence("RECORD", one) for one in messages)
+    listed = files[:_MAX_LISTED_FILES]
+    return tuple(altered_evidence(item["path"], item["sha256"]) for _, item in listed)
 
 
 def judge_files(result: ProbeResult, facts: Facts) -> tuple[Finding, ...]:
     """Return the findings about installed files, from the comparison of all of them with RECORD."""
-    return tuple(describe(name, answer) for name, answer in diagnoses(result, facts).items())
+    answers = {**diagnoses(result, facts), UNOWNED: judge_unowned(result, facts)}
+    return tuple(describe(name, answer) for name, answer in answers.items())
 
 
 def without(result: ProbeResult | None, names: Collection[str]) -> ProbeResult | None:

@@ -185,7 +185,9 @@ _LEFTOVERS = ("~addle", "~afetensors", "~umpy")
 
 
 def _half_installed(context: Context) -> Diagnosis:
-    damage = (*_damage(context.target), *_damaged_files(context.facts.suspect_files))
+    damage = [*_damage(context.target), *_damaged_files(context.facts.suspect_files)]
+    if damage:  # alone, what pip left does no harm: see pip-leftovers
+        damage += _leftovers(context.target)
     if not damage:
         return ok("distributions", message("evidence-distributions", count=len(context.target.distributions)))
     names = tuple(dict.fromkeys(name for name, _ in damage))
@@ -214,7 +216,7 @@ def _stack_distributions(target: Target) -> list[Distribution]:
 
 
 def _damage(target: Target) -> Iterator[tuple[str, Message]]:
-    """Yield the name of each damaged distribution or leftover, and the reason."""
+    """Yield the name of each damaged distribution, and the reason."""
     distributions = _stack_distributions(target)
     for (name, _), count in Counter((d.name, str(PurePath(d.path).parent)) for d in distributions).items():
         if count > 1:
@@ -222,6 +224,9 @@ def _damage(target: Target) -> Iterator[tuple[str, Message]]:
             yield name, message("evidence-dist-info-folders", count=count, versions=versions)
     for distribution in distributions:
         yield from _incomplete(distribution)
+
+
+def _leftovers(target: Target) -> Iterator[tuple[str, Message]]:
     for leftover in target.leftovers:
         if leftover.startswith(_LEFTOVERS):
             yield leftover, message("evidence-left-by-pip")

@@ -23,18 +23,21 @@ def patch_states(context: Context, patch_id: str) -> dict[PatchedFile, PatchStat
     return {fact: state_of(files[fact.path], fact.sha256, version) for fact in facts}
 
 
+_CURED = frozenset({PatchState.PATCHED, PatchState.EDITED})
+
+
 def is_cured(failure: Failure, context: Context) -> bool:
-    """Return whether all files of the patch that cures a failure are patched."""
+    """Return whether all files of the patch that cures a failure have its effect."""
     patch = failure.cure.patch
     states = set(patch_states(context, patch).values()) if patch is not None else set()
-    return states == {PatchState.PATCHED}
+    return bool(states) and states <= _CURED
 
 
 def _by_patch(patch_id: str, status: Status, context: Context) -> Diagnosis:
-    """Return `status` if a file of the patch is as published, ok if all are patched, else a note."""
+    """Return `status` if a file of the patch is as published, ok if all have its effect, else a note."""
     states = patch_states(context, patch_id)
     evidence = tuple(Evidence(file.path, state.value) for file, state in states.items())
-    if set(states.values()) <= {PatchState.PATCHED}:
+    if set(states.values()) <= _CURED:
         return Diagnosis(Status.OK, evidence)
     pristine = PatchState.PRISTINE in states.values()
     params: dict[str, object] = {"paddlex": context.target.version_of("paddlex")}
@@ -86,7 +89,7 @@ def _patch_lost(context: Context) -> Diagnosis:
     if not applied:
         return skipped(message("evidence-no-patch-applied"))
     states = {name: set(patch_states(context, name).values()) for name in applied}
-    lost = [name for name in applied if not states[name] <= {PatchState.PATCHED, PatchState.OLDER}]
+    lost = [name for name in applied if not states[name] <= {*_CURED, PatchState.OLDER}]
     if not lost:
         return ok("journal", ", ".join(applied))
     evidence = tuple(Evidence(name, ", ".join(sorted(s.value for s in states[name]))) for name in lost)

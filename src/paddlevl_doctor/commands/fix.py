@@ -20,6 +20,7 @@ from paddlevl_doctor.commands.repair_gate import RepairGate, state_before_repair
 from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.network import read_index_page
+from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
 from paddlevl_doctor.fix.journal import interrupts_told
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
@@ -172,7 +173,7 @@ def _with_integrity_check(system: System, examination: Examination) -> Examinati
     target = examination.facts.target
     if target is None:
         return examination
-    result = compare(target, system.cpu_count(), no_bar, "")
+    result = compare(target, system.cpu_count(), no_bar, "", user_cache(system))
     found = {f.id: f for f in judge_files(result, examination.facts) if f.status in _WRONG}
     merged = merge(examination.findings, tuple(found.values()))
     subjects = {

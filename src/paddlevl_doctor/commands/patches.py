@@ -138,4 +138,4 @@ def _problem(state: PatchState, *, needed: bool | None, applied: bool) -> str | 
         return "unneeded" if needed is False else "other-release"
     if state is PatchState.OLDER:
         return "other-release"
-    return "lost" if applied and state is not PatchState.PATCHED else None
+    return "lost" if applied and state not in (PatchState.PATCHED, PatchState.EDITED) else None

@@ -10,7 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.facts.deciding_files import suspect_files
+from paddlevl_doctor.facts.altered_files import altered_files
+from paddlevl_doctor.facts.deciding_files import look_at_deciding_files
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
@@ -39,7 +40,7 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
     answer = known or collect_target(system, choice)
     target = answer if isinstance(answer, Target) else None
     host, cache = collect_host(system), collect_cache(system)
-    files = patched_files(system, target)
+    files, deciding = patched_files(system, target), look_at_deciding_files(system, target)
     link, disks = pipelines_link(system, target), free_disks(system, target, choice)
     state = read_state_folder(system, _state_prefix(system, target, choice))
     thread.join()
@@ -55,7 +56,8 @@ def collect_facts(system: System, choice: Choice, known: Target | None = None) -
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,
-        suspect_files=suspect_files(system, target),
+        suspect_files=deciding.suspect,
+        altered_files=altered_files(system, target, deciding.recorded),
         applied_patches=state.applied_patches if target is not None else (),
         interrupted_transaction=state.interrupted,
         damaged_journals=state.damaged,

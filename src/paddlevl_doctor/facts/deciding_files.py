@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.facts import Distribution, SuspectFile, Target
+from paddlevl_doctor.values.facts import Distribution, RecordedFile, SuspectFile, Target
 
 _PADDLE = (
     "paddle/__init__.py",
@@ -35,16 +36,29 @@ _OPENCV = ("cv2/__init__.py", "cv2/config.py", "cv2/cv2.abi3.so", "cv2/cv2.pyd")
 _ELF_HEADER = 64
 
 
-def suspect_files(system: System, target: Target | None) -> tuple[SuspectFile, ...]:
-    """Return the deciding files that are missing, empty or cut, or that several distributions claim."""
+@dataclass(frozen=True)
+class DecidingFiles:
+    """The deciding files of a target that contradict a RECORD, and the RECORD lines of the others."""
+
+    suspect: tuple[SuspectFile, ...] = ()
+    """Those that are missing, empty or cut, or that several distributions claim."""
+    recorded: tuple[RecordedFile, ...] = ()
+
+
+def look_at_deciding_files(system: System, target: Target | None) -> DecidingFiles:
+    """Compare the size of each deciding file with its RECORD."""
     if target is None:
-        return ()
+        return DecidingFiles()
     records = _records(system, [d for d in target.distributions if deciding_files(d.name)])
     paths = dict.fromkeys(
         (str(Path(d.path).parent), path) for d, _ in records for path in deciding_files(d.name)
     )
-    found = (_compared(system, target, records, site, path) for site, path in paths)
-    return tuple(one for one in found if one is not None)
+    claims = {(site, path): tuple(_claims(records, site, path)) for site, path in paths}
+    found = {key: _compared(system, target, claims[key], *key) for key in claims if claims[key]}
+    return DecidingFiles(
+        tuple(one for one in found.values() if one is not None),
+        tuple(claims[key][0] for key, suspect in found.items() if suspect is None),
+    )
 
 
 def deciding_files(name: str) -> Sequence[str]:
@@ -61,33 +75,34 @@ def _records(system: System, distributions: Sequence[Distribution]) -> _Records:
     return [(d, b"\n" + data) for d, data in found if data is not None]
 
 
-def _compared(system: System, target: Target, records: _Records, site: str, path: str) -> SuspectFile | None:
+def _compared(
+    system: System, target: Target, recorded: Sequence[RecordedFile], site: str, path: str
+) -> SuspectFile | None:
     """Return a file if it contradicts a RECORD or is claimed twice, else None."""
-    claims = dict(_claims(records, site, path))
-    if not claims:
-        return None
+    claims = {one.distribution: one.size for one in recorded}
     size = system.file_size(Path(site, path))
     differs = any(size != wanted for wanted in claims.values())
     if not differs and len(claims) == 1:
         return None
     if differs and size is not None:  # another distribution may have written it
         others = [d for d in target.distributions if not deciding_files(d.name)]
-        claims.update(_claims(_records(system, others), site, path))
+        claims.update({c.distribution: c.size for c in _claims(_records(system, others), site, path)})
     cut = size == 0 or _is_cut(system, Path(site, path), size, max(claims.values()))
     if len(claims) == 1 and size is not None and not cut:  # an edit, or a library without its symbols
         return None
     return SuspectFile(path, size, cut, claims)
 
 
-def _claims(records: _Records, site: str, path: str) -> Iterator[tuple[str, int]]:
-    """Yield the name of each distribution whose RECORD lists a file, and the size there."""
+def _claims(records: _Records, site: str, path: str) -> Iterator[RecordedFile]:
+    """Yield the line of each RECORD that lists a file."""
     for distribution, record in records:
         for written in dict.fromkeys((path, path.replace("/", "\\"))):
             start = record.find(f"\n{written},sha256=".encode())
             if start >= 0 and str(Path(distribution.path).parent) == site:
-                size = record[start + 1 : record.find(b"\n", start + 1)].rpartition(b",")[2].strip()
-                if size.isdigit():
-                    yield distribution.name, int(size)
+                _, digest, size = record[start + 1 : record.find(b"\n", start + 1)].rsplit(b",", 2)
+                if size.strip().isdigit():
+                    wanted = digest.removeprefix(b"sha256=").decode(errors="replace")
+                    yield RecordedFile(f"{site}/{path}", distribution.name, wanted, int(size))
 
 
 def _is_cut(system: System, path: Path, size: int | None, recorded: int) -> bool:

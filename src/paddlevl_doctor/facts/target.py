@@ -6,12 +6,20 @@ import re
 import sys
 from pathlib import Path
 
+from paddlevl_doctor.facts.conda import files_of_conda
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import Completed, System
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.facts import BrokenEnvironment, Distribution, PaddleBuild, Target
+from paddlevl_doctor.values.facts import (
+    BrokenEnvironment,
+    Distribution,
+    PaddleBuild,
+    RecordedFile,
+    Target,
+    UnownedCode,
+)
 
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 _STARTUP = INVENTORY.with_name("startup.py")
@@ -256,18 +264,27 @@ def _detail(done: Completed) -> Text:
 def _target(system: System, answer: dict[str, object]) -> Target:
     fields = dict(answer)
     entries = fields.pop("distributions")
-    libraries, leftovers = fields.pop("missing_libraries"), fields.pop("leftovers")
-    assert isinstance(entries, list)  # noqa: S101 - our own probe's shape
-    assert isinstance(libraries, list) and isinstance(leftovers, list)  # noqa: S101 - as above
+    lists = {name: fields.pop(name) for name in ("missing_libraries", "leftovers", "site_folders")}
+    unowned, single = fields.pop("unowned_code"), fields.pop("single_files")
+    assert isinstance(entries, list) and isinstance(single, list)  # noqa: S101 - our own probe's shape
     return Target(
         **fields,  # type: ignore[arg-type]
         distributions=tuple(
             Distribution(**{**entry, "requires": tuple(entry["requires"])}) for entry in entries
         ),
         paddle=_paddle_build(system, Path(_paddle_folder(entries) or str(answer["platlib"]))),
-        missing_libraries=tuple(libraries),
-        leftovers=tuple(leftovers),
+        unowned_code=_unowned_code(system, str(answer["prefix"]), unowned),
+        single_files=tuple(RecordedFile(**entry) for entry in single),
+        **{name: tuple(values) for name, values in lists.items()},  # type: ignore[arg-type]
     )
+
+
+def _unowned_code(system: System, prefix: str, entries: object) -> tuple[UnownedCode, ...] | None:
+    """Return the code without an owner, without what conda lists; None if the probe could not look."""
+    if not isinstance(entries, list):
+        return None
+    listed = files_of_conda(system, Path(prefix)) if entries else frozenset()
+    return tuple(UnownedCode(**entry) for entry in entries if entry["path"] not in listed)
 
 
 def _paddle_folder(entries: list[dict[str, str | None]]) -> str | None:

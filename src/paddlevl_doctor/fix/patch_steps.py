@@ -33,7 +33,7 @@ def _default_of(finding: str) -> str | None:
 
 def _is_applied(given: PlanInput, patch: Patch) -> bool:
     states = _states(given, patch)
-    return bool(states) and set(states) == {PatchState.PATCHED}
+    return bool(states) and set(states) <= {PatchState.PATCHED, PatchState.EDITED}
 
 
 def _is_applicable(given: PlanInput, patch: Patch) -> bool:

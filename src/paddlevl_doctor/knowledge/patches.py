@@ -33,6 +33,8 @@ class PatchState(str, enum.Enum):
     PATCHED = "patched"
     OLDER = "older"
     """The result of an earlier release of this patch."""
+    EDITED = "edited"
+    """The result of an edit by hand that has the effect of this patch."""
     ALTERED = "altered"
     MISSING = "missing"
     OTHER_VERSION = "other-version"
@@ -53,6 +55,8 @@ class Original:
     sha256: str
     patched_sha256: str
     versions: tuple[str, ...]
+    edited_sha256: tuple[str, ...] = ()
+    """The hashes after edits by hand that have the effect of the patch."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,10 @@ class PatchFile:
         """Return whether this is the hash of a result of the patch."""
         return any(o.patched_sha256 == sha256 for v in self.variants for o in v.originals)
 
+    def is_edit(self, sha256: str) -> bool:
+        """Return whether this is the hash of an edit by hand that has the effect of the patch."""
+        return any(sha256 in o.edited_sha256 for v in self.variants for o in v.originals)
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -151,6 +159,8 @@ def state_of(file: PatchFile, sha256: str | None, version: str) -> PatchState:
         return PatchState.PATCHED
     if file.is_former_result(sha256):
         return PatchState.OLDER
+    if file.is_edit(sha256):
+        return PatchState.EDITED
     return PatchState.ALTERED if version in file.versions() else PatchState.OTHER_VERSION
 
 
@@ -220,10 +230,17 @@ class _Table:
         return value
 
     def sha256(self, key: str) -> str:
-        value = self.string(key)
-        if not _SHA256.fullmatch(value):
-            raise self.wrong(key, f"no SHA-256 in lower case: {value}")
-        return value
+        return self._hashes(key, (self.string(key),))[0]
+
+    def sha256s(self, key: str) -> tuple[str, ...]:
+        """Return the hashes of a list that may be absent."""
+        return self._hashes(key, self.strings(key)) if key in self.values else ()
+
+    def _hashes(self, key: str, values: tuple[str, ...]) -> tuple[str, ...]:
+        strange = [value for value in values if not _SHA256.fullmatch(value)]
+        if strange:
+            raise self.wrong(key, f"no SHA-256 in lower case: {strange[0]}")
+        return values
 
     def strings(self, key: str) -> tuple[str, ...]:
         value = self.values.get(key)
@@ -273,14 +290,16 @@ def _file(table: _Table) -> PatchFile:
     _refuse_repeated(table, "variant", (v for o in originals for v in o.versions))
     # A result that is an original, too, would be patched twice.
     _refuse_repeated(
-        table, "variant", (*(h for o in originals for h in (o.sha256, o.patched_sha256)), *results)
+        table,
+        "variant",
+        (*(h for o in originals for h in (o.sha256, o.patched_sha256, *o.edited_sha256)), *results),
     )
     return file
 
 
 def _variant(table: _Table) -> Variant:
     replacements = tuple(_replacement(t) for t in table.tables("replace", {"old", "new"}))
-    tables = table.tables("original", {"sha256", "patched_sha256", "versions"})
+    tables = table.tables("original", {"sha256", "patched_sha256", "edited_sha256", "versions"})
     return Variant(replacements, tuple(_original(t) for t in tables))
 
 
@@ -296,7 +315,8 @@ def _original(table: _Table) -> Original:
     strange = [version for version in versions if not _VERSION.fullmatch(version)]
     if strange:
         raise table.wrong("versions", f"no version: {strange[0]}")
-    return Original(table.sha256("sha256"), table.sha256("patched_sha256"), versions)
+    hashes = table.sha256("sha256"), table.sha256("patched_sha256")
+    return Original(*hashes, versions, table.sha256s("edited_sha256"))
 
 
 def _refuse_repeated(table: _Table, key: str, values: Iterable[str]) -> None:

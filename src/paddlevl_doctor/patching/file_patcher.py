@@ -250,7 +250,7 @@ class Change:
 def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
     """Return the changes of the files that are as published, or as an older release of the patch left them.
 
-    Raises DoctorError for a file with another content.
+    Files that have the effect of the patch are left out. Raises DoctorError for a file with another content.
     """
     version, site = target.version_of(patch.distribution) or "", Path(target.folder_of(patch.distribution))
     found = []
@@ -258,7 +258,7 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
         content = system.read_bytes(site / file.path)
         digest = None if content is None else sha256_of(content)
         state = state_of(file, digest, version)
-        if state is PatchState.PATCHED:
+        if state in (PatchState.PATCHED, PatchState.EDITED):
             continue
         published = plan_reversal(file, content or b"") if state is PatchState.OLDER else content
         if state not in _CHANGEABLE or content is None or published is None:

@@ -256,6 +256,9 @@ def main():
     marker = os.path.join(paths["stdlib"], "EXTERNALLY-MANAGED")
     virtual = sys.prefix != sys.base_prefix
     here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, here)  # with PYTHONSAFEPATH it is not there
+    import _ownership
+
     sys.path[:] = [folder for folder in sys.path if folder != here]
     own = {os.path.realpath(paths[name]) for name in ("purelib", "platlib")}
     found, leftovers = distributions(own)
@@ -276,6 +279,7 @@ def main():
         "leftovers": leftovers,
         "missing_libraries": missing_libraries(),
     }
+    answer.update(_ownership.look(own, found))
     print(json.dumps(answer))
 
 

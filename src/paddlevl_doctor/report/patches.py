@@ -17,7 +17,7 @@ from paddlevl_doctor.values.findings import Command
 if TYPE_CHECKING:
     from paddlevl_doctor.commands.patches import FileStatus, PatchDetail
 
-_STYLES = {"altered": "red", "missing": "red", "patched": "green"}
+_STYLES = {"altered": "red", "missing": "red", "patched": "green", "edited": "green"}
 
 
 def show_list(screen: Screen, patches: Sequence[Patch]) -> None:

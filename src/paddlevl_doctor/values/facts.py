@@ -129,6 +129,36 @@ class SuspectFile:
 
 
 @dataclass(frozen=True)
+class UnownedCode:
+    """A file or a folder with code in site-packages that no distribution lists."""
+
+    path: str
+    runs_at_start: bool = False
+    """Whether Python runs it at every start: a .pth file with an `import` line, sitecustomize or usercustomize."""
+
+
+@dataclass(frozen=True)
+class RecordedFile:
+    """A file at the top of site-packages, as the RECORD of its distribution describes it."""
+
+    path: str
+    distribution: str
+    sha256: str
+    """As in RECORD: URL-safe base64 without padding."""
+    size: int
+
+
+@dataclass(frozen=True)
+class AlteredFile:
+    """A file that differs from the RECORD of its distribution."""
+
+    path: str
+    distribution: str
+    sha256: str | None
+    """None for a large file, of which only the size was compared."""
+
+
+@dataclass(frozen=True)
 class Target:
     """The target environment, as its Python describes it."""
 
@@ -149,6 +179,14 @@ class Target:
     """Shared libraries the stack needs and the dynamic loader cannot find."""
     leftovers: tuple[str, ...] = ()
     """Names in site-packages that begin with ~, which a killed pip leaves behind."""
+    site_folders: tuple[str, ...] = ()
+    """The target's own site-packages folders, and the user's if Python uses it, without links in their paths."""
+    unowned_code: tuple[UnownedCode, ...] | None = None
+    """The code at the top of these folders that no distribution lists; None if that was not looked at."""
+    ownership_problem: str | None = None
+    """Why `unowned_code` is not known: a list of files that cannot be read."""
+    single_files: tuple[RecordedFile, ...] = ()
+    """The files with code at the top of these folders that a RECORD lists."""
 
     def versions_of(self, name: str) -> tuple[str, ...]:
         """Return every version installed under this normalised distribution name."""
@@ -314,6 +352,9 @@ class Facts:
     cache: ModelCache | None = None
     patched_files: tuple[PatchedFile, ...] = ()
     suspect_files: tuple[SuspectFile, ...] = ()
+    altered_files: tuple[AlteredFile, ...] | None = None
+    """Of the files that decide, and of those at the top of site-packages, those that were changed after the
+    installation; None if that was not looked at."""
     applied_patches: tuple[str, ...] = ()
     """Patches that transactions applied to this target and that were not undone."""
     interrupted_transaction: int | None = None
