@@ -5,6 +5,7 @@ Only contradictions are facts. `check --integrity` compares every file with its 
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ _FILES = {
 }
 _OPENCV = ("cv2/__init__.py", "cv2/config.py", "cv2/cv2.abi3.so", "cv2/cv2.pyd")
 _ELF_HEADER = 64
+_LONGEST_REST = 100
+"""Bytes; a hash in RECORD has 43, and a size at most 20."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,9 @@ _Records = Sequence[tuple[Distribution, bytes]]
 
 
 def _records(system: System, distributions: Sequence[Distribution]) -> _Records:
-    """Return each distribution that has a RECORD with its content, after a line end."""
+    """Return each distribution that has a RECORD with its content, after a line end, with forward slashes."""
     found = ((d, system.read_bytes(Path(d.path) / "RECORD")) for d in distributions)
-    return [(d, b"\n" + data) for d, data in found if data is not None]
+    return [(d, b"\n" + data.replace(b"\\", b"/")) for d, data in found if data is not None]
 
 
 def _compared(
@@ -95,14 +98,15 @@ def _compared(
 
 def _claims(records: _Records, site: str, path: str) -> Iterator[RecordedFile]:
     """Yield the line of each RECORD that lists a file."""
+    begin = f"\n{path},sha256=".encode()
     for distribution, record in records:
-        for written in dict.fromkeys((path, path.replace("/", "\\"))):
-            start = record.find(f"\n{written},sha256=".encode())
-            if start >= 0 and str(Path(distribution.path).parent) == site:
-                _, digest, size = record[start + 1 : record.find(b"\n", start + 1)].rsplit(b",", 2)
-                if size.strip().isdigit():
-                    wanted = digest.removeprefix(b"sha256=").decode(errors="replace")
-                    yield RecordedFile(f"{site}/{path}", distribution.name, wanted, int(size))
+        start = record.find(begin)
+        if start >= 0 and os.path.dirname(distribution.path) == site:  # noqa: PTH120 - it is called often
+            line = record[start + len(begin) : start + len(begin) + _LONGEST_REST].split(b"\n", 1)[0]
+            digest, _, size = line.strip().partition(b",")
+            if size.isdigit():
+                wanted = digest.decode(errors="replace")
+                yield RecordedFile(f"{site}/{path}", distribution.name, wanted, int(size))
 
 
 def _is_cut(system: System, path: Path, size: int | None, recorded: int) -> bool:
