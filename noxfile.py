@@ -18,6 +18,7 @@ BENCHMARKS = (
     "download_speed",
     "devices_speed",
     "parse_speed",
+    "integrity_speed",
 )
 
 

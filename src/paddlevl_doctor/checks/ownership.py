@@ -66,7 +66,7 @@ def _judge(found: Iterable[UnownedCode]) -> Diagnosis:
 
 
 def _names(listed: list[UnownedCode]) -> str:
-    names = [PurePath(one.path).name + ("/" if one.path.endswith("/") else "") for one in listed]
+    names = [PurePath(one.path).name + ("/" if one.path.endswith(("/", "\\")) else "") for one in listed]
     return ", ".join(names[:_MAX_IN_TITLE]) + (" …" if len(names) > _MAX_IN_TITLE else "")
 
 

@@ -103,8 +103,8 @@ class _Site:
             write_index(self._index, self._site, states)
 
     def absolute(self, paths: Sequence[str]) -> list[str]:
-        """Return paths in this folder as absolute paths, the slash at the end of folders included."""
-        return [f"{self._site}/{path}" for path in paths]
+        """Return paths in this folder as absolute paths, the separator at the end of folders included."""
+        return [f"{self._site}{os.sep}{path.replace('/', os.sep)}" for path in paths]
 
 
 def _compared(files: Sequence[_File], cores: int, advance: Any) -> _Differing:
