@@ -65,7 +65,7 @@ def test_the_whole_journey_from_broken_to_cured_and_back(project: Path) -> None:
     assert (deep.code, deep.problems()) == (0, {})
     assert deep.statuses("import-stack", "self-test") == {"import-stack": "ok", "self-test": "ok"}
     altered = next(f["title"] for f in deep.document["findings"] if f["id"] == "altered-files")
-    assert altered == "Modified files of the stack: 2, of these by patches of paddlevl-doctor: 2"
+    assert altered == "Modified files: 2, of these by patches of paddlevl-doctor: 2"
     assert fingerprint(venv) == after, "a deep check changes nothing either"
 
     undone = doctor("undo", "--format", "json", cwd=project)

@@ -93,7 +93,7 @@ def test_a_missing_file_an_edit_and_a_shared_edit_are_three_things(site: Path, t
     altered = next(f for f in answer.document["findings"] if f["id"] == "altered-files")
     assert (altered["status"], altered["title"]) == (
         "note",
-        "Modified files of the stack: 4, of these by patches of paddlevl-doctor: 0",
+        "Modified files: 4, of these by patches of paddlevl-doctor: 0",
     )
 
 
