@@ -723,9 +723,11 @@ def test_a_version_that_the_user_installed_after_a_kill_stays_and_is_named(
     argv = (find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-index", "--python")
     subprocess.run([*argv, python_in(tmp_path / ".venv"), tmp_path / "tiny-3.0-py3-none-any.whl"], check=True)
     mine = {path: what for path, what in fingerprint(site).items() if "tiny" in path}
+    folders = list(site.glob("tiny*"))
     answer = doctor("undo", cwd=tmp_path)
     assert (answer.code, "tiny-3.0.dist-info" in answer.stdout) == (0, True), answer
     assert {path: what for path, what in fingerprint(site).items() if "tiny" in path} == mine
+    assert list(site.glob("tiny*")) == folders
     assert doctor("undo", cwd=tmp_path).code == 2, "nothing is left to undo"
 
 

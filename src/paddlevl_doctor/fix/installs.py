@@ -292,10 +292,15 @@ def is_version(version: str | None, info: str) -> bool:
 def without_distributions(
     changes: Changes, prefix: Path, roots: Sequence[str], kept: Path, names: Collection[str]
 ) -> Changes:
-    """Leave out the paths of the former versions of these distributions: other versions have their place."""
+    """Leave out the files and folders of the former versions of these distributions: other versions replaced them."""
     former = _former_paths(prefix, roots, kept, names)
+    parents = {os.path.relpath(parent, prefix) for path in former for parent in Path(path).parents}
     paths = ((entry, os.path.normpath(prefix / entry.path)) for entry in changes.entries)
-    return replace(changes, entries=tuple(e for e, p in paths if not {p, source_of(p)} & former))
+    return replace(
+        changes,
+        entries=tuple(entry for entry, path in paths if not {path, source_of(path)} & former),
+        folders=tuple(f for f in changes.folders if f[0] not in parents or (prefix / f[0]).is_dir()),
+    )
 
 
 def _former_paths(prefix: Path, roots: Sequence[str], kept: Path, names: Collection[str]) -> set[str]:
