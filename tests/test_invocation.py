@@ -154,3 +154,22 @@ def test_the_catalogue_has_every_command_as_a_placeholder() -> None:
         document = read_toml(path)
         found |= {name for name, texts in document.items() if plain.search(str(texts))}
     assert found == ELSEWHERE
+
+
+def test_every_command_of_uv_in_a_text_is_completed_and_names_the_environment_that_it_changes() -> None:
+    files = [*MATRIX.glob("messages/*.toml"), *MATRIX.glob("failures/*.toml")]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    found = {
+        (name, line) for name, text in texts.items() for line in re.findall(r"uv[ :]pip install.*", text)
+    }
+    assert len(found) >= 4
+    assert {one for one in found if not one[1].startswith("uv:pip install --python ")} == set()
+
+
+@pytest.mark.usefixtures("called")
+def test_a_command_of_uv_in_a_text_starts_uv_as_the_user_can() -> None:
+    set_invocation(Invocation(python="/d/python", uv=("/d/python", "-m", "uv")))
+    words = {"path": "a.py", "name": "paddlex", "version": "3.3.6", "python": "/my env/bin/python"}
+    options = "--python '/my env/bin/python' --reinstall-package paddlex paddlex==3.3.6"
+    shown = render(message("wheel-source-altered", **words), "en")
+    assert f"`/d/python -m uv pip install {options}`" in shown

@@ -6,7 +6,7 @@ The texts are data: matrix/messages holds the sentences of the doctor, matrix/fa
 
 A command of the doctor in a text is a placeholder of its own, `{doctor:fix --only {id}}`: it is completed as the
 invocation of the process says, and quoted for the user's shell. `{install:reader}` is the command that installs an
-extra of the doctor.
+extra of the doctor, `{uv:pip install --python {python} numpy}` one of uv; it names the environment that it changes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _chosen = {"language": "en"}
 """The language of the files that a run writes. It belongs to the process, so that all threads share it."""
 _NAME = re.compile(r"\{([a-z_]+)\}")
 """A placeholder in the texts of a failure; other braces there are plain text."""
-_COMMAND = re.compile(r"\{(doctor|install):((?:[^{}]|\{[a-z_]+\})*)\}")
-"""A command of the doctor in a text; a placeholder in it is one argument, or a part of one."""
+_COMMAND = re.compile(r"\{(doctor|install|uv):((?:[^{}]|\{[a-z_]+\})*)\}")
+"""A command of the doctor or of uv in a text; a placeholder in it is one argument, or a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def filled(words: str, fill: Callable[[str], str]) -> str:
 def _command(found: re.Match[str], fill: Callable[[str], str]) -> str:
     if found[1] == "install":
         return invocation().install_line(found[2])
-    return invocation().line((NAME, *map(fill, found[2].split())))
+    return invocation().line((NAME if found[1] == "doctor" else "uv", *map(fill, found[2].split())))
 
 
 def to_json(source: Message) -> dict[str, Any]:

@@ -67,8 +67,8 @@ def test_quiet_leaves_the_refusals_and_the_commands(tmp_path: Path) -> None:
         "- P100 has compute capability 6.0, but PaddleOCR-VL needs 7.0. Use the CPU, another GPU or a server.",
         "- On Kaggle, choose the accelerator “GPU T4 x2” instead of P100.",
         "uv venv --python 3.12 .venv",
-        "uv pip install --only-binary :all: paddlepaddle==3.2.2 'paddleocr[doc-parser]==3.7.0' paddlex==3.7.2 "
-        "'numpy<2.4' 'safetensors>=0.7.0' setuptools",
+        "uv pip install --python .venv --only-binary :all: paddlepaddle==3.2.2 'paddleocr[doc-parser]==3.7.0' "
+        "paddlex==3.7.2 'numpy<2.4' 'safetensors>=0.7.0' setuptools",
     ]
 
 

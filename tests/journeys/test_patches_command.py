@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from uv import find_uv_bin
 from doctor import Answer, doctor, fingerprint
 from environments import environment, fresh_copy, python_in
 from paddlevl_doctor import __version__
+from printed import run_printed
 from small_stack import copy_paddlex, site_of, small_stack
 
 PIPELINE = "paddlex/inference/pipelines/layout_parsing/pipeline_v2.py"
@@ -138,6 +143,52 @@ def test_a_changed_source_makes_no_wheel(venv: Path, tmp_path: Path) -> None:
     shutil.rmtree(venv)
     answer = doctor("patches", "status", cwd=tmp_path)
     assert (answer.code, "There is no environment to inspect." in answer.stderr) == (2, True)
+
+
+# --- the printed command --------------------------------------------------------------------------------
+
+
+def uv_on_path(folder: Path) -> dict[str, str]:
+    """Return a PATH whose only uv is in this folder."""
+    folder.mkdir()
+    (folder / "uv").symlink_to(find_uv_bin())
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+
+def without_uv(_: Path) -> dict[str, str]:
+    """Return a PATH without uv."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    return {"PATH": os.pathsep.join(one for one in folders if not Path(one, "uv").exists())}
+
+
+@pytest.mark.parametrize("path", [uv_on_path, without_uv])
+@pytest.mark.parametrize("words", [(), ("--venv", ".venv"), ("--python", ".venv/bin/python")])
+def test_the_printed_command_installs_the_wheel_into_the_target_and_nowhere_else(
+    words: tuple[str, ...],
+    path: Callable[[Path], dict[str, str]],
+    small: Path,
+    tmp_path: Path,
+) -> None:
+    env = path(tmp_path / "programs")
+    built = doctor("patches", "build", "--output", "wheels", *words, cwd=tmp_path, env=env)
+    command = built.stdout.rpartition("Install it with: `")[2].rpartition("`")[0]
+    uv = ["uv"] if path is uv_on_path else [sys.executable, "-m", "uv"]
+    given = shlex.split(command)
+    assert given[: len(uv) + 5] == [*uv, "pip", "install", "--python", str(python_in(small)), "--no-deps"]
+
+    other = small_stack(tmp_path / "other")
+    before = fingerprint(other)
+    done = run_printed(command, tmp_path, {**env, "VIRTUAL_ENV": str(other)})
+    assert done.code == 0, done.stderr
+    assert set(states(tmp_path, python_in(small)).values()) >= {"patched"}
+    assert fingerprint(other) == before
+
+
+def test_the_command_that_restores_a_published_file_names_the_target(small: Path, tmp_path: Path) -> None:
+    replace(site_of(small) / PIPELINE, b"altered = True\n")
+    answer = doctor("patches", "build", cwd=tmp_path, env=without_uv(tmp_path))
+    options = f"--python {python_in(small)} --reinstall-package paddlex paddlex==3.7.2"
+    assert f"`{sys.executable} -m uv pip install {options}`" in answer.stderr
 
 
 # --- strict -----------------------------------------------------------------------------------------------

@@ -72,13 +72,15 @@ def _shared_files(result: ProbeResult) -> Diagnosis:
     return Diagnosis(Status.WARNING, _altered_evidence(shared), params, names)
 
 
-def _altered_files(result: ProbeResult) -> Diagnosis:
+def _altered_files(result: ProbeResult, facts: Facts) -> Diagnosis:
     """altered-files: a note about files that differ from RECORD, including those that our patches changed."""
     altered = _files_of(result, "altered")
     if not altered:
         return _all_files_ok(result)
     unexplained = _unexplained(result)
     params: dict[str, object] = {"count": len(altered), "ours": len(altered) - len(unexplained)}
+    if facts.target is not None:
+        params["python"] = facts.target.python
     return Diagnosis(Status.NOTE, _altered_evidence(unexplained or altered), params)
 
 
@@ -185,7 +187,7 @@ def diagnoses(
     answers = (
         _missing_files(result, damaged),
         _shared_files(result),
-        _altered_files(result),
+        _altered_files(result, facts),
         _overlaps(result, facts),
     )
     return dict(zip(names, answers, strict=True))

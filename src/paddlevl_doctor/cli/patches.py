@@ -64,8 +64,9 @@ def patches_build(
     output: Annotated[Path, typer.Option("--output", help="Folder for the wheel.", metavar="DIR")] = Path(),
 ) -> int:
     """Write a patched wheel of the target's paddlex, for container images and offline machines."""
-    path, chosen = build_wheel(RealSystem(), only or (), output, common.interpreter, common.venv)
+    path, chosen, python = build_wheel(RealSystem(), only or (), output, common.interpreter, common.venv)
     common.answer(
-        lambda: view.wheel_document(path, chosen), lambda screen: view.show_wheel(screen, path, chosen)
+        lambda: view.wheel_document(path, chosen),
+        lambda screen: view.show_wheel(screen, path, chosen, python),
     )
     return ExitCode.OK

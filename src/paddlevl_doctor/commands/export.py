@@ -160,7 +160,8 @@ def _collect_doctor(system: System, spec: WheelhouseSpec, folder: Path, bar: Bar
 def _requirements(chosen: Chosen) -> dict[str, str]:
     lang, version_set, wheel = language(), chosen.version_set, chosen.wheel
     lines = [f"# {_MARK}: PaddleOCR-VL, {version_set.name}; {chosen.machine}"]
-    lines += [f"# uv pip install --only-binary :all: -r requirements.txt  (Python {chosen.minor})", ""]
+    lines += [f"# uv venv --python {chosen.minor} .venv"]
+    lines += ["# uv pip install --python .venv --only-binary :all: -r requirements.txt", ""]
     lines += [
         f"# {line}"
         for sentence in [*wheel.reasons, *wheel.refusals]

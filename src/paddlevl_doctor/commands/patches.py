@@ -74,9 +74,10 @@ def patches_status(system: System, python: str | None, venv: str | None) -> tupl
 
 def build_wheel(
     system: System, only: Sequence[str], folder: Path, python: str | None, venv: str | None
-) -> tuple[Path, tuple[Patch, ...]]:
+) -> tuple[Path, tuple[Patch, ...], str]:
     """Write a wheel of the target's paddlex with patches: those named, else all automatic ones that fit.
 
+    Returns the path of the wheel, the patches and the target's Python.
     Raises UsageError for unknown ids, without a target, and if the wheel cannot be written.
     """
     target = _target(system, python, venv)
@@ -91,7 +92,7 @@ def build_wheel(
         raise UsageError(message("no-patch-fits", name=source.name, version=source.version))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return patched_wheel.build(source, chosen, folder), chosen
+        return patched_wheel.build(source, chosen, folder), chosen, target.python
     except OSError as error:
         raise UsageError(
             message("cannot-write", option="--output", path=folder, reason=error.strerror)

@@ -12,6 +12,8 @@ from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from paddlevl_doctor.values.findings import Command
 
 _WHEELS = ("--only-binary", ":all:")
+_NEW = ".venv"
+"""The environment that the printed commands create; uv installs into it by this name, whatever is active."""
 """uv must not compile packages on the user's machine; `fix` uses the same option."""
 
 
@@ -113,8 +115,8 @@ class InstallOption:
         index = ("--default-index", self.mirror) if self.mirror else ()
         requirements = (self.wheel.requirement, *self.version_set.stack())
         return (
-            ("uv", "venv", "--python", python, ".venv"),
-            ("uv", "pip", "install", *_WHEELS, *page, *index, *requirements),
+            ("uv", "venv", "--python", python, _NEW),
+            ("uv", "pip", "install", "--python", _NEW, *_WHEELS, *page, *index, *requirements),
         )
 
 

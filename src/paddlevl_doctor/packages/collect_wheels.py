@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -252,7 +253,7 @@ def own_wheel(system: System, folder: Path) -> Path:
         if not (info / "RECORD").is_file():
             raise DoctorError(message("own-wheel-none"))
         installed = Distribution(NAME, found.version, str(info), has_record=True)
-        return repack(published(system, installed), folder)
+        return repack(published(system, installed, sys.executable), folder)
     if not (sources / "pyproject.toml").is_file():
         raise DoctorError(message("own-wheel-sources", path=sources))
     command = ("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(sources))

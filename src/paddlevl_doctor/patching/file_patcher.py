@@ -263,7 +263,8 @@ def changes(system: System, patch: Patch, target: Target) -> tuple[Change, ...]:
         published = plan_reversal(file, content or b"") if state is PatchState.OLDER else content
         if state not in _CHANGEABLE or content is None or published is None:
             shown = (digest or "-")[:12]
-            raise DoctorError(message("file-altered", path=file.path, version=version, sha256=shown))
+            known = {"version": version, "sha256": shown, "python": target.python}
+            raise DoctorError(message("file-altered", path=file.path, **known))
         recorded = record_hashes(system, target, patch.distribution, (file.path,))
         if sha256_of(published) not in recorded[file.path]:
             raise DoctorError(message("file-not-recorded", path=file.path, name=patch.distribution))

@@ -229,19 +229,19 @@ def from_installation(system: System, target: Target, name: str) -> Published:
     found = next((d for d in target.distributions if d.name == name), None)
     if found is None or found.editable:
         raise UsageError(message("no-wheel-source", name=name))
-    return published(system, found)
+    return published(system, found, target.python)
 
 
-def published(system: System, found: Distribution) -> Published:
-    """Collect the published files of an installed distribution; raises UsageError like `from_installation`."""
+def published(system: System, found: Distribution, python: str) -> Published:
+    """Collect the published files of a distribution of this Python; raises UsageError like `from_installation`."""
     record = system.read_text(Path(found.path) / "RECORD")
     if record is None:
         raise UsageError(message("no-wheel-source", name=found.name))
-    members = dict(_installed(system, found, record))
+    members = dict(_installed(system, found, record, python))
     return Published(found.name, found.version, Path(found.path).name, members)
 
 
-def _installed(system: System, found: Distribution, record: str) -> Iterator[tuple[str, Member]]:
+def _installed(system: System, found: Distribution, record: str, python: str) -> Iterator[tuple[str, Member]]:
     info = Path(found.path)
     for row in csv.reader(record.splitlines()):
         relative, promise = row[0].replace("\\", "/"), row[1]
@@ -251,15 +251,19 @@ def _installed(system: System, found: Distribution, record: str) -> Iterator[tup
         if not promise or outside or own:
             continue
         path = info.parent.joinpath(*pure.parts)
-        data = system.read_bytes(path)
-        yield relative, Member(_as_published(data, relative, promise, found), os.access(path, os.X_OK))
+        data = _as_published(system.read_bytes(path), relative, promise)
+        if data is None:
+            known = {"name": found.name, "version": found.version, "python": python}
+            raise UsageError(message("wheel-source-altered", path=relative, **known))
+        yield relative, Member(data, os.access(path, os.X_OK))
 
 
-def _as_published(data: bytes | None, relative: str, promise: str, found: Distribution) -> bytes:
+def _as_published(data: bytes | None, relative: str, promise: str) -> bytes | None:
+    """Return the published content of a file, None if it differs from RECORD even without our patches."""
     for published in (data, data and _without_our_patch(relative, data)):
         if published is not None and promise.partition("=")[2].rstrip("=") == _encoded(published):
             return published
-    raise UsageError(message("wheel-source-altered", path=relative, name=found.name, version=found.version))
+    return None
 
 
 def _without_our_patch(relative: str, data: bytes) -> bytes | None:

@@ -59,17 +59,17 @@ def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
     screen.console.print(table)
 
 
-def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch]) -> None:
-    """Print the path of a wheel, its patches, and the command to install it."""
+def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch], python: str) -> None:
+    """Print the path of a wheel, its patches, and the command that installs it into the target with this Python."""
     screen.line(screen.tr("wheel-built", path=screen.clean(str(path))), "bold green")
     for patch in chosen:
         screen.line(f"  {patch.id}: {patch.title(screen.lang)}")
-    screen.line(screen.tr("wheel-install", command=command_line(install_command(path))))
+    screen.line(screen.tr("wheel-install", command=command_line(install_command(path, python))))
 
 
-def install_command(path: Path) -> Command:
-    """Return the command that replaces the published version by a wheel."""
-    return ("uv", "pip", "install", "--no-deps", str(path))
+def install_command(path: Path, python: str) -> Command:
+    """Return the command that replaces the published version by a wheel, in the environment of this Python."""
+    return ("uv", "pip", "install", "--python", python, "--no-deps", str(path))
 
 
 def list_document(patches: Sequence[Patch]) -> Document:
