@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ import pytest
 from uv import find_uv_bin
 
 from broken_server import broken_server
-from doctor import doctor, environment
+from doctor import doctor, environment, fingerprint
 from environments import interpreter, python_in
+from printed import run_printed
+from small_stack import small_stack
 from wheels import index, wheel
 
 pytestmark = pytest.mark.xdist_group("project-locks")
@@ -61,13 +64,14 @@ class Project:
 
     def run(self, command: str) -> None:
         """Run a command of the tool as a user types it."""
-        env = {
-            **environment(self.folder, self.variables()),
-            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
-        }
+        env = {**environment(self.folder, self.variables()), **self.path()}
         argv = ("sh", "-c", command)
         done = subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def path(self) -> dict[str, str]:
+        """Return a PATH that begins with the tool."""
+        return {"PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}"}
 
     def variables(self) -> Mapping[str, str]:
         """Caches of their own: poetry keeps the checksum of a release by name and version, whatever the index."""
@@ -96,7 +100,11 @@ def mirror() -> Iterator[str]:
 
 @pytest.fixture(params=SOURCES)
 def project(request: pytest.FixtureRequest, mirror: str, tmp_path: Path) -> Project:
-    tool, programs, folder = request.param, tmp_path / "programs", tmp_path / "project"
+    return make(request.param, mirror, tmp_path)
+
+
+def make(tool: str, mirror: str, tmp_path: Path) -> Project:
+    programs, folder = tmp_path / "programs", tmp_path / "project"
     folder.mkdir()
     programs.mkdir()
     of_tool = f"tool run --quiet --from {TOOLS[tool]} {tool}" if tool in TOOLS else ""
@@ -114,10 +122,10 @@ def project(request: pytest.FixtureRequest, mirror: str, tmp_path: Path) -> Proj
 
 def test_the_lock_is_named_and_the_printed_command_keeps_the_repair(project: Project) -> None:
     words = ("--only", "numpy-2-4-scalar", "--mirror", project.mirror, "--format", "json")
-    (step,) = doctor("fix", *words, cwd=project.folder).document["plan"]["steps"]
+    (step,) = doctor("fix", *words, cwd=project.folder, env=project.path()).document["plan"]["steps"]
     (note,) = step["notes"]
     assert f"{project.tool}.lock contains numpy 2.4.6" in note
-    command = note.rpartition(": ")[2]
+    (command,) = re.findall("`([^`]+)`", note)
     assert shlex.split(command) == [project.tool, "add", "numpy<2.4"]
 
     cured = doctor("fix", "--apply", *words, cwd=project.folder)
@@ -126,6 +134,31 @@ def test_the_lock_is_named_and_the_printed_command_keeps_the_repair(project: Pro
     assert (project.numpy(), project.locked()) == ("numpy-2.3.5.dist-info", ["2.3.5"])
     again = doctor("check", "--format", "json", cwd=project.folder)
     assert again.statuses("numpy-2-4-scalar") == {"numpy-2-4-scalar": "ok"}
+
+
+@pytest.mark.parametrize("place", ["in the project", "above the project"])
+def test_without_uv_on_path_the_printed_command_starts_the_uv_of_the_doctor(
+    place: str, mirror: str, tmp_path: Path
+) -> None:
+    """`python -m uv` sets VIRTUAL_ENV to the doctor's environment, and the user may have activated another one."""
+    project = make("uv", mirror, tmp_path)
+    inside = place == "in the project"
+    folder, option = (project.folder, []) if inside else (tmp_path, ["--project", str(project.folder)])
+    env = {"PATH": os.pathsep.join(one for one in os.get_exec_path() if not Path(one, "uv").exists())}
+    words = ("--only", "numpy-2-4-scalar", "--mirror", mirror, "--venv", project.folder / ".venv")
+    planned = doctor("fix", *words, cwd=folder, env={**env, "COLUMNS": "40"}).stdout
+    cured = doctor("fix", "--apply", *words, "--format", "json", cwd=folder, env=env)
+    (note,) = cured.document["plan"]["steps"][0]["notes"]
+    (command,) = re.findall("`([^`]+)`", note)
+    assert shlex.split(command) == [sys.executable, "-m", "uv", "add", *option, "numpy<2.4"]
+    assert f"`{command}`" in planned
+
+    other = small_stack(tmp_path / "other")
+    before = fingerprint(other)
+    done = run_printed(command, folder, {**env, **project.variables(), "VIRTUAL_ENV": str(other)})
+    assert done.code == 0, done.stderr
+    assert (project.numpy(), project.locked()) == ("numpy-2.3.5.dist-info", ["2.3.5"])
+    assert fingerprint(other) == before
 
 
 PIXI_LOCK = """version: 6
@@ -167,5 +200,5 @@ def test_the_lock_of_pixi_is_found_above_its_environments(mirror: str, tmp_path:
     )
     (step,) = doctor("fix", *words, cwd=tmp_path).document["plan"]["steps"]
     (note,) = step["notes"]
-    assert note.endswith(": pixi add --pypi 'numpy<2.4'")
+    assert note.endswith(": `pixi add --pypi 'numpy<2.4'`")
     assert "pixi.lock contains numpy 2.4.6, so" in note

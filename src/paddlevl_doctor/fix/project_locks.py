@@ -13,6 +13,7 @@ import tomli
 from packaging.utils import canonicalize_name
 
 from paddlevl_doctor.frozen import dataclass
+from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.messages import Message, message
 from paddlevl_doctor.packages.uv import Change
 from paddlevl_doctor.shells import command_line, shell_of
@@ -110,7 +111,10 @@ def _command(
     requirements: Sequence[str],
     changes: Sequence[Change],
 ) -> str:
-    """Return the command that changes the project: with the fix's requirements, else with the exact versions."""
+    """Return the command that changes the project: with the fix's requirements, else with the exact versions.
+
+    It begins with `uv` only if the user's shell finds that; `uv add` ignores the environment that is active.
+    """
     named = [
         r for r in requirements if canonicalize_name(re.split(r"[\[<>=!~ @]", r, maxsplit=1)[0]) in reverted
     ]
@@ -119,4 +123,4 @@ def _command(
     words = [program, verb, *(["--pypi"] if program == "pixi" else [])]
     if lock.parent != system.cwd():
         words += [option, str(lock.parent)]
-    return command_line((*words, *(named or exact)), shell_of(system.platform))
+    return command_line(invocation().complete((*words, *(named or exact))), shell_of(system.platform))
