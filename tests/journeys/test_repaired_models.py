@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from doctor import Answer, doctor
+from doctor import Answer, doctor, environment
 from environments import fresh_copy
 from paddlevl_doctor.probes.selftest import checkpoint
 
@@ -117,6 +120,92 @@ def test_undo_stops_where_the_model_was_downloaded_again(venv: Path, models: Pat
         "inference.json",
         "inference.pdiparams",
     ]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+
+left, rename = [int(sys.argv.pop(1))], Path.rename
+
+def rename_or_die(self, target):
+    left[0] -= "model-cache" in str(self)
+    if left[0] < 0:
+        os._exit(137)
+    return rename(self, target)
+
+Path.rename = rename_or_die
+from paddlevl_doctor.cli import main
+main()
+"""
+"""Runs the command line, and kills it when it has renamed a number of folders in the model cache."""
+
+
+@pytest.fixture
+def returned(venv: Path, models: Path, tmp_path: Path) -> tuple[Path, dict[str, bytes], dict[str, bytes]]:
+    """Return a model that was set aside and downloaded again, with its former files and its new ones."""
+    model = models / "PP-DocLayoutV3"
+    (model / "inference.yml").unlink()
+    former = files(model)
+    assert run("fix", venv, tmp_path, "--apply", "--only", "partial-model-cache").code == 0
+    write_layout(model)
+    return model, former, files(model)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_undo_with_yes_sets_the_model_aside_that_was_downloaded_again_and_names_both(
+    lang: str, returned: tuple[Path, dict[str, bytes], dict[str, bytes]], venv: Path, tmp_path: Path
+) -> None:
+    model, former, new = returned
+    (aside,) = (model.parents[1] / "set-aside-by-paddlevl-doctor").glob("*/PP-DocLayoutV3")
+    free = aside.with_name("PP-DocLayoutV3.2")
+    shown = doctor("undo", "--dry-run", "--venv", venv, "--lang", lang, cwd=tmp_path)
+    assert str(model) in shown.stdout.replace("\n", "")
+    seen = run("undo", venv, tmp_path, "--dry-run").document["changes"][0]["returned"]
+    assert seen == [{"path": str(model), "former": str(aside), "aside": ""}]
+    refused = doctor("undo", "--venv", venv, "--lang", lang, cwd=tmp_path)
+    assert (refused.code, "undo --yes --venv" in refused.stderr) == (1, True)
+    assert (files(model), files(aside)) == (new, former)
+
+    done = doctor("undo", "--yes", "--venv", venv, "--lang", lang, cwd=tmp_path)
+    assert (done.code, files(model), files(free)) == (0, former, new), done.stderr
+    assert not aside.exists()
+    assert {str(model), str(free)} <= set(re.findall(r"/[\w./-]+\w", done.stdout))
+
+
+def test_undo_with_yes_names_both_in_json(
+    returned: tuple[Path, dict[str, bytes], dict[str, bytes]], venv: Path, tmp_path: Path
+) -> None:
+    model, former, new = returned
+    (change,) = run("undo", venv, tmp_path, "--yes").document["changes"]
+    (row,) = change["returned"]
+    assert (row["path"], row["former"]) == (str(model), "")
+    assert (files(model), files(Path(row["aside"]))) == (former, new)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+@pytest.mark.parametrize("words", [("undo",), ("fix", "--apply", "--only", "pipelines-link")])
+def test_after_a_kill_in_between_the_next_command_continues_and_no_model_is_lost(
+    count: int,
+    words: tuple[str, ...],
+    returned: tuple[Path, dict[str, bytes], dict[str, bytes]],
+    venv: Path,
+    tmp_path: Path,
+) -> None:
+    model, former, new = returned
+    argv = (sys.executable, "-c", KILLED, str(count), "undo", "--yes", "--venv", str(venv))
+    killed = subprocess.run(argv, cwd=tmp_path, env=environment(tmp_path), check=False)
+    assert (killed.returncode, model.exists()) == (137, count == 0)
+    done = doctor(*words, "--venv", venv, "--format", "json", cwd=tmp_path)
+    (free,) = model.parents[1].glob("set-aside-by-paddlevl-doctor/*/PP-DocLayoutV3.*")
+    assert (files(model), files(free)) == (former, new), done.stderr
+    if words == ("undo",):
+        (row,) = done.document["changes"][0]["returned"]
+        assert row == {"path": str(model), "former": "", "aside": str(free)}
 
 
 def test_the_layout_model_stored_twice_becomes_one_and_two_again(

@@ -58,7 +58,7 @@ def undo_command(
     undone = [one.transaction for one in done]
     if recovered is not None:
         undone.insert(0, recovered.number)
-        done.insert(0, UndoPreview(recovered.number, changed=recovered.changed))
+        done.insert(0, UndoPreview(recovered.number, changed=recovered.changed, returned=recovered.returned))
     return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
 
 

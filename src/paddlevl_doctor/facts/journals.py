@@ -45,6 +45,11 @@ class Journal:
         return [event for event in self.events if event["event"] == kind]
 
     @property
+    def agreed(self) -> bool:
+        """Whether an undo has begun that sets aside what the user changed since."""
+        return any(event.get("yes") is True for event in self.find("undo"))
+
+    @property
     def state(self) -> State:
         """The state of the transaction; it is open also during an undo."""
         if self.damage is not None:

@@ -6,6 +6,7 @@ within the cache, and the files of a copy become hard links to those of the orig
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import time
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.patching.file_patcher import sha256_of_file
 from paddlevl_doctor.system.files import sync_folder
@@ -67,9 +69,42 @@ def move_back(moves: Sequence[Move]) -> None:
                 folder.rmdir()
 
 
-def find_returned(moves: Sequence[Move]) -> Move | None:
-    """Return the first move whose model has been downloaded again since, None if there is none."""
-    return next((m for m in moves if os.path.lexists(m["from"]) and os.path.lexists(m["to"])), None)
+@dataclass(frozen=True)
+class ReturnedModel:
+    """A model that was set aside and has been downloaded again since."""
+
+    path: str
+    """Its path in the cache."""
+    former: str = ""
+    """The folder that was set aside; empty if it is at `path` again."""
+    aside: str = ""
+    """Where the model that was downloaded since is now; empty if it is at `path`."""
+
+
+def find_returned(moves: Sequence[Move]) -> tuple[ReturnedModel, ...]:
+    """Return the models that have been downloaded again since, also those that `set_returned_aside` has moved."""
+    return tuple(found for move in moves for found in _returned(Path(move["from"]), Path(move["to"])))
+
+
+def _returned(path: Path, former: Path) -> Iterator[ReturnedModel]:
+    if os.path.lexists(path) and os.path.lexists(former):
+        yield ReturnedModel(str(path), former=str(former))
+    for aside in itertools.takewhile(os.path.lexists, _beside(former)):
+        yield ReturnedModel(str(path), aside=str(aside))
+
+
+def _beside(former: Path) -> Iterator[Path]:
+    """Yield the paths for models that were downloaded again; the folder around them belongs to one run."""
+    return (former.with_name(f"{former.name}.{number}") for number in itertools.count(2))
+
+
+def set_returned_aside(moves: Sequence[Move]) -> None:
+    """Rename every model that was downloaded again, so that the former folder can return. Can be repeated."""
+    for model in find_returned(moves):
+        if model.former:
+            free = next(path for path in _beside(Path(model.former)) if not os.path.lexists(path))
+            Path(model.path).rename(free)
+            sync_folder(free.parent)
 
 
 # --- hard links instead of copies ------------------------------------------------------------------------------

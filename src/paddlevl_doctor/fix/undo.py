@@ -14,9 +14,10 @@ from paddlevl_doctor.facts.journals import Event
 from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
 from paddlevl_doctor.fix.journal import Transaction
+from paddlevl_doctor.fix.model_cache import ReturnedModel
 from paddlevl_doctor.fix.steps import claims_of
 from paddlevl_doctor.frozen import dataclass
-from paddlevl_doctor.messages import Message, message
+from paddlevl_doctor.messages import Message, Text, message, sentences
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
 from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import System
@@ -56,6 +57,8 @@ class UndoPreview:
     """Paths whose kept former entry is missing or damaged."""
     aside: str = ""
     """The folder that the user's versions of changed paths were moved to; empty if they were not."""
+    returned: tuple[ReturnedModel, ...] = ()
+    """Models that were set aside and downloaded again since."""
 
 
 def places_of(transaction: Transaction) -> Places:
@@ -217,6 +220,7 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
         lost=tuple(sorted(lost)),
+        returned=model_cache.find_returned(_moves(transaction)),
     )
 
 
@@ -311,6 +315,8 @@ def _take_back(transaction: Transaction, found: list[StepChanges], *, aside: boo
         with uv_locked(transaction.prefix):
             changed += entries.take_back(places, step.entries, step.folders, step.created, aside=aside)
         if here:
+            if aside or transaction.read().agreed:
+                model_cache.set_returned_aside(step.moves)
             model_cache.move_back(step.moves)
             model_cache.undo_links(step.links)
     return changed
@@ -322,6 +328,7 @@ class Recovered:
 
     number: int
     changed: tuple[str, ...] = field(default=())
+    returned: tuple[ReturnedModel, ...] = ()
 
 
 def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | None:
@@ -338,7 +345,9 @@ def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | N
             _refuse_damaged(transaction, yes=yes)
         if state == "open":
             _refuse_damaged(transaction, yes=yes)
-            recovered = Recovered(transaction.number, tuple(roll_back(system, transaction)))
+            moves = _moves(transaction)
+            changed = tuple(roll_back(system, transaction))
+            recovered = Recovered(transaction.number, changed, model_cache.find_returned(moves))
         elif state == "rolled-back":
             transaction.forget()
         elif state == "committed":
@@ -355,17 +364,25 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     """
     shown = refuse(transaction, yes=yes)
     others = _set_other_versions_aside(transaction) if yes else []
+    moves = _moves(transaction)
     intents = transaction.read().find("intent")
     single = [entries.entry_from_json(entry) for intent in intents for entry in intent.get("entries", ())]
     try:  # from here on, the next command continues the undo
-        transaction.write("undo", removed=list(_removed_since(transaction, single)))
+        transaction.write("undo", removed=list(_removed_since(transaction, single)), yes=yes)
     except OSError as error:
         reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
         raise DoctorError(reason) from error
     roll_back(system, transaction, aside=yes)
     changed = dict.fromkeys((*shown.changed, *others))
     moved = tuple(path for path in changed if os.path.lexists(transaction.aside / path))
-    return replace(shown, changed=moved, aside=str(transaction.aside) if moved else "")
+    returned = model_cache.find_returned(moves)
+    return replace(shown, changed=moved, aside=str(transaction.aside) if moved else "", returned=returned)
+
+
+def _moves(transaction: Transaction) -> list[model_cache.Move]:
+    """Return the models that a transaction set aside; none if this target is a copy of the one that it changed."""
+    steps = [intent for intent in transaction.read().find("intent") if "roots" not in intent]
+    return [move for intent in steps for move in intent.get("moves", ()) if transaction.is_target()]
 
 
 def _set_other_versions_aside(transaction: Transaction) -> list[str]:
@@ -450,9 +467,9 @@ def _refuse_blocked_aside(transaction: Transaction) -> None:
 
 
 def _refuse_changed(transaction: Transaction, shown: UndoPreview) -> None:
-    moves = [move for step in changes_of(transaction) for move in step.moves]
-    if transaction.is_target() and (returned := model_cache.find_returned(moves)):
-        raise DoctorError(message("model-came-back", path=returned["from"], aside=returned["to"]))
+    if shown.returned:
+        model = shown.returned[0]
+        raise DoctorError(message("model-came-back", path=model.path, aside=model.former))
     if shown.packages:
         raise DoctorError(message("undo-packages", path=transaction.prefix, names=list(shown.packages[:5])))
     if shown.changed:
@@ -493,11 +510,17 @@ def _listed_changes(path: Path) -> StepChanges | None:
     return StepChanges(found.entries, found.folders, found.created)
 
 
-def _salvage(transaction: Transaction, reason: Message) -> Message:
+def _salvage(transaction: Transaction, reason: Message) -> Text:
     """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
-    count = _recoverable(transaction)
-    changed = _take_back(transaction, readable(transaction), aside=True)
+    count, found = _recoverable(transaction), readable(transaction)
+    moves = [move for step in found for move in step.moves if transaction.is_target()]
+    changed = _take_back(transaction, found, aside=True)
     moved = [path for path in dict.fromkeys(changed) if os.path.lexists(transaction.aside / path)]
     done = message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
     named = message("undo-set-aside", aside=transaction.aside, count=len(moved), paths=moved)
-    return message("two-sentences", first=done, second=named) if moved else done
+    models = [
+        message("undo-model-aside", path=model.path, place=model.aside)
+        for model in model_cache.find_returned(moves)
+        if model.aside
+    ]
+    return sentences((done, *([named] if moved else []), *models))

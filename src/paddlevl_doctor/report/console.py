@@ -361,6 +361,16 @@ class Screen:
                     ", …" if len(paths) > _MAX_PATHS else ""
                 )
                 self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
+        for model in change.returned:
+            name = (
+                "undo-model-aside"
+                if model.aside
+                else "undo-would-refuse-model"
+                if would
+                else "undo-model-stays"
+            )
+            place = self.clean(model.aside or model.former)
+            self.line(self.tr(name, path=self.clean(model.path), place=place))
         for path in change.left_alone:
             self.line(self.tr("undo-left-alone", path=path))
 
