@@ -101,6 +101,15 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         ),
         {"base-python-missing": "error"},
     ),
+    "an environment without pyvenv.cfg": (
+        machine(
+            target=None,
+            broken_environment=BrokenEnvironment(
+                "/srv/project/.venv", "3.11", "/opt/python", without_settings=True
+            ),
+        ),
+        {"environment-without-settings": "error"},
+    ),
     "an interrupted repair": (machine(interrupted_transaction=3), {"interrupted-repair": "warning"}),
     "an interrupted repair without its journal": (
         machine(damaged_journals=(DamagedJournal(3, "/srv/t/0003", message("journal-empty")),)),

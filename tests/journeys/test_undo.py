@@ -669,14 +669,22 @@ def test_a_journal_of_version_1_is_refused_and_kept_and_does_not_stop_a_repair(
     assert fingerprint(tmp_path) == before
 
 
+def remove_python(venv: Path) -> None:
+    (venv / "bin" / "python").unlink()
+    (venv / "bin" / "python").symlink_to(venv / "gone" / "python")
+
+
+def remove_settings(venv: Path) -> None:
+    (venv / "pyvenv.cfg").unlink()
+
+
+@pytest.mark.parametrize("damage", [remove_python, remove_settings])
 def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back(
-    tmp_path: Path, wheels: Path
+    damage: Callable[[Path], None], tmp_path: Path, wheels: Path
 ) -> None:
     """A plan for it: see test_whole_environment. The former content comes back also where new files are in the way."""
     site = build(tmp_path, FORMER, wheels)
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.unlink()
-    python.symlink_to(tmp_path / "gone" / "python")
+    damage(tmp_path / ".venv")
     before = Trees().of(tmp_path)
     planned = doctor("fix", "--format", "json", cwd=tmp_path).document["plan"]["steps"]
     assert [step["kind"] for step in planned][:2] == ["set-environment-aside", "create-environment"]

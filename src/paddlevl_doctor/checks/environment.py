@@ -12,7 +12,7 @@ from paddlevl_doctor.knowledge.tables import numbers
 from paddlevl_doctor.knowledge.visible_gpus import VISIBLE_DEVICES
 from paddlevl_doctor.knowledge.wheel_choice import required_glibc
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.values.facts import Gpus
+from paddlevl_doctor.values.facts import BrokenEnvironment, Gpus
 from paddlevl_doctor.values.findings import Status
 
 # Installing `current` took 1.4 GB in the environment and 0.7 GB in uv's cache (CPU, measured); the GPU wheels
@@ -22,11 +22,23 @@ _NEEDED_MB = {"paddlepaddle": 2_500, "paddlepaddle-gpu": 12_000}
 
 def _base_python(context: Context) -> Diagnosis:
     target, broken = context.facts.target, context.facts.broken_environment
-    if broken is None:
+    if broken is None or broken.without_settings:
         return ok("base", target.base_prefix if target else message("evidence-none"))
+    return _broken(broken, Status.ERROR)
+
+
+def _settings(context: Context) -> Diagnosis:
+    """environment-without-settings: only a note about the environment of an interpreter that the user named."""
+    target, broken = context.facts.target, context.facts.broken_environment
+    if broken is None or not broken.without_settings:
+        return ok("pyvenv.cfg", target.prefix if target else message("evidence-none"))
+    return _broken(broken, Status.ERROR if target is None else Status.NOTE)
+
+
+def _broken(broken: BrokenEnvironment, status: Status) -> Diagnosis:
     packages = ", ".join(f"{name} {version}" for name, version in broken.packages.items())
     return problem(
-        Status.ERROR,
+        status,
         broken.folder,
         broken.home or message("evidence-unknown"),
         path=broken.folder,
@@ -198,10 +210,14 @@ _libgl = partial(_shared_libraries, ("libGL.so.1", "libglib-2.0.so.0"))
 _libgomp = partial(_shared_libraries, ("libgomp.so.1",))
 
 
+_STARTS = ("base-python-missing", "environment-without-settings", "startup-file")
+"""What keeps the Python of the target from starting, or from using the packages of the target."""
+
 CHECKS = (
     Check("base-python-missing", _base_python),
+    Check("environment-without-settings", _settings),
     Check("startup-file", _startup_file),
-    Check("target-environment", _target_environment, needs=("base-python-missing", "startup-file")),
+    Check("target-environment", _target_environment, needs=_STARTS),
     Check("interrupted-repair", _interrupted),
     Check("damaged-journal", _damaged_journal),
     Check("python-version-unsupported", _python_version, needs=("target-environment",)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from paddlevl_doctor.facts.conda import files_of_conda
+from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import load_json
@@ -31,6 +33,8 @@ BUILD_FILE = "paddle/version/__init__.py"
 MANAGED = ("paddlepaddle", "paddlepaddle-gpu", "paddleocr", "paddlex")
 """The distributions whose versions describe an installation of the stack."""
 _TRUE = ("1", "true", "t", "yes", "y", "on")
+_USUAL = (".venv", ".venv-paddlevl")
+"""The names of environments that the doctor creates without being told a name."""
 SYSTEM = "--system"
 """A value of `python` that means the first Python on PATH that is not in a virtual environment."""
 
@@ -44,7 +48,7 @@ class Choice:
     explicit: bool
     """Whether the user named it, so that a mistake is a usage error."""
     broken: bool = False
-    """Whether `planned` is an environment whose Python no longer exists."""
+    """Whether `planned` is an environment whose Python no longer exists, or without pyvenv.cfg."""
     own: str | None = None
     """The active environment, if nothing was chosen because it contains the doctor itself."""
 
@@ -71,7 +75,7 @@ def choose_target(
     Order: `--python`, `--system` or `--venv`; the system's Python if UV_SYSTEM_PYTHON is set, as in uv
     (docs.astral.sh/uv/reference/environment); `$VIRTUAL_ENV`, `$CONDA_PREFIX` unless it is conda's base, and `./.venv`,
     all of them unless it is the doctor's own; the notebook's interpreter on Kaggle and Colab; the first of these
-    environments whose Python no longer exists; else a new environment. Raises UsageError for an invalid path.
+    environments that is broken; else a new environment. Raises UsageError for an invalid path.
     """
     planned = ".venv-paddlevl" if _same(system.cwd() / ".venv", own_prefix) else ".venv"
     wanted = system.env.get("UV_SYSTEM_PYTHON", "").lower() in _TRUE
@@ -88,6 +92,7 @@ def choose_target(
     for folder in folders:
         candidate = _python_in(system, folder)
         if folder not in broken and candidate is not None:
+            _refuse_other_prefix(system, folder)
             if folder not in active:
                 refuse_foreign(system, system.cwd() / folder, f"--venv {folder}")
             return Choice(candidate, planned, explicit=False)
@@ -125,17 +130,49 @@ def _same(folder: Path, prefix: str) -> bool:
 
 
 def _is_broken(system: System, folder: Path) -> bool:
-    """Return whether a folder is a virtual environment whose Python no longer exists.
+    """Return whether a folder is a virtual environment whose Python no longer exists, or without pyvenv.cfg.
 
     On Windows, Scripts\\python.exe is a copy that stays and starts the Python in the folder `home` of pyvenv.cfg.
     """
     settings = _settings(system, folder)
     if settings is None:
-        return False
+        return _lacks_settings(system, folder)
     if not system.exists(python_of(folder, system.platform)):
         return True
     home = settings.get("home")
     return system.platform == "win32" and home is not None and not system.exists(Path(home))
+
+
+def _lacks_settings(system: System, folder: Path) -> bool:
+    """Return whether a folder is a virtual environment with a Python but without pyvenv.cfg.
+
+    Its Python then uses the packages of the installation that it was linked or copied from. A folder of another kind
+    with such a link, such as ~/.local, is no environment: nobody may set its content aside.
+    """
+    python = python_of(folder, system.platform)
+    if not system.exists(python) or system.exists(folder / "pyvenv.cfg"):
+        return False
+    of_venv = system.exists(python.with_name("activate")) or system.exists(folder / STATE_FOLDER)
+    if _leads_out(python, folder):
+        return of_venv or folder.name in _USUAL
+    return of_venv and not any(system.exists(library / "os.py") for library in _libraries(system, folder))
+
+
+def _leads_out(python: Path, folder: Path) -> bool:
+    return not python.resolve().is_relative_to(folder.resolve())
+
+
+def _libraries(system: System, folder: Path) -> list[Path]:
+    """Return the folders that may contain the standard library and site-packages of a Python at `folder`."""
+    return [folder / "Lib", *(folder / "lib" / name for name in system.names(folder / "lib"))]
+
+
+def _refuse_other_prefix(system: System, name: str) -> None:
+    """Raise UsageError for a folder that is no environment, and whose Python is a link to one elsewhere."""
+    folder = system.cwd() / name
+    python = python_of(folder, system.platform)
+    if system.exists(python) and not system.exists(folder / "pyvenv.cfg") and _leads_out(python, folder):
+        raise UsageError(message("venv-is-link", path=name, python=python.resolve()))
 
 
 def _settings(system: System, folder: Path) -> dict[str, str] | None:
@@ -148,19 +185,31 @@ def _settings(system: System, folder: Path) -> dict[str, str] | None:
 
 
 def collect_broken(system: System, choice: Choice) -> BrokenEnvironment | None:
-    """Describe the chosen environment if its Python no longer exists."""
-    if not choice.broken:
+    """Describe the chosen environment if it is broken, or the one without pyvenv.cfg that a named Python lies in."""
+    folder = choice.python.parent.parent if choice.python else system.cwd() / choice.planned
+    if not (choice.broken or (choice.python and _lacks_settings(system, folder))):
         return None
-    folder = system.cwd() / choice.planned
-    settings = _settings(system, folder) or {}
-    version = settings.get("version_info") or settings.get("version")  # of uv and virtualenv, of venv
-    sites = [folder / "Lib" / "site-packages"]
-    sites += [folder / "lib" / name / "site-packages" for name in system.names(folder / "lib")]
+    settings = _settings(system, folder)
+    version, home = _base_of(system, folder, settings)
+    sites = [library / "site-packages" for library in _libraries(system, folder)]
     names = (name for site in sites for name in system.names(site) if name.endswith(".dist-info"))
     found = (name.removesuffix(".dist-info").rpartition("-")[::2] for name in names)
     versions = {name.replace("_", "-").lower(): number for name, number in found}
     packages = {name: versions[name] for name in MANAGED if name in versions}
-    return BrokenEnvironment(str(folder), version, settings.get("home"), packages)
+    return BrokenEnvironment(str(folder), version, home, packages, without_settings=settings is None)
+
+
+def _base_of(
+    system: System, folder: Path, settings: Mapping[str, str] | None
+) -> tuple[str | None, str | None]:
+    """Return the version of the Python that an environment was created with, and its folder."""
+    if settings is not None:  # the first name is that of uv and virtualenv, the second that of venv
+        return settings.get("version_info") or settings.get("version"), settings.get("home")
+    python = python_of(folder, system.platform)
+    names = (
+        name.removeprefix("python") for name in system.names(folder / "lib") if name.startswith("python")
+    )
+    return next(names, None), str(python.resolve().parent) if _leads_out(python, folder) else None
 
 
 def _of_system(system: System, own_prefix: str, planned: str, *, explicit: bool) -> Choice:
@@ -169,7 +218,7 @@ def _of_system(system: System, own_prefix: str, planned: str, *, explicit: bool)
     folders = [Path(part) for part in system.env.get("PATH", "").split(separator) if part]
     for path in (folder / name for folder in folders for name in names):
         homes = (path.parent, path.parent.parent)
-        virtual = any(system.exists(home / "pyvenv.cfg") for home in homes)
+        virtual = any(system.exists(home / "pyvenv.cfg") or _lacks_settings(system, home) for home in homes)
         if system.exists(path) and not virtual and not path.is_relative_to(own_prefix):
             return Choice(path, planned, explicit)
     raise UsageError(message("no-system-python"))
@@ -191,6 +240,7 @@ def _named_venv(system: System, venv: str) -> Choice:
     if _is_broken(system, folder):
         return Choice(None, venv, explicit=True, broken=True)
     if system.exists(candidate):
+        _refuse_other_prefix(system, venv)
         return Choice(candidate, venv, explicit=True)
     occupied = set(system.names(folder)) - {".paddlevl-doctor"}
     if system.exists(folder) and (occupied or system.read_bytes(folder) is not None):

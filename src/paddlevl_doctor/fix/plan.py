@@ -74,11 +74,7 @@ def build_plan(given: PlanInput) -> Plan:
     ):
         return Plan(skipped=tuple(_skipped_fix(f) for f in given.findings if f.status in _TO_FIX))
     wanted = [f for f in given.findings if _is_wanted(f, request)]
-    automatic = [
-        f
-        for f in wanted
-        if load_failure(f.id).cure.kind in AUTOMATIC and not is_only_offered(f.id, request.only)
-    ]
+    automatic = [f for f in wanted if _is_automatic(given, f)]
     unapproved = {f.id: reason for f in automatic if (reason := _unapproved(given, f))}
     fixable = [f for f in automatic if f.id not in unapproved]
     packages = _package_steps(given, fixable)
@@ -97,6 +93,14 @@ def build_plan(given: PlanInput) -> Plan:
     return Plan(
         tuple(steps), tuple(_skipped_fix(f, request, unapproved.get(f.id), given.target) for f in left)
     )
+
+
+def _is_automatic(given: PlanInput, finding: Finding) -> bool:
+    """Return whether `fix` can fix a finding; an environment is not created again beside another target."""
+    kind = load_failure(finding.id).cure.kind
+    if kind == "recreate" and given.site.exists:
+        return False
+    return kind in AUTOMATIC and not is_only_offered(finding.id, given.request.only)
 
 
 def _unapproved(given: PlanInput, finding: Finding) -> Message | None:
@@ -148,9 +152,13 @@ def _reason_of_cure(finding: Finding, target: Target | None) -> Message:
     return message("skip-manual", remedy=finding.remedy.text if finding.remedy else "")
 
 
+_WITHOUT_TARGET = ("target-environment", "base-python-missing", "environment-without-settings")
+"""The findings that a new environment fixes."""
+
+
 def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Step]:
     site, request = given.site, given.request
-    resolved = tuple(f.id for f in fixable if f.id in ("target-environment", "base-python-missing"))
+    resolved = tuple(f.id for f in fixable if f.id in _WITHOUT_TARGET)
     if site.exists or not resolved:
         return []
     python = request.interpreter or request.python_version
@@ -171,7 +179,7 @@ def _environment_steps(given: PlanInput, fixable: Sequence[Finding]) -> list[Ste
 
 
 def _set_aside_steps(given: PlanInput) -> list[Step]:
-    """Keep the whole content of an environment whose Python no longer exists; undo brings it back."""
+    """Keep the whole content of an environment that does not work; undo brings it back."""
     broken = given.context.facts.broken_environment
     if broken is None:
         return []

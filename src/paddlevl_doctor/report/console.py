@@ -21,7 +21,7 @@ from paddlevl_doctor.messages import Text as Words
 from paddlevl_doctor.messages import is_known, message, render
 from paddlevl_doctor.redaction import printable, without_home
 from paddlevl_doctor.report.wrap import wrapped
-from paddlevl_doctor.values.facts import Facts, Gpus, ModelCache
+from paddlevl_doctor.values.facts import BrokenEnvironment, Facts, Gpus, ModelCache
 from paddlevl_doctor.values.findings import Command, Finding, Status
 
 if TYPE_CHECKING:
@@ -110,9 +110,14 @@ def _target(facts: Facts) -> Words:
     if facts.target_problem:
         return message("no-target-problem", problem=facts.target_problem)
     if facts.target is None:
-        key = "no-target" if facts.broken_environment is None else "target-without-python"
-        return message(key, path=facts.planned_target)
+        return message(_without_target(facts.broken_environment), path=facts.planned_target)
     return f"{facts.target.prefix} (Python {facts.target.version})"
+
+
+def _without_target(broken: BrokenEnvironment | None) -> str:
+    if broken is None:
+        return "no-target"
+    return "target-without-settings" if broken.without_settings else "target-without-python"
 
 
 def _models(cache: ModelCache) -> Words:

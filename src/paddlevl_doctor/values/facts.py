@@ -309,7 +309,10 @@ class DllFolder:
 
 @dataclass(frozen=True)
 class BrokenEnvironment:
-    """A virtual environment whose Python no longer exists. Its data comes from pyvenv.cfg and .dist-info folders."""
+    """A virtual environment whose Python no longer exists, or without pyvenv.cfg.
+
+    Its data comes from pyvenv.cfg, .dist-info folders, and the link that its Python is.
+    """
 
     folder: str
     """The absolute path."""
@@ -319,6 +322,8 @@ class BrokenEnvironment:
     """The folder that contained its Python."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """The versions of the distributions in `facts.target.MANAGED`, by name."""
+    without_settings: bool = False
+    """Whether pyvenv.cfg is missing; its Python may then exist, but is that of another folder."""
 
 
 @dataclass(frozen=True)
