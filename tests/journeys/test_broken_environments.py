@@ -134,6 +134,9 @@ def test_an_interpreter_that_was_named_is_taken_with_its_real_prefix_and_that_is
     (finding,) = (f for f in found.document["findings"] if f["id"] == "environment-without-settings")
     assert (finding["status"], str(without_settings) in finding["title"]) == ("note", True)
     assert str(base) in finding["cause"]
+    (command,) = finding["remedy"]["commands"]
+    assert command[-2:] == ["--venv", str(without_settings)]
+    assert "--python" not in command
 
 
 def test_system_is_not_the_python_of_an_environment_without_pyvenv_cfg(without_settings: Path) -> None:

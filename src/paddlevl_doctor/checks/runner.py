@@ -94,6 +94,10 @@ def _title(failure: Failure, diagnosis: Diagnosis, *, crashed: bool) -> Message:
 
 
 def _remedy(failure: Failure, params: Mapping[str, object]) -> Remedy:
-    automatic = failure.cure.kind in AUTOMATIC
-    commands = (("paddlevl-doctor", "fix", "--apply", "--only", failure.id),) if automatic else ()
-    return Remedy(failure.message("remedy", **params), commands)
+    text = failure.message("remedy", **params)
+    if failure.cure.kind not in AUTOMATIC:
+        return Remedy(text)
+    # The broken environment may lie beside the target: a Python in it was named that belongs to another folder.
+    recreated = failure.cure.kind == "recreate" and "path" in params
+    venv = ("--venv", str(params["path"])) if recreated else ()
+    return Remedy(text, (("paddlevl-doctor", "fix", "--apply", "--only", failure.id, *venv),))
