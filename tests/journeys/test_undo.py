@@ -35,6 +35,7 @@ from paddlevl_doctor.patching.proof import Proof
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
 from paddlevl_doctor.values.plan import CreateEnvironment, Plan, SetEnvironmentAside, Step
+from small_stack import small_stack
 from small_target import Former, Where, activation, build, install, link, patch, write_wheel
 
 FORMER = Former("3.7.2", "1.0", 0o644, "files", "absent")
@@ -213,6 +214,61 @@ def test_a_dry_run_shows_what_would_happen_and_changes_nothing(
     assert shown["removed"] > 0
     assert doctor("undo", cwd=project).code == 0
     assert (site / "tiny" / "mine.py").read_text(encoding="utf-8") == "mine\n"
+
+
+def refused_as_shown(project: Path, code: int, env: dict[str, str] | None = None) -> str:
+    """Run `undo --dry-run` and then `undo`, which refuses; return the sentence that both print."""
+    before = fingerprint(project)
+    shown = doctor("undo", "--dry-run", cwd=project, env=env)
+    assert (shown.code, fingerprint(project), shown.stderr) == (code, before, "")
+    refused = doctor("undo", cwd=project, env=env)
+    assert (refused.code, refused.stdout) == (code, "")
+    sentence = " ".join(refused.stderr.split())
+    assert sentence in " ".join(shown.stdout.split())
+    return sentence
+
+
+def test_a_dry_run_says_that_undo_refuses_because_of_a_changed_file_and_what_yes_does(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    (site / "saved").write_text("mine\n", encoding="utf-8")
+    (site / "saved").replace(site / "tiny" / "__init__.py")
+    assert "were changed since (1)" in refused_as_shown(project, 1)
+    shown = doctor("undo", "--dry-run", "--yes", cwd=project)
+    said = " ".join(shown.stdout.split())
+    assert (shown.code, "refuse" in said, "would be moved to" in said) == (0, False, True)
+    assert "tiny/__init__.py" in said
+
+
+def test_a_dry_run_says_that_undo_refuses_because_of_an_installed_package(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = created(tmp_path, wheels)
+    info = site / "requests-2.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: requests\nVersion: 2.0\n", encoding="utf-8")
+    assert "requests 2.0" in refused_as_shown(tmp_path, 1)
+    assert doctor("undo", "--dry-run", "--yes", cwd=tmp_path).code == 0
+
+
+def test_a_dry_run_says_that_undo_refuses_because_of_a_model_that_was_downloaded_again(
+    tmp_path: Path,
+) -> None:
+    small_stack(tmp_path / ".venv")
+    model = tmp_path / "hub" / "official_models" / "PaddleOCR-VL"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text("{}", encoding="utf-8")
+    for path in (model / "config.json", model):
+        os.utime(path, (1e9, 1e9))
+    env = {"PADDLE_PDX_CACHE_HOME": str(tmp_path / "hub")}
+    doctor("fix", "--apply", "--only", "partial-model-cache", cwd=tmp_path, env=env)
+    assert not model.exists()
+    model.mkdir()
+    assert "has been downloaded again" in refused_as_shown(tmp_path, 1, env)
+    done = doctor("undo", "--yes", "--format", "json", cwd=tmp_path, env=env)
+    (returned,) = done.document["changes"][0]["returned"]
+    assert (done.code, returned["path"]) == (0, str(model))
 
 
 # --- copies and renamed projects ------------------------------------------------------------------------------
@@ -606,6 +662,60 @@ def _salvage(project: Path, options: TargetOptions, found: dict[str, str]) -> No
     assert os.listdir(project / ".venv" / STATE_FOLDER / "damaged")
     repaired = project / ".venv" / STATE_FOLDER / "transactions"
     assert not repaired.exists() or os.listdir(repaired) == []
+
+
+def changed_lines(change: Callable[[list[bytes]], list[bytes]]) -> Damage:
+    def damage(transaction: Path, _: random.Random) -> None:
+        lines = (transaction / "journal.jsonl").read_bytes().splitlines(keepends=True)
+        (transaction / "journal.jsonl").write_bytes(b"".join(change(lines)))
+
+    return damage
+
+
+def folder_as_journal(transaction: Path, _: random.Random) -> None:
+    (transaction / "journal.jsonl").unlink()
+    (transaction / "journal.jsonl").mkdir()
+
+
+def empty_commit(transaction: Path, _: random.Random) -> None:
+    (transaction / "commit.json").write_bytes(b"")
+
+
+def lose_list(transaction: Path, _: random.Random) -> None:
+    next(transaction.glob("*/entries.json")).unlink()
+
+
+SHOWN: dict[str, Damage] = {
+    "line-missing": changed_lines(lambda lines: [lines[0], *lines[2:]]),
+    "lines-swapped": changed_lines(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]]),
+    "crlf": changed_lines(lambda lines: [line.replace(b"\n", b"\r\n") for line in lines]),
+    "byte-order-mark": changed_lines(lambda lines: [b"\xef\xbb\xbf", *lines]),
+    "last-line-twice": changed_lines(lambda lines: [*lines, lines[-1]]),
+    "last-line-cut": changed_lines(lambda lines: [*lines[:-1], lines[-1][:-9]]),
+    "folder": folder_as_journal,
+    "empty-commit": empty_commit,
+    "list-missing": lose_list,
+    "kept-file-missing": lose_kept_file,
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_dry_run_of_a_damaged_repair_says_what_undo_says(
+    name: str, committed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    subprocess.run(["cp", "-a", str(committed[1]), str(project)], check=True)
+    transaction = project / ".venv" / STATE_FOLDER / "transactions" / "0001"
+    SHOWN[name](transaction, random.Random(name))  # noqa: S311 - no secret
+    before = fingerprint(project)
+    shown = doctor("undo", "--dry-run", "--format", "json", cwd=project)
+    assert (shown.code, fingerprint(project)) == (5, before), shown.stderr
+    refused = doctor("undo", "--format", "json", cwd=project)
+    assert refused.code == 5
+    change = shown.document["changes"][0]
+    assert change["refusal"] == refused.document["error"]
+    count = refused.document["error"]["message_message"]["params"]["reason"]["params"]["count"]
+    assert change["restored"] + change["removed"] >= count > 0
 
 
 def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(

@@ -17,7 +17,6 @@ from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.report.json_documents import fix_document, undo_document
 from paddlevl_doctor.system.machine import RealSystem
 from paddlevl_doctor.values.errors import UsageError
-from paddlevl_doctor.values.findings import ExitCode
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -102,4 +101,4 @@ def undo(
         RealSystem(), common.target(), stage, listing=list_, to=to, yes=yes, dry_run=dry_run
     )
     common.answer(lambda: undo_document(report), lambda screen: screen.undo(report, listing=list_))
-    return ExitCode.OK
+    return report.exit_code()

@@ -12,7 +12,7 @@ from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
-from paddlevl_doctor.fix.undo import UndoPreview, changes_of, preview, recover, refuse, undo
+from paddlevl_doctor.fix.undo import UndoPreview, foresee, known_changes, recover, refuse, undo, unrecoverable
 from paddlevl_doctor.messages import message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UndoNeededError, UsageError
@@ -31,8 +31,9 @@ def undo_command(
 ) -> UndoReport:
     """List the transactions of a target, undo the newest, or all that are newer than `to`, or show what that changes.
 
-    Raises UsageError if there is nothing to undo, DoctorError if the target was changed since, UndoNeededError for a
-    journal that is damaged, is not the user's or names paths outside the target.
+    A dry run reports a refusal instead of raising it. Raises UsageError if there is nothing to undo, DoctorError if the
+    target was changed since, UndoNeededError for a journal that is damaged, is not the user's or names paths
+    outside the target.
     """
     paths = target_paths(system, options)
     prefix = paths.state
@@ -40,9 +41,7 @@ def undo_command(
         return UndoReport((), _summaries(prefix))
     refuse_foreign_journals(system, prefix, paths.python, locked=False, undo=True, to=to)
     if dry_run:
-        chosen = _chosen(prefix, to, dry_run=True)
-        shown = tuple(preview(transaction, newer) for transaction, newer in _with_newer(chosen))
-        return UndoReport((), _summaries(prefix), shown, dry_run=True)
+        return _dry_run(prefix, to, yes=yes)
     with locked(prefix), journal.interrupts_told(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
@@ -60,6 +59,14 @@ def undo_command(
         undone.insert(0, recovered.number)
         done.insert(0, UndoPreview(recovered.number, changed=recovered.changed, returned=recovered.returned))
     return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
+
+
+def _dry_run(prefix: Path, to: int | None, *, yes: bool) -> UndoReport:
+    """Return what `undo` would do; an interrupted transaction that cannot be rolled back stops it before any other."""
+    first = unrecoverable(prefix)
+    chosen = [first] if first is not None else _chosen(prefix, to, dry_run=True)
+    shown = [foresee(transaction, yes=yes, newer=newer) for transaction, newer in _with_newer(chosen)]
+    return UndoReport((), _summaries(prefix), tuple(shown), dry_run=True)
 
 
 @contextlib.contextmanager
@@ -81,7 +88,7 @@ def _with_newer(
     newer: set[str] = set()
     for transaction in chosen:
         yield transaction, frozenset(newer)
-        newer |= {entry.path for step in changes_of(transaction) for entry in step.entries}
+        newer |= {entry.path for step in known_changes(transaction) for entry in step.entries}
 
 
 def _chosen(

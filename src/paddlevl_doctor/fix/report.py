@@ -63,3 +63,8 @@ class UndoReport:
     left: tuple[dict[str, object], ...]
     changes: tuple[UndoPreview, ...] = ()
     dry_run: bool = False
+
+    def exit_code(self) -> ExitCode:
+        """Return the exit code of the refusal that a dry run shows, else OK."""
+        refusals = (change.refusal for change in self.changes)
+        return next((one.exit_code for one in refusals if one is not None), ExitCode.OK)

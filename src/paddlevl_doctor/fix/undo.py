@@ -23,6 +23,7 @@ from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
+from paddlevl_doctor.values.findings import ExitCode
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class StepChanges:
     created: tuple[str, ...] = ()
     moves: tuple[dict[str, str], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The sentence and the exit code with which an undo would end before any change."""
+
+    message: Text
+    exit_code: ExitCode
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class UndoPreview:
     """The folder that the user's versions of changed paths were moved to; empty if they were not."""
     returned: tuple[ReturnedModel, ...] = ()
     """Models that were set aside and downloaded again since."""
+    refusal: Refusal | None = None
+    """Of a dry run: why the undo would change nothing, None if it would not refuse."""
 
 
 def places_of(transaction: Transaction) -> Places:
@@ -195,6 +206,49 @@ def pending(transaction: Transaction, found: Sequence[StepChanges]) -> list[Step
 
 
 # --- preview ----------------------------------------------------------------------------------------------
+
+
+def foresee(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) -> UndoPreview:
+    """Return what `undo` would do, with the refusal if it would refuse; nothing is changed.
+
+    A damaged transaction is counted by what `yes` would put back. The paths `newer` are changed back by others first.
+    """
+    damage = damage_of(transaction)
+    shown = preview(transaction, newer) if damage is None else _salvageable(transaction)
+    try:
+        if yes:
+            _refuse_blocked_aside(transaction)
+        _refuse_damaged(transaction, yes=False)
+        if not yes:
+            _refuse_changed(transaction, shown)
+    except DoctorError as error:
+        return replace(shown, refusal=Refusal(error.message, error.exit_code))
+    there = tuple(path for path in shown.changed if os.path.lexists(transaction.prefix / path))
+    return replace(shown, changed=there, aside=str(transaction.aside) if there else "")
+
+
+def _salvageable(transaction: Transaction) -> UndoPreview:
+    """Return what can be put back of a damaged transaction."""
+    places, todo = places_of(transaction), pending(transaction, readable(transaction))
+    befores = [e.before for step in todo for e in step.entries if not entries.is_lost(places, e)]
+    removed = befores.count(None)
+    return UndoPreview(transaction.number, restored=len(befores) - removed, removed=removed)
+
+
+def known_changes(transaction: Transaction) -> list[StepChanges]:
+    """Return the changes of every step, newest first; those that can be read if the transaction is damaged."""
+    return changes_of(transaction) if damage_of(transaction) is None else readable(transaction)
+
+
+def unrecoverable(prefix: Path) -> Transaction | None:
+    """Return the newest interrupted transaction that `recover` refuses to roll back, None if there is none."""
+    history = reversed(journal.history(prefix))
+    return next((one for one in history if _is_interrupted(one) and _problem(one) is not None), None)
+
+
+def _is_interrupted(transaction: Transaction) -> bool:
+    recorded = transaction.read()
+    return recorded.state == "open" or (recorded.state == "damaged" and not recorded.was_committed)
 
 
 def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPreview:
@@ -441,12 +495,17 @@ def refuse(transaction: Transaction, *, yes: bool, newer: Collection[str] = ()) 
 
 def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
     """Raise UndoNeededError if the record or a kept file is damaged; with `yes`, put back the rest first."""
-    reason = damage_of(transaction)
-    if reason is None:
-        lost = _lost(transaction)
-        reason = message("kept-lost", count=len(lost), paths=lost[:5]) if lost else None
+    reason = _problem(transaction)
     if reason is not None:
         raise UndoNeededError(_salvage(transaction, reason) if yes else _offer(transaction, reason))
+
+
+def _problem(transaction: Transaction) -> Message | None:
+    """Return why a transaction cannot be taken back whole: its record or a kept file is damaged; None if it can be."""
+    reason = damage_of(transaction)
+    if reason is None and (lost := _lost(transaction)):
+        return message("kept-lost", count=len(lost), paths=lost[:5])
+    return reason
 
 
 def _lost(transaction: Transaction) -> list[str]:
@@ -484,8 +543,8 @@ def _offer(transaction: Transaction, reason: Message) -> Message:
 
 
 def _recoverable(transaction: Transaction) -> int:
-    places, todo = places_of(transaction), pending(transaction, readable(transaction))
-    return sum(not entries.is_lost(places, entry) for step in todo for entry in step.entries)
+    shown = _salvageable(transaction)
+    return shown.restored + shown.removed
 
 
 def readable(transaction: Transaction) -> list[StepChanges]:

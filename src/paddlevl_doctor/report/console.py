@@ -355,22 +355,23 @@ class Screen:
         if would:
             counts = {"restored": change.restored, "removed": change.removed}
             self.line(self.tr("undo-would", number=change.transaction, **counts))
-        changed = "undo-would-refuse" if would else "undo-set-aside" if change.aside else "undo-kept-changes"
+        changed = (
+            "undo-kept-changes" if not change.aside else "undo-would-set-aside" if would else "undo-set-aside"
+        )
         for name, paths in (
-            (changed, change.changed),
+            (changed, () if change.refusal else change.changed),
             ("undo-stays", change.added),
-            ("kept-lost", change.lost),
         ):
             if paths:
                 shown = self.clean(", ".join(paths[:_MAX_PATHS]).replace("\n", "�")) + (
                     ", …" if len(paths) > _MAX_PATHS else ""
                 )
                 self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
-        for model in change.returned:
+        for model in () if change.refusal else change.returned:
             name = (
                 "undo-model-aside"
                 if model.aside
-                else "undo-would-refuse-model"
+                else "undo-would-move-model"
                 if would
                 else "undo-model-stays"
             )
@@ -378,6 +379,8 @@ class Screen:
             self.line(self.tr(name, path=self.clean(model.path), place=place))
         for path in change.left_alone:
             self.line(self.tr("undo-left-alone", path=path))
+        if change.refusal is not None:
+            self.line(change.refusal.message, "yellow")
 
     # --- pipelines
 
