@@ -410,10 +410,12 @@ def test_a_folder_of_a_package_that_became_a_link_is_named_and_undone_without_it
     assert without_locks(fingerprint(project)) == without_locks(former)
 
 
-def test_a_file_in_the_place_of_the_records_is_named(tmp_path: Path, wheels: Path) -> None:
+@pytest.mark.parametrize("place", [STATE_FOLDER, f"{STATE_FOLDER}/transactions"])
+def test_a_file_in_the_place_of_the_records_is_named(place: str, tmp_path: Path, wheels: Path) -> None:
     build(tmp_path, FORMER, wheels)
-    (tmp_path / ".venv" / STATE_FOLDER).write_text("mine", encoding="utf-8")
-    for words in (("fix", "--apply"), ("undo",)):
+    (tmp_path / ".venv" / place).parent.mkdir(exist_ok=True)
+    (tmp_path / ".venv" / place).write_text("mine", encoding="utf-8")
+    for words in (("fix", "--apply"), ("undo",), ("undo", "--dry-run"), ("undo", "--list")):
         refused = doctor(*words, cwd=tmp_path)
         assert (refused.code, "is a file, in the place" in refused.stderr) == (1, True), refused.stderr
 
@@ -716,6 +718,8 @@ def test_a_dry_run_of_a_damaged_repair_says_what_undo_says(
     assert change["refusal"] == refused.document["error"]
     count = refused.document["error"]["message_message"]["params"]["reason"]["params"]["count"]
     assert change["restored"] + change["removed"] >= count > 0
+    listed = doctor("undo", "--list", "--format", "json", cwd=project).document["transactions"]
+    assert [row["state"] for row in listed] == ["committed" if name == "kept-file-missing" else "damaged"]
 
 
 def test_a_damaged_journal_is_exit_code_5_and_says_what_can_be_put_back(

@@ -12,7 +12,16 @@ from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
-from paddlevl_doctor.fix.undo import UndoPreview, foresee, known_changes, recover, refuse, undo, unrecoverable
+from paddlevl_doctor.fix.undo import (
+    UndoPreview,
+    damage_of,
+    foresee,
+    known_changes,
+    recover,
+    refuse,
+    undo,
+    unrecoverable,
+)
 from paddlevl_doctor.messages import message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UndoNeededError, UsageError
@@ -118,6 +127,6 @@ def _summary(transaction: journal.Transaction) -> dict[str, object]:
     return {
         "transaction": transaction.number,
         "time": first.get("time"),
-        "state": transaction.read().state,
+        "state": "damaged" if damage_of(transaction) is not None else transaction.read().state,
         "steps": steps,
     }

@@ -38,6 +38,7 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.system.files import is_same_path
+from paddlevl_doctor.values.errors import DoctorError
 
 _RESERVE_SIZE = 4 << 20
 """Bytes reserved for a rollback: a list of 20,000 files has three million bytes."""
@@ -163,8 +164,14 @@ def sweep(prefix: Path) -> None:
 
 
 def numbers(prefix: Path) -> list[int]:
-    """Return the numbers of the transactions of a target, oldest first."""
+    """Return the numbers of the transactions of a target, oldest first.
+
+    Raises DoctorError for a file in the place of the folder with the transactions.
+    """
     folder = transactions_folder(prefix)
+    wrong = (path for path in (folder.parent, folder) if os.path.lexists(path) and not path.is_dir())
+    if (path := next(wrong, None)) is not None:
+        raise DoctorError(message("state-is-file", path=path))
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
 

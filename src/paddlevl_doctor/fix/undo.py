@@ -103,9 +103,9 @@ def damage_of(transaction: Transaction) -> Message | None:
 def _list_damage(transaction: Transaction, done: Event | None) -> Message | None:
     if done is None:
         return None
-    path = transaction.folder / str(done["step"]) / installs.ENTRIES
+    path = transaction.folder / str(done.get("step")) / installs.ENTRIES
     data = path.read_bytes() if path.is_file() else b""
-    return None if sha256_of(data) == done["sha256"] else message("journal-list-damaged", path=path)
+    return None if sha256_of(data) == done.get("sha256") else message("journal-list-damaged", path=path)
 
 
 def _changes(transaction: Transaction, intent: Event, done: Event | None) -> StepChanges:
