@@ -27,7 +27,8 @@ from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.fix import entries, installs, steps
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan
-from paddlevl_doctor.fix.undo import UndoPreview, undo
+from paddlevl_doctor.fix.undo import undo
+from paddlevl_doctor.fix.undo_preview import UndoPreview
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages import uv
 from paddlevl_doctor.packages.uv import Installed, UvError
@@ -92,7 +93,7 @@ def created(folder: Path, wheels: Path) -> Path:
         id="create-environment", summary="create", commands=(words,), prefix=str(folder / ".venv")
     )
     (folder / ".venv").mkdir(parents=True, exist_ok=True)
-    apply(folder, create, install(Where(folder, wheels, 1)))
+    apply(folder, create, replace(install(Where(folder, wheels, 1)), requirements=("tiny==2.0",)))
     return folder / ".venv" / "lib" / "python3.11" / "site-packages"
 
 
@@ -184,6 +185,52 @@ def test_a_file_that_the_user_edited_refuses_undo_and_with_yes_is_set_aside(
     assert {path: (aside / path).read_text() for path in names(aside)} == {
         f"lib/python3.11/site-packages/tiny/{name}": "mine\n" for name in ("__init__.py", "only_in_2.py")
     }
+
+
+def test_files_that_the_user_added_to_a_changed_package_are_named_and_others_are_not(
+    repaired: tuple[Path, Path, dict[str, str]],
+) -> None:
+    project, site, _ = repaired
+    inside = ("tiny/mine.py", "tiny/data/my.csv", "tiny/extra/more.txt")
+    elsewhere = ("other.py", "../../../bin/mytool", "paddlex/mine.py")
+    for name in (*inside, *elsewhere, "tiny/__pycache__/mine.cpython-311.pyc"):
+        (site / name).parent.mkdir(exist_ok=True)
+        (site / name).write_text("mine\n", encoding="utf-8")
+    named = sorted(f"lib/python3.11/site-packages/{name}" for name in inside)
+    for words in (("undo", "--dry-run"), ("undo",)):
+        answer = doctor(*words, "--format", "json", cwd=project)
+        assert answer.code == 0, answer.stderr
+        assert sorted(answer.document["changes"][0]["added"]) == named
+    assert all((site / name).is_file() for name in (*inside, *elsewhere))
+
+
+def test_a_file_of_the_user_in_the_place_of_a_folder_of_a_package_is_named(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    apply(tmp_path, install(Where(tmp_path, wheels, 1)))
+    shutil.rmtree(site / "tiny" / "data")
+    (site / "tiny" / "data").write_text("mine\n", encoding="utf-8")
+    path = "lib/python3.11/site-packages/tiny/data"
+    refused = doctor("undo", cwd=tmp_path)
+    assert (refused.code, f"changed since (1): {path}." in refused.stderr) == (1, True), refused.stderr
+    done = doctor("undo", "--yes", "--format", "json", cwd=tmp_path)
+    assert done.code == 0, done.stdout
+    shown = done.document["changes"][0]
+    assert (shown["changed"], shown["kept"], shown["added"]) == ([path], [], [])
+    assert (Path(shown["aside"]) / path).read_text(encoding="utf-8") == "mine\n"
+
+
+def test_a_file_of_the_user_in_the_place_of_a_folder_that_is_new_stays_and_is_named(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, replace(FORMER, tiny=None), wheels)
+    apply(tmp_path, install(Where(tmp_path, wheels, 1)))
+    shutil.rmtree(site / "tiny" / "data")
+    (site / "tiny" / "data").write_text("mine\n", encoding="utf-8")
+    done = doctor("undo", "--format", "json", cwd=tmp_path)
+    assert done.document["changes"][0]["added"] == ["lib/python3.11/site-packages/tiny/data"]
+    assert (site / "tiny" / "data").read_text(encoding="utf-8") == "mine\n"
 
 
 def test_a_package_that_the_user_upgraded_since_refuses_undo(
@@ -827,11 +874,16 @@ def test_an_environment_whose_python_is_gone_is_set_aside_whole_and_brought_back
 def interrupt(folder: Path, step: Step) -> None:
     """Install tiny 2.0 and leave what a kill of the doctor leaves while uv runs."""
     apply(folder, replace(step, requirements=("tiny==2.0",)))
+    cut_after_intent(folder)
+
+
+def cut_after_intent(folder: Path) -> None:
+    """Make a committed transaction one that was killed while its last installer ran."""
     transaction = folder / ".venv" / STATE_FOLDER / "transactions" / "0001"
     journal = transaction / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
-    assert [json.loads(line)["event"] for line in lines] == ["begin", "keep", "intent", "done", "commit"]
-    journal.write_bytes(b"".join(lines[:3]))
+    assert [json.loads(line)["event"] for line in lines[-4:]] == ["keep", "intent", "done", "commit"]
+    journal.write_bytes(b"".join(lines[:-2]))
     for name in ("commit.json", "install-packages/entries.json"):
         (transaction / name).unlink()
 
@@ -891,6 +943,66 @@ def test_an_edit_of_an_installed_file_after_a_kill_is_set_aside_and_not_lost(
     assert texts.count("my edit\n") == 2, "one is kept in place, one is set aside"
     found = without_state(fingerprint(tmp_path))
     assert {p: w for p, w in found.items() if not p.endswith("only_in_2.py")} == former
+
+
+AFTER_A_KILL = (
+    ("undo",),
+    ("fix", "--apply", "--only", "interrupted-repair"),
+    ("fix", "--apply", "--wheelhouse", "none"),
+)
+"""Commands that roll back what was killed. The last one ends with an error after that."""
+
+
+@pytest.mark.parametrize("words", AFTER_A_KILL, ids=" ".join)
+def test_what_is_set_aside_or_stays_after_a_kill_is_named(
+    words: tuple[str, ...], tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
+    for name in ("__init__.py", "only_in_2.py"):
+        (site / "saved").write_text("my edit\n", encoding="utf-8")
+        (site / "saved").replace(site / "tiny" / name)
+    (site / "tiny" / "mine.py").write_text("mine\n", encoding="utf-8")
+    answer = doctor(*words, cwd=tmp_path)
+    aside = tmp_path / ".venv" / STATE_FOLDER / "set-aside" / "0001"
+    said, inside = "".join((answer.stdout + answer.stderr).split()), "lib/python3.11/site-packages/tiny"
+    assert f"weremovedto{aside}(1):{inside}/__init__.py" in said
+    assert f"werekept(1):{inside}/only_in_2.py" in said
+    assert f"didnotwritestaywheretheyare(1):{inside}/mine.py" in said
+
+
+def test_what_fix_set_aside_after_a_kill_is_in_its_document_and_in_chinese(
+    tmp_path: Path, wheels: Path
+) -> None:
+    site = build(tmp_path, FORMER, wheels)
+    interrupt(tmp_path, install(Where(tmp_path, wheels, 1)))
+    (site / "saved").write_text("my edit\n", encoding="utf-8")
+    (site / "saved").replace(site / "tiny" / "__init__.py")
+    subprocess.run(["cp", "-a", str(tmp_path / ".venv"), str(tmp_path / "other")], check=True)
+    words = ("fix", "--apply", "--only", "interrupted-repair")
+    found = doctor(*words, "--format", "json", cwd=tmp_path).document
+    path = "lib/python3.11/site-packages/tiny/__init__.py"
+    assert (found["recovered"], found["recovery"]["changed"], found["recovery"]["kept"]) == (1, [path], [])
+    assert Path(found["recovery"]["aside"], path).read_text(encoding="utf-8") == "my edit\n"
+    said = doctor(*words, "--lang", "zh", "--venv", "other", cwd=tmp_path).stdout
+    assert ("1 个之后被修改的文件已移到" in said, path in "".join(said.split())) == (True, True)
+
+
+@pytest.mark.parametrize("words", [("undo",), ("fix", "--apply", "--wheelhouse", "none")], ids=" ".join)
+def test_files_that_stay_after_a_killed_creation_are_named(
+    words: tuple[str, ...], tmp_path: Path, wheels: Path
+) -> None:
+    site = created(tmp_path, wheels)
+    cut_after_intent(tmp_path)
+    for path in (tmp_path / ".venv/mine/f", site / "mymod.py"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine\n", encoding="utf-8")
+    answer = doctor(*words, cwd=tmp_path)
+    kept = ["lib/python3.11/site-packages/mymod.py", "mine/f"]
+    assert names(tmp_path / ".venv") == kept
+    said = " ".join((answer.stdout + answer.stderr).split())
+    assert "did not write stay where they are (2):" in said
+    assert all(path in said for path in kept)
 
 
 def test_undo_leaves_the_modes_and_places_of_folders_that_the_repair_did_not_touch(

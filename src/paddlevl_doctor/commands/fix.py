@@ -38,7 +38,7 @@ from paddlevl_doctor.fix.preconditions import (
 )
 from paddlevl_doctor.fix.report import FixReport
 from paddlevl_doctor.fix.transaction import apply_plan
-from paddlevl_doctor.fix.undo import recover
+from paddlevl_doctor.fix.undo import naming_recovered, recover
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
@@ -89,32 +89,46 @@ def fix(
         # A journal may be new since the wait began.
         refuse_foreign_journals(system, paths.state, paths.python, locked=True)
         recovered = recover(system, paths.state)
-        report = replace(
-            _plan_report(system, options, request, stage, deep=deep),
-            recovered=recovered.number if recovered else None,
-        )
-        if saved is not None:
-            _refuse_changed_plan(saved, report)
-        if not report.plan.steps:
-            return report
-        report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
-        refuse_tight(system, {"target": paths.state, "uv-cache": uv_cache(system)}, report.plan)
-        known = report.before.facts.target
-        there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
-        gate = RepairGate(
-            system,
-            lambda target: examine(system, there, target),
-            state_before_repair(system, report.before, installs=report.installs()),
-            report.deep,
-            stage,
-            [],
-        )
-        prefetched = _prefetch_gpu_wheel(system, report, bar)
-        # An import while packages change would fail for no fault of the target.
-        ready = gate.before.imports.result
-        applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
-        if prefetched.lease is not None:
-            prefetched.lease.end()
+        with naming_recovered(recovered):
+            report = _repair(system, options, request, stage, paths, saved=saved, bar=bar, deep=deep)
+    return replace(report, recovered=recovered)
+
+
+def _repair(
+    system: System,
+    options: TargetOptions,
+    request: Request,
+    stage: Stage,
+    paths: TargetPaths,
+    *,
+    saved: SavedPlan | None,
+    bar: Bar,
+    deep: bool,
+) -> FixReport:
+    """Plan and apply while the target is locked, and nothing interrupted is left in it; raises as `fix` does."""
+    report = _plan_report(system, options, request, stage, deep=deep)
+    if saved is not None:
+        _refuse_changed_plan(saved, report)
+    if not report.plan.steps:
+        return report
+    report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
+    refuse_tight(system, {"target": paths.state, "uv-cache": uv_cache(system)}, report.plan)
+    known = report.before.facts.target
+    there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
+    gate = RepairGate(
+        system,
+        lambda target: examine(system, there, target),
+        state_before_repair(system, report.before, installs=report.installs()),
+        report.deep,
+        stage,
+        [],
+    )
+    prefetched = _prefetch_gpu_wheel(system, report, bar)
+    # An import while packages change would fail for no fault of the target.
+    ready = gate.before.imports.result
+    applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
+    if prefetched.lease is not None:
+        prefetched.lease.end()
     report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
     return replace(report, applied=applied, recheck=_report(gate.after[-1]))
 

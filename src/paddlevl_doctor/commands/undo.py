@@ -13,15 +13,16 @@ from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.report import UndoReport
 from paddlevl_doctor.fix.undo import (
-    UndoPreview,
     damage_of,
     foresee,
     known_changes,
+    naming_recovered,
     recover,
     refuse,
     undo,
     unrecoverable,
 )
+from paddlevl_doctor.fix.undo_preview import UndoPreview
 from paddlevl_doctor.messages import message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UndoNeededError, UsageError
@@ -54,20 +55,28 @@ def undo_command(
     with locked(prefix), journal.interrupts_told(prefix):
         refuse_foreign_journals(system, prefix, paths.python, locked=True, undo=True, to=to)  # as above
         recovered = recover(system, prefix, yes=yes)
-        # The user wants to undo the interrupted transaction; an older repair stays, unless --to includes it.
-        chosen = _chosen(prefix, to, needed=recovered is None) if recovered is None or to is not None else []
-        done: list[UndoPreview] = []
-        if len(chosen) > 1 and not yes:  # all can be undone, or none is
-            for transaction, newer in _with_newer(chosen):
-                refuse(transaction, yes=yes, newer=newer)
-        for transaction in chosen:
-            with stage(message("stage-undo", number=transaction.number)), _naming_undone(done):
-                done.append(undo(system, transaction, yes=yes))
-    undone = [one.transaction for one in done]
+        with naming_recovered(recovered):
+            # The user wants to undo the interrupted transaction; an older repair stays, unless --to includes it.
+            needed = recovered is None
+            chosen = _chosen(prefix, to, needed=needed) if needed or to is not None else []
+            done = _undo_all(system, chosen, stage, yes=yes)
     if recovered is not None:
-        undone.insert(0, recovered.number)
-        done.insert(0, UndoPreview(recovered.number, changed=recovered.changed, returned=recovered.returned))
-    return UndoReport(tuple(undone), _summaries(prefix), tuple(done))
+        done.insert(0, recovered)
+    return UndoReport(tuple(one.transaction for one in done), _summaries(prefix), tuple(done))
+
+
+def _undo_all(
+    system: System, chosen: Sequence[journal.Transaction], stage: Stage, *, yes: bool
+) -> list[UndoPreview]:
+    """Undo transactions, newest first. Without `yes`, all can be undone, or none is."""
+    done: list[UndoPreview] = []
+    if len(chosen) > 1 and not yes:
+        for transaction, newer in _with_newer(chosen):
+            refuse(transaction, yes=yes, newer=newer)
+    for transaction in chosen:
+        with stage(message("stage-undo", number=transaction.number)), _naming_undone(done):
+            done.append(undo(system, transaction, yes=yes))
+    return done
 
 
 def _dry_run(prefix: Path, to: int | None, *, yes: bool) -> UndoReport:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
-from paddlevl_doctor.fix.undo import UndoPreview
+from paddlevl_doctor.fix.undo_preview import UndoPreview
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
@@ -35,8 +35,8 @@ class FixReport:
     """The paddle wheel for this machine."""
     mirrors: tuple[ServerRate, ...] = ()
     """The rates that --mirror auto measured, the fastest first, then those of the servers of a CUDA wheel."""
-    recovered: int | None = None
-    """The number of an interrupted transaction that was rolled back first."""
+    recovered: UndoPreview | None = None
+    """The interrupted transaction that was rolled back first, with what of the user's is kept."""
     held: tuple[SkippedFix, ...] = ()
     """With --apply: the findings whose steps were not applied, because they need --yes."""
     note: Text = ""

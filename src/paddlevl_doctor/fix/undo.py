@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import field, replace
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 from typing import Any
 
 from paddlevl_doctor.facts.collect import uv_cache
@@ -14,8 +14,8 @@ from paddlevl_doctor.facts.journals import Event
 from paddlevl_doctor.fix import entries, installs, journal, model_cache
 from paddlevl_doctor.fix.entries import Entry, Places
 from paddlevl_doctor.fix.journal import Transaction
-from paddlevl_doctor.fix.model_cache import ReturnedModel
 from paddlevl_doctor.fix.steps import claims_of
+from paddlevl_doctor.fix.undo_preview import Refusal, UndoPreview, kept_lines
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Message, Text, message, sentences
 from paddlevl_doctor.packages.uv import remove_lock_file, uv_locked
@@ -23,7 +23,6 @@ from paddlevl_doctor.patching.file_patcher import sha256_of
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.system.processes import uninterrupted
 from paddlevl_doctor.values.errors import DoctorError, UndoNeededError
-from paddlevl_doctor.values.findings import ExitCode
 
 
 @dataclass(frozen=True)
@@ -35,41 +34,6 @@ class StepChanges:
     created: tuple[str, ...] = ()
     moves: tuple[dict[str, str], ...] = ()
     links: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """The sentence and the exit code with which an undo would end before any change."""
-
-    message: Text
-    exit_code: ExitCode
-
-
-@dataclass(frozen=True)
-class UndoPreview:
-    """What an undo would do. Paths are relative to the prefix, or absolute outside it."""
-
-    transaction: int
-    restored: int = 0
-    """The number of paths whose former entry returns."""
-    removed: int = 0
-    """The number of paths that are removed, because there was nothing before."""
-    changed: tuple[str, ...] = ()
-    """Paths that the transaction wrote and the user changed since."""
-    added: tuple[str, ...] = ()
-    """Files of the user in folders that the transaction created; they stay."""
-    packages: tuple[str, ...] = ()
-    """Distributions that the user installed in an environment that the transaction created."""
-    left_alone: tuple[str, ...] = ()
-    """Paths outside the target, which belong to the target that this one is a copy of."""
-    lost: tuple[str, ...] = ()
-    """Paths whose kept former entry is missing or damaged."""
-    aside: str = ""
-    """The folder that the user's versions of changed paths were moved to; empty if they were not."""
-    returned: tuple[ReturnedModel, ...] = ()
-    """Models that were set aside and downloaded again since."""
-    refusal: Refusal | None = None
-    """Of a dry run: why the undo would change nothing, None if it would not refuse."""
 
 
 def places_of(transaction: Transaction) -> Places:
@@ -230,9 +194,8 @@ def foresee(transaction: Transaction, *, yes: bool, newer: Collection[str] = ())
 def _salvageable(transaction: Transaction) -> UndoPreview:
     """Return what can be put back of a damaged transaction."""
     places, todo = places_of(transaction), pending(transaction, readable(transaction))
-    befores = [e.before for step in todo for e in step.entries if not entries.is_lost(places, e)]
-    removed = befores.count(None)
-    return UndoPreview(transaction.number, restored=len(befores) - removed, removed=removed)
+    listed = (entry for step in todo for entry in step.entries)
+    return UndoPreview(transaction.number, *_counts(e for e in listed if not entries.is_lost(places, e)))
 
 
 def known_changes(transaction: Transaction) -> list[StepChanges]:
@@ -262,20 +225,26 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     newest = {entry.path: entry for entry in reversed(todo) if entry.path not in newer}
     oldest = {entry.path: entry for entry in todo}
     creates = bool(transaction.read().begin.get("creates"))
-    changed = [path for entry in newest.values() for path in _changed_paths(places, entry, oldest)]
-    changed += _other_version_paths(transaction, newer)
+    found_changed = (path for entry in newest.values() for path in _changed_paths(places, entry, oldest))
+    changed = dict.fromkeys((*found_changed, *_other_version_paths(transaction, newer)))
     lost = set(_lost(transaction))
+    added = _added(places, found, whole=creates)
     return UndoPreview(
         transaction.number,
-        restored=sum(entry.before is not None and path not in lost for path, entry in oldest.items()),
-        removed=sum(entry.before is None for entry in oldest.values()),
-        changed=tuple(dict.fromkeys(changed)),
-        added=tuple(_added(places, found, whole=creates)),
+        *_counts(entry for path, entry in oldest.items() if path not in lost),
+        changed=tuple(changed),
+        added=tuple(path for path in added if path not in changed),
         packages=tuple(_new_packages(transaction)) if creates else (),
         left_alone=() if here else tuple(_outside(found)),
         lost=tuple(sorted(lost)),
         returned=model_cache.find_returned(_moves(transaction)),
     )
+
+
+def _counts(oldest: Iterable[Entry]) -> tuple[int, int]:
+    """Return how many paths an undo restores and how many it removes; `oldest` has one entry of each path."""
+    befores = [entry.before for entry in oldest]
+    return len(befores) - befores.count(None), befores.count(None)
 
 
 def _changed_paths(places: Places, entry: Entry, own: Mapping[str, Entry]) -> list[str]:
@@ -285,9 +254,21 @@ def _changed_paths(places: Places, entry: Entry, own: Mapping[str, Entry]) -> li
     """
     path = places.of(entry)
     if entry.before is None or entry.before.kind != "folder" or not path.is_dir():
-        return [entry.path] if entries.is_changed_since(places, entry) else []
+        changed = entries.is_changed_since(places, entry)
+        return [_standing(places.prefix, entry.path) or entry.path] if changed else []
     inside = (f"{entry.path}/{name}" for name, _ in entries.files_below(path))
     return [name for name in inside if name not in own and entries.source_of(name) not in own]
+
+
+def _standing(folder: Path, path: str) -> str | None:
+    """Return what is at a path below `folder`: the path itself, a file in the place of a folder above it, or None."""
+    if os.path.lexists(folder / path):
+        return path
+    return next((p for p in _above(path) if os.path.lexists(folder / p) and not (folder / p).is_dir()), None)
+
+
+def _above(path: str) -> list[str]:
+    return [parent.as_posix() for parent in PurePath(path).parents]
 
 
 def _outside(found: list[StepChanges]) -> Iterator[str]:
@@ -299,17 +280,43 @@ def _outside(found: list[StepChanges]) -> Iterator[str]:
 
 
 def _added(places: Places, found: list[StepChanges], *, whole: bool) -> Iterator[str]:
-    """Yield the files of the user in folders that the transaction created; with `whole` in the whole prefix."""
+    """Yield the files of the user in folders that the transaction created; with `whole` in the whole prefix.
+
+    In the folders of other packages that it changed, these are the files that no RECORD lists. The bytecode of a file
+    is not listed beside it.
+    """
     own = {entry.path for step in found for entry in step.entries}
-    created = {""} if whole else {folder for step in found for folder in step.created}
-    for folder in created:
-        if folder.rpartition("/")[0] in created and folder:
-            continue  # it is listed with the folder above it
+    packages = set() if whole else set(_package_folders(places.prefix, found))
+    folders = {""} if whole else {folder for step in found for folder in step.created} | packages
+    if packages:
+        base = f"{os.path.normpath(places.prefix)}{os.sep}"
+        claimed = installs.claims(places.prefix, None)
+        own |= {path.removeprefix(base).replace(os.sep, "/") for path in claimed}
+    for folder in sorted(folders):
         root = places.prefix / folder
-        for path, _ in entries.files_below(root, installs.SKIPPED if whole else ()) if root.is_dir() else ():
+        if not root.is_dir() or not folders.isdisjoint(_above(folder)):
+            continue  # it is listed with a folder above it
+        for path, _ in entries.files_below(root, installs.SKIPPED if whole else ()):
             relative = f"{folder}/{path}".lstrip("/")
-            if relative not in own and entries.source_of(relative) not in own:
+            source = entries.source_of(relative)
+            if relative not in own and (source is None or not _has_file(places.prefix, source, own)):
                 yield relative
+
+
+def _has_file(prefix: Path, source: str, own: Collection[str]) -> bool:
+    return source in own or os.path.lexists(prefix / source)
+
+
+def _package_folders(prefix: Path, found: list[StepChanges]) -> Iterator[str]:
+    """Yield the folders in site-packages that contain files which an installer changed."""
+    sites = [site.relative_to(prefix).as_posix() for site in installs.site_folders(prefix)]
+    starts = ["" if site == "." else f"{site}/" for site in sites]
+    listed = (step.entries for step in found if any(".dist-info/" in e.path for e in step.entries))
+    for path in (entry.path for step in listed for entry in step):
+        for start in (start for start in starts if path.startswith(start)):
+            name, inside, _ = path.removeprefix(start).partition("/")
+            if inside and name not in ("", "..", "__pycache__") and not name.endswith(".dist-info"):
+                yield start + name
 
 
 def _new_packages(transaction: Transaction) -> Iterator[str]:
@@ -330,17 +337,23 @@ def distributions(prefix: Path) -> set[str]:
 
 
 @uninterrupted()
-def roll_back(system: System, transaction: Transaction, *, aside: bool = False) -> list[str]:
-    """Take back every started step, newest first, delete the transaction, and return the paths that the user changed.
+def roll_back(
+    system: System, transaction: Transaction, *, aside: bool = False, named: Collection[str] = ()
+) -> UndoPreview:
+    """Take back every started step, newest first, delete the transaction, and return what of the user's is kept.
 
-    Raises UndoNeededError, with everything kept, if a kept file is lost or a path cannot be changed.
+    `named` are paths that the user changed and that may have been set aside before. Raises UndoNeededError, with
+    everything kept, if a kept file is lost or a path cannot be changed.
     """
     try:
         transaction.release()
         complete(system, transaction)
         if lost := _lost(transaction):
             raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
-        changed = take_back_steps(transaction, aside=aside)
+        found, creates = changes_of(transaction), bool(transaction.read().begin.get("creates"))
+        oldest = {entry.path: entry for step in pending(transaction, found) for entry in step.entries}
+        moves = _moves(transaction)
+        changed = [*named, *_take_back(transaction, found, aside=aside)]
         # The versions that the user installed after an interruption stay.
         changed += [path for event in transaction.read().find("done") for path in event.get("others", ())]
         if transaction.read().begin.get("uv_lock") is False:
@@ -351,7 +364,33 @@ def roll_back(system: System, transaction: Transaction, *, aside: bool = False) 
     except (OSError, DoctorError) as error:
         raise UndoNeededError(message("undo-needed", path=transaction.prefix, reason=error)) from error
     transaction.forget()
-    return changed
+    restored, removed = _counts(oldest.values())
+    told = _of_user(transaction, found, changed, whole=creates)
+    return replace(told, restored=restored, removed=removed, returned=model_cache.find_returned(moves))
+
+
+def _of_user(
+    transaction: Transaction, found: list[StepChanges], changed: Collection[str], *, whole: bool
+) -> UndoPreview:
+    """Return which of the `changed` paths were set aside and which stay, and the other files of the user that stay."""
+    places = places_of(transaction)
+    restored = {entry.path for step in found for entry in step.entries if entry.before is not None}
+    folders = {folder for path in restored for folder in _above(path)}
+    moved, kept = dict[str, None](), dict[str, None]()
+    for path in changed:
+        is_restored = path in folders or not restored.isdisjoint((path, *_above(path)))
+        inside = PurePath(path).relative_to(PurePath(path).anchor).as_posix()
+        if not is_restored and os.path.lexists(places.prefix / path):
+            kept[path] = None
+        elif (place := _standing(places.aside, inside)) is not None:
+            moved[path if place == inside else place] = None
+    added: list[str] = []
+    with contextlib.suppress(OSError):  # a folder of the user that may not be read; all is restored
+        added = [path for path in _added(places, found, whole=whole) if path not in kept]
+    aside = str(places.aside) if moved else ""
+    return UndoPreview(
+        transaction.number, changed=(*moved, *kept), added=tuple(added), kept=tuple(kept), aside=aside
+    )
 
 
 def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[str]:
@@ -376,17 +415,8 @@ def _take_back(transaction: Transaction, found: list[StepChanges], *, aside: boo
     return changed
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """An interrupted transaction that was rolled back, and the paths that the user had changed since."""
-
-    number: int
-    changed: tuple[str, ...] = field(default=())
-    returned: tuple[ReturnedModel, ...] = ()
-
-
-def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | None:
-    """Roll back the interrupted transaction; return None if there is none.
+def recover(system: System, prefix: Path, *, yes: bool = False) -> UndoPreview | None:
+    """Roll back the interrupted transaction, and return what of the user's is kept; None if there is none.
 
     Raises UndoNeededError for a damaged one; with `yes`, what can be put back is put back first.
     """
@@ -399,9 +429,7 @@ def recover(system: System, prefix: Path, *, yes: bool = False) -> Recovered | N
             _refuse_damaged(transaction, yes=yes)
         if state == "open":
             _refuse_damaged(transaction, yes=yes)
-            moves = _moves(transaction)
-            changed = tuple(roll_back(system, transaction))
-            recovered = Recovered(transaction.number, changed, model_cache.find_returned(moves))
+            recovered = roll_back(system, transaction)
         elif state == "rolled-back":
             transaction.forget()
         elif state == "committed":
@@ -418,7 +446,6 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     """
     shown = refuse(transaction, yes=yes)
     others = _set_other_versions_aside(transaction) if yes else []
-    moves = _moves(transaction)
     intents = transaction.read().find("intent")
     single = [entries.entry_from_json(entry) for intent in intents for entry in intent.get("entries", ())]
     try:  # from here on, the next command continues the undo
@@ -426,11 +453,22 @@ def undo(system: System, transaction: Transaction, *, yes: bool) -> UndoPreview:
     except OSError as error:
         reason = message("target-read-only", path=transaction.prefix, reason=error.strerror)
         raise DoctorError(reason) from error
-    roll_back(system, transaction, aside=yes)
-    changed = dict.fromkeys((*shown.changed, *others))
-    moved = tuple(path for path in changed if os.path.lexists(transaction.aside / path))
-    returned = model_cache.find_returned(moves)
-    return replace(shown, changed=moved, aside=str(transaction.aside) if moved else "", returned=returned)
+    done = roll_back(system, transaction, aside=yes, named=(*shown.changed, *others))
+    kept = replace(shown, changed=done.changed, kept=done.kept, added=done.added)
+    return replace(kept, aside=done.aside, returned=done.returned)
+
+
+@contextlib.contextmanager
+def naming_recovered(recovered: UndoPreview | None) -> Iterator[None]:
+    """Add to the error of the block what was rolled back before it, and what of the user's is kept."""
+    try:
+        yield
+    except DoctorError as error:
+        if recovered is not None:
+            lines = [message("recovered", number=recovered.transaction), *kept_lines(recovered)]
+            for line in lines:
+                error.message = message("two-lines", first=error.message, second=line)
+        raise
 
 
 def _moves(transaction: Transaction) -> list[model_cache.Move]:
@@ -574,7 +612,8 @@ def _salvage(transaction: Transaction, reason: Message) -> Text:
     count, found = _recoverable(transaction), readable(transaction)
     moves = [move for step in found for move in step.moves if transaction.is_target()]
     changed = _take_back(transaction, found, aside=True)
-    moved = [path for path in dict.fromkeys(changed) if os.path.lexists(transaction.aside / path)]
+    told = _of_user(transaction, found, changed, whole=False)
+    moved = [path for path in told.changed if path not in told.kept]
     done = message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
     named = message("undo-set-aside", aside=transaction.aside, count=len(moved), paths=moved)
     models = [

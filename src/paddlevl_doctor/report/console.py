@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from paddlevl_doctor.fix.undo_preview import kept_lines
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import NAME, invocation
 from paddlevl_doctor.messages import Text as Words
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from paddlevl_doctor.commands.check import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
-    from paddlevl_doctor.fix.undo import UndoPreview
+    from paddlevl_doctor.fix.undo_preview import UndoPreview
     from paddlevl_doctor.packages.request import Request
     from paddlevl_doctor.values.facts import Facts
     from paddlevl_doctor.values.plan import Outcome, SkippedFix, Step
@@ -271,7 +272,8 @@ class Screen:
     def fix(self, report: FixReport) -> None:
         """Print a plan, or the outcome of its steps if it was applied."""
         if report.recovered is not None:
-            self.line(self.tr("recovered", number=report.recovered), "yellow")
+            self.line(self.tr("recovered", number=report.recovered.transaction), "yellow")
+            self._undo(report.recovered, would=False)
         if report.note:
             self.line(report.note, "yellow")
         if report.applied is None:
@@ -355,28 +357,8 @@ class Screen:
         if would:
             counts = {"restored": change.restored, "removed": change.removed}
             self.line(self.tr("undo-would", number=change.transaction, **counts))
-        changed = (
-            "undo-kept-changes" if not change.aside else "undo-would-set-aside" if would else "undo-set-aside"
-        )
-        for name, paths in (
-            (changed, () if change.refusal else change.changed),
-            ("undo-stays", change.added),
-        ):
-            if paths:
-                shown = self.clean(", ".join(paths[:_MAX_PATHS]).replace("\n", "�")) + (
-                    ", …" if len(paths) > _MAX_PATHS else ""
-                )
-                self.line(self.tr(name, count=len(paths), paths=shown, aside=change.aside))
-        for model in () if change.refusal else change.returned:
-            name = (
-                "undo-model-aside"
-                if model.aside
-                else "undo-would-move-model"
-                if would
-                else "undo-model-stays"
-            )
-            place = self.clean(model.aside or model.former)
-            self.line(self.tr(name, path=self.clean(model.path), place=place))
+        for sentence in kept_lines(change, would=would):
+            self.line(sentence)
         for path in change.left_alone:
             self.line(self.tr("undo-left-alone", path=path))
         if change.refusal is not None:
@@ -390,10 +372,6 @@ class Screen:
         for row in rows:
             table.add_row(row.paddleocr, row.paddlex, Text(self.clean(row.path or "-")), row.since)
         self.console.print(table)
-
-
-_MAX_PATHS = 12
-"""The paths of the user that an undo lists."""
 
 
 def _words(value: object) -> list[Words]:

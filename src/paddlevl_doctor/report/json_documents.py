@@ -66,7 +66,7 @@ def fix_document(report: FixReport) -> Document:
     if report.note:
         fields["note"] = report.note
     if report.recovered is not None:
-        fields["recovered"] = report.recovered
+        fields |= {"recovered": report.recovered.transaction, "recovery": report.recovered}
     if report.applied is not None and report.recheck is not None:
         fields["outcome"] = report.applied.outcomes
         fields["transaction"] = report.applied.number
