@@ -49,7 +49,8 @@ class UndoPreview:
 
 def kept_lines(done: UndoPreview, *, would: bool = False) -> list[Message]:
     """Return the sentences about what of the user's an undo moved or left, or `would` move or leave."""
-    moved = tuple(path for path in done.changed if path not in frozenset(done.kept))
+    kept = frozenset(done.kept)
+    moved = tuple(path for path in done.changed if path not in kept)
     lists = [("undo-stays", done.added)]
     if done.refusal is None:
         lists.insert(0, ("undo-would-set-aside" if would else "undo-set-aside", moved))
