@@ -313,6 +313,8 @@ def test_a_dry_run_says_that_undo_refuses_because_of_a_model_that_was_downloaded
     assert not model.exists()
     model.mkdir()
     assert "has been downloaded again" in refused_as_shown(tmp_path, 1, env)
+    shown = doctor("undo", "--dry-run", "--yes", cwd=tmp_path, env=env)
+    assert (shown.code, "It would be moved aside" in " ".join(shown.stdout.split())) == (0, True)
     done = doctor("undo", "--yes", "--format", "json", cwd=tmp_path, env=env)
     (returned,) = done.document["changes"][0]["returned"]
     assert (done.code, returned["path"]) == (0, str(model))

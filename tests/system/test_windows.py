@@ -23,7 +23,7 @@ from paddlevl_doctor.fix.entries import Places, take_back
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.start_variables import Variable, content_of
 from paddlevl_doctor.fix.steps import StepContext, link_pipelines, write_text
-from paddlevl_doctor.fix.undo import take_back_steps
+from paddlevl_doctor.fix.undo import changes_of, take_back_steps
 from paddlevl_doctor.parsing.workers import warm_daemon
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.system import files, processes
@@ -83,7 +83,7 @@ def test_the_link_is_made_known_as_ours_and_taken_back_without_what_it_points_to
     assert (path.is_symlink(), files.is_junction(path)) == (not windows, windows)
     assert (path / "OCR.yaml").read_text() == "name: OCR\n"
     assert link_pipelines(ours, step(path)) == "already"
-    take_back_steps(ours.transaction)
+    take_back_steps(ours.transaction, changes_of(ours.transaction))
     assert state(site, monkeypatch, tmp_path).state == "absent"
     assert [p.name for p in (site / PIPELINES).iterdir()] == ["OCR.yaml"]
 
@@ -99,7 +99,7 @@ def test_a_dangling_link_is_replaced_and_brought_back_by_undo(
     assert state(site, monkeypatch, tmp_path).state == "dangling"
     assert link_pipelines(ours, step(path)) == "applied"
     assert state(site, monkeypatch, tmp_path).state == "right"
-    take_back_steps(ours.transaction)
+    take_back_steps(ours.transaction, changes_of(ours.transaction))
     seen = state(site, monkeypatch, tmp_path)
     assert (seen.state, seen.points_to) == ("dangling", str(tmp_path / "gone"))
 
@@ -113,7 +113,7 @@ def test_a_link_that_somebody_made_point_elsewhere_stays(
     path.rmdir()
     (tmp_path / "mine").mkdir()
     files.make_link(path, tmp_path / "mine")
-    take_back_steps(ours.transaction)
+    take_back_steps(ours.transaction, changes_of(ours.transaction))
     assert state(site, monkeypatch, tmp_path).points_to == str(tmp_path / "mine")
 
 

@@ -353,7 +353,7 @@ def roll_back(
         found, creates = changes_of(transaction), bool(transaction.read().begin.get("creates"))
         oldest = {entry.path: entry for step in pending(transaction, found) for entry in step.entries}
         moves = _moves(transaction)
-        changed = [*named, *_take_back(transaction, found, aside=aside)]
+        changed = [*named, *take_back_steps(transaction, found, aside=aside)]
         # The versions that the user installed after an interruption stay.
         changed += [path for event in transaction.read().find("done") for path in event.get("others", ())]
         if transaction.read().begin.get("uv_lock") is False:
@@ -393,15 +393,11 @@ def _of_user(
     )
 
 
-def take_back_steps(transaction: Transaction, *, aside: bool = False) -> list[str]:
+def take_back_steps(transaction: Transaction, found: list[StepChanges], *, aside: bool = False) -> list[str]:
     """Take back what can be taken back of every step, and return the paths that the user changed since.
 
     Paths outside the target are left alone if this target is a copy of the one that the journal was written for.
     """
-    return _take_back(transaction, changes_of(transaction), aside=aside)
-
-
-def _take_back(transaction: Transaction, found: list[StepChanges], *, aside: bool) -> list[str]:
     places, here = places_of(transaction), transaction.is_target()
     changed: list[str] = []
     for step in pending(transaction, found):
@@ -611,7 +607,7 @@ def _salvage(transaction: Transaction, reason: Message) -> Text:
     """Put back what can be put back, move the damaged transaction out of the way, and return what happened."""
     count, found = _recoverable(transaction), readable(transaction)
     moves = [move for step in found for move in step.moves if transaction.is_target()]
-    changed = _take_back(transaction, found, aside=True)
+    changed = take_back_steps(transaction, found, aside=True)
     told = _of_user(transaction, found, changed, whole=False)
     moved = [path for path in told.changed if path not in told.kept]
     done = message("undo-salvaged", count=count, reason=reason, kept=transaction.set_damaged_aside())
