@@ -78,8 +78,9 @@ def resolved(answer: InstallOption, platform: str, index: PaddleIndex, folder: P
     """Resolve what an answer installs, with the options that it gives uv; return every version by name."""
     words = index.local(answer.commands[1])
     wanted = [answer.wheel.requirement, *answer.version_set.stack()]
-    options = words[3 : -len(wanted)]
-    assert (words[:3], words[-len(wanted) :]) == (["uv", "pip", "install"], wanted)
+    options = words[5 : -len(wanted)]
+    assert words[:5] == ["uv", "pip", "install", "--python", ".venv"]
+    assert words[-len(wanted) :] == wanted
     if answer.wheel.find_links:
         options += ["--find-links", index.nvidia]
     for_python = ("--python-platform", platform, "--python-version", answer.machine.python)
