@@ -3,7 +3,8 @@
 `-m quick` runs the tests of checks, plans, patches' data and reports alone, and prints their coverage.
 
 A number of kills alone says little. Images for containers often set PYTHONDONTWRITEBYTECODE; every start of the
-doctor and of the stack would then compile all of it anew. Under nohup a closed terminal is heard by nobody.
+doctor and of the stack would then compile all of it anew. Under nohup a process ignores that its terminal was closed,
+and in the background of a shell it ignores Ctrl-C.
 Property tests try the same cases every time, so that a run fails for what was changed; `--hypothesis-profile default`
 looks for new ones.
 """
@@ -21,8 +22,13 @@ import pytest
 from hypothesis import settings
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # several tests share the cores; waiting threads would use them up
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.load_profile("ci")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from test_installed_files import install
 
 from checks_machines import machine
 from paddlevl_doctor.checks.file_findings import judge_files
+from paddlevl_doctor.facts import site_walk
 from paddlevl_doctor.facts.installed_files import compare
 from paddlevl_doctor.facts.site_walk import walk
 from paddlevl_doctor.values.findings import no_bar
@@ -39,14 +42,19 @@ def test_files_beside_listed_ones_are_named_and_folders_without_any_only_once(tm
     assert (list(found.states), found.unread) == (["a/b/c.py"], ())
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root can list every folder")
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is imitated, because root can list every folder."""
     put(tmp_path, "a/__init__.py", "a/b/c.py")
-    (tmp_path / "a/b").chmod(0)
-    try:
-        assert walk(str(tmp_path), {"a/__init__.py": "", "a/b/c.py": "x"}, 2**63).unread == ("a/b/",)
-    finally:
-        (tmp_path / "a/b").chmod(0o755)
+    scandir = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if str(path).rstrip("/").endswith("a/b"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(site_walk, "_BY_DESCRIPTOR", False)
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert walk(str(tmp_path), {"a/__init__.py": "", "a/b/c.py": "x"}, 2**63).unread == ("a/b/",)
 
 
 def test_a_folder_that_is_gone_while_it_is_looked_at_makes_the_finding_unknown(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def create_engines(context: ParseContext, name: str, folder: Path, pages: int) -
     if name == "reader":
         found.devices = ("cpu",)
         found.cache_key = f"reader rapidocr={metadata.version('rapidocr')} doctor={__version__}"
-        threads = threads_for(system.cpu_count())
+        threads = threads_for(system.cpu_count(), system.env)
         found.engines.append(ReaderEngine(system.env, folder, threads, found.samples))
         return found
     if name == "server":
@@ -122,7 +122,8 @@ def create_cross_checker(
     cores = context.system.cpu_count() // (2 if "cpu" in engines.devices else 1)
     folder = source.folder / "witness"
     folder.mkdir(exist_ok=True)
-    return CrossCheckQueue(source, scope, ReaderEngine(context.system.env, folder, threads_for(cores)))
+    env = context.system.env
+    return CrossCheckQueue(source, scope, ReaderEngine(env, folder, threads_for(cores, env)))
 
 
 # --- the native engine ------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 import documents
 from paddlevl_doctor.commands.parse import ASSETS
 from paddlevl_doctor.parsing.engines.base import PageFailedError, Task
-from paddlevl_doctor.parsing.engines.embedded import ReaderEngine
+from paddlevl_doctor.parsing.engines.embedded import ReaderEngine, threads_for
 from paddlevl_doctor.parsing.engines.embedded_worker import engine_options, split_into_bands
 from paddlevl_doctor.parsing.evaluate.ground_truth import load_truth
 from paddlevl_doctor.parsing.evaluate.verdict import READER_CLAIMS, THRESHOLDS, compare_with_truth
@@ -245,3 +245,13 @@ def test_missing_weights_are_named_instead_of_downloaded(tmp_path):
 
     with pytest.raises(FileNotFoundError, match="rapidocr came without weights for Rec"):
         engine_options(tmp_path, 1)
+
+
+@pytest.mark.parametrize(
+    ("cores", "limit", "threads"),
+    [(2, None, 2), (64, None, 8), (64, "4", 4), (2, "4", 2), (2, "0", 1), (2, "4,2", 2), (1, "", 1)],
+)
+def test_the_reader_has_a_thread_per_core_within_the_limit_of_the_user(
+    cores: int, limit: str | None, threads: int
+) -> None:
+    assert threads_for(cores, {} if limit is None else {"OMP_NUM_THREADS": limit}) == threads

@@ -41,9 +41,10 @@ def is_reader_installed() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))
 
 
-def threads_for(cores: int) -> int:
-    """Return the number of threads for a machine with this number of cores."""
-    return max(1, min(cores, _MAX_THREADS))
+def threads_for(cores: int, env: Mapping[str, str]) -> int:
+    """Return the number of threads for a machine with this number of cores; OMP_NUM_THREADS limits it, too."""
+    limit = env.get("OMP_NUM_THREADS", "").strip()
+    return max(1, min(cores, _MAX_THREADS, int(limit) if limit.isdecimal() else cores))
 
 
 @dataclass
