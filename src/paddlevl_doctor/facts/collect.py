@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-import sys
 import threading
 from collections.abc import Collection
 from pathlib import Path
@@ -15,9 +12,11 @@ from paddlevl_doctor.facts.deciding_files import look_at_deciding_files
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
+from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import Choice, Silent, collect_broken, collect_target
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
+from paddlevl_doctor.facts.working_folder import hiding_modules
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
@@ -86,8 +85,7 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
 def _patched_file(
     system: System, target: Target, patch: Patch, path: str, recorded: Collection[str]
 ) -> PatchedFile:
-    data = system.read_bytes(Path(target.folder_of(patch.distribution)) / path)
-    digest = None if data is None else hashlib.sha256(data).hexdigest()
+    digest = system.digest(Path(target.folder_of(patch.distribution)) / path, "sha256")
     return PatchedFile(patch.id, path, digest, digest in recorded)
 
 
@@ -139,52 +137,3 @@ def free_disks(system: System, target: Target | None, choice: Choice) -> dict[st
     }
     free = {name: system.free_disk_mb(path) for name, path in places.items()}
     return {name: mb for name, mb in free.items() if mb is not None}
-
-
-# --- modules and programs of other environments ---------------------------------------------------------------
-
-_PROGRAMS = ("paddleocr", "paddlex", "uv", "pip", "f2py", "tqdm")
-_INTERPRETER = re.compile(
-    rb"""#!(?:/bin/sh\n'''exec'\s)?['"]?(/[^'"\n]+)/bin/(?:python|pypy)[\w.]*['"]?(?:\s|$)"""
-)
-"""The first line of a script, or the first two, if the path is too long for one or contains a space (distlib, uv)."""
-_HEAD_BYTES = 1000
-
-
-def scripts_of_other(system: System, target: Target) -> str | None:
-    """Return the environment whose Python the programs in `bin` start, if it is not the one that they lie in.
-
-    Windows has no such scripts. Of an environment whose programs find their Python beside them, None is returned.
-    """
-    if not target.is_virtual or system.platform == "win32":
-        return None
-    for name in _PROGRAMS:
-        head = system.read_head(Path(target.prefix, "bin", name), _HEAD_BYTES)
-        found = _INTERPRETER.match(head or b"")
-        if found:
-            other = Path(found[1].decode(errors="replace"))
-            return None if other.resolve() == Path(target.prefix).resolve() else str(other)
-    return None
-
-
-_STACK = frozenset({"paddle", "paddlex", "paddleocr", "numpy", "cv2", "safetensors", "PIL", "pandas", "yaml"})
-_NEVER = ("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo")
-_EARLY = ("abc", "codecs", "encodings", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat")
-_HARMLESS = frozenset((*_NEVER, *_EARLY))
-"""Standard modules that are imported before Python looks into the working folder, or never by the stack."""
-
-
-def hiding_modules(system: System) -> tuple[str, ...]:
-    """Return the files and packages (with a slash at the end) in the working folder that hide other modules.
-
-    Python looks into the folder of a script, or into the working folder, before all others.
-    """
-    hidden = (_STACK | set(sys.stdlib_module_names)) - set(sys.builtin_module_names) - _HARMLESS
-    found = []
-    for name in system.names(system.cwd()):
-        module, dot, suffix = name.partition(".")
-        if module in hidden and (dot, suffix) == (".", "py"):
-            found.append(name)
-        elif name in hidden and system.exists(system.cwd() / name / "__init__.py"):
-            found.append(f"{name}/")
-    return tuple(found)

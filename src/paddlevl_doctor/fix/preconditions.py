@@ -8,8 +8,8 @@ from pathlib import Path
 
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.fix.installs import recorded_paths
+from paddlevl_doctor.knowledge.installed_sizes import InstalledSize, cuda_libraries, total_of
 from paddlevl_doctor.knowledge.patches import find_patch
-from paddlevl_doctor.knowledge.resource_estimates import InstalledSize, cuda_libraries, total_of
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE
 from paddlevl_doctor.packages.request import Request

@@ -12,9 +12,9 @@ from paddlevl_doctor.values.facts import Gpu, Gpus, Host
 from paddlevl_doctor.values.findings import Command
 
 _WHEELS = ("--only-binary", ":all:")
-_NEW = ".venv"
-"""The environment that the printed commands create; uv installs into it by this name, whatever is active."""
 """uv must not compile packages on the user's machine; `fix` uses the same option."""
+_NEW = ".venv"
+"""The environment that the printed commands create, and into which they install even if another one is active."""
 
 
 @dataclass(frozen=True)

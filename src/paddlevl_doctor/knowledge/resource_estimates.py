@@ -1,8 +1,7 @@
-"""Estimates the needs of PaddleOCR-VL: peak GPU memory, download sizes and installed sizes.
+"""Estimates the peak GPU memory of PaddleOCR-VL (matrix/memory.toml) and download sizes (matrix/downloads.toml).
 
-The tables are matrix/memory.toml, matrix/downloads.toml and matrix/sizes.toml. The memory estimate is based on one
-measured run (PaddlePaddle/PaddleOCR#17349) and on the allocations in paddlex's code. `check` loads this module only on
-machines with a GPU, `fix` only to apply a plan.
+The memory estimate is based on one measured run (PaddlePaddle/PaddleOCR#17349) and on the allocations in paddlex's
+code. `check` loads this module only on machines with a GPU.
 """
 
 from __future__ import annotations
@@ -268,48 +267,3 @@ def _models_mb(paddlex: str) -> int | None:
     parts = [sizes.get(name or "") for name in (pipeline.layout_model, pipeline.language_model)]
     known = [part for part in parts if part is not None]
     return round(sum(known) / _MB) if len(known) == len(parts) else None
-
-
-# --- installed sizes ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SizeGroup(Fact):
-    """Sizes from one source, each as "NAME KIB FILES"."""
-
-    sizes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class InstalledSize:
-    """The space and the number of files and folders that a distribution takes."""
-
-    kib: int
-    files: int
-
-
-_UNKNOWN = InstalledSize(8 << 10, 200)
-_UNKNOWN_CUDA = InstalledSize(300 << 10, 100)
-"""A distribution whose name begins with nvidia- and that is in no table."""
-
-
-@functools.cache
-def _table() -> dict[str, InstalledSize]:
-    rows = (size.split() for group in load_rows("sizes", "group", SizeGroup) for size in group.sizes)
-    return {name: InstalledSize(int(kib), int(files)) for name, kib, files in rows}
-
-
-def size_of(name: str) -> InstalledSize:
-    """Return the size of a distribution; `name` is normalised."""
-    return _table().get(name) or (_UNKNOWN_CUDA if name.startswith("nvidia-") else _UNKNOWN)
-
-
-def total_of(names: Iterable[str]) -> InstalledSize:
-    """Return the size of some distributions together."""
-    sizes = [size_of(name) for name in names]
-    return InstalledSize(sum(size.kib for size in sizes), sum(size.files for size in sizes))
-
-
-def cuda_libraries(tag: str) -> frozenset[str]:
-    """Return the NVIDIA packages that paddlepaddle-gpu of a CUDA variant (cu126) requires on Linux."""
-    return frozenset(name for name in _table() if name.startswith("nvidia-") and name.endswith(f"-{tag[:4]}"))
