@@ -20,6 +20,7 @@ from paddlevl_doctor.data_files import data_folder
 from paddlevl_doctor.facts.model_cache import collect_cache
 from paddlevl_doctor.knowledge import (
     catalogue,
+    installed_sizes,
     resource_estimates,
     servers,
     tables,
@@ -56,7 +57,7 @@ FILES: dict[str, dict[str, type[tables.Fact]]] = {
     "pipelines": {"pipeline": catalogue.Pipeline},
     "releases": {"paddleocr": catalogue.PaddleocrRelease, "paddlex": catalogue.PaddlexRelease},
     "servers": {"backend": servers.Backend, "memory": servers.ServerMemory, "pinned": servers.Pinned},
-    "sizes": {"group": resource_estimates.SizeGroup},
+    "sizes": {"group": installed_sizes.SizeGroup},
     "sets": {
         "set": version_sets.VersionSet,
         "gpu": version_sets.GpuVersion,
@@ -402,7 +403,7 @@ def test_plain_versions_compare_as_numbers(version: str, parts: tuple[int, ...])
 def test_every_tested_version_and_every_cuda_library_has_a_size() -> None:
     known = {
         size.split()[0]
-        for group in tables.load_rows("sizes", "group", resource_estimates.SizeGroup)
+        for group in tables.load_rows("sizes", "group", installed_sizes.SizeGroup)
         for size in group.sizes
     }
     lists = (data_folder("matrix") / "resolved").glob("*.txt")
@@ -415,8 +416,8 @@ def test_every_tested_version_and_every_cuda_library_has_a_size() -> None:
 
 def test_sizes_are_those_of_installed_files_and_not_of_archives() -> None:
     """scipy's wheel has 35 MB; the CUDA libraries of cu126 take 3 GB."""
-    assert resource_estimates.size_of("scipy").kib >> 10 in range(105, 125)
-    assert resource_estimates.size_of("paddlepaddle").kib >> 10 in range(600, 750)
-    libraries = resource_estimates.cuda_libraries("cu126")
+    assert installed_sizes.size_of("scipy").kib >> 10 in range(105, 125)
+    assert installed_sizes.size_of("paddlepaddle").kib >> 10 in range(600, 750)
+    libraries = installed_sizes.cuda_libraries("cu126")
     assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12"} <= libraries
-    assert resource_estimates.total_of(libraries).kib >> 10 > 3_000
+    assert installed_sizes.total_of(libraries).kib >> 10 > 3_000

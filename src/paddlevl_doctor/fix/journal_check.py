@@ -117,6 +117,12 @@ class _JournalCheck:
             self.prefix, self.transaction.journal, message("journal-leaves", named=path, prefix=self.prefix)
         )
 
+    def _refuse_link(self, folder: Path) -> None:
+        """Refuse a path behind a link that leads out of the target; the user may have put the link there."""
+        link = next((path for path in reversed((folder, *folder.parents)) if self._leads_out(path)), folder)
+        reason = message("journal-behind-link", named=folder, link=link, prefix=self.prefix)
+        _refuse(self.prefix, self.transaction.journal, reason)
+
     def _leads_out(self, path: Path) -> bool:
         return path.is_relative_to(self.prefix) and _is_link(path)
 
@@ -153,17 +159,21 @@ class _JournalCheck:
 
     def _entry(self, entry: Entry) -> None:
         if entry.kept is not None:
-            path = self.transaction.folder / entry.kept
-            if PurePath(entry.kept).is_absolute() or ".." in PurePath(entry.kept).parts:
-                self._refuse_outside(entry.kept)
-            if not path.parent.resolve().is_relative_to(self.transaction.folder.resolve()):
-                self._refuse_outside(path)
+            self._kept(entry.kept)
         if not entry.is_outside:
             self._inside(entry.path, (self.prefix / entry.path).parent)
         elif Path(entry.path).name == _LINK:
             self._link(entry)
         else:
             self._model(entry.path)
+
+    def _kept(self, name: str) -> None:
+        """Check a kept entry: below the folder of the transaction, and only its last part may be a link."""
+        path = self.transaction.folder / name
+        if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+            self._refuse_outside(name)
+        if not path.parent.resolve().is_relative_to(self.transaction.folder.resolve()):
+            self._refuse_outside(path)
 
     def _inside(self, name: str, folder: Path) -> None:
         """Check a relative path by its folder: it is in the target, with its links resolved.
@@ -178,11 +188,7 @@ class _JournalCheck:
         if ".." in pure.parts and not self._is_of_installation(folder):
             self._refuse_outside(name)
         if ".." not in pure.parts and not folder.resolve().is_relative_to(self.prefix.resolve()):
-            link = next(
-                (path for path in reversed((folder, *folder.parents)) if self._leads_out(path)), folder
-            )
-            reason = message("journal-behind-link", named=folder, link=link, prefix=self.prefix)
-            _refuse(self.prefix, self.transaction.journal, reason)
+            self._refuse_link(folder)
         cache = folder / "__pycache__"
         if cache.is_symlink():
             self._refuse_outside(cache)

@@ -65,13 +65,16 @@ def _wait_for(folder: Path, prefix: Path, wait: float) -> int:
                 message("target-locked", path=prefix, pid=holder.pid, command=holder.command, since=since)
             )
         if waited > (_SETTLE if holder is None else wait):
-            seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
-            names = [
-                f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())
-            ]
-            raise UsageError(message("target-busy", path=prefix, programs=", ".join(names) or "?"))
+            raise UsageError(message("target-busy", path=prefix, programs=_running_programs(prefix)))
         time.sleep(_PAUSE)
     return descriptor
+
+
+def _running_programs(prefix: Path) -> str:
+    """Return the visible processes whose command line names this target."""
+    seen = [p for p in psutil.process_iter(["name", "cmdline"]) if p.pid != os.getpid()]
+    names = [f"{p.info['name']} {p.pid}" for p in seen if str(prefix) in " ".join(p.info["cmdline"] or ())]
+    return ", ".join(names) or "?"
 
 
 # --- the lock file ----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from paddlevl_doctor.messages import message
 from paddlevl_doctor.packages.gpu_wheel import PACKAGE
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.packages.resolve import TargetPlatform
-from paddlevl_doctor.packages.uv import is_cached
+from paddlevl_doctor.packages.uv import is_cached, listed_requirements, pinned_versions
 from paddlevl_doctor.packages.wheelhouse import Wheelhouse
 from paddlevl_doctor.system.files import is_junction, is_same_disk
 from paddlevl_doctor.system.machine import System
@@ -106,7 +106,6 @@ def changed_names(step: Step) -> tuple[str, ...]:
 
 
 _ADDED = re.compile(r"^[+~] ([A-Za-z0-9._-]+) ", re.MULTILINE)
-_PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 _OWN_MB = 20
 """The journal, the space that is reserved for a rollback, and the links to 25,000 former files."""
 _OWN_FILES = 2_000
@@ -125,8 +124,7 @@ def _installed_by(system: System, step: Step) -> set[str]:
     if step.diff:
         return set(_ADDED.findall(step.diff))
     words = step.commands[0] if step.commands else ()
-    lists = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--requirements"]
-    tested = {name for path in lists for name in _PINNED.findall(system.read_text(Path(path)) or "")}
+    tested = set(pinned_versions(listed_requirements(system, words)))
     variant = re.search(rf"/(cu\d+)/{PACKAGE}/", " ".join(words))
     return tested | set(_names(step)) | (cuda_libraries(variant[1]) if variant else set())
 

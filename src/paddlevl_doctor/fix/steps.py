@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import field, replace
@@ -24,7 +23,15 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.invocation import invocation
 from paddlevl_doctor.knowledge.patches import Patch, find_patch
 from paddlevl_doctor.messages import Message, Text, message
-from paddlevl_doctor.packages.uv import INSTALL_TIMEOUT, install, parse_changes, run_uv, uv_locked
+from paddlevl_doctor.packages.uv import (
+    INSTALL_TIMEOUT,
+    install,
+    listed_requirements,
+    parse_changes,
+    pinned_versions,
+    run_uv,
+    uv_locked,
+)
 from paddlevl_doctor.patching import file_patcher
 from paddlevl_doctor.patching.proof import Proof, prove_all
 from paddlevl_doctor.shells import POWERSHELL, SH, source_command
@@ -321,15 +328,8 @@ def _planned_versions(context: StepContext, step: Step) -> dict[str, str | None]
         return dict.fromkeys(map(canonicalize_name, step.names))
     if not isinstance(step, InstallPackages):
         return {}
-    words = step.commands[0]
-    lists = [Path(words[at + 1]) for at, word in enumerate(words[:-1]) if word == "--requirements"]
-    lines = [line for path in lists for line in (context.system.read_text(path) or "").splitlines()]
-    pins = (_PIN.match(line) for line in (*lines, *step.requirements, *step.exact))
-    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
-
-
-_PIN = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!_-]+)(?=\s|;|\\|$)")
-"""A requirement of one version; a pattern such as `3.7.*` is none."""
+    listed = listed_requirements(context.system, step.commands[0])
+    return {**pinned_versions((*listed, *step.requirements, *step.exact))}
 
 
 def claims_of(

@@ -178,11 +178,13 @@ def foresee(transaction: Transaction, *, yes: bool, newer: Collection[str] = ())
     A damaged transaction is counted by what `yes` would put back. The paths `newer` are changed back by others first.
     """
     damage = damage_of(transaction)
-    shown = preview(transaction, newer) if damage is None else _salvageable(transaction)
+    lost = [] if damage else _lost(transaction)
+    shown = _salvageable(transaction) if damage else preview(transaction, newer, lost)
     try:
         if yes:
             _refuse_blocked_aside(transaction)
-        _refuse_damaged(transaction, yes=False)
+        if reason := damage or _lost_reason(lost):
+            raise UndoNeededError(_offer(transaction, reason))
         if not yes:
             _refuse_changed(transaction, shown)
     except DoctorError as error:
@@ -214,10 +216,10 @@ def _is_interrupted(transaction: Transaction) -> bool:
     return recorded.state == "open" or (recorded.state == "damaged" and not recorded.was_committed)
 
 
-def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPreview:
+def preview(transaction: Transaction, newer: Collection[str] = (), lost: Collection[str] = ()) -> UndoPreview:
     """Return what an undo of a complete transaction would do; the paths `newer` are changed back by others first.
 
-    Raises UndoNeededError for a damaged list of changes.
+    `lost` are the paths without a usable kept file. Raises UndoNeededError for a damaged list of changes.
     """
     places, here = places_of(transaction), transaction.is_target()
     found = changes_of(transaction)
@@ -227,7 +229,6 @@ def preview(transaction: Transaction, newer: Collection[str] = ()) -> UndoPrevie
     creates = bool(transaction.read().begin.get("creates"))
     found_changed = (path for entry in newest.values() for path in _changed_paths(places, entry, oldest))
     changed = dict.fromkeys((*found_changed, *_other_version_paths(transaction, newer)))
-    lost = set(_lost(transaction))
     added = _added(places, found, whole=creates)
     return UndoPreview(
         transaction.number,
@@ -348,8 +349,8 @@ def roll_back(
     try:
         transaction.release()
         complete(system, transaction)
-        if lost := _lost(transaction):
-            raise UndoNeededError(damaged(transaction, message("kept-lost", count=len(lost), paths=lost[:5])))
+        if reason := _lost_reason(_lost(transaction)):
+            raise UndoNeededError(damaged(transaction, reason))
         found, creates = changes_of(transaction), bool(transaction.read().begin.get("creates"))
         oldest = {entry.path: entry for step in pending(transaction, found) for entry in step.entries}
         moves = _moves(transaction)
@@ -536,10 +537,11 @@ def _refuse_damaged(transaction: Transaction, *, yes: bool) -> None:
 
 def _problem(transaction: Transaction) -> Message | None:
     """Return why a transaction cannot be taken back whole: its record or a kept file is damaged; None if it can be."""
-    reason = damage_of(transaction)
-    if reason is None and (lost := _lost(transaction)):
-        return message("kept-lost", count=len(lost), paths=lost[:5])
-    return reason
+    return damage_of(transaction) or _lost_reason(_lost(transaction))
+
+
+def _lost_reason(lost: Sequence[str]) -> Message | None:
+    return message("kept-lost", count=len(lost), paths=lost[:5]) if lost else None
 
 
 def _lost(transaction: Transaction) -> list[str]:

@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from packaging.utils import canonicalize_name
 
 from paddlevl_doctor.facts.collect import uv_cache
 from paddlevl_doctor.frozen import dataclass
@@ -141,6 +142,22 @@ def _prefix_of(arguments: Sequence[str]) -> Path | None:
     if "--python" not in arguments:
         return None
     return Path(arguments[arguments.index("--python") + 1]).parent.parent
+
+
+_PIN = re.compile(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!_-]+)(?=\s|;|\\|$)")
+"""A requirement of one version; a pattern such as `3.7.*` is none."""
+
+
+def pinned_versions(requirements: Iterable[str]) -> dict[str, str]:
+    """Return the versions, by normalised name, of the requirements that allow one version only."""
+    pins = (_PIN.match(line) for line in requirements)
+    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
+
+
+def listed_requirements(system: System, arguments: Sequence[str]) -> list[str]:
+    """Return the lines of the files that a command names with --requirements."""
+    paths = [value for option, value in itertools.pairwise(arguments) if option == "--requirements"]
+    return [line for path in paths for line in (system.read_text(Path(path)) or "").splitlines()]
 
 
 def _reads_network(arguments: Sequence[str]) -> bool:

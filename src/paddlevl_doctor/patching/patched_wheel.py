@@ -70,7 +70,15 @@ def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
     """
     local = f"{source.version}+{REVISION}"
     info = f"{source.info.removesuffix(f'-{source.version}.dist-info')}-{local}.dist-info"
-    patched = {}
+    patched = _patched(source, patches)
+    members = dict(_renamed({**source.members, **patched}, source, local, info))
+    members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
+    members[f"{info}/{SBOMS}/paddlevl-doctor.cdx.json"] = Member(_sbom(source, local, patches, patched))
+    return _packed(info, members, folder)
+
+
+def _patched(source: Published, patches: Sequence[Patch]) -> dict[str, Member]:
+    found = {}
     for patch in patches:
         for file in patch.files:
             member = source.members.get(file.path)
@@ -79,11 +87,8 @@ def build(source: Published, patches: Sequence[Patch], folder: Path) -> Path:
                 raise UsageError(
                     message("patch-does-not-fit", patch=patch.id, name=source.name, version=source.version)
                 )
-            patched[file.path] = Member(plan_change(file, member.data), member.executable)
-    members = dict(_renamed({**source.members, **patched}, source, local, info))
-    members[f"{info}/{MANIFEST}"] = Member(_manifest(source, patches))
-    members[f"{info}/{SBOMS}/paddlevl-doctor.cdx.json"] = Member(_sbom(source, local, patches, patched))
-    return _packed(info, members, folder)
+            found[file.path] = Member(plan_change(file, member.data), member.executable)
+    return found
 
 
 def repack(source: Published, folder: Path) -> Path:
