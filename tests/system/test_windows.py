@@ -21,9 +21,10 @@ from paddlevl_doctor.facts.target import Choice
 from paddlevl_doctor.fix import installs, journal, lock
 from paddlevl_doctor.fix.entries import Places, take_back
 from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.recorded_changes import changes_of
 from paddlevl_doctor.fix.start_variables import Variable, content_of
 from paddlevl_doctor.fix.steps import StepContext, link_pipelines, write_text
-from paddlevl_doctor.fix.undo import changes_of, take_back_steps
+from paddlevl_doctor.fix.undo import take_back_steps
 from paddlevl_doctor.parsing.workers import warm_daemon
 from paddlevl_doctor.parsing.workers.json_lines_process import JsonLinesProcess
 from paddlevl_doctor.system import files, processes

@@ -11,17 +11,9 @@ from paddlevl_doctor.commands.fix import target_paths
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
+from paddlevl_doctor.fix.recorded_changes import damage_of, known_changes
 from paddlevl_doctor.fix.report import UndoReport
-from paddlevl_doctor.fix.undo import (
-    damage_of,
-    foresee,
-    known_changes,
-    naming_recovered,
-    recover,
-    refuse,
-    undo,
-    unrecoverable,
-)
+from paddlevl_doctor.fix.undo import foresee, naming_recovered, recover, refuse, undo, unrecoverable
 from paddlevl_doctor.fix.undo_preview import UndoPreview
 from paddlevl_doctor.messages import message, sentences
 from paddlevl_doctor.system.machine import System

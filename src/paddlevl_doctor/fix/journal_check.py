@@ -18,7 +18,7 @@ from paddlevl_doctor.facts.target import Choice, collect_target
 from paddlevl_doctor.fix import installs, journal
 from paddlevl_doctor.fix.entries import Entry, folders_below
 from paddlevl_doctor.fix.journal import Transaction
-from paddlevl_doctor.fix.undo import StepChanges, changes_of, complete, readable
+from paddlevl_doctor.fix.recorded_changes import StepChanges, changes_of, complete, readable
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import is_junction

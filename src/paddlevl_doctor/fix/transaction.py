@@ -10,7 +10,8 @@ from pathlib import Path
 
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.steps import DO, StepContext, proof_note, prove_patches
-from paddlevl_doctor.fix.undo import distributions, roll_back
+from paddlevl_doctor.fix.undo import roll_back
+from paddlevl_doctor.fix.user_changes import distributions
 from paddlevl_doctor.messages import Text, message, sentences
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, RolledBackError
