@@ -273,20 +273,27 @@ def command(
         parameters = inspect.signature(body, eval_str=True).parameters
         own = [p.replace(kind=p.KEYWORD_ONLY) for name, p in parameters.items() if name != "common"]
         shared = [p for p in _common_options(formats) if p.name not in parameters]
-
-        def call(**options: Any) -> None:
-            common = Common(verb, **{parameter.name: options.pop(parameter.name) for parameter in shared})
-            # Of an option that both have, the common one chooses the target.
-            given = tuple(_deciding_options({**options, **vars(common)}))
-            set_invocation(dataclasses.replace(invocation(), options=given))
-            run(common, lambda common: body(common, **options))
-
-        call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, {}
-        call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
-        app.command(name or body.__name__)(call)
+        app.command(name or body.__name__)(_runner(verb, body, own, shared))
         return body
 
     return register
+
+
+def _runner(
+    verb: str, body: Body, own: list[inspect.Parameter], shared: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """Return the function that typer calls: its parameters are the options, and it ends the process."""
+
+    def call(**options: Any) -> None:
+        common = Common(verb, **{parameter.name: options.pop(parameter.name) for parameter in shared})
+        # Of an option that both have, the common one chooses the target.
+        given = tuple(_deciding_options({**options, **vars(common)}))
+        set_invocation(dataclasses.replace(invocation(), options=given))
+        run(common, lambda common: body(common, **options))
+
+    call.__name__, call.__doc__, call.__annotations__ = body.__name__, body.__doc__, {}
+    call.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
+    return call
 
 
 def _deciding_options(given: Mapping[str, Any]) -> Iterator[Option]:

@@ -168,17 +168,23 @@ class _Reader:
             place = self.verifier.place(signature, window, hit.offset)
             if place is not None and place != self.last.get(signature.owner):
                 self.last[signature.owner] = place
-                if seen is None:
-                    self.found[signature.owner] = Seen(self.by_id[signature.owner], place)
-                else:
-                    first = min(seen.place, place, key=lambda one: one.order)
-                    self.found[signature.owner] = replace(seen, place=first, count=seen.count + 1)
-                if self.looked < _MAX_SYSTEM_SAMPLES:
-                    self.looked += 1
-                    _, data, _ = window.around(hit.offset)
-                    self.systems.update(
-                        {name: len(p.findall(data)) for name, p in _SYSTEMS.items() if p.search(data)}
-                    )
+                self._add(signature.owner, place, seen)
+                self._count_systems(window, hit.offset)
+
+    def _count_systems(self, window: LogWindow, offset: int) -> None:
+        if self.looked < _MAX_SYSTEM_SAMPLES:
+            self.looked += 1
+            _, data, _ = window.around(offset)
+            self.systems.update(
+                {name: len(p.findall(data)) for name, p in _SYSTEMS.items() if p.search(data)}
+            )
+
+    def _add(self, owner: str, place: LogPosition, seen: Seen | None) -> None:
+        if seen is None:
+            self.found[owner] = Seen(self.by_id[owner], place)
+        else:
+            first = min(seen.place, place, key=lambda one: one.order)
+            self.found[owner] = replace(seen, place=first, count=seen.count + 1)
 
     def _judge(self, window: LogWindow, hits: list[Hit], number: int) -> None:
         line = window.number_of(hits[number].offset)

@@ -34,15 +34,20 @@ def show(screen: Screen, report: ParseReport) -> None:
     for reason in report.verdict.reasons:
         screen.line(f"  {screen.render(reason)}", "dim")
     for document in report.documents:
-        shown = document.differences if screen.verbose else document.differences[:_DIFFERENCES]
-        for found in shown:
-            line = screen.tr(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
-            screen.line(f"  {line}", "yellow")
-        hidden = len(document.differences) - len(shown)
-        if hidden:
-            screen.line("  " + screen.tr("differences-more", count=hidden), "dim")
-        if screen.verbose or not document.verdict.passed:
-            _diff(screen, document.diff)
+        _differences(screen, document)
+
+
+def _differences(screen: Screen, document: DocumentReport) -> None:
+    """Print the differences of the cross-check and, for a failed document, the diff to the ground truth."""
+    shown = document.differences if screen.verbose else document.differences[:_DIFFERENCES]
+    for found in shown:
+        line = screen.tr(f"difference-{found.kind.value}", page=found.page + 1, text=found.text)
+        screen.line(f"  {line}", "yellow")
+    hidden = len(document.differences) - len(shown)
+    if hidden:
+        screen.line("  " + screen.tr("differences-more", count=hidden), "dim")
+    if screen.verbose or not document.verdict.passed:
+        _diff(screen, document.diff)
 
 
 def _reading(screen: Screen, report: ParseReport) -> None:

@@ -45,18 +45,20 @@ def show_status(screen: Screen, files: Sequence[FileStatus]) -> None:
     table = screen.table("column-patch", "column-state")
     for file in files:
         style = "red" if file.problem == "lost" else _STYLES.get(file.state, "")
-        words = tr(f"state-{file.state}", screen.lang)
-        key = {"lost": "patch-lost-here", "unneeded": "patch-not-needed"}.get(file.problem or "")
-        if file.state == "other-version" and file.problem == "other-release":
-            key = "patch-needed" if file.needed else "patch-other-release"
-        table.add_row(
-            file.patch,
-            Text(f"{words}{tr('label-colon', screen.lang)}{tr(key, screen.lang)}" if key else words, style),
-        )
+        table.add_row(file.patch, Text(_state(file, screen.lang), style))
         if screen.verbose:
             shared = screen.tr("patch-shared", links=file.links) if file.links > 1 else ""
             table.add_row("", Text(", ".join(filter(None, (file.path, shared))), "dim", overflow="fold"))
     screen.console.print(table)
+
+
+def _state(file: FileStatus, lang: str) -> str:
+    """Return the state as text, with what is wrong: the patch is lost, not needed, or for another release."""
+    words = tr(f"state-{file.state}", lang)
+    key = {"lost": "patch-lost-here", "unneeded": "patch-not-needed"}.get(file.problem or "")
+    if file.state == "other-version" and file.problem == "other-release":
+        key = "patch-needed" if file.needed else "patch-other-release"
+    return f"{words}{tr('label-colon', lang)}{tr(key, lang)}" if key else words
 
 
 def show_wheel(screen: Screen, path: Path, chosen: Sequence[Patch], python: str) -> None:
