@@ -72,7 +72,7 @@ def _with_integrity(
 ) -> tuple[Finding, ...]:
     """Replace the findings about installed files by those of a comparison of every file with its RECORD."""
     from paddlevl_doctor.checks.file_findings import judge_files  # noqa: PLC0415 - loads `patches`
-    from paddlevl_doctor.facts.conda import without_condas  # noqa: PLC0415 - as below
+    from paddlevl_doctor.facts.conda import without_conda_files  # noqa: PLC0415 - as below
     from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - loads `concurrent.futures`
     from paddlevl_doctor.facts.run_probes import user_cache  # noqa: PLC0415 - loads psutil
 
@@ -80,7 +80,7 @@ def _with_integrity(
     if target is None:  # the finding target-environment reports it
         return findings
     result = compare(target, system.cpu_count(), bar, message("stage-integrity"), user_cache(system))
-    result = without_condas(system, target, result)
+    result = without_conda_files(system, target, result)
     by_id = {finding.id: finding for finding in judge_files(result, examination.facts)}
     # Damaged RECORD files, and files that several distributions claim, must be fixed first.
     for finding in findings:

@@ -25,7 +25,7 @@ def files_of_conda(system: System, prefix: Path) -> frozenset[str]:
     return frozenset(os.path.join(real, *file.split("/")) for file in found)  # noqa: PTH118 - there are many
 
 
-def without_condas(system: System, target: Target, result: ProbeResult) -> ProbeResult:
+def without_conda_files(system: System, target: Target, result: ProbeResult) -> ProbeResult:
     """Leave out of a comparison of all files the code that conda lists."""
     unowned = (result.data or {}).get("unowned")
     if not unowned:
