@@ -166,10 +166,10 @@ def _file(name: str) -> Mapping[str, Any]:
 
 def _texts_of_failure(failure: str, name: str) -> Mapping[str, str]:
     """Return a text of matrix/failures/<failure>.toml: looks_at, title.short, title.ok, title.bad, cause, remedy."""
-    path = data_folder("matrix") / "failures" / f"{failure}.toml"
-    if not path.is_file():
-        raise KeyError(failure)
-    texts: Any = read_toml_once(path)
+    try:
+        texts: Any = read_toml_once(data_folder("matrix") / "failures" / f"{failure}.toml")
+    except FileNotFoundError:
+        raise KeyError(failure) from None
     for part in name.split("."):
         texts = texts[part]
     return dict(texts)

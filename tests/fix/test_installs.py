@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix import installs
 from paddlevl_doctor.fix.entries import Places, take_back
 from paddlevl_doctor.fix.installs import Changes

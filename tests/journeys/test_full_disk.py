@@ -29,7 +29,7 @@ import json, os, shutil, subprocess, sys
 from pathlib import Path
 import kills
 from paddlevl_doctor import commands
-import paddlevl_doctor.commands.fix
+import paddlevl_doctor.commands.apply_plan
 from paddlevl_doctor.fix import preconditions
 
 source, place, size, limit = sys.argv[1:]
@@ -40,7 +40,7 @@ begun = shutil.disk_usage(place).used >> 10
 os.chdir(project)
 before = kills.Trees().of(project)
 if limit == "no estimate":
-    preconditions.refuse_tight = commands.fix.refuse_tight = lambda *given: None
+    preconditions.refuse_tight = commands.apply_plan.refuse_tight = lambda *given: None
 if os.fork() == 0:
     from paddlevl_doctor import cli
     sys.argv = ["paddlevl-doctor", "fix", "--set", "current", "--apply"]

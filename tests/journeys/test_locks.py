@@ -16,7 +16,7 @@ from uv import find_uv_bin
 
 from doctor import doctor
 from environments import interpreter, python_in
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.packages.uv import _is_awaited, remove_lock_file, uv_locked
 from paddlevl_doctor.values.errors import DoctorError, UsageError

@@ -21,8 +21,9 @@ import pytest
 
 from broken_server import Broken, Manners, broken_server
 from doctor import doctor, environment, fingerprint, start_doctor
-from paddlevl_doctor.commands import fix as command
+from paddlevl_doctor.commands import apply_plan
 from paddlevl_doctor.commands.diagnose import TargetOptions
+from paddlevl_doctor.commands.fix import fix
 from paddlevl_doctor.commands.judge_facts import Examination
 from paddlevl_doctor.fix.journal import begin
 from paddlevl_doctor.packages.request import Request
@@ -177,18 +178,14 @@ def test_an_interrupt_in_the_check_after_the_last_step_rolls_back(
     venv = small_stack(tmp_path / ".venv", {"paddleocr": "3.7.0", "paddlepaddle": "3.2.2"})
     copy_paddlex(site_of(venv))
     before = fingerprint(venv)
-    examine, calls = command.examine, []
 
-    def examine_once(*given: Any) -> Examination:
-        calls.append(given)
-        if len(calls) > 1:
-            raise KeyboardInterrupt
-        return examine(*given)
+    def interrupted(*_: Any) -> Examination:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "examine", examine_once)
+    monkeypatch.setattr(apply_plan, "examine", interrupted)
     options, request = TargetOptions(venv=str(venv)), Request(only=("use-doc-preprocessor",))
     with pytest.raises(KeyboardInterrupt):
-        command.fix(RealSystem(), options, request, lambda _: contextlib.nullcontext(), apply=True)
+        fix(RealSystem(), options, request, lambda _: contextlib.nullcontext(), apply=True)
     assert fingerprint(venv) == before
 
 

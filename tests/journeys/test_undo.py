@@ -23,7 +23,7 @@ from kills import Trees, difference
 from paddlevl_doctor.commands import undo as undo_module
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.commands.undo import undo_command
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix import entries, installs, steps
 from paddlevl_doctor.fix.lock import locked
 from paddlevl_doctor.fix.transaction import ApplyFailedError, apply_plan

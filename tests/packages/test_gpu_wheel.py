@@ -16,8 +16,9 @@ from broken_server import Manners, broken_server
 from checks_machines import T4, context, with_gpu
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.runner import run_checks
-from paddlevl_doctor.commands import fix as fix_module
+from paddlevl_doctor.commands import apply_plan
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
+from paddlevl_doctor.commands.fix import fix
 from paddlevl_doctor.facts.host import collect_host
 from paddlevl_doctor.fix.plan import build_plan
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
@@ -206,14 +207,14 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
         seen.append((Path(path).read_bytes() == DATA, list(project.glob(".venv/bin"))))
         return Applied(1, ())
 
-    monkeypatch.setattr(fix_module, "apply_plan", apply)
+    monkeypatch.setattr(apply_plan, "apply_plan", apply)
     with broken_server({NAME: DATA, "flat/": b""}, Manners(cut_after=120_000)) as server:
         nowhere, here = server.url("nowhere"), server.url(NAME).replace("127.0.0.1", "localhost")
         wanted = DownloadRequest(NAME, (nowhere, here), least=100_000, tag="cu126")
-        monkeypatch.setattr(fix_module, "gpu_wheel_request", lambda *_: wanted)
+        monkeypatch.setattr(apply_plan, "gpu_wheel_request", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
-        done = fix_module.fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
+        done = fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
     assert seen == [(True, [])]
     cut = "cut off after 120000 bytes"
     assert [(one.url, str(one.reason)) for one in done.mirrors] == [(nowhere, "HTTP 404"), (here, cut)]
@@ -246,7 +247,7 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
         monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
         server.asked.clear()
         asked = Request(wheelhouse=str(house.folder), skip=PATCHES)
-        fix_module.fix(RealSystem(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)
+        fix(RealSystem(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)
         assert server.asked == []
     made = tmp_path / ".venv" / f"lib/python{python}/site-packages"
     assert (made / "paddlepaddle_gpu-3.2.1.dist-info").is_dir()

@@ -21,13 +21,16 @@ from typing import Any
 import paddlevl_doctor.checks
 import paddlevl_doctor.cli.check
 import paddlevl_doctor.cli.fix
+import paddlevl_doctor.commands.apply_plan
 import paddlevl_doctor.commands.diagnose
 import paddlevl_doctor.commands.fix
+import paddlevl_doctor.commands.requested_checks
 import paddlevl_doctor.report.console
 import paddlevl_doctor.report.json_documents
 import paddlevl_doctor.report.progress
 from paddlevl_doctor import cli
 from paddlevl_doctor.commands import repair_gate
+from paddlevl_doctor.commands.judge_facts import read_knowledge
 from paddlevl_doctor.fix import steps
 from paddlevl_doctor.fix.journal import Transaction
 from paddlevl_doctor.patching.proof import Proof
@@ -193,4 +196,5 @@ def serve(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
+    read_knowledge()
     serve(handle)

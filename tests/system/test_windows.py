@@ -16,8 +16,7 @@ import pytest
 from checks_machines import CURRENT, target
 from fake_system import FakeSystem
 from paddlevl_doctor.facts.collect import PIPELINES, collect_facts, pipelines_link
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
-from paddlevl_doctor.facts.target import Choice
+from paddlevl_doctor.facts.target import STATE_FOLDER, Choice
 from paddlevl_doctor.fix import installs, journal, lock
 from paddlevl_doctor.fix.entries import Places, take_back
 from paddlevl_doctor.fix.lock import locked
@@ -358,7 +357,7 @@ def test_uv_keeps_its_cache_elsewhere() -> None:
             return 1
 
     home = {"LOCALAPPDATA": "C:/Users/a/AppData/Local", "TEMP": "C:/Users/a/AppData/Local/Temp"}
-    collect_facts(Asked(platform="win32", env=home), Choice(None, ".venv", explicit=False))
+    collect_facts(Asked(platform="win32", env=home), Choice(None, ".venv", explicit=False), lambda: None)
     assert asked[1] == Path("C:/Users/a/AppData/Local/uv/cache")
     assert asked[3] == Path("C:/Users/a/AppData/Local/Temp")
 

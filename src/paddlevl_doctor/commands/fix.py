@@ -8,20 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
-from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.checks.index_page import page_finding
 from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
-from paddlevl_doctor.commands.diagnose_deep import deep_findings
 from paddlevl_doctor.commands.follow_up_findings import with_follow_ups
 from paddlevl_doctor.commands.judge_facts import Examination
-from paddlevl_doctor.commands.repair_gate import RepairGate, state_before_repair
-from paddlevl_doctor.facts.collect import uv_cache
-from paddlevl_doctor.facts.installed_files import compare
+from paddlevl_doctor.commands.target_paths import TargetPaths, target_paths
 from paddlevl_doctor.facts.network import read_index_page
-from paddlevl_doctor.facts.run_probes import user_cache
-from paddlevl_doctor.facts.target import choose_target, collect_target, python_of
+from paddlevl_doctor.facts.target import choose_target, python_of
 from paddlevl_doctor.fix.journal import interrupts_told
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked
@@ -31,26 +25,19 @@ from paddlevl_doctor.fix.plan_file import SavedPlan, State, differences, load_pl
 from paddlevl_doctor.fix.plan_input import PlanInput, Site
 from paddlevl_doctor.fix.preconditions import (
     refuse_owned,
-    refuse_tight,
     refuse_unfit,
     refuse_untouchable,
     verify_wheelhouse,
 )
 from paddlevl_doctor.fix.report import FixReport
-from paddlevl_doctor.fix.transaction import apply_plan
 from paddlevl_doctor.fix.undo import naming_recovered, recover
-from paddlevl_doctor.frozen import dataclass
-from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.knowledge.version_sets import own_python, planned_python
 from paddlevl_doctor.messages import Text, message
-from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
+from paddlevl_doctor.packages.gpu_wheel import needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
-from paddlevl_doctor.packages.mirrors import rates_note
 from paddlevl_doctor.packages.request import Request
-from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError, UsageError
-from paddlevl_doctor.values.facts import Target
 from paddlevl_doctor.values.findings import Bar, Stage, Status, no_bar
 from paddlevl_doctor.values.plan import InstallPackages, Plan, Step
 
@@ -111,103 +98,21 @@ def _repair(
         _refuse_changed_plan(saved, report)
     if not report.plan.steps:
         return report
-    report = replace(report, plan=_allowed(report.plan), held=report.plan.held())
-    refuse_tight(system, {"target": paths.state, "uv-cache": uv_cache(system)}, report.plan)
-    known = report.before.facts.target
-    there = replace(options, python=None, venv=str(paths.state)) if report.is_new() else options
-    gate = RepairGate(
-        system,
-        lambda target: examine(system, there, target),
-        state_before_repair(system, report.before, installs=report.installs()),
-        report.deep,
-        stage,
-        [],
-    )
-    prefetched = _prefetch_gpu_wheel(system, report, bar)
-    # An import while packages change would fail for no fault of the target.
-    ready = gate.before.imports.result
-    applied = apply_plan(system, prefetched.plan, paths.state, paths.python, stage, known, gate, ready)
-    if prefetched.lease is not None:
-        prefetched.lease.end()
-    report = replace(report, note=_download_note(prefetched), mirrors=(*report.mirrors, *prefetched.measured))
-    return replace(report, applied=applied, recheck=_report(gate.after[-1]))
+    # Loads the probes of the deep check, the installer and the downloads, half of what `fix` imports.
+    from paddlevl_doctor.commands.apply_plan import apply_report  # noqa: PLC0415
 
-
-def _allowed(plan: Plan) -> Plan:
-    """Return the plan without the steps that need `--yes`; raises DoctorError if no step is left."""
-    allowed = plan.allowed()
-    if not allowed.steps:
-        changes = [change for step in plan.steps for change in step.needs_consent]
-        raise DoctorError(message("collateral", changes=list(dict.fromkeys(changes))))
-    return allowed
-
-
-def _prefetch_gpu_wheel(system: System, report: FixReport, bar: Bar) -> Prefetched:
-    """Download the CUDA wheel before the first change, so that a bad connection does not interrupt the plan."""
-    if report.choice is None or not needs_gpu_wheel(report.plan):
-        return Prefetched(report.plan)
-
-    facts = report.before.facts
-    python = facts.target.version if facts.target else report.request.python_version
-    return prefetch(system, report.plan, gpu_wheel_request(report.choice, facts.host.system, python), bar)
-
-
-def _download_note(prefetched: Prefetched) -> Text:
-    """Return the note about the download of the CUDA wheel: why uv downloads it, or the rates of the servers."""
-    if prefetched.trouble is not None:
-        return message("wheel-not-fetched", reason=prefetched.trouble)
-    if not prefetched.measured:
-        return ""
-
-    return rates_note(prefetched.measured)
-
-
-def _needs_deep(examination: Examination, request: Request) -> bool:
-    """Return whether --only names damage that only the deep check reports, and the quick check did not."""
-    if not request.only:
-        return False
-
-    seen = {f.id for f in examination.findings if f.status in _WRONG}
-    unseen = set(request.only) & {*DEEP, MODELS} - seen
-    return any(load_failure(name).cure.kind in ("reinstall", "set-aside") for name in unseen)
-
-
-def _with_deep_checks(system: System, examination: Examination, stage: Stage) -> Examination:
-    return replace(
-        examination, findings=merge(examination.findings, deep_findings(system, examination, stage))
-    )
-
-
-_FILE_FINDINGS = ("half-installed-dist", "uv-cache-contamination", "overlapping-dists")
-"""The findings that `check --integrity` reports about any distribution, and that `fix` cures."""
-
-
-def _with_integrity_check(system: System, examination: Examination) -> Examination:
-    """Compare every file with its RECORD, as `check --integrity` does, and add the differences to the findings."""
-    target = examination.facts.target
-    if target is None:
-        return examination
-    result = compare(target, system.cpu_count(), no_bar, "", user_cache(system))
-    found = {f.id: f for f in judge_files(result, examination.facts) if f.status in _WRONG}
-    merged = merge(examination.findings, tuple(found.values()))
-    subjects = {
-        f.id: tuple(dict.fromkeys((*f.subjects, *found[f.id].subjects)))
-        for f in merged
-        if f.id in found and f.status in _WRONG
-    }
-    return replace(
-        examination, findings=tuple(replace(f, subjects=subjects.get(f.id, f.subjects)) for f in merged)
-    )
+    return apply_report(system, options, report, paths, stage, bar)
 
 
 def _plan_report(
     system: System, options: TargetOptions, request: Request, stage: Stage, *, deep: bool
 ) -> FixReport:
     examination = examine(system, options)
-    deep = deep or _needs_deep(examination, request)
-    examination = _with_deep_checks(system, examination, stage) if deep else examination
-    if set(request.only) & set(_FILE_FINDINGS):
-        examination = _with_integrity_check(system, examination)
+    if deep or request.only:
+        # Loads the probes of the deep check.
+        from paddlevl_doctor.commands.requested_checks import with_requested_checks  # noqa: PLC0415
+
+        examination, deep = with_requested_checks(system, examination, request.only, stage, deep=deep)
     site = _site(system, examination)
     wheelhouse = verify_wheelhouse(request)
     prefix = site.prefix if site.exists else None
@@ -322,30 +227,6 @@ def _refuse_changed_plan(saved: SavedPlan, report: FixReport) -> None:
 
 def _report(examination: Examination) -> CheckReport:
     return CheckReport(examination.facts, examination.findings, examination.seconds)
-
-
-@dataclass(frozen=True)
-class TargetPaths:
-    """The path of a target's interpreter, which may not exist yet, and the folder that contains the doctor's state."""
-
-    python: Path
-    state: Path
-
-
-def target_paths(system: System, options: TargetOptions) -> TargetPaths:
-    """Find the target; without a virtual environment the state is in site-packages."""
-    choice = choose_target(system, options.python, options.venv)
-    if choice.python is None:
-        prefix = system.cwd() / choice.planned
-        return TargetPaths(python_of(prefix, system.platform), prefix)
-    folder = choice.python.parent.parent
-    if system.exists(folder / "pyvenv.cfg"):
-        return TargetPaths(choice.python, folder)
-    target = collect_target(system, choice)
-    state = (
-        Path(target.prefix if target.is_virtual else target.purelib) if isinstance(target, Target) else folder
-    )
-    return TargetPaths(choice.python, state)
 
 
 def _site(system: System, examination: Examination) -> Site:

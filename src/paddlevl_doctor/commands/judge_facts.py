@@ -8,6 +8,8 @@ from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.base import Context
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.frozen import dataclass
+from paddlevl_doctor.knowledge.failures import load_failure
+from paddlevl_doctor.knowledge.patches import load_patches
 from paddlevl_doctor.knowledge.version_sets import (
     VersionSet,
     default_set,
@@ -36,6 +38,13 @@ class Examination:
     def facts(self) -> Facts:
         """The facts behind the findings."""
         return self.context.facts
+
+
+def read_knowledge() -> None:
+    """Read the files of the quick checks and the patches, so that `examine_facts` finds them read."""
+    load_patches()
+    for check in ALL:
+        load_failure(check.id)
 
 
 def examine_facts(facts: Facts, set_name: str | None) -> Examination:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from paddlevl_doctor.commands.diagnose import TargetOptions
-from paddlevl_doctor.commands.fix import target_paths
+from paddlevl_doctor.commands.target_paths import target_paths
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.fix.journal_check import refuse_foreign_journals
 from paddlevl_doctor.fix.lock import locked

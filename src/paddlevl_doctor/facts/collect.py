@@ -1,9 +1,9 @@
-"""Collects all facts of the quick check. The target's Python and NVML are queried at the same time."""
+"""Collects all facts of the quick check. NVML is queried while the target's Python answers."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from paddlevl_doctor.facts.host import collect_host, collect_settings, long_path
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
 from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
-from paddlevl_doctor.facts.target import Choice, Silent, collect_broken, collect_target
+from paddlevl_doctor.facts.target import Choice, Silent, collect_broken
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.facts.working_folder import hiding_modules
 from paddlevl_doctor.system.files import is_same_path
@@ -27,16 +27,15 @@ if TYPE_CHECKING:
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
 
-def collect_facts(system: System, choice: Choice, known: Target | None = None) -> Facts:
-    """Collect the facts about the machine and the chosen target; `known` replaces the query of the target.
+def collect_facts(system: System, choice: Choice, ask: Callable[[], Target | Silent | None]) -> Facts:
+    """Collect the facts about the machine and the chosen target. `ask` waits for the answer of the target's Python.
 
-    NVML is queried in a thread while the target's Python starts.
-    Raises UsageError if the user named a target that is not a Python environment.
+    NVML is queried in a thread meanwhile. Raises what `ask` raises.
     """
     gpus: list[Gpus] = []
     thread = threading.Thread(target=lambda: gpus.append(collect_gpus(system)), daemon=True)
     thread.start()
-    answer = known or collect_target(system, choice)
+    answer = ask()
     target = answer if isinstance(answer, Target) else None
     host, cache = collect_host(system), collect_cache(system)
     files, deciding = patched_files(system, target), look_at_deciding_files(system, target)

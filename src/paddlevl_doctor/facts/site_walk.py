@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 
 from paddlevl_doctor.facts.stat_index import state_of
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.frozen import dataclass
 
 _CODE = (".py", ".pyc", ".pyw", ".so", ".pyd", ".dll", ".dylib")

@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from paddlevl_doctor.facts.journals import COMMIT, JOURNAL, Journal, parse_journal
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.system.files import load_json
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import DamagedJournal
-
-STATE_FOLDER = ".paddlevl-doctor"
-"""The doctor's own folder inside a target."""
 
 
 @dataclass(frozen=True)

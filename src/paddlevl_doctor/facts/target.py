@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from paddlevl_doctor.facts.conda import files_of_conda
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text, message
 from paddlevl_doctor.system.files import load_json
@@ -23,6 +22,8 @@ from paddlevl_doctor.values.facts import (
     UnownedCode,
 )
 
+STATE_FOLDER = ".paddlevl-doctor"
+"""The doctor's own folder inside a target."""
 INVENTORY = Path(__file__).parents[1] / "probes" / "inventory.py"
 _STARTUP = INVENTORY.with_name("startup.py")
 _STARTUP_TIMEOUT = 5.0
@@ -242,7 +243,7 @@ def _named_venv(system: System, venv: str) -> Choice:
     if system.exists(candidate):
         _refuse_other_prefix(system, venv)
         return Choice(candidate, venv, explicit=True)
-    occupied = set(system.names(folder)) - {".paddlevl-doctor"}
+    occupied = set(system.names(folder)) - {STATE_FOLDER}
     if system.exists(folder) and (occupied or system.read_bytes(folder) is not None):
         raise UsageError(message("venv-is-not-one", path=venv, python=candidate))
     return Choice(None, venv, explicit=True)

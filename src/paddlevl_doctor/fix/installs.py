@@ -24,7 +24,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix.entries import (
     Entry,
     State,

@@ -32,7 +32,7 @@ from paddlevl_doctor.facts.journals import (
     checksum,
     parse_journal,
 )
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix.entries import write_durably
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message

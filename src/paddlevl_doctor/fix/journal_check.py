@@ -13,8 +13,7 @@ from pathlib import Path, PurePath
 
 from paddlevl_doctor.facts.journals import Event
 from paddlevl_doctor.facts.model_cache import cache_root
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
-from paddlevl_doctor.facts.target import Choice, collect_target
+from paddlevl_doctor.facts.target import STATE_FOLDER, Choice, collect_target
 from paddlevl_doctor.fix import installs, journal
 from paddlevl_doctor.fix.entries import Entry, folders_below
 from paddlevl_doctor.fix.journal import Transaction

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER, Holder, parse_holder, start_time
+from paddlevl_doctor.facts.state_folder import Holder, parse_holder, start_time
+from paddlevl_doctor.facts.target import STATE_FOLDER
 from paddlevl_doctor.fix import journal
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.files import can_unlink_open_files, lock_file, unlock_file

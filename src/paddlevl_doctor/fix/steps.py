@@ -13,8 +13,7 @@ from packaging.utils import canonicalize_name
 
 from paddlevl_doctor.facts.collect import PIPELINES, uv_cache
 from paddlevl_doctor.facts.installed_files import compare
-from paddlevl_doctor.facts.state_folder import STATE_FOLDER
-from paddlevl_doctor.facts.target import Choice, collect_target
+from paddlevl_doctor.facts.target import STATE_FOLDER, Choice, collect_target
 from paddlevl_doctor.fix import installs, model_cache
 from paddlevl_doctor.fix.entries import Entry, State, state_of, write_durably
 from paddlevl_doctor.fix.journal import Transaction

@@ -103,7 +103,24 @@ def as_json(document: Document, lang: str) -> str:
     Most documents have no secrets, and searching the whole text takes a tenth of the time of searching each string.
     """
     plain = as_dict(document, lang)
-    text = json.dumps(plain, ensure_ascii=False, indent=2)
-    if without_secrets(text) == text:
-        return text
-    return json.dumps(scrubbed(plain), ensure_ascii=False, indent=2)
+    text = _in_lines(plain)
+    return text if without_secrets(text) == text else _in_lines(scrubbed(plain))
+
+
+def _in_lines(document: Document) -> str:
+    """Return a document as JSON text with a line for each field, and for each element of a list.
+
+    `json.dumps` with an indent does not use its C encoder and takes a thirtieth of the time of a check.
+    """
+    fields = (f"  {_line(name)}: {_element_lines(value)}" for name, value in document.items())
+    return "{\n" + ",\n".join(fields) + "\n}"
+
+
+def _element_lines(value: Any) -> str:
+    if not isinstance(value, list) or not value:
+        return _line(value)
+    return "[\n    " + ",\n    ".join(map(_line, value)) + "\n  ]"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

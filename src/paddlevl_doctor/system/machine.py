@@ -7,7 +7,6 @@ every call that was not announced. processes.py, files.py and child.py have the 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import locale
 import os
 import platform
@@ -362,6 +361,8 @@ class RealSystem:
 
     def digest(self, path: Path, algorithm: str, head: bytes = b"") -> str | None:
         """Return the hash of `head` and the bytes of a file, read in chunks because weights have gigabytes."""
+        import hashlib  # noqa: PLC0415 - loads OpenSSL; the target's Python shall start before
+
         state = hashlib.new(algorithm, head, usedforsecurity=False)
         try:
             with open_file(path) as file:
