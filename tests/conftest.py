@@ -43,7 +43,7 @@ NOT_QUICK = ("checks/test_source_rules.py",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all-kills", action="store_true", help="run all kills of test_kills.py, not a quarter")
+    parser.addoption("--all-kills", action="store_true", help="run all kills of test_kills.py, not an eighth")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ import uv
 
 from broken_server import broken_server
 from doctor import environment as clean_environment
-from environments import interpreter, lend_bytecode, variables
+from environments import interpreter, kept_bytecode, lend_bytecode, variables
 from paddle_index import nvidia_pins, paddle_index
 from paddlevl_doctor.commands import export as export_module
 from paddlevl_doctor.commands.export import KINDS, Chosen, export
@@ -174,7 +174,8 @@ def run_in_a_bare_kernel(cells: list[str], folder: Path, *, has_uv: bool) -> sub
 
 def test_the_notebook_is_valid_and_its_cells_install_check_and_parse(tmp_path: Path) -> None:
     notebook, own = export(RealSystem(), "notebook", tmp_path, chosen()).files
-    done = run_in_a_bare_kernel(cells_of(notebook), tmp_path, has_uv=True)
+    with kept_bytecode("current-3.11", tmp_path / "paddleocr-vl"):
+        done = run_in_a_bare_kernel(cells_of(notebook), tmp_path, has_uv=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "output" / "demo.md").read_text(encoding="utf-8")[:3000] in done.stdout
     assert (tmp_path / "paddleocr-vl" / "pyvenv.cfg").is_file()

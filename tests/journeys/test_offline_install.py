@@ -11,7 +11,7 @@ import pytest
 import uv
 
 from doctor import doctor, environment
-from environments import interpreter
+from environments import interpreter, kept_bytecode
 from paddlevl_doctor import __version__
 from paddlevl_doctor.commands.export import Chosen, export
 from paddlevl_doctor.facts.host import collect_host
@@ -61,9 +61,10 @@ def test_a_notebook_without_network_and_cache_installs_the_doctor_and_a_stack_th
     under, extra = cut_off()
     env = environment(tmp_path, {**extra, "UV_CACHE_DIR": str(tmp_path / "empty-cache")})
     argv = (*under, tmp_path / "kernel/bin/python", "cells.py")
-    done = subprocess.run(
-        argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=900
-    )
+    with kept_bytecode("current-3.11", tmp_path / "paddleocr-vl"):
+        done = subprocess.run(
+            argv, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=900
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "output" / "demo.md").read_text("utf-8")[:3000] in done.stdout
 
@@ -86,7 +87,8 @@ def test_one_package_of_an_environment_is_cured_from_the_house(house: Wheelhouse
     under, extra = cut_off()
     env = {**extra, "UV_CACHE_DIR": str(tmp_path / "empty-cache")}
     options = ("--wheelhouse", house.folder, "--base-python", interpreter("3.11"), "--format", "json")
-    assert doctor("fix", "--apply", *options, cwd=tmp_path, env=env).code == 0
+    with kept_bytecode("current-3.11", tmp_path / ".venv"):
+        assert doctor("fix", "--apply", *options, cwd=tmp_path, env=env).code == 0
     remove = (uv.find_uv_bin(), "pip", "uninstall", "--python", tmp_path / ".venv", "paddlex")
     subprocess.run(remove, check=True, capture_output=True, timeout=60)
     cured = doctor("fix", "--apply", *options, cwd=tmp_path, env=env, under=under)

@@ -120,6 +120,7 @@ def test_a_document_is_read_natively_and_its_line_says_what_the_next_program_nee
     argv = [environments.python_in(venv), "-c", WRITE_CACHE, PROBES, models, page]
     subprocess.run(argv, env=environments.variables(venv), check=True, capture_output=True)
     (tmp_path / "env").symlink_to(venv)
+    environments.lend_bytecode("set-2025-11", tmp_path / "env")
     native = ("--engine", "native", "--require", "native", "--venv", "env", "--keep-warm", "0")
     answer = doctor(*words(cluster, *native, "--witness", "none"), cwd=tmp_path)
     assert answer.code == 0, answer.stdout

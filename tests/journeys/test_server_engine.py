@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 import documents
 import paddlevl_doctor
 from doctor import doctor
-from environments import environment, python_in, variables
+from environments import environment, lend_bytecode, python_in, variables
 from vlm_server import VlmServer
 
 pytestmark = pytest.mark.xdist_group("current-311")
@@ -152,6 +152,7 @@ def test_a_target_without_paddlepaddle_reads_pages_whole(server: VlmServer, tmp_
     without = shutil.ignore_patterns("paddle", "paddlepaddle-*", "__pycache__")
     venv = tmp_path / "venv"
     shutil.copytree(environment("current-311"), venv, symlinks=True, ignore=without, copy_function=os.link)
+    lend_bytecode("current-311", venv)
     answer = doctor(*words(server), "--venv", venv, cwd=tmp_path)
 
     assert answer.code == 0, answer.stderr

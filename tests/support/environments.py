@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -141,32 +141,77 @@ def _install_like(kept: Path, folder: Path) -> None:
 def lend_bytecode(name: str, folder: Path) -> None:
     """Link the bytecode of a kept environment to where the doctor keeps that of a new one that is like it.
 
-    Most files are the same, with the same times, from uv's cache; Python itself compares them, and compiles what
-    differs into files of its own.
+    Python compares the sources with the hashes in the bytecode, and compiles what differs into files of its own.
+    Their times say nothing: uv unpacks a wheel again where a test asks for it.
     """
     kept, prefix = environment(name), str(folder.absolute())
+    python = python_in(kept)
     whole = _bytecode(kept) / "whole"
     with FileLock(_cache_root() / f"{name}.pycache.lock"):
         if not whole.exists():  # another test may have compiled a part of it
             probe(name, "selftest", "--device", "cpu")
+            _compare_by_hash(python, _bytecode(kept))
             whole.touch()
-    compiled = _bytecode(kept) / str(kept).lstrip("/")
-    place = probe_bytecode(user_cache(RealSystem()), prefix)
+    place = _bytecode(folder)
     shutil.rmtree(place, ignore_errors=True)
-    if compiled.is_dir():
-        shutil.copytree(compiled, place / prefix.lstrip("/"), copy_function=os.link)
-        (place / OWNER).write_text(prefix, encoding="utf-8")
+    base = _base_of(python)
+    for source, target in ((str(kept), prefix), (base, base)):
+        compiled = _bytecode(kept) / source.lstrip("/")
+        if compiled.is_dir():
+            shutil.copytree(compiled, place / target.lstrip("/"), copy_function=os.link)
+    (place / OWNER).write_text(prefix, encoding="utf-8")
 
 
 @contextmanager
 def kept_bytecode(key: str, folder: Path) -> Iterator[None]:
-    """Lend what an earlier run of the tests compiled under this key, and afterwards keep what is new."""
-    prefix = str(folder.absolute())
-    place = probe_bytecode(user_cache(RealSystem()), prefix) / prefix.lstrip("/")
+    """Lend what an earlier run of the tests compiled under this key, and afterwards keep what is new.
+
+    The key ends in the version of Python, after a hyphen.
+    """
+    prefix, python = str(folder.absolute()), interpreter(key.rpartition("-")[2])
+    place = _bytecode(folder)
     kept = _cache_root() / f"{key}.pycache"
-    _link_new(kept, place)
+    pairs = [(kept / "environment", place / prefix.lstrip("/"))]
+    pairs.append((kept / "base", place / _base_of(python).lstrip("/")))
+    for there, here in pairs:
+        _link_new(there, here)
     yield
-    _link_new(place, kept)
+    _compare_by_hash(python, place)
+    for there, here in pairs:
+        _link_new(here, there)
+
+
+def _base_of(python: Path) -> str:
+    """Return the folder of the installation that a Python belongs to, or its environment was made from."""
+    return str(python.resolve().parents[1])
+
+
+def _compare_by_hash(python: Path, place: Path) -> None:
+    """Let bytecode below PYTHONPYCACHEPREFIX name the hash of its source instead of its time (PEP 552)."""
+    _run(python, "-I", "-c", _BY_HASH, place)
+
+
+_BY_HASH = """
+import importlib.util, os, struct, sys
+place = sys.argv[1]
+for folder, _, names in os.walk(place):
+    for name in (name for name in names if name.endswith(".pyc")):
+        path = os.path.join(folder, name)
+        source = os.path.join("/", os.path.relpath(folder, place), name.partition(".cpython")[0] + ".py")
+        with open(path, "rb") as file:
+            data = file.read()
+        if data[4:8] != bytes(4) or not os.path.isfile(source):
+            continue
+        found = os.stat(source)
+        if data[8:16] != struct.pack("<II", int(found.st_mtime) & 0xFFFFFFFF, found.st_size & 0xFFFFFFFF):
+            continue
+        with open(source, "rb") as file:
+            digest = importlib.util.source_hash(file.read())
+        with open(path + ".new", "wb") as file:
+            file.write(data[:4] + struct.pack("<I", 3) + digest + data[16:])
+        os.replace(path + ".new", path)
+"""
+"""A program for the Python that compiled it; bytecode that no longer fits its source is left as it is."""
 
 
 def _link_new(source: Path, target: Path) -> None:
@@ -176,7 +221,8 @@ def _link_new(source: Path, target: Path) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         if not (place.exists() and place.samefile(path)):
             place.unlink(missing_ok=True)
-            os.link(path, place)
+            with suppress(FileExistsError):  # another worker has just linked it
+                os.link(path, place)
 
 
 def _build(spec: Spec, folder: Path) -> None:
@@ -211,13 +257,9 @@ def python_in(folder: Path) -> Path:
 def variables(folder: Path) -> dict[str, str]:
     """Return the environment variables for a program in a virtual environment of the tests.
 
-    Its bytecode goes beside a kept environment (never into it), and that of any other to where the doctor keeps it;
-    this makes the second import three times as fast.
+    Its bytecode goes to where the doctor keeps it, which makes the second import three times as fast.
     """
-    kept = folder.parent == _cache_root()
-    prefix = str(folder.absolute())
-    place = _bytecode(folder) if kept else probe_bytecode(user_cache(RealSystem()), prefix)
-    return {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(place)}
+    return {**_clean_environment(), "PYTHONPYCACHEPREFIX": str(_bytecode(folder))}
 
 
 def probe(name: str, probe_name: str, *args: str, extra: Mapping[str, str] | None = None) -> ProbeResult:
@@ -233,7 +275,8 @@ def _cache_root() -> Path:
 
 
 def _bytecode(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.pycache")
+    """Return where the doctor keeps the bytecode of an environment."""
+    return probe_bytecode(user_cache(RealSystem()), str(folder.absolute()))
 
 
 def _clean_environment() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What every probe needs to answer: a clean standard output, the first exception, and a way out that always works."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ def answer(document, work, isolated=True):
     `isolated` keeps the work away from the user's home and from the network.
     """
     started = time.perf_counter()
+    gc.disable()  # a short process; the collector takes an eighth of the time of the imports
     out = _claim_stdout()
     _leave_path()
     os.environ.setdefault("GLOG_minloglevel", "2")
