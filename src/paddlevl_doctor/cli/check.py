@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from paddlevl_doctor.cli.common import Common, Only, ReportFormat, SetName, command
-from paddlevl_doctor.commands.check import CheckRequest, listing
+from paddlevl_doctor.commands.check import CheckRequest
 from paddlevl_doctor.commands.check import check as run_check
 from paddlevl_doctor.report.formats import renderers
 from paddlevl_doctor.report.json_documents import check_document, list_document
@@ -52,6 +52,8 @@ def check(
 ) -> int:
     """Show the machine, the installed packages, the problems, their causes and the fixes. Changes nothing."""
     if list_:
+        from paddlevl_doctor.commands.list_checks import listing  # noqa: PLC0415 - loads `logs`
+
         rows = listing()
         common.answer(lambda: list_document(rows), lambda screen: screen.listing(rows))
         return ExitCode.OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.frozen import dataclass
-from paddlevl_doctor.messages import Text, message
+from paddlevl_doctor.messages import message
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import UsageError
@@ -56,46 +56,20 @@ def check(
         examination, findings = _replay(request, options)
     else:
         examination, findings = _examine_machine(system, options, stage, request)
-        findings = _with_integrity(system, examination, findings, bar) if request.integrity else findings
+        if request.integrity:
+            from paddlevl_doctor.commands.integrity import with_integrity  # noqa: PLC0415 - loads psutil
+
+            findings = with_integrity(system, examination.facts, findings, bar)
         if request.server_url is not None:
-            findings = (*findings, *_server_findings(system, examination.facts, request.server_url))
+            from paddlevl_doctor.commands.server_findings import server_findings  # noqa: PLC0415 - loads urllib3
+
+            findings = (*findings, *server_findings(system, examination.facts, request.server_url))
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
     from paddlevl_doctor.checks.report import CheckReport  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
 
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
-
-
-def _with_integrity(
-    system: System, examination: Examination, findings: tuple[Finding, ...], bar: Bar
-) -> tuple[Finding, ...]:
-    """Replace the findings about installed files by those of a comparison of every file with its RECORD."""
-    from paddlevl_doctor.checks.file_findings import judge_files  # noqa: PLC0415 - loads `patches`
-    from paddlevl_doctor.facts.conda import without_conda_files  # noqa: PLC0415 - as below
-    from paddlevl_doctor.facts.installed_files import compare  # noqa: PLC0415 - loads `concurrent.futures`
-    from paddlevl_doctor.facts.run_probes import user_cache  # noqa: PLC0415 - loads psutil
-
-    target = examination.facts.target
-    if target is None:  # the finding target-environment reports it
-        return findings
-    result = compare(target, system.cpu_count(), bar, message("stage-integrity"), user_cache(system))
-    result = without_conda_files(system, target, result)
-    by_id = {finding.id: finding for finding in judge_files(result, examination.facts)}
-    # Damaged RECORD files, and files that several distributions claim, must be fixed first.
-    for finding in findings:
-        if finding.id in ("half-installed-dist", "overlapping-dists") and finding.status in _WRONG:
-            by_id.pop(finding.id)
-    return (*(by_id.pop(f.id, f) for f in findings), *by_id.values())
-
-
-def _server_findings(system: System, facts: Facts, url: str) -> tuple[Finding, ...]:
-    """Send the requests of the target's client to a running server and return the findings."""
-    from paddlevl_doctor.checks.server import judge_server  # noqa: PLC0415 - loads urllib3
-    from paddlevl_doctor.commands.serve import client_model  # noqa: PLC0415 - as above
-    from paddlevl_doctor.facts.server import ask_server  # noqa: PLC0415 - as above
-
-    return judge_server(ask_server(system, url, client_model(system, facts)))
 
 
 def _examine_machine(system: System, options: TargetOptions, stage: Stage, request: CheckRequest) -> _Result:
@@ -157,34 +131,11 @@ def _replay(request: CheckRequest, options: TargetOptions) -> _Result:
 def refuse_unknown(*groups: Sequence[str]) -> None:
     """Raise UsageError for an id that is not the id of a check."""
     ids = [name for group in groups for name in group]
-    known = {check.id for check in listing() if check.seen != "log"} if ids else set()
+    if not ids:
+        return
+    from paddlevl_doctor.commands.list_checks import listing  # noqa: PLC0415 - loads `logs`
+
+    known = {check.id for check in listing() if check.seen != "log"}
     for name in ids:
         if name not in known:
             raise UsageError(message("unknown-check", name=name))
-
-
-@dataclass(frozen=True)
-class ListedCheck:
-    """A failure of `check --list`: its id, where it is detected (quick, deep, server or log), and what is examined."""
-
-    id: str
-    seen: str
-    looks_at: Text
-
-
-def listing() -> tuple[ListedCheck, ...]:
-    """Return all known failures: the checks in their order, then those that only a log can show."""
-    from paddlevl_doctor.checks import ALL  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
-    from paddlevl_doctor.checks.deep import DEEP  # noqa: PLC0415 - loads `logs`
-    from paddlevl_doctor.checks.server import SERVER_FINDINGS  # noqa: PLC0415 - loads urllib3
-    from paddlevl_doctor.knowledge.failures import all_ids, load_failure  # noqa: PLC0415 - as the checks
-
-    seen = dict.fromkeys(SERVER_FINDINGS, "server") | dict.fromkeys(DEEP, "deep")
-    seen |= dict.fromkeys((check.id for check in ALL), "quick")
-    quick = tuple(check.id for check in ALL)
-    ids = (*quick, *(name for name in DEEP if seen[name] == "deep"), *SERVER_FINDINGS)
-    rest = (name for name in all_ids() if name not in seen)
-    return tuple(
-        ListedCheck(name, seen.get(name, "log"), load_failure(name).message("looks_at"))
-        for name in (*ids, *rest)
-    )

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from paddlevl_doctor.checks.deep import DEEP, MODELS, merge
-from paddlevl_doctor.checks.file_findings import judge_files
 from paddlevl_doctor.commands.diagnose_deep import deep_findings
+from paddlevl_doctor.commands.integrity import file_findings
 from paddlevl_doctor.commands.judge_facts import Examination
-from paddlevl_doctor.facts.installed_files import compare
-from paddlevl_doctor.facts.run_probes import user_cache
 from paddlevl_doctor.knowledge.failures import load_failure
 from paddlevl_doctor.system.machine import System
-from paddlevl_doctor.values.findings import Stage, Status, no_bar
+from paddlevl_doctor.values.findings import Stage, Status
 
 _WRONG = (Status.ERROR, Status.WARNING)
 _FILE_FINDINGS = ("half-installed-dist", "uv-cache-contamination", "overlapping-dists")
@@ -42,11 +40,7 @@ def _needs_deep(examination: Examination, only: Sequence[str]) -> bool:
 
 def _with_integrity_check(system: System, examination: Examination) -> Examination:
     """Compare every file with its RECORD, as `check --integrity` does, and add the differences to the findings."""
-    target = examination.facts.target
-    if target is None:
-        return examination
-    result = compare(target, system.cpu_count(), no_bar, "", user_cache(system))
-    found = {f.id: f for f in judge_files(result, examination.facts) if f.status in _WRONG}
+    found = {f.id: f for f in file_findings(system, examination.facts) if f.status in _WRONG}
     merged = merge(examination.findings, tuple(found.values()))
     subjects = {
         f.id: tuple(dict.fromkeys((*f.subjects, *found[f.id].subjects)))

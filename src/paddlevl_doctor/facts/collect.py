@@ -5,24 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from paddlevl_doctor.facts.altered_files import altered_files
 from paddlevl_doctor.facts.deciding_files import look_at_deciding_files
 from paddlevl_doctor.facts.gpu import collect_gpus
 from paddlevl_doctor.facts.host import collect_host, collect_settings, long_paths_allowed
 from paddlevl_doctor.facts.model_cache import cache_root, collect_cache
+from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import Choice, Silent, collect_broken
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
 from paddlevl_doctor.facts.working_folder import hiding_modules
+from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.facts import Facts, Gpus, PatchedFile, PipelinesLink, Target
-
-if TYPE_CHECKING:
-    from paddlevl_doctor.knowledge.patches import Patch
 
 PIPELINES = Path("paddlex") / "configs" / "pipelines"
 
@@ -72,10 +70,6 @@ def patched_files(system: System, target: Target | None) -> tuple[PatchedFile, .
     """Return the hash of every file of the target that a known patch changes."""
     if target is None or target.version_of("paddlex") is None:
         return ()
-    # Imported when the target has answered: an import at the top would delay the start of the target's Python.
-    from paddlevl_doctor.facts.record_hashes import record_hashes  # noqa: PLC0415
-    from paddlevl_doctor.knowledge.patches import load_patches  # noqa: PLC0415
-
     files = [(patch, file.path) for patch in load_patches() for file in patch.files]
     recorded = record_hashes(system, target, "paddlex", [path for _, path in files])
     return tuple(_patched_file(system, target, patch, path, recorded[path]) for patch, path in files)

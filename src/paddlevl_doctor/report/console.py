@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from paddlevl_doctor.checks.report import CheckReport
-    from paddlevl_doctor.commands.check import ListedCheck
+    from paddlevl_doctor.commands.list_checks import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.fix.undo_preview import UndoPreview
