@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from bundles import golden
 from checks_machines import machine
 from doctor import doctor
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.check import CheckRequest, check
 from paddlevl_doctor.commands.diagnose import TargetOptions
 from paddlevl_doctor.facts.recording import Provenance, Recording, load, save
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.report.progress import Progress
 from paddlevl_doctor.system.machine import RealSystem
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.errors import UsageError
 
 FULL = "colab-broken-torch"

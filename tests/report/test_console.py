@@ -10,11 +10,11 @@ from syrupy.assertion import SnapshotAssertion
 from checks_machines import CURRENT, context, hashes, machine
 from paddlevl_doctor.checks import ALL
 from paddlevl_doctor.checks.base import Diagnosis
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.checks.runner import describe, run_checks
 from paddlevl_doctor.redaction import without_home, without_secrets
 from paddlevl_doctor.report.console import Screen
 from paddlevl_doctor.report.json_documents import as_json, check_document
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.facts import CachedModel, Facts, ModelCache
 from paddlevl_doctor.values.findings import Status
 

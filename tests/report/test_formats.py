@@ -12,11 +12,11 @@ from syrupy.assertion import SnapshotAssertion
 
 from checks_machines import CURRENT, context, hashes, machine, target
 from paddlevl_doctor.checks import ALL
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.checks.runner import run_checks
 from paddlevl_doctor.report import ci, markdown
 from paddlevl_doctor.report import html as page
 from paddlevl_doctor.report.console import causes, root_of
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.facts import Facts
 from paddlevl_doctor.values.findings import Evidence, Finding, Remedy, Status
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.commands.repair_gate import RepairGate, state_before_repair
 from paddlevl_doctor.commands.target_paths import TargetPaths
@@ -17,6 +16,7 @@ from paddlevl_doctor.packages.gpu_wheel import Prefetched, needs_gpu_wheel
 from paddlevl_doctor.packages.mirrors import rates_note
 from paddlevl_doctor.packages.wheel_cache import gpu_wheel_request, prefetch
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Bar, Stage
 from paddlevl_doctor.values.plan import Plan

@@ -12,12 +12,12 @@ from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import DeepFacts, Facts
 from paddlevl_doctor.values.findings import Bar, Finding, Stage, Status, no_bar
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.checks.report import CheckReport
     from paddlevl_doctor.commands.judge_facts import Examination
 
     _Result = tuple[Examination, tuple[Finding, ...]]
@@ -67,8 +67,6 @@ def check(
     shown = tuple(
         f for f in findings if f.id not in request.ignore and (not request.only or f.id in request.only)
     )
-    from paddlevl_doctor.checks.report import CheckReport  # noqa: PLC0415 - `examine` loads the checks while the facts are collected
-
     return CheckReport(examination.facts, shown, round(system.clock() - started, 3))
 
 

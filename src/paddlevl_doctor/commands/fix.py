@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paddlevl_doctor.checks.index_page import page_finding
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import TargetOptions, examine
 from paddlevl_doctor.commands.follow_up_findings import with_follow_ups
 from paddlevl_doctor.commands.judge_facts import Examination
@@ -37,6 +36,7 @@ from paddlevl_doctor.packages.gpu_wheel import needs_gpu_wheel
 from paddlevl_doctor.packages.indexes import choose_index
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.errors import DoctorError, UsageError
 from paddlevl_doctor.values.findings import Bar, Stage, Status, no_bar
 from paddlevl_doctor.values.plan import InstallPackages, Plan, Step

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from paddlevl_doctor.checks.deep import DEEP, blocker, merge
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.commands.diagnose import Background
 from paddlevl_doctor.commands.diagnose_deep import deep_findings
 from paddlevl_doctor.commands.judge_facts import Examination
@@ -20,6 +19,7 @@ from paddlevl_doctor.fix.steps import StepContext
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import message
 from paddlevl_doctor.system.machine import System
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.errors import RolledBackError
 from paddlevl_doctor.values.facts import ProbeResult, Target
 from paddlevl_doctor.values.findings import Finding, Stage, Status

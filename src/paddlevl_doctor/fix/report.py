@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.fix.plan_file import State
 from paddlevl_doctor.fix.transaction import Applied
 from paddlevl_doctor.fix.undo_preview import UndoPreview
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.messages import Text
 from paddlevl_doctor.packages.request import Request
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.findings import ExitCode
 from paddlevl_doctor.values.plan import CreateEnvironment, PackageStep, Plan, SkippedFix
 

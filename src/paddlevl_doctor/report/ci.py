@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import render, tr
 from paddlevl_doctor.report.console import causes, root_of
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.findings import Finding, Status
 
 # Characters that XML 1.0, section 2.2, does not allow, not even as references.

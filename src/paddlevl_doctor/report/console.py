@@ -28,12 +28,12 @@ from paddlevl_doctor.values.findings import Command, Finding, Status
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from paddlevl_doctor.checks.report import CheckReport
     from paddlevl_doctor.commands.list_checks import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.fix.undo_preview import UndoPreview
     from paddlevl_doctor.packages.request import Request
+    from paddlevl_doctor.values.check_report import CheckReport
     from paddlevl_doctor.values.facts import Facts
     from paddlevl_doctor.values.plan import Outcome, SkippedFix, Step
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from paddlevl_doctor.redaction import Redactor
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.checks.report import CheckReport
+    from paddlevl_doctor.values.check_report import CheckReport
 
 _WRITERS = {
     "markdown": ("markdown", "render_check"),

@@ -11,10 +11,10 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import Message, Text, message, render
 from paddlevl_doctor.redaction import Redactor
 from paddlevl_doctor.report.console import STYLES, causes, command_line, describe_facts, root_of
+from paddlevl_doctor.values.check_report import CheckReport
 
 _CODE = re.compile(r"`([^`\n]+)`")
 # Characters that change the direction of text, are invisible, or cannot be encoded (lone surrogates).

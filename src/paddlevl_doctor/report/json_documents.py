@@ -14,11 +14,11 @@ from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.findings import Finding, Remedy, as_dict
 
 if TYPE_CHECKING:
-    from paddlevl_doctor.checks.report import CheckReport
     from paddlevl_doctor.commands.list_checks import ListedCheck
     from paddlevl_doctor.commands.pipelines import PipelineRow
     from paddlevl_doctor.fix.report import FixReport, UndoReport
     from paddlevl_doctor.parsing.run.report import ParseReport
+    from paddlevl_doctor.values.check_report import CheckReport
 
 Document = dict[str, Any]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from paddlevl_doctor import __version__
-from paddlevl_doctor.checks.report import CheckReport
 from paddlevl_doctor.messages import render, tr
 from paddlevl_doctor.report.console import Cause, causes, describe_facts
+from paddlevl_doctor.values.check_report import CheckReport
 from paddlevl_doctor.values.findings import Finding, Status
 
 _SPECIAL = re.compile(r"([\\*_\[\]<>|#~!])")
