@@ -175,6 +175,23 @@ def test_links_are_kept_as_links(tmp_path: Path) -> None:
     assert state(root) == former
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_in_place_of_a_file_is_kept_and_put_back_and_nothing_waits_for_its_other_end(
+    tmp_path: Path,
+) -> None:
+    root = build(tmp_path, {"p/a.py": b"a", "p/b.py": b"b"})
+    (root / "p/a.py").unlink()
+    os.mkfifo(root / "p/a.py")
+    keep(root)
+    install(root, {"p/a.py": b"new", "p/b.py": b"new"}, {"p/a.py": b"", "p/b.py": b""})
+    (root / "p/b.py").unlink()
+    os.mkfifo(root / "p/b.py")  # the user's, since
+    found = changes(root, {"p/a.py": b"new", "p/b.py": b"new"})
+    installs.discard_unchanged(places(root).kept / "s", found, places(root).kept)
+    assert restore(root, found) == []
+    assert (root / "p/a.py").is_fifo()
+
+
 def test_bytecode_of_removed_modules_goes_with_them(tmp_path: Path) -> None:
     root = build(tmp_path / "env", {"kept.py": b"1"})
     keep(root)

@@ -89,7 +89,7 @@ def entry_from_json(value: list[Any]) -> Entry:
 
 
 def state_of(path: str | Path, *, hashed: bool = False) -> State | None:
-    """Return what is at a path, None if nothing is; with `hashed`, a file has its SHA-256."""
+    """Return what is at a path, None if nothing is; with `hashed`, a file has its SHA-256. A pipe has none."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -98,7 +98,7 @@ def state_of(path: str | Path, *, hashed: bool = False) -> State | None:
         return State("link", text=link_target(Path(path)) or "")
     if stat.S_ISDIR(found.st_mode):
         return State("folder")
-    digest = sha256_of_file(Path(path)) if hashed else None
+    digest = sha256_of_file(Path(path)) if hashed and stat.S_ISREG(found.st_mode) else None
     return State("file", found.st_size, found.st_mtime_ns, digest)
 
 
@@ -115,7 +115,7 @@ def holds(path: Path, expected: State | None, *, exactly: bool = False) -> bool:
     by_time = now.mtime_ns == expected.mtime_ns and not (exactly and expected.sha256)
     if now.kind != "file" or by_time:
         return True
-    return expected.sha256 is not None and sha256_of_file(path) == expected.sha256
+    return expected.sha256 is not None and path.is_file() and sha256_of_file(path) == expected.sha256
 
 
 def is_same_file(old: Path, new: Path) -> bool:

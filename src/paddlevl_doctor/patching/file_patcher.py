@@ -25,7 +25,7 @@ from paddlevl_doctor.facts.record_hashes import record_hashes
 from paddlevl_doctor.frozen import dataclass
 from paddlevl_doctor.knowledge.patches import Patch, PatchFile, PatchState, state_of
 from paddlevl_doctor.messages import message
-from paddlevl_doctor.system.files import sync_folder
+from paddlevl_doctor.system.files import open_file, sync_folder
 from paddlevl_doctor.system.machine import System
 from paddlevl_doctor.values.errors import DoctorError
 from paddlevl_doctor.values.facts import Target
@@ -49,9 +49,9 @@ def sha256_of(data: bytes) -> str:
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal text; raises OSError."""
+    """Return the SHA-256 of a file as hexadecimal text; raises OSError, also for a pipe, which could block for ever."""
     state = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_file(path) as file:
         while chunk := file.read(_CHUNK):
             state.update(chunk)
     return state.hexdigest()
