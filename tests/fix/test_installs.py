@@ -175,6 +175,32 @@ def test_links_are_kept_as_links(tmp_path: Path) -> None:
     assert state(root) == former
 
 
+def test_a_link_to_nothing_in_place_of_a_source_file_is_put_back(tmp_path: Path) -> None:
+    root = build(tmp_path, {"p/a.py": b"a", "p/__pycache__/a.cpython-311.pyc": b"0123456789abcdef"})
+    (root / "p/a.py").unlink()
+    (root / "p/a.py").symlink_to("nowhere/a.py")
+    keep(root)
+    install(root, {"p/a.py": b"new"}, {"p/a.py": b""})
+    found = changes(root, {"p/a.py": b"new"})
+    assert restore(root, found) == []
+    assert os.readlink(root / "p/a.py") == "nowhere/a.py"
+
+
+def test_a_folder_of_the_user_in_place_of_a_file_is_put_back_and_nothing_is_named_as_changed(
+    tmp_path: Path,
+) -> None:
+    root = build(tmp_path, {"p/a.pyi/mine": b"mine", "p/b.py": b"b"})
+    former = state(root)
+    keep(root)
+    install(root, {"p/b.py": b"new"}, {"p/b.py": b"", "p/a.pyi/mine": b""})
+    (root / "p/a.pyi").rmdir()
+    install(root, {"p/a.pyi": b"new"}, {})
+    found = changes(root, {"p/a.pyi": b"new", "p/b.py": b"new"})
+    assert restore(root, found) == []
+    assert state(root) == former
+    assert not places(root).aside.exists()
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 def test_a_pipe_in_place_of_a_file_is_kept_and_put_back_and_nothing_waits_for_its_other_end(
     tmp_path: Path,

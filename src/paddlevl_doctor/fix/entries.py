@@ -220,8 +220,12 @@ def take_back(
     stays. An entry whose kept file is lost is skipped. `folders` are made again with their modes, unless the
     user put a file there; `created` are removed if they are empty. An interrupted call can be repeated.
     """
-    # Bytecode comes last, because restoring a source file removes the bytecode of the file that it replaces.
-    todo = sorted((e for e in entries if not is_taken_back(places, e)), key=lambda e: e.path.endswith(".pyc"))
+    # What was written anew goes first: a folder may have stood there. Bytecode comes last, because restoring a source
+    # file removes the bytecode of the file that it replaces.
+    todo = sorted(
+        (e for e in entries if not is_taken_back(places, e)),
+        key=lambda e: (e.path.endswith(".pyc"), e.before is not None),
+    )
     changed = [entry.path for entry in todo if _take_back(places, entry, aside=aside)]
     for folder, mode in folders:
         _restore_folder(places.prefix / folder, mode)
@@ -279,7 +283,9 @@ def _drop_bytecode(path: Path, entry: Entry) -> None:
     A file of an installer has its own time, by which Python and this function recognize the bytecode of another
     version. All bytecode is removed if the time does not tell, because Python compares whole seconds.
     """
-    if entry.before is None or entry.after is None or entry.after.mtime_ns is None:
+    if (
+        entry.before is None or entry.after is None or entry.after.mtime_ns is None or not path.exists()
+    ):  # or it is a link to nothing
         drop_bytecode(path)
         return
     found = path.stat()
