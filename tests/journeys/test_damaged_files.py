@@ -52,6 +52,32 @@ def test_a_library_that_is_cut_short_is_an_error_of_the_quick_check(site: Path, 
     assert doctor("check", "--deep", "--format", "json", cwd=tmp_path).problems() == {}
 
 
+def test_a_module_or_a_folder_of_a_package_that_is_gone_is_an_error_of_the_quick_check(
+    site: Path, tmp_path: Path
+) -> None:
+    gone = ("typing_extensions.py", "yaml", "numpy.libs", "opencv_contrib_python.libs")
+    (tmp_path / "gone").mkdir()
+    for name in gone:
+        (site / name).rename(tmp_path / "gone" / name)
+    for name in ("tests", "somebodys"):  # what nobody needs, and a package that the stack does not require
+        info = site / f"{name}_package-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-package\nVersion: 1.0\n")
+        (info / "RECORD").write_text(f"{name}/__init__.py,,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n")
+    found = doctor("check", "--format", "json", cwd=tmp_path)
+    assert found.problems() == {**UNPATCHED, "half-installed-dist": "error"}
+    (finding,) = [f for f in found.document["findings"] if f["id"] == "half-installed-dist"]
+    assert {e["source"]: e["value"] for e in finding["evidence"]} == {
+        "numpy": "missing: numpy.libs",
+        "opencv-contrib-python": "missing: opencv_contrib_python.libs",
+        "pyyaml": "missing: yaml",
+        "typing-extensions": "missing: typing_extensions.py",
+    }
+    assert doctor("fix", "--apply", *ONLY, cwd=tmp_path).code == 0
+    assert doctor("check", "--format", "json", cwd=tmp_path).problems() == UNPATCHED
+    assert all((site / name).exists() for name in gone)
+
+
 def test_what_the_comparison_of_every_file_names_is_installed_again(site: Path, tmp_path: Path) -> None:
     (site / "httpx/_client.py").unlink()
     (site / "networkx/convert.py").unlink()

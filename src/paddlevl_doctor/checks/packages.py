@@ -13,10 +13,12 @@ from packaging.version import Version
 from paddlevl_doctor.checks.base import Check, Context, Diagnosis, ok, problem, skipped
 from paddlevl_doctor.checks.requirements import (
     DOC_PARSER_EXTRAS,
+    ROOTS,
     holds,
     marker_environment,
     normalised,
     parse,
+    requirements,
 )
 from paddlevl_doctor.checks.sources import is_cured
 from paddlevl_doctor.frozen import dataclass
@@ -186,6 +188,7 @@ _LEFTOVERS = ("~addle", "~afetensors", "~umpy")
 
 def _half_installed(context: Context) -> Diagnosis:
     damage = [*_damage(context.target), *_damaged_files(context.facts.suspect_files)]
+    damage += _missing_code(context)
     if damage:  # alone, what pip left does no harm: see pip-leftovers
         damage += _leftovers(context.target)
     if not damage:
@@ -241,6 +244,20 @@ def _damaged_files(files: Sequence[SuspectFile]) -> Iterator[tuple[str, Message]
         elif len(owners) == 1:
             sizes = {"size": file.size, "recorded": file.claims[owners[0]]}
             yield owners[0], message("evidence-cut", path=file.path, **sizes)
+
+
+def _missing_code(context: Context) -> list[tuple[str, Message]]:
+    """Return each distribution that the stack requires and that lacks a module or folder of code, and the reason."""
+    missing, suspects = context.target.missing_code, context.facts.suspect_files
+    if not missing:
+        return []
+    required = {one.name for _, one in requirements(context.facts.host, context.target)}
+    needed = {name for name, _ in ROOTS} | required
+    return [
+        (code.distribution, message("evidence-missing", names=code.path))
+        for code in missing
+        if code.distribution in needed and not any(f.path.startswith(f"{code.path}/") for f in suspects)
+    ]
 
 
 def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:

@@ -16,6 +16,7 @@ from paddlevl_doctor.values.errors import UsageError
 from paddlevl_doctor.values.facts import (
     BrokenEnvironment,
     Distribution,
+    MissingCode,
     PaddleBuild,
     RecordedFile,
     Target,
@@ -317,7 +318,8 @@ def _target(system: System, answer: dict[str, object]) -> Target:
     entries = fields.pop("distributions")
     lists = {name: fields.pop(name) for name in ("missing_libraries", "leftovers", "site_folders")}
     unowned, single = fields.pop("unowned_code"), fields.pop("single_files")
-    assert isinstance(entries, list) and isinstance(single, list)  # noqa: S101 - our own probe's shape
+    missing = fields.pop("missing_code")
+    assert isinstance(entries, list) and isinstance(single, list) and isinstance(missing, list)  # noqa: S101 - our own probe's shape
     return Target(
         **fields,  # type: ignore[arg-type]
         distributions=tuple(
@@ -325,6 +327,7 @@ def _target(system: System, answer: dict[str, object]) -> Target:
         ),
         paddle=_paddle_build(system, Path(_paddle_folder(entries) or str(answer["platlib"]))),
         unowned_code=_unowned_code(system, str(answer["prefix"]), unowned),
+        missing_code=tuple(MissingCode(**entry) for entry in missing),
         single_files=tuple(RecordedFile(**entry) for entry in single),
         **{name: tuple(values) for name, values in lists.items()},  # type: ignore[arg-type]
     )

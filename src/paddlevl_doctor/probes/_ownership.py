@@ -1,4 +1,4 @@
-"""Finds code at the top of site-packages folders that no distribution lists, for the probe `inventory`.
+"""Compares the code at the top of site-packages folders with the lists of distributions, for the probe `inventory`.
 
 RECORD files are searched and not parsed: they have 20,000 lines, and the folders have some hundred names.
 """
@@ -13,6 +13,8 @@ LOADED = (".py", ".pyc", ".pyw", ".so", ".pyd")
 CODE = (*LOADED, ".dll", ".dylib", ".pth", ".egg", ".egg-link")
 """The same with files that Python reads for its import path, or that extension modules load."""
 START_MODULES = ("sitecustomize", "usercustomize")
+HARMLESS = ("test", "tests", "docs", "doc", "examples", "benchmarks")
+"""Top-level names of wheels that images are often made smaller without."""
 MOST_ENTRIES = 5000
 """The number of entries of a folder that are searched for code; a folder with more is named without a search."""
 VIRTUALENV = '"""Patches that are applied at runtime to the virtual environment."""'
@@ -32,6 +34,7 @@ class Owners:
 
     def __init__(self):
         self.names = set()
+        self.owners = {}
         self.files = {}
         self.records = []
 
@@ -62,7 +65,10 @@ class Owners:
                 end = record.find(b"\n", record.rfind(b"\n" + top + b"/") + 1)
             elif not slash:
                 self._add_file(line, name)
-            self.names.add(os.fsdecode(top if slash else line.partition(b",")[0]))
+            claimed = os.fsdecode(top if slash else line.partition(b",")[0])
+            self.names.add(claimed)
+            if claimed.endswith((".libs", *LOADED)) or (slash and claimed.isidentifier()):
+                self.owners.setdefault(claimed, set()).add(name)
             at = end
 
     def _add_file(self, line, name):
@@ -73,6 +79,14 @@ class Owners:
             former = self.files.setdefault(os.fsdecode(path), found)
             if former[1:] != found[1:]:  # several distributions wrote it
                 former[2] = None
+
+    def missing(self, present):
+        """Return the code that one distribution alone claims, and that is not among the names `present`."""
+        return [
+            (name, *owners)
+            for name, owners in self.owners.items()
+            if len(owners) == 1 and name not in present and name not in HARMLESS and name != "__pycache__"
+        ]
 
     def claims(self, name):
         """Return whether a distribution lists this file, or a file below this folder."""
@@ -103,7 +117,8 @@ def site_folders(own):
 
 
 def look(own, found):
-    """Describe the code without an owner, and the files at the top of the site-packages folders that have one.
+    """Describe the code without an owner, the files at the top of the site-packages folders that have one, and what
+    is missing there.
 
     `found` are the distributions. `problem` is the reason if a list of files could not be read: then `unowned` is None.
     """
@@ -111,6 +126,7 @@ def look(own, found):
         "site_folders": site_folders(own),
         "unowned_code": [],
         "single_files": [],
+        "missing_code": [],
         "ownership_problem": None,
     }
     real = {path: os.path.realpath(path) for path in {os.path.dirname(one["path"]) for one in found}}
@@ -128,6 +144,9 @@ def _look_into(folder, found, answer):
     for one in found:
         owners.add(one["path"], one["name"])
     names = sorted(os.listdir(folder))
+    for name, owner in owners.missing(set(names)):
+        if not os.path.lexists(os.path.join(folder, name)):  # in another case, or a form of Unicode
+            answer["missing_code"].append({"path": name, "distribution": owner})
     for name in names:
         owner, digest, size = owners.files.get(name, (None, None, None))
         if size is not None and is_code(name):

@@ -138,6 +138,14 @@ class UnownedCode:
 
 
 @dataclass(frozen=True)
+class MissingCode:
+    """A file or a folder with code at the top of site-packages that a RECORD lists, and that does not exist."""
+
+    path: str
+    distribution: str
+
+
+@dataclass(frozen=True)
 class RecordedFile:
     """A file at the top of site-packages, as the RECORD of its distribution describes it."""
 
@@ -187,6 +195,8 @@ class Target:
     """Why `unowned_code` is not known: a list of files that cannot be read."""
     single_files: tuple[RecordedFile, ...] = ()
     """The files with code at the top of these folders that a RECORD lists."""
+    missing_code: tuple[MissingCode, ...] = ()
+    """What RECORDs list at the top of these folders, and what does not exist."""
 
     def versions_of(self, name: str) -> tuple[str, ...]:
         """Return every version installed under this normalised distribution name."""
