@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from doctor import environment
+from small_stack import small_stack
 
 ENCODINGS = ("ascii", "cp1252", "cp936", "latin-1")
 LOG = "RuntimeError: (NotFound) 中文 é 😀 There are no kernels which are registered in the fused_rms_norm_ext operator"
@@ -123,6 +124,15 @@ def test_a_locale_without_utf_8_is_enough_of_a_terminal(folder: Path) -> None:
         usual, answer = run(folder, *words), run(folder, *words, encoding="", **c_locale)
         assert (answer.code, answer.stderr) == (usual.code, b"")
         assert answer.stdout.isascii()
+
+
+def test_the_target_answers_in_utf_8_whatever_the_terminal_speaks(tmp_path: Path) -> None:
+    small_stack(tmp_path / ".venv")
+    for encoding in ("utf-16", "utf-8-sig", "cp037"):
+        run(tmp_path, "check", "--format", "json", "--output", "report.json", encoding=encoding)
+        document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+        statuses = {finding["id"]: finding["status"] for finding in document["findings"]}
+        assert statuses["target-environment"] == "ok", encoding
 
 
 def test_a_document_is_read_where_nothing_can_show_its_name(tmp_path: Path) -> None:

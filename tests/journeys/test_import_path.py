@@ -54,6 +54,24 @@ def test_files_that_hide_modules_are_a_warning_and_really_break_the_import(
     assert "Python imports logging.py, paddlex/ instead of" in " ".join(titles.split())
 
 
+def test_what_hides_a_requirement_of_the_stack_breaks_the_import_and_is_named(
+    venv: Path, tmp_path: Path
+) -> None:
+    hides = {
+        "requests.py": "paddleocr",
+        "cv2.cpython-311-x86_64-linux-gnu.so": "paddlex",
+        "numpy.abi3.so": "numpy",
+        "google/__init__.py": "paddle",
+    }
+    for name, module in hides.items():
+        folder = tmp_path / name.partition(".")[0].replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("x = 1\n")
+        assert imports(python_in(venv), folder, module).returncode == 1, name
+        found = doctor("check", "--venv", venv, "--format", "json", cwd=folder)
+        assert (found.code, found.problems()) == (0, {"modules-hidden": "warning"}), name
+
+
 @pytest.mark.parametrize("kind", ["a file", "below a file"])
 def test_a_model_cache_that_cannot_be_made_is_an_error(venv: Path, tmp_path: Path, kind: str) -> None:
     (tmp_path / "cache").write_text("")

@@ -34,8 +34,8 @@ Tree = dict[str, tuple[str, str, int]]
 def small_environment(folder: Path) -> Path:
     """Make an environment that is the real set 2025-11 to an installer, out of hard links, and return its folder.
 
-    Every distribution is there, and paddlex 3.3.6 and paddleocr 3.3.1 with all their files; the others have the files
-    that the quick check compares, except libraries, which RECORD does not list here.
+    Every distribution is there, and paddlex 3.3.6 and paddleocr 3.3.1 with all their files; the others have their
+    folders, and the files that the quick check compares, except libraries, which RECORD does not list here.
     Paddle is the current set's: its 7,000 files would only make every run longer.
     """
     source, current = environment("set-2025-11"), environment("current-311")
@@ -49,7 +49,15 @@ def small_environment(folder: Path) -> Path:
     for record in folder.glob("lib/*/site-packages/*.dist-info/RECORD"):
         if record.parent.name.startswith(("paddlepaddle-", "opencv_")):
             _forget_libraries(record)
+    _make_folders(source, folder)
     return folder
+
+
+def _make_folders(source: Path, folder: Path) -> None:
+    """Make the folders at the top of site-packages; the quick check reports one that is gone."""
+    for site in source.glob("lib/*/site-packages"):
+        for path in (p for p in site.iterdir() if p.is_dir() and p.suffix != ".dist-info"):
+            (folder / path.relative_to(source)).mkdir(exist_ok=True)
 
 
 def _forget_libraries(record: Path) -> None:
@@ -77,7 +85,7 @@ def _is_wanted(path: str) -> bool:
         return not _is_library(path)
     if not top:
         return not path.startswith("bin/") or Path(path).name.startswith(("python", "activate"))
-    return (top in WHOLE or top.endswith((".dist-info", ".pth", ".py"))) and not top.startswith(
+    return (top in WHOLE or top.endswith((".dist-info", ".pth", ".py", ".so"))) and not top.startswith(
         "paddlepaddle-"
     )
 

@@ -291,8 +291,8 @@ _ANNOUNCED = "starts: "
 
 
 def _quiet_environment(system: System) -> dict[str, str]:
-    # A check must not change the target: write no bytecode.
-    return {**system.env, "PYTHONDONTWRITEBYTECODE": "1"}
+    # A check must not change the target: write no bytecode. PYTHONIOENCODING would decide over `-X utf8`.
+    return {**system.env, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}
 
 
 def _json_of(done: Completed) -> dict[str, object] | None:
