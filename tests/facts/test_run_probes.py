@@ -94,7 +94,6 @@ def test_by_default_a_probe_writes_no_bytecode_and_its_temporary_files_go_away()
         "PATH": "/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PADDLEVL_DOCTOR_PROBE_SECONDS": "30",
-        "PYTHONIOENCODING": "utf-8",
     }
     assert [Path(folder).exists() for folder in temporary] == [False]
 
@@ -102,14 +101,7 @@ def test_by_default_a_probe_writes_no_bytecode_and_its_temporary_files_go_away()
 def test_an_environment_that_is_given_replaces_the_default() -> None:
     system = Listening(env={"PATH": "/bin"})
     run_probe(system, PYTHON, "imports", (), 30, {"HOME": "/h"})
-    assert set(system.heard) == {
-        "HOME",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "PADDLEVL_DOCTOR_PROBE_SECONDS",
-        "PYTHONIOENCODING",
-    }
+    assert set(system.heard) == {"HOME", "TMPDIR", "TEMP", "TMP", "PADDLEVL_DOCTOR_PROBE_SECONDS"}
 
 
 @pytest.fixture

@@ -210,12 +210,14 @@ def test_a_pipe_in_place_of_a_file_is_kept_and_put_back_and_nothing_waits_for_it
     os.mkfifo(root / "p/a.py")
     keep(root)
     install(root, {"p/a.py": b"new", "p/b.py": b"new"}, {"p/a.py": b"", "p/b.py": b""})
-    (root / "p/b.py").unlink()
-    os.mkfifo(root / "p/b.py")  # the user's, since
     found = changes(root, {"p/a.py": b"new", "p/b.py": b"new"})
     installs.discard_unchanged(places(root).kept / "s", found, places(root).kept)
-    assert restore(root, found) == []
+    (root / "p/b.py").unlink()
+    os.mkfifo(root / "p/b.py")  # the user's, since
+    assert restore(root, found) == ["p/b.py"]
     assert (root / "p/a.py").is_fifo()
+    assert (root / "p/b.py").read_bytes() == b"b"
+    assert (places(root).aside / "p/b.py").is_fifo()
 
 
 def test_bytecode_of_removed_modules_goes_with_them(tmp_path: Path) -> None:

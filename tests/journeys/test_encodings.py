@@ -126,8 +126,10 @@ def test_a_locale_without_utf_8_is_enough_of_a_terminal(folder: Path) -> None:
         assert answer.stdout.isascii()
 
 
-def test_the_target_answers_in_utf_8_whatever_the_terminal_speaks(tmp_path: Path) -> None:
+def test_the_target_and_the_workers_speak_utf_8_whatever_the_terminal_speaks(tmp_path: Path) -> None:
     small_stack(tmp_path / ".venv")
+    read = run(tmp_path, "parse", "demo.png", "--engine", "reader", encoding="utf-16")
+    assert read.code == 0, read.stderr.decode("utf-16")
     for encoding in ("utf-16", "utf-8-sig", "cp037"):
         run(tmp_path, "check", "--format", "json", "--output", "report.json", encoding=encoding)
         document = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))

@@ -171,8 +171,10 @@ def kept_bytecode(key: str, folder: Path) -> Iterator[None]:
     prefix, python = str(folder.absolute()), interpreter(key.rpartition("-")[2])
     place = _bytecode(folder)
     kept = _cache_root() / f"{key}.pycache"
-    pairs = [(kept / "environment", place / prefix.lstrip("/"))]
-    pairs.append((kept / "base", place / _base_of(python).lstrip("/")))
+    pairs = (
+        (kept / "environment", place / prefix.lstrip("/")),
+        (kept / "base", place / _base_of(python).lstrip("/")),
+    )
     for there, here in pairs:
         _link_new(there, here)
     yield

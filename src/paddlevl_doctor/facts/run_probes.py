@@ -70,7 +70,6 @@ def run_program(
     argv = (target_python, "-X", "utf8", str(program), *args)
     with tempfile.TemporaryDirectory(prefix="paddlevl-doctor-probe-", ignore_cleanup_errors=True) as folder:
         environment.update(TMPDIR=folder, TEMP=folder, TMP=folder, PADDLEVL_DOCTOR_PROBE_SECONDS=str(timeout))
-        environment["PYTHONIOENCODING"] = "utf-8"  # it would decide over `-X utf8`
         done = system.run(argv, timeout=timeout, env=environment)
     return _result(done, name, timeout)
 

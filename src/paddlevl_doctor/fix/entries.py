@@ -283,9 +283,8 @@ def _drop_bytecode(path: Path, entry: Entry) -> None:
     A file of an installer has its own time, by which Python and this function recognize the bytecode of another
     version. All bytecode is removed if the time does not tell, because Python compares whole seconds.
     """
-    if (
-        entry.before is None or entry.after is None or entry.after.mtime_ns is None or not path.exists()
-    ):  # or it is a link to nothing
+    written = entry.after.mtime_ns if entry.after else None
+    if entry.before is None or written is None or not path.exists():  # the last: a link to nothing
         drop_bytecode(path)
         return
     found = path.stat()

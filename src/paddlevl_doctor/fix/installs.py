@@ -362,7 +362,7 @@ def _checked(
     path, after = prefix / entry.path, entry.after
     if after is None or after.kind != "file" or after.sha256 is None:
         return entry
-    digest = sha256_of_file(path) if path.is_file() else None
+    digest = sha256_of_file(path)
     is_script = path.parent.name in ("bin", "Scripts") and claimed.get(os.path.normpath(path)) is None
     if digest == after.sha256 and not (is_script and not _is_generated(path)):
         return entry

@@ -13,8 +13,8 @@ LOADED = (".py", ".pyc", ".pyw", ".so", ".pyd")
 CODE = (*LOADED, ".dll", ".dylib", ".pth", ".egg", ".egg-link")
 """The same with files that Python reads for its import path, or that extension modules load."""
 START_MODULES = ("sitecustomize", "usercustomize")
-HARMLESS = ("test", "tests", "docs", "doc", "examples", "benchmarks")
-"""Top-level names of wheels that images are often made smaller without."""
+UNNEEDED = ("__pycache__", "test", "tests", "docs", "doc", "examples", "benchmarks")
+"""Top-level names in wheels that no import needs; people delete them to make an image smaller."""
 MOST_ENTRIES = 5000
 """The number of entries of a folder that are searched for code; a folder with more is named without a search."""
 VIRTUALENV = '"""Patches that are applied at runtime to the virtual environment."""'
@@ -85,7 +85,7 @@ class Owners:
         return [
             (name, *owners)
             for name, owners in self.owners.items()
-            if len(owners) == 1 and name not in present and name not in HARMLESS and name != "__pycache__"
+            if len(owners) == 1 and name not in present and name not in UNNEEDED
         ]
 
     def claims(self, name):
@@ -117,8 +117,7 @@ def site_folders(own):
 
 
 def look(own, found):
-    """Describe the code without an owner, the files at the top of the site-packages folders that have one, and what
-    is missing there.
+    """Compare the top of the site-packages folders with RECORDs: code without an owner, files with one, missing code.
 
     `found` are the distributions. `problem` is the reason if a list of files could not be read: then `unowned` is None.
     """

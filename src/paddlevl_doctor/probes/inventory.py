@@ -64,13 +64,12 @@ def requirements(folder):
 
 def by_extra(lines):
     """Group Requires-Dist lines by the extras in their markers; those without one under ""."""
-    found, names = {}, {"''": ""}
+    found = {}
     for line in lines:
         parts = line.replace("extra==", "extra ==").split("extra ==") if "extra" in line else [line]
         for part in parts[1:] or ["''"]:
-            if part not in names:
-                names[part] = normalized(part.strip()[1:].replace('"', "'").partition("'")[0])
-            found.setdefault(names[part], []).append(line)
+            extra = normalized(part.strip()[1:].replace('"', "'").partition("'")[0])
+            found.setdefault(extra, []).append(line)
     return found
 
 

@@ -48,7 +48,7 @@ class JsonLinesProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env=dict(env),
+                env={**env, "PYTHONIOENCODING": "utf-8"},  # the user's would decide over `-X utf8`
                 encoding="utf-8",
                 errors="replace",
             )
