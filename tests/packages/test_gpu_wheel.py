@@ -48,6 +48,13 @@ PATCHES = ("use-doc-preprocessor", "queue-deadlock-on-error", "pipelines-link")
 HOSTS = ["paddle-whl.cdn.bcebos.com", "paddle-whl.bj.bcebos.com"]
 
 
+class LargeDisk(RealSystem):
+    """This machine with room for the CUDA wheel, whatever else its disk holds."""
+
+    def free_disk_mb(self, path: Path) -> int:  # noqa: ARG002
+        return 100_000
+
+
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RealSystem:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -214,7 +221,7 @@ def test_fix_fetches_it_before_the_first_change_and_installs_that_file(
         monkeypatch.setattr(apply_plan, "gpu_wheel_request", lambda *_: wanted)
         choice = replace(CHOICE, find_links=server.url("flat/"))
         monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
-        done = fix(RealSystem(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
+        done = fix(LargeDisk(), TargetOptions(), Request(), lambda _: nullcontext(), apply=True)
     assert seen == [(True, [])]
     cut = "cut off after 120000 bytes"
     assert [(one.url, str(one.reason)) for one in done.mirrors] == [(nowhere, "HTTP 404"), (here, cut)]
@@ -247,7 +254,7 @@ def test_a_machine_with_a_gpu_is_installed_from_a_house_and_nobody_is_asked(
         monkeypatch.setattr("paddlevl_doctor.commands.judge_facts.choose_wheel", lambda *_: choice)
         server.asked.clear()
         asked = Request(wheelhouse=str(house.folder), skip=PATCHES)
-        fix(RealSystem(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)
+        fix(LargeDisk(), TargetOptions(), asked, lambda _: nullcontext(), apply=True)
         assert server.asked == []
     made = tmp_path / ".venv" / f"lib/python{python}/site-packages"
     assert (made / "paddlepaddle_gpu-3.2.1.dist-info").is_dir()
