@@ -278,7 +278,7 @@ BROKEN: dict[str, tuple[Facts, dict[str, str]]] = {
         {"package-shadowed": "error"},
     ),
     "a script that is called paddle.py": (
-        machine(hiding_modules=("paddle.py",)),
+        machine(target=replace(target(CURRENT), hiding_modules=("paddle.py",))),
         {"modules-hidden": "warning"},
     ),
     "PaddleOCR 2, which needs no paddlex": (

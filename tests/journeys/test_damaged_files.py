@@ -55,9 +55,12 @@ def test_a_library_that_is_cut_short_is_an_error_of_the_quick_check(site: Path, 
 def test_a_module_or_a_folder_of_a_package_that_is_gone_is_an_error_of_the_quick_check(
     site: Path, tmp_path: Path
 ) -> None:
-    gone = ("typing_extensions.py", "yaml", "numpy.libs", "opencv_contrib_python.libs")
-    (tmp_path / "gone").mkdir()
+    (inner,) = (path.relative_to(site) for path in site.glob("numpy/_core/_multiarray_umath.*.so"))
+    unneeded = next(site.glob("numpy/_core/_multiarray_tests.*.so")).relative_to(site)
+    parts = (inner, unneeded, "numpy/linalg/__init__.py", "paddle/nn/functional", "paddle/libs/libdnnl.so.3")
+    gone = ("typing_extensions.py", "yaml", "numpy.libs", "opencv_contrib_python.libs", *parts)
     for name in gone:
+        (tmp_path / "gone" / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).rename(tmp_path / "gone" / name)
     for name in ("tests", "somebodys"):  # what nobody needs, and a package that the stack does not require
         info = site / f"{name}_package-1.0.dist-info"
@@ -68,8 +71,9 @@ def test_a_module_or_a_folder_of_a_package_that_is_gone_is_an_error_of_the_quick
     assert found.problems() == {**UNPATCHED, "half-installed-dist": "error"}
     (finding,) = [f for f in found.document["findings"] if f["id"] == "half-installed-dist"]
     assert {e["source"]: e["value"] for e in finding["evidence"]} == {
-        "numpy": "missing: numpy.libs",
+        "numpy": f"missing: numpy.libs, numpy/_core/{inner.name}, numpy/linalg/__init__.py",
         "opencv-contrib-python": "missing: opencv_contrib_python.libs",
+        "paddlepaddle": "missing: paddle/libs/libdnnl.so.3, paddle/nn/functional",
         "pyyaml": "missing: yaml",
         "typing-extensions": "missing: typing_extensions.py",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,27 @@ def test_what_hides_a_requirement_of_the_stack_breaks_the_import_and_is_named(
         assert imports(python_in(venv), folder, module).returncode == 1, name
         found = doctor("check", "--venv", venv, "--format", "json", cwd=folder)
         assert (found.code, found.problems()) == (0, {"modules-hidden": "warning"}), name
+
+
+def test_what_hides_a_requirement_or_a_module_of_python_on_pythonpath_is_named_and_the_doctor_runs(
+    venv: Path, tmp_path: Path
+) -> None:
+    """A distribution there is no file that hides: its version is judged as the version of any other."""
+    hides = {"typing.py": "paddle", "json/__init__.py": "paddle", "google/protobuf/__init__.py": "paddle"}
+    for name, module in hides.items():
+        folder = tmp_path / name.partition(".")[0].replace("/", "-")
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("raise ImportError('another one')\n")
+        env = {"PYTHONPATH": str(folder)}
+        assert "another one" in imports(python_in(venv), tmp_path, module, **env).stderr, name
+        found = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path, env=env)
+        assert (found.code, found.problems()) == (0, {"modules-hidden": "warning"}), name
+    beside = tmp_path / "beside"
+    shutil.copytree(next(venv.glob("lib/*/site-packages/requests")), beside / "requests")
+    info = next(venv.glob("lib/*/site-packages/requests-*.dist-info"))
+    shutil.copytree(info, beside / info.name)
+    env = {"PYTHONPATH": os.pathsep.join((str(beside), "", str(tmp_path / "absent")))}
+    assert doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path, env=env).problems() == {}
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file"])

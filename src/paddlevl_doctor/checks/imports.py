@@ -30,10 +30,12 @@ def _is_shadowed(one: Distribution) -> bool:
 
 
 def _hiding_modules(context: Context) -> Diagnosis:
-    names = context.facts.hiding_modules
+    names, trouble = list(context.target.hiding_modules), context.target.ownership_problem
+    if trouble is not None:
+        return skipped(trouble)
     if not names:
-        return ok("working folder", message("evidence-none"))
-    return problem(Status.WARNING, "working folder", list(names), names=list(names))
+        return ok("import path", message("evidence-none"))
+    return problem(Status.WARNING, "import path", names, names=names)
 
 
 def _cache_folder(context: Context) -> Diagnosis:
@@ -62,7 +64,7 @@ def _own_environment(context: Context) -> Diagnosis:
 
 CHECKS = (
     Check("package-shadowed", _shadowed, needs=("target-environment",)),
-    Check("modules-hidden", _hiding_modules),
+    Check("modules-hidden", _hiding_modules, needs=("target-environment",)),
     Check("moved-environment", _moved, needs=("target-environment",)),
     Check("model-cache-unusable", _cache_folder),
     Check("doctor-in-environment", _own_environment),

@@ -182,6 +182,8 @@ def _version_set(context: Context) -> Diagnosis:
     return ok("distributions", followed.name)
 
 
+_MAX_PATHS = 4
+"""The missing paths that are named for a distribution."""
 _LEFTOVERS = ("~addle", "~afetensors", "~umpy")
 """pip replaces the first letter of a folder that it is removing with a tilde."""
 
@@ -247,16 +249,25 @@ def _damaged_files(files: Sequence[SuspectFile]) -> Iterator[tuple[str, Message]
 
 
 def _missing_code(context: Context) -> list[tuple[str, Message]]:
-    """Return each distribution that the stack requires and that lacks a module or folder of code, and the reason."""
-    missing, suspects = context.target.missing_code, context.facts.suspect_files
+    """Return each distribution that the stack requires and that lacks modules, packages or libraries, and which."""
+    missing = context.target.missing_code
     if not missing:
         return []
+    named = {file.path for file in context.facts.suspect_files}
     required = {one.name for _, one in requirements(context.facts.host, context.target)}
     needed = {name for name, _ in ROOTS} | required
+    lacking: dict[str, list[str]] = {}
+    for code in missing:
+        if code.distribution in needed and not any(f"{path}/".startswith(f"{code.path}/") for path in named):
+            lacking.setdefault(code.distribution, []).append(code.path)
     return [
-        (code.distribution, message("evidence-missing", names=code.path))
-        for code in missing
-        if code.distribution in needed and not any(f.path.startswith(f"{code.path}/") for f in suspects)
+        (
+            name,
+            message(
+                "evidence-missing", names=", ".join(paths[:_MAX_PATHS]) + (" …" * (len(paths) > _MAX_PATHS))
+            ),
+        )
+        for name, paths in lacking.items()
     ]
 
 

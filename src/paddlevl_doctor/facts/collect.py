@@ -16,7 +16,6 @@ from paddlevl_doctor.facts.scripts import scripts_of_other
 from paddlevl_doctor.facts.state_folder import read_state_folder
 from paddlevl_doctor.facts.target import Choice, Silent, collect_broken
 from paddlevl_doctor.facts.windows_dlls import collect_dlls
-from paddlevl_doctor.facts.working_folder import hiding_modules
 from paddlevl_doctor.knowledge.patches import Patch, load_patches
 from paddlevl_doctor.system.files import is_same_path
 from paddlevl_doctor.system.machine import System
@@ -48,7 +47,6 @@ def collect_facts(system: System, choice: Choice, ask: Callable[[], Target | Sil
         startup_file=answer.startup_file if isinstance(answer, Silent) else None,
         scripts_of=scripts_of_other(system, target) if target else None,
         own_environment=choice.own,
-        hiding_modules=hiding_modules(system),
         planned_target=choice.planned,
         cache=cache,
         patched_files=files,

@@ -316,7 +316,8 @@ def _detail(done: Completed) -> Text:
 def _target(system: System, answer: dict[str, object]) -> Target:
     fields = dict(answer)
     entries = fields.pop("distributions")
-    lists = {name: fields.pop(name) for name in ("missing_libraries", "leftovers", "site_folders")}
+    names = ("missing_libraries", "leftovers", "site_folders", "hiding_modules")
+    lists = {name: fields.pop(name) for name in names}
     unowned, single = fields.pop("unowned_code"), fields.pop("single_files")
     missing = fields.pop("missing_code")
     assert isinstance(entries, list) and isinstance(single, list) and isinstance(missing, list)  # noqa: S101 - our own probe's shape

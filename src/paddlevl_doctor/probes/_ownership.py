@@ -8,10 +8,18 @@ import site
 import sys
 import sysconfig
 
+import _hiding
+
 LOADED = (".py", ".pyc", ".pyw", ".so", ".pyd")
 """The ends of the names of files that Python imports."""
 CODE = (*LOADED, ".dll", ".dylib", ".pth", ".egg", ".egg-link")
 """The same with files that Python reads for its import path, or that extension modules load."""
+LIBRARIES = (b".pyd", b".dll") if os.sep == "\\" else (b".so",)
+"""The suffixes of extension modules, and of the libraries that they load; a version may follow."""
+WITH_PACKAGES = ("numpy", "opencv", "paddle", "safetensors")
+"""The beginnings of the names of distributions whose packages are looked for, to a depth of MOST_DEEP."""
+MOST_DEEP = 3
+"""`paddle/nn/functional/__init__.py` is that deep."""
 START_MODULES = ("sitecustomize", "usercustomize")
 UNNEEDED = ("__pycache__", "test", "tests", "docs", "doc", "examples", "benchmarks")
 """Top-level names in wheels that no import needs; people delete them to make an image smaller."""
@@ -30,15 +38,22 @@ def is_code(name):
 
 
 class Owners:
-    """What the distributions in one folder claim: top-level names, and the RECORD lines of files at the top."""
+    """What the distributions in one folder claim: top-level names, and the RECORD lines of files at the top.
 
-    def __init__(self):
+    Of those whose names are in `needed` also their libraries and inner packages.
+    """
+
+    def __init__(self, needed, found):
+        self.needed = needed
         self.names = set()
         self.owners = {}
         self.files = {}
+        self.inner = {}
         self.records = []
+        for one in found:
+            self._add(one["path"], one["name"])
 
-    def add(self, path, name):
+    def _add(self, path, name):
         """Add the claims of one .dist-info or .egg-info. Raises OSError if it cannot be read."""
         record = _read(os.path.join(path, "RECORD"))
         if record is not None:
@@ -56,6 +71,9 @@ class Owners:
     def _add_record(self, record, name):
         """Add the names in a RECORD that is sorted; `claims` finds what this misses in one that is not."""
         self.records.append(record)
+        if name in self.needed:
+            for path in _deciding(record, name):
+                self.inner.setdefault(os.fsdecode(path), set()).add(name)
         at = 0
         while 0 <= at < len(record) - 1:
             end = record.find(b"\n", at + 1)
@@ -80,13 +98,24 @@ class Owners:
             if former[1:] != found[1:]:  # several distributions wrote it
                 former[2] = None
 
-    def missing(self, present):
-        """Return the code that one distribution alone claims, and that is not among the names `present`."""
-        return [
-            (name, *owners)
-            for name, owners in self.owners.items()
-            if len(owners) == 1 and name not in present and name not in UNNEEDED
-        ]
+    def missing(self, folder, present):
+        """Return the code in `folder` that one distribution alone claims and that does not exist: (path, owner).
+
+        Below the top these are libraries and packages. Of a folder that is missing, the files are not returned.
+        `present` are the names in `folder`.
+        """
+        gone = {}
+        for name, owners in (*self.owners.items(), *self.inner.items()):
+            if name in present or len(owners) > 1 or os.path.lexists(os.path.join(folder, name)):
+                continue
+            if not _is_unneeded(name):
+                gone.setdefault(_first_missing(folder, name), *owners)
+        return sorted(gone.items())
+
+    def modules(self):
+        """Return the names of the top-level modules and packages of the distributions `needed`."""
+        needed = (name for name, owners in self.owners.items() if not owners.isdisjoint(self.needed))
+        return {name.partition(".")[0] for name in needed if name not in UNNEEDED}
 
     def claims(self, name):
         """Return whether a distribution lists this file, or a file below this folder."""
@@ -96,6 +125,35 @@ class Owners:
         quoted = b'\n"' + raw.replace(b'"', b'""')
         starts = (b"\n" + raw + b"/", b"\n" + raw + b",", quoted + b"/", quoted + b'"')
         return any(start in record for record in self.records for start in starts)
+
+
+def _deciding(record, name):
+    """Yield the paths of the libraries in the RECORD of a distribution, and of `__init__.py` if WITH_PACKAGES."""
+    packages = (b"/__init__.py",) if name.startswith(WITH_PACKAGES) else ()
+    for suffix in (*packages, *LIBRARIES):
+        at = record.find(suffix)
+        while at >= 0:
+            end = at + len(suffix)
+            path = record[record.rfind(b"\n", 0, at) + 1 : record.find(b",", end)]
+            is_shallow = suffix in LIBRARIES or path.count(b"/") <= MOST_DEEP
+            if record[end : end + 1] in (b",", b".") and is_shallow and not path.startswith(b'"'):
+                yield path
+            at = record.find(suffix, end)
+
+
+def _is_unneeded(name):
+    """Return whether no import needs a file or folder: it belongs to tests, documentation or examples."""
+    stems = [part.partition(".")[0] for part in name.split("/")]
+    return any(
+        s in UNNEEDED or s.startswith(("test_", "_test")) or s.endswith(("_test", "_tests")) for s in stems
+    )
+
+
+def _first_missing(folder, name):
+    """Return the first folder of a path that does not exist, or the path if only its last part does not."""
+    parent = os.path.dirname(name)
+    exists = not parent or os.path.lexists(os.path.join(folder, parent))
+    return name if exists else _first_missing(folder, parent)
 
 
 def _read(path):
@@ -116,36 +174,43 @@ def site_folders(own):
     return [folder for folder in dict.fromkeys(folders) if folder in known and os.path.isdir(folder)]
 
 
-def look(own, found):
+def look(own, found, needed):
     """Compare the top of the site-packages folders with RECORDs: code without an owner, files with one, missing code.
 
-    `found` are the distributions. `problem` is the reason if a list of files could not be read: then `unowned` is None.
+    Of what the stack requires (the names in `needed`) libraries and inner packages are compared, too, and what hides
+    its modules is named. `problem` is the reason if a list of files could not be read: then `unowned` is None.
     """
     answer = {
         "site_folders": site_folders(own),
         "unowned_code": [],
         "single_files": [],
         "missing_code": [],
+        "hiding_modules": [],
         "ownership_problem": None,
     }
-    real = {path: os.path.realpath(path) for path in {os.path.dirname(one["path"]) for one in found}}
+    by_folder = {}
+    for one in found:
+        by_folder.setdefault(os.path.realpath(os.path.dirname(one["path"])), []).append(one)
     try:
-        for folder in answer["site_folders"]:
-            _look_into(folder, [one for one in found if real[os.path.dirname(one["path"])] == folder], answer)
+        every = {folder: Owners(needed, by_folder.get(folder, ())) for folder in answer["site_folders"]}
+        for folder, owners in every.items():
+            _look_into(folder, owners, answer)
         answer["unowned_code"] += _modules_elsewhere(answer["site_folders"])
+        modules = set().union(*(owners.modules() for owners in every.values()))
+        answer["hiding_modules"] = _hiding.look(
+            modules, answer["site_folders"], lambda folder: Owners((), by_folder.get(folder, ())).claims
+        )
     except OSError as error:
         answer.update(unowned_code=None, ownership_problem="%s: %s" % (error.filename, error.strerror))
     return answer
 
 
-def _look_into(folder, found, answer):
-    owners = Owners()
-    for one in found:
-        owners.add(one["path"], one["name"])
+def _look_into(folder, owners, answer):
+    """Add to the answer what this look finds in a folder."""
     names = sorted(os.listdir(folder))
-    for name, owner in owners.missing(set(names)):
-        if not os.path.lexists(os.path.join(folder, name)):  # in another case, or a form of Unicode
-            answer["missing_code"].append({"path": name, "distribution": owner})
+    answer["missing_code"] += [
+        {"path": path, "distribution": owner} for path, owner in owners.missing(folder, set(names))
+    ]
     for name in names:
         owner, digest, size = owners.files.get(name, (None, None, None))
         if size is not None and is_code(name):

@@ -5,12 +5,20 @@ a name and a version stand in the name of a .dist-info folder, and reading 100 M
 importlib.metadata would cost three times as much as all of this.
 """
 
-import ctypes
-import json
 import os
-import struct
 import sys
-import sysconfig
+
+# A json.py on PYTHONPATH is what this is to find, not what it is to import.
+_named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+_path = sys.path[:]
+sys.path[:] = [folder for folder in _path if folder not in map(os.path.abspath, _named)]
+
+import ctypes  # noqa: E402 - as above
+import json  # noqa: E402 - as above
+import struct  # noqa: E402 - as above
+import sysconfig  # noqa: E402 - as above
+
+sys.path[:] = _path
 
 # Those whose requirements are listed whole: the stack, and what is known to share libraries with it.
 STACK = ("paddleocr", "paddlex", "paddlepaddle", "paddlepaddle-gpu", "torch", "vllm", "sglang")
@@ -156,7 +164,7 @@ def add_origins(found, own):
 
 
 def add_requirements(found):
-    """Add to the stack, and to all that it requires, their Requires-Dist lines.
+    """Add to the stack, and to all that it requires, their Requires-Dist lines; return the names of all these.
 
     Lines of extras that nothing asks for are left out, except in the distributions of STACK. Other markers and the
     versions are judged by the doctor.
@@ -178,6 +186,7 @@ def add_requirements(found):
             if line not in entries[name]["requires"]:
                 entries[name]["requires"].append(line)
             waiting += required(line)
+    return {name for name, _ in seen}
 
 
 def distribution(folder, entry):
@@ -263,7 +272,7 @@ def main():
     own = {os.path.realpath(paths[name]) for name in ("purelib", "platlib")}
     found, leftovers = distributions(own)
     add_origins(found, own)
-    add_requirements(found)
+    needed = add_requirements(found)
     answer = {
         "python": sys.executable,
         "version": "%d.%d.%d" % sys.version_info[:3],
@@ -279,7 +288,7 @@ def main():
         "leftovers": leftovers,
         "missing_libraries": missing_libraries(),
     }
-    answer.update(_ownership.look(own, found))
+    answer.update(_ownership.look(own, found, needed))
     print(json.dumps(answer))
 
 

@@ -139,7 +139,7 @@ class UnownedCode:
 
 @dataclass(frozen=True)
 class MissingCode:
-    """A file or a folder with code at the top of site-packages that a RECORD lists, and that does not exist."""
+    """A module at the top of site-packages, a package or a library that a RECORD lists, and that does not exist."""
 
     path: str
     distribution: str
@@ -195,6 +195,11 @@ class Target:
     """Why `unowned_code` is not known: a list of files that cannot be read."""
     single_files: tuple[RecordedFile, ...] = ()
     """The files with code at the top of these folders that a RECORD lists."""
+    hiding_modules: tuple[str, ...] = ()
+    """What Python imports instead of its own modules and of what the stack requires: files, and folders with a slash.
+
+    Paths are relative to the working folder, or absolute in the folders of PYTHONPATH.
+    """
     missing_code: tuple[MissingCode, ...] = ()
     """What RECORDs list at the top of these folders, and what does not exist."""
 
@@ -358,8 +363,6 @@ class Facts:
     """The environment that the programs in the target's `bin` belong to, if it is another one."""
     own_environment: str | None = None
     """The active environment, if it contains the doctor itself and no other target was found."""
-    hiding_modules: tuple[str, ...] = ()
-    """Files and packages in the working folder that Python imports instead of installed or standard ones."""
     target_problem: Text | None = None
     """Why there is no target: none, not-python, or the error of the inventory probe."""
     planned_target: str = ".venv"

@@ -1,0 +1,80 @@
+"""Finds what Python imports instead of installed packages or standard modules, for the probe `inventory`.
+
+Python looks into the folder of a script, or into the working folder, before all others, and into PYTHONPATH before
+the packages of an environment.
+"""
+
+import os
+import sys
+import sysconfig
+
+NEVER = ("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo")
+EARLY = ("abc", "codecs", "encodings", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat")
+HARMLESS = (*NEVER, *EARLY)
+"""Standard modules that the stack never imports, or that are imported before Python looks into these folders."""
+STACK = ("numpy", "paddle", "paddleocr", "paddlex", "safetensors")
+
+
+def look(installed, site_folders, claims):
+    """Return the files, packages and libraries that hide a module of Python, or one in `installed`.
+
+    `installed` are names of modules, `site_folders` the folders that these lie in. `claims` returns, for a folder
+    before them, a test of whether distributions in it list a name: their versions are judged as those of others are.
+    The packages of STACK are left out there, too: where they are imported from is in the inventory.
+    Paths in the working folder are relative to it, others are absolute; packages end with a slash.
+    """
+    names = standard_modules().difference(HARMLESS) | installed
+    here = os.path.realpath(".")
+    found = [] if getattr(sys.flags, "safe_path", False) else list(_hiding(here, names, site_folders))
+    for folder in _before(site_folders):
+        if folder != here:
+            is_claimed = claims(folder)
+            hiding = _hiding(folder, names.difference(STACK), site_folders)
+            found += [os.path.join(folder, path) for path in hiding if not is_claimed(path.partition("/")[0])]
+    return found
+
+
+def standard_modules():
+    """Return the names of the modules of Python's library; Python 3.8 and 3.9 do not know them."""
+    listed = getattr(sys, "stdlib_module_names", None)
+    if listed is None:
+        listed = {name.partition(".")[0] for name in os.listdir(sysconfig.get_paths()["stdlib"])}
+    return set(listed) - set(sys.builtin_module_names)
+
+
+def _before(site_folders):
+    """Return the folders that Python searches before the packages of the environment, without its own library."""
+    library = [os.path.realpath(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")]
+    folders = []
+    for entry in sys.path:
+        folder = os.path.realpath(entry or ".")
+        if folder in site_folders:
+            break
+        is_library = any(folder == own or folder.startswith(own + os.sep) for own in library)
+        if os.path.isdir(folder) and not is_library:
+            folders.append(folder)
+    return folders
+
+
+def _hiding(folder, names, site_folders):
+    """Yield the path of each file or package in a folder that hides a module.
+
+    A folder without `__init__.py` hides parts of a package that has none either, such as google.
+    """
+    for entry in sorted(os.listdir(folder)):
+        name, _, suffix = entry.partition(".")
+        path = os.path.join(folder, entry)
+        if name not in names:
+            continue
+        if suffix:
+            if suffix == "py" or suffix.endswith(("so", "pyd")):
+                yield entry
+        elif os.path.isfile(os.path.join(path, "__init__.py")):
+            yield entry + "/"
+        elif os.path.isdir(path):
+            for other in site_folders:
+                shared = os.path.join(other, entry)
+                if os.path.isdir(shared) and not os.path.exists(os.path.join(shared, "__init__.py")):
+                    parts = set(os.listdir(shared)) & set(os.listdir(path)) - {"__pycache__"}
+                    for part in sorted(parts):
+                        yield entry + "/" + part
