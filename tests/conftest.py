@@ -43,7 +43,9 @@ NOT_QUICK = ("checks/test_source_rules.py",)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all-kills", action="store_true", help="run all kills of test_kills.py, not an eighth")
+    parser.addoption(
+        "--all", action="store_true", help="run all kills, not an eighth, and the tests marked on_demand"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,10 +78,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if only_quick(config) and is_other else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if is_quick(item.path):
             item.add_marker("quick")
+    if not config.option.all:
+        items[:] = [item for item in items if item.get_closest_marker("on_demand") is None]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -62,7 +62,7 @@ def test_the_processes_of_a_run_know_the_groups_of_tests(request: pytest.Fixture
 def test_no_page_names_a_machine_or_a_registry() -> None:
     from pip._internal.models.index import PyPI
 
-    hosts = [PyPI.netloc, PyPI.file_storage_domain, str(Path.home()) + "/", str(ROOT.parent) + "/"]
+    hosts = [PyPI.netloc, PyPI.file_storage_domain, str(Path.home()) + "/", str(ROOT) + "/"]
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.split()

@@ -34,7 +34,16 @@ def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -
     return process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("moment", ['"event": "begin"', '"step": "install-packages"', '"step": "patch-doc'])
+MOMENTS = [
+    '"event": "begin"',
+    pytest.param(
+        '"step": "install-packages"', marks=pytest.mark.on_demand
+    ),  # most kills of test_kills.py hit it
+    '"step": "patch-doc',
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_repair_is_put_back_by_the_next_one_which_then_reaches_the_goal(
     moment: str, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 The transaction is the real one from paddlex 3.3.6 to 3.7.2: uv, the patch, and the link. Every case starts from the
 former environment and ends there, so that what a case left behind would be found by those after it. After each kill
 the user adds files, replaces one and installs a package. The recovery, the repair and the undo must keep all of them.
-`pytest tests/journeys/test_kills.py --all-kills` runs all 250 kills; without it, an eighth of them are run.
+`pytest tests/journeys/test_kills.py --all` runs all 250 kills; without it, an eighth of them are run.
 """
 
 from __future__ import annotations
@@ -283,9 +283,9 @@ def uv_time(number: int, chance: random.Random) -> dict[str, Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run an eighth of the parts, which takes a minute, or all of them with `--all-kills`."""
+    """Run an eighth of the parts, which takes a minute, or all of them with `--all`."""
     if "part" in metafunc.fixturenames:
-        metafunc.parametrize("part", range(0, PARTS, 1 if metafunc.config.option.all_kills else 8))
+        metafunc.parametrize("part", range(0, PARTS, 1 if metafunc.config.option.all else 8))
 
 
 @pytest.mark.xdist_group("kills")

@@ -221,9 +221,10 @@ def _link_new(source: Path, target: Path) -> None:
     for path in source.rglob("*.pyc"):
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
-        if not (place.exists() and place.samefile(path)):
-            place.unlink(missing_ok=True)
-            with suppress(FileExistsError):  # another worker has just linked it
+        # Another worker has just linked it, or a doctor has cleared the bytecode of an environment that is gone.
+        with suppress(FileExistsError, FileNotFoundError):
+            if not (place.exists() and place.samefile(path)):
+                place.unlink(missing_ok=True)
                 os.link(path, place)
 
 
