@@ -9,8 +9,9 @@ def main() -> None:
 
     PYTHONPATH is for the target, whose Python gets it as it is. The doctor searches its folders last.
     """
-    named = {os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
-    sys.path.sort(key=lambda folder: folder in named)
+    named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    absolute = {os.path.abspath(folder) for folder in named if folder}  # noqa: PTH100
+    sys.path.sort(key=lambda folder: folder in absolute)
 
     from paddlevl_doctor.cli import main as run  # noqa: PLC0415 - after the change of the import path
 

@@ -8,8 +8,8 @@ from checks_machines import CURRENT, T4, context, machine, with_gpu
 from fake_system import FakeSystem
 from paddlevl_doctor.checks.deep import judge
 from paddlevl_doctor.checks.index_page import INDEX, judge_page, page_finding
-from paddlevl_doctor.commands.fix import _with_index_page
 from paddlevl_doctor.commands.judge_facts import Examination
+from paddlevl_doctor.commands.plan_report import _with_index_page
 from paddlevl_doctor.facts.network import read_index_page
 from paddlevl_doctor.packages.request import Request
 from paddlevl_doctor.system.http import Reply

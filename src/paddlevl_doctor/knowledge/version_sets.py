@@ -125,6 +125,11 @@ def own_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def own_interpreter() -> str:
+    """Return the path of the Python that the doctor's own environment was made with."""
+    return getattr(sys, "_base_executable", None) or sys.executable
+
+
 def planned_python(version_set: VersionSet) -> str:
     """Return the Python of a new environment: the doctor's own if the set supports it, because it needs no download."""
     return own_python() if version_set.supports_python(own_python()) else PLANNED_PYTHON

@@ -44,13 +44,16 @@ def standard_modules():
 
 def _before(site_folders):
     """Return the folders that Python searches before the packages of the environment, without its own library."""
-    library = [os.path.realpath(sysconfig.get_paths()[name]) for name in ("stdlib", "platstdlib")]
+    paths = sysconfig.get_paths()
+    extensions = os.path.join(sys.base_exec_prefix, "DLLs")  # on Windows
+    own = (os.path.dirname(os.__file__), paths["stdlib"], paths["platstdlib"], extensions)
+    library = [os.path.realpath(folder) for folder in own]
     folders = []
     for entry in sys.path:
         folder = os.path.realpath(entry or ".")
         if folder in site_folders:
             break
-        is_library = any(folder == own or folder.startswith(own + os.sep) for own in library)
+        is_library = any(folder == one or folder.startswith(one + os.sep) for one in library)
         if os.path.isdir(folder) and not is_library:
             folders.append(folder)
     return folders

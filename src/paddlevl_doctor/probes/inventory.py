@@ -9,9 +9,9 @@ import os
 import sys
 
 # A json.py on PYTHONPATH is what this is to find, not what it is to import.
-_named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
 _path = sys.path[:]
-sys.path[:] = [folder for folder in _path if folder not in map(os.path.abspath, _named)]
+_named = [os.path.abspath(name) for name in os.environ.get("PYTHONPATH", "").split(os.pathsep) if name]
+sys.path[:] = [folder for folder in _path if folder not in _named]
 
 import ctypes  # noqa: E402 - as above
 import json  # noqa: E402 - as above
