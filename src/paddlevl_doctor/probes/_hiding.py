@@ -25,7 +25,8 @@ def look(installed, site_folders, claims):
     """
     names = standard_modules().difference(HARMLESS) | installed
     here = os.path.realpath(".")
-    found = [] if getattr(sys.flags, "safe_path", False) else list(_hiding(here, names, site_folders))
+    not_searched = getattr(sys.flags, "safe_path", False) or here in site_folders
+    found = [] if not_searched else list(_hiding(here, names, site_folders))
     for folder in _before(site_folders):
         if folder != here:
             is_claimed = claims(folder)

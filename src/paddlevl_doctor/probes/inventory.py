@@ -8,10 +8,10 @@ importlib.metadata would cost three times as much as all of this.
 import os
 import sys
 
-# A json.py on PYTHONPATH is what this is to find, not what it is to import.
+# A json.py on PYTHONPATH is what this is to find, not what it is to import. PYTHONPATH may name Python's own library.
 _path = sys.path[:]
 _named = [os.path.abspath(name) for name in os.environ.get("PYTHONPATH", "").split(os.pathsep) if name]
-sys.path[:] = [folder for folder in _path if folder not in _named]
+sys.path.sort(key=lambda folder: folder in _named)
 
 import ctypes  # noqa: E402 - as above
 import json  # noqa: E402 - as above
