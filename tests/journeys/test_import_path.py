@@ -41,6 +41,30 @@ def test_a_package_on_pythonpath_that_hides_the_target_is_an_error(venv: Path, t
     assert title == f"numpy, paddlex: Python imports other code, from {tmp_path / 'old'}"
 
 
+@pytest.mark.parametrize("name", ["paddle.py", "numpy.cpython-311-x86_64-linux-gnu.so"])
+def test_a_file_on_pythonpath_that_hides_a_package_of_the_stack_is_an_error(
+    name: str, venv: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / name).write_text("raise ImportError('another one')\n")
+    env = {"PYTHONPATH": str(tmp_path / "old")}
+    assert imports(python_in(venv), tmp_path, name.partition(".")[0], **env).returncode == 1
+    found = doctor("check", "--venv", venv, "--format", "json", cwd=tmp_path, env=env)
+    assert (found.code, found.problems()) == (1, {"package-shadowed": "error"})
+
+
+def test_files_that_python_does_not_load_hide_nothing(venv: Path, tmp_path: Path) -> None:
+    (tmp_path / "numpy.cpython-312-x86_64-linux-gnu.so").write_text("")  # of another Python
+    (tmp_path / "cv2.pyd").write_text("")  # of Windows
+    (tmp_path / "random.py").mkdir()
+    (tmp_path / "typing.py").symlink_to("nothing")
+    library = Path(os.__file__).resolve().parent
+    for folder in (tmp_path, library, library / "lib-dynload"):
+        assert imports(python_in(venv), folder, "numpy", PYTHONDONTWRITEBYTECODE="1").returncode == 0
+        found = doctor("check", "--venv", venv, "--format", "json", cwd=folder)
+        assert found.statuses("modules-hidden") == {"modules-hidden": "ok"}, folder
+
+
 def test_files_that_hide_modules_are_a_warning_and_really_break_the_import(
     venv: Path, tmp_path: Path
 ) -> None:
@@ -62,6 +86,8 @@ def test_what_hides_a_requirement_of_the_stack_breaks_the_import_and_is_named(
         "requests.py": "paddleocr",
         "cv2.cpython-311-x86_64-linux-gnu.so": "paddlex",
         "numpy.abi3.so": "numpy",
+        "certifi.pyc": "paddlex",
+        "yaml/__init__.cpython-311-x86_64-linux-gnu.so": "paddlex",
         "google/__init__.py": "paddle",
     }
     for name, module in hides.items():

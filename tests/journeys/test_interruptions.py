@@ -34,13 +34,9 @@ def start_and_stop(folder: Path, what: str, sign: signal.Signals, *words: str) -
     return process.wait(timeout=60)
 
 
-MOMENTS = [
-    '"event": "begin"',
-    pytest.param(
-        '"step": "install-packages"', marks=pytest.mark.on_demand
-    ),  # most kills of test_kills.py hit it
-    '"step": "patch-doc',
-]
+# Most kills of test_kills.py hit the installation.
+INSTALLATION = pytest.param('"step": "install-packages"', marks=pytest.mark.on_demand)
+MOMENTS = ['"event": "begin"', INSTALLATION, '"step": "patch-doc']
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

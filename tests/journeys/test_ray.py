@@ -48,8 +48,10 @@ def cluster(models: Path) -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_DISABLE_IMPORT_WARNING", "1")
         patch.setenv("PADDLE_PDX_CACHE_HOME", str(models))
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        made.add_node(num_cpus=1)
+        with pytest.MonkeyPatch.context() as start:
+            start.chdir(models)  # a .venv in the folder of the tests would be the target of the nodes
+            made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+            made.add_node(num_cpus=1)
         yield made
         made.shutdown()
 

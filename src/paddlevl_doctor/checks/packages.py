@@ -260,15 +260,11 @@ def _missing_code(context: Context) -> list[tuple[str, Message]]:
     for code in missing:
         if code.distribution in needed and not any(f"{path}/".startswith(f"{code.path}/") for path in named):
             lacking.setdefault(code.distribution, []).append(code.path)
-    return [
-        (
-            name,
-            message(
-                "evidence-missing", names=", ".join(paths[:_MAX_PATHS]) + (" …" * (len(paths) > _MAX_PATHS))
-            ),
-        )
-        for name, paths in lacking.items()
-    ]
+    return [(name, message("evidence-missing", names=_shortened(paths))) for name, paths in lacking.items()]
+
+
+def _shortened(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:_MAX_PATHS]) + (" …" if len(paths) > _MAX_PATHS else "")
 
 
 def _incomplete(distribution: Distribution) -> Iterator[tuple[str, Message]]:

@@ -4,9 +4,13 @@ Python looks into the folder of a script, or into the working folder, before all
 the packages of an environment.
 """
 
+import importlib.machinery
 import os
 import sys
 import sysconfig
+
+SUFFIXES = importlib.machinery.all_suffixes()
+"""The suffixes of the files that this Python loads, such as .py and .cpython-311-x86_64-linux-gnu.so."""
 
 NEVER = ("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo")
 EARLY = ("abc", "codecs", "encodings", "genericpath", "io", "ntpath", "os", "posixpath", "site", "stat")
@@ -26,7 +30,7 @@ def look(installed, site_folders, claims):
     names = standard_modules().difference(HARMLESS) | installed
     here = os.path.realpath(".")
     not_searched = getattr(sys.flags, "safe_path", False) or here in site_folders
-    found = [] if not_searched else list(_hiding(here, names, site_folders))
+    found = [] if not_searched or _is_library(here) else list(_hiding(here, names, site_folders))
     for folder in _before(site_folders):
         if folder != here:
             is_claimed = claims(folder)
@@ -45,25 +49,28 @@ def standard_modules():
 
 def _before(site_folders):
     """Return the folders that Python searches before the packages of the environment, without its own library."""
-    paths = sysconfig.get_paths()
-    extensions = os.path.join(sys.base_exec_prefix, "DLLs")  # on Windows
-    own = (os.path.dirname(os.__file__), paths["stdlib"], paths["platstdlib"], extensions)
-    library = [os.path.realpath(folder) for folder in own]
     folders = []
     for entry in sys.path:
         folder = os.path.realpath(entry or ".")
         if folder in site_folders:
             break
-        is_library = any(folder == one or folder.startswith(one + os.sep) for one in library)
-        if os.path.isdir(folder) and not is_library:
+        if os.path.isdir(folder) and not _is_library(folder):
             folders.append(folder)
     return folders
+
+
+def _is_library(folder):
+    """Return whether a folder is, or lies in, the library of this Python."""
+    paths = sysconfig.get_paths()
+    extensions = os.path.join(sys.base_exec_prefix, "DLLs")  # on Windows
+    own = (os.path.dirname(os.__file__), paths["stdlib"], paths["platstdlib"], extensions)
+    return any((folder + os.sep).startswith(os.path.realpath(one) + os.sep) for one in own)
 
 
 def _hiding(folder, names, site_folders):
     """Yield the path of each file or package in a folder that hides a module.
 
-    A folder without `__init__.py` hides parts of a package that has none either, such as google.
+    A folder without `__init__` hides parts of a package that has none either, such as google.
     """
     for entry in sorted(os.listdir(folder)):
         name, _, suffix = entry.partition(".")
@@ -71,14 +78,23 @@ def _hiding(folder, names, site_folders):
         if name not in names:
             continue
         if suffix:
-            if suffix == "py" or suffix.endswith(("so", "pyd")):
+            if "." + suffix in SUFFIXES and os.path.isfile(path):
                 yield entry
-        elif os.path.isfile(os.path.join(path, "__init__.py")):
+        elif _is_package(path):
             yield entry + "/"
-        elif os.path.isdir(path):
-            for other in site_folders:
-                shared = os.path.join(other, entry)
-                if os.path.isdir(shared) and not os.path.exists(os.path.join(shared, "__init__.py")):
-                    parts = set(os.listdir(shared)) & set(os.listdir(path)) - {"__pycache__"}
-                    for part in sorted(parts):
-                        yield entry + "/" + part
+        else:
+            yield from _shared_parts(path, [os.path.join(other, entry) for other in site_folders])
+
+
+def _is_package(path):
+    """Return whether a folder has an `__init__` that this Python loads."""
+    return any(os.path.isfile(os.path.join(path, "__init__" + suffix)) for suffix in SUFFIXES)
+
+
+def _shared_parts(path, others):
+    """Yield what a folder hides of the same parts of a package in `others`, if that has no `__init__`."""
+    for other in others:
+        if os.path.isdir(path) and os.path.isdir(other) and not _is_package(other):
+            for part in sorted(set(os.listdir(other)) & set(os.listdir(path)) - {"__pycache__"}):
+                slash = "/" if os.path.isdir(os.path.join(path, part)) else ""
+                yield os.path.basename(path) + "/" + part + slash

@@ -133,9 +133,9 @@ def import_origin(package, own):
     """
     spec, finder = import_spec(package)
     places = list(getattr(spec, "submodule_search_locations", None) or ())
-    if not places:
+    if not places and getattr(spec, "origin", None) is None:
         return None, "absent"
-    folder = os.path.dirname(places[0])
+    folder = os.path.dirname(places[0] if places else spec.origin)
     if spec.origin is None:
         return folder, "namespace"
     if os.path.realpath(folder) in own and os.path.isfile(spec.origin):

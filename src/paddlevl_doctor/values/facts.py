@@ -201,7 +201,7 @@ class Target:
     Paths are relative to the working folder, or absolute in the folders of PYTHONPATH.
     """
     missing_code: tuple[MissingCode, ...] = ()
-    """What RECORDs list at the top of these folders, and what does not exist."""
+    """What RECORDs list in these folders, and what does not exist: modules at the top, libraries, packages."""
 
     def versions_of(self, name: str) -> tuple[str, ...]:
         """Return every version installed under this normalised distribution name."""
